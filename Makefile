@@ -1,0 +1,34 @@
+# Two commands do everything, set-up included:  make reproduce [EFFORT=quick|full]   and   make test
+PYTHON ?= python3
+EFFORT ?= full
+OUT ?= out
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help reproduce test lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make reproduce [EFFORT=quick|full] [OUT=out]   figures, paper checks and report (2 / 15 min on 2 cores)"
+	@echo "make test                                      the tests (under 6 min on 2 cores)"
+	@echo "make lint                                      ruff and mypy"
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+reproduce: $(STAMP)
+	$(BIN)/python -m analysis.reproduce --effort $(EFFORT) --out $(OUT)
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
