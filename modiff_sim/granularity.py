@@ -1,0 +1,123 @@
+"""Which entries of an array share one scale. The only place that knows about axes.
+
+A granularity turns a shape into a *blocked* shape and the axes over which a block is reduced; the scale has the
+blocked shape with those axes set to 1. For an activation of shape (N, C, H, W) = (8, 64, 16, 16):
+
+    PerBatch()             scale (1, 1, 1, 1)          one scale for everything: a sample depends on its batch-mates
+    PerSample()            scale (8, 1, 1, 1)          one per index of axis 0 (the default everywhere)
+    PerChannel()           scale (1, 64, 1, 1)         one per index of axis 1, shared by the batch
+    PerChannel((0, 1))     scale (8, 64, 1, 1)         one per sample and channel
+    PerToken()             scale (8, 64, 16, 1)        one per index of all axes but the last
+    PerGroup(32, axis=1)   scale (8, 2, 1, 16, 16)     one per run of 32 entries along the axis, at every other index
+
+A weight of shape (out, in, kh, kw) is quantized "per channel" by ``PerChannel(0)``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+Shape = tuple[int, ...]
+
+
+class Granularity:
+    """Base of the granularities; each says how a shape is blocked."""
+
+    def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        """Blocked shape, and the axes of it that share a scale. Raises ValueError where the shape does not fit."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def scale_shape(self, shape: Shape) -> Shape:
+        """Shape of the scale for an array of this shape (broadcasts against the blocked shape)."""
+        blocks, axes = self.blocked(shape)
+        return tuple(1 if i in axes else n for i, n in enumerate(blocks))
+
+    def block_size(self, shape: Shape) -> int:
+        """d: how many entries share one scale."""
+        blocks, axes = self.blocked(shape)
+        return math.prod(blocks[i] for i in axes)
+
+
+def _axes_except(shape: Shape, kept: set[int]) -> Shape:
+    return tuple(i for i in range(len(shape)) if i not in kept)
+
+
+def _need_axes(granularity: Granularity, shape: Shape, least: int, hint: str) -> None:
+    if len(shape) < least:
+        raise ValueError(f"{granularity} needs an array of at least {least} axes, got shape {shape}: {hint}")
+
+
+def _axis(granularity: Granularity, shape: Shape, axis: int) -> int:
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(f"{granularity}: the array has no axis {axis}, its shape is {shape}")
+    return axis % len(shape)
+
+
+@dataclass(frozen=True)
+class PerBatch(Granularity):
+    """One scale for the whole array (the official code's default)."""
+
+    def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        _need_axes(self, shape, 1, "a 0-d array has nothing to share a scale with")
+        return shape, tuple(range(len(shape)))
+
+
+@dataclass(frozen=True)
+class PerSample(Granularity):
+    """One scale per index of axis 0.
+
+    A 1-d array is refused: read literally every number would be its own sample, and quantization would be exact.
+    """
+
+    def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        _need_axes(self, shape, 2, "axis 0 is the sample axis. For one vector pass a[None] or use PerBatch()")
+        return shape, _axes_except(shape, {0})
+
+
+@dataclass(frozen=True)
+class PerChannel(Granularity):
+    """One scale per index of ``axis`` (an int, or several axes as a tuple), shared over all other axes."""
+
+    axis: int | tuple[int, ...] = 1
+
+    def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        kept = (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)
+        return shape, _axes_except(shape, {_axis(self, shape, a) for a in kept})
+
+
+@dataclass(frozen=True)
+class PerToken(Granularity):
+    """One scale per index of all axes but the last."""
+
+    def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        _need_axes(self, shape, 2, "the last axis holds the features of one token")
+        return shape, (len(shape) - 1,)
+
+
+@dataclass(frozen=True)
+class PerGroup(Granularity):
+    """One scale per run of ``size`` consecutive entries along ``axis``, at every index of the other axes."""
+
+    size: int
+    axis: int = -1
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"PerGroup needs a group size of at least 1, got {self.size}")
+
+    def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        axis = _axis(self, shape, self.axis)
+        if shape[axis] % self.size:
+            raise ValueError(f"{self}: axis {self.axis} of shape {shape} is not a multiple of the group size")
+        blocks = (*shape[:axis], shape[axis] // self.size, self.size, *shape[axis + 1 :])
+        return blocks, (axis + 1,)
+
+
+GRANULARITIES: dict[str, type[Granularity]] = {
+    "batch": PerBatch,
+    "sample": PerSample,
+    "channel": PerChannel,
+    "token": PerToken,
+    "group": PerGroup,
+}

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import modiff_sim as ms
+
+ACTIVATION = (8, 64, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("granularity", "scale", "d"),
+    [
+        (ms.PerBatch(), (1, 1, 1, 1), 8 * 64 * 256),
+        (ms.PerSample(), (8, 1, 1, 1), 64 * 256),
+        (ms.PerChannel(), (1, 64, 1, 1), 8 * 256),
+        (ms.PerChannel((0, 1)), (8, 64, 1, 1), 256),
+        (ms.PerChannel(0), (8, 1, 1, 1), 64 * 256),
+        (ms.PerToken(), (8, 64, 16, 1), 16),
+        (ms.PerGroup(32, axis=1), (8, 2, 1, 16, 16), 32),
+        (ms.PerGroup(4), (8, 64, 16, 4, 1), 4),
+    ],
+)
+def test_scale_shapes_of_the_docstring(granularity, scale, d):
+    assert granularity.scale_shape(ACTIVATION) == scale
+    assert granularity.block_size(ACTIVATION) == d
+
+
+@pytest.mark.parametrize(
+    ("granularity", "shape", "message"),
+    [
+        (ms.PerSample(), (5,), "pass a"),
+        (ms.PerToken(), (5,), "features of one token"),
+        (ms.PerBatch(), (), "0-d"),
+        (ms.PerChannel(3), (2, 2), "no axis 3"),
+        (ms.PerGroup(3), (2, 4), "not a multiple"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(granularity, shape, message):
+    with pytest.raises(ValueError, match=message):
+        granularity.scale_shape(shape)
+
+
+def test_group_size_must_be_positive():
+    with pytest.raises(ValueError, match="at least 1"):
+        ms.PerGroup(0)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 2]))
+def test_blocks_do_not_see_each_other(seed, which):
+    """Changing one block leaves every other block's values as they were."""
+    rng = np.random.default_rng(seed)
+    a = rng.standard_normal((3, 4, 6))
+    granularity, mine = [
+        (ms.PerSample(), np.s_[0]),
+        (ms.PerChannel(1), np.s_[:, 0]),
+        (ms.PerGroup(3), np.s_[:, :, :3]),
+    ][which]
+    changed = a.copy()
+    changed[mine] *= 100
+    if which == 2:
+        changed[mine] = a[mine]
+        changed[0, 0, :3] *= 100
+    Q = ms.AbsMax(3, granularity=granularity)
+    same = changed == a
+    assert np.array_equal(Q(changed)[same], Q(a)[same])
+    assert not np.array_equal(Q(changed), Q(a))
+    loud = ms.AbsMax(3, granularity=ms.PerBatch())  # the negative control: one scale for all does see it
+    assert not np.array_equal(loud(changed)[same], loud(a)[same])
