@@ -1,0 +1,157 @@
+"""Claim, Evidence, Verdict: a verdict is computed from what was claimed and what was measured, never written.
+
+HOLDS          the relation holds in every case (with its whole interval, where there is one)
+VIOLATED       it fails in some case: the worst one is the counter-example
+PREMISE_FAILS  a premise of the statement does not hold where it is applied (which, where)
+VACUOUS        true, and says nothing: the claimed bound is no better than the trivial one
+NOT_RUN        not decided, and why (a missing extra, too few samples, an interval that straddles the claim)
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+class Verdict(enum.StrEnum):
+    HOLDS = "HOLDS"
+    VIOLATED = "VIOLATED"
+    PREMISE_FAILS = "PREMISE_FAILS"
+    VACUOUS = "VACUOUS"
+    NOT_RUN = "NOT_RUN"
+
+
+#: relation of measured to claimed -> how it reads. The *kind* of statement picks the assertion:
+#: an upper bound <=, a tight bound <= and attained, a lower bound >=, an identity ==.
+RELATIONS = {"upper": "measured ≤ claimed", "tight": "measured ≤ claimed, and attained",
+             "lower": "measured ≥ claimed", "equal": "measured = claimed"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement. ``id`` is its file's name; ``source`` says who states it (theorem, equation, section).
+
+    ``printed`` marks a statement of the paper as printed (its VIOLATED is a finding, not a bug of ours);
+    ``expected`` is the verdict this project has found so far, against which tests and the report compare.
+    """
+
+    id: str
+    statement: str
+    source: str
+    relation: str
+    topic: str = "theory"
+    printed: bool = False
+    expected: Verdict = Verdict.HOLDS
+
+    def __post_init__(self) -> None:
+        if self.relation not in RELATIONS:
+            raise ValueError(f"claim {self.id}: unknown relation {self.relation!r}; known: {', '.join(RELATIONS)}")
+
+
+@dataclass(frozen=True)
+class Premise:
+    """A condition of the statement, as measured."""
+
+    name: str
+    holds: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a check measured. ``claimed`` and ``measured`` are arrays over cases (broadcast against each other).
+
+    low, high:  interval of ``measured`` where it is a statistic; the verdict needs the whole interval on one side.
+    atol:       absolute slack of the comparison, k·eps(dtype) with its reason at the place it is computed.
+    attained:   relative gap below which a "tight" bound counts as attained.
+    trivial:    what is known without the claim; a claimed bound nowhere better than this is VACUOUS.
+    cases:      a description of each case, for the counter-example (a sequence, or one string).
+    not_run:    the reason, where the check could not be run.
+    """
+
+    claimed: Any = np.nan
+    measured: Any = np.nan
+    premises: Sequence[Premise] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    low: Any = None
+    high: Any = None
+    atol: Any = 0.0
+    attained: float = 1e-6
+    trivial: Any = None
+    cases: Sequence[str] | str = ""
+    not_run: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict of one claim with the numbers that made it: the extreme case's claimed and measured value."""
+
+    claim: Claim
+    evidence: Evidence
+    verdict: Verdict
+    detail: str
+    claimed: float
+    measured: float
+
+    @property
+    def as_expected(self) -> bool:
+        return self.verdict == self.claim.expected
+
+
+def judge(claim: Claim, evidence: Evidence) -> Judgement:
+    """Compute the verdict. Raises ValueError where the numbers are NaN, which is a defect of the check itself."""
+    if evidence.not_run:
+        return Judgement(claim, evidence, Verdict.NOT_RUN, evidence.not_run, np.nan, np.nan)
+    claimed, measured = np.broadcast_arrays(
+        np.asarray(evidence.claimed, np.float64), np.asarray(evidence.measured, np.float64)
+    )
+    if claimed.size == 0 or np.isnan(claimed).any() or np.isnan(measured).any():
+        raise ValueError(
+            f"claim {claim.id}: claimed or measured is empty or NaN; use not_run where nothing was measured"
+        )
+    low = measured if evidence.low is None else np.broadcast_to(evidence.low, measured.shape)
+    high = measured if evidence.high is None else np.broadcast_to(evidence.high, measured.shape)
+    slack = np.broadcast_to(np.asarray(evidence.atol, np.float64), measured.shape)
+
+    # over > 0: even the friendliest end of the interval is on the wrong side; under <= 0: even the worst end is right
+    if claim.relation in ("upper", "tight"):
+        over, under = low - claimed - slack, high - claimed - slack
+    elif claim.relation == "lower":
+        over, under = claimed - high - slack, claimed - low - slack
+    else:
+        over = np.maximum(low - claimed, claimed - high) - slack
+        under = np.maximum(np.abs(low - claimed), np.abs(high - claimed)) - slack
+        if evidence.low is not None:  # an identity within an interval: the interval covers the claimed value
+            under = over
+    worst = int(np.argmax(over if np.any(over > 0) else under))
+    shown = (float(claimed.flat[worst]), float(measured.flat[worst]))
+    case = evidence.cases if isinstance(evidence.cases, str) else evidence.cases[worst]
+
+    failed = [p for p in evidence.premises if not p.holds]
+    if failed:
+        text = "; ".join(f"{p.name}: {p.detail}" if p.detail else p.name for p in failed)
+        return Judgement(claim, evidence, Verdict.PREMISE_FAILS, text, *shown)
+    if np.any(over > 0):
+        return Judgement(claim, evidence, Verdict.VIOLATED, case or f"case {worst}", *shown)
+    if np.any(under > 0):
+        text = (
+            f"undecided: the interval [{low.flat[worst]:.4g}, {high.flat[worst]:.4g}] straddles {shown[0]:.4g}; {case}"
+        )
+        return Judgement(claim, evidence, Verdict.NOT_RUN, text.rstrip("; "), *shown)
+    if claim.relation == "tight":
+        gap = np.min((claimed - measured - slack) / np.where(claimed == 0, 1.0, np.abs(claimed)))
+        if gap > evidence.attained:
+            return Judgement(claim, evidence, Verdict.VIOLATED, f"not attained: relative gap {gap:.3g}", *shown)
+    if evidence.trivial is not None:
+        trivial = np.broadcast_to(np.asarray(evidence.trivial, np.float64), claimed.shape)
+        empty = claimed <= trivial if claim.relation == "lower" else claimed >= trivial
+        if np.all(empty):
+            text = f"true, but known without it: trivial {float(trivial.flat[worst]):.4g}"
+            return Judgement(claim, evidence, Verdict.VACUOUS, text, *shown)
+    return Judgement(claim, evidence, Verdict.HOLDS, evidence.note or case, *shown)

@@ -1,0 +1,211 @@
+"""Exogenous input sequences a_0, a_1, ... in sampling order: what a layer is fed, whatever was quantized before.
+
+Each function returns a ``Process``. ``process.stream(rng, trials, steps)`` yields ``steps`` float64 arrays of shape
+(trials, d), one per model call, so no sequence is ever held in memory. d_k = a_k - a_{k-1} is the difference of call k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import recursion as _recursion
+from .quantizer import Quantizer
+from .quantizers import AbsMax
+
+Array = np.ndarray
+Draw = Callable[[np.random.Generator, int, int], Iterator[Array]]
+
+
+@dataclass(frozen=True)
+class Process:
+    """A named sequence of inputs of dimension d. ``params`` decide it together with the generator's seed."""
+
+    name: str
+    d: int
+    params: Mapping[str, Any]
+    draw: Draw = field(repr=False, compare=False)
+
+    def stream(self, rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
+        """``steps`` arrays of shape (trials, d), float64."""
+        return self.draw(rng, trials, steps)
+
+
+def _process(name: str, d: int, draw: Draw, **params: Any) -> Process:
+    if isinstance(d, bool) or not isinstance(d, (int, np.integer)) or d < 1:
+        raise ValueError(f"{name}: the dimension d must be an int >= 1, got {d!r}")
+    for key, value in params.items():
+        if isinstance(value, float) and not np.isfinite(value):
+            raise ValueError(f"{name}: {key} must be finite, got {value}")
+    return Process(name, int(d), {"d": int(d), **params}, draw)
+
+
+def _summed(start: Callable[[np.random.Generator, int], Array], difference: Callable[..., Array]) -> Draw:
+    """a_0 = start(rng, trials), a_k = a_{k-1} + difference(rng, trials, k)."""
+
+    def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
+        a = start(rng, trials)
+        yield a
+        for k in range(1, steps):
+            a = a + difference(rng, trials, k)
+            yield a
+
+    return draw
+
+
+def random_walk(d: int = 64, *, sigma: float = 1.0, start: float = 10.0) -> Process:
+    """a_0 ~ N(0, start²), independent differences N(0, sigma²): stationary differences."""
+    draw = _summed(
+        lambda rng, n: start * rng.standard_normal((n, d)), lambda rng, n, k: sigma * rng.standard_normal((n, d))
+    )
+    return _process("random_walk", d, draw, sigma=float(sigma), start=float(start))
+
+
+def ar1(d: int = 64, *, phi: float = 0.9, sigma: float = 1.0) -> Process:
+    """a_k = phi·a_{k-1} + sqrt(1-phi²)·sigma·noise, stationary with standard deviation sigma. |phi| <= 1."""
+    if not -1 <= phi <= 1:
+        raise ValueError(f"ar1 needs -1 <= phi <= 1 to be stationary, got {phi}")
+
+    def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
+        a = sigma * rng.standard_normal((trials, d))
+        yield a
+        for _ in range(1, steps):
+            a = phi * a + np.sqrt(1 - phi * phi) * sigma * rng.standard_normal((trials, d))
+            yield a
+
+    return _process("ar1", d, draw, phi=float(phi), sigma=float(sigma))
+
+
+def geometric(d: int = 64, *, ratio: float = 0.9, sigma: float = 1.0, start: float = 10.0) -> Process:
+    """Differences N(0, (sigma·ratio^k)²): shrinking (ratio < 1) or growing (ratio > 1). ratio > 0."""
+    if not ratio > 0:
+        raise ValueError(f"geometric needs ratio > 0, got {ratio}")
+    draw = _summed(
+        lambda rng, n: start * rng.standard_normal((n, d)),
+        lambda rng, n, k: sigma * ratio**k * rng.standard_normal((n, d)),
+    )
+    return _process("geometric", d, draw, ratio=float(ratio), sigma=float(sigma), start=float(start))
+
+
+def burst(d: int = 64, *, at: Sequence[int] = (1,), sigma: float = 1.0, start: float = 10.0) -> Process:
+    """Constant except at the calls ``at`` (>= 1), where the difference is N(0, sigma²). One index is an impulse."""
+    calls = tuple(int(k) for k in at)
+    if not calls or min(calls) < 1:
+        raise ValueError(f"burst: calls of a difference are >= 1 (call 0 is the start), got {at!r}")
+    draw = _summed(
+        lambda rng, n: start * rng.standard_normal((n, d)),
+        lambda rng, n, k: sigma * rng.standard_normal((n, d)) if k in calls else np.zeros((n, d)),
+    )
+    return _process("burst", d, draw, at=list(calls), sigma=float(sigma), start=float(start))
+
+
+def alternating(d: int = 2, *, bits: int = 4, size: float = 1.0) -> Process:
+    """Attains the max-norm bound of the AbsMax closed loop at every step; two coordinates take turns.
+
+    The coordinate that carries the error E moves on by ``size``, so it becomes the residual's maximum M = size + E,
+    which is exact on the grid; the other one is set half a step s/2 = M/(2·qmax) = kappa·M from its reconstruction,
+    a tie. So E ← kappa(size + E), which is the bound. The sequence is deterministic and equal for all trials.
+    """
+    Q = AbsMax(bits)
+    if d < 2:
+        raise ValueError(f"alternating needs d >= 2 (with d=1 AbsMax is exact), got {d}")
+
+    def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
+        a = np.zeros((1, d))
+        state = None
+        for k in range(steps):
+            if state is not None:
+                error = a - state.ref
+                big, small = (0, 1) if k % 2 else (1, 0)
+                residual = np.zeros((1, d))
+                residual[0, big] = np.copysign(size + abs(error[0, big]), error[0, big])
+                residual[0, small] = Q.choose_qparams(residual).scale[0, 0] / 2
+                a = state.ref + residual
+            state = _recursion.advance(_recursion.RECURSIONS["closed_loop"], state, a, Q, lambda x: x)
+            yield np.repeat(a, trials, axis=0)
+
+    return _process("alternating", d, draw, bits=bits, size=float(size))
+
+
+def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candidates: int = 32) -> Process:
+    """Greedy worst case for a closed loop: at every call the candidate difference with the largest new error.
+
+    Candidates have 2-norm ``size``: random directions, the current error's direction, and the AbsMax worst case (one
+    coordinate far out, the others half a step off their level). A search: it gives a lower bound of the worst case.
+    """
+    if quantizer.laws.randomised:
+        raise ValueError(f"adversarial needs a deterministic quantizer, got {quantizer}")
+    if candidates < 1:
+        raise ValueError(f"adversarial needs at least one candidate, got {candidates}")
+    closed = _recursion.RECURSIONS["closed_loop"]
+
+    def propose(rng: np.random.Generator, error: Array) -> Array:
+        n = len(error)
+        tries = rng.standard_normal((candidates, n, d))
+        tries[0] = np.where(np.linalg.norm(error, axis=1, keepdims=True) > 0, error, tries[0])
+        if candidates > 1 and d > 1:
+            steps = max(2 ** (quantizer.bits - 1) - 1, 1)
+            tries[1] = 0.5 - 1e-9
+            tries[1, np.arange(n), np.argmax(np.abs(error), axis=1)] = steps
+            tries[1] = tries[1] * np.where(error < 0, -1.0, 1.0)
+        return size * tries / np.linalg.norm(tries, axis=-1, keepdims=True)
+
+    def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
+        a = rng.standard_normal((trials, d))
+        state = None
+        for _k in range(steps):
+            if state is not None:
+                error = a - state.ref
+                tries = propose(rng, error)
+                after = [np.linalg.norm(error + t - quantizer(error + t), axis=1) for t in tries]
+                a = a + tries[np.argmax(after, axis=0), np.arange(trials)]
+            state = _recursion.advance(closed, state, a, quantizer, lambda x: x)
+            yield a
+
+    return _process("adversarial", d, draw, quantizer=str(quantizer), size=float(size), candidates=candidates)
+
+
+def recorded(source: str | Path | Array) -> Process:
+    """A recorded sequence: an array (steps, trials, d), or a .npy / .npz file with one (key "inputs" in an .npz).
+
+    It has as many steps and trials as were recorded; asking for more is an error, never a repetition.
+    """
+    if isinstance(source, (str, Path)):
+        loaded = np.load(source, allow_pickle=False)
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            if "inputs" not in loaded.files:
+                raise ValueError(f"{source} has no array 'inputs'; it holds {', '.join(loaded.files) or 'nothing'}")
+            loaded = loaded["inputs"]
+        name = str(source)
+    else:
+        loaded, name = np.asarray(source), "array"
+    if loaded.ndim != 3 or loaded.size == 0:
+        raise ValueError(f"recorded inputs have shape (steps, trials, d), none of them 0; {name} has {loaded.shape}")
+    values = np.asarray(loaded, np.float64)
+    if not np.isfinite(values).all():
+        step = int(np.argmax(~np.isfinite(values).all(axis=(1, 2))))
+        raise ValueError(f"recorded inputs of {name} hold NaN or Inf, first at step {step}")
+
+    def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
+        if steps > len(values) or trials > values.shape[1]:
+            have = f"{len(values)} steps × {values.shape[1]} trials"
+            raise ValueError(f"{name} was recorded with {have}; asked for {steps} × {trials}")
+        yield from values[:steps, :trials]
+
+    return _process("recorded", values.shape[2], draw, source=name, shape=list(values.shape))
+
+
+#: name -> constructor. CLI choices and tests iterate over it.
+PROCESSES: dict[str, Callable[..., Process]] = {
+    "random_walk": random_walk,
+    "ar1": ar1,
+    "geometric": geometric,
+    "burst": burst,
+    "alternating": alternating,
+    "adversarial": adversarial,
+    "recorded": recorded,
+}

@@ -1,0 +1,216 @@
+"""Results on disk: one folder per result, arrays + rows + manifest, atomic, checksummed, keyed by content.
+
+    DIR/<name>-<key>/arrays.npz      the arrays (written with fixed zip dates: same content, same bytes)
+                     rows.json       the tidy rows, if any
+                     manifest.json   parameters, seed, versions, sha256 of the other files; written last
+                     walltime.json   wall times: outside every checksum
+
+The key is a hash of name and parameters (which hold seed, micro-batch size, threads and dtype) and of the versions:
+these decide the bytes. A folder without a manifest is an interrupted write and is done again. Everything is written
+into a temporary sibling and moved into place, so a kill leaves either the old result or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VERSIONED = ("modiff-sim", "numpy", "scipy", "torch", "diffusers", "scikit-learn", "matplotlib")
+
+
+class StoreError(RuntimeError):
+    """A result on disk is not what its manifest says."""
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide the bytes of a result ("absent" for what is not installed)."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A JSON value for parameters: dataclasses carry their class name, arrays become lists."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"class": type(value).__name__, **{k: plain(v) for k, v in vars(value).items()}}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no NaN."""
+    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def key(name: str, params: Mapping[str, Any]) -> str:
+    """Content key: 16 hex digits over name, parameters and versions."""
+    text = canonical({"name": name, "params": params, "versions": versions()})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def sha256(path: Path) -> str:
+    """sha256 of a file, in hex."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part. Makes the parent folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.write(content.encode() if isinstance(content, str) else content)
+            f.flush()
+            os.fsync(f.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """An .npz whose bytes depend on the arrays alone (np.savez stamps the time into the zip)."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asanyarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0)), buffer.getvalue())
+    return out.getvalue()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(plain(value), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A result read back: arrays by name, tidy rows, the manifest, and where it lies."""
+
+    arrays: dict[str, np.ndarray]
+    rows: list[dict[str, Any]]
+    manifest: dict[str, Any]
+    path: Path
+
+
+class Store:
+    """A folder of results. Two processes may share it: whoever finishes a result first wins, the bytes are equal."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def path(self, name: str, params: Mapping[str, Any]) -> Path:
+        return self.root / f"{name}-{key(name, params)}"
+
+    def has(self, name: str, params: Mapping[str, Any]) -> bool:
+        return (self.path(name, params) / "manifest.json").is_file()
+
+    def save(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray] | None = None,
+        rows: Sequence[Mapping[str, Any]] = (),
+        walltime: float | None = None,
+    ) -> Stored:
+        """Write a result. An existing one of the same key is left as it is."""
+        target = self.path(name, params)
+        if not self.has(name, params):
+            self.root.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(dir=self.root, prefix=".part-"))
+            try:
+                write_atomic(work / "arrays.npz", npz_bytes(arrays or {}))
+                write_atomic(work / "rows.json", _json(list(rows)))
+                sums = {f: sha256(work / f) for f in ("arrays.npz", "rows.json")}
+                manifest = {"name": name, "params": params, "versions": versions(), "sha256": sums}
+                write_atomic(work / "walltime.json", _json({"seconds": walltime}))
+                write_atomic(work / "manifest.json", _json(manifest))
+                os.chmod(work, 0o755)
+                if target.exists() and not self.has(name, params):
+                    shutil.rmtree(target)
+                try:
+                    os.rename(work, target)
+                except OSError:
+                    if not self.has(name, params):
+                        raise
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        return self.load(name, params)
+
+    def load(self, name: str, params: Mapping[str, Any]) -> Stored:
+        """Read a result back, its checksums verified. Raises StoreError where a file was changed or is missing."""
+        return read(self.path(name, params))
+
+    def get(self, name: str, params: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]) -> Stored:
+        """The stored result, computed now if it is not there yet: this is what makes a killed run resumable."""
+        if self.has(name, params):
+            return self.load(name, params)
+        start = time.perf_counter()
+        arrays = compute()
+        return self.save(name, params, arrays, walltime=time.perf_counter() - start)
+
+
+def read(path: Path) -> Stored:
+    """Read one result folder, verifying every checksum."""
+    problems = verify_one(path)
+    if problems:
+        raise StoreError("; ".join(problems) + ": delete the folder and run again")
+    manifest = json.loads((path / "manifest.json").read_text())
+    with np.load(path / "arrays.npz", allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return Stored(arrays, json.loads((path / "rows.json").read_text()), manifest, path)
+
+
+def verify_one(path: Path) -> list[str]:
+    """What is wrong with one result folder; empty if nothing."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+        sums = manifest["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [f"{path}: no readable manifest ({type(error).__name__})"]
+    wrong = []
+    for name, expected in sums.items():
+        file = path / name
+        if not file.is_file():
+            wrong.append(f"{file}: missing")
+        elif sha256(file) != expected:
+            wrong.append(f"{file}: sha256 differs from the manifest")
+    return wrong
+
+
+def verify(root: str | Path) -> tuple[int, list[str]]:
+    """Check every result below a folder: how many manifests were found, and what is wrong."""
+    root = Path(root)
+    if not root.is_dir():
+        raise StoreError(f"{root} is not a folder")
+    found = sorted(p.parent for p in root.rglob("manifest.json"))
+    return len(found), [problem for path in found for problem in verify_one(path)]

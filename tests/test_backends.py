@@ -1,0 +1,77 @@
+"""One definition, two backends: NumPy and torch bit for bit, and a run under array_api_strict."""
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import modiff_sim as ms
+from modiff_sim import recursion as rec
+from modiff_sim.quantizers import QUANTIZERS, make
+from modiff_sim.testing import arrays, granularities, sequences
+
+BITS = st.integers(2, 8)
+
+
+def bits_for(Q, x):
+    return np.full(x.shape, 0.25, x.dtype) if Q.laws.randomised else None
+
+
+@pytest.mark.parametrize("name", sorted(QUANTIZERS))
+@given(x=arrays(), bits=BITS, granularity=granularities())
+def test_torch_equals_numpy_bit_for_bit(name, x, bits, granularity):
+    Q = make(name, bits, granularity=granularity)
+    random = bits_for(Q, x)
+    got = Q(torch.from_numpy(x.copy()), random=None if random is None else torch.from_numpy(random))
+    assert got.dtype == getattr(torch, x.dtype.name)
+    assert np.array_equal(got.numpy(), Q(x, random=random))
+
+
+@pytest.mark.parametrize("name", sorted(QUANTIZERS))
+@given(x=arrays(dtypes=[np.float32], magnitude=100), bits=st.integers(2, 6))
+def test_half_precisions_are_within_one_step_of_the_grid(name, x, bits):
+    """float16 and bfloat16 against float32 on the same (representable) input: at most one grid step, plus the
+    rounding of the result to the short mantissa (16 eps max|x|, as for every law)."""
+    Q = make(name, bits)
+    for dtype in (torch.float16, torch.bfloat16):
+        short = torch.from_numpy(x.copy()).to(dtype)
+        wide = short.to(torch.float32)
+        random = torch.full_like(short, 0.25) if Q.laws.randomised else None
+        got = Q(short, random=random).to(torch.float32)
+        expected = Q(wide, random=None if random is None else random.to(torch.float32))
+        step = Q.choose_qparams(wide).scale if name not in ("zero", "identity") else 0.0
+        slack = 16 * torch.finfo(dtype).eps * float(wide.abs().max())
+        assert bool(torch.all(torch.abs(got - expected) <= step + slack))
+
+
+@pytest.mark.parametrize("name", sorted(QUANTIZERS))
+@given(x=arrays(), granularity=granularities())
+def test_runs_under_the_strict_namespace(name, x, granularity):
+    Q = make(name, 3, granularity=granularity)
+    random = bits_for(Q, x)
+    got = Q(strict.asarray(x), random=None if random is None else strict.asarray(random))
+    assert np.array_equal(np.asarray(got), Q(x, random=random))
+
+
+@pytest.mark.parametrize("name", rec.RECURSIONS)
+@given(inputs=sequences())
+def test_recursions_agree_across_backends(name, inputs):
+    inputs = inputs.astype(np.float32)
+    states = [
+        list(rec.run(name, [convert(a) for a in inputs], ms.AbsMax(3)))
+        for convert in (lambda a: a, torch.from_numpy, strict.asarray)
+    ]
+    for plain, *others in zip(*states, strict=True):
+        for other in others:
+            assert np.array_equal(plain.o_hat, np.asarray(other.o_hat))
+
+
+def test_arguments_are_never_written():
+    x = np.random.default_rng(0).standard_normal((3, 8))
+    x.flags.writeable = False
+    for name in QUANTIZERS:
+        Q = make(name)
+        Q(x, random=bits_for(Q, x))
+    list(rec.run("closed_loop", [x, x + 1], ms.AbsMax(3)))

@@ -1,0 +1,140 @@
+"""The three recursions against the oracle in exact arithmetic, and what distinguishes them."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+import modiff_sim as ms
+from modiff_sim import recursion as rec
+from modiff_sim.testing import check_bound, check_recursion, sequences
+
+A = np.array([[2.0, -1.0, 0.0, 3.0], [1.0, 1.0, 1.0, -2.0]])
+ORACLE = {"direct": reference.direct, "open_loop": reference.open_loop, "closed_loop": reference.closed_loop}
+# float64 against exact fractions: each call rounds residual, scale, quotient, product, sums; entries stay below 100
+TOLERANCE = 1e-11
+
+
+@pytest.mark.parametrize("name", rec.RECURSIONS)
+@given(inputs=sequences(), bits=st.integers(2, 5))
+def test_equals_the_oracle(name, inputs, bits):
+    """Bit for bit as in floats: entries are multiples of 1/4, the matrix is integer, and both sum in one order."""
+    states = list(rec.run(name, inputs, ms.AbsMax(bits), lambda a: a @ A.T))
+    for sample in range(inputs.shape[1]):
+        rows = inputs[:, sample].tolist()
+        expected = ORACLE[name](rows, lambda x: reference.absmax(x, bits), A.tolist())
+        got = [s.o_hat[sample] for s in states]
+        assert np.allclose(got, expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("warmup", "feeds"), [("exact", 0), ("quantized", 1), (1, 1), (3, 3)])
+@given(inputs=sequences())
+def test_warm_up_equals_the_oracle(warmup, feeds, inputs):
+    states = list(rec.run("closed_loop", inputs, ms.AbsMax(3), lambda a: a @ A.T, warmup=warmup))
+    for sample in range(inputs.shape[1]):
+        expected = reference.closed_loop(
+            inputs[:, sample].tolist(), lambda x: reference.absmax(x, 3), A.tolist(), feeds=feeds
+        )
+        assert np.allclose([s.o_hat[sample] for s in states], expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("name", "compensated"), [("direct", None), ("open_loop", False), ("closed_loop", True)])
+def test_error_structure(name, compensated):
+    check_recursion(name, compensated=compensated)
+
+
+class Dropped(rec.ClosedLoop):
+    """Negative control: the residual is not added to the reference (stale state)."""
+
+    name = "dropped"
+
+    def next_ref(self, ref, a, residual_hat):
+        return ref
+
+
+class Flipped(rec.ClosedLoop):
+    """Negative control: the feedback has the wrong sign."""
+
+    name = "flipped"
+
+    def next_ref(self, ref, a, residual_hat):
+        return a + (a - ref - residual_hat)
+
+
+@pytest.mark.parametrize(
+    ("broken", "compensated"),
+    [(rec.OpenLoop(), True), (rec.ClosedLoop(), False), (Dropped(), True), (Flipped(), True)],
+    ids=lambda v: getattr(v, "name", str(v)),
+)
+def test_broken_recursions_are_caught(broken, compensated):
+    with pytest.raises(AssertionError, match=r"rounding|telescope|Identity"):
+        check_recursion(broken, compensated=compensated, shrink=False)
+
+
+@pytest.mark.parametrize(
+    "Q", [ms.AbsMax(2), ms.AbsMax(4), ms.MinMax(3), ms.MinMaxRaw(3), ms.Zero(), ms.Floor(3)], ids=str
+)
+@pytest.mark.parametrize("norm", ["c", "kappa"])
+@pytest.mark.parametrize("name", ["open_loop", "closed_loop"])
+def test_sharp_bounds_hold(name, norm, Q):
+    check_bound(name, Q, norm=norm, examples=30)
+
+
+def test_halved_contraction_is_caught():
+    class Half(ms.AbsMax):
+        def kappa(self, d):
+            return super().kappa(d) / 2
+
+    with pytest.raises(AssertionError, match="exceeds its kappa bound"):
+        check_bound("closed_loop", Half(bits=2), norm="kappa", shrink=False)
+
+
+def test_bias_is_added_once():
+    inputs = np.random.default_rng(0).standard_normal((5, 2, 4))
+    for name, warmup in [("closed_loop", "exact"), ("closed_loop", 3), ("open_loop", "quantized"), ("direct", "exact")]:
+        plain = rec.run(name, inputs, ms.AbsMax(3), lambda a: a @ A.T, warmup=warmup)
+        biased = rec.run(name, inputs, ms.AbsMax(3), lambda a: a @ A.T, affine=lambda a: a @ A.T + 64.0, warmup=warmup)
+        for p, b in zip(plain, biased, strict=True):
+            # one more float addition of a number below 128: half an ulp of 128 per call
+            assert np.allclose(b.o_hat - 64.0, p.o_hat, rtol=0, atol=5 * 128 * np.finfo(float).eps), name
+
+
+def test_refresh_restarts_the_state():
+    inputs = np.random.default_rng(0).standard_normal((9, 2, 4))
+    for refresh, exact in [(4, {0, 4, 8}), ((2, 7), {0, 2, 7}), ("never", {0}), (1, set(range(9)))]:
+        for call, state in enumerate(rec.run("closed_loop", inputs, ms.AbsMax(2), refresh=refresh)):
+            assert np.array_equal(state.o_hat, inputs[call]) == (call in exact)
+            assert state.quantized == (call not in exact)
+
+
+def test_zero_bits_reuse_the_output_bit_for_bit():
+    inputs = np.random.default_rng(0).standard_normal((5, 2, 4))
+    calls = []
+
+    def counted(a):
+        calls.append(1)
+        return a @ A.T
+
+    for name in ("closed_loop", "open_loop"):
+        states = list(rec.run(name, inputs, ms.Zero(), counted))
+        assert all(np.array_equal(s.o_hat, states[0].o_hat) for s in states)
+    assert len(calls) == 2  # A was applied at the two first calls only: the computation is skipped
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"warmup": "warm"}, "warmup must be"),
+        ({"warmup": 0}, "warmup must be"),
+        ({"warmup": 1.5}, "warmup must be"),
+        ({"refresh": "always"}, "refresh must be"),
+        ({"refresh": 0}, "k >= 1"),
+        ({"refresh": (1, -2)}, "call indices"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        list(rec.run("closed_loop", np.ones((2, 1, 2)), ms.AbsMax(3), **options))
+    with pytest.raises(ValueError, match="known: direct, open_loop, closed_loop"):
+        rec.get("half_open")
