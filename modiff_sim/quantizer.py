@@ -76,9 +76,10 @@ class Quantizer:
         return (a if shape == tuple(a.shape) else xp.reshape(a, shape)), axes
 
     def check(self, a: Any) -> None:
-        """Raise unless ``a`` is a non-empty array of real floats whose dtype can hold the codes."""
+        """Raise unless ``a`` is a non-empty array of real floats that fits granularity and bits."""
         xp = array_namespace(a)
         require_floating(xp, a, str(self))
+        self.granularity.blocked(tuple(a.shape))
         if type(self).has_codes and 2.0**self.bits > float(xp.finfo(a.dtype).max):
             raise ValueError(f"{self}: {a.dtype} cannot hold codes of {self.bits} bits: use fewer bits or float32")
 

@@ -1,0 +1,126 @@
+"""The linear operators of a model: which modules they are, A without its bias, their MACs.
+
+Supported: Conv1d, Conv2d and Linear whose forward is torch's own. Anything else with a weight matrix is named in the
+audit as unsupported and runs as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import cost
+from ..quantizer import Quantizer
+
+KINDS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Linear)
+Where = Callable[[str, nn.Module], bool]
+
+
+def kind(module: nn.Module) -> str | None:
+    """ "Conv1d", "Conv2d" or "Linear" for a supported module, else None."""
+    for known in KINDS:
+        if isinstance(module, known) and type(module).forward is known.forward:
+            return known.__name__
+    return None
+
+
+def find(model: nn.Module, where: Where | None) -> dict[str, nn.Module]:
+    """Supported modules by qualified name, those that ``where`` keeps."""
+    named = {name or "(root)": module for name, module in model.named_modules() if kind(module)}
+    return {name: module for name, module in named.items() if where is None or where(name, module)}
+
+
+def unsupported(model: nn.Module) -> list[str]:
+    """ "name (class)" of modules that own a matrix-like parameter and are not supported."""
+    return [
+        f"{name or '(root)'} ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if not kind(module) and any(p.ndim >= 2 for p in module.parameters(recurse=False))
+    ]
+
+
+class Operator:
+    """A of one layer. ``linear(a)`` is A(a), ``affine(a)`` is A(a) + bias; weights are quantized once, here.
+
+    Nothing is written to the module: quantized weights live in this object.
+    """
+
+    def __init__(self, name: str, module: nn.Module, weights: Quantizer | None) -> None:
+        self.name, self.module, self.kind = name, module, kind(module)
+        self.weight_bits = 32 if weights is None else weights.bits
+        self.quantized: Tensor | None = None
+        if weights is not None:
+            try:
+                self.quantized = weights(module.weight.detach())  # type: ignore[operator]
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"weight of layer '{name}': {error}") from None
+
+    def _apply(self, a: Tensor, bias: Tensor | None) -> Tensor:
+        weight: Any = self.module.weight if self.quantized is None else self.quantized
+        if isinstance(self.module, nn.Linear):
+            return F.linear(a, weight, bias)
+        return self.module._conv_forward(a, weight, bias)  # type: ignore[operator]  # knows padding modes
+
+    def linear(self, a: Tensor) -> Tensor:
+        return self._apply(a, None)
+
+    def affine(self, a: Tensor) -> Tensor:
+        return self._apply(a, self.module.bias)  # type: ignore[arg-type]
+
+    def macs(self, output: Tensor) -> int:
+        """MACs of one call, the whole batch."""
+        shape = tuple(output.shape)
+        if isinstance(self.module, nn.Linear):
+            return cost.linear_macs(shape, self.module.in_features)
+        return cost.conv_macs(shape, tuple(self.module.weight.shape))  # type: ignore[arg-type]
+
+
+class Occurrences:
+    """Which occurrence of a layer within one model call this is: 0 unless the model uses a layer several times.
+
+    A layer that is called from outside the model's forward is at occurrence 0 each time.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model_calls = 0
+        self._inside = False
+        self._seen: dict[str, int] = {}
+        self._hooks = [
+            model.register_forward_pre_hook(self._enter, prepend=True),
+            model.register_forward_hook(self._leave, always_call=True),
+        ]
+
+    def _enter(self, *_: Any) -> None:
+        self._inside = True
+        self._seen.clear()
+        self.model_calls += 1
+
+    def _leave(self, *_: Any) -> None:
+        self._inside = False
+
+    def take(self, name: str) -> int:
+        """The occurrence of this call of the layer."""
+        if not self._inside:
+            return 0
+        index = self._seen.get(name, 0)
+        self._seen[name] = index + 1
+        return index
+
+    def remove(self) -> None:
+        """Take the hooks off the model."""
+        for hook in self._hooks:
+            hook.remove()
+
+
+def occurrence_name(name: str, occurrence: int) -> str:
+    """ "name", and "name#1", "name#2", ... for further occurrences within one model call."""
+    return name if occurrence == 0 else f"{name}#{occurrence}"
+
+
+def finite(x: Tensor) -> bool:
+    """Whether all of a tensor is finite (one synchronisation)."""
+    return bool(torch.isfinite(x).all())

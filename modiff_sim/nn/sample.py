@@ -1,0 +1,130 @@
+"""Sampling with per-image noise, in fixed micro-batches, in full precision or inside ``modulated``.
+
+Image i is always drawn from its own noise, ``SeedSequence(seed, spawn_key=(stream, i))``, and always computed at
+position i % batch of micro-batch i // batch, which is computed in full even where only a part of it is wanted. So an
+image depends on (seed, batch, threads, dtype, versions) and not on how many others were asked for or where a run was
+interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..samplers import SAMPLERS
+from ..schedules import Schedule, linear
+from .modulate import Run
+
+
+def image_noise(seed: int, image: int, *, stream: int = 0) -> np.random.Generator:
+    """The generator that all noise of one image is drawn from, in the order of the model calls."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stream, image))))
+
+
+def denoiser(model: nn.Module) -> Callable[[Tensor, int], Tensor]:
+    """(x, t) -> predicted noise, for models that return a tensor or, as diffusers' do, an object with ``.sample``."""
+
+    def predict(x: Tensor, t: int) -> Tensor:
+        out = model(x, t)
+        return getattr(out, "sample", out)
+
+    return predict
+
+
+def image_shape(model: nn.Module) -> tuple[int, int, int]:
+    """(channels, height, width) from a diffusers config; ValueError for a model that has none."""
+    config = getattr(model, "config", None)
+    size, channels = getattr(config, "sample_size", None), getattr(config, "in_channels", None)
+    if size is None or channels is None:
+        raise ValueError(f"{type(model).__name__} has no config with sample_size and in_channels: pass shape=(C, H, W)")
+    height, width = (size, size) if isinstance(size, int) else size
+    return int(channels), int(height), int(width)
+
+
+def micro_batches(wanted: Sequence[int], batch: int) -> list[int]:
+    """Indices of the micro-batches that hold these images, ascending."""
+    return sorted({i // batch for i in wanted})
+
+
+def sample(
+    model: nn.Module,
+    *,
+    images: int | Sequence[int],
+    steps: int = 50,
+    sampler: str = "ddim",
+    spacing: str = "uniform",
+    schedule: Schedule | None = None,
+    seed: int = 0,
+    batch: int = 128,
+    shape: tuple[int, int, int] | None = None,
+    run: Run | None = None,
+    on_batch: Iterable[Callable[..., object]] = (),
+    callback: Callable[[int, int, Tensor, Tensor], object] | None = None,
+    progress: str | None = None,
+    **options: Any,
+) -> np.ndarray:
+    """Sample images; float32 array (n, C, H, W) in the model's own range.
+
+    images:   how many (0..n-1), or which indices, ascending.
+    run:      the run of ``modulated`` this happens in: it is reset before every micro-batch.
+    on_batch: further resets, called with ``stream=index`` before micro-batch ``index`` (such as a recorder's).
+    schedule: training noise levels; default linear beta 1e-4..0.02, 1000 steps. ``steps``, ``spacing`` choose from it.
+    progress: label of a progress bar (a plain line per micro-batch where stderr is no terminal); None is silent.
+    options:  passed to the sampler (eta, clip, variance).
+
+    Raises ValueError for unknown names (listing the known ones), no images, or images that come out non-finite.
+    """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+    wanted = list(range(images)) if isinstance(images, int) else [int(i) for i in images]
+    if not wanted or min(wanted) < 0 or sorted(set(wanted)) != wanted:
+        raise ValueError(f"images must be a count >= 1 or ascending indices >= 0, got {images!r}")
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, got {batch}")
+    chosen = (schedule or linear()).spaced(steps, spacing=spacing)
+    size = shape or image_shape(model)
+    first = next(model.parameters())
+    out = np.empty((len(wanted), *size), np.float32)
+    place = {image: row for row, image in enumerate(wanted)}
+    resets = [*([run.reset] if run is not None else []), *on_batch]
+
+    for index in _watched(micro_batches(wanted, batch), progress):
+        for reset in resets:
+            reset(stream=index)
+        members = range(index * batch, (index + 1) * batch)
+        generators = [image_noise(seed, i) for i in members]
+
+        def draw(call: int = -1, generators: list[np.random.Generator] = generators) -> Tensor:
+            drawn = np.stack([g.standard_normal(size, dtype=np.float32) for g in generators])
+            return torch.from_numpy(drawn).to(first.device, first.dtype)
+
+        with torch.inference_mode():
+            x = SAMPLERS[sampler](denoiser(model), draw(), chosen, noise=draw, callback=callback, **options)
+        values = x.float().cpu().numpy()
+        if not np.isfinite(values).all():
+            raise ValueError(f"micro-batch {index}: sampling gave NaN or Inf; a model in {first.dtype} may overflow")
+        for row, image in enumerate(members):
+            if image in place:
+                out[place[image]] = values[row]
+    return out
+
+
+def _watched(items: list[int], label: str | None) -> Iterable[int]:
+    if label is None:
+        return items
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        return tqdm(items, desc=label, unit="batch", leave=False)
+    return _logged(items, label)
+
+
+def _logged(items: list[int], label: str) -> Iterable[int]:
+    for i, item in enumerate(items):
+        print(f"{label}: micro-batch {i + 1} of {len(items)}", file=sys.stderr, flush=True)
+        yield item

@@ -1,0 +1,336 @@
+"""modulated(): every arm on small models equals the recursion layer by layer; what it touches and what it refuses."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from models import small, unet, walk
+from torch import nn
+
+import modiff_sim as ms
+from modiff_sim import recursion as rec
+from modiff_sim.nn import modulated
+
+
+def snapshot(model):
+    return {k: v.clone() for k, v in model.state_dict().items()}, [dict(m.__dict__) for m in model.modules()]
+
+
+def untouched(model, before):
+    weights, attributes = before
+    assert all(torch.equal(v, weights[k]) for k, v in model.state_dict().items())
+    for module, old in zip(model.modules(), attributes, strict=True):
+        assert module.__dict__.keys() == old.keys()
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+
+
+@pytest.mark.parametrize("recursion", rec.RECURSIONS)
+@pytest.mark.parametrize("warmup", ["exact", "quantized", 3])
+@pytest.mark.parametrize("refresh", ["never", 3])
+@pytest.mark.parametrize("weights", [None, ms.AbsMax(4)])
+def test_one_layer_equals_the_recursion_bit_for_bit(recursion, warmup, refresh, weights):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        layer = nn.Conv2d(2, 4, 3, padding=1, dtype=torch.float64)
+    Q, inputs = ms.AbsMax(3), list(walk(7))
+    w = layer.weight.detach() if weights is None else weights(layer.weight.detach())
+
+    def A(a):
+        return torch.nn.functional.conv2d(a, w, None, padding=1)
+
+    def affine(a):
+        return torch.nn.functional.conv2d(a, w, layer.bias.detach(), padding=1)
+
+    expected = rec.run(recursion, inputs, Q, A, affine=affine, warmup=warmup, refresh=refresh)
+    with modulated(layer, activations=Q, weights=weights, recursion=recursion, warmup=warmup, refresh=refresh) as run:
+        for a, state in zip(inputs, expected, strict=True):
+            assert torch.equal(layer(a), state.o_hat)
+    assert len(run.audit().layers) == 1
+
+
+def test_identity_arm_is_the_model_itself():
+    """The direct arm bit for bit; the loops up to the rounding of sums, 7 calls of numbers below 10."""
+    model = small()
+    with torch.no_grad():
+        plain = [model(x) for x in walk(7)]
+    with modulated(model, activations=ms.Identity(), recursion="direct"):
+        assert all(torch.equal(model(x), y) for x, y in zip(walk(7), plain, strict=True))
+    for recursion in ("open_loop", "closed_loop"):
+        with modulated(model, activations=ms.Identity(), recursion=recursion):
+            for x, y in zip(walk(7), plain, strict=True):
+                assert torch.allclose(model(x), y, rtol=0, atol=100 * 7 * 10 * torch.finfo(torch.float64).eps)
+
+
+@pytest.mark.parametrize("make", [small, unet], ids=["small", "unet"])
+@pytest.mark.parametrize("recursion", rec.RECURSIONS)
+def test_leaving_restores_the_model_bit_for_bit(make, recursion):
+    model = make()
+    inputs = list(walk(3)) if make is small else list(walk(3, shape=(1, 8, 8), dtype=torch.float32))
+    args = () if make is small else (5,)
+    with torch.no_grad():
+        plain = model(inputs[0], *args)
+    before = snapshot(model)
+    with modulated(model, activations=ms.AbsMax(2), weights=ms.AbsMax(3), recursion=recursion):
+        arm = [model(x, *args) for x in inputs]
+    value = getattr(arm[-1], "sample", arm[-1])
+    assert torch.isfinite(value).all()
+    untouched(model, before)
+    with torch.no_grad():
+        again = model(inputs[0], *args)
+    assert torch.equal(getattr(again, "sample", again), getattr(plain, "sample", plain))
+
+
+def test_leaving_restores_after_an_exception_and_keeps_foreign_forwards():
+    model = small()
+    foreign = model.first.forward
+    model.first.forward = foreign  # another library's patch, an instance attribute
+    before = snapshot(model)
+
+    def fails():
+        with modulated(model, activations=ms.AbsMax(4)):
+            model(next(walk(1)))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    untouched(model, before)
+    assert model.first.__dict__["forward"] is foreign
+
+
+def test_a_layer_called_twice_has_a_state_per_occurrence():
+    """With 0 bits every occurrence must repeat its own first output: with one shared state the second would repeat
+    the first's."""
+    model, inputs = small(), list(walk(3))
+    with torch.no_grad():
+        plain = model(inputs[0])
+    with modulated(model, activations=ms.Zero()) as run:
+        for x in inputs:
+            assert torch.allclose(model(x), plain, rtol=0, atol=1e-14)
+    assert run.audit().layers[-1].calls == 6  # twice per model call
+
+
+def test_in_place_activations_do_not_reach_the_state():
+    """The in-place ReLU after the first layer writes into its output; ô must stay A(â)."""
+    inputs = list(walk(5))
+    in_place, out_of_place = small(), small()
+    out_of_place.act = nn.ReLU(inplace=False)
+    for recursion in ("open_loop", "closed_loop"):
+        with modulated(in_place, activations=ms.AbsMax(3), recursion=recursion):
+            a = [in_place(x.clone()) for x in inputs]
+        with modulated(out_of_place, activations=ms.AbsMax(3), recursion=recursion):
+            b = [out_of_place(x.clone()) for x in inputs]
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_reset_starts_a_new_batch():
+    model = small()
+    with modulated(model, activations=ms.AbsMax(3)) as run:
+        first = [model(x) for x in walk(4)]
+        with pytest.raises(ValueError, match=r"layer 'first', call 4: shape changed .* run.reset\(\)"):
+            model(next(walk(1, batch=5)))
+        held = run.state_bytes()
+        run.reset()
+        assert held > 0
+        assert run.state_bytes() == 0
+        assert all(torch.equal(x, y) for x, y in zip([model(x) for x in walk(4)], first, strict=True))
+        run.reset()
+        model(next(walk(1, batch=5)))
+    assert run.audit().resets == 2
+
+
+def test_nan_names_layer_and_call_and_leaves_the_state():
+    model = small()
+    inputs = list(walk(3))
+    bad = inputs[1].clone()
+    bad[0, 0, 0, 0] = torch.nan
+    for recursion in rec.RECURSIONS:
+        with modulated(model, activations=ms.AbsMax(3), recursion=recursion):
+            expected = [model(x) for x in inputs]
+        with modulated(model, activations=ms.AbsMax(3), recursion=recursion) as run:
+            model(inputs[0])
+            before = run.audit().layers[0].calls
+            with pytest.raises(ValueError, match="layer 'first', call 1: the input is not finite: 1 of 384 entries"):
+                model(bad)
+            assert run.audit().layers[0].calls == before
+            assert torch.equal(model(inputs[1]), expected[1])
+        with (
+            modulated(model, activations=ms.AbsMax(3), recursion=recursion),
+            pytest.raises(ValueError, match="layer 'first', call 0"),
+        ):
+            model(bad)
+
+
+def test_audit_counts_what_was_quantized():
+    model = small()
+    for options, share in [
+        ({"recursion": "direct"}, 1.0),
+        ({"recursion": "closed_loop"}, 4 / 5),
+        ({"recursion": "closed_loop", "warmup": "quantized"}, 1.0),
+        ({"recursion": "closed_loop", "refresh": (2,)}, 3 / 5),
+        ({"recursion": "closed_loop", "refresh": 1}, 0.0),  # a cache reset at every step quantizes nothing
+    ]:
+        with modulated(model, activations=ms.AbsMax(4), **options) as run:
+            for x in walk(5):
+                model(x)
+        audit = run.audit()
+        assert audit.mac_share == pytest.approx(share), options
+        assert audit.call_share == pytest.approx(share), options
+        assert audit.model_calls == 5
+        assert audit.activation_bits == pytest.approx(4 * share + 32 * (1 - share))
+    assert "100.0%" not in str(audit)
+    assert "total: 0.0% of MACs" in str(audit)
+
+
+def test_audit_macs_equal_the_flop_counter():
+    """torch counts 2 FLOPs per MAC."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    for model, x, args in [(small(), next(walk(1)), ()), (unet(), torch.zeros(3, 1, 8, 8), (5,))]:
+        with modulated(model, activations=ms.Identity(), recursion="direct") as run:
+            with FlopCounterMode(display=False) as counter:
+                model(x, *args)
+            counts = counter.get_flop_counts()["Global"]
+        names = {"aten.convolution", "aten.addmm", "aten.mm"}
+        linear = sum(v for k, v in counts.items() if str(k) in names)
+        assert linear == 2 * sum(layer.macs for layer in run.audit().layers)
+
+
+def test_audit_names_what_it_does_not_cover():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ConvTranspose1d(4, 4, 3), nn.Linear(2, 2))
+
+    class Custom(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * 2
+
+    model.append(Custom(2, 2))
+    with modulated(model, activations=ms.AbsMax(4), where=lambda name, m: name != "2") as run:
+        pass
+    audit = run.audit()
+    assert audit.unsupported == ("1 (ConvTranspose1d)", "3 (Custom)")
+    assert audit.excluded == ("2",)
+    assert audit.uncalled == ("0",)
+    assert "unsupported: 1 (ConvTranspose1d)" in str(audit)
+
+
+def test_saturation_and_zero_range_are_counted():
+    layer = nn.Linear(4, 2)
+    x = torch.tensor([[1.0, 2.0, 100.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    with modulated(layer, activations=ms.Static(3, scale=1.0), recursion="direct") as run:
+        layer(x)
+    assert run.audit().layers[0].row()["saturated_share"] == 1 / 8
+    with modulated(layer, activations=ms.AbsMax(3), recursion="direct") as run:
+        layer(x)
+    assert run.audit().layers[0].row()["zero_range_share"] == 1 / 2
+
+
+def test_zero_bits_are_caching_bit_for_bit():
+    """0 bits after an exact first call: every linear layer repeats its first output. A cache written with hooks
+    alone, with none of our code, gives the same bytes."""
+    model = unet()
+    inputs = list(walk(4, shape=(1, 8, 8), dtype=torch.float32))
+    with modulated(model, activations=ms.Zero()) as run:
+        ours = [model(x, 900 - 10 * i).sample for i, x in enumerate(inputs)]
+    cache, hooks = {}, []
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            hooks.append(module.register_forward_hook(lambda m, i, o, name=name: cache.setdefault(name, o)))
+    with torch.no_grad():
+        theirs = [model(x, 900 - 10 * i).sample for i, x in enumerate(inputs)]
+    for hook in hooks:
+        hook.remove()
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    audit = run.audit()
+    assert sum(x.skipped_macs for x in audit.layers) == sum(x.macs for x in audit.layers) * 3 // 4
+
+
+def test_one_step_at_another_batch_size_is_within_one_grid_step():
+    """Float sums differ in order with the batch size: codes may flip, by one. From a shared state, one step."""
+    layer = nn.Conv2d(2, 4, 3, padding=1)
+    inputs = list(walk(2, batch=6, dtype=torch.float32))
+    Q = ms.AbsMax(4)
+    with modulated(layer, activations=Q) as run:
+        whole = [layer(x) for x in inputs][-1]
+        run.reset()
+        half = [layer(x[:3]) for x in inputs][-1]
+    grid = Q.choose_qparams(inputs[1] - inputs[0]).scale[:3]
+    reach = float(layer.weight.detach().abs().flatten(1).sum(1).max())
+    assert torch.all((whole[:3] - half).abs() <= grid * reach)
+
+
+def test_stochastic_rounding_is_seeded():
+    model, inputs = small(), list(walk(4))
+
+    def outputs(seed, stream=0):
+        with modulated(model, activations=ms.Stochastic(3), seed=seed, warmup=2) as run:
+            run.reset(stream=stream)
+            return torch.stack([model(x) for x in inputs])
+
+    assert torch.equal(outputs(0), outputs(0))
+    assert not torch.equal(outputs(0), outputs(1))
+    assert not torch.equal(outputs(0), outputs(0, stream=1))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"recursion": "half_open"}, ValueError, "known: direct, open_loop, closed_loop"),
+        ({"engine": "integer"}, ValueError, "known: simulated"),
+        ({"warmup": 0}, ValueError, "warmup must be"),
+        ({"refresh": -1}, ValueError, "k >= 1"),
+        ({"where": lambda name, m: False}, ValueError, "keeps none of the 3 layers"),
+        ({"activations": 4}, TypeError, "must be a quantizer"),
+        ({"activations": None}, TypeError, "must be a quantizer"),
+        ({"weights": ms.Stochastic(4)}, ValueError, "without random bits"),
+        ({"weights": ms.AbsMax(4, granularity=ms.PerGroup(5))}, ValueError, "weight of layer 'first'"),
+    ],
+)
+def test_bad_arguments_leave_the_model_untouched(options, error, message):
+    model = small()
+    before = snapshot(model)
+    with pytest.raises(error, match=message), modulated(model, **({"activations": ms.AbsMax(4)} | options)):
+        pass
+    untouched(model, before)
+
+
+def test_models_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="nothing to modulate"), modulated(nn.ReLU(), activations=ms.AbsMax(4)):
+        pass
+    model = small()
+    with modulated(model, activations=ms.AbsMax(4)):
+        with pytest.raises(RuntimeError, match="modulated already"), modulated(model, activations=ms.AbsMax(4)):
+            pass
+        model(next(walk(1)))  # the first run still works
+    integer = nn.Linear(2, 2)
+    with modulated(integer, activations=ms.AbsMax(4)), pytest.raises(ValueError, match="axis 0 is the sample axis"):
+        integer(torch.zeros(2))
+
+
+def test_a_run_holds_no_reference_through_the_model():
+    model = small()
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        model(next(walk(1)))
+    assert run.state_bytes() == 0
+    assert copy.deepcopy(model)(next(walk(1))).shape == (3, 6)
+
+
+def test_max_norm_bound_holds_layer_by_layer_on_a_real_network():
+    """Closed loop inside a network: â of every layer stays within Σ κ^(age+1) ||d_k||_inf of its input."""
+    model = unet()
+    Q = ms.AbsMax(3)
+    seen: dict[str, list] = {}
+    with modulated(model, activations=Q) as run:
+        run.observers.append(
+            lambda name, call, a, state: seen.setdefault(name, []).append((a.clone(), state.ref.clone()))
+        )
+        for i, x in enumerate(walk(6, shape=(1, 8, 8), dtype=torch.float32)):
+            model(x, 900 - 10 * i)
+    assert len(seen) > 20
+    for name, calls in seen.items():
+        a = np.stack([c[0].double().flatten(1).numpy() for c in calls])
+        error = np.abs(a - np.stack([c[1].double().flatten(1).numpy() for c in calls])).max(-1)
+        d = np.abs(np.diff(a, axis=0)).max(-1)
+        bound = ms.bounds.max_norm_closed_loop(d, Q.kappa(a.shape[-1]))
+        slack = 4 * len(a) * np.finfo(np.float32).eps * np.abs(a).max()
+        assert np.all(error[1:] <= bound + slack), name
