@@ -1,0 +1,210 @@
+"""The three first experiments on the digits model: ablation, distributions, bit sweep.
+
+The digits model (8×8, 0.65 M parameters) stands in for the paper's CIFAR-10 and LSUN models wherever those are meant:
+its numbers say what the method does on a small trained diffusion model, not what it does on theirs.
+
+Everything is cut into tasks (arm, micro-batch) whose results are stored by content, so a killed run goes on where it
+stopped and gives the same bytes. All arms start from the same noise per image: comparisons are paired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+
+import modiff_sim as ms
+from modiff_sim.nn import record, sample, zoo
+from modiff_sim.nn.sample import micro_batches
+
+from . import metrics
+from .arms import BITS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep
+from .data import digits
+from .workspace import spread, store
+
+MODEL = "digits"
+MIDDLE = 32  # images whose middle-block features are kept: the first of micro-batch 0
+RECORD_BITS = 3  # the bit width at which c and kappa of recorded quantities are measured
+LEVELS = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
+
+
+def _settings(effort: Effort) -> dict[str, Any]:
+    """What decides the bytes of a sampling result, besides arm, micro-batch and versions."""
+    return {
+        "model": zoo.card(MODEL)["sha256"], "sampler": "ddim", "steps": effort.steps, "batch": effort.batch,
+        "seed": effort.seed, "threads": effort.threads, "dtype": "float32",
+    }  # fmt: skip
+
+
+# -- sampling ---------------------------------------------------------------------------------------
+
+
+def _sample_task(effort: Effort, arm: Arm, index: int) -> None:
+    """Sample one micro-batch of one arm and store images, middle-block features (micro-batch 0) and audit."""
+    params = _settings(effort) | {"arm": asdict(arm), "micro_batch": index}
+    if store().has("sample", params):
+        return
+    torch.set_num_threads(effort.threads)
+    model = zoo.load(MODEL)
+    features: list[np.ndarray] = []
+    hook = model.mid_block.register_forward_hook(lambda _m, _i, out: features.append(out[:MIDDLE].flatten(1).numpy()))
+    images = range(index * effort.batch, (index + 1) * effort.batch)
+    with arm.on(model) as run:
+        made = sample(model, images=images, steps=effort.steps, batch=effort.batch, seed=effort.seed, run=run)
+        audit = run.audit().summary() if run else {"mac_share": 0.0, "call_share": 0.0, "activation_bits": 32.0}
+    hook.remove()
+    arrays = {"images": made} | ({"middle": np.stack(features)} if index == 0 else {})
+    store().save("sample", params, arrays, rows=[audit])
+
+
+def _ensure(effort: Effort, arms: list[Arm] | tuple[Arm, ...], n: int, label: str) -> None:
+    tasks = []
+    for arm in arms:
+        for index in micro_batches(range(n), effort.batch):
+            params = _settings(effort) | {"arm": asdict(arm), "micro_batch": index}
+            if not store().has("sample", params):
+                tasks.append(partial(_sample_task, effort, arm, index))
+    spread(tasks, label)
+
+
+def _load(effort: Effort, arm: Arm, index: int) -> Any:
+    return store().load("sample", _settings(effort) | {"arm": asdict(arm), "micro_batch": index})
+
+
+def arm_images(arm: Arm, effort: str, n: int) -> np.ndarray:
+    """Images 0..n-1 of an arm, float32 (n, 1, 8, 8), about [-1, 1]; sampled now where they are not stored yet."""
+    chosen = effort_of(effort)
+    _ensure(chosen, [arm], n, f"sampling {arm.label}")
+    parts = [_load(chosen, arm, i).arrays["images"] for i in micro_batches(range(n), chosen.batch)]
+    return np.concatenate(parts)[:n]
+
+
+def images(row: dict[str, Any], effort: str, n: int) -> np.ndarray:
+    """As ``arm_images``, for a row of ``ablation`` (keys recursion, bits, weight_bits)."""
+    return arm_images(Arm(row["recursion"], row["bits"], row["weight_bits"]), effort, n)
+
+
+# -- (a) ablation and (c) bit sweep -----------------------------------------------------------------
+
+
+@cache
+def _real_features() -> np.ndarray:
+    return metrics.features(digits()[0])
+
+
+@cache
+def _arm_features(arm: Arm, effort: str, n: int) -> np.ndarray:
+    return metrics.features(arm_images(arm, effort, n))
+
+
+def quality(arm: Arm, effort: str, n: int, *, resamples: int = 200) -> metrics.PairedRatio:
+    """Fréchet distance of an arm over full precision's, same n and same noise, with a paired bootstrap interval."""
+    full = _arm_features(FULL, effort, n)
+    return metrics.paired_frechet_ratio(_arm_features(arm, effort, n), full, _real_features(), resamples=resamples)
+
+
+def ablation(effort: str) -> list[dict[str, Any]]:
+    """One row per arm of the sweep, all with the same n and the same noise per image.
+
+    Keys: recursion, bits, weight_bits, label, n; frechet (in digit-classifier features, to all real digits) and
+    frechet_low, frechet_high (paired interval of the ratio to full precision, times full precision's distance);
+    recognised; psnr, relative_l2 (medians over images, to full precision from the same noise); audit_share (of MACs
+    on quantized activations), activation_bits (effective).
+    """
+    chosen = effort_of(effort)
+    arms = sweep(chosen)
+    _ensure(chosen, arms, chosen.n, f"sampling {len(arms)} arms of {chosen.n} images")
+    full = arm_images(FULL, effort, chosen.n)
+    rows = []
+    for arm in arms:
+        made = arm_images(arm, effort, chosen.n)
+        ratio = quality(arm, effort, chosen.n, resamples=100)
+        audit = _load(chosen, arm, 0).rows[0]
+        same = np.array_equal(made, full)
+        rows.append({
+            "recursion": arm.recursion, "bits": arm.bits, "weight_bits": arm.weight_bits, "label": arm.label,
+            "n": chosen.n, "steps": chosen.steps, "frechet": ratio.arm, "frechet_low": ratio.low * ratio.full,
+            "frechet_high": ratio.high * ratio.full, "frechet_ratio": ratio.ratio,
+            "recognised": metrics.classifier_report(made)["recognised"],
+            "psnr": None if same else float(np.median(metrics.psnr(made, full))),
+            "relative_l2": 0.0 if same else float(np.median(metrics.relative_l2(made, full))),
+            "audit_share": audit["mac_share"], "activation_bits": audit["activation_bits"],
+            "features": metrics.FEATURE_NAME,
+        })  # fmt: skip
+    return rows
+
+
+def key_quality(effort: str) -> dict[Arm, metrics.PairedRatio]:
+    """Quality of the arms that claims are judged on, at n_key images."""
+    chosen = effort_of(effort)
+    _ensure(chosen, KEY_ARMS, chosen.n_key, f"sampling {len(KEY_ARMS)} arms of {chosen.n_key} images")
+    return {arm: quality(arm, effort, chosen.n_key, resamples=400) for arm in KEY_ARMS}
+
+
+# -- error in the middle block (Fig. 3) -------------------------------------------------------------
+
+
+def middle_block(effort: str) -> dict[str, np.ndarray]:
+    """Relative l2 of the middle block's output to full precision's, from the same noise, weights at 8 bits.
+
+    "recursions" (R,), "bits" (B,), "relative_l2" (R, B, steps, images), "weights_only" (steps, images): W8A32.
+    """
+    chosen = effort_of(effort)
+    arms = {(r, b): Arm(r, b, 8) for r in RECURSIONS for b in BITS}
+    extra = Arm("direct", 32, 8)
+    _ensure(chosen, [FULL, extra, *arms.values()], chosen.batch, "sampling for the middle block")
+    full = _load(chosen, FULL, 0).arrays["middle"].astype(np.float64)
+
+    def error(arm: Arm) -> np.ndarray:
+        off = _load(chosen, arm, 0).arrays["middle"] - full
+        return np.linalg.norm(off, axis=-1) / np.linalg.norm(full, axis=-1)
+
+    table = np.stack([[error(arms[r, b]) for b in BITS] for r in RECURSIONS])
+    return {
+        "recursions": np.array(RECURSIONS), "bits": np.array(BITS), "relative_l2": table, "weights_only": error(extra),
+    }  # fmt: skip
+
+
+# -- (b) distributions ------------------------------------------------------------------------------
+
+
+def _record_task(effort: Effort) -> dict[str, np.ndarray]:
+    torch.set_num_threads(effort.threads)
+    model = zoo.load(MODEL)
+    with record(model, ms.AbsMax(RECORD_BITS)) as log:
+        sample(
+            model, images=effort.n_recorded, steps=effort.steps, batch=effort.n_recorded, seed=effort.seed,
+            on_batch=[log.reset], progress="recording distributions",
+        )  # fmt: skip
+    arrays: dict[str, np.ndarray] = {"layers": np.array(log.layers)}
+    for q in ("a", "d", "r"):
+        for value in ("absmax", "variance", "kurtosis", "norm"):
+            arrays[f"{value}_{q}"] = log.table(q, value)
+        for value in ("c", "kappa"):
+            arrays[f"{value}_{q}"] = log.table(q, value)
+            arrays[f"{value}_max_{q}"] = log.table(q, value, reduce=np.max)
+        quantiles = np.full((len(log.layers), log.calls, len(LEVELS)), np.nan)
+        for i, name in enumerate(log.layers):
+            for call in range(log.calls):
+                if (entry := log.stats.get((name, call, q))) is not None:
+                    quantiles[i, call] = entry.values.quantiles(LEVELS)
+        arrays[f"quantiles_{q}"] = quantiles
+    return arrays
+
+
+def distributions(effort: str) -> dict[str, np.ndarray]:
+    """What the layers of the full-precision model see, per layer and step, over n_recorded images.
+
+    "layers" (L,) names; "steps" (S,) call indices in sampling order; "levels" (K,); "bits": of the quantizer for c and
+    kappa. For q in a (input a_t), d (a_t - a_{t+1}), r (a_t - â_{t+1}, closed loop open through the network):
+    quantiles_q (L, S, K), and (L, S) arrays absmax_q, variance_q, kurtosis_q, norm_q, c_q, kappa_q (medians over
+    images), c_max_q, kappa_max_q (maxima). NaN at step 0 for d and r.
+    """
+    chosen = effort_of(effort)
+    params = _settings(chosen) | {"batch": chosen.n_recorded, "bits": RECORD_BITS, "levels": LEVELS}
+    arrays = store().get("distributions", params, partial(_record_task, chosen)).arrays
+    extra = {"steps": np.arange(chosen.steps), "levels": np.array(LEVELS), "bits": np.array(RECORD_BITS)}
+    return arrays | extra

@@ -1,0 +1,59 @@
+"""The report: one self-contained HTML page from what lies in the output folder (verdicts, arms, figures, manifest)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from modiff_sim.store import sha256, verify, versions, write_atomic
+
+from .arms import effort_of
+
+HERE = Path(__file__).parent
+#: figures in the order in which they are read; others follow by name
+READING_ORDER = (
+    "sample_grids", "bit_sweep", "middle_block", "violins", "error_growth", "bounds_per_norm",
+)  # fmt: skip
+
+
+def _figures(folder: Path) -> list[dict[str, Any]]:
+    found = []
+    for manifest in folder.glob("*.json"):
+        about = json.loads(manifest.read_text(encoding="utf-8"))
+        png = manifest.with_suffix(".png")
+        encoded = base64.b64encode(png.read_bytes()).decode()
+        found.append({**about, "png": encoded, "files": {f.name: sha256(f) for f in (png, png.with_suffix(".npz"))}})
+    order = {name: i for i, name in enumerate(READING_ORDER)}
+    return sorted(found, key=lambda f: (order.get(f["name"], len(order)), f["name"]))
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
+    """Write ``out/report.html``; returns its path. Raises RuntimeError if a stored result is damaged."""
+    import jinja2
+
+    count, problems = verify(out / "results")
+    if problems:
+        raise RuntimeError("; ".join(problems) + ": delete these folders and run again")
+    checks = json.loads((out / "results" / "checks.json").read_text(encoding="utf-8"))
+    figures = _figures(out / "figures")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["short"] = _short
+    manifest = {
+        "effort": vars(effort_of(effort)), "versions": versions(), "stored results verified": count,
+        "figures": {f["name"]: f["files"] for f in figures}, "checks.json": sha256(out / "results" / "checks.json"),
+        "arms.csv": sha256(out / "results" / "arms.csv"),
+    }  # fmt: skip
+    template = environment.from_string((HERE / "report.html.j2").read_text(encoding="utf-8"))
+    page = template.render(
+        effort=effort_of(effort), claims=checks["claims"], figures=figures, rows=rows,
+        manifest=json.dumps(manifest, indent=1, sort_keys=True, default=str),
+    )  # fmt: skip
+    target = out / "report.html"
+    write_atomic(target, page)
+    return target

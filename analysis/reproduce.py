@@ -1,0 +1,108 @@
+"""``python -m analysis.reproduce [--effort quick|full] [--out DIR]``: the main job, from sampling to the report.
+
+    1 sample the arms, record the distributions        DIR/results/*        (stored by content: a killed run goes on)
+    2 draw the figures                                 DIR/figures/*
+    3 check the claims                                 DIR/results/checks.json
+    4 write the table of arms and the report           DIR/results/arms.csv, DIR/report.html
+
+Figures and checks are programs of their own that stand above this package; they are started, not imported, and run
+side by side. Exit code 1 if a verdict is not the expected one, 2 if a step failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from modiff_sim.store import write_atomic
+
+from . import workspace
+from .arms import EFFORTS
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def sample_everything(effort: str) -> list[dict[str, Any]]:
+    """Step 1: everything that figures and checks will ask the store for. Returns the rows of the ablation."""
+    from . import experiments
+
+    rows = experiments.ablation(effort)
+    experiments.key_quality(effort)
+    experiments.distributions(effort)
+    return rows
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def figures_and_checks(effort: str, out: Path) -> int:
+    """Steps 2 and 3 side by side. Returns the exit code of the checks; raises SystemExit(2) where a step failed."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    log = out / "figures.log"
+    with open(log, "w") as sink:
+        drawing = subprocess.Popen(
+            command("figures", "--effort", effort, "--out", str(out / "figures")),
+            stdout=sink, stderr=subprocess.STDOUT, env=environment,
+        )  # fmt: skip
+        checks = ["--effort", effort, "--json", str(out / "results" / "checks.json")]
+        try:
+            verdicts = subprocess.run(command("paper_checks", *checks), env=environment, check=False).returncode
+            failed = drawing.wait()
+        finally:
+            drawing.kill()
+    if failed or verdicts not in (0, 1):
+        if failed:
+            say(log.read_text())
+        say("reproduce: a step failed (see above); what was finished is kept, run the same command again")
+        raise SystemExit(2)
+    log.unlink()
+    return verdicts
+
+
+def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """The arms as CSV (columns as in the rows)."""
+    import pandas as pd
+
+    write_atomic(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis.reproduce", description=__doc__.splitlines()[0])
+    parser.add_argument("--effort", choices=list(EFFORTS), default="full", help="2 min or 15 min on 2 cores")
+    parser.add_argument("--out", default="out", metavar="DIR", help="where everything is written (default: out)")
+    chosen = parser.parse_args(arguments)
+    out = Path(chosen.out)
+    workspace.use(out)
+    (out / "results").mkdir(parents=True, exist_ok=True)
+    seconds: dict[str, float] = {}
+    start = time.perf_counter()
+
+    say(f"1/4 sampling and recording the digits model (effort {chosen.effort})")
+    rows = sample_everything(chosen.effort)
+    write_rows(rows, out / "results" / "arms.csv")
+    seconds["sampling"] = time.perf_counter() - start
+    say("2/4, 3/4 figures and paper checks")
+    verdicts = figures_and_checks(chosen.effort, out)
+    seconds["figures and checks"] = time.perf_counter() - start - seconds["sampling"]
+    say("4/4 report")
+    from .report import build
+
+    report = build(out, chosen.effort, rows)
+    seconds["total"] = time.perf_counter() - start
+    write_atomic(out / "walltime.json", json.dumps(seconds, indent=1) + "\n")
+    say(f"wrote {report} in {seconds['total']:.0f} s (effort {chosen.effort})")
+    return verdicts
+
+
+if __name__ == "__main__":
+    sys.exit(main())

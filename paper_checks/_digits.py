@@ -1,0 +1,43 @@
+"""What the practice claims share: the sentence about the stand-in, quality ratios with their premises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modiff_sim.evidence import Evidence
+
+STAND_IN = "On the digits model (8×8, a stand-in for the paper's CIFAR-10 and LSUN models)"
+ENOUGH = 1024  # images; at 256 a Fréchet distance wanders by a factor of two
+
+
+def too_few(effort: str) -> Evidence | None:
+    """NOT_RUN evidence where this effort samples too few images for a Fréchet distance, else None."""
+    from analysis.arms import effort_of
+
+    n = effort_of(effort).n_key
+    if n >= ENOUGH:
+        return None
+    return Evidence(
+        not_run=f"{n} images at effort {effort}; Fréchet distances need {ENOUGH}: EFFORT=full", deferred=True
+    )
+
+
+def frechet_ratios(pairs: Sequence[tuple], effort: str, *, claimed: float, seed: int = 0) -> Evidence:
+    """Fréchet distance of the first arm over the second's for each pair, same noise, paired bootstrap interval."""
+    from analysis import experiments, metrics
+    from analysis.arms import effort_of
+
+    if (missing := too_few(effort)) is not None:
+        return missing
+    n = effort_of(effort).n_key
+    real = metrics.features(experiments.digits()[0])
+    ratio, low, high, cases = [], [], [], []
+    for arm, base in pairs:
+        x, y = (metrics.features(experiments.arm_images(a, effort, n)) for a in (arm, base))
+        found = metrics.paired_frechet_ratio(x, y, real, resamples=400, seed=seed)
+        ratio.append(found.ratio)
+        low.append(found.low)
+        high.append(found.high)
+        cases.append(f"{arm.label} {found.arm:.2f} / {base.label} {found.full:.2f} [{found.low:.3f}, {found.high:.3f}]")
+    params = {"n": n, "steps": effort_of(effort).steps, "sampler": "ddim", "features": metrics.FEATURE_NAME}
+    return Evidence(claimed, ratio, low=low, high=high, cases=cases, params=params, seed=seed, note="; ".join(cases))

@@ -1,0 +1,111 @@
+"""The runs that must survive: kill -9 anywhere, any number of workers, started again: the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import arms, experiments, workspace
+from modiff_sim.store import sha256, verify
+
+ROOT = Path(__file__).parent.parent
+TINY = arms.Effort("tiny", steps=3, n=6, n_key=6, weight_bits=(8,), n_recorded=2, batch=2)
+ARMS = (arms.FULL, *arms.KEY_ARMS[2:4])
+SCRIPT = """
+import sys
+sys.path.insert(0, "tests")
+from test_experiments import ARMS, TINY, experiments
+experiments._ensure(TINY, ARMS, 6, "sampling")
+"""
+
+
+def start(out, workers):
+    environment = os.environ | {"MODIFF_OUT": str(out), "MODIFF_WORKERS": str(workers), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
+
+
+def checksums(out):
+    return {
+        str(p.relative_to(out)): sha256(p)
+        for p in sorted(out.rglob("*"))
+        if p.is_file() and p.name != "walltime.json" and ".part-" not in str(p)
+    }
+
+
+def test_a_killed_run_finishes_with_the_same_bytes(tmp_path):
+    """Killed with one worker, finished with two, against one that was never interrupted."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start(whole, workers=1))
+    expected = checksums(whole)
+    assert len(expected) == 3 * 3 * 3  # arms × micro-batches × (arrays, rows, manifest)
+
+    process = start(killed, workers=1)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and len(list(killed.rglob("manifest.json"))) < 3:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = checksums(killed)
+    assert 0 < len(done) < len(expected)
+    finish(start(killed, workers=2))
+    assert checksums(killed) == expected
+    assert verify(killed) == (9, [])
+
+
+def test_what_is_stored_is_not_computed_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODIFF_OUT", str(tmp_path))
+    monkeypatch.setenv("MODIFF_WORKERS", "1")
+    monkeypatch.setitem(arms.EFFORTS, "tiny", TINY)
+    first = experiments.arm_images(arms.FULL, "tiny", 3)
+
+    def fail(*_):
+        raise AssertionError("sampled again")
+
+    monkeypatch.setattr(experiments, "_sample_task", fail)
+    assert np.array_equal(experiments.arm_images(arms.FULL, "tiny", 4)[:3], first)
+    with pytest.raises(AssertionError, match="sampled again"):
+        experiments.arm_images(arms.FULL, "tiny", 5)
+
+
+def test_paired_noise_and_the_audit_in_the_rows(tmp_path, monkeypatch):
+    """Every arm starts from the same noise: at 8 bits images stay near full precision's, and its audit is stored."""
+    monkeypatch.setenv("MODIFF_OUT", str(tmp_path))
+    monkeypatch.setenv("MODIFF_WORKERS", "1")
+    monkeypatch.setitem(arms.EFFORTS, "tiny", TINY)
+    full = experiments.arm_images(arms.FULL, "tiny", 2)
+    near = experiments.arm_images(arms.Arm("closed_loop", 8, 8), "tiny", 2)
+    other = experiments.arm_images(arms.FULL, "tiny", 4)[2:]
+    assert 0 < np.abs(near - full).max() < 0.2 * np.abs(other - full).max()
+    audit = experiments._load(TINY, arms.Arm("closed_loop", 8, 8), 0).rows[0]
+    assert audit["mac_share"] == pytest.approx(2 / 3)  # one exact call of three
+    assert experiments._load(TINY, arms.FULL, 0).arrays["middle"].shape == (3, 2, 64 * 4 * 4)
+
+
+def test_arms_are_labelled_and_cover_the_sweep():
+    sweep = arms.sweep(arms.EFFORTS["full"])
+    assert len(sweep) == len(set(sweep)) == 1 + 2 * (1 + 3 * 5)
+    assert set(arms.KEY_ARMS) <= set(sweep)
+    assert arms.Arm("closed_loop", 4, 8).label == "W8A4 closed loop"
+    assert arms.FULL.label == "full precision"
+    with pytest.raises(ValueError, match="known: quick, full"):
+        arms.effort_of("huge")
+
+
+def test_workers_follow_the_environment(monkeypatch):
+    monkeypatch.setenv("MODIFF_WORKERS", "3")
+    assert workspace.workers() == 3
+    monkeypatch.delenv("MODIFF_WORKERS")
+    assert workspace.workers() >= 1
