@@ -1,0 +1,136 @@
+"""Noise schedules and the choice of timesteps: what a sampler needs to know, computed once in float64.
+
+Everything here is in *sampling order*: the first timestep is the noisiest (the paper's t = T), and the index
+is the model call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The signal level at every training timestep, and the timesteps a sampler visits.
+
+    Args:
+        alpha_bar: ᾱ_t for t = 0 .. T-1, float64 (T,), in (0, 1], not increasing. Ho et al. 2020, eq. (4): the
+            training input at t is √ᾱ_t·x₀ + √(1-ᾱ_t)·ε.
+        timesteps: training timesteps, int64 (n,), in sampling order: not increasing. A timestep may repeat
+            ("quad" does); repeating costs a model call and moves nothing when ᾱ does not change.
+
+    Both arrays are copied and made read-only.
+
+    Raises:
+        ValueError: an array is empty, not one-dimensional, out of range or out of order.
+    """
+
+    alpha_bar: FloatArray
+    timesteps: IntArray
+
+    def __post_init__(self) -> None:
+        alpha_bar = np.array(self.alpha_bar, dtype=np.float64)
+        timesteps = np.array(self.timesteps, dtype=np.int64)
+        if alpha_bar.ndim != 1 or alpha_bar.size == 0:
+            raise ValueError(f"alpha_bar must have shape (T,) with T >= 1, got {alpha_bar.shape}")
+        # written so that NaN fails it
+        if not (np.all(alpha_bar > 0) and np.all(alpha_bar <= 1) and np.all(np.diff(alpha_bar) <= 0)):
+            raise ValueError("alpha_bar must lie in (0, 1] and not increase with t")
+        if timesteps.ndim != 1 or timesteps.size == 0:
+            raise ValueError(f"timesteps must have shape (n,) with n >= 1, got {timesteps.shape}")
+        if not np.array_equal(timesteps, np.asarray(self.timesteps)):
+            raise ValueError("timesteps must be integers")
+        if timesteps.min() < 0 or timesteps.max() >= alpha_bar.size:
+            raise ValueError(f"timesteps must lie in 0 .. {alpha_bar.size - 1}")
+        if np.any(np.diff(timesteps) > 0):
+            raise ValueError("timesteps must be in sampling order: the noisiest (largest) first")
+        for name, array in (("alpha_bar", alpha_bar), ("timesteps", timesteps)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        """The number of model calls n."""
+        return int(self.timesteps.size)
+
+    @property
+    def T(self) -> int:
+        """The number of training timesteps."""
+        return int(self.alpha_bar.size)
+
+    @property
+    def betas(self) -> FloatArray:
+        """β_t = 1 - ᾱ_t/ᾱ_{t-1}, float64 (T,), with ᾱ_{-1} = 1 (Ho et al. 2020, eq. (2)): up to rounding."""
+        return 1.0 - self.alpha_bar / np.concatenate([[1.0], self.alpha_bar[:-1]])
+
+    def levels(self) -> list[tuple[int, float, float]]:
+        """Per model call: (t, ᾱ_t, ᾱ of the next timestep), Python numbers, in sampling order.
+
+        After the last timestep ᾱ = 1: a sampler ends at the clean image. This is the one place that says so.
+        """
+        here = self.alpha_bar[self.timesteps].tolist()
+        return list(zip(self.timesteps.tolist(), here, [*here[1:], 1.0], strict=True))
+
+    def spaced(self, steps: int, *, spacing: str = "uniform") -> Schedule:
+        """The same noise levels visited in ``steps`` model calls.
+
+        Args:
+            steps: number of model calls, 1 <= steps <= T.
+            spacing: a name in ``SPACINGS``.
+
+        Raises:
+            ValueError: steps outside 1 .. T, or an unknown spacing.
+        """
+        if spacing not in SPACINGS:
+            raise ValueError(f"unknown spacing {spacing!r}; known: {', '.join(SPACINGS)}")
+        if isinstance(steps, bool) or int(steps) != steps or not 1 <= steps <= self.T:
+            raise ValueError(f"steps must be an integer in 1 .. {self.T} (the training timesteps), got {steps}")
+        return replace(self, timesteps=SPACINGS[spacing](self.T, int(steps))[::-1])
+
+
+def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
+    """β rising linearly from beta_1 to beta_T over T timesteps, visiting all (Ho et al. 2020, section 4).
+
+    Raises:
+        ValueError: T < 1, or not 0 < beta_1 <= beta_T < 1.
+    """
+    if T < 1:
+        raise ValueError(f"T must be at least 1, got {T}")
+    if not 0 < beta_1 <= beta_T < 1:
+        raise ValueError(f"need 0 < beta_1 <= beta_T < 1, got {beta_1}, {beta_T}")
+    alpha_bar = np.cumprod(1.0 - np.linspace(beta_1, beta_T, T), dtype=np.float64)
+    return Schedule(alpha_bar=alpha_bar, timesteps=np.arange(T, dtype=np.int64)[::-1])
+
+
+def _uniform(T: int, steps: int) -> IntArray:
+    """0, r, 2r, ... with r = T // steps: "leading" in diffusers (Song et al. 2021, app. D.2, "linear")."""
+    return np.arange(steps, dtype=np.int64) * (T // steps)
+
+
+def _quad(T: int, steps: int) -> IntArray:
+    """int(linspace(0, √(0.8 T), steps)²), as in the code of Song et al. and of MoDiff.
+
+    Kept with its repeats (four times t = 0 at 100 of 1000), because they are model calls that a comparison
+    with published numbers has to make.
+    """
+    return (np.linspace(0, math.sqrt(T * 0.8), steps) ** 2).astype(np.int64)
+
+
+def _trailing(T: int, steps: int) -> IntArray:
+    """Ends at T-1, the noisiest timestep, which "uniform" leaves out (Lin et al. 2023, table 2)."""
+    return np.round(T - np.arange(steps)[::-1] * (T / steps)).astype(np.int64) - 1
+
+
+# (T, steps) -> timesteps, rising. Add a spacing here; `spaced`, the CLI and the tests read this table.
+SPACINGS: dict[str, Callable[[int, int], IntArray]] = {
+    "uniform": _uniform,
+    "quad": _quad,
+    "trailing": _trailing,
+}
