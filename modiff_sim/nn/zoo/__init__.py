@@ -1,0 +1,60 @@
+"""Trained models inside the package: nothing is downloaded.
+
+Each model is three files beside this one: ``NAME.safetensors`` (float32 weights), ``NAME.json``
+(architecture, sha256, training and quality numbers) and ``NAME.md`` (the model card).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
+
+__all__ = ["MODELS", "card", "load"]
+
+# Add a model here, with its three files.
+MODELS = ("digits",)
+
+
+def card(name: str) -> dict[str, Any]:
+    """What is known about a model: config, sha256, parameters, training, quality.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name not in MODELS:
+        raise ValueError(f"no model {name!r} in the zoo; known: {', '.join(MODELS)}")
+    value: dict[str, Any] = json.loads(files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    return value
+
+
+def load(name: str) -> UNet2DModel:
+    """A new instance of a trained model, float32 on the CPU, in eval mode, without gradients.
+
+    ``model(x, t).sample`` predicts the noise in x, float32 (n, 1, 8, 8) for "digits", at timestep t (0..999,
+    ``modiff_sim.schedules.linear()``).
+
+    Raises:
+        ValueError: unknown name.
+        RuntimeError: the weight file is not the one the card describes.
+    """
+    about = card(name)
+    weights = files(__name__).joinpath(f"{name}.safetensors").read_bytes()
+    found = hashlib.sha256(weights).hexdigest()
+    if found != about["sha256"]:
+        raise RuntimeError(
+            f"{name}.safetensors is damaged: sha256 {found}, expected {about['sha256']}; install it again"
+        )
+    import safetensors.torch
+    import torch
+    from diffusers import UNet2DModel
+
+    # on "meta" no random initial weights are drawn: loading a model leaves torch's random state alone
+    with torch.device("meta"):
+        model: Any = UNet2DModel(**about["config"])
+    model.load_state_dict(safetensors.torch.load(weights), assign=True)
+    return model.eval().requires_grad_(False)
