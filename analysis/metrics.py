@@ -196,7 +196,7 @@ def paired_frechet_ratio(
         resamples: bootstrap resamples of the image index. Each uses the same indices for both arms, so what
             the two have in common (most of the sampling noise) cancels in the ratio.
         seed: seeds the indices.
-        level: the percentile interval's nominal coverage.
+        level: nominal coverage of the interval (pivotal bootstrap of the difference, in units of x_full's distance).
 
     Raises:
         ValueError: as `frechet_distance`; x_arm and x_full of different shapes; resamples < 1; level outside
@@ -214,11 +214,14 @@ def paired_frechet_ratio(
     if at_full == 0.0:
         raise ValueError("x_full is at distance 0 from the reference: a ratio to it means nothing")
     rng = np.random.Generator(np.random.PCG64(seed))
-    ratios = np.empty(resamples)
+    excess = np.empty(resamples)
     for i in range(resamples):
         times = np.bincount(rng.integers(len(arm), size=len(arm)), minlength=len(arm)).astype(np.float64)
-        ratios[i] = _distance(_moments(arm, times), target) / _distance(_moments(full, times), target)
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+        excess[i] = _distance(_moments(arm, times), target) - _distance(_moments(full, times), target)
+    below, above = np.quantile(excess, [(1 - level) / 2, (1 + level) / 2])
+    # pivotal: 2·estimate - quantile. A resample has fewer distinct images, which lifts both distances alike; in their
+    # quotient that would pull every ratio towards 1, in their difference it cancels.
+    low, high = (1 + (2 * (at_arm - at_full) - q) / at_full for q in (above, below))
     return PairedRatio(at_arm / at_full, float(low), float(high), at_arm, at_full)
 
 
