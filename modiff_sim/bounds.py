@@ -32,8 +32,8 @@ def _checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0) -> n
         raise ValueError(f"d must hold the norms of at least one difference, got shape {d.shape}")
     if not (np.isfinite(d).all() and (d >= 0).all()):
         raise ValueError("d are norms of differences: finite and >= 0")
-    if not contraction >= 0:
-        raise ValueError(f"{name} is a squared-norm ratio or norm ratio and must be >= 0, got {contraction}")
+    if not 0 <= contraction < math.inf:
+        raise ValueError(f"{name} is a squared-norm or norm ratio and must be finite and >= 0, got {contraction}")
     if not np.all(np.asarray(start) >= 0):
         raise ValueError("start is the norm of an error and must be >= 0")
     return d
@@ -42,10 +42,18 @@ def _checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0) -> n
 def _unroll(inputs: np.ndarray, keep: float, start: Any = 0.0) -> np.ndarray:
     """x_j = keep·x_{j-1} + inputs_j with x_{-1} = start: the closed form Σ_k keep^age inputs_k + keep^(j+1) start."""
     rows, x = [], start
-    for row in inputs:
-        x = keep * x + row
-        rows.append(x)
+    with np.errstate(over="ignore"):  # beyond the largest float a bound is infinite, which is what it is worth
+        for row in inputs:
+            x = keep * x + row
+            rows.append(x)
     return np.stack(rows)
+
+
+def _summed(d2: np.ndarray, ratio: float) -> np.ndarray:
+    """Σ_k ratio^k d2_k, k = 0 the oldest: the weights of the paper's index. A zero difference adds 0 at any weight."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = ratio ** np.arange(len(d2), dtype=float).reshape(-1, *(1,) * (d2.ndim - 1)) * d2
+        return np.cumsum(np.where(d2 == 0, 0.0, terms), axis=0)
 
 
 def _index(index: str) -> None:
@@ -66,8 +74,7 @@ def printed_open_loop(d: Any, c: float, *, gain: float = 1.0, index: str = "pape
     _index(index)
     if index == "sampling":
         return gain * np.sqrt(c * _unroll(d**2, 2.0))
-    weights = 2.0 ** np.arange(len(d)).reshape(-1, *(1,) * (d.ndim - 1))
-    return gain * np.sqrt(c * np.cumsum(weights * d**2, axis=0))
+    return gain * np.sqrt(c * _summed(d**2, 2.0))
 
 
 def printed_closed_loop(d: Any, c: float, *, gain: float = 1.0, index: str = "paper") -> np.ndarray:
@@ -81,8 +88,7 @@ def printed_closed_loop(d: Any, c: float, *, gain: float = 1.0, index: str = "pa
     _index(index)
     if index == "sampling":
         return gain * np.sqrt(_unroll(d**2, 2 * c))
-    weights = (2 * c) ** np.arange(len(d)).reshape(-1, *(1,) * (d.ndim - 1))
-    return gain * np.sqrt(np.cumsum(weights * d**2, axis=0))
+    return gain * np.sqrt(_summed(d**2, 2 * c))
 
 
 # -- what the proof's own recursions give ----------------------------------------
@@ -152,7 +158,8 @@ def max_norm_closed_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: 
 
 def direct(a: Any, contraction: float, *, gain: float = 1.0) -> np.ndarray:
     """Direct quantization, no history: ||o - A(Q(a))|| <= ||A|| sqrt(c)||a|| (pass kappa² as c for max norms)."""
-    return gain * math.sqrt(contraction) * _checked(a, contraction)
+    a = _checked(a, contraction)
+    return gain * math.sqrt(contraction) * a
 
 
 # -- single-step statements ----------------------------------------
@@ -163,7 +170,10 @@ def theorem_4_3(scale: Any, d: int, *, rounding: str = "floor") -> np.ndarray:
     factor = {"floor": 1.0, "nearest": 0.25}
     if rounding not in factor:
         raise ValueError(f"unknown rounding {rounding!r}; known: {', '.join(factor)}")
-    return np.asarray(factor[rounding] * np.asarray(scale, np.float64) ** 2 * d)
+    scale = np.asarray(scale, np.float64)
+    if d < 1 or not np.all(scale >= 0):
+        raise ValueError(f"Theorem 4.3 needs d >= 1 and scales >= 0, got d={d}, scale={scale}")
+    return np.asarray(factor[rounding] * scale**2 * d)
 
 
 def corollary_a3_bits(d: int, c: float) -> float:

@@ -109,6 +109,7 @@ def alternating(d: int = 2, *, bits: int = 4, size: float = 1.0) -> Process:
     The coordinate that carries the error E moves on by ``size``, so it becomes the residual's maximum M = size + E,
     which is exact on the grid; the other one is set half a step s/2 = M/(2·qmax) = kappa·M from its reconstruction,
     a tie. So E ← kappa(size + E), which is the bound. The sequence is deterministic and equal for all trials.
+    In float64 only: a cast to float32 moves the ties, and the sequence then stays below the bound.
     """
     Q = AbsMax(bits)
     if d < 2:

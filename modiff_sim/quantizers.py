@@ -157,8 +157,8 @@ class MinMaxRaw(MinMax):
 class Floor(MinMaxRaw):
     """The quantizer of Theorem 4.3's proof: affine min-max rounding down, |x - Q(x)| <= s.
 
-    Not a contraction: c <= 2d/N², N = 2^b-1 (the error is at most s per entry, and ||x||² >= (max-min)²/2), and an
-    array of tiny negative entries comes near d/N². kappa <= 2/N.
+    Not a contraction: c <= 2d/N², N = 2^b-1 (the error is at most s per entry, and ||x||² >= (max-min)²/2), and a
+    search comes near it with extremes at ±N/2 and all others tiny and negative. kappa <= 2/N.
     """
 
     laws = Laws(error=1.0, c="upper", kappa="upper", scale_equivariant=False)

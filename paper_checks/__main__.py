@@ -1,0 +1,151 @@
+"""``python -m paper_checks``: check the claims, print the verdicts, exit 1 if one is not the expected one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from modiff_sim import store
+from modiff_sim.evidence import RELATIONS, Judgement, Verdict
+
+from . import EFFORTS, TOPICS, claims, run
+
+WIDTH = 110
+LEGEND = {
+    Verdict.HOLDS: "in every case tried",
+    Verdict.VIOLATED: "a counter-example was found, and is shown",
+    Verdict.PREMISE_FAILS: "a condition of the statement does not hold where it is applied",
+    Verdict.VACUOUS: "true, and says no more than is known without it",
+    Verdict.NOT_RUN: "not decided, and why",
+}
+COLOURS = {Verdict.HOLDS: 32, Verdict.VIOLATED: 31, Verdict.PREMISE_FAILS: 33, Verdict.VACUOUS: 33, Verdict.NOT_RUN: 35}
+SIGNS = {"upper": "≤", "tight": "≤, attained", "lower": "≥", "equal": "="}
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}"
+
+
+def table(judged: Sequence[Judgement], *, colour: bool = False) -> str:
+    """The verdicts, at most ``WIDTH`` columns wide: a line per claim, below it what is claimed and what was found."""
+
+    def painted(verdict: Verdict, text: str) -> str:
+        return f"\x1b[{COLOURS[verdict]}m{text}\x1b[0m" if colour else text
+
+    def below(text: str) -> list[str]:
+        return textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="      ", break_long_words=True)
+
+    lines = [f"{'claim':<38}{'verdict':<15}{'measured':>10} {'':<11} {'claimed':>10}", "-" * WIDTH]
+    for j in judged:
+        verdict = painted(j.verdict, f"{j.verdict:<15}")
+        values = f"{_number(j.measured):>10} {SIGNS[j.claim.relation]:<11} {_number(j.claimed):>10}"
+        lines.append(f"{j.claim.id:<38}{verdict}{values}")
+        lines += below(f"[{j.claim.source}] {j.claim.statement}")
+        found = dict.fromkeys((j.detail, j.evidence.note))  # the note is the detail where the claim holds
+        lines += [line for text in found if text for line in below(f"→ {text}")]
+        if not j.as_expected:
+            lines += below(f"! expected {j.claim.expected}")
+    lines += ["-" * WIDTH, "measured and claimed are those of the most extreme case, counter-example or margin."]
+    counts = Counter(j.verdict for j in judged)
+    lines += [f"{painted(v, f'{v:<15}')}{counts[v]:>3}   {text}" for v, text in LEGEND.items() if counts[v]]
+    return "\n".join(lines)
+
+
+def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
+    """Everything but the arrays, as JSON values (NaN becomes null)."""
+
+    def number(value: float) -> float | str | None:
+        return None if math.isnan(value) else value if math.isfinite(value) else str(value)
+
+    rows = [
+        {
+            "id": j.claim.id, "topic": j.claim.topic, "statement": j.claim.statement, "source": j.claim.source,
+            "relation": RELATIONS[j.claim.relation], "printed": j.claim.printed,
+            "verdict": str(j.verdict), "expected": str(j.claim.expected), "as_expected": j.as_expected,
+            "claimed": number(j.claimed), "measured": number(j.measured), "detail": j.detail,
+            "premises": [store.plain(p) for p in j.evidence.premises],
+            "params": store.plain(j.evidence.params), "seed": j.evidence.seed, "note": j.evidence.note,
+        }
+        for j in judged
+    ]  # fmt: skip
+    return {"effort": effort, "versions": store.versions(), "claims": rows}
+
+
+class Progress:
+    """A bar on a terminal, a line per claim elsewhere; on stderr, so that the table can be piped."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.started = 0.0
+
+    def __call__(self, index: int, count: int, name: str, judgement: Judgement | None) -> None:
+        if judgement is None:
+            self.started = time.perf_counter()
+        if sys.stderr.isatty():
+            self._on_terminal(count, name, judgement)
+        elif judgement is not None:
+            seconds = time.perf_counter() - self.started
+            print(f"[{index + 1}/{count}] {name}: {judgement.verdict} ({seconds:.1f} s)", file=sys.stderr, flush=True)
+
+    def _on_terminal(self, count: int, name: str, judgement: Judgement | None) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(total=count, leave=False, ncols=WIDTH, unit="claim")
+        self.bar.set_description(name)
+        if judgement is not None:
+            self.bar.update()
+            if self.bar.n == count:
+                self.bar.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m paper_checks",
+        description="Check the statements of the paper and of this project by running them.",
+        epilog="Exit code 0: every verdict is the expected one; 1: at least one is not; 2: bad arguments.",
+    )
+    parser.add_argument("--topic", choices=(*TOPICS, "all"), default="all", help="practice samples a model (slow)")
+    parser.add_argument("--effort", choices=EFFORTS, default="quick")
+    parser.add_argument("--only", nargs="+", metavar="ID", default=[], help="these claims, whatever their topic")
+    parser.add_argument("--list", action="store_true", help="list the claims and stop")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the verdicts as JSON")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/paper_checks.json and DIR/paper_checks.txt")
+    args = parser.parse_args(argv)
+    if args.list:
+        for module in claims(args.topic):
+            print(f"{module.CLAIM.id:<38}{module.CLAIM.topic:<10}{module.CLAIM.source}")
+        return 0
+    try:
+        judged = run(args.effort, args.topic, only=args.only, report=Progress())
+    except ValueError as error:  # an unknown claim: nothing was run
+        parser.error(str(error))
+    print(table(judged, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    targets = [args.json] if args.json else []
+    if args.out:
+        targets.append(args.out / "paper_checks.json")
+        store.write_atomic(args.out / "paper_checks.txt", table(judged) + "\n")
+    for path in targets:
+        text = json.dumps(as_json(judged, args.effort), indent=1, ensure_ascii=False, allow_nan=False)
+        store.write_atomic(path, text + "\n")
+    surprises = [j for j in judged if not j.as_expected]
+    if surprises:
+        print("\nnot as expected:")
+        for j in surprises:
+            print(f"  {j.claim.id}: {j.verdict}, expected {j.claim.expected}")
+        return 1
+    print(f"\nall {len(judged)} verdicts are as expected")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
