@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse
-import scipy.sparse.linalg
 
 from .quantizer import Quantizer
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 NORMS = ("c", "kappa")
 
@@ -95,11 +96,13 @@ def search(Q: Quantizer, d: int, *, norm: str = "c", tries: int = 256, rounds: i
     starts = rng.standard_normal((tries, d))
     starts[1::3] = np.sign(starts[1::3]) * 0.5  # everyone on the first boundary ...
     starts[1::3, 0] = np.round(levels / 2 * rng.random(len(starts[1::3])) + 0.5)  # ... but one far out
-    starts[2::3] = rng.integers(-4, 5, (len(starts[2::3]), d)) / 2
+    inner = int(min(4, levels - 1))  # half steps, within the extremes that follow
+    starts[2::3] = rng.integers(-inner, inner + 1, (len(starts[2::3]), d)) / 2
     starts[2::3, 0] = (levels - 1) / 2
     starts[2::3, -1] = -(levels - 1) / 2
     starts[starts.any(axis=1) == 0] = 1.0
-    best = starts[np.argsort(value(starts))[-4:]]
+    kinds = [starts[i::3][np.argsort(value(starts[i::3]))[-2:]] for i in range(3) if len(starts[i::3])]
+    best = np.concatenate(kinds)  # the best of each kind: a better start may have the worse neighbourhood
     for _ in range(rounds):
         for row in range(len(best)):
             for moved in _moves(Q, best[row], rng):
@@ -112,15 +115,14 @@ def search(Q: Quantizer, d: int, *, norm: str = "c", tries: int = 256, rounds: i
 
 
 def _moves(Q: Quantizer, x: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """Neighbours of x: all interior entries to one boundary at once, then single coordinates (at most 16 of them)."""
+    """Neighbours of x: all entries but the 0, 1 or 2 largest to one boundary, then single coordinates (at most 16)."""
     scale = float(np.max(Q.choose_qparams(x[None]).scale))
     targets = scale * np.array([k / 2 + off for k in (-3, -2, -1, 0, 1, 2, 3) for off in (0.0, 1e-6, -1e-6)])
     order = np.argsort(np.abs(x))
     together = []
-    for keep in (1, 2):
+    for keep in (0, 1, 2):
         moved = np.repeat(x[None], len(targets), axis=0)
-        if keep < len(x):
-            moved[:, order[:-keep]] = targets[:, None]
+        moved[:, order[: max(len(x) - keep, 0)]] = targets[:, None]
         together.append(moved)
     single = []
     for i in rng.permutation(len(x))[:16]:
@@ -149,6 +151,8 @@ def conv_matrix(
 
     kernel: (out, in/groups, *k) with 1 or 2 spatial axes; size: spatial size of the input.
     """
+    import scipy.sparse  # here, because importing it takes longer than the rest of the core
+
     K = np.asarray(kernel, np.float64)
     space = K.ndim - 2
     if space not in (1, 2) or len(size) != space:
@@ -181,6 +185,8 @@ def conv_matrix(
 
 def conv_norms(kernel: Any, size: tuple[int, ...], **options: Any) -> tuple[float, float]:
     """(spectral norm, ||A||_{inf→inf}) of a convolution on inputs of this spatial size; options as ``conv_matrix``."""
+    import scipy.sparse.linalg
+
     M = conv_matrix(kernel, size, **options)
     row_sum = float(abs(M).sum(axis=1).max())
     if min(M.shape) <= 64:

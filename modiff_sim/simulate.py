@@ -108,10 +108,10 @@ def simulate(
     dtype:    float type of the recursion (the process is drawn in float64 and cast).
     workers:  threads; None takes as many as cores. The result does not depend on it.
 
-    Raises ValueError for steps, trials < 1, an unknown recursion, warm-up or refresh, a mismatched operator, or
-    inputs with NaN or Inf (naming the step).
+    Raises ValueError for steps, trials or workers < 1, an unknown recursion, warm-up or refresh, a mismatched operator,
+    or inputs with NaN or Inf (naming the step).
     """
-    for name, value in (("steps", steps), ("trials", trials)):
+    for name, value in (("steps", steps), ("trials", trials), ("workers", 1 if workers is None else workers)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} must be an int >= 1, got {value!r}")
     chosen = _recursion.get(recursion)

@@ -29,6 +29,8 @@ from typing import Any
 
 import numpy as np
 
+FILES = ("arrays.npz", "rows.json")  # what a manifest vouches for
+PART = ".part-"  # an unfinished result: a kill may leave one, it is never read
 VERSIONED = ("modiff-sim", "numpy", "scipy", "torch", "diffusers", "scikit-learn", "matplotlib")
 
 
@@ -69,9 +71,9 @@ def canonical(value: Any) -> str:
     return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
-def key(name: str, params: Mapping[str, Any]) -> str:
-    """Content key: 16 hex digits over name, parameters and versions."""
-    text = canonical({"name": name, "params": params, "versions": versions()})
+def key(name: str, params: Mapping[str, Any], made_with: Mapping[str, str] | None = None) -> str:
+    """Content key: 16 hex digits over name, parameters and versions (default: those of now)."""
+    text = canonical({"name": name, "params": params, "versions": made_with or versions()})
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -146,11 +148,11 @@ class Store:
         target = self.path(name, params)
         if not self.has(name, params):
             self.root.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(dir=self.root, prefix=".part-"))
+            work = Path(tempfile.mkdtemp(dir=self.root, prefix=PART))
             try:
                 write_atomic(work / "arrays.npz", npz_bytes(arrays or {}))
                 write_atomic(work / "rows.json", _json(list(rows)))
-                sums = {f: sha256(work / f) for f in ("arrays.npz", "rows.json")}
+                sums = {f: sha256(work / f) for f in FILES}
                 manifest = {"name": name, "params": params, "versions": versions(), "sha256": sums}
                 write_atomic(work / "walltime.json", _json({"seconds": walltime}))
                 write_atomic(work / "manifest.json", _json(manifest))
@@ -194,10 +196,13 @@ def verify_one(path: Path) -> list[str]:
     """What is wrong with one result folder; empty if nothing."""
     try:
         manifest = json.loads((path / "manifest.json").read_text())
-        sums = manifest["sha256"]
+        sums = {**dict.fromkeys(FILES, ""), **manifest["sha256"]}  # a file that the manifest forgot is not verified
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{path}: no readable manifest ({type(error).__name__})"]
     wrong = []
+    about = (manifest.get("name", ""), manifest.get("params", {}), manifest.get("versions", {}))
+    if path.name != f"{about[0]}-{key(*about)}":
+        wrong.append(f"{path}: name, parameters or versions in the manifest are not those of the folder's key")
     for name, expected in sums.items():
         file = path / name
         if not file.is_file():
@@ -212,5 +217,5 @@ def verify(root: str | Path) -> tuple[int, list[str]]:
     root = Path(root)
     if not root.is_dir():
         raise StoreError(f"{root} is not a folder")
-    found = sorted(p.parent for p in root.rglob("manifest.json"))
+    found = sorted(p.parent for p in root.rglob("manifest.json") if not p.parent.name.startswith(PART))
     return len(found), [problem for path in found for problem in verify_one(path)]

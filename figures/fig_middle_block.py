@@ -1,0 +1,50 @@
+"""The paper's Fig. 3: error of the middle block's output per step and bits, for the three recursions."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis import experiments
+
+from . import style
+from .practice import STAND_IN, params
+
+TITLE = "Error in the middle block per step"
+CAPTION = (
+    "Relative l2 distance of the middle block's output to full precision's, from the same noise, per model call in "
+    "sampling order (the paper's Fig. 3); median and 5–95 % of the images, weights at 8 bits. Dashed: 8-bit weights "
+    "with full-precision activations. " + STAND_IN
+)
+PARAMS = params()
+
+
+def data(effort: str) -> dict[str, np.ndarray]:
+    """ "bits", "recursions", "relative_l2" (recursion, bits, step, image), "weights_only" (step, image)."""
+    return experiments.middle_block(effort)
+
+
+def plot(data: dict[str, np.ndarray]) -> Figure:
+    bits, recursions, table = data["bits"], [str(r) for r in data["recursions"]], data["relative_l2"]
+    steps = np.arange(table.shape[2])
+    figure, axes = style.grid(1, len(bits), height=3.3, sharex=True, sharey=True)
+    for j, panel in enumerate(axes[0]):
+        style.logarithmic(panel)
+        panel.plot(steps, np.median(data["weights_only"], axis=1), color="black", lw=1, ls=(0, (4, 2)), zorder=1)
+        for i, name in enumerate(recursions):
+            style.spread(panel, steps, table[i, j], style.RECURSION[name], every=max(1, len(steps) // 6))
+        panel.set_title(f"{bits[j]} bits")
+        panel.set_xlabel("model call")
+    axes[0, 0].set_ylabel("relative l2, middle block")
+    axes[0, 0].set_xlim(0, steps[-1])
+    axes[0, 0].set_ylim(_limits(table, data["weights_only"]))
+    weights = style.Look("8-bit weights alone", "black", (0, (4, 2)))
+    style.legend(figure, [*(style.key(style.RECURSION[n]) for n in recursions), style.key(weights, lw=1)], columns=4)
+    return figure
+
+
+def _limits(*values: np.ndarray) -> tuple[float, float]:
+    """Whole decades around all medians; the bands may be cut."""
+    middle = np.concatenate([np.median(v, axis=-1).ravel() for v in values])
+    middle = middle[np.isfinite(middle) & (middle > 0)]
+    return 10.0 ** np.floor(np.log10(middle.min())), 10.0 ** np.ceil(np.log10(middle.max()))

@@ -1,0 +1,79 @@
+"""Samples of every arm side by side, from the same noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis import experiments
+
+from . import style
+from .practice import STAND_IN, ablation, params
+
+TITLE = "Samples of every arm from the same noise"
+CAPTION = (
+    "The same 16 noise images sampled by every arm: recursion by row, activation bits by column, weights at 8 bits; "
+    "left, full precision. Below each grid: Fréchet distance to real digits in the features of a digit classifier (not "
+    "FID). Values beyond white and black are cut. " + STAND_IN
+)
+PARAMS = params()
+SIDE = 4
+WEIGHTS = 8
+RECURSIONS = ("direct", "open_loop", "closed_loop")
+
+
+def data(effort: str) -> dict[str, np.ndarray]:
+    """ "images" (recursion, bits, n, 8, 8), "frechet" (recursion, bits), "full" (n, 8, 8), "full_frechet", "bits"."""
+    rows = ablation(effort)
+    bits = sorted({r["bits"] for r in rows if r["bits"] != 32}, reverse=True)
+
+    def row(recursion: str, b: int, weights: int) -> dict[str, Any]:
+        keys = (recursion, b, weights)
+        return next(r for r in rows if (r["recursion"], r["bits"], r["weight_bits"]) == keys)
+
+    def made(r: dict[str, Any]) -> np.ndarray:
+        return experiments.images(r, effort, SIDE * SIDE)[:, 0]
+
+    full = row("direct", 32, 32)
+    table = [[row(name, b, WEIGHTS) for b in bits] for name in RECURSIONS]
+    return {
+        "bits": np.array(bits), "full": made(full), "full_frechet": np.array(full["frechet"]),
+        "images": np.array([[made(r) for r in line] for line in table]),
+        "frechet": np.array([[r["frechet"] for r in line] for line in table]),
+    }  # fmt: skip
+
+
+def plot(data: dict[str, np.ndarray]) -> Figure:
+    bits = data["bits"]
+    figure, axes = style.grid(len(RECURSIONS), len(bits) + 1, height=5.2)
+    for i, name in enumerate(RECURSIONS):
+        _show(axes[i, 0], data["full"], float(data["full_frechet"]))
+        for j in range(len(bits)):
+            _show(axes[i, j + 1], data["images"][i, j], float(data["frechet"][i, j]), style.RECURSION[name].colour)
+        axes[i, 0].set_ylabel(style.SHORT[name])
+        axes[i, 0].set_xlabel("Fréchet " + axes[i, 0].get_xlabel())
+    for panel, title in zip(axes[0], ["full precision", *(f"{b} bits" for b in bits)], strict=True):
+        panel.set_title(title)
+    return figure
+
+
+def _show(panel: Any, images: np.ndarray, frechet: float, colour: str = style.NEUTRAL[1]) -> None:
+    """A square of images, -1 black, 1 white, in a frame of the recursion's colour."""
+    n, height, width = images.shape
+    side = int(np.sqrt(n))
+    tiles = np.full((side * (height + 1) - 1, side * (width + 1) - 1), np.nan)
+    for k in range(side * side):
+        y, x = k // side * (height + 1), k % side * (width + 1)
+        tiles[y : y + height, x : x + width] = images[k]
+    panel.imshow(tiles, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+    panel.set_facecolor(colour)  # seen between the images: white or black would run into theirs
+    panel.set_xticks([])
+    panel.set_yticks([])
+    panel.grid(visible=False)
+    for spine in panel.spines.values():
+        spine.set_visible(True)
+        spine.set_color(colour)
+        spine.set_linewidth(1.5)
+    panel.set_xlabel(style.number(frechet), fontsize=style.SMALLEST + 0.5, labelpad=3)

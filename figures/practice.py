@@ -1,0 +1,32 @@
+"""What the figures of the trained model share: their key, their words, their arms."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from analysis import experiments, metrics
+from analysis.arms import EFFORTS
+from modiff_sim.nn import zoo
+
+STAND_IN = (
+    "Model: a small U-Net trained on 8×8 digits, DDIM, which stands in for the paper's CIFAR-10 and LSUN models; "
+    "absmax with one scale per sample, weights per output channel."
+)
+
+
+def params() -> dict[str, dict[str, Any]]:
+    """Effort -> what decides the data of such a figure: the effort's settings and both networks' weights."""
+    try:
+        weights = zoo.card(experiments.MODEL)["sha256"]
+    except OSError:
+        weights = "absent"  # before it is trained; the data cannot be computed then, but plots can be tested
+    files = {"model": weights, "classifier": metrics.about().get("sha256", "absent")}
+    return {name: asdict(effort) | files for name, effort in EFFORTS.items()}
+
+
+@cache
+def ablation(effort: str) -> list[dict[str, Any]]:
+    """As ``experiments.ablation``, once per process: its bootstrap takes longer than drawing."""
+    return experiments.ablation(effort)

@@ -1,0 +1,156 @@
+"""One look for all figures: colours, labels, sizes, legends. A figure picks names from here and sets no colour itself.
+
+Colours are Okabe and Ito's, which stay apart for every common colour blindness; line styles and markers repeat what
+they say. A recursion and a bound have the same colour in every figure. Measured curves carry markers, bounds do not.
+Sizes are for print at ``WIDTH`` inches: no text is below ``SMALLEST`` points there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
+
+WIDTH = 9.0  # inches; fits a landscape page and a report column
+SMALLEST = 8.0  # points
+GRID = "#d9d9d9"
+ALARM = "#b2182b"  # a bound that is exceeded, and nothing else
+NEUTRAL = ("#b3b3b3", "#737373", "#1a1a1a")  # where colours would be mistaken for a recursion's or a bound's
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one named thing is drawn and called, everywhere."""
+
+    label: str
+    colour: str
+    line: Any = "-"
+    marker: str = ""
+
+
+RECURSION = {
+    "direct": Look("direct", "#E69F00", "-", "s"),
+    "open_loop": Look("open loop (no compensation)", "#D55E00", "-", "^"),
+    "closed_loop": Look("closed loop (MoDiff)", "#0072B2", "-", "o"),
+    "full_precision": Look("full precision", "#000000", "-", "D"),
+}
+BOUND = {
+    "printed_paper": Look("printed, paper's index", "#CC79A7", (0, (4, 1.5))),
+    "printed_sampling": Look("printed, sampling order", "#CC79A7", (0, (1, 1.2))),
+    "young": Look("Young, corrected", "#009E73", (0, (5, 1.5, 1, 1.5))),
+    "sharp": Look("sharp 2-norm", "#56B4E9", "-"),
+    "max_norm": Look("max norm", "#4d4d4d", "-"),
+}
+#: what each recursion quantizes has that recursion's colour
+QUANTITY = {
+    "a": Look("$a_t$, the input (direct)", RECURSION["direct"].colour),
+    "d": Look("$a_t-a_{t+1}$ (open loop)", RECURSION["open_loop"].colour),
+    "r": Look(r"$a_t-\hat a_{t+1}$ (closed loop)", RECURSION["closed_loop"].colour),
+}
+SHORT = {"direct": "direct", "open_loop": "open loop", "closed_loop": "closed loop", "full_precision": "full precision"}
+
+_RC = {
+    "font.family": "DejaVu Sans",  # shipped with matplotlib: the same letters on every machine
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 9.0,
+    "figure.titlesize": 10.5,
+    "mathtext.fontset": "dejavusans",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#4d4d4d",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "xtick.color": "#4d4d4d",
+    "ytick.color": "#4d4d4d",
+    "xtick.labelcolor": "black",
+    "ytick.labelcolor": "black",
+    "svg.hashsalt": "modiff-sim",  # SVG ids would be random otherwise
+    "svg.fonttype": "path",
+    "text.hinting": "none",  # a text is as wide at every resolution: PNG and SVG share one layout
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "savefig.facecolor": "white",
+}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """The style, from matplotlib's defaults rather than from whatever the user's settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        yield
+
+
+def grid(rows: int, columns: int, *, height: float, width: float = WIDTH, **options: Any) -> tuple[Figure, np.ndarray]:
+    """A figure with constrained layout and its axes, always as a 2-d array. No pyplot: nothing global is left open."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def key(look: Look, *, band: bool = False, **options: Any) -> Any:
+    """A legend entry for a look: a line with its marker, or a patch where the thing is an area."""
+    if band:
+        return Patch(facecolor=look.colour, alpha=0.35, label=look.label, **options)
+    return Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, label=look.label, **options)
+
+
+def legend(figure: Figure, handles: Iterable[Any], *, columns: int, where: str = "outside upper center") -> Any:
+    """The figure's one legend, outside all axes: constrained layout makes room for it, so that it covers nothing."""
+    return figure.legend(handles=list(handles), loc=where, ncols=columns, columnspacing=1.6, borderaxespad=0.2)
+
+
+def spread(
+    axes: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, look: Look, *, every: int = 1, **options: Any
+) -> None:
+    """Median over the trials (axis 1 of ``values``) with a band from the 5th to the 95th percentile."""
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], axis=1)  # NaN stays NaN: a gap
+    axes.fill_between(x, low, high, color=look.colour, alpha=0.25, lw=0)
+    axes.plot(x, middle, color=look.colour, ls=look.line, marker=look.marker, markevery=every, **options)
+
+
+def bound(axes: Axes, x: Any, values: np.ndarray, look: Look, **options: Any) -> None:
+    """A bound: a line without markers, above what it bounds."""
+    axes.plot(x, values, color=look.colour, ls=look.line, zorder=3, **options)
+
+
+def logarithmic(*axes: Axes, which: str = "y") -> None:
+    """A logarithmic axis with its decades only: minor ticks are most of what drawing such a figure costs."""
+    for panel in axes:
+        axis = panel.yaxis if which == "y" else panel.xaxis
+        (panel.set_yscale if which == "y" else panel.set_xscale)("log")
+        axis.set_minor_locator(NullLocator())
+
+
+def letters(axes: Iterable[Axes], titles: Iterable[str]) -> None:
+    """Panel titles, left aligned, with their letter."""
+    for letter, (panel, title) in zip("abcdefghijklmnopqrstuvwxyz", zip(axes, titles, strict=True), strict=False):
+        panel.set_title(f"({letter}) {title}", loc="left")
+
+
+def number(value: float) -> str:
+    """Three digits, or a power of ten where the number is long."""
+    if abs(value) < 1e4:
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return rf"${mantissa}\times10^{{{int(exponent)}}}$"

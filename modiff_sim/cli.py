@@ -1,0 +1,109 @@
+"""``modiff-sim``: simulate | bounds | contraction | quantizers | verify.
+
+This file holds what ``--help`` needs and imports nothing else; the commands are in ``commands.py``, loaded when one
+is run. Errors are one line on stderr with exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    chosen = _parser().parse_args(arguments)
+    from . import commands
+
+    try:
+        code = commands.COMMANDS[chosen.command](chosen)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # ``| head``: nobody reads on, which is no error; Python must not flush again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        print(f"modiff-sim {chosen.command}: error: {error}", file=sys.stderr)
+        return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line per error: the usage would bury it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from . import __version__
+
+        print(f"modiff-sim {__version__}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="modiff-sim", description="Iterative quantization with and without error compensation, and its bounds."
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name != "verify":
+            sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        return sub
+
+    def quantizer(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--quantizer", default="absmax", metavar="NAME", help="see `modiff-sim quantizers` (absmax)")
+
+    def number(sub: argparse.ArgumentParser, name: str, default: int, text: str) -> None:
+        sub.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
+
+    s = command("simulate", "run the recursions on a process and compare their errors with the bounds")
+    s.add_argument("--process", default="random_walk", metavar="NAME", help="input sequence (default: random_walk)")
+    s.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the process, as ratio=0.8")
+    quantizer(s)
+    number(s, "bits", 4, "bits")
+    s.add_argument("--recursion", nargs="+", metavar="NAME", help="direct, open_loop, closed_loop (default: all)")
+    number(s, "steps", 50, "model calls")
+    number(s, "trials", 64, "independent sequences")
+    number(s, "d", 64, "entries that share a scale")
+    number(s, "seed", 0, "root seed")
+    s.add_argument("--warmup", default="exact", help="exact, quantized, or how often the first input is fed")
+    s.add_argument("--refresh", default="never", help="never, every k calls, or calls such as 10,20")
+
+    b = command("bounds", "tabulate every bound for a profile of differences")
+    b.add_argument("--profile", default="constant", metavar="NAME", help="constant, impulse or geometric (constant)")
+    number(b, "steps", 12, "number of differences")
+    b.add_argument("--ratio", type=float, default=0.9, help="of the geometric profile (default: 0.9)")
+    b.add_argument("--at", type=int, help="which difference is the impulse (default: the newest)")
+    b.add_argument("--c", type=float, help="squared 2-norm contraction (default: the quantizer's, declared)")
+    b.add_argument("--kappa", type=float, help="max-norm contraction (default: the quantizer's, declared)")
+    quantizer(b)
+    number(b, "bits", 4, "bits")
+    number(b, "d", 64, "entries that share a scale, for the declared c")
+
+    k = command("contraction", "c and kappa of a quantizer: declared, searched, measured")
+    quantizer(k)
+    k.add_argument("--bits", type=int, default=[4], nargs="+", help="one or more (default: 4)")
+    k.add_argument("--d", type=int, default=[64, 1024], nargs="+", help="entries that share a scale (default: 64 1024)")
+    k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help="normal, laplace, t5, uniform")
+    number(k, "trials", 64, "independent draws")
+    number(k, "seed", 0, "seed")
+
+    q = command("quantizers", "list the quantizers and the laws they declare")
+    number(q, "bits", 4, "bits at which c and kappa are given")
+    number(q, "d", 64, "entries that share a scale, for c")
+
+    v = command("verify", "check the sha256 of every stored result below a folder; exit code 1 if any differs")
+    v.add_argument("folder", metavar="DIR")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

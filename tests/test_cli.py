@@ -1,0 +1,290 @@
+"""The command line: what it prints are the library's numbers, and what it refuses it refuses in one line."""
+
+import ast
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import modiff_sim as ms
+from modiff_sim import bounds, cli, commands
+from modiff_sim.store import Store
+
+
+def run(capsys, *arguments):
+    """(exit code, stdout, stderr) of a call; argparse leaves by SystemExit."""
+    try:
+        code = cli.main([str(a) for a in arguments])
+    except SystemExit as left:
+        code = left.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def parsed(capsys, *arguments):
+    code, out, err = run(capsys, *arguments, "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+# -- help and version ----------------------------------------
+
+
+def test_help_needs_the_standard_library_only():
+    tree = ast.parse(Path(cli.__file__).read_text())
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            assert all(alias.name.split(".")[0] in sys.stdlib_module_names for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            assert node.module.split(".")[0] in sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in commands.COMMANDS)], ids=str)
+def test_help(capsys, command):
+    code, out, err = run(capsys, *command, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"usage: {' '.join(['modiff-sim', *command])}")
+    if not command:
+        assert all(name in out for name in commands.COMMANDS)
+
+
+def test_help_leaves_the_commands_and_heavy_libraries_out():
+    code = (
+        "import sys; from modiff_sim.cli import main\n"
+        "try: main(['simulate', '--help'])\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "heavy = {'modiff_sim.commands', 'scipy', 'pandas', 'matplotlib', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_version_is_the_installed_one(capsys):
+    code, out, _ = run(capsys, "--version")
+    assert (code, out) == (0, f"modiff-sim {ms.__version__}\n")
+    assert importlib.metadata.version("modiff-sim") == ms.__version__
+
+
+def test_the_entry_point_is_main():
+    (point,) = importlib.metadata.entry_points(group="console_scripts", name="modiff-sim")
+    assert point.load() is cli.main
+
+
+def test_a_reader_that_leaves_is_no_error():
+    """``modiff-sim ... | head -1``: exit code 0, nothing on stderr."""
+    many = [sys.executable, "-m", "modiff_sim.cli", "bounds", "--steps", "3000"]  # more than a pipe holds
+    with subprocess.Popen(many, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+# -- simulate ----------------------------------------
+
+
+def test_simulate_prints_the_librarys_numbers(capsys):
+    options = ("--process", "geometric", "--option", "ratio=0.8", "--quantizer", "minmax", "--bits", 3)
+    found = parsed(capsys, "simulate", *options, "--steps", 7, "--trials", 5, "--d", 6, "--seed", 2)
+    assert list(found["runs"]) == list(ms.RECURSIONS)
+    Q, process = ms.MinMax(3), ms.processes.geometric(6, ratio=0.8)
+    for name, norms in found["runs"].items():
+        r = ms.simulate(process, Q, name, steps=7, trials=5, seed=2)
+        for norm, error in (("2", r.error), ("inf", r.error_inf)):
+            assert norms[norm]["mean"] == error.mean(axis=1).tolist()
+            assert norms[norm]["max"] == error.max(axis=1).tolist()
+    r = ms.simulate(process, Q, steps=7, trials=5, seed=2)
+    closed = found["runs"]["closed_loop"]
+    assert closed["2"]["bound"][1:] == bounds.sharp_closed_loop(r.d[1:], Q.c(6)).mean(axis=1).tolist()
+    assert closed["inf"]["bound"][1:] == bounds.max_norm_closed_loop(r.d_inf[1:], Q.kappa(6)).mean(axis=1).tolist()
+    assert found["params"]["process_params"] == {"d": 6, "ratio": 0.8, "sigma": 1.0, "start": 10.0}
+
+
+@pytest.mark.parametrize("refresh", ["never", "4", "2,3"])
+@pytest.mark.parametrize("warmup", ["exact", "quantized", "3"])
+@pytest.mark.parametrize("quantizer", ms.QUANTIZERS)
+def test_every_bound_that_is_shown_holds(capsys, quantizer, warmup, refresh):
+    where = ("--d", 5, "--trials", 8, "--steps", 9, "--warmup", warmup, "--refresh", refresh)
+    found = parsed(capsys, "simulate", "--quantizer", quantizer, "--bits", 3, *where)
+    for name, norms in found["runs"].items():
+        assert all(norms["inf"]["holds"]), name
+        if quantizer == "stochastic":
+            assert norms["2"]["holds"] is None  # c bounds an expectation there
+        else:
+            assert all(norms["2"]["holds"]), name
+        for call in {"never": (), "4": (4, 8), "2,3": (2, 3)}[refresh]:
+            assert norms["2"]["bound"][call] == norms["inf"]["bound"][call] == 0
+
+
+@pytest.mark.parametrize("process", sorted(set(ms.processes.PROCESSES) - {"recorded"}))
+def test_every_process_can_be_named(capsys, process):
+    found = parsed(capsys, "simulate", "--process", process, "--steps", 6, "--trials", 2, "--d", 3, "--bits", 3)
+    assert found["params"]["process"] == process
+    assert all(found["runs"]["closed_loop"]["inf"]["holds"])
+    if process == "alternating":
+        inf = found["runs"]["closed_loop"]["inf"]
+        assert np.allclose(inf["max"], inf["bound"], rtol=1e-12, atol=0)  # attained at every call
+
+
+def test_a_recorded_process(capsys, tmp_path):
+    inputs = np.random.default_rng(0).standard_normal((4, 3, 5))
+    np.save(tmp_path / "run.npy", inputs)
+    where = ("--process", "recorded", "--option", f"source={tmp_path / 'run.npy'}", "--steps", 4, "--trials", 3)
+    found = parsed(capsys, "simulate", *where)
+    assert found["params"]["process_params"]["shape"] == [4, 3, 5]
+
+
+def test_a_bound_that_fails_is_shown_as_such(capsys, monkeypatch):
+    """Negative control: with half its kappa the worst case exceeds the bound, and the table says NO."""
+    monkeypatch.setattr(ms.AbsMax, "kappa", lambda self, d: 1 / (4 * self.qmax))
+    where = ("--process", "alternating", "--d", 2, "--steps", 4, "--recursion", "closed_loop")
+    code, out, _ = run(capsys, "simulate", *where)
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()[-4:]]
+    assert [row[0] for row in rows] == ["0", "1", "2", "3"]
+    assert [row[-1] for row in rows] == ["yes", "NO", "NO", "NO"]
+
+
+def test_simulate_prints_a_table(capsys):
+    code, out, err = run(capsys, "simulate", "--steps", 12, "--trials", 4, "--recursion", "closed_loop", "direct")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert "AbsMax(bits=4" in lines[0]
+    assert lines.count("closed_loop") == lines.count("direct") == 1
+    assert "open_loop" not in out
+    head = lines[lines.index("closed_loop") + 1].split()
+    assert head == ["call", "mean_2", "max_2", "bound_2", "holds", "mean_inf", "max_inf", "bound_inf", "holds"]
+    calls = [line.split()[0] for line in lines[lines.index("closed_loop") + 2 : lines.index("direct") - 1]]
+    assert calls == ["0", "1", "2", "5", "10", "11"]
+    assert len({len(line) for line in lines[lines.index("direct") + 1 :]}) == 1  # aligned
+
+
+# -- bounds, contraction, quantizers ----------------------------------------
+
+
+@pytest.mark.parametrize("profile", ["constant", "impulse", "geometric"])
+def test_bounds_prints_the_librarys_bounds(capsys, profile):
+    found = parsed(capsys, "bounds", "--profile", profile, "--c", 0.1, "--kappa", 0.2, "--steps", 5, "--ratio", 0.5)
+    d = {"constant": [1] * 5, "impulse": [0, 0, 0, 0, 1], "geometric": [1, 0.5, 0.25, 0.125, 0.0625]}[profile]
+    assert found["d"] == d
+    for name, bound in bounds.BOUNDS.items():
+        gain = 0.2 if "max_norm" in name else 0.1
+        if name.startswith("printed"):
+            for index in bounds.INDICES:
+                assert found["bounds"][f"{name}/{index}"] == bound(d, gain, index=index).tolist()
+        else:
+            assert found["bounds"][name] == bound(d, gain).tolist()
+
+
+def test_bounds_of_a_quantizer(capsys):
+    code, out, _ = run(capsys, "bounds", "--bits", 2, "--d", 4096, "--steps", 3, "--at", 0, "--profile", "impulse")
+    assert code == 0
+    assert "c = 0.999, kappa = 0.5" in out
+    assert "2c <= 1 of (31): fails" in out
+    assert "2c <= 1 of (31): holds" in run(capsys, "bounds", "--c", 0.5)[1]
+    lines = out.splitlines()
+    closed = [line.split() for line in lines[lines.index("closed_loop") + 2 :]]
+    assert [row[1] for row in closed] == ["1", "0", "0"]
+    assert [float(row[-1]) for row in closed] == [0.5, 0.25, 0.125]
+
+
+def test_contraction_orders_measured_searched_declared(capsys):
+    where = ("--bits", 2, 4, "--d", 8, 16, "--distribution", "normal", "laplace", "t5", "uniform", "--trials", 16)
+    rows = parsed(capsys, "contraction", *where)["rows"]
+    assert len(rows) == 2 * 2 * 2 * 4
+    for row in rows:
+        Q = ms.AbsMax(row["bits"])
+        assert row["declared"] == getattr(Q, row["norm"])(row["d"])
+        assert row["low"] <= row["mean"] <= row["high"] <= row["largest"]
+        # the search attains the supremum, or comes within its own 1e-6 of a tie
+        assert row["largest"] <= row["searched"] * (1 + 1e-4)
+        assert row["searched"] == pytest.approx(row["declared"], rel=1e-4)
+
+
+def test_contraction_does_not_search_what_is_random(capsys):
+    rows = parsed(capsys, "contraction", "--quantizer", "stochastic", "--d", 8, "--trials", 4)["rows"]
+    assert all(row["searched"] is None for row in rows)
+    code, out, _ = run(capsys, "contraction", "--d", 8192, "--trials", 2)
+    assert code == 0
+    assert out.splitlines()[-1].split()[4] == "-"
+
+
+def test_quantizers_lists_the_registry(capsys):
+    rows = parsed(capsys, "quantizers", "--bits", 3, "--d", 10)["quantizers"]
+    assert [row["name"] for row in rows] == list(ms.QUANTIZERS)
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["absmax"]["c"] == ms.AbsMax(3).c(10)
+    assert by_name["stochastic"]["laws"][-2:] == ["unbiased", "randomised"]
+    code, out, _ = run(capsys, "quantizers")
+    assert code == 0
+    assert all(name in out for name in ms.QUANTIZERS)
+
+
+# -- verify ----------------------------------------
+
+
+def test_verify(capsys, tmp_path):
+    path = Store(tmp_path).save("run", {"seed": 0}, {"x": np.ones(3)}).path
+    assert run(capsys, "verify", tmp_path) == (0, "1 result checked, no problems\n", "")
+    Store(tmp_path).save("run", {"seed": 1}, {"x": np.ones(3)})
+    (path / "arrays.npz").write_bytes(b"")
+    code, out, _ = run(capsys, "verify", tmp_path)
+    assert code == 1
+    assert out == f"{path / 'arrays.npz'}: sha256 differs from the manifest\n2 results checked, 1 problem\n"
+
+
+# -- errors ----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["walk"], "choose from"),
+        (["simulate", "--bits", "x"], "invalid int value"),
+        (["simulate", "--bits", "1"], "AbsMax needs 2 <= bits <= 32, got 1"),
+        (["simulate", "--bits", "-3"], "got -3"),
+        (["simulate", "--process", "walk"], "unknown process 'walk'; known: random_walk, ar1"),
+        (["simulate", "--quantizer", "log"], "unknown quantizer 'log'; known: absmax, minmax"),
+        (["simulate", "--recursion", "half"], "known: direct, open_loop, closed_loop"),
+        (["simulate", "--steps", "0"], "steps must be an int >= 1"),
+        (["simulate", "--trials", "-1"], "trials must be an int >= 1"),
+        (["simulate", "--d", "0"], "dimension d"),
+        (["simulate", "--warmup", "hot"], "warmup must be"),
+        (["simulate", "--warmup", "-1"], "warmup must be"),
+        (["simulate", "--refresh", "often"], "--refresh takes never"),
+        (["simulate", "--refresh", "0"], "k >= 1"),
+        (["simulate", "--option", "sigma"], "random_walk takes sigma=, start="),
+        (["simulate", "--option", "ratio=2"], "random_walk takes sigma=, start="),
+        (["simulate", "--option", "sigma=two"], "'two' is not a number"),
+        (["simulate", "--option", "sigma=nan"], "sigma must be finite"),
+        (["simulate", "--process", "burst", "--option", "at=0"], "calls of a difference are >= 1"),
+        (["simulate", "--process", "recorded"], "--option source=FILE"),
+        (["simulate", "--process", "recorded", "--option", "source=absent.npy"], "No such file"),
+        (["simulate", "--process", "adversarial", "--quantizer", "stochastic"], "deterministic"),
+        (["bounds", "--profile", "step"], "known: constant, impulse, geometric"),
+        (["bounds", "--steps", "0"], "at least 1"),
+        (["bounds", "--at", "99"], "differences 0..11, got 99"),
+        (["bounds", "--c", "-1"], "must be"),
+        (["contraction", "--d", "0"], "--d >= 1"),
+        (["contraction", "--trials", "1"], "--trials >= 2"),
+        (["contraction", "--distribution", "cauchy"], "known: normal, laplace, t5, uniform"),
+        (["quantizers", "--bits", "33"], "got 33"),
+        (["verify", "absent"], "absent is not a folder"),
+        (["verify", "."], "nothing was checked"),
+    ],
+    ids=" ".join,
+)
+def test_errors_are_one_line(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("modiff-sim")
+    assert ": error: " in err
+    assert message in err
