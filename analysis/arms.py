@@ -55,23 +55,26 @@ FULL = Arm()
 class Effort:
     """How much is computed. Part of every stored result's key, as seed, micro-batch, threads and dtype are.
 
-    n: images per arm; n_key: images of the arms that quality claims are judged on (Fréchet distances need 1024).
+    n: images per arm; n_key: images of the arms that quality claims are judged on (Fréchet distances need 1024);
+    n_fine: images of the two arms whose difference is small, so that the interval of their ratio decides.
     """
 
     name: str
     steps: int
     n: int
     n_key: int
+    n_fine: int
     weight_bits: tuple[int, ...]
     n_recorded: int
+    spacing: str = "quad"  # of the timesteps, as in the paper's CIFAR-10 runs: dense near t = 0
     batch: int = 128
     seed: int = 0
     threads: int = 1
 
 
 EFFORTS = {
-    "quick": Effort("quick", steps=20, n=128, n_key=128, weight_bits=(8,), n_recorded=32),
-    "full": Effort("full", steps=50, n=256, n_key=1024, weight_bits=(8, 4), n_recorded=64),
+    "quick": Effort("quick", steps=20, n=128, n_key=128, n_fine=128, weight_bits=(8,), n_recorded=32),
+    "full": Effort("full", steps=50, n=256, n_key=1024, n_fine=4096, weight_bits=(8, 4), n_recorded=64),
 }
 
 
@@ -91,5 +94,6 @@ def sweep(effort: Effort) -> list[Arm]:
     return arms
 
 
-#: the arms of the quality claims, sampled n_key times
+#: the arms of the quality claims: the first two sampled n_fine times, all of them n_key times
+FINE_ARMS = (FULL, Arm("closed_loop", 4, 8))
 KEY_ARMS = (FULL, *(Arm(r, 4, 8) for r in RECURSIONS), *(Arm(r, 3, 8) for r in RECURSIONS))

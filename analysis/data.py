@@ -33,10 +33,3 @@ def split(n: int, *, test_share: float = 0.2, seed: int = SPLIT_SEED) -> tuple[N
         raise ValueError(f"a test share of {test_share} of {n} images leaves an empty part")
     order = np.random.Generator(np.random.PCG64(seed)).permutation(n)
     return np.sort(order[n_test:]), np.sort(order[:n_test])
-
-
-def starting_noise(images: int, *, seed: int = 0, point: int = 0) -> NDArray[np.float32]:
-    """Standard normals, float32 (images, 1, 8, 8); image i has its own stream: the same in any batch."""
-    streams = (np.random.SeedSequence(seed, spawn_key=(point, i)) for i in range(images))
-    noise = [np.random.Generator(np.random.Philox(s)).standard_normal((1, 8, 8)) for s in streams]
-    return np.stack(noise).astype(np.float32)

@@ -21,7 +21,7 @@ from modiff_sim.nn import record, sample, zoo
 from modiff_sim.nn.sample import micro_batches
 
 from . import metrics
-from .arms import BITS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep
+from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep
 from .data import digits
 from .workspace import spread, store
 
@@ -34,7 +34,8 @@ LEVELS = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 def _settings(effort: Effort) -> dict[str, Any]:
     """What decides the bytes of a sampling result, besides arm, micro-batch and versions."""
     return {
-        "model": zoo.card(MODEL)["sha256"], "sampler": "ddim", "steps": effort.steps, "batch": effort.batch,
+        "model": zoo.card(MODEL)["sha256"], "sampler": "ddim", "steps": effort.steps,
+        "spacing": effort.spacing, "batch": effort.batch,
         "seed": effort.seed, "threads": effort.threads, "dtype": "float32",
     }  # fmt: skip
 
@@ -53,7 +54,10 @@ def _sample_task(effort: Effort, arm: Arm, index: int) -> None:
     hook = model.mid_block.register_forward_hook(lambda _m, _i, out: features.append(out[:MIDDLE].flatten(1).numpy()))
     images = range(index * effort.batch, (index + 1) * effort.batch)
     with arm.on(model) as run:
-        made = sample(model, images=images, steps=effort.steps, batch=effort.batch, seed=effort.seed, run=run)
+        made = sample(
+            model, images=images, steps=effort.steps, spacing=effort.spacing, batch=effort.batch, seed=effort.seed,
+            run=run,
+        )  # fmt: skip
         audit = run.audit().summary() if run else {"mac_share": 0.0, "call_share": 0.0, "activation_bits": 32.0}
     hook.remove()
     arrays = {"images": made} | ({"middle": np.stack(features)} if index == 0 else {})
@@ -137,11 +141,11 @@ def ablation(effort: str) -> list[dict[str, Any]]:
     return rows
 
 
-def key_quality(effort: str) -> dict[Arm, metrics.PairedRatio]:
-    """Quality of the arms that claims are judged on, at n_key images."""
+def sample_key_arms(effort: str) -> None:
+    """Sample what the quality claims will ask for: n_key images of some arms, n_fine of two."""
     chosen = effort_of(effort)
-    _ensure(chosen, KEY_ARMS, chosen.n_key, f"sampling {len(KEY_ARMS)} arms of {chosen.n_key} images")
-    return {arm: quality(arm, effort, chosen.n_key, resamples=400) for arm in KEY_ARMS}
+    for arms, n in ((KEY_ARMS, chosen.n_key), (FINE_ARMS, chosen.n_fine)):
+        _ensure(chosen, arms, n, f"sampling {len(arms)} arms of {n} images")
 
 
 # -- error in the middle block (Fig. 3) -------------------------------------------------------------
@@ -176,8 +180,8 @@ def _record_task(effort: Effort) -> dict[str, np.ndarray]:
     model = zoo.load(MODEL)
     with record(model, ms.AbsMax(RECORD_BITS)) as log:
         sample(
-            model, images=effort.n_recorded, steps=effort.steps, batch=effort.n_recorded, seed=effort.seed,
-            on_batch=[log.reset], progress="recording distributions",
+            model, images=effort.n_recorded, steps=effort.steps, spacing=effort.spacing, batch=effort.n_recorded,
+            seed=effort.seed, on_batch=[log.reset], progress="recording distributions",
         )  # fmt: skip
     arrays: dict[str, np.ndarray] = {"layers": np.array(log.layers)}
     for q in ("a", "d", "r"):

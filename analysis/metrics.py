@@ -67,11 +67,15 @@ def _classifier(path: Path) -> nn.Sequential:
 
 
 def _forward(images: ArrayLike, *, logits: bool) -> Floats:
-    """In float64 and fixed, padded micro-batches: a row depends on its image only."""
+    """In float64 and fixed, padded micro-batches: a row depends on its image only.
+
+    Clamped to [-1, 1], as an image is when it is saved: an arm that overshoots is judged by what one would see.
+    """
     x = np.asarray(images, dtype=np.float64)
     if x.ndim != 4 or x.shape[1:] != (1, 8, 8) or not len(x):
         raise ValueError(f"images must have shape (n, 1, 8, 8) with n >= 1, got {x.shape}")
     _finite("images", x)
+    x = np.clip(x, -1.0, 1.0)
     net = _classifier(WEIGHTS)
     if not logits:
         net = net[:-1]
@@ -196,7 +200,7 @@ def paired_frechet_ratio(
         resamples: bootstrap resamples of the image index. Each uses the same indices for both arms, so what
             the two have in common (most of the sampling noise) cancels in the ratio.
         seed: seeds the indices.
-        level: nominal coverage of the interval (pivotal bootstrap of the difference, in units of x_full's distance).
+        level: nominal coverage of the interval (centred bootstrap of the difference, in units of x_full's distance).
 
     Raises:
         ValueError: as `frechet_distance`; x_arm and x_full of different shapes; resamples < 1; level outside
@@ -218,10 +222,12 @@ def paired_frechet_ratio(
     for i in range(resamples):
         times = np.bincount(rng.integers(len(arm), size=len(arm)), minlength=len(arm)).astype(np.float64)
         excess[i] = _distance(_moments(arm, times), target) - _distance(_moments(full, times), target)
-    below, above = np.quantile(excess, [(1 - level) / 2, (1 + level) / 2])
-    # pivotal: 2·estimate - quantile. A resample has fewer distinct images, which lifts both distances alike; in their
-    # quotient that would pull every ratio towards 1, in their difference it cancels.
-    low, high = (1 + (2 * (at_arm - at_full) - q) / at_full for q in (above, below))
+    below, middle, above = np.quantile(excess, [(1 - level) / 2, 0.5, (1 + level) / 2])
+    # A resample has fewer distinct images, which lifts both distances: in their quotient that pulls every ratio
+    # towards 1, in their difference it cancels for equal variances. Where the arm has other variances a shift is left,
+    # and centring takes it out: the ratio is one at this n. (A reflected, pivotal interval aims at infinitely many
+    # images and can miss the ratio itself.)
+    low, high = ((at_arm + q - middle) / at_full for q in (below, above))
     return PairedRatio(at_arm / at_full, float(low), float(high), at_arm, at_full)
 
 

@@ -36,7 +36,7 @@ def sample_everything(effort: str) -> list[dict[str, Any]]:
     from . import experiments
 
     rows = experiments.ablation(effort)
-    experiments.key_quality(effort)
+    experiments.sample_key_arms(effort)
     experiments.distributions(effort)
     return rows
 

@@ -26,9 +26,8 @@ import torch
 from tqdm import tqdm
 
 from analysis import metrics
-from analysis.data import SPLIT_SEED, digits, split, starting_noise
-from modiff_sim.nn import zoo
-from modiff_sim.samplers import ddim
+from analysis.data import SPLIT_SEED, digits, split
+from modiff_sim.nn import image_noise, sample, zoo
 from modiff_sim.schedules import linear
 from modiff_sim.store import sha256, write_atomic
 
@@ -189,9 +188,9 @@ def train_digits(out: Path, settings: Settings, *, minutes: float = math.inf, re
     weights = out / "digits.safetensors"
     write_atomic(weights, safetensors.torch.save(run.ema))
     training = {
-        **asdict(settings), "images_seen": settings.steps * settings.batch, "minutes": round(run.seconds / 60, 1),
-        "steps_per_second": round(settings.steps / run.seconds, 2), "final_loss": round(run.mean_loss(), 5),
-        "torch": torch.__version__,
+        **asdict(settings), "torch": torch.__version__, "images_seen": settings.steps * settings.batch,
+        "minutes": round(run.seconds / 60, 1), "steps_per_second": round(settings.steps / run.seconds, 2),
+        "final_loss": round(run.mean_loss(), 5),
     }  # fmt: skip
     about = {
         "name": "digits", "class": "UNet2DModel", "sha256": sha256(weights),
@@ -239,32 +238,29 @@ def train_classifier(out: Path, *, epochs: int = 60, seed: int = 0) -> dict[str,
     return about
 
 
-def measure(model: torch.nn.Module, images: int = 1024, steps: int = 50, batch: int = 256) -> dict[str, Any]:
-    """Full-precision quality of the digits model (DDIM, eta 0), beside what real digits and noise score."""
+def measure(model: torch.nn.Module, images: int = 1024, steps: int = 50) -> dict[str, Any]:
+    """Full-precision quality of the digits model (DDIM, eta 0, quad), beside what real digits and noise score."""
 
     def report(images: np.ndarray) -> dict[str, Any]:
         return {k: round(v, 4) if isinstance(v, float) else v for k, v in metrics.classifier_report(images).items()}
 
-    schedule, x = linear().spaced(steps), torch.from_numpy(starting_noise(images))
-    with torch.no_grad():
-        parts = [ddim(lambda a, t: model(a, t).sample, part, schedule) for part in x.split(batch)]
-    samples, (real, _) = torch.cat(parts).numpy(), digits()
+    samples = sample(model, images=images, steps=steps, spacing="quad", shape=(1, 8, 8))
+    noise = np.stack([image_noise(0, i).standard_normal((1, 8, 8), dtype=np.float32) for i in range(images)])
+    real, _ = digits()
     half, other = split(len(real), test_share=0.5)
     f, f_real = metrics.features(samples), metrics.features(real)
     near, within = metrics.nearest_distance(samples, real), metrics.nearest_distance(real)
     return {
-        "images": images, "sampler": f"ddim, eta 0, uniform, {steps} steps", "seed": 0,
-        "features": metrics.FEATURE_NAME,
+        "images": images, "sampler": f"ddim, eta 0, quad, {steps} steps", "seed": 0,
+        "threads": torch.get_num_threads(), "features": metrics.FEATURE_NAME,
         "frechet": round(metrics.frechet_distance(f, f_real), 3),
         "frechet_first_256": round(metrics.frechet_distance(f[:256], f_real), 3),
         "frechet_real_halves": round(metrics.frechet_distance(f_real[half], f_real[other]), 3),
-        "frechet_noise": round(metrics.frechet_distance(metrics.features(x), f_real), 1),
-        "samples": report(samples),
-        "real_test_part": report(real[split(len(real))[1]]),
+        "frechet_noise": round(metrics.frechet_distance(metrics.features(noise), f_real), 1),
+        "samples": report(samples), "real_test_part": report(real[split(len(real))[1]]),
         "nearest_training_image_p1_p50_p99": np.quantile(near, [0.01, 0.5, 0.99]).round(3).tolist(),
         "real_to_nearest_real_p1_p50_p99": np.quantile(within, [0.01, 0.5, 0.99]).round(3).tolist(),
         "share_nearer_than_p1_of_real": round(float((near < np.quantile(within, 0.01)).mean()), 4),
-        "threads": torch.get_num_threads(),
     }  # fmt: skip
 
 
@@ -282,13 +278,16 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("quality", help="full-precision quality of the zoo's model")
     args = parser.parse_args(argv)
     if args.command == "digits":
-        settings = Settings(steps=args.steps, threads=args.threads, seed=args.seed)
-        done = train_digits(args.out, settings, minutes=args.minutes, resume=args.resume)
+        try:
+            settings = Settings(steps=args.steps, threads=args.threads, seed=args.seed)
+            done = train_digits(args.out, settings, minutes=args.minutes, resume=args.resume)
+        except (FileExistsError, ValueError) as problem:
+            parser.error(str(problem))
         print(f"wrote {done}" if done else f"stopped; go on with --resume --out {args.out}")
     elif args.command == "classifier":
         print(json.dumps(train_classifier(metrics.WEIGHTS), indent=1))
     else:
-        torch.set_num_threads(2)
+        torch.set_num_threads(1)
         about = {**zoo.card("digits"), "quality": measure(zoo.load("digits"))}
         write_json(Path(zoo.__file__).with_name("digits.json"), about)
         print(json.dumps(about["quality"], indent=1))

@@ -22,14 +22,17 @@ def too_few(effort: str) -> Evidence | None:
     )
 
 
-def frechet_ratios(pairs: Sequence[tuple], effort: str, *, claimed: float, seed: int = 0) -> Evidence:
-    """Fréchet distance of the first arm over the second's for each pair, same noise, paired bootstrap interval."""
+def frechet_ratios(pairs: Sequence[tuple], effort: str, *, claimed: float, fine: bool = False) -> Evidence:
+    """Fréchet distance of the first arm over the second's for each pair, same noise, paired bootstrap interval.
+
+    fine: with n_fine images, for arms so near each other that n_key would leave the interval on both sides.
+    """
     from analysis import experiments, metrics
     from analysis.arms import effort_of
 
     if (missing := too_few(effort)) is not None:
         return missing
-    n = effort_of(effort).n_key
+    n, seed = effort_of(effort).n_fine if fine else effort_of(effort).n_key, 0
     real = metrics.features(experiments.digits()[0])
     ratio, low, high, cases = [], [], [], []
     for arm, base in pairs:

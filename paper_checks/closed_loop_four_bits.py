@@ -18,4 +18,4 @@ CLAIM = Claim(
 def check(effort: str = "quick", *, recursion: str = "closed_loop") -> Evidence:
     from analysis.arms import FULL, Arm
 
-    return frechet_ratios([(Arm(recursion, 4, 8), FULL)], effort, claimed=1.10)
+    return frechet_ratios([(Arm(recursion, 4, 8), FULL)], effort, claimed=1.10, fine=True)

@@ -14,7 +14,7 @@ from analysis import arms, experiments, workspace
 from modiff_sim.store import sha256, verify
 
 ROOT = Path(__file__).parent.parent
-TINY = arms.Effort("tiny", steps=3, n=6, n_key=6, weight_bits=(8,), n_recorded=2, batch=2)
+TINY = arms.Effort("tiny", steps=3, n=6, n_key=6, n_fine=6, weight_bits=(8,), n_recorded=2, batch=2)
 ARMS = (arms.FULL, *arms.KEY_ARMS[2:4])
 SCRIPT = """
 import sys

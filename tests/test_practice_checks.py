@@ -23,7 +23,7 @@ def recorded(tmp_path_factory):
     """Distributions of the trained model, recorded once, at a small size."""
     patch = pytest.MonkeyPatch()
     patch.setenv("MODIFF_OUT", str(tmp_path_factory.mktemp("out")))
-    small = arms.Effort("quick", steps=10, n=8, n_key=8, weight_bits=(8,), n_recorded=8)
+    small = arms.Effort("quick", steps=10, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
     patch.setitem(arms.EFFORTS, "quick", small)
     yield experiments.distributions("quick")
     patch.undo()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from analysis import metrics, train
-from analysis.data import digits, split, starting_noise
+from analysis.data import digits, split
 from analysis.train import Digits, Settings, train_classifier, train_digits
 
 TINY = Settings(steps=6, batch=4, warmup=2, seed=1)
@@ -48,14 +48,6 @@ def test_split_is_a_fixed_partition():
     assert not np.array_equal(split(1797, seed=1)[1], test_part)
     with pytest.raises(ValueError, match="empty part"):
         split(2)
-
-
-def test_noise_of_an_image_does_not_depend_on_how_many_there_are():
-    few, many = starting_noise(2), starting_noise(5)
-    assert np.array_equal(few, many[:2])
-    assert not np.array_equal(many[0], many[1])
-    assert not np.array_equal(starting_noise(1, seed=1), few[:1])
-    assert not np.array_equal(starting_noise(1, point=1), few[:1])
 
 
 # the diffusion model -------------------------------------------------------------------------------------------
@@ -118,11 +110,14 @@ def test_another_seed_gives_other_weights(tmp_path, uninterrupted):
     assert other.read_bytes() != uninterrupted
 
 
-def test_a_run_is_not_overwritten_or_resumed_with_other_settings(tmp_path):
+def test_a_run_is_not_overwritten_or_resumed_with_other_settings(tmp_path, capsys):
     train_digits(tmp_path, Settings(steps=2, batch=2), minutes=0.0)
     before = (tmp_path / "checkpoint.pt").read_bytes()
     with pytest.raises(FileExistsError, match="--resume"):
         train_digits(tmp_path, Settings(steps=2, batch=2))
+    with pytest.raises(SystemExit, match="2"):  # the command says so without a traceback
+        train.main(["digits", "--steps", "2", "--out", str(tmp_path)])
+    assert "--resume" in capsys.readouterr().err
     with pytest.raises(ValueError, match="was made with"):
         train_digits(tmp_path, Settings(steps=3, batch=2), resume=True)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
@@ -172,12 +167,16 @@ def test_measure_tells_noise_from_digits():
     """A denoiser that predicts no noise leaves the starting noise, scaled: the worst of all samplers."""
 
     class Nothing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = torch.nn.Parameter(torch.zeros(1))
+
         def forward(self, x, t):
             from types import SimpleNamespace
 
             return SimpleNamespace(sample=torch.zeros_like(x))
 
-    q = train.measure(Nothing(), 64, 2, 32)
+    q = train.measure(Nothing(), 64, 2)
     assert q["frechet"] > 10 * q["frechet_real_halves"]
     assert q["features"] == metrics.FEATURE_NAME
     assert sum(q["samples"]["histogram"]) == 64

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from analysis import metrics
-from analysis.data import digits, starting_noise
-from modiff_sim.nn import zoo
-from modiff_sim.samplers import ddim
+from analysis.data import digits
+from modiff_sim.nn import image_noise, sample, zoo
 from modiff_sim.schedules import linear
 
 
@@ -86,13 +85,13 @@ def test_its_loss_on_real_digits_is_the_one_it_was_trained_to(model):
 
 def test_its_samples_are_recognised_as_digits(model):
     """20 DDIM steps from 64 noise images; noise itself, the negative control, is not recognised as readily."""
-    x = torch.from_numpy(starting_noise(64))
-    samples = ddim(predict(model), x, linear().spaced(20)).numpy()
+    samples = sample(model, images=64, steps=20, batch=64)
+    noise = np.stack([image_noise(0, i).standard_normal((1, 8, 8), dtype=np.float32) for i in range(64)])
     report = metrics.classifier_report(samples)
     assert report["recognised"] >= 0.8
     assert report["class_entropy"] > 2.8
     real = metrics.features(digits()[0])
-    distances = [metrics.frechet_distance(metrics.features(v), real) for v in (samples, x.numpy())]
+    distances = [metrics.frechet_distance(metrics.features(v), real) for v in (samples, noise)]
     assert distances[0] < 0.3 * distances[1]
 
 
