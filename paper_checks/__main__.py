@@ -18,6 +18,7 @@ from modiff_sim import store
 from modiff_sim.evidence import RELATIONS, Judgement, Verdict
 
 from . import EFFORTS, TOPICS, claims, run
+from ._digits import STAND_IN
 
 WIDTH = 110
 LEGEND = {
@@ -57,6 +58,17 @@ def table(judged: Sequence[Judgement], *, colour: bool = False) -> str:
     lines += ["-" * WIDTH, "measured and claimed are those of the most extreme case, counter-example or margin."]
     counts = Counter(j.verdict for j in judged)
     lines += [f"{painted(v, f'{v:<15}')}{counts[v]:>3}   {text}" for v, text in LEGEND.items() if counts[v]]
+    return "\n".join(lines)
+
+
+def markdown(topic: str = "all") -> str:
+    """The verdicts found so far as a Markdown table, one row per claim: nothing is run."""
+    lines = ["| claim | statement | verdict |", "|---|---|---|"]
+    for module in claims(topic):
+        claim = module.CLAIM
+        source = f"{claim.source}, as printed" if claim.printed else claim.source
+        statement = claim.statement.replace("|", "\\|").removeprefix(f"{STAND_IN}: ")
+        lines.append(f"| `{claim.id}` | {statement} *({source})* | {claim.expected} |")
     return "\n".join(lines)
 
 
@@ -118,9 +130,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--effort", choices=EFFORTS, default="quick")
     parser.add_argument("--only", nargs="+", metavar="ID", default=[], help="these claims, whatever their topic")
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the README's table of expected verdicts and stop"
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the verdicts as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/paper_checks.json and DIR/paper_checks.txt")
     args = parser.parse_args(argv)
+    if args.markdown:
+        print(markdown(args.topic))
+        return 0
     if args.list:
         for module in claims(args.topic):
             print(f"{module.CLAIM.id:<38}{module.CLAIM.topic:<10}{module.CLAIM.source}")

@@ -127,7 +127,7 @@ def test_pairing_is_what_makes_the_interval_narrow():
 
 def test_the_interval_is_not_pulled_towards_one_by_the_bootstraps_own_bias():
     """Few images and many features: resampling lifts both distances. The quotient's percentiles would lie below the
-    ratio; the pivotal interval of the difference holds it."""
+    ratio, and so does a pivotal interval of the difference; the centred interval holds it."""
     rng = np.random.default_rng(0)
     full, ref = rng.standard_normal((128, 48)), rng.standard_normal((2000, 48))
     r = paired_frechet_ratio(2 * full, full, ref)

@@ -286,12 +286,22 @@ def test_missing_files_and_unreadable_manifests_are_found(tmp_path):
         assert "no readable manifest" in problem
         assert verify(tmp_path) == (1, [problem])
     (path / "manifest.json").write_text('{"sha256": {}}')  # vouches for nothing
-    assert len(verify_one(path)) == 2
+    assert len(verify_one(path)) == 3  # both files, and the folder's key
     (path / "walltime.json").unlink()  # outside every checksum
     with pytest.raises(StoreError, match="not a folder"):
         verify(tmp_path / "absent")
     with pytest.raises(StoreError, match="no readable manifest"):
         Store(tmp_path).load("absent", {})
+
+
+def test_edited_parameters_are_found(tmp_path):
+    """Parameters, seed and versions are in the folder's key: a manifest that names others is not this result's."""
+    path = Store(tmp_path).save("run", {"seed": 1}, {"x": np.zeros(2)}).path
+    assert verify_one(path) == []
+    manifest = path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"seed": 1', '"seed": 2'))
+    (problem,) = verify_one(path)
+    assert "not those of the folder's key" in problem
 
 
 # -- two writers ----------------------------------------
