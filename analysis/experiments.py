@@ -19,6 +19,7 @@ import torch
 import modiff_sim as ms
 from modiff_sim.nn import record, sample, zoo
 from modiff_sim.nn.sample import micro_batches
+from modiff_sim.schedules import linear
 
 from . import metrics
 from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep
@@ -202,8 +203,9 @@ def _record_task(effort: Effort) -> dict[str, np.ndarray]:
 def distributions(effort: str) -> dict[str, np.ndarray]:
     """What the layers of the full-precision model see, per layer and step, over n_recorded images.
 
-    "layers" (L,) names; "steps" (S,) call indices in sampling order; "levels" (K,); "bits": of the quantizer for c and
-    kappa. For q in a (input a_t), d (a_t - a_{t+1}), r (a_t - â_{t+1}, closed loop open through the network):
+    "layers" (L,) names; "steps" (S,) call indices in sampling order; "timesteps" (S,); "levels" (K,); "bits": of the
+    quantizer for c and kappa. For q in a (input a_t), d (a_t - a_{t+1}), r (a_t - â_{t+1}, closed loop, open
+    through the network):
     quantiles_q (L, S, K), and (L, S) arrays absmax_q, variance_q, kurtosis_q, norm_q, c_q, kappa_q (medians over
     images), c_max_q, kappa_max_q (maxima). NaN at step 0 for d and r.
     """
@@ -211,4 +213,5 @@ def distributions(effort: str) -> dict[str, np.ndarray]:
     params = _settings(chosen) | {"batch": chosen.n_recorded, "bits": RECORD_BITS, "levels": LEVELS}
     arrays = store().get("distributions", params, partial(_record_task, chosen)).arrays
     extra = {"steps": np.arange(chosen.steps), "levels": np.array(LEVELS), "bits": np.array(RECORD_BITS)}
-    return arrays | extra
+    timesteps = linear().spaced(chosen.steps, spacing=chosen.spacing).timesteps
+    return arrays | extra | {"timesteps": timesteps}
