@@ -30,7 +30,9 @@ def _figures(folder: Path) -> list[dict[str, Any]]:
 
 
 def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return "–" if value is None else str(value)
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:

@@ -12,7 +12,6 @@ Same key (name, effort, parameters, versions, source), same bytes; data whose ke
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import io
 import json
@@ -139,11 +138,10 @@ def _source(module: ModuleType) -> str:
 
     The packages are hashed as a whole: a stale picture costs more than computing one again.
     """
+    from modiff_sim.store import digest
+
     own = Path(str(module.__file__))
     files = [own, *sorted((_ROOT / "modiff_sim").glob("*.py"))]
     if "analysis" in own.read_text(encoding="utf-8"):
         files += sorted((_ROOT / "modiff_sim" / "nn").rglob("*.py")) + sorted((_ROOT / "analysis").rglob("*.py"))
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    return digest(files)

@@ -41,7 +41,7 @@ class Quantizer:
     laws: ClassVar[Laws]
     min_bits: ClassVar[int] = 1
     saturates: ClassVar[bool] = False
-    has_codes: ClassVar[bool] = True
+    has_codes: ClassVar[bool] = True  # False where values pass through: not counted as quantized
 
     bits: int = field(kw_only=False)
     granularity: Granularity = field(default_factory=PerSample)

@@ -22,7 +22,7 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,14 @@ def sha256(path: Path) -> str:
     """sha256 of a file, in hex."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def digest(files: Iterable[Path]) -> str:
+    """One sha256 over the contents of several files, in the order given: the source part of a key in a checkout."""
+    together = hashlib.sha256()
+    for file in files:
+        together.update(file.read_bytes())
+    return together.hexdigest()
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

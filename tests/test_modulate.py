@@ -170,8 +170,9 @@ def test_audit_counts_what_was_quantized():
         ({"recursion": "closed_loop", "warmup": "quantized"}, 1.0),
         ({"recursion": "closed_loop", "refresh": (2,)}, 3 / 5),
         ({"recursion": "closed_loop", "refresh": 1}, 0.0),  # a cache reset at every step quantizes nothing
+        ({"recursion": "direct", "activations": ms.Identity()}, 0.0),
     ]:
-        with modulated(model, activations=ms.AbsMax(4), **options) as run:
+        with modulated(model, **({"activations": ms.AbsMax(4)} | options)) as run:
             for x in walk(5):
                 model(x)
         audit = run.audit()

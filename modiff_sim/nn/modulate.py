@@ -168,7 +168,7 @@ class Run:
         macs = operator.macs(after.o_hat)
         count.calls += 1
         count.macs += macs
-        if after.qparams is None:
+        if after.qparams is None or not self.activations.has_codes:  # in full precision: first, refresh, Identity
             return
         count.quantized_calls += 1
         count.quantized_macs += macs
