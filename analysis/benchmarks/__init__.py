@@ -1,0 +1,1 @@
+"""Benchmarks: ratios of interleaved runs in one process, medians. Never a test."""
