@@ -39,7 +39,7 @@ def _source() -> str:
     """Hash of the code that decides the bytes of a sample: a result of older code is not taken for one of today's."""
     core = Path(ms.__file__).parent
     names = ("granularity", "quantizer", "quantizers", "recursion", "schedules", "samplers")
-    files = [core / f"{name}.py" for name in names] + sorted((core / "nn").glob("*.py"))
+    files = [core / f"{name}.py" for name in names] + sorted((core / "nn").rglob("*.py"))
     return digest([*files, Path(__file__).with_name("arms.py"), Path(__file__)])
 
 

@@ -218,17 +218,17 @@ def paired_frechet_ratio(
     if at_full == 0.0:
         raise ValueError("x_full is at distance 0 from the reference: a ratio to it means nothing")
     rng = np.random.Generator(np.random.PCG64(seed))
-    excess = np.empty(resamples)
+    excess, ratio = np.empty(resamples), at_arm / at_full
     for i in range(resamples):
         times = np.bincount(rng.integers(len(arm), size=len(arm)), minlength=len(arm)).astype(np.float64)
-        excess[i] = _distance(_moments(arm, times), target) - _distance(_moments(full, times), target)
+        excess[i] = _distance(_moments(arm, times), target) - ratio * _distance(_moments(full, times), target)
     below, middle, above = np.quantile(excess, [(1 - level) / 2, 0.5, (1 + level) / 2])
     # A resample has fewer distinct images, which lifts both distances: in their quotient that pulls every ratio
     # towards 1, in their difference it cancels for equal variances. Where the arm has other variances a shift is left,
     # and centring takes it out: the ratio is one at this n. (A reflected, pivotal interval aims at infinitely many
     # images and can miss the ratio itself.)
-    low, high = ((at_arm + q - middle) / at_full for q in (below, above))
-    return PairedRatio(at_arm / at_full, float(low), float(high), at_arm, at_full)
+    low, high = (ratio + (q - middle) / at_full for q in (below, above))
+    return PairedRatio(ratio, float(low), float(high), at_arm, at_full)
 
 
 def _pairs(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:

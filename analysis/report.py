@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from modiff_sim.store import sha256, verify, versions, write_atomic
+from modiff_sim.store import StoreError, sha256, verify, versions, write_atomic
 
 from .arms import effort_of
 
@@ -22,6 +22,8 @@ def _figures(folder: Path) -> list[dict[str, Any]]:
     found = []
     for manifest in folder.glob("*.json"):
         about = json.loads(manifest.read_text(encoding="utf-8"))
+        if not {"name", "title", "caption"} <= set(about):
+            continue  # not a figure's manifest
         png = manifest.with_suffix(".png")
         encoded = base64.b64encode(png.read_bytes()).decode()
         found.append({**about, "png": encoded, "files": {f.name: sha256(f) for f in (png, png.with_suffix(".npz"))}})
@@ -36,13 +38,15 @@ def _short(value: float | None) -> str:
 
 
 def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
-    """Write ``out/report.html``; returns its path. Raises RuntimeError if a stored result is damaged."""
+    """Write ``out/report.html``; returns its path. Raises StoreError if a stored result is damaged."""
     import jinja2
 
     count, problems = verify(out / "results")
     if problems:
-        raise RuntimeError("; ".join(problems) + ": delete these folders and run again")
+        raise StoreError("; ".join(problems) + ": delete these folders and run again")
     checks = json.loads((out / "results" / "checks.json").read_text(encoding="utf-8"))
+    if checks["effort"] != effort:
+        raise StoreError(f"checks.json is of effort {checks['effort']}, not {effort}: run the paper checks again")
     figures = _figures(out / "figures")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["short"] = _short

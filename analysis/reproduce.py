@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from modiff_sim.store import write_atomic
+from modiff_sim.store import StoreError, write_atomic
 
 from . import workspace
 from .arms import EFFORTS
@@ -48,19 +49,22 @@ def command(module: str, *arguments: str) -> list[str]:
 def figures_and_checks(effort: str, out: Path) -> int:
     """Steps 2 and 3 side by side. Returns the exit code of the checks; raises SystemExit(2) where a step failed."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    log = out / "figures.log"
+    log, table = out / "figures.log", out / "results" / "checks.json"
+    table.unlink(missing_ok=True)  # checks that fail to run must not be reported by an older table
     with open(log, "w") as sink:
         drawing = subprocess.Popen(
             command("figures", "--effort", effort, "--out", str(out / "figures")),
             stdout=sink, stderr=subprocess.STDOUT, env=environment,
         )  # fmt: skip
-        checks = ["--effort", effort, "--json", str(out / "results" / "checks.json")]
+        checking = subprocess.Popen(
+            command("paper_checks", "--effort", effort, "--json", str(table)), env=environment
+        )  # fmt: skip
         try:
-            verdicts = subprocess.run(command("paper_checks", *checks), env=environment, check=False).returncode
-            failed = drawing.wait()
-        finally:
+            verdicts, failed = checking.wait(), drawing.wait()
+        finally:  # Ctrl-C and SIGTERM included: nobody goes on writing into the folder
             drawing.kill()
-    if failed or verdicts not in (0, 1):
+            checking.kill()
+    if failed or not table.exists():
         if failed:
             say(log.read_text())
         say("reproduce: a step failed (see above); what was finished is kept, run the same command again")
@@ -81,26 +85,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--effort", choices=list(EFFORTS), default="full", help="2 min or 15 min on 2 cores")
     parser.add_argument("--out", default="out", metavar="DIR", help="where everything is written (default: out)")
     chosen = parser.parse_args(arguments)
-    out = Path(chosen.out)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return reproduce(chosen.effort, Path(chosen.out))
+    except (OSError, StoreError, ValueError) as error:
+        say(f"reproduce: {error}")
+        return 2
+
+
+def reproduce(effort: str, out: Path) -> int:
+    """All four steps; returns the exit code."""
     workspace.use(out)
     (out / "results").mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     start = time.perf_counter()
 
-    say(f"1/4 sampling and recording the digits model (effort {chosen.effort})")
-    rows = sample_everything(chosen.effort)
+    say(f"1/4 sampling and recording the digits model (effort {effort})")
+    rows = sample_everything(effort)
     write_rows(rows, out / "results" / "arms.csv")
     seconds["sampling"] = time.perf_counter() - start
     say("2/4, 3/4 figures and paper checks")
-    verdicts = figures_and_checks(chosen.effort, out)
+    verdicts = figures_and_checks(effort, out)
     seconds["figures and checks"] = time.perf_counter() - start - seconds["sampling"]
     say("4/4 report")
     from .report import build
 
-    report = build(out, chosen.effort, rows)
+    report = build(out, effort, rows)
     seconds["total"] = time.perf_counter() - start
     write_atomic(out / "walltime.json", json.dumps(seconds, indent=1) + "\n")
-    say(f"wrote {report} in {seconds['total']:.0f} s (effort {chosen.effort})")
+    say(f"wrote {report} in {seconds['total']:.0f} s (effort {effort})")
     return verdicts
 
 

@@ -31,7 +31,13 @@ def store() -> Store:
 
 def workers() -> int:
     """Processes to use: $MODIFF_WORKERS, else the cores this process may run on."""
-    return int(os.environ.get("MODIFF_WORKERS", 0)) or len(os.sched_getaffinity(0))
+    wanted = os.environ.get("MODIFF_WORKERS", "")
+    if wanted:
+        if not wanted.isdecimal() or int(wanted) < 1:
+            raise ValueError(f"MODIFF_WORKERS must be a whole number >= 1, got {wanted!r}")
+        return int(wanted)
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def spread(tasks: Sequence[Callable[[], Any]], label: str) -> None:

@@ -142,6 +142,8 @@ def _source(module: ModuleType) -> str:
 
     own = Path(str(module.__file__))
     files = [own, *sorted((_ROOT / "modiff_sim").glob("*.py"))]
-    if "analysis" in own.read_text(encoding="utf-8"):
+    text = own.read_text(encoding="utf-8")
+    if "analysis" in text or "practice" in text:
+        files.append(_ROOT / "figures" / "practice.py")
         files += sorted((_ROOT / "modiff_sim" / "nn").rglob("*.py")) + sorted((_ROOT / "analysis").rglob("*.py"))
     return digest(files)

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from . import style
 from .practice import STAND_IN, ablation, params
@@ -18,7 +17,8 @@ TITLE = "Quality against activation bits"
 CAPTION = (
     "Fréchet distance to real digits in the features of a digit classifier (not FID) with the 95 % interval of the "
     "paired comparison with full precision, and PSNR and relative l2 to full precision from the same noise (medians "
-    "over images), against activation bits, at the weight bits of the row. Grey band: full precision ± 10 %. "
+    "over images), against activation bits, at the weight bits of the row. Fréchet distances "
+    "are of the number of images in the title and comparable with each other only. "
     "Dashed: quantized weights alone. Triangles at the edge are off scale, their values are written beside them. "
     + STAND_IN
 )
@@ -41,7 +41,7 @@ def columns(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
 
 #: measure -> (axis label, logarithmic)
 MEASURES = {
-    "frechet": ("Fréchet distance to real digits", True),
+    "frechet": ("Fréchet to real digits", True),
     "psnr": ("PSNR to full precision, dB", False),
     "relative_l2": ("relative l2 to full precision", True),
 }
@@ -60,7 +60,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
             style.logarithmic(*axes[:, column])
         axes[0, column].set_ylim(limits)
         axes[-1, column].set_xlabel("activation bits")
-        axes[0, column].set_title(label)
+        axes[0, column].set_title(f"{label}, n = {int(data['n'][0])}" if measure == "frechet" else label)
         for panel, weights in zip(axes[:, column], weight_bits, strict=True):
             _references(panel, data, measure, weights)
             for name in RECURSIONS:
@@ -102,7 +102,6 @@ def _references(panel: Axes, data: dict[str, np.ndarray], measure: str, weights:
     full, alone = _row(data, "direct", 32, 32), _row(data, "direct", 32, weights)
     if measure == "frechet" and full is not None:
         value = data[measure][full]
-        panel.axhspan(0.9 * value, 1.1 * value, color=style.GRID, lw=0, zorder=0)
         panel.axhline(value, color="black", lw=1, zorder=1)
     if alone is not None:
         panel.axhline(data[measure][alone], color="black", lw=1, ls=(0, (4, 2)), zorder=1)
@@ -131,6 +130,5 @@ def _keys() -> list[Any]:
     return [
         *(style.key(style.RECURSION[n]) for n in RECURSIONS),
         Line2D([], [], color="black", lw=1, label="full precision"),
-        Patch(facecolor=style.GRID, label="full precision ± 10 %"),
         Line2D([], [], color="black", lw=1, ls=(0, (4, 2)), label="quantized weights alone"),
     ]

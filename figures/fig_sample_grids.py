@@ -41,7 +41,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
     return {
         "bits": np.array(bits), "full": made(full), "full_frechet": np.array(full["frechet"]),
         "images": np.array([[made(r) for r in line] for line in table]),
-        "frechet": np.array([[r["frechet"] for r in line] for line in table]),
+        "frechet": np.array([[r["frechet"] for r in line] for line in table]), "n": np.array(full["n"]),
     }  # fmt: skip
 
 
@@ -56,6 +56,8 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
         axes[i, 0].set_xlabel("Fréchet " + axes[i, 0].get_xlabel())
     for panel, title in zip(axes[0], ["full precision", *(f"{b} bits" for b in bits)], strict=True):
         panel.set_title(title)
+    note = f"Fréchet distances of {int(data['n'])} images per arm: comparable with each other, not with other numbers"
+    figure.supxlabel(note, fontsize=style.SMALLEST, x=0.01, ha="left")
     return figure
 
 

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # ``| head``: nobody reads on, which is no error; Python must not flush again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, OverflowError, MemoryError) as error:
         print(f"modiff-sim {chosen.command}: error: {error}", file=sys.stderr)
         return 2
 

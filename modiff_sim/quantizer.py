@@ -92,9 +92,14 @@ class Quantizer:
         values = self.dequantize(self.quantize(blocks, qparams, random=bits), qparams)
         return (values if values.shape == a.shape else xp.reshape(values, a.shape)), qparams
 
+    @property
+    def reach(self) -> int:
+        """The largest number of steps between zero and a value of the grid."""
+        return 1
+
     def probe(self, a: Any, qparams: QParams) -> Any:
-        """A small array that is non-finite if ``a`` holds NaN or Inf. The scale itself, where it is dynamic."""
-        return qparams.scale
+        """A small array that is non-finite if ``a`` holds NaN or Inf, or if the grid's end overflows the dtype."""
+        return qparams.scale * self.reach
 
     def __call__(self, a: Any, *, random: Any = None) -> Any:
         """Quantize and dequantize. ``random``: uniform [0, 1) of a's shape, for randomised quantizers only.

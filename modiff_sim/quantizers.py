@@ -36,8 +36,8 @@ def _need_dimension(d: int) -> int:
 class AbsMax(Quantizer):
     """Symmetric, dynamic: s = max|x|/qmax, qmax = 2^(b-1)-1, round to nearest. 3 bits = 7 levels, 2 bits = ternary.
 
-    No clamp is needed: |x|/s <= qmax(1+2eps) rounds to at most qmax (at 24 bits and more in float32, where it might
-    not, the code is beyond the mantissa and the value is exact to eps anyway).
+    |x|/s <= qmax(1+2eps) rounds to at most qmax, so no clamp is needed while 4·eps·qmax < 1; from there on (8 bits in
+    bfloat16, 23 in float32) codes are clamped to ±qmax.
     kappa = 1/(2·qmax). c = (d-1)/(d-1+4·qmax²): one entry at qmax steps is exact, the others, at half a step, go to
     0 by ties-to-even and lose everything.
     """
@@ -54,8 +54,16 @@ class AbsMax(Quantizer):
         blocks, axes = self.blocks(xp, a)
         return _guarded(xp, xp.max(xp.abs(blocks), axis=axes, keepdims=True) / self.qmax)
 
+    @property
+    def reach(self) -> int:
+        return self.qmax
+
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
-        return array_namespace(blocks).round(blocks / qparams.scale)
+        xp = array_namespace(blocks)
+        codes = xp.round(blocks / qparams.scale)
+        if 4 * self.qmax * float(xp.finfo(blocks.dtype).eps) < 1:
+            return codes
+        return xp.clip(codes, -self.qmax, self.qmax)
 
     def c(self, d: int) -> float:
         return (_need_dimension(d) - 1) / (d - 1 + 4 * self.qmax**2)
@@ -103,6 +111,10 @@ class MinMax(Quantizer):
         """N = 2^b - 1 steps between the lowest and the highest code."""
         return int(2**self.bits - 1)
 
+    @property
+    def reach(self) -> int:
+        return self.levels
+
     def range(self, xp: Any, blocks: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         """Lowest and highest value of the grid, per block."""
         low = xp.min(blocks, axis=axes, keepdims=True)
@@ -139,6 +151,11 @@ class MinMaxRaw(MinMax):
 
     laws = Laws(error=0.5, c="tight", scale_equivariant=False)
     floor: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.floor < math.inf:
+            raise ValueError(f"{type(self).__name__} needs a finite floor >= 0, got {self.floor}")
 
     def range(self, xp: Any, blocks: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         return xp.min(blocks, axis=axes, keepdims=True), xp.max(blocks, axis=axes, keepdims=True)
@@ -195,6 +212,12 @@ class Static(Quantizer):
     @property
     def qmax(self) -> int:
         return int(2 ** (self.bits - 1) - 1)
+
+    def check(self, a: Any) -> None:
+        super().check(a)
+        info = array_namespace(a).finfo(a.dtype)
+        if not float(info.smallest_normal) <= self.scale <= float(info.max) / (self.qmax + 1):
+            raise ValueError(f"{self}: {a.dtype} cannot hold this scale times its codes: use float32 or another scale")
 
     def choose_qparams(self, a: Any) -> QParams:
         xp = array_namespace(a)

@@ -11,10 +11,9 @@ CLAIM = Claim(
     id="differences_ten_times_smaller",
     statement=f"{STAND_IN}: at every step the range of a_t is more than 10 times that of a_t - a_(t+1), in the "
     "median over layers (ratio of maximum absolute values; steps that repeat a timestep left out).",
-    source="section 4, Fig. 1b",
+    source="section 4, Fig. 1b; the reading step by step is ours",
     relation="lower",
     topic="practice",
-    printed=True,
     expected=Verdict.VIOLATED,
 )
 

@@ -7,8 +7,8 @@ from ._digits import STAND_IN
 ORDER = 20
 CLAIM = Claim(
     id="reset_every_step",
-    statement=f"{STAND_IN}: with the cache reset at every step, as in the official release of June 2025, the share of "
-    "MACs done on quantized activations is 0, so its quality says nothing about quantization.",
+    statement=f"{STAND_IN}: with the state reset at every step (our model of the official release of June 2025), the "
+    "share of MACs done on quantized activations is 0.",
     source="official code, June 2025",
     relation="equal",
     topic="practice",

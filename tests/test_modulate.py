@@ -335,3 +335,75 @@ def test_max_norm_bound_holds_layer_by_layer_on_a_real_network():
         bound = ms.bounds.max_norm_closed_loop(d, Q.kappa(a.shape[-1]))
         slack = 4 * len(a) * np.finfo(np.float32).eps * np.abs(a).max()
         assert np.all(error[1:] <= bound + slack), name
+
+
+@pytest.mark.parametrize("activations", [ms.AbsMax(3), ms.Stochastic(3)], ids=["absmax", "stochastic"])
+def test_a_model_call_that_fails_leaves_every_layer_as_before(activations):
+    """Layers before the failing one have stepped on already: all of them must go back, and their random bits."""
+
+    class Fails(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, self.fail = inner, False
+
+        def forward(self, x):
+            y = self.inner(x)
+            if self.fail:
+                raise KeyError("after all layers")
+            return y
+
+    inputs = list(walk(4))
+    model = Fails(small())
+    with modulated(model, activations=activations, warmup=2) as run:
+        expected = [model(x) for x in inputs]
+        whole = run.audit()
+    with modulated(model, activations=activations, warmup=2) as run:
+        for call, x in enumerate(inputs):
+            model.fail = True
+            with pytest.raises(KeyError):
+                model(x + 1)
+            model.fail = False
+            assert torch.equal(model(x), expected[call])
+        assert run.audit() == whole
+
+
+def test_copying_a_modulated_model_is_refused():
+    model = small()
+    with (
+        modulated(model, activations=ms.AbsMax(3)),
+        pytest.raises(RuntimeError, match="leave the context before copying"),
+    ):
+        copy.deepcopy(model)
+
+
+def test_layers_called_by_keyword():
+    class Keyword(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.layer(input=x)
+
+    model = Keyword()
+    with modulated(model, activations=ms.AbsMax(3)) as run:
+        model(torch.ones(2, 3))
+    assert run.audit().layers[0].calls == 1
+
+
+def test_warm_up_by_repetition_is_paid_for():
+    """The first input fed m times costs m times the MACs."""
+    macs = {}
+    for warmup in ("quantized", 3):
+        layer = nn.Linear(4, 2)
+        with modulated(layer, activations=ms.AbsMax(3), warmup=warmup) as run:
+            layer(torch.ones(2, 4))
+        macs[warmup] = run.audit().layers[0].macs
+    assert macs[3] == 3 * macs["quantized"]
+
+
+def test_the_lowest_code_of_a_static_scale_is_not_saturated():
+    layer = nn.Linear(2, 1)
+    with modulated(layer, activations=ms.Static(2, scale=1.0), recursion="direct") as run:
+        layer(torch.tensor([[-2.0, -1.0], [1.0, 2.0]]))
+    assert run.audit().layers[0].row()["saturated_share"] == 1 / 4  # 2 is beyond the highest level, -2 is the lowest

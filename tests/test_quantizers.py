@@ -223,3 +223,33 @@ def test_range_overflow_and_missing_random_bits():
         ms.Stochastic(4)(np.ones((1, 2)))
     with pytest.raises(ValueError, match="cannot hold codes"):
         ms.AbsMax(20)(np.ones((1, 2), np.float16))
+
+
+def test_a_grid_that_overflows_the_dtype_is_an_error_not_an_inf():
+    with np.errstate(over="ignore"):
+        for x in (np.array([[65504, 1]], np.float16), np.array([[np.finfo(np.float32).max, 1]], np.float32)):
+            for bits in (3, 4, 6):
+                try:
+                    assert np.isfinite(ms.AbsMax(bits)(x)).all()
+                except ValueError as error:
+                    assert "overflows" in str(error)  # noqa: PT017
+    for scale, dtype in ((1e-9, np.float16), (1e-60, np.float32), (1e9, np.float16)):
+        with pytest.raises(ValueError, match="cannot hold this scale"):
+            ms.Static(4, scale=scale)(np.ones((1, 2), dtype))
+
+
+def test_codes_stay_within_qmax_in_short_mantissas():
+    """bfloat16 has 8 bits of mantissa: x/s can round to 128 where qmax is 127."""
+    import torch
+
+    x = torch.randn(200, 16, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    Q = ms.AbsMax(8)
+    assert float(Q.quantize(x, Q.choose_qparams(x)).abs().max()) == Q.qmax
+    unclamped = torch.round(x / Q.choose_qparams(x).scale)  # the negative control
+    assert float(unclamped.abs().max()) > Q.qmax
+
+
+@pytest.mark.parametrize("floor", [-1.0, np.nan, np.inf])
+def test_the_scale_floor_is_checked(floor):
+    with pytest.raises(ValueError, match="floor >= 0"):
+        ms.MinMaxRaw(4, floor=floor)

@@ -79,4 +79,19 @@ def test_non_finite_images_are_an_error():
             return x * float("nan")
 
     with pytest.raises(ValueError, match="micro-batch 0: sampling gave NaN"):
-        sample(Broken(2, 2), images=1, steps=2, batch=1, shape=(1, 2, 2))
+        sample(Broken(2, 2).eval(), images=1, steps=2, batch=1, shape=(1, 2, 2))
+
+
+def test_the_active_run_is_found_and_a_foreign_one_refused(model):
+    """Without run= the state of one micro-batch would leak into the next."""
+    options = {"images": 4, "steps": 3, "batch": 2}
+    with modulated(model, activations=ms.AbsMax(3)) as run:
+        named = sample(model, run=run, **options)
+        assert np.array_equal(sample(model, **options), named)
+    with pytest.raises(ValueError, match="not active on this model"):
+        sample(model, run=run, **options)
+
+
+def test_a_model_in_training_mode_is_refused():
+    with pytest.raises(ValueError, match=r"model.eval\(\)"):
+        sample(unet().train(), images=1, steps=2, batch=1)

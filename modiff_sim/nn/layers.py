@@ -6,6 +6,7 @@ audit as unsupported and runs as it is.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -82,10 +83,14 @@ class Operator:
 class Occurrences:
     """Which occurrence of a layer within one model call this is: 0 unless the model uses a layer several times.
 
-    A layer that is called from outside the model's forward is at occurrence 0 each time.
+    A layer that is called from outside the model's forward is at occurrence 0 each time. ``on_enter`` is called when
+    the model's forward begins, ``on_failure`` when it ends with an exception.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(
+        self, model: nn.Module, on_enter: Callable[[], Any] | None = None, on_failure: Callable[[], Any] | None = None
+    ) -> None:
+        self._on_enter, self._on_failure = on_enter, on_failure
         self.model_calls = 0
         self._inside = False
         self._seen: dict[str, int] = {}
@@ -98,9 +103,15 @@ class Occurrences:
         self._inside = True
         self._seen.clear()
         self.model_calls += 1
+        if self._on_enter:
+            self._on_enter()
 
-    def _leave(self, *_: Any) -> None:
+    def _leave(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
         self._inside = False
+        if output is None and sys.exc_info()[0] is not None:  # how torch calls such a hook after an exception
+            self.model_calls -= 1
+            if self._on_failure:
+                self._on_failure()
 
     def take(self, name: str) -> int:
         """The occurrence of this call of the layer."""

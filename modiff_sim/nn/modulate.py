@@ -57,15 +57,18 @@ class Run:
         self._is_refresh = _recursion.refresh_calls(refresh)
         self.activations, self.weights, self.warmup, self.seed = activations, weights, warmup, seed
 
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"the model must be a torch.nn.Module, got {model!r}")
+        if where is not None and not callable(where):
+            raise TypeError(f"where must be a function (name, module) -> bool, got {where!r}")
         chosen = find(model, where)
         everything = find(model, None)
         if not everything:
             raise ValueError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear layer: nothing to modulate")
         if not chosen:
             raise ValueError(f"where= keeps none of the {len(everything)} layers, such as '{next(iter(everything))}'")
-        for name, module in everything.items():
-            if isinstance(owner := getattr(module.__dict__.get("forward"), "modiff_run", None), Run):
-                raise RuntimeError(f"layer '{name}' is modulated already (by {owner}): leave that context first")
+        if (owner := active_run(model)) is not None:
+            raise RuntimeError(f"{type(model).__name__} is modulated already (by {owner}): leave that context first")
         self.model = model
         self.operators = {name: Operator(name, module, weights) for name, module in chosen.items()}
         self._counts = {
@@ -79,7 +82,9 @@ class Run:
         self._generators: dict[torch.device, torch.Generator] = {}
         self._stream = 0
         self.observers: list[Observer] = []
-        self._occurrences = Occurrences(model)  # last: it is the only thing here that touches the model
+        self._before: tuple[dict, dict, dict] | None = None
+        # last: it is the only thing here that touches the model
+        self._occurrences = Occurrences(model, self._remember, self._restore)
 
     def __repr__(self) -> str:
         return f"Run({self.recursion.name}, activations={self.activations}, weights={self.weights})"
@@ -108,6 +113,23 @@ class Run:
         tensors = [t for s in self._states.values() for t in (s.ref, s.o_hat) if isinstance(t, Tensor)]
         return sum(t.numel() * t.element_size() for t in tensors)
 
+    # -- a model call that fails leaves everything as before it -------------------------------------------------------
+    def _remember(self) -> None:
+        """States are immutable, so a shallow copy is enough."""
+        counts = {name: replace(count) for name, count in self._counts.items()}
+        generators = {device: generator.get_state() for device, generator in self._generators.items()}
+        self._before = (dict(self._states), counts, generators)
+
+    def _restore(self) -> None:
+        assert self._before is not None
+        self._states, self._counts, generators = self._before
+        self._generators = {d: g for d, g in self._generators.items() if d in generators}
+        for device, state in generators.items():
+            self._generators[device].set_state(state)
+
+    def __deepcopy__(self, memo: Any) -> Run:
+        raise RuntimeError("this model is modulated: leave the context before copying it, the state is not the model's")
+
     # -- one layer call ------------------------------------------------------------------------------------------------
     def _random(self, a: Tensor) -> Tensor:
         if a.device not in self._generators:
@@ -123,7 +145,8 @@ class Run:
         return [self._random(a) for _ in range(feeds)] if first else self._random(a)
 
     @torch.no_grad()
-    def _call(self, name: str, a: Tensor) -> Tensor:
+    def _call(self, name: str, input: Tensor) -> Tensor:  # torch's name: models may pass it by keyword
+        a = input
         operator, count, Q = self.operators[name], self._counts[name], self.activations
         occurrence = self._occurrences.take(name)
         state = self._states.get((name, occurrence))
@@ -165,7 +188,8 @@ class Run:
                 )
 
     def _count(self, count: LayerCount, operator: Operator, after: _recursion.State, call: int) -> None:
-        macs = operator.macs(after.o_hat)
+        feeds = _recursion.feeds(self.warmup) if call == 0 and self.recursion.has_state else 1
+        macs = operator.macs(after.o_hat) * max(feeds, 1)
         count.calls += 1
         count.macs += macs
         if after.qparams is None or not self.activations.has_codes:  # in full precision: first, refresh, Identity
@@ -177,10 +201,10 @@ class Run:
         count.blocks += after.qparams.zero_range.numel()
         count.zero_range += int(after.qparams.zero_range.sum())
         if self.activations.saturates:
-            limit = after.qparams.scale * (self.activations.qmax + 0.5)  # type: ignore[attr-defined]
-            blocks, _ = self.activations.blocks(array_namespace(limit), after.residual)
+            blocks, _ = self.activations.blocks(array_namespace(after.residual), after.residual)
+            codes, qmax = blocks / after.qparams.scale, self.activations.qmax  # type: ignore[attr-defined]
             count.values += blocks.numel()
-            count.saturated += int((blocks.abs() > limit).sum())
+            count.saturated += int(((codes > qmax + 0.5) | (codes < -(qmax + 1.5))).sum())
 
 
 @contextmanager
@@ -207,7 +231,8 @@ def modulated(
 
     Raises ValueError for a model without such layers or unknown names, RuntimeError for a model that is modulated
     already; the model is then untouched. Inside: ValueError naming layer and call for NaN or Inf and for a batch of
-    another shape, dtype or device without ``run.reset()``; the states are then as before the call.
+    another shape, dtype or device without ``run.reset()``; after any exception in the model's forward all states and
+    counts are as before that model call.
     """
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
@@ -226,3 +251,11 @@ def modulated(
             if before[name] is not None:
                 operator.module.__dict__["forward"] = before[name]
         run._forget()
+
+
+def active_run(model: nn.Module) -> Run | None:
+    """The run whose context the model is in, None outside."""
+    for module in model.modules():
+        if isinstance(run := getattr(module.__dict__.get("forward"), "modiff_run", None), Run):
+            return run
+    return None

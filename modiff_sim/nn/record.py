@@ -11,7 +11,8 @@ Three quantities per layer and call, in the paper's symbols:
     r   the residual a_t - â_{t+1} of a closed loop      (from call 1 on; exact start, driven by the recorded inputs)
 
 On a full-precision model r belongs to a shadow loop that is open through the network (the setting of Theorem 4.4).
-Inside ``modulated(..., recursion="closed_loop")`` with the same quantizer it is the very residual that is quantized.
+Inside ``modulated(..., recursion="closed_loop")`` with the same quantizer, exact start and no refresh, it is the very
+residual that is quantized.
 """
 
 from __future__ import annotations
@@ -78,9 +79,10 @@ class Recorder:
         """Start a new batch at call 0: forget the last inputs, keep the statistics."""
         self._last.clear()
 
-    def _see(self, name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def _see(self, name: str, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         with torch.no_grad():
-            a: Tensor = inputs[0].detach()
+            a: Tensor = (inputs[0] if inputs else named["input"]).detach()
+            self.quantizer.check(a)
             name = occurrence_name(name, self._occurrences.take(name))
             last = self._last.get(name)
             call = 0 if last is None else last[0] + 1
@@ -153,7 +155,7 @@ def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None
     if not chosen:
         raise ValueError(f"{type(model).__name__}: no Conv1d, Conv2d or Linear layer to record (after where=)")
     recorder = Recorder(quantizer, occurrences := Occurrences(model))
-    hooks = [m.register_forward_pre_hook(partial(recorder._see, name)) for name, m in chosen.items()]
+    hooks = [m.register_forward_pre_hook(partial(recorder._see, name), with_kwargs=True) for name, m in chosen.items()]
     try:
         yield recorder
     finally:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..samplers import SAMPLERS
 from ..schedules import Schedule, linear
-from .modulate import Run
+from .modulate import Run, active_run
 
 
 def image_noise(seed: int, image: int, *, stream: int = 0) -> np.random.Generator:
@@ -71,7 +71,8 @@ def sample(
     """Sample images; float32 array (n, C, H, W) in the model's own range.
 
     images:   how many (0..n-1), or which indices, ascending.
-    run:      the run of ``modulated`` this happens in: it is reset before every micro-batch.
+    run:      the run of ``modulated`` this happens in; found on the model if not given. It is reset before every
+              micro-batch.
     on_batch: further resets, called with ``stream=index`` before micro-batch ``index`` (such as a recorder's).
     schedule: training noise levels; default linear beta 1e-4..0.02, 1000 steps. ``steps``, ``spacing`` choose from it.
     progress: label of a progress bar (a plain line per micro-batch where stderr is no terminal); None is silent.
@@ -81,6 +82,12 @@ def sample(
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+    if run is not active_run(model):
+        if run is not None:
+            raise ValueError(f"{run!r} is not active on this model: sample inside its `with modulated(...)` block")
+        run = active_run(model)
+    if model.training:
+        raise ValueError("the model is in training mode (dropout would be active): call model.eval() first")
     wanted = list(range(images)) if isinstance(images, int) else [int(i) for i in images]
     if not wanted or min(wanted) < 0 or sorted(set(wanted)) != wanted:
         raise ValueError(f"images must be a count >= 1 or ascending indices >= 0, got {images!r}")
@@ -88,7 +95,7 @@ def sample(
         raise ValueError(f"batch must be at least 1, got {batch}")
     chosen = (schedule or linear()).spaced(steps, spacing=spacing)
     size = shape or image_shape(model)
-    first = next(model.parameters())
+    first = next(model.parameters(), torch.zeros(()))
     out = np.empty((len(wanted), *size), np.float32)
     place = {image: row for row, image in enumerate(wanted)}
     resets = [*([run.reset] if run is not None else []), *on_batch]
