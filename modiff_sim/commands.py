@@ -17,7 +17,7 @@ import numpy as np
 
 from . import bounds, contraction, processes, quantizers, recursion, store
 from .quantizer import Quantizer
-from .simulate import Result, simulate
+from .simulation import Result, simulate
 
 SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # calls of a table, and always the last
 SEARCHED_UP_TO = 4096  # entries per scale; beyond, a search takes tens of seconds

@@ -97,3 +97,17 @@ def test_the_wheel_holds_modiff_sim_only():
 def test_files_stay_short():
     long = {str(p.relative_to(ROOT)): n for p, _ in sources() if (n := len(p.read_text().splitlines())) > 350}
     assert not long, f"split by meaning: {long}"
+
+
+def test_public_names_are_loaded_when_used():
+    """Every public name resolves, no module is called like a public function, and --help loads no NumPy."""
+    import modiff_sim as ms
+
+    for name in ms.__all__:
+        assert getattr(ms, name) is not None
+    assert callable(ms.simulate)
+    assert not {p.stem for p in (ROOT / "modiff_sim").glob("*.py")} & set(ms._HOME)
+    with pytest.raises(AttributeError, match="no attribute 'simulated'"):
+        _ = ms.simulated
+    code = "import sys, modiff_sim.cli; assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

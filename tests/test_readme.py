@@ -20,7 +20,7 @@ def test_commands_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"make (\w+)", README)):
         assert re.search(rf"^{target}:", makefile, flags=re.M), target
-    for module in set(re.findall(r"python -m (\w+(?:\.\w+)?)", README)):
+    for module in set(re.findall(r"python -m (\w+(?:\.\w+)*)", README)):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
