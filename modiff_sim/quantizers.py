@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from array_api_compat import array_namespace
 
@@ -192,7 +192,35 @@ class Floor(MinMaxRaw):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Static(Quantizer):
+class FixedScale(Quantizer):
+    """Base of those whose scale is no function of the data: it cannot tell NaN or Inf, so the data is looked at."""
+
+    worst: ClassVar[float] = 1.0  # c and kappa, whatever the dimension
+
+    @property
+    def step(self) -> float:
+        """The scale."""
+        return 1.0
+
+    def choose_qparams(self, a: Any) -> QParams:
+        xp = array_namespace(a)
+        shape = self.granularity.scale_shape(tuple(a.shape))
+        scale = xp.full(shape, self.step, dtype=a.dtype, device=a.device)
+        return QParams(scale, zero_range=scale < 0)  # never degenerate
+
+    def probe(self, a: Any, qparams: QParams) -> Any:
+        xp = array_namespace(a)
+        return xp.max(xp.abs(a))
+
+    def c(self, d: int) -> float:
+        return self.worst if _need_dimension(d) else 0.0
+
+    def kappa(self, d: int) -> float:
+        return self.worst if _need_dimension(d) else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Static(FixedScale):
     """Symmetric with a fixed clipping scale: codes clip(round(x/scale), -(qmax+1), qmax), as two's complement.
 
     Never expands (c = kappa = 1: 0 is a level, and the nearest level is no further than it), but below half a step it
@@ -210,6 +238,10 @@ class Static(Quantizer):
             raise ValueError(f"Static needs a finite scale > 0, got {self.scale}")
 
     @property
+    def step(self) -> float:
+        return self.scale
+
+    @property
     def qmax(self) -> int:
         return int(2 ** (self.bits - 1) - 1)
 
@@ -219,29 +251,13 @@ class Static(Quantizer):
         if not float(info.smallest_normal) <= self.scale <= float(info.max) / (self.qmax + 1):
             raise ValueError(f"{self}: {a.dtype} cannot hold this scale times its codes: use float32 or another scale")
 
-    def choose_qparams(self, a: Any) -> QParams:
-        xp = array_namespace(a)
-        shape = self.granularity.scale_shape(tuple(a.shape))
-        scale = xp.full(shape, self.scale, dtype=a.dtype, device=a.device)
-        return QParams(scale, zero_range=scale == 0)
-
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale), -(self.qmax + 1), self.qmax)
 
-    def probe(self, a: Any, qparams: QParams) -> Any:
-        xp = array_namespace(a)
-        return xp.max(xp.abs(a))
-
-    def c(self, d: int) -> float:
-        return float(_need_dimension(d) >= 1)
-
-    def kappa(self, d: int) -> float:
-        return float(_need_dimension(d) >= 1)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Zero(Quantizer):
+class Zero(FixedScale):
     """0 bits: everything becomes zero. On a residual this is caching (the paper's Remark 4.1)."""
 
     laws = Laws(error=None, c="tight", idempotent=True, sign_equivariant=True)
@@ -253,31 +269,17 @@ class Zero(Quantizer):
         if self.bits != 0:
             raise ValueError(f"Zero has 0 bits, got {self.bits}")
 
-    def choose_qparams(self, a: Any) -> QParams:
-        xp = array_namespace(a)
-        scale = xp.zeros(self.granularity.scale_shape(tuple(a.shape)), dtype=a.dtype, device=a.device)
-        return QParams(scale, zero_range=scale != 0)  # no scale is taken, so none is degenerate
-
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
         return array_namespace(blocks).zeros_like(blocks)
 
-    def probe(self, a: Any, qparams: QParams) -> Any:
-        xp = array_namespace(a)
-        return xp.max(xp.abs(a))
-
-    def c(self, d: int) -> float:
-        return float(_need_dimension(d) >= 1)
-
-    def kappa(self, d: int) -> float:
-        return float(_need_dimension(d) >= 1)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Identity(Quantizer):
+class Identity(FixedScale):
     """No quantization: the full-precision arm, counted as 32 bits."""
 
     laws = Laws(error=0.0, c="tight", idempotent=True, sign_equivariant=True)
     has_codes = False
+    worst = 0.0
     bits: int = field(default=32, kw_only=False)
 
     def __post_init__(self) -> None:
@@ -285,23 +287,8 @@ class Identity(Quantizer):
         if self.bits != 32:
             raise ValueError(f"Identity stands for full precision, 32 bits; got {self.bits}")
 
-    def choose_qparams(self, a: Any) -> QParams:
-        xp = array_namespace(a)
-        scale = xp.ones(self.granularity.scale_shape(tuple(a.shape)), dtype=a.dtype, device=a.device)
-        return QParams(scale, zero_range=scale == 0)
-
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
         return blocks
-
-    def probe(self, a: Any, qparams: QParams) -> Any:
-        xp = array_namespace(a)
-        return xp.max(xp.abs(a))
-
-    def c(self, d: int) -> float:
-        return 0.0 * _need_dimension(d)
-
-    def kappa(self, d: int) -> float:
-        return 0.0 * _need_dimension(d)
 
 
 #: name -> class. Property tests, bound tests, CLI choices and legends iterate over it.
