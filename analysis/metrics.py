@@ -200,7 +200,9 @@ def paired_frechet_ratio(
         resamples: bootstrap resamples of the image index. Each uses the same indices for both arms, so what
             the two have in common (most of the sampling noise) cancels in the ratio.
         seed: seeds the indices.
-        level: nominal coverage of the interval (centred bootstrap of the difference, in units of x_full's distance).
+        level: nominal coverage of the interval: centred bootstrap of the *difference* of the distances, in units of
+            x_full's distance. It decides whether the ratio is 1 or near it; for a ratio far from 1 it leaves out
+            the uncertainty of the unit itself.
 
     Raises:
         ValueError: as `frechet_distance`; x_arm and x_full of different shapes; resamples < 1; level outside
@@ -221,7 +223,7 @@ def paired_frechet_ratio(
     excess, ratio = np.empty(resamples), at_arm / at_full
     for i in range(resamples):
         times = np.bincount(rng.integers(len(arm), size=len(arm)), minlength=len(arm)).astype(np.float64)
-        excess[i] = _distance(_moments(arm, times), target) - ratio * _distance(_moments(full, times), target)
+        excess[i] = _distance(_moments(arm, times), target) - _distance(_moments(full, times), target)
     below, middle, above = np.quantile(excess, [(1 - level) / 2, 0.5, (1 + level) / 2])
     # A resample has fewer distinct images, which lifts both distances: in their quotient that pulls every ratio
     # towards 1, in their difference it cancels for equal variances. Where the arm has other variances a shift is left,
