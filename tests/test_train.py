@@ -176,7 +176,7 @@ def test_measure_tells_noise_from_digits():
 
             return SimpleNamespace(sample=torch.zeros_like(x))
 
-    q = train.measure(Nothing(), 64, 2)
+    q = train.measure(Nothing().eval(), 64, 2)
     assert q["frechet"] > 10 * q["frechet_real_halves"]
     assert q["features"] == metrics.FEATURE_NAME
     assert sum(q["samples"]["histogram"]) == 64
