@@ -55,9 +55,14 @@ def _settings(effort: Effort) -> dict[str, Any]:
 # -- sampling ---------------------------------------------------------------------------------------
 
 
+def _key(effort: Effort, arm: Arm, index: int) -> dict[str, Any]:
+    """The parameters under which a micro-batch of an arm is stored."""
+    return _settings(effort) | {"arm": asdict(arm), "micro_batch": index}
+
+
 def _sample_task(effort: Effort, arm: Arm, index: int) -> None:
     """Sample one micro-batch of one arm and store images, middle-block features (micro-batch 0) and audit."""
-    params = _settings(effort) | {"arm": asdict(arm), "micro_batch": index}
+    params = _key(effort, arm, index)
     if store().has("sample", params):
         return
     torch.set_num_threads(effort.threads)
@@ -80,14 +85,13 @@ def _ensure(effort: Effort, arms: list[Arm] | tuple[Arm, ...], n: int, label: st
     tasks = []
     for arm in arms:
         for index in micro_batches(range(n), effort.batch):
-            params = _settings(effort) | {"arm": asdict(arm), "micro_batch": index}
-            if not store().has("sample", params):
+            if not store().has("sample", _key(effort, arm, index)):
                 tasks.append(partial(_sample_task, effort, arm, index))
     spread(tasks, label)
 
 
 def _load(effort: Effort, arm: Arm, index: int) -> Any:
-    return store().load("sample", _settings(effort) | {"arm": asdict(arm), "micro_batch": index})
+    return store().load("sample", _key(effort, arm, index))
 
 
 def arm_images(arm: Arm, effort: str, n: int) -> np.ndarray:

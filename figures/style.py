@@ -142,12 +142,6 @@ def logarithmic(*axes: Axes, which: str = "y") -> None:
         axis.set_minor_locator(NullLocator())
 
 
-def letters(axes: Iterable[Axes], titles: Iterable[str]) -> None:
-    """Panel titles, left aligned, with their letter."""
-    for letter, (panel, title) in zip("abcdefghijklmnopqrstuvwxyz", zip(axes, titles, strict=True), strict=False):
-        panel.set_title(f"({letter}) {title}", loc="left")
-
-
 def number(value: float) -> str:
     """Three digits, or a power of ten where the number is long."""
     if abs(value) < 1e4:
