@@ -15,8 +15,9 @@ from matplotlib.text import Text
 import figures
 from figures import style
 
-THEORY = ("bounds_per_norm", "contraction_vs_dimension", "error_growth")
+#: what needs the trained model: drawn here from data made up to look like it
 PRACTICE = ("bit_sweep", "layers_c_kappa", "middle_block", "sample_grids", "violins")
+THEORY = tuple(name for name in figures.names() if name not in PRACTICE)
 
 
 # -- what a reader needs ----------------------------------------
