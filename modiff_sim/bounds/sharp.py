@@ -1,0 +1,51 @@
+"""The sharp bounds: triangle inequality, one recursion per norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ._common import checked, unroll
+
+
+def sharp_open_loop(d: Any, c: float, *, gain: float = 1.0) -> np.ndarray:
+    """||o - õ|| <= q||A|| Σ_k ||d_k||, q = sqrt(c): **linear** in the norm. The error is the sum of all steps' errors.
+
+    Tight: collinear differences and the scalar quantizer Q(x) = (1-q)x attain it at every step.
+    """
+    d = checked(d, c)
+    return gain * math.sqrt(c) * np.cumsum(d, axis=0)
+
+
+def sharp_closed_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+    """||o - ô|| <= ||A|| [Σ_k q^(age+1) ||d_k|| + q^n start], for every c >= 0 (bounded in n for every c < 1).
+
+    e_j = ||r - Q(r)|| with r = d_j + e_{j-1}, so e_j <= q(||d_j|| + e_{j-1}). Tight, as the open loop's.
+    Steady state for constant ||d||: q/(1-q)·||d||.
+    """
+    d = checked(d, c, start=start)
+    q = math.sqrt(c)
+    return gain * unroll(q * d, q, start)
+
+
+def max_norm_open_loop(d_inf: Any, kappa: float, *, gain: float = 1.0) -> np.ndarray:
+    """||o - õ||_inf <= ||A||_{inf→inf} kappa Σ_k ||d_k||_inf."""
+    d = checked(d_inf, kappa, "kappa")
+    return gain * kappa * np.cumsum(d, axis=0)
+
+
+def max_norm_closed_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+    """||o - ô||_inf <= ||A||_{inf→inf} [Σ_k kappa^(age+1) ||d_k||_inf + kappa^n start_inf].
+
+    No dimension and no tail enters; every b >= 2. ``processes.alternating`` attains it at every step for AbsMax, d=2.
+    """
+    d = checked(d_inf, kappa, "kappa", start)
+    return gain * unroll(kappa * d, kappa, start)
+
+
+def direct(a: Any, contraction: float, *, gain: float = 1.0) -> np.ndarray:
+    """Direct quantization, no history: ||o - A(Q(a))|| <= ||A|| sqrt(c)||a|| (pass kappa² as c for max norms)."""
+    a = checked(a, contraction)
+    return gain * math.sqrt(contraction) * a
