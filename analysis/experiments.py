@@ -43,7 +43,7 @@ def _source() -> str:
     return digest([*files, Path(__file__).with_name("arms.py"), Path(__file__)])
 
 
-def _settings(effort: Effort) -> dict[str, Any]:
+def settings(effort: Effort) -> dict[str, Any]:
     """What decides the bytes of a sampling result, besides arm, micro-batch and versions."""
     return {
         "model": zoo.card(MODEL)["sha256"], "sampler": "ddim", "steps": effort.steps,
@@ -57,7 +57,7 @@ def _settings(effort: Effort) -> dict[str, Any]:
 
 def _key(effort: Effort, arm: Arm, index: int) -> dict[str, Any]:
     """The parameters under which a micro-batch of an arm is stored."""
-    return _settings(effort) | {"arm": asdict(arm), "micro_batch": index}
+    return settings(effort) | {"arm": asdict(arm), "micro_batch": index}
 
 
 def _sample_task(effort: Effort, arm: Arm, index: int) -> None:
@@ -120,10 +120,10 @@ def _arm_features(arm: Arm, effort: str, n: int) -> np.ndarray:
     return metrics.features(arm_images(arm, effort, n))
 
 
-def quality(arm: Arm, effort: str, n: int, *, resamples: int = 200) -> metrics.PairedRatio:
-    """Fréchet distance of an arm over full precision's, same n and same noise, with a paired bootstrap interval."""
-    full = _arm_features(FULL, effort, n)
-    return metrics.paired_frechet_ratio(_arm_features(arm, effort, n), full, _real_features(), resamples=resamples)
+def quality(arm: Arm, effort: str, n: int, *, base: Arm = FULL, resamples: int = 200) -> metrics.PairedRatio:
+    """Fréchet distance of an arm over the base's, same n and same noise, with a paired bootstrap interval."""
+    other = _arm_features(base, effort, n)
+    return metrics.paired_frechet_ratio(_arm_features(arm, effort, n), other, _real_features(), resamples=resamples)
 
 
 def ablation(effort: str) -> list[dict[str, Any]]:
@@ -225,7 +225,7 @@ def distributions(effort: str) -> dict[str, np.ndarray]:
     images), c_max_q, kappa_max_q (maxima). NaN at step 0 for d and r.
     """
     chosen = effort_of(effort)
-    params = _settings(chosen) | {"batch": chosen.n_recorded, "bits": RECORD_BITS, "levels": LEVELS}
+    params = settings(chosen) | {"batch": chosen.n_recorded, "bits": RECORD_BITS, "levels": LEVELS}
     arrays = store().get("distributions", params, partial(_record_task, chosen)).arrays
     extra = {"steps": np.arange(chosen.steps), "levels": np.array(LEVELS), "bits": np.array(RECORD_BITS)}
     timesteps = linear().spaced(chosen.steps, spacing=chosen.spacing).timesteps

@@ -1,7 +1,7 @@
-"""``modiff-sim``: simulate | bounds | contraction | quantizers | verify.
+"""``modiff-sim``: simulate | bounds | contraction | worst-case | recommend | quantizers | verify.
 
-This file holds what ``--help`` needs and imports nothing else; the commands are in ``commands.py``, loaded when one
-is run. Errors are one line on stderr with exit code 2.
+This file holds what ``--help`` needs and imports nothing else; the commands are in ``commands/``, loaded when one is
+run. Errors are one line on stderr with exit code 2.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from . import commands
 
     try:
-        code = commands.COMMANDS[chosen.command](chosen)
+        code = commands.run(chosen)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # ``| head``: nobody reads on, which is no error; Python must not flush again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, TypeError, OSError, RuntimeError, OverflowError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError, OverflowError, MemoryError) as error:
         print(f"modiff-sim {chosen.command}: error: {error}", file=sys.stderr)
         return 2
 
@@ -56,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name != "verify":
             sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        if name not in ("verify", "quantizers"):
+            sub.add_argument("--plot", metavar="FILE", help="also draw it: a .png, .pdf or .svg")
+            number(sub, "seed", 0, "root seed of whatever is drawn")
         return sub
 
     def quantizer(sub: argparse.ArgumentParser) -> None:
@@ -73,12 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     number(s, "steps", 50, "model calls")
     number(s, "trials", 64, "independent sequences")
     number(s, "d", 64, "entries that share a scale")
-    number(s, "seed", 0, "root seed")
     s.add_argument("--warmup", default="exact", help="exact, quantized, or how often the first input is fed")
     s.add_argument("--refresh", default="never", help="never, every k calls, or calls such as 10,20")
 
     b = command("bounds", "tabulate every bound for a profile of differences")
-    b.add_argument("--profile", default="constant", metavar="NAME", help="constant, impulse or geometric (constant)")
+    b.add_argument(
+        "--profile", default="constant", metavar="NAME", help="constant, impulse, geometric or random (constant)"
+    )
     number(b, "steps", 12, "number of differences")
     b.add_argument("--ratio", type=float, default=0.9, help="of the geometric profile (default: 0.9)")
     b.add_argument("--at", type=int, help="which difference is the impulse (default: the newest)")
@@ -94,7 +98,22 @@ def _parser() -> argparse.ArgumentParser:
     k.add_argument("--d", type=int, default=[64, 1024], nargs="+", help="entries that share a scale (default: 64 1024)")
     k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help="normal, laplace, t5, uniform")
     number(k, "trials", 64, "independent draws")
-    number(k, "seed", 0, "seed")
+
+    w = command("worst-case", "the worst error that any contractive quantizer allows, certified, against every bound")
+    w.add_argument("--n", type=int, nargs="+", default=[1, 2, 4, 6, 8], help="differences (default: 1 2 4 6 8)")
+    w.add_argument("--c", type=float, help="squared 2-norm contraction (default: the quantizer's, declared)")
+    quantizer(w)
+    number(w, "bits", 4, "bits")
+    number(w, "d", 64, "entries that share a scale, for the declared c")
+    w.add_argument("--recursion", nargs="+", metavar="NAME", help="open_loop, closed_loop (default: both)")
+
+    m = command("recommend", "bits, granularity and refresh per recorded layer, and why")
+    m.add_argument(
+        "recording", metavar="FILE", help=".npz with an array (steps, trials, d) per layer, or .npy with one"
+    )
+    m.add_argument("--tolerance", type=float, default=0.05, help="error over the input's norm (default: 0.05)")
+    m.add_argument("--criterion", default="bound", help="bound: sure, max norm; typical: RMS (default: bound)")
+    m.add_argument("--layer", nargs="+", metavar="NAME", help="only these layers (default: all)")
 
     q = command("quantizers", "list the quantizers and the laws they declare")
     number(q, "bits", 4, "bits at which c and kappa are given")

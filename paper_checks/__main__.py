@@ -51,6 +51,9 @@ def table(judged: Sequence[Judgement], *, colour: bool = False) -> str:
         values = f"{_number(j.measured):>10} {SIGNS[j.claim.relation]:<11} {_number(j.claimed):>10}"
         lines.append(f"{j.claim.id:<38}{verdict}{values}")
         lines += below(f"[{j.claim.source}] {j.claim.statement}")
+        for premise in j.evidence.premises:
+            says = f": {premise.detail}" if premise.detail else ""
+            lines += below(f"premise {'holds' if premise.holds else 'FAILS'}: {premise.name}{says}")
         found = dict.fromkeys((j.detail, j.evidence.note))  # the note is the detail where the claim holds
         lines += [line for text in found if text for line in below(f"→ {text}")]
         if not j.as_expected:

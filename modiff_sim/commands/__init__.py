@@ -1,0 +1,23 @@
+"""The commands of ``modiff-sim``, one module each: ``run(chosen)`` prints a table or JSON and returns the exit code.
+
+A wrong name or value raises ValueError, which ``cli`` turns into one line on stderr. A module is imported when its
+command is run, so that none waits for what another needs.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from importlib import import_module
+
+COMMANDS = ("simulate", "bounds", "contraction", "worst-case", "recommend", "quantizers", "verify")
+
+
+def run(chosen: Namespace) -> int:
+    """Run the chosen command; returns the exit code."""
+    module = import_module(f".{chosen.command.replace('-', '_')}", __name__)
+    if getattr(chosen, "plot", None):
+        from .plotting import check
+
+        check(chosen.plot)  # before the work, not after it
+    code: int = module.run(chosen)
+    return code

@@ -1,0 +1,83 @@
+"""``modiff-sim bounds``: every bound for a profile of differences."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+import numpy as np
+
+from .. import bounds, quantizers
+from .printing import known, print_json, table
+
+PROFILES = ("constant", "impulse", "geometric", "random")
+
+
+def profile(chosen: Namespace) -> np.ndarray:
+    """Norms of the differences, shape (steps,), in sampling order. "random": log-normal, from the seed."""
+    n = chosen.steps
+    if n < 1:
+        raise ValueError(f"--steps must be at least 1, got {n}")
+    at = n - 1 if chosen.at is None else chosen.at
+    if not 0 <= at < n:
+        raise ValueError(f"--at must be one of the {n} differences 0..{n - 1}, got {at}")
+    known("profile", chosen.profile, PROFILES)
+    if chosen.profile == "impulse":
+        return np.asarray(np.eye(n)[at])
+    if chosen.profile == "random":
+        return np.random.default_rng(chosen.seed).lognormal(size=n)
+    return np.ones(n) if chosen.profile == "constant" else chosen.ratio ** np.arange(n)
+
+
+def run(chosen: Namespace) -> int:
+    d = profile(chosen)
+    Q = quantizers.make(chosen.quantizer, chosen.bits)
+    c = Q.c(chosen.d) if chosen.c is None else chosen.c
+    kappa = Q.kappa(chosen.d) if chosen.kappa is None else chosen.kappa
+    columns: dict[str, np.ndarray] = {}
+    for name, bound in bounds.BOUNDS.items():
+        gain = kappa if name.startswith("max_norm") else c
+        if name.startswith("printed"):
+            columns |= {f"{name}/{index}": bound(d, gain, index=index) for index in bounds.INDICES}
+        else:
+            columns[name] = bound(d, gain)
+    if chosen.plot:
+        _plot(chosen, columns, d)
+    if chosen.json:
+        about = {"profile": chosen.profile, "c": c, "kappa": kappa, "seed": chosen.seed}
+        return print_json({"params": about, "d": d, "bounds": columns})
+    print(f"Bounds on the norm of the error; {chosen.profile} differences, c = {c:.4g}, kappa = {kappa:.4g}, ||A|| = 1")
+    print(f"Premise 2c <= 1 of (31): {'holds' if 2 * c <= 1 else 'fails'}. printed/paper: (30), (31) with the paper's")
+    print(
+        "index (T = first step); printed/sampling: with k counted in sampling order. `python -m paper_checks` judges."
+    )
+    for loop in ("open_loop", "closed_loop"):
+        names = [name for name in columns if loop in name]
+        print(f"\n{loop}")
+        shown = [name.replace(f"_{loop}", "") for name in names]
+        table(["call", "||d||", *shown], ([j + 1, d[j], *(columns[name][j] for name in names)] for j in range(len(d))))
+    return 0
+
+
+def _plot(chosen: Namespace, columns: dict[str, np.ndarray], d: np.ndarray) -> None:
+    from matplotlib.lines import Line2D
+
+    from .plotting import COLOURS, legend_below, picture
+
+    loops = ("open_loop", "closed_loop")
+    short = list(dict.fromkeys(name.replace(f"_{loop}", "") for loop in loops for name in columns if loop in name))
+    looks = {
+        name: {"color": COLOURS[i % len(COLOURS)], "ls": "--" if name.startswith("printed") else "-"}
+        for i, name in enumerate(short)
+    }
+    with picture(chosen.plot, [loop.replace("_", " ") for loop in loops]) as (figure, panels):
+        for axes, loop in zip(panels, loops, strict=True):
+            calls = np.arange(1, len(d) + 1)
+            for name, values in columns.items():
+                if loop in name:
+                    shown = np.where((values > 0) & np.isfinite(values), values, np.nan)
+                    axes.plot(calls, shown, marker=".", **looks[name.replace(f"_{loop}", "")])
+            axes.bar(calls, d, color="#cccccc", width=0.5, zorder=0)
+            axes.set(yscale="log", xlabel="call", ylabel="bound on the norm of the error")
+        handles = [Line2D([], [], marker=".", label=name.replace("_", " "), **look) for name, look in looks.items()]
+        handles.append(Line2D([], [], color="#cccccc", lw=6, label="norm of the difference"))
+        legend_below(figure, handles, columns=4)

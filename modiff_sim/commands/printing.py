@@ -1,0 +1,49 @@
+"""What the commands print: aligned tables, JSON without NaN, errors that list what is known."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .. import store
+
+
+def known(what: str, name: str, known: Iterable[str]) -> str:
+    if name not in (names := list(known)):
+        raise ValueError(f"unknown {what} {name!r}; known: {', '.join(names)}")
+    return name
+
+
+def cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "NO"
+    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def table(head: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Aligned columns; the first one and the laws are text and left-aligned."""
+    cells = [head, *([cell(v) for v in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = {i for i, name in enumerate(head) if name in ("name", "laws")}
+    for row in cells:
+        line = [c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        print("  ".join(line).rstrip())
+
+
+def print_json(value: Any) -> int:
+    def plain(v: Any) -> Any:
+        """JSON has neither NaN nor infinity: null."""
+        if isinstance(v, dict):
+            return {k: plain(w) for k, w in v.items()}
+        if isinstance(v, (list, tuple)):
+            return [plain(w) for w in v]
+        return None if isinstance(v, float) and not math.isfinite(v) else v
+
+    print(json.dumps(plain(store.plain(value)), allow_nan=False))
+    return 0

@@ -1,0 +1,17 @@
+"""``modiff-sim verify``: the sha256 of every stored result below a folder."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from .. import store
+
+
+def run(chosen: Namespace) -> int:
+    count, problems = store.verify(chosen.folder)
+    if not count:
+        raise ValueError(f"no result (manifest.json) below {chosen.folder}: nothing was checked")
+    for problem in problems:
+        print(problem)
+    print(f"{count} result{'s' * (count != 1)} checked, {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}")
+    return int(bool(problems))
