@@ -21,6 +21,11 @@ def checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0) -> np
     return d
 
 
+def times(factor: float, x: Any) -> Any:
+    """factor·x, and 0 for the factor 0 even where x has left the floats: what does not enter a bound adds nothing."""
+    return factor * x if factor else np.zeros_like(x)
+
+
 def unroll(inputs: np.ndarray, keep: float, start: Any = 0.0) -> np.ndarray:
     """x_j = keep·x_{j-1} + inputs_j with x_{-1} = start: the closed form Σ_k keep^age inputs_k + keep^(j+1) start."""
     rows, x = [], start

@@ -1,0 +1,116 @@
+"""What finite precision and quantized weights add: float drift of ô, rounding of â, the weight error.
+
+ô ← fl(ô + A r̂) is an integrator that nothing compensates: its rounding errors stay. The rounding of the stored â is
+compensated, because the next residual is taken against the *stored* â: it is quantization error like any other,
+provided ô is updated with A(stored â_new - stored â_old), or with the r̂ that was really added.
+
+fl rounds to nearest, ties to even, with p significant bits: fl(y) = y(1+δ), |δ| <= u = 2^-p, the unit roundoff.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ._common import checked, unroll
+
+#: significant bits of the float types, the hidden one included; the unit roundoff is 2^-p
+SIGNIFICANT_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+
+
+def unit_roundoff(dtype: str) -> float:
+    """u = 2^-p of "float64", "float32", "float16" or "bfloat16": half the distance from 1 to the next number."""
+    if dtype not in SIGNIFICANT_BITS:
+        raise ValueError(f"unknown float type {dtype!r}; known: {', '.join(SIGNIFICANT_BITS)}")
+    return 2.0 ** -SIGNIFICANT_BITS[dtype]
+
+
+def rounded(y: Any, dtype: str) -> np.ndarray:
+    """float64 values rounded once to the significant bits of ``dtype``, ties to even; still float64.
+
+    Exact, and free of the type's exponent range: equal to a cast wherever the result is a normal number of the type.
+    """
+    unit_roundoff(dtype)
+    p = SIGNIFICANT_BITS[dtype]
+    mantissa, exponent = np.frexp(np.asarray(y, np.float64))
+    return np.ldexp(np.rint(np.ldexp(mantissa, p)), exponent - p)
+
+
+def accumulate(first: Any, increments: Any, dtype: str) -> np.ndarray:
+    """ô of every call when it is stored in ``dtype``: ô_j = fl(ô_{j-1} + x_j), ô_{-1} = fl(first).
+
+    increments: A r̂ of every call, shape (n, ...), in sampling order; computed in float64, so that storing is the one
+    thing that rounds (float64 storage rounds as float64 does). Returns (n, ...).
+    """
+    o_hat, rows = rounded(first, dtype), []
+    for x in np.asarray(increments, np.float64):
+        o_hat = rounded(o_hat + x, dtype)
+        rows.append(o_hat)
+    return np.stack(rows)
+
+
+def accumulator_drift(o: Any, x: Any, dtype: str, *, start: Any = 0.0) -> np.ndarray:
+    """|ô - exact sum| of an accumulator: Δ_j = Δ_{j-1} + min(u(|o_j| + Δ_{j-1}), |x_j|), Δ_{-1} = start.
+
+    o: sizes of the exact sums o_j = ô_{-1} + x_0 + ... + x_j; x: sizes of the increments A r̂_j; both (n, ...) and in
+    the same norm (entry by entry, max norm or 2-norm). At most linear: Σ_j min(u|o_j|, |x_j|) to first order in u.
+
+    Proof: with y = ô_{j-1} + x_j the new rounding error |fl(y) - y| is at most u|y| <= u(|o_j| + Δ_{j-1}), and at most
+    |x_j|, as ô_{j-1} itself is a number of the type and fl(y) is the nearest one. min(u|y_i|, |x_i|) over entries is at
+    most min(u||y||, ||x||) in both norms.
+    Tight at every step, by stagnation: ô = 1 and increments u = half an ulp, so that 1 + u is a tie that goes to the
+    even 1. Nothing is ever added, and the drift is n·u. Without a preferred side it grows like √n instead.
+    Premises: nearest rounding, no overflow (float16 ends at 65504).
+    """
+    o, x = checked(o, 0.0, start=start), checked(x, 0.0)
+    o, x = np.broadcast_arrays(o, x)
+    u, drift, rows = unit_roundoff(dtype), np.asarray(start, np.float64), []
+    for size, step in zip(o, x, strict=True):
+        drift = drift + np.minimum(u * (size + drift), step)
+        rows.append(drift)
+    return np.stack(rows)
+
+
+def steps_until_drift(kappa: float, ratio: float, dtype: str) -> float:
+    """After how many steps the drift bound of ô exceeds the closed loop's steady state: κ/(1-κ) / (u·ratio).
+
+    ratio: ||o||_inf over ||A||_{inf→inf}·||d||_inf, how large the output is against its typical change. The drift bound
+    is taken as n·u·||o||, that is while u·||o|| < ||A r̂||. κ < 1. With ratio 10 and 4 bits: 2 steps in bfloat16, 16 in
+    float16, 1.3e5 in float32. Errors without a preferred side grow like √n: about 3 times its square.
+    """
+    if not (0 <= kappa < 1 and 0 < ratio < math.inf):
+        raise ValueError(f"steps_until_drift needs 0 <= kappa < 1 and a finite ratio > 0, got {kappa} and {ratio}")
+    return kappa / (1 - kappa) / (unit_roundoff(dtype) * ratio)
+
+
+def stored_reference(d: Any, contraction: float, rounding: Any, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+    """Closed loop with a rounded â: E_j = k(||d_j|| + E_{j-1}) + ρ_j: its rounding is forgotten, not summed.
+
+    contraction k is kappa in the max norm or sqrt(c) in the 2-norm. rounding bounds ||â_j - (â_{j-1} + r̂_j)||, â as
+    stored: ρ_j, shape of d, or a number (u·||â||, and never more than ||r̂||, as above). Steady state
+    (k·||d|| + ρ)/(1-k): for AbsMax at 4 bits ρ is amplified by 14/13, however long the run.
+
+    Proof: e_j = a_j - stored â_j = (I-Q)(r_j) - ρ_j, where r_j = d_j + e_{j-1} is taken against the stored â_{j-1}.
+    Tight: the quantizer Q(x) = (1-k)x, differences of one sign, and a store that is always below by ρ.
+    """
+    d = checked(d, contraction, "contraction", start)
+    if not (np.isfinite(rounding).all() and np.all(np.asarray(rounding) >= 0)):
+        raise ValueError("rounding is the norm of what storing â loses: finite and >= 0")
+    return gain * unroll(contraction * d + rounding, contraction, start)
+
+
+def with_weight_error(error: Any, a: Any, *, gain: float, weight_error: float) -> np.ndarray:
+    """Quantized weights A_q: ||o_j - ô_j|| <= ||A_q||·E_j + ||A - A_q||·||a_j||, for every recursion.
+
+    error: E_j, a bound on the *input* error ||a_j - â_j|| (any bound of this package with gain 1; direct and open loop
+    as well); a: ||a_j||; gain: ||A_q||; weight_error: ||A - A_q||, all in one norm.
+    If call 0 is done with the weights in full precision, a_j is replaced by a_j - a_0: the weight error then acts on
+    what has changed since. No recursion compensates it: it is a floor that bits of activations do not lower.
+
+    Proof: A a - A_q â = A_q(a - â) + (A - A_q)a; with o_0 exact, A_q(a - â) + (A - A_q)(a - a_0).
+    Tight: scalars 0 < A_q < A, a_j > 0 growing, and Q(x) = (1-k)x, whose errors have the sign of a.
+    """
+    error, a = checked(error, gain, "gain"), checked(a, weight_error, "weight_error")
+    return np.asarray(gain * error + weight_error * a)
