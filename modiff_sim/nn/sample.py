@@ -16,14 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..noise import image_noise
 from ..samplers import SAMPLERS
 from ..schedules import Schedule, linear
 from .modulate import Run, active_run
-
-
-def image_noise(seed: int, image: int, *, stream: int = 0) -> np.random.Generator:
-    """The generator that all noise of one image is drawn from, in the order of the model calls."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stream, image))))
 
 
 def denoiser(model: nn.Module) -> Callable[[Tensor, int], Tensor]:

@@ -1,0 +1,43 @@
+"""The noise of a sampling run: every image has its own generator, whatever the others are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def image_noise(seed: int, image: int, *, stream: int = 0) -> np.random.Generator:
+    """The generator that all noise of one image is drawn from, in the order of the model calls."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stream, image))))
+
+
+class FixedNoise:
+    """Standard normals for images 0 .. images-1 in d dimensions, the same at every reading: pairs sampling runs.
+
+    ``start`` (images, d) float64 is where every run begins; ``noise(call)`` is what call ``call`` may add. Row i is
+    drawn from ``image_noise(seed, i)`` alone. Calls are kept once drawn: 8·images·d bytes each.
+
+    Raises ValueError for images or d < 1, or a negative call.
+    """
+
+    def __init__(self, seed: int, images: int, d: int, *, stream: int = 0) -> None:
+        if images < 1 or d < 1:
+            raise ValueError(f"noise needs images >= 1 and d >= 1, got {images} and {d}")
+        self.d = d
+        self._generators = [image_noise(seed, i, stream=stream) for i in range(images)]
+        self._drawn: list[np.ndarray] = []
+        self.start = self._draw()
+
+    def _draw(self) -> np.ndarray:
+        drawn = np.stack([g.standard_normal(self.d) for g in self._generators])
+        drawn.flags.writeable = False
+        return drawn
+
+    def __len__(self) -> int:
+        return len(self._generators)
+
+    def __call__(self, call: int) -> np.ndarray:
+        if call < 0:
+            raise ValueError(f"model calls are counted from 0, got {call}")
+        while len(self._drawn) <= call:
+            self._drawn.append(self._draw())
+        return self._drawn[call]
