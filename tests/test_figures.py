@@ -16,7 +16,7 @@ import figures
 from figures import style
 
 #: what needs the trained model: drawn here from data made up to look like it
-PRACTICE = ("bit_sweep", "layers_c_kappa", "middle_block", "sample_grids", "violins")
+PRACTICE = ("bit_sweep", "growth", "layers_c_kappa", "middle_block", "phase_diagram", "sample_grids", "violins")
 THEORY = tuple(name for name in figures.names() if name not in PRACTICE)
 
 
@@ -131,24 +131,32 @@ def distributions(effort, layers=None, steps=20):
         values[-1] = 0
         out[f"quantiles_{q}"] = np.quantile(values, levels, axis=-1).transpose(1, 2, 0)
         out[f"absmax_{q}"] = np.abs(values).max(axis=-1)
+        out[f"norm_{q}"] = np.linalg.norm(values, axis=-1)
         out[f"c_{q}"] = rng.uniform(0.02, 0.9, (len(layers), steps))
         out[f"kappa_{q}"] = rng.uniform(0.8, 1, (len(layers), steps)) / 6
-        for name in ("quantiles", "absmax", "c", "kappa"):
+        for name in ("quantiles", "absmax", "norm", "c", "kappa"):
             if q != "a":
                 out[f"{name}_{q}"][:, 0] = np.nan
     return out
 
 
+def layer_inputs(effort, *, layers, steps, images, **options):
+    rng = np.random.default_rng(0)
+    drift = 1 + 0.3 * rng.standard_normal((steps, images, 32))
+    return dict.fromkeys(layers, 10 + np.cumsum(0.01 * drift, axis=0).astype(np.float32))
+
+
 @pytest.fixture(scope="module")
 def practice():
     """name -> module of a practice figure whose experiments are the stand-ins above."""
-    from analysis import experiments
+    from analysis import experiments, recordings
     from figures import practice
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("images", "middle_block", "distributions"):
             patch.setattr(experiments, name, globals()[name])
         patch.setattr(experiments, "ablation", lambda effort: rows())
+        patch.setattr(recordings, "layer_inputs", layer_inputs)
         practice.ablation.cache_clear()
         yield figures.load
         practice.ablation.cache_clear()
