@@ -67,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     def number(sub: argparse.ArgumentParser, name: str, default: int, text: str) -> None:
         sub.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
 
+    def profile(sub: argparse.ArgumentParser) -> None:
+        known = "constant, impulse, geometric or random"
+        sub.add_argument("--profile", default="constant", metavar="NAME", help=f"{known} (default: constant)")
+        sub.add_argument("--ratio", type=float, default=0.9, help="of the geometric profile (default: 0.9)")
+        sub.add_argument("--at", type=int, help="which difference is the impulse (default: the newest)")
+
     s = command("simulate", "run the recursions on a process and compare their errors with the bounds")
     s.add_argument("--process", default="random_walk", metavar="NAME", help="input sequence (default: random_walk)")
     s.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the process, as ratio=0.8")
@@ -80,12 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     s.add_argument("--refresh", default="never", help="never, every k calls, or calls such as 10,20")
 
     b = command("bounds", "tabulate every bound for a profile of differences")
-    b.add_argument(
-        "--profile", default="constant", metavar="NAME", help="constant, impulse, geometric or random (constant)"
-    )
+    profile(b)
     number(b, "steps", 12, "number of differences")
-    b.add_argument("--ratio", type=float, default=0.9, help="of the geometric profile (default: 0.9)")
-    b.add_argument("--at", type=int, help="which difference is the impulse (default: the newest)")
     b.add_argument("--c", type=float, help="squared 2-norm contraction (default: the quantizer's, declared)")
     b.add_argument("--kappa", type=float, help="max-norm contraction (default: the quantizer's, declared)")
     quantizer(b)
@@ -101,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
     w = command("worst-case", "the worst error that any contractive quantizer allows, certified, against every bound")
     w.add_argument("--n", type=int, nargs="+", default=[1, 2, 4, 6, 8], help="differences (default: 1 2 4 6 8)")
+    profile(w)
     w.add_argument("--c", type=float, help="squared 2-norm contraction (default: the quantizer's, declared)")
     quantizer(w)
     number(w, "bits", 4, "bits")
@@ -113,6 +116,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     m.add_argument("--tolerance", type=float, default=0.05, help="error over the input's norm (default: 0.05)")
     m.add_argument("--criterion", default="bound", help="bound: sure, max norm; typical: RMS (default: bound)")
+    m.add_argument(
+        "--judged", default="sample", help="error of the whole sample, or of every channel (default: sample)"
+    )
+    m.add_argument("--trials", type=int, metavar="N", help="only N of the recorded trials, drawn by the seed")
     m.add_argument("--layer", nargs="+", metavar="NAME", help="only these layers (default: all)")
 
     q = command("quantizers", "list the quantizers and the laws they declare")

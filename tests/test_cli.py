@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import modiff_sim as ms
-from modiff_sim import bounds, cli, commands
+from modiff_sim import bounds, cli, commands, recommendation
 from modiff_sim.store import Store
 
 
@@ -58,7 +58,7 @@ def test_help_leaves_the_commands_and_heavy_libraries_out():
         "import sys; from modiff_sim.cli import main\n"
         "try: main(['simulate', '--help'])\n"
         "except SystemExit as left: assert left.code == 0\n"
-        "heavy = {'modiff_sim.commands', 'scipy', 'pandas', 'matplotlib', 'torch'} & set(sys.modules)\n"
+        "heavy = {'modiff_sim.commands', 'numpy', 'scipy', 'pandas', 'matplotlib', 'torch'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -225,6 +225,110 @@ def test_quantizers_lists_the_registry(capsys):
     assert all(name in out for name in ms.QUANTIZERS)
 
 
+def test_the_random_profile_has_a_seed(capsys):
+    first, again, other = (parsed(capsys, "bounds", "--profile", "random", "--seed", seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first["d"] != other["d"]
+
+
+# -- worst-case ----------------------------------------
+
+
+@pytest.mark.parametrize("profile", ["constant", "impulse", "geometric", "random"])
+def test_worst_case_is_certified_and_equals_the_sharp_bound(capsys, profile):
+    pytest.importorskip("PEPit")
+    rows = parsed(capsys, "worst-case", "--c", 0.3, "--n", 3, 1, "--profile", profile)["rows"]
+    assert [(row["recursion"], row["n"]) for row in rows] == [
+        ("open_loop", 1), ("open_loop", 3), ("closed_loop", 1), ("closed_loop", 3),
+    ]  # fmt: skip
+    for row in rows:
+        assert row["certified"] == pytest.approx(row["sharp"], rel=1e-3)
+        assert row["young"] >= row["sharp"] * (1 - 1e-12)
+        assert "found" not in row  # there is no quantizer to search
+
+
+def test_worst_case_of_a_quantizer(capsys):
+    found = parsed(capsys, "worst-case", "--bits", 3, "--d", 16, "--n", 1, 2, "--recursion", "closed_loop")
+    assert found["params"]["c"] == ms.AbsMax(3).c(16)
+    first, second = found["rows"]
+    assert first["found"] == pytest.approx(first["sharp"], rel=1e-6)  # a single step's worst case is known
+    assert 0 < second["found"] <= second["sharp"]
+    rows = parsed(capsys, "worst-case", "--quantizer", "stochastic", "--n", 1)["rows"]
+    assert "found" not in rows[0]
+
+
+def test_worst_case_without_the_solver_says_so(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PEPit", None)
+    code, out, _ = run(capsys, "worst-case", "--c", 0.25, "--n", 2)
+    assert code == 0
+    assert "needs PEPit: pip install 'modiff-sim[theory]'" in out
+    assert out.splitlines()[-1].split()[:3] == ["2", "-", "0.75"]
+
+
+# -- recommend ----------------------------------------
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Three layers: constant, slowly drifting, and new at every call."""
+    rng = np.random.default_rng(0)
+    start, drift = rng.standard_normal((2, 1, 6, 32))
+    layers = {
+        "still": np.repeat(start, 12, axis=0),
+        "slow": start + 0.02 * np.cumsum(np.repeat(drift, 12, axis=0), axis=0),
+        "wild": rng.standard_normal((12, 6, 32)),
+    }
+    np.savez(tmp_path / "layers.npz", **layers)
+    return tmp_path / "layers.npz"
+
+
+def test_recommend_prints_the_librarys_recommendation(capsys, recording):
+    found = parsed(capsys, "recommend", recording, "--tolerance", 0.05)
+    expected = recommendation.recommend(recommendation.read_recording(recording), tolerance=0.05)
+    assert [(r["layer"], r["scheme"], r["bits"], r["why"]) for r in found["layers"]] == [
+        (r.layer, r.scheme, r.bits, r.why) for r in expected
+    ]
+    code, out, _ = run(capsys, "recommend", recording)
+    assert code == 0
+    assert all(f"\n{name}: differences are" in out for name in ("still", "slow", "wild"))
+    assert max(map(len, out.splitlines())) <= 110
+
+
+def test_recommend_takes_some_layers_and_some_trials(capsys, recording):
+    one = ("recommend", recording, "--layer", "slow", "--trials", 3, "--criterion", "typical")
+    first, again, other = (parsed(capsys, *one, "--seed", seed) for seed in (1, 1, 2))
+    assert [r["layer"] for r in first["layers"]] == ["slow"]
+    assert first == again
+    assert first["layers"][0]["measured"] != other["layers"][0]["measured"]
+
+
+# -- pictures ----------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+@pytest.mark.parametrize("command", ["simulate", "bounds", "contraction", "worst-case", "recommend"])
+def test_plot_writes_a_picture_and_the_same_numbers(capsys, tmp_path, recording, command, suffix):
+    small = {"simulate": ("--steps", 5, "--trials", 2, "--d", 4), "bounds": ("--steps", 3), "recommend": (recording,),
+             "contraction": ("--d", 4, 8, "--trials", 4), "worst-case": ("--n", 1, 2, "--d", 8)}  # fmt: skip
+    target = tmp_path / f"picture.{suffix}"
+    plain = run(capsys, command, *small[command])
+    code, out, err = run(capsys, command, *small[command], "--plot", target)
+    assert (code, out) == (0, plain[1])
+    assert err == f"wrote {target}\n"
+    head = target.read_bytes()[:100]
+    assert head.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix])
+    again = tmp_path / f"again.{suffix}"
+    run(capsys, command, *small[command], "--plot", again)
+    assert again.read_bytes() == target.read_bytes()  # neither dates nor random ids
+
+
+def test_plot_without_matplotlib_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, out, err = run(capsys, "bounds", "--plot", "x.png")
+    assert (code, out) == (2, "")
+    assert "pip install 'modiff-sim[plot]'" in err
+
+
 # -- verify ----------------------------------------
 
 
@@ -250,7 +354,7 @@ def test_verify(capsys, tmp_path):
         (["simulate", "--bits", "1"], "AbsMax needs 2 <= bits <= 32, got 1"),
         (["simulate", "--bits", "-3"], "got -3"),
         (["simulate", "--process", "walk"], "unknown process 'walk'; known: random_walk, ar1"),
-        (["simulate", "--quantizer", "log"], "unknown quantizer 'log'; known: absmax, minmax"),
+        (["simulate", "--quantizer", "log"], "unknown quantizer 'log'; known: absmax, half_away"),
         (["simulate", "--recursion", "half"], "known: direct, open_loop, closed_loop"),
         (["simulate", "--steps", "0"], "steps must be an int >= 1"),
         (["simulate", "--trials", "-1"], "trials must be an int >= 1"),
@@ -267,7 +371,16 @@ def test_verify(capsys, tmp_path):
         (["simulate", "--process", "recorded"], "--option source=FILE"),
         (["simulate", "--process", "recorded", "--option", "source=absent.npy"], "No such file"),
         (["simulate", "--process", "adversarial", "--quantizer", "stochastic"], "deterministic"),
-        (["bounds", "--profile", "step"], "known: constant, impulse, geometric"),
+        (["bounds", "--profile", "step"], "known: constant, impulse, geometric, random"),
+        (["bounds", "--plot", "x.gif"], "must end in .png, .pdf, .svg"),
+        (["bounds", "--plot", "absent/x.png"], "there is no folder"),
+        (["worst-case", "--n", "0"], "--n must lie in 1..30, got 0"),
+        (["worst-case", "--n", "31"], "got 31"),
+        (["worst-case", "--c", "-1"], "must be finite and >= 0, got -1"),
+        (["worst-case", "--d", "0"], "at least one entry, got d=0"),
+        (["worst-case", "--recursion", "direct"], "known: open_loop, closed_loop"),
+        (["recommend", "absent.npz"], "No such file"),
+        (["recommend", "layers.txt"], "recordings are .npz"),
         (["bounds", "--steps", "0"], "at least 1"),
         (["bounds", "--at", "99"], "differences 0..11, got 99"),
         (["bounds", "--c", "-1"], "must be"),

@@ -12,11 +12,10 @@ from .printing import known, print_json, table
 PROFILES = ("constant", "impulse", "geometric", "random")
 
 
-def profile(chosen: Namespace) -> np.ndarray:
-    """Norms of the differences, shape (steps,), in sampling order. "random": log-normal, from the seed."""
-    n = chosen.steps
+def profile(chosen: Namespace, n: int) -> np.ndarray:
+    """Norms of n differences in sampling order. "random": log-normal, from the seed."""
     if n < 1:
-        raise ValueError(f"--steps must be at least 1, got {n}")
+        raise ValueError(f"there must be at least 1 difference, got {n}")
     at = n - 1 if chosen.at is None else chosen.at
     if not 0 <= at < n:
         raise ValueError(f"--at must be one of the {n} differences 0..{n - 1}, got {at}")
@@ -29,7 +28,7 @@ def profile(chosen: Namespace) -> np.ndarray:
 
 
 def run(chosen: Namespace) -> int:
-    d = profile(chosen)
+    d = profile(chosen, chosen.steps)
     Q = quantizers.make(chosen.quantizer, chosen.bits)
     c = Q.c(chosen.d) if chosen.c is None else chosen.c
     kappa = Q.kappa(chosen.d) if chosen.kappa is None else chosen.kappa

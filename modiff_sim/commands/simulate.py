@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 import math
 from argparse import Namespace
 from typing import Any
@@ -77,32 +76,29 @@ def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
 
 
 def _limit(r: Result, norm: str, Q: Quantizer, d: int) -> np.ndarray:
-    """Bound per call and trial; it starts again from 0 after every refresh, and from q^m·||a|| with a warm-up."""
-    two = norm == "2"
+    """Bound per call and trial; it starts again from 0 after every refresh, and from the warm-up's error at call 0."""
+    two, name, refresh = norm == "2", r.params["recursion"], r.params["refresh"]
     gain = Q.c(d) if two else Q.kappa(d)
     q = math.sqrt(gain) if two else gain
     a, steps = (r.a, r.d) if two else (r.a_inf, r.d_inf)
-    refreshed = recursion.refresh_calls(r.params["refresh"])
-    restarts = [call for call in range(len(a)) if refreshed(call)]
-    if r.params["recursion"] == "direct":
+    if name == "direct":
         limit = bounds.direct(a, q * q)
-        limit[restarts] = 0
+        refreshed = recursion.refresh_calls(refresh)
+        limit[[call for call in range(len(a)) if refreshed(call)]] = 0
         return limit
-    limit = np.zeros_like(a)
-    closed, warmup = r.params["recursion"] == "closed_loop", r.params["warmup"]
-    if warmup != "exact":  # fed again, the open loop's residual is 0: only its first feeding counts
-        limit[0] = q ** (recursion.feeds(warmup) if closed else 1) * a[0]
-    for first, end in itertools.pairwise([0, *restarts, len(a)]):
-        since, start = steps[first + 1 : end], limit[first]
-        if len(since) == 0:
-            continue
-        if closed and two:
-            limit[first + 1 : end] = bounds.sharp_closed_loop(since, gain, start=start)
-        elif closed:
-            limit[first + 1 : end] = bounds.max_norm_closed_loop(since, gain, start=start)
-        else:
-            limit[first + 1 : end] = start + (bounds.sharp_open_loop if two else bounds.max_norm_open_loop)(since, gain)
-    return limit
+    feeds = recursion.feeds(r.params["warmup"])
+    first = bounds.warm_up_error(a[0], q, feeds, recursion=name) if feeds else np.zeros_like(a[0])
+    if len(a) == 1:
+        return first[None]
+    loop = getattr(bounds, f"{'sharp' if two else 'max_norm'}_{name}")
+
+    def bound(norms: np.ndarray, *, start: Any = 0.0) -> np.ndarray:
+        # what an inexact start leaves stays in the open loop as it is, and shrinks by q per call in the closed loop
+        if name == "open_loop":
+            return np.asarray(loop(norms, gain) + start)
+        return np.asarray(loop(norms, gain, start=start))
+
+    return np.concatenate([first[None], bounds.refreshed(bound, steps[1:], refresh, start=first)])
 
 
 def _process(chosen: Namespace, Q: Quantizer) -> processes.Process:

@@ -1,0 +1,42 @@
+"""``python -m analysis.tour``: execute docs/tour.ipynb and write it back with its outputs (extra [docs])."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from modiff_sim.store import write_atomic
+
+PAGE = Path(__file__).parent.parent / "docs" / "tour.ipynb"
+
+
+def execute(path: Path) -> Any:
+    """The notebook executed in a fresh kernel, as a notebook node; the first error in a cell is raised.
+
+    What changes with every run (execution times, the kernel's version) is not kept.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    page = nbformat.read(path, as_version=4)
+    NotebookClient(page, timeout=120, kernel_name="python3", record_timing=False).execute(cwd=str(path.parent.parent))
+    page.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    for i, cell in enumerate(page.cells):
+        cell.id = f"cell-{i}"
+    return page
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    argparse.ArgumentParser(prog="python -m analysis.tour", description=__doc__).parse_args(arguments)
+    import nbformat
+
+    write_atomic(PAGE, nbformat.writes(execute(PAGE)) + "\n")
+    print(f"wrote {PAGE}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
