@@ -47,6 +47,7 @@ BOUND = {
     "printed_paper": Look("printed, paper's index", "#CC79A7", (0, (4, 1.5))),
     "printed_sampling": Look("printed, sampling order", "#CC79A7", (0, (1, 1.2))),
     "young": Look("Young, corrected", "#009E73", (0, (5, 1.5, 1, 1.5))),
+    "ef21": Look("Young, EF21's constants", "#009E73", (0, (2, 2))),
     "sharp": Look("sharp 2-norm", "#56B4E9", "-"),
     "max_norm": Look("max norm", "#4d4d4d", "-"),
 }

@@ -41,6 +41,7 @@ from typing import Any
 
 import numpy as np
 
+from . import bounds
 from . import recursion as _recursion
 from .processes import Process
 from .quantizers import AbsMax
@@ -168,7 +169,7 @@ def effective_bits(bits: Any, calls: Any, refresh: Any = 0, *, full_bits: float 
     if not ((bits >= 0).all() and (calls >= 1).all() and (refresh >= 0).all()):
         raise ValueError("effective_bits needs bits >= 0, calls >= 1 and refresh >= 0 (0 is never)")
     exact = np.where(refresh == 0, 1.0, np.ceil(calls / np.where(refresh == 0, 1.0, refresh)))
-    return (exact * full_bits + (calls - exact) * bits) / calls
+    return np.asarray(bounds.effective_bits(bits, exact / calls, full=full_bits))
 
 
 @dataclass(frozen=True)

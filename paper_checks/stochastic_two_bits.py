@@ -4,9 +4,8 @@ import numpy as np
 
 from modiff_sim import Stochastic, simulate
 from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim.growth import slope
 from modiff_sim.processes import random_walk
-
-from . import _shared
 
 ORDER = 72
 CLAIM = Claim(
@@ -29,11 +28,11 @@ def check(
     closed = simulate(walk, Q, recursion, steps=n + 1, trials=trials, seed=72).error
     opened = simulate(walk, Q, "open_loop", steps=101, trials=2, seed=73).error
     half = np.arange(n // 2, n + 1)
-    slope, low, high = _shared.slopes(np.log(half), closed[half], seed=72)
+    fit = slope(np.log(half), closed[half])
     levels = (closed[half].mean(), closed[100].mean(), opened[100].mean())
     no_bound = Q.c(d) >= 1 and Q.kappa(d) >= 1
     return Evidence(
-        claimed=0.25, measured=slope, low=low, high=high, seed=72,
+        claimed=0.25, measured=fit.slope, low=fit.low, high=fit.high, seed=72,
         premises=(Premise("c ≥ 1 and κ ≥ 1", no_bound, f"c = {Q.c(d):.3g}, κ = {Q.kappa(d):.3g}"),),
         note="settles at {:.1f}·||d||; after 100 calls it is at {:.1f}·||d||, the open loop at {:.1f}·||d||".format(
             *(level / np.sqrt(d) for level in levels)

@@ -10,13 +10,14 @@ import numpy as np
 from ._common import checked, unroll
 
 
-def sharp_open_loop(d: Any, c: float, *, gain: float = 1.0) -> np.ndarray:
-    """||o - õ|| <= q||A|| Σ_k ||d_k||, q = sqrt(c): **linear** in the norm. The error is the sum of all steps' errors.
+def sharp_open_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+    """||o - õ|| <= ||A|| [q Σ_k ||d_k|| + start], q = sqrt(c): **linear** in the norm, the sum of all steps' errors.
 
+    An inexact start stays as it is: nothing ever looks at it again.
     Tight: collinear differences and the scalar quantizer Q(x) = (1-q)x attain it at every step.
     """
-    d = checked(d, c)
-    return gain * math.sqrt(c) * np.cumsum(d, axis=0)
+    d = checked(d, c, start=start)
+    return np.asarray(gain * (math.sqrt(c) * np.cumsum(d, axis=0) + start))
 
 
 def sharp_closed_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
@@ -30,10 +31,10 @@ def sharp_closed_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) 
     return gain * unroll(q * d, q, start)
 
 
-def max_norm_open_loop(d_inf: Any, kappa: float, *, gain: float = 1.0) -> np.ndarray:
-    """||o - õ||_inf <= ||A||_{inf→inf} kappa Σ_k ||d_k||_inf."""
-    d = checked(d_inf, kappa, "kappa")
-    return gain * kappa * np.cumsum(d, axis=0)
+def max_norm_open_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+    """||o - õ||_inf <= ||A||_{inf→inf} [kappa Σ_k ||d_k||_inf + start_inf]."""
+    d = checked(d_inf, kappa, "kappa", start)
+    return np.asarray(gain * (kappa * np.cumsum(d, axis=0) + start))
 
 
 def max_norm_closed_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:

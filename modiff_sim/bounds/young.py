@@ -1,33 +1,163 @@
-"""What the proof's own recursions give: Young's inequality, (30') and (31')."""
+"""Young's inequality with a parameter: the proof's own recursions (30') and (31'), EF21's constants, the best choices.
+
+    ||x + y||² <= (1+β)||x||² + (1+1/β)||y||²,  every β > 0:  (1+β)||x||² + (1+1/β)||y||² - ||x+y||²
+                                                              = β||x||² + ||y||²/β - 2<x,y> = ||√β x - y/√β||² >= 0.
+
+x is what is left of the old error, y what this call adds. ``beta`` of the bounds below is
+
+    a number           the same β at every call; 1.0 gives (30') and (31'), the recursions in the paper's proof
+    an array           β_j of call j, shape (n,), or that of d
+    "ef21"             closed loop: the constant of the fastest decay and of the lowest steady state, 1+β = 1/q
+    "horizon"          the constant with the smallest bound after the *last* difference, see ``best_constant_beta``
+    "best"             β_j = ||y||/||x|| at every call, where the right-hand side is (||x|| + ||y||)²: the sharp bound
+
+At the first call after an exact start the old error is 0: no inequality is needed, and none is used.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ._common import checked, unroll
+from ._common import checked
+
+CHOICES = ("best", "horizon")
+#: β between HUGE and 1/HUGE stands for its limits ∞ and 0: every β > 0 is allowed, and these lose 1/HUGE
+HUGE = 2.0**500
 
 
-def young_open_loop(d: Any, c: float, *, gain: float = 1.0) -> np.ndarray:
-    """(30'): c||A||² [Σ_{k<T-1} 2^(age+1) ||d_k||² + 2^(T-1-t) ||d_{T-1}||²].
+def ef21_constants(c: float) -> tuple[float, float]:
+    """(θ, β) of EF21 (Richtárik, Sokolov, Fatkhullin 2021): ||e_j||² <= (1-θ)||e_{j-1}||² + β||d_j||².
 
-    ||e_j||² <= 2(||e_{j-1}||² + c||d_j||²) by Young's inequality ||x+y||² <= 2||x||² + 2||y||², and the first error is
-    c||d_0||² alone.
+    θ = 1-√(1-α) and β = (1-α)/(1-√(1-α)) for a compressor with ||x-Q(x)||² <= (1-α)||x||², so α = 1-c: θ = 1-q and
+    β = c/(1-q), q = √c. This β is the weight of the new difference. Young's parameter (EF21's s) is 1/q - 1.
+    Needs 0 <= c < 1: ValueError otherwise, for then no constant makes ||e||² decay.
     """
-    d = checked(d, c)
-    inputs = 2 * c * d**2
-    inputs[0] /= 2
-    return gain * np.sqrt(unroll(inputs, 2.0))
+    if not 0 <= c < 1:
+        raise ValueError(f"EF21's constants need 0 <= c < 1 (a contraction, α = 1-c > 0), got c = {c}")
+    q = math.sqrt(c)
+    return 1 - q, c / (1 - q)
 
 
-def young_closed_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
-    """(31') with its oldest term tight: ||A||² [Σ_{k<T-1} (2c)^(age+1) ||d_k||² + c(2c)^(T-1-t) ||d_{T-1}||²].
+def best_constant_beta(d: Any, c: float, *, recursion: str = "closed_loop", start: Any = 0.0) -> np.ndarray:
+    """The constant β with the smallest Young bound after the last of the differences d; shape d.shape[1:].
 
-    e_j² <= c||d_j + e_{j-1}||² <= 2c(||d_j||² + e_{j-1}²); with an exact start the first is c||d_0||². An inexact
-    start adds (2c)^(j+1)·start² and makes the oldest weight (2c)^(age+1).
+    Found by bisection, not in closed form (for n differences it is the root of a polynomial of degree n). With a
+    constant β the squared bound is Σ_k w_k (1+β)^(m_k)/β^(p_k), w_k >= 0, p_k in {0, 1}, 0 <= p_k <= m_k. In u = log β
+    the logarithm of each term is log w_k + m_k log(1+e^u) - p_k u, convex; so is the sum's (log-sum-exp), and its
+    derivative has one change of sign. Values outside e^±60 are returned as e^±60 (nothing, or everything, is old).
+
+    Two limits. Closed loop, equal differences, n → ∞, c < 1: EF21's 1/q - 1. Open loop, n equal differences:
+    β = x/n with x = 2(1-e^-x) = 2 + W(-2e^-2) = 1.594, and the bound is √((e^x-1)/x²) = 1.243 times the sharp one:
+    linear in n. The exponential 2^k of (30) is that of β = 1, not of Young's inequality.
     """
-    d = checked(d, c, start=start)
-    inputs = 2 * c * d**2
-    inputs[0] = np.where(np.asarray(start) == 0, inputs[0] / 2, inputs[0])
-    return gain * np.sqrt(unroll(inputs, 2 * c, np.asarray(start, np.float64) ** 2))
+    d, begin = _expanded(d, c, start)
+    keep = _keep(recursion, c)
+    n = len(d)
+    age = np.arange(n)[::-1].reshape(-1, *(1,) * begin.ndim)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lost = np.log(c) + 2 * np.log(d) + np.where(age == 0, 0.0, 2 * age * np.log(keep))
+        logs = np.concatenate([lost, (2 * n * np.log(keep) + 2 * np.log(begin))[None]])  # log w_k, the start's last
+    m = np.concatenate([np.broadcast_to(age + 1.0, d.shape), np.full((1, *begin.shape), float(n))])
+    p = np.ones_like(m)
+    p[-1] = 0
+    m[0], p[0] = np.where(begin == 0, n - 1, m[0]), np.where(begin == 0, 0, 1)
+    low, high = np.full(begin.shape, -60.0), np.full(begin.shape, 60.0)
+    for _ in range(64):
+        u = (low + high) / 2
+        exponent = logs + m * np.logaddexp(0, u) - p * u
+        weight = np.exp(exponent - np.max(exponent, axis=0, initial=-1e300))
+        rising = np.sum(weight * (m / (1 + np.exp(-u)) - p), axis=0) > 0
+        low, high = np.where(rising, low, u), np.where(rising, u, high)
+    return np.asarray(np.exp((low + high) / 2))
+
+
+def young_open_loop(d: Any, c: float, *, beta: Any = 1.0, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+    """The open loop's error by Young's inequality, E_j² = (1+β_j)E_{j-1}² + (1+1/β_j)c||d_j||²; β = 1 is (30').
+
+    (30'): c||A||² [Σ_{k<T-1} 2^(age+1) ||d_k||² + 2^(T-1-t) ||d_{T-1}||²]. Proof: e_j = e_{j-1} + (I-Q)(d_j), Young,
+    and the first error is c||d_0||² alone. An inexact start stays: E_{-1} = start.
+    Tight: any β_j > 0, with Q(x) = (1-q)x and collinear differences where q||d_j|| = β_j||e_{j-1}||; so "best", which
+    is q Σ||d_k||, is attained by all collinear differences. A constant grows exponentially, at rate √(1+β).
+    """
+    return _young("open_loop", d, c, beta, gain, start)
+
+
+def young_closed_loop(d: Any, c: float, *, beta: Any = 1.0, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+    """The closed loop's error by Young's inequality, E_j² = c[(1+β_j)E_{j-1}² + (1+1/β_j)||d_j||²]; β = 1 is (31').
+
+    (31'): ||A||² [Σ_{k<T-1} (2c)^(age+1) ||d_k||² + c(2c)^(T-1-t) ||d_{T-1}||²]. Proof: e_j² <= c||d_j + e_{j-1}||²,
+    Young; with an exact start the first is c||d_0||². An inexact start adds Π_j c(1+β_j)·start².
+
+    A constant β decays only if c(1+β) < 1. β = 1/q - 1 ("ef21") gives E_j² = qE_{j-1}² + c/(1-q)·||d_j||² for every
+    c < 1, with steady state (q/(1-q))²||d||², the true worst case: no constant has a lower one. Its memory is longer
+    than the truth's: an impulse's *norm* decays by √q a call, not by q. At c >= 1 no constant decays, and "ef21"
+    returns inf.
+    Tight: any β_j > 0, with Q(x) = (1-q)x and collinear differences where ||d_j|| = β_j||e_{j-1}||; so "best", which is
+    Σ q^(age+1)||d_k||, by all collinear differences, at any c.
+    """
+    if isinstance(beta, str) and beta == "ef21":
+        shape = _expanded(d, c, start)[0].shape
+        if c >= 1:
+            return np.full(shape, math.inf)
+        q = math.sqrt(c)
+        beta = min((1 - q) / q, HUGE) if q > 0 else HUGE
+    return _young("closed_loop", d, c, beta, gain, start)
+
+
+def _expanded(d: Any, c: float, start: Any) -> tuple[np.ndarray, np.ndarray]:
+    """d and start, checked, of shapes (n, *trials) and trials."""
+    d, begin = checked(d, c, start=start), np.asarray(start, np.float64)
+    trials = np.broadcast_shapes(d.shape[1:], begin.shape)
+    d = d.reshape(len(d), *(1,) * (len(trials) + 1 - d.ndim), *d.shape[1:])
+    return np.broadcast_to(d, (len(d), *trials)), np.broadcast_to(begin, trials)
+
+
+def _keep(recursion: str, c: float) -> float:
+    """What one call leaves of the old error at least: q with compensation, 1 without."""
+    if recursion not in ("closed_loop", "open_loop"):
+        raise ValueError(f"unknown recursion {recursion!r}; known: closed_loop, open_loop")
+    return math.sqrt(c) if recursion == "closed_loop" else 1.0
+
+
+def _young(recursion: str, d: Any, c: float, beta: Any, gain: float, start: Any) -> np.ndarray:
+    """E_j² = (1+β_j)(keep·E_{j-1})² + (1+1/β_j)c||d_j||², in units of a power of two: no square over- or underflows."""
+    d, begin = _expanded(d, c, start)
+    keep = _keep(recursion, c)
+    if isinstance(beta, str) and beta == "horizon":
+        beta = np.broadcast_to(best_constant_beta(d, c, recursion=recursion, start=begin), d.shape)
+    per_call = _per_call(beta, d, recursion)
+    unit = int(np.frexp(max(d.max(), begin.max()))[1])
+    new = math.sqrt(c) * np.ldexp(d, -unit)
+    rows, square = [], np.ldexp(begin, -unit) ** 2
+    with np.errstate(over="ignore"):  # beyond the largest float a bound is infinite, which is what it is worth
+        for call, (row, b) in enumerate(zip(new, per_call, strict=True)):
+            old = keep * np.sqrt(square)
+            if b is None:
+                b = np.clip(np.divide(row, old, out=np.full(row.shape, HUGE), where=old > 0), 1 / HUGE, HUGE)
+            elif call == 0:
+                b = np.where(begin == 0, HUGE, b)
+            square = (1 + b) * old**2 + (1 + 1 / b) * row**2
+            rows.append(square)
+        return gain * np.ldexp(np.sqrt(np.stack(rows)), unit)
+
+
+def _per_call(beta: Any, d: np.ndarray, recursion: str) -> list[Any]:
+    """β of every call; None where the best of the call is meant."""
+    if isinstance(beta, str):
+        if beta == "best":
+            return [None] * len(d)
+        known = (*CHOICES, "ef21") if recursion == "closed_loop" else CHOICES
+        raise ValueError(f"unknown beta {beta!r}; known: a number, an array, {', '.join(known)}")
+    values = np.asarray(beta, np.float64)
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise ValueError(f"Young's inequality needs a finite beta > 0, got {beta}")
+    if values.ndim == 0:
+        return [values] * len(d)
+    if values.shape in ((len(d),), d.shape):
+        return list(values)
+    raise ValueError(
+        f"beta has shape {values.shape}: one number, one per call {(len(d),)}, or the shape of d, {d.shape}"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from argparse import Namespace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,14 +91,7 @@ def _limit(r: Result, norm: str, Q: Quantizer, d: int) -> np.ndarray:
     first = bounds.warm_up_error(a[0], q, feeds, recursion=name) if feeds else np.zeros_like(a[0])
     if len(a) == 1:
         return first[None]
-    loop = getattr(bounds, f"{'sharp' if two else 'max_norm'}_{name}")
-
-    def bound(norms: np.ndarray, *, start: Any = 0.0) -> np.ndarray:
-        # what an inexact start leaves stays in the open loop as it is, and shrinks by q per call in the closed loop
-        if name == "open_loop":
-            return np.asarray(loop(norms, gain) + start)
-        return np.asarray(loop(norms, gain, start=start))
-
+    bound = partial(getattr(bounds, f"{'sharp' if two else 'max_norm'}_{name}"), **{"c" if two else "kappa": gain})
     return np.concatenate([first[None], bounds.refreshed(bound, steps[1:], refresh, start=first)])
 
 
