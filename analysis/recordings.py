@@ -38,12 +38,14 @@ IMAGES = {"quick": 4, "full": 8}
 
 def _record(layers: tuple[str, ...], steps: int, images: int, spacing: str, seed: int, threads: int) -> dict[str, Any]:
     model = zoo.load(MODEL)
+    modules = find(model, None)
+    if unknown := [name for name in layers if name not in modules]:
+        raise ValueError(f"unknown layers {', '.join(unknown)}; known: {', '.join(modules)}")
     seen: dict[str, list[np.ndarray]] = {name: [] for name in layers}
 
     def keep(name: str, _module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
         seen[name].append(inputs[0].flatten(1).numpy().copy())  # a copy: the model may reuse the tensor's memory
 
-    modules = find(model, None)
     for name in layers:
         modules[name].register_forward_pre_hook(partial(keep, name))
     before = torch.get_num_threads()
@@ -81,10 +83,8 @@ def layer_inputs(
     if images < 1:
         raise ValueError(f"images must be at least 1, got {images}")
     names = LAYERS if layers is None else tuple(layers)
-    known = find(zoo.load(MODEL), None)
-    if not names or (unknown := [name for name in names if name not in known]):
-        what = f"unknown layers {', '.join(unknown)}" if names else "no layers"
-        raise ValueError(f"{what}; known: {', '.join(known)}")
+    if not names:
+        raise ValueError("no layers were named: leave layers out for the default ones")
     params = settings(chosen) | {
         "layers": names, "steps": steps, "batch": images, "spacing": spacing, "recorder": digest([Path(__file__)]),
     }  # fmt: skip

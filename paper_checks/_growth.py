@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modiff_sim import AbsMax, Stochastic
+from modiff_sim.growth import slope
 
 from . import _shared
 from ._shared import Recursion, Shrink, collinear
@@ -37,5 +38,5 @@ def growth(recursion: Recursion, effort: str, *, seed: int) -> list[Fit]:
     fits = []
     for name, Q, differences in cases:
         error = _shared.run(recursion, differences, Q, seed=seed).error
-        fits.append(Fit(name, calls, *_shared.slopes(np.log(calls), error[calls - 1], seed=seed)))
+        fits.append(Fit(name, calls, *slope(np.log(calls), error[calls - 1])))
     return fits

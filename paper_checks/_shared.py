@@ -183,25 +183,3 @@ def worst_of(
             gain = float(np.linalg.norm(A, order))
             worst.add(through, bound(through.d, getattr(Q, norm)(dim), gain=gain), f"{name}, behind a random A")
     return worst
-
-
-# -- intervals and slopes ---------------------------------------------------------------------------------------------
-
-
-def slopes(x: np.ndarray, error: np.ndarray, *, seed: int = 0, resamples: int = 400) -> tuple[float, float, float]:
-    """Least-squares slope of log(RMS error over trials) against x, with its 95 % bootstrap interval over trials.
-
-    error has shape (len(x), trials); a single trial (a deterministic run) has an interval of width 0.
-    """
-    square = np.asarray(error, np.float64) ** 2
-    if not np.all(square.sum(axis=1) > 0):
-        raise ValueError("a slope of log error needs errors that are not all 0")
-    trials = square.shape[1]
-    centred = (x - np.mean(x)) / np.sum((x - np.mean(x)) ** 2)
-    fitted = float(centred @ (0.5 * np.log(square.mean(axis=1))))
-    if trials == 1:
-        return fitted, fitted, fitted
-    picks = np.random.default_rng(seed).integers(0, trials, (resamples, trials))
-    resampled = [float(centred @ (0.5 * np.log(square[:, pick].mean(axis=1)))) for pick in picks]
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return fitted, float(low), float(high)

@@ -6,6 +6,7 @@ import numpy as np
 
 from modiff_sim import AbsMax, bounds, contraction
 from modiff_sim.evidence import Claim, Evidence, Premise, Verdict
+from modiff_sim.growth import slope
 
 from . import _shared
 from ._shared import Shrink, collinear
@@ -35,7 +36,7 @@ def check(
     for c in contractions:
         done = _shared.run(recursion, collinear(np.ones(steps)), Shrink(contraction=c))
         past = max(past, float(np.max(done.error[:, 0] / bounds.sharp_closed_loop(done.d, c)[:, 0])) - 1)
-        fit = _shared.slopes(half, done.error[half])
+        fit = slope(half, done.error[half])
         claimed.append(0.5 * np.log(2 * c))
         measured.append(fit[0]), low.append(fit[1]), high.append(fit[2])
         limit = np.sqrt(c) / (1 - np.sqrt(c))
@@ -45,7 +46,7 @@ def check(
     Q, d, n = AbsMax(2), 1024, 200  # a real grid whose c is above 1/2, on a random walk
     done = _shared.run(recursion, np.random.default_rng(42).standard_normal((n, 8, d)), Q)
     c = np.mean([contraction.ratios(Q, r).mean() for r in done.residuals])
-    fit = _shared.slopes(np.arange(n // 2, n), done.error[n // 2 :])
+    fit = slope(np.arange(n // 2, n), done.error[n // 2 :])
     claimed.append(0.5 * np.log(2 * c))
     measured.append(fit[0]), low.append(fit[1]), high.append(fit[2])
     cases.append(f"{_shared.label(Q)}, d = {d}, random walk, measured c = {c:.3f}")

@@ -72,7 +72,7 @@ def test_the_number_of_threads_is_left_as_it_was():
     ("options", "message"),
     [
         ({"layers": ["conv_inn"]}, "unknown layers conv_inn; known: conv_in, "),
-        ({"layers": []}, "no layers; known: "),
+        ({"layers": []}, "no layers were named"),
         ({"steps": 0}, "steps must be an integer in 1"),
         ({"images": 0}, "images must be at least 1"),
         ({"spacing": "cubic"}, "unknown spacing 'cubic'; known: "),
