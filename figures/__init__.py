@@ -141,9 +141,10 @@ def _source(module: ModuleType) -> str:
     from modiff_sim.store import digest
 
     own = Path(str(module.__file__))
-    files = [own, *sorted((_ROOT / "modiff_sim").glob("*.py"))]
+    core, nn = _ROOT / "modiff_sim", _ROOT / "modiff_sim" / "nn"
+    files = [own, *(path for path in sorted(core.rglob("*.py")) if nn not in path.parents)]
     text = own.read_text(encoding="utf-8")
     if "analysis" in text or "practice" in text:
         files.append(_ROOT / "figures" / "practice.py")
-        files += sorted((_ROOT / "modiff_sim" / "nn").rglob("*.py")) + sorted((_ROOT / "analysis").rglob("*.py"))
+        files += sorted(nn.rglob("*.py")) + sorted((_ROOT / "analysis").rglob("*.py"))
     return digest(files)

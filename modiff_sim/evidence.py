@@ -85,7 +85,7 @@ class Evidence:
     trivial: Any = None
     cases: Sequence[str] | str = ""
     not_run: str = ""
-    deferred: bool = False  # not run on purpose at this effort, and decided at a larger one
+    deferred: bool = False  # not run for want of effort or of an optional library: no surprise, and decided elsewhere
     note: str = ""
 
 
@@ -102,7 +102,7 @@ class Judgement:
 
     @property
     def as_expected(self) -> bool:
-        """The verdict found so far, or a NOT_RUN that the check says belongs to this effort."""
+        """The verdict found so far, or a NOT_RUN that the check says belongs to this effort or installation."""
         return self.verdict == self.claim.expected or (self.verdict == Verdict.NOT_RUN and self.evidence.deferred)
 
 
