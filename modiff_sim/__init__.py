@@ -17,17 +17,43 @@ if TYPE_CHECKING:
     from .granularity import GRANULARITIES, Granularity, PerBatch, PerChannel, PerGroup, PerSample, PerToken
     from .laws import LAWS, LawBroken, Laws
     from .quantizer import QParams, Quantizer
-    from .quantizers import QUANTIZERS, AbsMax, Floor, Identity, MinMax, MinMaxRaw, Static, Stochastic, Zero
+    from .quantizers import (
+        FP8E4M3,
+        FP8E5M2,
+        MXFP4E2M1,
+        MXFP6E2M3,
+        MXFP6E3M2,
+        MXFP8E4M3,
+        MXFP8E5M2,
+        MXINT8,
+        QUANTIZERS,
+        AbsMax,
+        DeadZone,
+        Floor,
+        HalfAway,
+        Identity,
+        Logarithmic,
+        MidRise,
+        MinMax,
+        MinMaxRaw,
+        MSEClip,
+        Percentile,
+        Static,
+        Stochastic,
+        Zero,
+    )
     from .recursion import RECURSIONS, State
     from .simulation import Result, simulate
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "GRANULARITIES", "LAWS", "QUANTIZERS", "RECURSIONS",
-    "AbsMax", "Claim", "Evidence", "Floor", "Granularity", "Identity", "LawBroken", "Laws", "MinMax", "MinMaxRaw",
-    "PerBatch", "PerChannel", "PerGroup", "PerSample", "PerToken", "QParams", "Quantizer", "Result", "State", "Static",
-    "Stochastic", "Verdict", "Zero", "bounds", "contraction", "processes", "recursion", "simulate",
+    "FP8E4M3", "FP8E5M2", "GRANULARITIES", "LAWS", "MXFP4E2M1", "MXFP6E2M3", "MXFP6E3M2", "MXFP8E4M3", "MXFP8E5M2",
+    "MXINT8", "QUANTIZERS", "RECURSIONS", "AbsMax", "Claim", "DeadZone", "Evidence", "Floor", "Granularity",
+    "HalfAway", "Identity", "LawBroken", "Laws", "Logarithmic", "MSEClip", "MidRise", "MinMax", "MinMaxRaw",
+    "PerBatch", "PerChannel", "PerGroup", "PerSample", "PerToken", "Percentile", "QParams", "Quantizer", "Result",
+    "State", "Static", "Stochastic", "Verdict", "Zero", "bounds", "contraction", "processes", "recursion",
+    "simulate",
 ]  # fmt: skip
 
 #: where the names above live; a name that is not here is a module of its own. No module may be called like a function
@@ -37,10 +63,14 @@ _HOMES = {
     "granularity": ("GRANULARITIES", "Granularity", "PerBatch", "PerChannel", "PerGroup", "PerSample", "PerToken"),
     "laws": ("LAWS", "LawBroken", "Laws"),
     "quantizer": ("QParams", "Quantizer"),
-    "quantizers": ("QUANTIZERS", "AbsMax", "Floor", "Identity", "MinMax", "MinMaxRaw", "Static", "Stochastic", "Zero"),
+    "quantizers": (
+        "FP8E4M3", "FP8E5M2", "MXFP4E2M1", "MXFP6E2M3", "MXFP6E3M2", "MXFP8E4M3", "MXFP8E5M2", "MXINT8", "QUANTIZERS",
+        "AbsMax", "DeadZone", "Floor", "HalfAway", "Identity", "Logarithmic", "MidRise", "MinMax", "MinMaxRaw",
+        "MSEClip", "Percentile", "Static", "Stochastic", "Zero",
+    ),
     "recursion": ("RECURSIONS", "State"),
     "simulation": ("Result", "simulate"),
-}
+}  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 

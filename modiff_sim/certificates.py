@@ -23,14 +23,17 @@ import importlib.util
 import io
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .arguments import count, number
+
 #: largest relative gap between the two ends of a certificate, and largest relative violation of any constraint
 TOLERANCE = 1e-4
+MOST = 50  # differences times layers: about a minute
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -85,7 +88,8 @@ def closed_loop(
 
     d:      norms of the differences in sampling order, one for all or n of them, or a ``Budget``.
     start:  norm of the error a_T - â_T of an inexact start.
-    solver: any of CVXPY's for semidefinite programs, with its own options. n up to 10 takes 0.2 s, 20 a second.
+    solver: any of CVXPY's for semidefinite programs, with its own options. n up to 10 takes 0.2 s, 20 a
+            second, 50 a minute; more is refused.
 
     It is ``bounds.sharp_closed_loop``: Σ_k q^(age+1) ||d_k|| + q^n start, q = √c, for every c >= 0; for a budget
     total·sqrt(Σ_k q^(2(age+1))/w_k) + q^n start, by Cauchy-Schwarz.
@@ -228,7 +232,7 @@ def _certificate(
     budget = isinstance(d, Budget)
     sizes = _radii(d, n)[:, None] if budget else _norms(d, n, len(gains) + 1)
     _check_solver(solver)
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, _extremes():
         p = _Program()
         differences = p.ellipsoid(sizes) if budget else [[p.ball(float(size)) for size in row] for row in sizes]
         error, unit = _error(p, loop, differences, float(np.sqrt(c)), gains, p.ball(float(start), known=False))
@@ -243,6 +247,17 @@ def _certificate(
         ]
     value, attained = unit * float(np.sqrt(upper)), unit * float(np.sqrt(max(lower, 0.0)))
     return Certificate(value, attained, shares, status, name, 1 - attained / value, residual)
+
+
+@contextlib.contextmanager
+def _extremes() -> Iterator[None]:
+    """Squares of the sizes that leave the floats, as an error that says so."""
+    try:
+        yield
+    except (OverflowError, ZeroDivisionError):
+        raise CertificateError(
+            "squares of these norms leave the floats: change the units, so that the differences are near 1"
+        ) from None
 
 
 def _solve(p: _Program, solver: str, options: dict[str, Any]) -> tuple[str, str, float, float, float]:
@@ -277,14 +292,16 @@ def _solve(p: _Program, solver: str, options: dict[str, Any]) -> tuple[str, str,
 
 
 def _check(n: int, c: float, gains: tuple[float, ...], start: float) -> None:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"n must be an int >= 1, the number of differences, got {n!r}")
-    if not 0 <= c < np.inf:
-        raise ValueError(f"c is a ratio of squared norms and must be finite and >= 0, got {c}")
-    if not 0 <= start < np.inf:
-        raise ValueError(f"start is the norm of an error and must be finite and >= 0, got {start}")
-    if not all(0 <= g < np.inf for g in gains):
-        raise ValueError(f"gains must be finite and >= 0, got {gains}")
+    count("n, the number of differences,", n)
+    number("c", c, what="a ratio of squared norms")
+    number("start", start, what="the norm of an error")
+    for gain in gains:
+        number("gains", gain, what="Lipschitz constants times ||A_l||")
+    if n * (len(gains) + 1) > MOST:
+        raise ValueError(
+            f"n = {n} differences of {len(gains) + 1} layers: a program of (n·layers)² unknowns takes minutes beyond "
+            f"{MOST}; modiff_sim.bounds has the value in closed form"
+        )
 
 
 def _norms(d: Any, n: int, layers: int) -> np.ndarray:
@@ -303,9 +320,7 @@ def _radii(budget: Budget, n: int) -> np.ndarray:
     weights = np.ones(n) if budget.weights is None else np.asarray(budget.weights, np.float64)
     if weights.shape != (n,) or not (np.isfinite(weights).all() and (weights > 0).all()):
         raise ValueError(f"a budget needs {n} finite weights > 0 (with 0 the worst case is infinite), got {weights}")
-    if not 0 < budget.total < np.inf:
-        raise ValueError(f"a budget's total must be finite and > 0, got {budget.total}")
-    return budget.total / np.sqrt(weights)
+    return number("a budget's total", budget.total, above=0) / np.sqrt(weights)
 
 
 def _check_solver(solver: str) -> None:

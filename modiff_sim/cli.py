@@ -25,8 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # ``| head``: nobody reads on, which is no error; Python must not flush again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        return 130
     except (ValueError, TypeError, OSError, ImportError, RuntimeError, OverflowError, MemoryError) as error:
-        print(f"modiff-sim {chosen.command}: error: {error}", file=sys.stderr)
+        text = f"numbers left the floats: {error}" if isinstance(error, OverflowError) else error
+        print(f"modiff-sim {chosen.command}: error: {text}", file=sys.stderr)
         return 2
 
 
@@ -35,6 +38,12 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"an int >= 0, got {text!r}")
+    return int(text)
 
 
 class _Version(argparse.Action):
@@ -58,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
         if name not in ("verify", "quantizers"):
             sub.add_argument("--plot", metavar="FILE", help="also draw it: a .png, .pdf or .svg")
-            number(sub, "seed", 0, "root seed of whatever is drawn")
+            sub.add_argument("--seed", type=_seed, default=0, help="root seed of whatever is drawn (default: 0)")
         return sub
 
     def quantizer(sub: argparse.ArgumentParser) -> None:
@@ -94,11 +103,16 @@ def _parser() -> argparse.ArgumentParser:
     number(b, "bits", 4, "bits")
     number(b, "d", 64, "entries that share a scale, for the declared c")
 
-    k = command("contraction", "c and kappa of a quantizer: declared, searched, measured")
-    quantizer(k)
+    k = command("contraction", "c and kappa of quantizers: declared, searched, measured")
+    k.add_argument("--quantizer", default=["absmax"], nargs="+", metavar="NAME", help="one or more (default: absmax)")
     k.add_argument("--bits", type=int, default=[4], nargs="+", help="one or more (default: 4)")
-    k.add_argument("--d", type=int, default=[64, 1024], nargs="+", help="entries that share a scale (default: 64 1024)")
-    k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help="normal, laplace, t5, uniform")
+    k.add_argument("--d", type=int, default=[64, 1024], nargs="+", help="entries of a sample (default: 64 1024)")
+    known = "normal, laplace, t5, uniform, sparse, outlier"
+    k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help=f"{known} (default: normal)")
+    k.add_argument(
+        "--granularity", default=["sample"], nargs="+", metavar="NAME", help="sample, batch, token, group ..."
+    )
+    k.add_argument("--recorded", metavar="FILE", help="also measure on a recording (steps, trials, d), .npy or .npz")
     number(k, "trials", 64, "independent draws")
 
     w = command("worst-case", "the worst error that any contractive quantizer allows, certified, against every bound")

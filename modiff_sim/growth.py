@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .arguments import count, number
+
 
 class Fit(NamedTuple):
     """A fitted slope and its confidence interval; of width 0 for a single trial, which is a deterministic run."""
@@ -37,8 +39,7 @@ def slope(x: Any, error: Any, *, level: float = 0.95) -> Fit:
         raise ValueError(
             f"a slope needs two or more different x (points,) and errors (points, trials), got {x.shape}, {error.shape}"
         )
-    if not 0 < level < 1:
-        raise ValueError(f"level is a probability between 0 and 1, got {level}")
+    number("level", level, above=0, below=1, what="a probability")
     if not (np.isfinite(x).all() and np.isfinite(error).all() and (error >= 0).all()):
         raise ValueError("a slope of log error needs finite x and finite errors >= 0")
     largest = error.max(axis=1, keepdims=True)
@@ -62,8 +63,8 @@ def slope(x: Any, error: Any, *, level: float = 0.95) -> Fit:
 
 def calls(first: int, last: int, points: int = 40) -> np.ndarray:
     """About that many call numbers from first to last, evenly spaced on a logarithmic axis, each once; int64."""
-    if not 1 <= first < last:
-        raise ValueError(f"calls are counted from 1 and first < last, got {first}, {last}")
+    if count("first", first) >= count("last", last) or count("points", points) < 2:
+        raise ValueError(f"calls go from first to a later last, in 2 points or more, got {first}, {last}, {points}")
     return np.unique(np.geomspace(first, last, points).round().astype(np.int64))
 
 

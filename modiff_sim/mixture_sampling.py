@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import recursion as _recursion
+from .arguments import count
 from .denoisers import LayerCall, MixtureDenoiser, Observer, modulated_denoiser
 from .mixtures import GaussianMixture
 from .noise import FixedNoise
@@ -170,6 +171,7 @@ def arms(
         if name == CACHE:
             yield CACHE, 0, Zero(), "closed_loop"
             continue
+        _recursion.get(name)
         for b in widths:
             yield name, b, make(quantizer, b), name
 
@@ -225,8 +227,9 @@ def quantized_sampling(
 
     Raises ValueError for unknown names or fewer than 2 images.
     """
-    if images < 2:
-        raise ValueError(f"intervals need images >= 2, got {images}")
+    if not isinstance(mixture, GaussianMixture):
+        raise TypeError(f"quantized_sampling samples a GaussianMixture, got {mixture!r}")
+    count("images, which intervals need,", images, 2)
     if quantizer not in QUANTIZERS:
         raise ValueError(f"unknown quantizer {quantizer!r}; known: {', '.join(QUANTIZERS)}")
     truth, noise = Truth.of(mixture, images, seed), FixedNoise(seed, images, mixture.d)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import count
+
 
 def _log_sum_exp(z: np.ndarray) -> np.ndarray:
     top = z.max(axis=1, keepdims=True)
@@ -39,6 +41,7 @@ class GaussianMixture:
         weights = np.ones(len(means)) if self.weights is None else np.array(self.weights, dtype=np.float64)
         if weights.shape != (len(means),) or not (np.isfinite(weights).all() and (weights > 0).all()):
             raise ValueError(f"weights must be {len(means)} positive numbers, one per mean, got {self.weights!r}")
+        weights /= weights.max()  # first, so that the sum of large weights is finite
         weights /= weights.sum()
         sigma = float(self.sigma)
         if not (math.isfinite(sigma) and sigma > 0):
@@ -89,15 +92,13 @@ class GaussianMixture:
 
     def entropy(self, n: int = 100_000, seed: int = 0) -> tuple[float, float]:
         """(-E[log p(x)], half-width of its 95 % interval) in nats, from n exact samples."""
-        if n < 2:
-            raise ValueError(f"an interval needs n >= 2 samples, got {n}")
+        count("n, the samples of an interval,", n, 2)
         values = -self.log_density(self.sample(np.random.default_rng(seed), n))
         return float(values.mean()), float(1.96 * values.std(ddof=1) / math.sqrt(n))
 
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """n independent samples, float64 (n, d)."""
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
+        count("n", n)
         k = rng.choice(len(self.means), size=n, p=self.w)
         return self.means[k] + self.sigma * rng.standard_normal((n, self.d))
 
@@ -137,7 +138,7 @@ class GaussianMixture:
 
 def ring(modes: int = 8, d: int = 2, *, radius: float = 4.0, sigma: float = 0.4) -> GaussianMixture:
     """Modes on a circle in the first two of d coordinates, the i-th of weight proportional to 1 + i/modes."""
-    angle = 2 * np.pi * np.arange(modes) / modes
+    angle = 2 * np.pi * np.arange(count("modes", modes)) / modes
     return _in_plane(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), d, sigma, 1 + np.arange(modes) / modes)
 
 
@@ -147,15 +148,14 @@ def grid(side: int = 8, d: int = 2, *, spacing: float = 1.0, sigma: float = 0.2)
     The large extent over the small σ is what makes quantization hard: one scale must serve both. All other
     coordinates are N(0, σ²): they carry nothing, and are quantized with the rest.
     """
-    u = (np.arange(side) - (side - 1) / 2) * spacing
+    u = (np.arange(count("side", side)) - (side - 1) / 2) * spacing
     where = np.stack([g.ravel() for g in np.meshgrid(u, u)], axis=1)
     phase = where / (side * spacing) * 2 * np.pi
     return _in_plane(where, d, sigma, np.exp(0.5 * np.cos(phase[:, 0] + 1) + 0.5 * np.sin(phase[:, 1])))
 
 
 def _in_plane(where: np.ndarray, d: int, sigma: float, weights: np.ndarray) -> GaussianMixture:
-    if d < 2:
-        raise ValueError(f"these modes lie in a plane: d must be at least 2, got {d}")
+    count("d, of modes that lie in a plane,", d, 2)
     return GaussianMixture(np.pad(where, ((0, 0), (0, d - 2))), sigma, weights)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arguments import count
+
 
 def image_noise(seed: int, image: int, *, stream: int = 0) -> np.random.Generator:
     """The generator that all noise of one image is drawn from, in the order of the model calls."""
@@ -16,13 +18,13 @@ class FixedNoise:
     ``start`` (images, d) float64 is where every run begins; ``noise(call)`` is what call ``call`` may add. Row i is
     drawn from ``image_noise(seed, i)`` alone. Calls are kept once drawn: 8·images·d bytes each.
 
-    Raises ValueError for images or d < 1, or a negative call.
+    Raises ValueError for images or d < 1, a negative seed or call, or what is no int (a seed None would not pair runs).
     """
 
     def __init__(self, seed: int, images: int, d: int, *, stream: int = 0) -> None:
-        if images < 1 or d < 1:
-            raise ValueError(f"noise needs images >= 1 and d >= 1, got {images} and {d}")
-        self.d = d
+        count("seed", seed, 0)
+        count("images", images)
+        self.d = count("d", d)
         self._generators = [image_noise(seed, i, stream=stream) for i in range(images)]
         self._drawn: list[np.ndarray] = []
         self.start = self._draw()
@@ -36,8 +38,7 @@ class FixedNoise:
         return len(self._generators)
 
     def __call__(self, call: int) -> np.ndarray:
-        if call < 0:
-            raise ValueError(f"model calls are counted from 0, got {call}")
+        count("call", call, 0)
         while len(self._drawn) <= call:
             self._drawn.append(self._draw())
         return self._drawn[call]

@@ -1,7 +1,8 @@
 """Exogenous input sequences a_0, a_1, ... in sampling order: what a layer is fed, whatever was quantized before.
 
 Each function returns a ``Process``. ``process.stream(rng, trials, steps)`` yields ``steps`` float64 arrays of shape
-(trials, d), one per model call, so no sequence is ever held in memory. d_k = a_k - a_{k-1} is the difference of call k.
+(trials, d), one per model call, so no sequence is held in memory but a recorded one. d_k = a_k - a_{k-1} is the
+difference of call k.
 """
 
 from __future__ import annotations
@@ -23,16 +24,39 @@ Draw = Callable[[np.random.Generator, int, int], Iterator[Array]]
 
 @dataclass(frozen=True)
 class Process:
-    """A named sequence of inputs of dimension d. ``params`` decide it together with the generator's seed."""
+    """A named sequence of inputs of dimension d. ``params`` decide it together with the generator's seed.
+
+    ``draw(rng, trials, steps)`` yields the inputs; a recorded process has ``values`` instead, (steps, trials, d),
+    float64, contiguous and finite.
+    """
 
     name: str
     d: int
     params: Mapping[str, Any]
-    draw: Draw = field(repr=False, compare=False)
+    draw: Draw | None = field(default=None, repr=False, compare=False)
+    values: Array | None = field(default=None, repr=False, compare=False)
 
-    def stream(self, rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
-        """``steps`` arrays of shape (trials, d), float64."""
-        return self.draw(rng, trials, steps)
+    def stream(self, rng: np.random.Generator, trials: int, steps: int, *, first: int = 0) -> Iterator[Array]:
+        """``steps`` arrays of shape (trials, d), float64.
+
+        ``first``: these trials begin at this one. Trials that are drawn do not depend on it, recorded ones do.
+        """
+        if self.draw is not None:
+            return self.draw(rng, trials, steps)
+        self.require(first + trials, steps)
+        assert self.values is not None, "a process has draw or values"
+        return iter(self.values[:steps, first : first + trials])
+
+    def require(self, trials: int, steps: int) -> None:
+        """Raise ValueError if there are fewer: recorded inputs are never repeated."""
+        if self.values is None:
+            return
+        have = self.values.shape
+        if steps > have[0] or trials > have[1]:
+            source = self.params["source"]
+            raise ValueError(
+                f"{source} was recorded with {have[0]} steps × {have[1]} trials; asked for {steps} × {trials}"
+            )
 
 
 def _process(name: str, d: int, draw: Draw, **params: Any) -> Process:
@@ -51,17 +75,24 @@ def _summed(start: Callable[[np.random.Generator, int], Array], difference: Call
         a = start(rng, trials)
         yield a
         for k in range(1, steps):
-            a = a + difference(rng, trials, k)
+            moved = difference(rng, trials, k)
+            moved += a
+            a = moved
             yield a
 
     return draw
 
 
+def _normal(rng: np.random.Generator, trials: int, d: int, sigma: float) -> Array:
+    """Independent N(0, sigma²), (trials, d)."""
+    drawn = rng.standard_normal((trials, d))
+    drawn *= sigma
+    return drawn
+
+
 def random_walk(d: int = 64, *, sigma: float = 1.0, start: float = 10.0) -> Process:
     """a_0 ~ N(0, start²), independent differences N(0, sigma²): stationary differences."""
-    draw = _summed(
-        lambda rng, n: start * rng.standard_normal((n, d)), lambda rng, n, k: sigma * rng.standard_normal((n, d))
-    )
+    draw = _summed(lambda rng, n: _normal(rng, n, d, start), lambda rng, n, k: _normal(rng, n, d, sigma))
     return _process("random_walk", d, draw, sigma=float(sigma), start=float(start))
 
 
@@ -71,10 +102,12 @@ def ar1(d: int = 64, *, phi: float = 0.9, sigma: float = 1.0) -> Process:
         raise ValueError(f"ar1 needs -1 <= phi <= 1 to be stationary, got {phi}")
 
     def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
-        a = sigma * rng.standard_normal((trials, d))
+        a = _normal(rng, trials, d, sigma)
         yield a
         for _ in range(1, steps):
-            a = phi * a + np.sqrt(1 - phi * phi) * sigma * rng.standard_normal((trials, d))
+            moved = _normal(rng, trials, d, np.sqrt(1 - phi * phi) * sigma)
+            moved += phi * a
+            a = moved
             yield a
 
     return _process("ar1", d, draw, phi=float(phi), sigma=float(sigma))
@@ -85,8 +118,8 @@ def geometric(d: int = 64, *, ratio: float = 0.9, sigma: float = 1.0, start: flo
     if not ratio > 0:
         raise ValueError(f"geometric needs ratio > 0, got {ratio}")
     draw = _summed(
-        lambda rng, n: start * rng.standard_normal((n, d)),
-        lambda rng, n, k: sigma * ratio**k * rng.standard_normal((n, d)),
+        lambda rng, n: _normal(rng, n, d, start),
+        lambda rng, n, k: _normal(rng, n, d, sigma * ratio**k),
     )
     return _process("geometric", d, draw, ratio=float(ratio), sigma=float(sigma), start=float(start))
 
@@ -97,8 +130,8 @@ def burst(d: int = 64, *, at: Sequence[int] = (1,), sigma: float = 1.0, start: f
     if not calls or min(calls) < 1:
         raise ValueError(f"burst: calls of a difference are >= 1 (call 0 is the start), got {at!r}")
     draw = _summed(
-        lambda rng, n: start * rng.standard_normal((n, d)),
-        lambda rng, n, k: sigma * rng.standard_normal((n, d)) if k in calls else np.zeros((n, d)),
+        lambda rng, n: _normal(rng, n, d, start),
+        lambda rng, n, k: _normal(rng, n, d, sigma) if k in calls else np.zeros((n, d)),
     )
     return _process("burst", d, draw, at=list(calls), sigma=float(sigma), start=float(start))
 
@@ -186,18 +219,12 @@ def recorded(source: str | Path | Array) -> Process:
         loaded, name = np.asarray(source), "array"
     if loaded.ndim != 3 or loaded.size == 0:
         raise ValueError(f"recorded inputs have shape (steps, trials, d), none of them 0; {name} has {loaded.shape}")
-    values = np.asarray(loaded, np.float64)
+    values = np.ascontiguousarray(loaded, np.float64)
     if not np.isfinite(values).all():
         step = int(np.argmax(~np.isfinite(values).all(axis=(1, 2))))
         raise ValueError(f"recorded inputs of {name} hold NaN or Inf, first at step {step}")
-
-    def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
-        if steps > len(values) or trials > values.shape[1]:
-            have = f"{len(values)} steps × {values.shape[1]} trials"
-            raise ValueError(f"{name} was recorded with {have}; asked for {steps} × {trials}")
-        yield from values[:steps, :trials]
-
-    return _process("recorded", values.shape[2], draw, source=name, shape=list(values.shape))
+    params = {"d": values.shape[2], "source": name, "shape": list(values.shape)}
+    return Process("recorded", values.shape[2], params, values=values)
 
 
 #: name -> constructor. CLI choices and tests iterate over it.

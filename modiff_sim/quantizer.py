@@ -1,7 +1,8 @@
 """What every quantizer is: choose_qparams | quantize | dequantize, the checks at the door, the declared laws.
 
 A quantizer is a frozen dataclass; ``Q(a)`` returns an array like ``a`` (simulated quantization: values on the grid, in
-the dtype of ``a``). Codes are integers held in the dtype of the input.
+the dtype of ``a``). Codes are values of the grid in units of the scale, in the dtype of the input: integers for integer
+grids, numbers of a float format for the others.
 
 ``Q.c(d)``: worst-case contraction of the *squared* 2-norm, ||x - Q(x)||² <= c ||x||² for d entries that share a scale
 (the paper's (29)). ``Q.kappa(d)``: the same in the max norm, not squared. ``Q.laws`` says whether they are tight.
@@ -42,6 +43,8 @@ class Quantizer:
     min_bits: ClassVar[int] = 1
     saturates: ClassVar[bool] = False
     has_codes: ClassVar[bool] = True  # False where values pass through: not counted as quantized
+    fixed_bits: ClassVar[int | None] = None  # where the format decides the bits
+    scale_from_extremes: ClassVar[bool] = True  # False where the scale needs more of a block than its min and max
 
     bits: int = field(kw_only=False)
     granularity: Granularity = field(default_factory=PerSample)
@@ -53,6 +56,8 @@ class Quantizer:
         if not self.min_bits <= self.bits <= MAX_BITS:
             hint = " (0 bits is Zero())" if self.bits == 0 else ""
             raise ValueError(f"{name} needs {self.min_bits} <= bits <= {MAX_BITS}, got {self.bits}{hint}")
+        if self.fixed_bits is not None and self.bits != self.fixed_bits:
+            raise ValueError(f"{name} has {self.fixed_bits} bits, got {self.bits}")
         if not isinstance(self.granularity, Granularity):
             raise TypeError(f"{name}: granularity must be one such as PerSample(), got {self.granularity!r}")
 
@@ -93,9 +98,19 @@ class Quantizer:
         return (values if values.shape == a.shape else xp.reshape(values, a.shape)), qparams
 
     @property
-    def reach(self) -> int:
-        """The largest number of steps between zero and a value of the grid."""
+    def reach(self) -> float:
+        """The largest distance between zero and a value of the grid, in scales."""
         return 1
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Entries below or above these, in scales, are clipped; finite where ``saturates``."""
+        return -math.inf, math.inf
+
+    def in_domain(self, a: Any) -> Any:
+        """Per block, in the scale's shape: whether ``laws``, ``c`` and ``kappa`` speak about it. Here: always."""
+        xp = array_namespace(a)
+        return xp.ones(self.granularity.scale_shape(tuple(a.shape)), dtype=xp.bool)
 
     def probe(self, a: Any, qparams: QParams) -> Any:
         """A small array that is non-finite if ``a`` holds NaN or Inf, or if the grid's end overflows the dtype."""

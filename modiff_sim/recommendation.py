@@ -19,6 +19,7 @@ cheapest if that exceeds the tolerance (under "bound" it cannot, where the decla
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import number
 from .granularity import Granularity, PerChannel, PerSample
 from .quantizer import Quantizer
 from .quantizers import QUANTIZERS, AbsMax, Zero
@@ -119,10 +121,12 @@ def recommend(
     Raises TypeError or ValueError naming the layer: wrong shape or type, too few steps, NaN or Inf, a granularity that
     does not fit. A layer that nothing suits keeps "full_precision", which is no error.
     """
+    if not isinstance(inputs, Mapping):
+        raise TypeError(f"inputs is a mapping, layer name -> recorded inputs, got {type(inputs).__name__}")
     if not inputs:
         raise ValueError("no layers: give a mapping of layer names to recorded inputs (steps, trials, d)")
-    if isinstance(tolerance, bool) or not np.isfinite(tolerance) or not tolerance > 0:
-        raise ValueError(f"tolerance is a share of the input's norm, finite and above 0, got {tolerance}")
+    number("tolerance", tolerance, above=0, what="a share of the input's norm")
+    number("full_bits", full_bits, above=0)
     for value, known, name in ((criterion, CRITERIA, "criterion"), (judged, JUDGED, "judged")):
         if value not in known:
             raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
@@ -225,8 +229,8 @@ def read_recording(path: str | Path) -> dict[str, np.ndarray]:
         arrays = (
             {k: loaded[k] for k in loaded.files} if isinstance(loaded, np.lib.npyio.NpzFile) else {path.stem: loaded}
         )
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} holds no plain numeric arrays: {error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(f"{path} holds no plain numeric arrays: it is damaged, or was saved with objects") from None
     if not arrays:
         raise ValueError(f"{path} holds no arrays: save one per layer, numpy.savez(path, **inputs)")
     return arrays

@@ -17,6 +17,7 @@ from .quantizer import Quantizer
 
 CRITERIA = ("bound", "typical")
 JUDGED = ("sample", "channel")
+PEAK = 1e150
 MIN_CALLS = 3  # two differences: with a single one nothing could be said about what a loop accumulates
 
 
@@ -29,7 +30,8 @@ def _over(error: np.ndarray, size: np.ndarray) -> np.ndarray:
 class RecordedLayer:
     """A checked recording (steps, trials, ...) and the tables of its foreseen errors, for one criterion.
 
-    Raises TypeError or ValueError naming the layer: not real floats, wrong shape, too few steps, NaN or Inf.
+    Raises TypeError or ValueError naming the layer: not real floats, wrong shape, too few steps, NaN or Inf,
+    entries beyond ``PEAK``.
     """
 
     def __init__(self, name: str, inputs: Any, criterion: str, judged: str) -> None:
@@ -48,6 +50,8 @@ class RecordedLayer:
         for step, row in enumerate(a):
             if not np.isfinite(row).all():
                 raise ValueError(f"{who}: NaN or Inf at step {step}, the first of them")
+        if (peak := float(np.abs(a).max())) > PEAK:
+            raise ValueError(f"{who}: entries up to {peak:.3g}, whose squares leave the floats: change their unit")
         self.name, self.a, self.criterion, self.calls = name, a, criterion, len(a)
         self.cell_axes = tuple(range(2 if judged == "channel" else 1, a.ndim - 1))
         self._blocks: dict[Granularity, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}

@@ -26,6 +26,13 @@ from array_api_compat import array_namespace
 from .quantizer import QParams, Quantizer
 
 Operator = Callable[[Any], Any]
+
+
+def identity(a: Any) -> Any:
+    """A = 1, the operator where none is given."""
+    return a
+
+
 Warmup = str | int
 Refresh = str | int | Sequence[int]
 
@@ -55,6 +62,7 @@ class Recursion:
 
     name: ClassVar[str]
     has_state: ClassVar[bool] = True
+    compensates: ClassVar[bool] = False  # its reference is the reconstruction â
 
     def next_ref(self, ref: Any, a: Any, residual_hat: Any) -> Any:
         """The reference of the next call."""
@@ -88,17 +96,21 @@ class Recursion:
         """One call: residual, quantize, apply A, add up."""
         residual = a - state.ref
         hat, qparams = Q.apply(residual, random=random)
+        ref = self.next_ref(state.ref, a, hat)
+        if self.compensates and A is identity and state.o_hat is state.ref:  # ô = A(â) = â: one sum serves both
+            return State(ref, ref, state.call + 1, residual, hat, qparams)
         # A of an exact zero is zero: at 0 bits the computation is skipped, which is what caching saves (Remark 4.1).
         # Not while the state is being made (call 0), where A is the affine map that brings shape and bias.
         skip = Q.bits == 0 and state.call > 0
         o_hat = state.o_hat if skip else A(hat) + state.o_hat
-        return State(self.next_ref(state.ref, a, hat), o_hat, state.call + 1, residual, hat, qparams)
+        return State(ref, o_hat, state.call + 1, residual, hat, qparams)
 
 
 class ClosedLoop(Recursion):
     """With error compensation: compared with the reconstruction â, so this step's error enters the next residual."""
 
     name = "closed_loop"
+    compensates = True
 
     def next_ref(self, ref: Any, a: Any, residual_hat: Any) -> Any:
         return ref + residual_hat
@@ -206,7 +218,7 @@ def run(
     recursion: str | Recursion,
     inputs: Iterable[Any],
     Q: Quantizer,
-    A: Operator = lambda a: a,
+    A: Operator = identity,
     *,
     affine: Operator | None = None,
     warmup: Warmup = "exact",

@@ -43,6 +43,8 @@ import numpy as np
 
 from . import bounds
 from . import recursion as _recursion
+from .arguments import count, number
+from .bounds._common import geometric
 from .processes import Process
 from .quantizers import AbsMax
 
@@ -78,9 +80,7 @@ def _growth(scheme: str, n: np.ndarray, x: np.ndarray) -> np.ndarray:
         return n + 0 * x
     if scheme == "open_loop":
         return n * x
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = np.where(x == 1, n, -np.expm1(n * np.log(x)) / (1 - x))
-    return x * np.where(x == 0, 1.0, ratio)
+    return geometric(n, x)
 
 
 def error(
@@ -166,8 +166,11 @@ def effective_bits(bits: Any, calls: Any, refresh: Any = 0, *, full_bits: float 
     refresh: every how many calls, 0 for never. The audit of a modulated model counts the same (``activation_bits``).
     """
     bits, calls, refresh = (np.asarray(v, np.float64) for v in (bits, calls, refresh))
-    if not ((bits >= 0).all() and (calls >= 1).all() and (refresh >= 0).all()):
-        raise ValueError("effective_bits needs bits >= 0, calls >= 1 and refresh >= 0 (0 is never)")
+    whole = (calls == np.floor(calls)).all() and (refresh == np.floor(refresh)).all()
+    if not ((bits >= 0).all() and (calls >= 1).all() and (refresh >= 0).all() and whole):
+        raise ValueError(
+            "effective_bits needs bits >= 0, and whole numbers of calls >= 1 and refresh >= 0 (0 is never)"
+        )
     exact = np.where(refresh == 0, 1.0, np.ceil(calls / np.where(refresh == 0, 1.0, refresh)))
     return np.asarray(bounds.effective_bits(bits, exact / calls, full=full_bits))
 
@@ -201,8 +204,13 @@ def cheapest(
     ⌊(tolerance/ρ)^p⌋ + 1, so it wins for small ρ: 0 bits at all while n·ρ^p <= tolerance^p. The open loop is left out:
     it costs what the closed loop does, whose error is smaller. Of equal costs, the first of ``SCHEMES``.
     """
+    if not isinstance(contractions, Mapping):
+        raise TypeError(f"contractions is a mapping, bits -> contraction, got {contractions!r}")
     if not contractions:
         raise ValueError("contractions is empty: give the contraction of at least one bit width")
+    for bits, x in contractions.items():
+        number(f"the contraction at {count('bits', bits)} bits", x)
+    number("full_bits", full_bits, above=max(contractions))
     rho, calls, tolerance = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (rho, calls, tolerance)))
     if not (calls >= 2).all():
         raise ValueError("cheapest needs calls >= 2: a single call has no difference")
@@ -243,7 +251,7 @@ def worst_inputs(bits: int, rho: float) -> Process:
     5      the cache: -1, rising by ρ until it arrives at 1: nρ away from where it began while nρ <= 2.
     """
     Q = AbsMax(bits)
-    if not 0 < rho <= 1:
+    if not 0 < number("rho", rho) <= 1:
         raise ValueError(f"worst_inputs needs 0 < rho <= 1, got {rho}")
     closed, kappa, half = _recursion.RECURSIONS["closed_loop"], Q.kappa(2), rho / Q.qmax / 2
 

@@ -1,4 +1,4 @@
-"""Many trials of one recursion on one process: vectorised over trials, in cache-sized blocks, over the cores.
+"""Many trials of one recursion on one process: in cache-sized blocks of trials, over the cores.
 
 Trials are cut into blocks whose size depends on d alone, and each block has its own generator
 ``SeedSequence(seed, spawn_key=(block,))``: the result has the same bytes whatever the number of workers.
@@ -7,85 +7,25 @@ Trials are cut into blocks whose size depends on d alone, and each block has its
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from . import engines, results
 from . import recursion as _recursion
 from .processes import Process
 from .quantizer import Quantizer
+from .results import Result, Summary
+
+__all__ = ["AUTO_FLOATS", "BLOCK_FLOATS", "Result", "Summary", "simulate"]
 
 #: floats of one block of inputs: 2^15 doubles are 256 KiB, about half a core's L2 cache
 BLOCK_FLOATS = 2**15
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one simulation measured; every array has shape (steps, trials), rows in sampling order (row 0 is t = T).
-
-    error, error_inf:  2-norm and max norm of the output error o - ô (o = A(a); A is the identity by default)
-    d, d_inf:          norms of the difference a_k - a_{k-1} (row 0 is 0)
-    a, a_inf:          norms of the input
-    c, kappa:          measured ||x - Q(x)||²/||x||² and ||x - Q(x)||_inf/||x||_inf of what was quantized in this call
-                       (NaN where nothing was quantized, 0 where an exact zero was)
-    """
-
-    error: np.ndarray
-    error_inf: np.ndarray
-    d: np.ndarray
-    d_inf: np.ndarray
-    a: np.ndarray
-    a_inf: np.ndarray
-    c: np.ndarray
-    kappa: np.ndarray
-    params: dict[str, Any]
-
-    @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The measured arrays by name, as a store takes them."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "params"}
-
-    def rows(self) -> Iterator[dict[str, float]]:
-        """Tidy rows, one per step and trial."""
-        steps, trials = self.error.shape
-        for step in range(steps):
-            for trial in range(trials):
-                yield {"step": step, "trial": trial} | {k: float(v[step, trial]) for k, v in self.arrays.items()}
-
-    def frame(self) -> Any:
-        """The rows as a pandas DataFrame (extra [plot])."""
-        import pandas as pd
-
-        steps, trials = self.error.shape
-        index = {"step": np.repeat(np.arange(steps), trials), "trial": np.tile(np.arange(trials), steps)}
-        return pd.DataFrame(index | {k: v.ravel() for k, v in self.arrays.items()})
-
-
-def _norms(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.sqrt(np.einsum("ij,ij->i", x, x)), np.max(np.abs(x), axis=1)
-
-
-def _ratio(error: np.ndarray, size: np.ndarray) -> np.ndarray:
-    return np.divide(error, size, out=np.zeros_like(error), where=size > 0)
-
-
-def _measure(states: Iterable[_recursion.State], inputs: list[np.ndarray], operator: Any) -> Iterator[tuple]:
-    """Per call: the columns of Result, in its order. ``inputs`` is where the driver leaves the current input."""
-    previous = None
-    for state in states:
-        a = inputs[-1]
-        error = _norms(operator(a) - state.o_hat)
-        d = _norms(a - previous) if previous is not None else (np.zeros(len(a)), np.zeros(len(a)))
-        if state.quantized:
-            lost, size = _norms(state.residual - state.residual_hat), _norms(state.residual)
-            c, kappa = _ratio(lost[0], size[0]) ** 2, _ratio(lost[1], size[1])
-        else:
-            c = kappa = np.full(len(a), np.nan)
-        yield (*error, *d, *_norms(a), c, kappa)
-        previous = a
+#: steps·trials·d from which ``engine="auto"`` takes the fused kernel: below, compiling it may cost more than it saves
+AUTO_FLOATS = 2**26
+ENGINES = ("auto", "numpy", "numba")
 
 
 def simulate(
@@ -101,69 +41,89 @@ def simulate(
     operator: np.ndarray | None = None,
     dtype: Any = np.float64,
     workers: int | None = None,
+    measure: Sequence[str] | None = None,
+    keep: str = "trials",
+    engine: str = "auto",
 ) -> Result:
     """Run ``trials`` independent sequences of ``steps`` model calls through one layer.
 
     operator: matrix (m, d) of the layer's linear map A, applied as a @ operator.T; None is the identity.
     dtype:    float type of the recursion (the process is drawn in float64 and cast).
     workers:  threads; None takes as many as cores. The result does not depend on it.
+    measure:  the quantities of ``Result`` wanted; None is all. All norms together cost more than the recursion itself.
+    keep:     "trials" keeps all, 8 bytes per step, trial and quantity; "summary" keeps ``Result.summary()`` alone, so
+              that memory is bounded whatever the number of trials.
+    engine:   "numpy" is the definition. "numba" is the fused kernel of ``fast`` (extra [fast]): AbsMax, one scale per
+              sample, no operator, float64 or float32; max norms and kappa have the same bytes, 2-norms and c differ by
+              the rounding of a sum (d·eps). "auto" takes it where it can do the job, numba is installed and
+              steps·trials·d is at least AUTO_FLOATS. ``params["engine"]`` says which one ran.
 
-    Raises ValueError for steps, trials or workers < 1, an unknown recursion, warm-up or refresh, a mismatched operator,
-    or inputs with NaN or Inf (naming the step).
+    Raises ValueError for steps, trials or workers < 1, an unknown recursion, warm-up, refresh, quantity or engine, a
+    mismatched operator, a job the engine cannot do, more trials or steps than were recorded, and, naming the step, for
+    inputs with NaN or Inf or an overflow of what is quantized.
     """
     for name, value in (("steps", steps), ("trials", trials), ("workers", 1 if workers is None else workers)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"{name} must be an int >= 1, got {value!r}")
-    chosen = _recursion.get(recursion)
+    for name, word, known in (("keep", keep, tuple(results.KEEP)), ("engine", engine, ENGINES)):
+        if word not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {word!r}")
     _recursion.check_warmup(warmup)
-    _recursion.refresh_calls(refresh)
     if operator is not None:
         operator = np.asarray(operator, dtype)
         if operator.ndim != 2 or operator.shape[1] != process.d:
             raise ValueError(f"operator must have shape (m, {process.d}) for this process, got {operator.shape}")
-
-    def A(a: np.ndarray) -> np.ndarray:
-        return a if operator is None else a @ operator.T
-
-    first = max(_recursion.feeds(warmup), 1)
-
-    def one_block(block: int, count: int) -> np.ndarray:
-        inputs_seed, random_seed = np.random.SeedSequence(seed, spawn_key=(block,)).spawn(2)
-        bits = np.random.default_rng(random_seed)
-        last: list[np.ndarray] = []
-
-        def checked() -> Iterator[np.ndarray]:
-            for k, drawn in enumerate(process.stream(np.random.default_rng(inputs_seed), count, steps)):
-                if not np.isfinite(drawn).all():
-                    raise ValueError(f"process {process.name}: input of step {k} holds NaN or Inf")
-                last[:] = [drawn.astype(dtype)]
-                yield last[0]
-
-        def random(call: int) -> Any:
-            draws = bits.random((first if call == 0 else 1, count, process.d))
-            draws = np.minimum(draws, 1 - np.finfo(dtype).epsneg).astype(dtype)  # below 1 after the cast, too
-            return draws if call == 0 else draws[0]
-
-        states = _recursion.run(
-            chosen, checked(), Q, A, warmup=warmup, refresh=refresh, random=random if Q.laws.randomised else None
-        )
-        return np.asarray([np.stack(columns) for columns in _measure(states, last, A)])
-
-    size = max(1, BLOCK_FLOATS // process.d)
-    blocks = [(i, min(size, trials - start)) for i, start in enumerate(range(0, trials, size))]
-    if Q.granularity.scale_shape((2, process.d))[0] == 1:
-        blocks = [(0, trials)]  # the scale is shared across trials: they cannot be cut apart
-    threads = workers or os.cpu_count() or 1
-    if threads == 1 or len(blocks) == 1:
-        parts = [one_block(*b) for b in blocks]
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(lambda b: one_block(*b), blocks))
-    table = np.concatenate(parts, axis=2)  # (steps, columns, trials)
-    params = {
+    process.require(trials, steps)
+    job = engines.Job(
+        process=process, Q=Q, recursion=_recursion.get(recursion), steps=int(steps), seed=int(seed), warmup=warmup,
+        refreshed=_recursion.refresh_calls(refresh), operator=operator, dtype=np.dtype(dtype),
+        measure=results.chosen(measure),
+    )  # fmt: skip
+    fused = _fused(job, engine, trials)
+    kept = results.KEEP[keep](job.measure, job.steps, int(trials))
+    _run(job, _cut(job, int(trials)), fused, kept, workers or os.cpu_count() or 1)
+    return kept.result({
         "process": process.name, "process_params": dict(process.params), "quantizer": Q, "recursion": recursion,
         "steps": int(steps), "trials": int(trials), "seed": int(seed), "warmup": warmup, "refresh": refresh,
-        "dtype": np.dtype(dtype).name, "operator": None if operator is None else list(operator.shape),
-    }  # fmt: skip
-    columns = [f.name for f in fields(Result) if f.name != "params"]
-    return Result(params=params, **{n: np.ascontiguousarray(table[:, i]) for i, n in enumerate(columns)})
+        "dtype": job.dtype.name, "operator": None if operator is None else list(operator.shape),
+        "measure": job.measure, "keep": keep, "engine": "numba" if fused else "numpy",
+    })  # fmt: skip
+
+
+def _fused(job: engines.Job, engine: str, trials: int) -> bool:
+    if engine == "numpy" or (engine == "auto" and job.steps * trials * job.process.d < AUTO_FLOATS):
+        return False
+    why_not = engines.refuses(job)
+    if why_not and engine == "numba":
+        raise ValueError(f'engine="numba" cannot run this: {why_not}')
+    return not why_not
+
+
+def _cut(job: engines.Job, trials: int) -> list[engines.Trials]:
+    size = max(1, BLOCK_FLOATS // job.process.d)
+    if job.Q.granularity.scale_shape((2, job.process.d))[0] == 1:
+        size = trials  # the scale is shared across trials: they cannot be cut apart
+    return [engines.Trials(i, start, min(size, trials - start)) for i, start in enumerate(range(0, trials, size))]
+
+
+def _run(job: engines.Job, blocks: Sequence[engines.Trials], fused: bool, kept: results.Kept, threads: int) -> None:
+    """Every block, on so many threads; ``kept`` takes them in their order."""
+    together = 1 if fused else max(1, engines.ARRAY_FLOATS // (blocks[0].rows * job.process.d))
+
+    def work(first: int) -> results.Block:
+        mine = blocks[first : first + together]
+        out = kept.block(mine[0].start, sum(block.rows for block in mine))
+        if fused:
+            engines.fused(job, mine[0], out)
+        else:
+            engines.arrays(job, mine, out)
+        return out
+
+    firsts = range(0, len(blocks), together)
+    if threads == 1 or len(firsts) == 1:
+        for first in firsts:
+            kept.add(work(first))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            for out in pool.map(work, firsts):
+                kept.add(out)

@@ -3,6 +3,7 @@
     from modiff_sim.testing import check_quantizer, check_recursion
     check_quantizer(MyQuantizer(bits=3))   # every law it declares; raises with the counter-example
     check_recursion(MyRecursion(), compensated=True)
+    hunt(MyQuantizer(bits=3), d=4096)      # how bad can it be? The worst input that Hypothesis finds
 
 ``shrink=False`` reports the first counter-example as found: quicker where a failure is expected.
 
@@ -19,7 +20,7 @@ from hypothesis import Phase, assume, given, settings, target
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from . import bounds, laws
+from . import bounds, contraction, laws
 from . import recursion as _recursion
 from .granularity import GRANULARITIES, PerBatch, PerChannel, PerGroup, PerSample, PerToken
 from .quantizer import Quantizer
@@ -105,10 +106,7 @@ def check_quantizer(Q: Quantizer, *, examples: int = 100, dtypes: Any = DTYPES, 
 
     @given(x=arrays(shapes=shapes, dtypes=dtypes), data=st.data())
     def holds(x: np.ndarray, data: Any) -> None:
-        if isinstance(floor := getattr(Q, "floor", None), float):
-            low, high = Q.range(np, *Q.blocks(np, x))  # type: ignore[attr-defined]
-            spread = (high - low) / (2**Q.bits - 1)
-            assume(np.all((spread == 0) | (spread > floor)))  # below its floor it is a static grid
+        assume(np.all(Q.in_domain(x)))
         random = data.draw(hnp.arrays(x.dtype, x.shape, elements=st.sampled_from([0.0, 0.25, 0.5, 0.75])))
         random = random if Q.laws.randomised else None
         before = x.copy()
@@ -193,6 +191,38 @@ def check_bound(R: str, Q: Quantizer, *, norm: str = "kappa", examples: int = 10
         target(worst, label="error over bound")
 
     _run(holds, examples, shrink)
+
+
+def hunt(Q: Quantizer, d: int, *, norm: str = "c", examples: int = 300) -> contraction.WorstCase:
+    """The worst case that Hypothesis finds by climbing (``target``): a lower bound of sup, with the input that has it.
+
+    The input has one entry out and two groups of equal entries, drawn among half-integers (ties of integer grids) and
+    floats. Knows nothing of the quantizer, so it checks ``contraction.search``, which is sharper; same arguments.
+    """
+    if Q.laws.randomised:
+        raise ValueError(f"hunt needs a deterministic quantizer, got {Q}")
+    Q = dataclasses.replace(Q, granularity=PerSample())
+    reach = 2 ** (min(Q.bits, 8) - 1)
+    entry = st.one_of(
+        st.integers(-2 * reach, 2 * reach).map(lambda i: i / 2),
+        st.floats(-reach, reach, width=32, allow_subnormal=False),
+    )
+    groups = st.lists(entry, min_size=min(d, 3), max_size=min(d, 3))
+    found = contraction.WorstCase(0.0, np.ones((1, d)))
+
+    @given(groups, st.floats(0, 1))
+    def climb(values: list[float], share: float) -> None:
+        nonlocal found
+        first = 1 + int(share * (d - 2)) if d > 2 else 1
+        x = np.repeat(values, [1, first, d - 1 - first][: len(values)])[None]
+        assume(np.any(x) and np.all(Q.in_domain(x)))
+        ratio = float(contraction.ratios(Q, x, norm=norm)[0])
+        if ratio > found.value:
+            found = contraction.WorstCase(ratio, x)
+        target(ratio)
+
+    _run(climb, examples, shrink=False)
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

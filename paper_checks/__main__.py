@@ -64,11 +64,13 @@ def table(judged: Sequence[Judgement], *, colour: bool = False) -> str:
     return "\n".join(lines)
 
 
-def markdown(topic: str = "all") -> str:
-    """The verdicts found so far as a Markdown table, one row per claim: nothing is run."""
+def markdown(topic: str = "all", *, printed: bool = False) -> str:
+    """The verdicts found so far as a Markdown table, one row per claim: nothing is run. printed: the paper's only."""
     lines = ["| claim | statement | verdict |", "|---|---|---|"]
     for module in claims(topic):
         claim = module.CLAIM
+        if printed and not claim.printed:
+            continue
         source = f"{claim.source}, as printed" if claim.printed else claim.source
         statement = claim.statement.replace("|", "\\|").removeprefix(f"{STAND_IN}: ")
         lines.append(f"| `{claim.id}` | {statement} *({source})* | {claim.expected} |")
@@ -133,14 +135,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--effort", choices=EFFORTS, default="quick")
     parser.add_argument("--only", nargs="+", metavar="ID", default=[], help="these claims, whatever their topic")
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the README's table of expected verdicts and stop"
-    )
+    parser.add_argument("--markdown", action="store_true", help="print the table of docs/claims.md and stop")
+    parser.add_argument("--printed", action="store_true", help="with --markdown: the paper's own, for the README")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the verdicts as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/paper_checks.json and DIR/paper_checks.txt")
     args = parser.parse_args(argv)
     if args.markdown:
-        print(markdown(args.topic))
+        print(markdown(args.topic, printed=args.printed))
         return 0
     if args.list:
         for module in claims(args.topic):

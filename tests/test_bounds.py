@@ -1,6 +1,7 @@
 """The bounds against literal sums in exact fractions, against simulated errors, and against each other."""
 
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import modiff_sim as ms
 from modiff_sim import bounds
 from modiff_sim import recursion as rec
+from modiff_sim.arguments import count, number
 from modiff_sim.testing import sequences
 from paper_checks._shared import Shrink
 
@@ -274,17 +276,50 @@ def test_bad_input(name):
         (lambda: bounds.young_closed_loop([1.0], 0.1, start=math.nan), "start"),
         (lambda: bounds.direct([1.0], -0.1), "must be finite and >= 0"),
         (lambda: bounds.theorem_4_3(1.0, 4, rounding="up"), "known: floor, nearest"),
-        (lambda: bounds.theorem_4_3(1.0, 0), "d >= 1"),
+        (lambda: bounds.theorem_4_3(1.0, 0), "d must be an int >= 1, got 0"),
+        (lambda: bounds.theorem_4_3(1.0, math.nan), "d must be an int >= 1, got nan"),
         (lambda: bounds.theorem_4_3(-1.0, 4), "scales >= 0"),
-        (lambda: bounds.corollary_a3_bits(0, 0.5), "d >= 1"),
-        (lambda: bounds.corollary_a3_bits(4, 0.0), "c > 0"),
-        (lambda: bounds.bits_saved(1, 10.0), "bits >= 2"),
-        (lambda: bounds.bits_saved(3, 0.0), "ratio > 0"),
+        (lambda: bounds.theorem_4_3(math.inf, 4), "finite scales"),
+        (lambda: bounds.corollary_a3_bits(0, 0.5), "d must be an int >= 1"),
+        (lambda: bounds.corollary_a3_bits(4, 0.0), "c must be finite and > 0"),
+        (lambda: bounds.corollary_a3_bits(4, math.inf), "c must be finite and > 0"),
+        (lambda: bounds.bits_saved(1, 10.0), "int >= 2, got 1"),
+        (lambda: bounds.bits_saved(math.nan, 10.0), "int >= 2, got nan"),
+        (lambda: bounds.bits_saved(2000, 10.0), "at most 32 bits"),
+        (lambda: bounds.bits_saved(3, 0.0), "ratio .* finite and > 0"),
+        (lambda: bounds.bits_saved(3, math.inf), "ratio .* finite and > 0"),
     ],
 )
 def test_bad_input_of_the_others(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", [*bounds.BOUNDS, "direct", "stochastic_closed_loop", "stochastic_open_loop"])
+def test_arguments_that_are_no_numbers(name):
+    """A name and what was given, instead of a comparison that Python cannot make; and no negative or NaN bound."""
+    bound = getattr(bounds, name)
+    for c in ("0.1", None, [0.1, 0.2], 0.1j):
+        with pytest.raises(TypeError, match="must be one real number, got"):
+            bound([1.0], c)
+    for gain in (-1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="gain is the norm of an operator and must be finite and >= 0"):
+            bound([1.0], 0.1, gain=gain)
+    with pytest.raises(TypeError, match=r"gain .* must be one real number"):
+        bound([1.0], 0.1, gain=[1.0])
+
+
+def test_ranges_are_named_as_they_are():
+    for value in (0, 1, -1.0, math.nan):
+        with pytest.raises(ValueError, match=f"x must be such that 0 < x < 1, got {value}"):
+            number("x", value, above=0, below=1)
+    with pytest.raises(ValueError, match="x is a share and must be such that 0 <= x < 2, got 2"):
+        number("x", 2, below=2, what="a share")
+    assert [number("x", v, least=-1) for v in (-1, 0.5, np.float32(2), Fraction(1, 3))] == [-1, 0.5, 2, Fraction(1, 3)]
+    for value in (True, 1.0, "1", None, 0):
+        with pytest.raises(ValueError, match=re.escape(f"n must be an int >= 1, got {value!r}")):
+            count("n", value)
+    assert count("n", np.int64(3)) == 3
 
 
 @pytest.mark.parametrize("name", bounds.BOUNDS)

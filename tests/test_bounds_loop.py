@@ -312,12 +312,21 @@ def test_trials_are_independent_and_nothing_overflows_into_nan():
         (lambda: bounds.small_gain_closed_loop([1.0], 0.1, 1.0, start=-1.0), "start"),
         (lambda: bounds.small_gain_open_loop([-1.0], 0.1, 1.0), "finite and >= 0"),
         (lambda: bounds.small_gain_open_loop([1.0], 0.1, math.inf), "loop gain L"),
-        (lambda: bounds.small_gain_direct([1.0], math.nan, 1.0), "kappa is a squared-norm"),
+        (lambda: bounds.small_gain_direct([1.0], math.nan, 1.0), "kappa is a ratio of norms"),
+        (lambda: bounds.small_gain_closed_loop([1.0], 0.1, 1.0, gain=-1.0), "gain"),
     ],
 )
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_bits_for_a_huge_loop_gain():
+    """1 + 2L is infinite here, the bits are not."""
+    for L in (2.0**60, 1e300, float(np.finfo(float).max)):
+        bits = bounds.bits_for_small_gain(L)
+        assert 2 ** (bits - 2) - 1 <= L < 2 ** (bits - 1) - 1
+        assert bounds.bits_for_small_gain(L, "direct") == bits - 1
 
 
 def test_no_gain_is_too_large_without_an_error():

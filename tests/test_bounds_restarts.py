@@ -219,12 +219,28 @@ def test_static_warm_up_counts_its_feeds(size, bits, feeds, sign):
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 
+def test_huge_counts_and_contractions():
+    """A sum in closed form, and inf (no OverflowError) beyond the largest float; what is 0 stays 0."""
+    assert bounds.refresh_worst_case(10**9, 0.25) == 1 / 3
+    assert bounds.refresh_worst_case(10**9, 1.0) == 10**9 - 1
+    assert bounds.refresh_worst_case(10**9, 1 - 2.0**-30) == pytest.approx(
+        (2.0**30 - 1) * -math.expm1((10**9 - 1) * math.log1p(-(2.0**-30))), rel=8 * EPS
+    )
+    assert math.isinf(bounds.refresh_worst_case(5, 1e308))
+    assert bounds.refresh_worst_case(5, 1e308, size=0.0) == bounds.refresh_worst_case(1, 1e308) == 0
+    assert bounds.warm_up_error([0.0, 1.0], 1e308, 3).tolist() == [0, math.inf]
+    assert math.isinf(bounds.warm_up_ratio(0.1, 400))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: bounds.refreshed(partial(bounds.max_norm_open_loop, kappa=0.5), [], 2), "at least one difference"),
         (lambda: bounds.refreshed(partial(bounds.max_norm_open_loop, kappa=0.5), [1.0], 0), "k >= 1"),
-        (lambda: bounds.refresh_worst_case(0, 0.5), "k >= 1"),
+        (lambda: bounds.refresh_worst_case(0, 0.5), "int >= 1"),
+        (lambda: bounds.refresh_worst_case(2.5, 0.5), "int >= 1"),
+        (lambda: bounds.refresh_worst_case(2, 0.5, size=-1.0), "size"),
+        (lambda: bounds.refreshed(lambda d: np.asarray(d), [math.nan], 2), "finite and >= 0"),
         (lambda: bounds.refresh_worst_case(2, -0.5), "contraction"),
         (lambda: bounds.refresh_worst_case(2, math.nan), "contraction"),
         (lambda: bounds.refresh_worst_case(2, 0.5, recursion="direct"), "known: closed_loop, open_loop"),
@@ -232,11 +248,15 @@ def test_static_warm_up_counts_its_feeds(size, bits, feeds, sign):
         (lambda: bounds.refresh_interval(math.inf), "ratio"),
         (lambda: bounds.refresh_share("never", 0), "calls"),
         (lambda: bounds.effective_bits(3, 1.5), "share"),
+        (lambda: bounds.effective_bits(-1, 0.5), "bits"),
+        (lambda: bounds.effective_bits(3, 0.5, full=math.nan), "full"),
         (lambda: bounds.warm_up_error(1.0, 0.5, -1), "feeds"),
+        (lambda: bounds.warm_up_error(1.0, 0.5, math.nan), "feeds"),
         (lambda: bounds.warm_up_error(1.0, 0.5, 1, recursion="direct"), "direct"),
         (lambda: bounds.warm_up_error(math.nan, 0.5, 1), "finite"),
         (lambda: bounds.warm_up_ratio(1.0, 2), "0 < contraction < 1"),
         (lambda: bounds.warm_up_ratio(0.5, -1), "feeds"),
+        (lambda: bounds.warm_up_ratio(0.5, math.inf), "feeds"),
         (lambda: bounds.feeds_needed(1.0, 10), "0 < contraction < 1"),
         (lambda: bounds.feeds_needed(0.5, math.inf), "ratio"),
         (lambda: bounds.feeds_needed(0.5, 10, share=0.0), "share"),

@@ -197,8 +197,11 @@ def test_for_constant_differences_a_known_scale_beats_the_dynamic_one(bits):
     [
         (lambda: bounds.static_error(1.0, 0.0, 3), "finite and > 0, got 0.0"),
         (lambda: bounds.static_error(1.0, math.nan, 3), "finite and > 0"),
-        (lambda: bounds.static_error(1.0, 1.0, 1), "bits >= 2"),
-        (lambda: bounds.static_closed_loop([1.0], 1.0, 2.5), "bits >= 2"),
+        (lambda: bounds.static_error(1.0, 1.0, 1), "int >= 2, got 1"),
+        (lambda: bounds.static_error(1.0, 1.0, 3000), "at most 32 bits"),
+        (lambda: bounds.static_error([1.0, math.nan], 1.0, 3), "NaN and Inf"),
+        (lambda: bounds.static_contraction([math.inf], 1.0, 3), "NaN and Inf"),
+        (lambda: bounds.static_closed_loop([1.0], 1.0, 2.5), "int >= 2, got 2.5"),
         (lambda: bounds.static_closed_loop([], 1.0, 3), "at least one difference"),
         (lambda: bounds.static_closed_loop([1.0], 1.0, 3, start=-1.0), "start"),
         (lambda: bounds.static_open_loop([-1.0], 1.0, 3), "finite and >= 0"),

@@ -317,7 +317,9 @@ def test_coverage_intervals_are_exact():
         ({"delta": 0.0}, "delta is the probability"),
         ({"delta": 1.0}, "delta is the probability"),
         ({"delta": math.nan}, "delta is the probability"),
-        ({"size": 0}, "at least 1"),
+        ({"size": 0}, "size.* int >= 1"),
+        ({"size": math.nan}, "size.* int >= 1"),
+        ({"gain": -1.0}, "gain"),
         ({"norm": 1}, "norm=2 or norm=math.inf"),
     ],
 )

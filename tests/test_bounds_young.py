@@ -170,7 +170,7 @@ def test_ef21_needs_a_contraction():
         with pytest.raises(ValueError, match="a contraction"):
             bounds.ef21_constants(c)
     for c in (-0.1, math.nan):
-        with pytest.raises(ValueError, match="0 <= c < 1"):
+        with pytest.raises(ValueError, match="c must be finite and >= 0"):
             bounds.ef21_constants(c)
         with pytest.raises(ValueError, match="finite and >= 0"):
             bounds.young_closed_loop([1.0], c, beta="ef21")

@@ -235,8 +235,10 @@ def test_where_every_error_is_zero_no_solver_is_asked():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: closed_loop(0, 0.5), "n must be an int >= 1"),
-        (lambda: closed_loop(2.0, 0.5), "n must be an int >= 1"),
+        (lambda: closed_loop(0, 0.5), "n, .* must be an int >= 1"),
+        (lambda: closed_loop(2.0, 0.5), "n, .* must be an int >= 1"),
+        (lambda: closed_loop(51, 0.5), "takes minutes beyond 50"),
+        (lambda: certificates.chain_open_loop(18, 0.5, [1.0, 1.0]), "n = 18 differences of 3 layers"),
         (lambda: closed_loop(2, -0.1), "c is a ratio of squared norms and must be finite and >= 0"),
         (lambda: open_loop(2, np.inf), "c is a ratio"),
         (lambda: open_loop(2, np.nan), "c is a ratio"),
@@ -247,13 +249,26 @@ def test_where_every_error_is_zero_no_solver_is_asked():
         (lambda: closed_loop(2, 0.5, d=Budget(1.0, [1.0, 0.0])), "2 finite weights > 0"),
         (lambda: closed_loop(2, 0.5, d=Budget(1.0, [1.0])), "2 finite weights > 0"),
         (lambda: closed_loop(2, 0.5, solver="SIMPLEX"), "unknown solver 'SIMPLEX'; installed .* CLARABEL"),
-        (lambda: certificates.chain_closed_loop(2, 0.5, [-1.0]), "gains must be finite"),
+        (lambda: certificates.chain_closed_loop(2, 0.5, [-1.0]), "gains .* must be finite"),
         (lambda: certificates.chain_open_loop(2, 0.5, [1.0], d=[1.0, 1.0]), r"d must be one norm or have shape \(2, 2"),
     ],
 )
 def test_nonsense_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("sizes", [{"d": 1e308}, {"d": 1e-320}, {"d": [1e-300, 1e300]}, {"c": 1e308}])
+def test_sizes_whose_squares_leave_the_floats(sizes):
+    with pytest.raises(CertificateError, match="change the units"):
+        closed_loop(2, **({"c": 0.2} | sizes))
+
+
+def test_what_is_no_number_is_named():
+    with pytest.raises(TypeError, match="c is a ratio of squared norms and must be one real number"):
+        closed_loop(2, "0.5")
+    with pytest.raises(TypeError, match=r"gains .* must be one real number, got None"):
+        certificates.chain_closed_loop(2, 0.5, [None])
 
 
 def without_pepit(monkeypatch):

@@ -209,9 +209,20 @@ def test_contraction_orders_measured_searched_declared(capsys):
 def test_contraction_does_not_search_what_is_random(capsys):
     rows = parsed(capsys, "contraction", "--quantizer", "stochastic", "--d", 8, "--trials", 4)["rows"]
     assert all(row["searched"] is None for row in rows)
-    code, out, _ = run(capsys, "contraction", "--d", 8192, "--trials", 2)
+    code, out, _ = run(capsys, "contraction", "--quantizer", "stochastic", "--d", 64, "--trials", 4)
     assert code == 0
-    assert out.splitlines()[-1].split()[4] == "-"
+    assert out.splitlines()[-1].split()[6] == "-"
+
+
+def test_contraction_compares_quantizers_granularities_and_a_recording(capsys, tmp_path):
+    np.save(tmp_path / "run.npy", np.random.default_rng(0).standard_normal((4, 3, 64)))
+    options = ("--quantizer", "absmax", "mxint8", "--bits", 3, "--d", 64, "--granularity", "sample", "group")
+    rows = parsed(capsys, "contraction", *options, "--recorded", tmp_path / "run.npy", "--trials", 8)["rows"]
+    seen = {(r["quantizer"], r["bits"], r["granularity"], r["distribution"]) for r in rows}
+    assert {("absmax", 3, "PerSample()", "recorded"), ("mxint8", 8, "PerSample()", "normal")} <= seen
+    assert ("absmax", 3, "PerGroup(size=32, axis=-1)", "recorded") in seen
+    direct = [r for r in rows if r["distribution"] == "recorded"]
+    assert all(r["mean"] <= r["declared"] for r in direct)
 
 
 def test_quantizers_lists_the_registry(capsys):
@@ -223,6 +234,7 @@ def test_quantizers_lists_the_registry(capsys):
     code, out, _ = run(capsys, "quantizers")
     assert code == 0
     assert all(name in out for name in ms.QUANTIZERS)
+    assert max(map(len, out.splitlines())) <= 110
 
 
 def test_the_random_profile_has_a_seed(capsys):
@@ -292,6 +304,15 @@ def test_recommend_prints_the_librarys_recommendation(capsys, recording):
     assert code == 0
     assert all(f"\n{name}: differences are" in out for name in ("still", "slow", "wild"))
     assert max(map(len, out.splitlines())) <= 110
+
+
+def test_recommend_shortens_long_names_in_the_table_only(capsys, tmp_path):
+    names = [f"down.{i}.blocks.1.{'very_' * 12}long.linear" for i in range(2)]
+    np.savez(tmp_path / "long.npz", **{name: np.arange(24.0).reshape(3, 2, 4) + 9 for name in names})
+    code, out, _ = run(capsys, "recommend", tmp_path / "long.npz")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 110
+    assert all(f"{name}:" in out for name in names)
 
 
 def test_recommend_takes_some_layers_and_some_trials(capsys, recording):
@@ -372,6 +393,10 @@ def test_verify(capsys, tmp_path):
         (["simulate", "--process", "recorded", "--option", "source=absent.npy"], "No such file"),
         (["simulate", "--process", "adversarial", "--quantizer", "stochastic"], "deterministic"),
         (["bounds", "--profile", "step"], "known: constant, impulse, geometric, random"),
+        (["bounds", "--profile", "geometric", "--ratio", "1e200"], "--ratio 1e+200: 12 differences are not all finite"),
+        (["bounds", "--seed", "-1"], "argument --seed: an int >= 0, got '-1'"),
+        (["bounds", "--c", "0.1", "--kappa", "nan"], "kappa is a ratio of norms"),
+        (["simulate", "--refresh", ","], "--refresh takes never"),
         (["bounds", "--plot", "x.gif"], "must end in .png, .pdf, .svg"),
         (["bounds", "--plot", "absent/x.png"], "there is no folder"),
         (["worst-case", "--n", "0"], "--n must lie in 1..30, got 0"),
@@ -384,8 +409,11 @@ def test_verify(capsys, tmp_path):
         (["bounds", "--steps", "0"], "at least 1"),
         (["bounds", "--at", "99"], "differences 0..11, got 99"),
         (["bounds", "--c", "-1"], "must be"),
-        (["contraction", "--d", "0"], "--d >= 1"),
-        (["contraction", "--trials", "1"], "--trials >= 2"),
+        (["contraction", "--d", "0"], "dims >= 1"),
+        (["contraction", "--trials", "1"], "trials >= 2"),
+        (["contraction", "--quantizer", "fp9"], "unknown quantizer 'fp9'; known: absmax"),
+        (["contraction", "--granularity", "row"], "unknown granularity 'row'; known: batch"),
+        (["contraction", "--recorded", "absent.npy"], "No such file"),
         (["contraction", "--distribution", "cauchy"], "known: normal, laplace, t5, uniform"),
         (["quantizers", "--bits", "33"], "got 33"),
         (["verify", "absent"], "absent is not a folder"),

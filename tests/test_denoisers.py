@@ -124,14 +124,19 @@ def test_mixtures_refuse_what_they_cannot_do():
         LINE.at(0.0)
     with pytest.raises(ValueError, match=r"shape \(n, 1\)"):
         LINE.log_density(np.zeros((3, 2)))
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="n must be an int >= 1"):
         LINE.sample(np.random.default_rng(0), 0)
-    with pytest.raises(ValueError, match="n >= 2"):
+    with pytest.raises(ValueError, match="int >= 2"):
         LINE.entropy(1)
     with pytest.raises(ValueError, match="coincide"):
         GaussianMixture([[1.0, 2.0], [1.0, 2.0]], 1.0).signal()
     with pytest.raises(ValueError, match="plane"):
         ring(d=1)
+    for bad in (0, 1.5, True):
+        with pytest.raises(ValueError, match="must be an int >= 1"):
+            ring(bad)
+        with pytest.raises(ValueError, match="must be an int >= 1"):
+            grid(bad)
     with pytest.raises(ValueError, match="read-only"):
         LINE.means[0] = 0
 

@@ -16,7 +16,9 @@ import figures
 from figures import style
 
 #: what needs the trained model: drawn here from data made up to look like it
-PRACTICE = ("bit_sweep", "growth", "layers_c_kappa", "middle_block", "phase_diagram", "sample_grids", "violins")
+PRACTICE = (
+    "bit_sweep", "growth", "layers_c_kappa", "middle_block", "phase_diagram", "prediction", "sample_grids", "violins",
+)  # fmt: skip
 THEORY = tuple(name for name in figures.names() if name not in PRACTICE)
 
 
@@ -146,10 +148,25 @@ def layer_inputs(effort, *, layers, steps, images, **options):
     return dict.fromkeys(layers, 10 + np.cumsum(0.01 * drift, axis=0).astype(np.float32))
 
 
+def comparison(effort):
+    """As ``analysis.prediction.comparison``: an exact start of the loops, arms that are lost, one off by a factor."""
+    rng = np.random.default_rng(0)
+    bits, calls = np.arange(2, 9), np.arange(20)
+    level = np.array([30.0, 10.0, 3.0])[:, None, None] * 2.0 ** -(2.0 * bits[:, None])
+    predicted = np.minimum(level * np.sqrt(calls + 1), 20.0)
+    predicted[1:, :, 0] = 0
+    measured = predicted[..., None] * np.exp(0.3 * rng.standard_normal((3, 7, 20, 8)))
+    measured[0, 0] *= 10
+    return {
+        "recursions": np.array(["direct", "open_loop", "closed_loop"]), "bits": bits, "loop_gain": np.array(260.0),
+        "predicted": np.repeat(predicted[..., None], 4, axis=-1), "measured": measured,
+    }  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def practice():
     """name -> module of a practice figure whose experiments are the stand-ins above."""
-    from analysis import experiments, recordings
+    from analysis import experiments, prediction, recordings
     from figures import practice
 
     with pytest.MonkeyPatch.context() as patch:
@@ -157,6 +174,7 @@ def practice():
             patch.setattr(experiments, name, globals()[name])
         patch.setattr(experiments, "ablation", lambda effort: rows())
         patch.setattr(recordings, "layer_inputs", layer_inputs)
+        patch.setattr(prediction, "comparison", comparison)
         practice.ablation.cache_clear()
         yield figures.load
         practice.ablation.cache_clear()

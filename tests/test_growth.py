@@ -79,11 +79,14 @@ def test_calls_are_even_on_a_logarithmic_axis():
         (lambda: growth.slope([1, 1], np.ones((2, 1))), "two or more different x"),
         (lambda: growth.slope([1, 2, 3], np.ones((2, 1))), "two or more different x"),
         (lambda: growth.slope([1, 2], np.ones((2, 0))), "two or more different x"),
-        (lambda: growth.slope([1, 2], np.ones((2, 2)), level=95), "probability between 0 and 1"),
+        (lambda: growth.slope([1, 2], np.ones((2, 2)), level=95), "a probability and must be such that 0 < level < 1"),
         (lambda: growth.power_law(np.ones((15, 2))), "at least 16 calls"),
         (lambda: growth.power_law(np.ones(100)), "at least 16 calls"),
-        (lambda: growth.calls(0, 5), "counted from 1"),
-        (lambda: growth.calls(5, 5), "first < last"),
+        (lambda: growth.calls(0, 5), "first must be an int >= 1"),
+        (lambda: growth.calls(1, np.inf), "last must be an int"),
+        (lambda: growth.calls(1, 5, 1), "2 points or more"),
+        (lambda: growth.power_law(np.ones((20, 2)), first=1.5), "first must be an int"),
+        (lambda: growth.calls(5, 5), "to a later last"),
     ],
 )
 def test_nonsense_is_refused(call, message):

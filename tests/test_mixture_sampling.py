@@ -54,8 +54,12 @@ def test_noise_is_the_same_at_every_reading_and_cannot_be_written():
     for bad in ((0, 2), (2, 0)):
         with pytest.raises(ValueError, match=">= 1"):
             FixedNoise(0, *bad)
-    with pytest.raises(ValueError, match="from 0"):
-        noise(-1)
+    for seed in (None, -1, 0.5):
+        with pytest.raises(ValueError, match="seed must be an int >= 0"):
+            FixedNoise(seed, 2, 2)
+    for call in (-1, math.inf):
+        with pytest.raises(ValueError, match="call must be an int >= 0"):
+            noise(call)
 
 
 def test_there_is_one_definition_of_an_images_noise():
@@ -191,10 +195,16 @@ def test_sampling_refuses():
         sample_mixture(RING, noise=FixedNoise(0, 2, 3), sampler="euler")
     with pytest.raises(ValueError, match="2 dimensions, the mixture 3"):
         sample_mixture(RING, noise=FixedNoise(0, 2, 2))
-    with pytest.raises(ValueError, match="images >= 2"):
+    with pytest.raises(ValueError, match=r"images.* int >= 2"):
         quantized_sampling(RING, images=1)
     with pytest.raises(ValueError, match="known: absmax"):
         quantized_sampling(RING, quantizer="best")
+    with pytest.raises(ValueError, match="unknown recursion 'closed'; known: direct, open_loop, closed_loop"):
+        quantized_sampling(RING, recursions=["closed"])
+    with pytest.raises(ValueError, match="unknown recursion 1"):
+        quantized_sampling(RING, recursions=[1])
+    with pytest.raises(TypeError, match="a GaussianMixture, got 'ring'"):
+        quantized_sampling("ring")
 
 
 def test_the_rows_of_a_sweep():

@@ -278,6 +278,10 @@ BAD[3, 1, 2] = np.nan
     ("inputs", "options", "error", "message"),
     [
         ({}, {}, ValueError, "no layers"),
+        (GOOD, {}, TypeError, "inputs is a mapping.*got ndarray"),
+        ({"x": GOOD * 1e160}, {}, ValueError, "layer 'x': entries up to 1e\\+160.*squares"),
+        ({"x": GOOD}, {"tolerance": "5%"}, TypeError, "tolerance .* must be one real number, got '5%'"),
+        ({"x": GOOD}, {"full_bits": -1}, ValueError, "full_bits must be finite and > 0"),
         ({"x": GOOD[:, 0]}, {}, ValueError, r"layer 'x'.*\(steps, trials, d\).*got \(5, 2|got \(5, 4\)"),
         ({"x": GOOD[:, :0]}, {}, ValueError, r"layer 'x'.*none of them 0; got \(5, 0, 4\)"),
         ({"x": GOOD[:1]}, {}, ValueError, "layer 'x': 1 recorded steps show no accumulation: record at least 3"),

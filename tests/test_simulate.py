@@ -1,11 +1,16 @@
 """The simulator against a per-trial loop over the oracle, and its promise of equal bytes for any number of workers."""
 
+import copy
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import reference
 
 import modiff_sim as ms
-from modiff_sim import processes
+from modiff_sim import processes, simulation
 from modiff_sim.simulation import BLOCK_FLOATS
 
 ORACLE = {"direct": reference.direct, "open_loop": reference.open_loop, "closed_loop": reference.closed_loop}
@@ -157,6 +162,16 @@ def test_operator_is_applied_to_the_error():
     assert np.allclose(wide.error, np.sqrt(2) * moved.error, rtol=8 * np.finfo(float).eps, atol=0)
 
 
+@pytest.mark.parametrize("recursion", ms.RECURSIONS)
+def test_no_operator_is_the_unit_matrix(recursion):
+    """Without an operator ô of the closed loop is not summed apart from â; with one it is: the same bytes."""
+    options = {"steps": 6, "trials": 3, "refresh": 4, "seed": 2}
+    plain = ms.simulate(process("random_walk"), ms.AbsMax(3), recursion, **options)
+    unit = ms.simulate(process("random_walk"), ms.AbsMax(3), recursion, operator=np.eye(6), **options)
+    assert np.array_equal(plain.error_inf, unit.error_inf)
+    assert np.array_equal(plain.kappa, unit.kappa, equal_nan=True)
+
+
 def test_float32_stays_near_float64():
     """From the same inputs one step of direct quantization differs by one grid step at most, s = max|a|/qmax."""
     drawn = process("ar1")
@@ -168,9 +183,133 @@ def test_float32_stays_near_float64():
     assert narrow.params["dtype"] == "float32"
 
 
+def test_recorded_trials_of_every_block_are_the_recorded_ones():
+    """Blocks after the first are fed their own trials, in order, on one worker and on two."""
+    d = BLOCK_FLOATS // 2
+    values = np.random.default_rng(0).standard_normal((2, 5, d))
+    for workers, engine in ((1, "numpy"), (2, "numpy")):
+        r = ms.simulate(
+            processes.recorded(values),
+            ms.AbsMax(4),
+            steps=2,
+            trials=5,
+            workers=workers,
+            engine=engine,
+            dtype=np.float32,
+        )
+        assert np.array_equal(r.a_inf, np.abs(values.astype(np.float32)).max(axis=2))
+        r = ms.simulate(processes.recorded(values), ms.AbsMax(4), steps=2, trials=5, workers=workers, engine=engine)
+        assert np.array_equal(r.a_inf, np.abs(values).max(axis=2))
+    with pytest.raises(ValueError, match="recorded with 2 steps × 5 trials; asked for 2 × 6"):
+        ms.simulate(processes.recorded(values), ms.AbsMax(4), steps=2, trials=6)
+
+
+def test_only_what_is_asked_for_is_measured():
+    every = ms.simulate(process("ar1"), ms.AbsMax(3), steps=4, trials=3)
+    some = ms.simulate(process("ar1"), ms.AbsMax(3), steps=4, trials=3, measure=("kappa", "error_inf"))
+    assert list(some.arrays) == ["error_inf", "kappa"]
+    assert some.params["measure"] == ("error_inf", "kappa")
+    for name in some.arrays:
+        assert np.array_equal(some.arrays[name], every.arrays[name], equal_nan=True)
+    with pytest.raises(AttributeError, match="d was not measured: add it to measure="):
+        _ = some.d
+    with pytest.raises(AttributeError, match="no attribute 'errors'"):
+        _ = some.errors
+    assert set(next(some.rows())) == {"step", "trial", "error_inf", "kappa"}
+    assert list(some.frame().columns) == ["step", "trial", "error_inf", "kappa"]
+    assert list(ms.simulate(process("ar1"), ms.AbsMax(3), steps=1, trials=1, measure="error").arrays) == ["error"]
+
+
+def test_a_result_can_be_copied_and_pickled():
+    r = ms.simulate(process("ar1"), ms.AbsMax(3), steps=2, trials=2)
+    for copied in (copy.deepcopy(r), pickle.loads(pickle.dumps(r))):
+        assert np.array_equal(copied.error, r.error)
+
+
+# -- keep="summary" ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("Q", [ms.AbsMax(3), ms.Stochastic(3)], ids=["absmax", "stochastic"])
+def test_a_summary_is_that_of_the_full_result(Q):
+    """Many blocks, several array operations, the last one smaller."""
+    drawn = processes.random_walk(BLOCK_FLOATS // 8)
+    options = {"steps": 5, "trials": 77, "seed": 1, "refresh": (3,)}
+    full = ms.simulate(drawn, Q, **options)
+    found = ms.simulate(drawn, Q, keep="summary", **options)
+    assert found.params["keep"] == "summary"
+    assert found.arrays == {}
+    with pytest.raises(AttributeError, match='error was summarised: see summary\\(\\), or keep="trials"'):
+        _ = found.error
+    for summary in (found.summary(), full.summary()):
+        for name in COLUMNS:
+            values = full.arrays[name]
+            # 77 numbers of one sign are added in two orders
+            close = {"rtol": 77 * np.finfo(float).eps, "atol": 0, "equal_nan": True}
+            assert np.allclose(summary.mean[name], values.mean(axis=1), **close)
+            assert np.allclose(summary.rms[name], np.sqrt((values**2).mean(axis=1)), **close)
+            assert np.array_equal(summary.max[name], values.max(axis=1), equal_nan=True)
+            assert np.array_equal(summary.counts[name].sum(axis=1), (~np.isnan(values)).sum(axis=1))
+            for q in (0, 0.1, 0.5, 0.99, 1):
+                # the ceil(q·n)-th smallest, to the middle of its bin: half of 1/32
+                exact = np.quantile(values, q, axis=1, method="inverted_cdf")
+                off = np.abs(summary.quantile(name, q) - exact)
+                assert np.all((off <= exact / 64) | np.isnan(exact)), (name, q)
+                assert np.array_equal(np.isnan(summary.quantile(name, q)), np.isnan(exact))
+
+
+@pytest.mark.parametrize("engine", ["numpy", "auto"])
+def test_a_summary_has_the_same_bytes_for_any_number_of_workers(engine, monkeypatch):
+    monkeypatch.setattr(simulation, "AUTO_FLOATS", 1)  # the fused kernel, where numba is installed
+    drawn = processes.ar1(BLOCK_FLOATS // 4)
+    options = {"steps": 3, "trials": 75, "keep": "summary", "engine": engine, "measure": ("error", "d_inf")}
+    one, two, three = (ms.simulate(drawn, ms.AbsMax(4), workers=n, **options).summary() for n in (1, 2, 3))
+    for other in (two, three):
+        for kind in ("mean", "rms", "max", "counts"):
+            for name, values in getattr(one, kind).items():
+                assert np.array_equal(values, getattr(other, kind)[name])
+
+
+def test_the_histogram_at_its_ends():
+    values = np.array([[0.0, 2.0**-80, 2.0**-62, 1.0, 2.0**62, 2.0**80]])
+    summary = ms.Result({"error": values}, {"steps": 1, "trials": 6}).summary()
+    found = [float(summary.quantile("error", (i + 1) / 6)[0]) for i in range(6)]
+    assert found[:2] == [0, 0]
+    assert found[5] == np.inf
+    assert np.allclose(found[2:5], values[0, 2:5], rtol=1 / 64, atol=0)
+    for q in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="0 <= q <= 1"):
+            summary.quantile("error", q)
+    with pytest.raises(ValueError, match="'d' was not measured, only error"):
+        summary.quantile("d", 0.5)
+
+
+def test_memory_does_not_grow_with_the_number_of_trials():
+    """Peak memory of whole processes: 150,000 more trials, 57 MiB if they were kept, cost 16 MiB at most.
+
+    (16 MiB is what allocators and a second thread may add; the arrays of a block are 1 MiB each.)
+    """
+    code = """
+import resource, sys
+import modiff_sim as ms
+walk = ms.processes.random_walk(16)
+ms.simulate(walk, ms.AbsMax(4), steps=6, trials=int(sys.argv[1]), keep="summary", engine="numpy")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # KiB on Linux
+"""
+    few, many = (
+        int(subprocess.run([sys.executable, "-c", code, str(n)], check=True, capture_output=True, text=True).stdout)
+        for n in (30_000, 180_000)
+    )
+    assert many - few < 16 * 1024
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"measure": ("error", "errors")}, "measure: unknown 'errors'; known: error, error_inf"),
+        ({"measure": ()}, "measure: nothing to measure; known"),
+        ({"keep": "means"}, "keep must be one of trials, summary, got 'means'"),
+        ({"engine": "fortran"}, "engine must be one of auto, numpy, numba, got 'fortran'"),
+        ({"trials": 2**32, "keep": "summary"}, "counts up to 4294967295 trials"),
         ({"steps": 0}, "steps must be an int >= 1"),
         ({"trials": 0}, "trials must be an int >= 1"),
         ({"trials": 2.0}, "trials must be an int >= 1"),

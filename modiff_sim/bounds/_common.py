@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
+from ..arguments import count, number
 
-def checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0) -> np.ndarray:
+
+def checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0, gain: float = 1.0) -> np.ndarray:
+    """d as a float64 array, once it and what comes with it are what a bound can take: TypeError or ValueError."""
     d = np.asarray(d, np.float64)
     if d.ndim == 0 or d.size == 0:
         raise ValueError(f"d must hold the norms of at least one difference, got shape {d.shape}")
     if not (np.isfinite(d).all() and (d >= 0).all()):
         raise ValueError("d are norms of differences: finite and >= 0")
-    if not 0 <= contraction < math.inf:
-        raise ValueError(f"{name} is a squared-norm or norm ratio and must be finite and >= 0, got {contraction}")
-    if not np.all(np.asarray(start) >= 0):
-        raise ValueError("start is the norm of an error and must be >= 0")
+    number(name, contraction, what="a ratio of norms or of their squares")
+    number("gain", gain, what="the norm of an operator")
+    if not np.all(np.asarray(start, np.float64) >= 0):
+        raise ValueError(f"start is the norm of an error and must be >= 0, got {start}")
     return d
+
+
+def qmax(bits: int) -> int:
+    """2^(b-1) - 1, the largest code of a symmetric grid; ValueError unless bits is an int from 2 to 32."""
+    if count("bits of a symmetric grid", bits, 2) > 32:
+        raise ValueError(f"a symmetric grid has at most 32 bits, got {bits}")
+    return int(2 ** (int(bits) - 1) - 1)
+
+
+def geometric(n: Any, x: Any) -> np.ndarray:
+    """x + x² + ... + x^n for x >= 0 and n >= 0, elementwise: n at x = 1, inf beyond the largest float."""
+    n, x = np.asarray(n, np.float64), np.asarray(x, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.where(x == 1, n, -np.expm1(n * np.log(x)) / (1 - x))
+        return np.asarray(np.where(x == 0, 0.0, x * ratio))
 
 
 def times(factor: float, x: Any) -> Any:

@@ -9,11 +9,11 @@ fl rounds to nearest, ties to even, with p significant bits: fl(y) = y(1+δ), |�
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
+from ..arguments import number
 from ._common import checked, unroll
 
 #: significant bits of the float types, the hidden one included; the unit roundoff is 2^-p
@@ -80,8 +80,8 @@ def steps_until_drift(kappa: float, ratio: float, dtype: str) -> float:
     is taken as n·u·||o||, that is while u·||o|| < ||A r̂||. κ < 1. With ratio 10 and 4 bits: 2 steps in bfloat16, 16 in
     float16, 1.3e5 in float32. Errors without a preferred side grow like √n: about 3 times its square.
     """
-    if not (0 <= kappa < 1 and 0 < ratio < math.inf):
-        raise ValueError(f"steps_until_drift needs 0 <= kappa < 1 and a finite ratio > 0, got {kappa} and {ratio}")
+    number("kappa", kappa, below=1)
+    number("ratio", ratio, above=0, what="||o|| over ||A||·||d||")
     return kappa / (1 - kappa) / (unit_roundoff(dtype) * ratio)
 
 
@@ -95,8 +95,9 @@ def stored_reference(d: Any, contraction: float, rounding: Any, *, gain: float =
     Proof: e_j = a_j - stored â_j = (I-Q)(r_j) - ρ_j, where r_j = d_j + e_{j-1} is taken against the stored â_{j-1}.
     Tight: the quantizer Q(x) = (1-k)x, differences of one sign, and a store that is always below by ρ.
     """
-    d = checked(d, contraction, "contraction", start)
-    if not (np.isfinite(rounding).all() and np.all(np.asarray(rounding) >= 0)):
+    d = checked(d, contraction, "contraction", start, gain)
+    rounding = np.asarray(rounding, np.float64)
+    if not (np.isfinite(rounding).all() and (rounding >= 0).all()):
         raise ValueError("rounding is the norm of what storing â loses: finite and >= 0")
     return gain * unroll(contraction * d + rounding, contraction, start)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import number
 from ._common import checked, times
 
 EPS = float(np.finfo(np.float64).eps)
@@ -25,17 +26,14 @@ RECURSIONS = ("direct", "open_loop", "closed_loop")
 
 
 def _need_gain(L: float) -> float:
-    if not 0 <= L < math.inf:
-        raise ValueError(f"the loop gain L must be finite and >= 0, got {L}")
-    return L
+    return number("the loop gain L", L)
 
 
 def _load(kappa: float, L: float, recursion: str) -> float:
     """What must be below 1: κ(1+2L) with compensation, κL for direct quantization, never without compensation."""
     if recursion not in RECURSIONS:
         raise ValueError(f"unknown recursion {recursion!r}; known: {', '.join(RECURSIONS)}")
-    if not 0 <= kappa < math.inf:
-        raise ValueError(f"kappa must be finite and >= 0, got {kappa}")
+    number("kappa", kappa)
     _need_gain(L)
     if recursion == "open_loop":
         return math.inf if kappa else 0.0
@@ -88,11 +86,11 @@ def bits_for_small_gain(L: float, recursion: str = "closed_loop") -> int:
 
     ValueError for the open loop, for which no number of bits is enough.
     """
-    need = {"closed_loop": 1 + 2 * _need_gain(L), "direct": L}
+    need = {"closed_loop": float(_need_gain(L)) + 0.5, "direct": float(L) / 2}  # what qmax must exceed
     if recursion not in need:
         raise ValueError(f"bits_for_small_gain knows {', '.join(need)}: no number of bits bounds {recursion!r}")
     bits = 2
-    while 2 * (2 ** (bits - 1) - 1) <= need[recursion]:
+    while 2 ** (bits - 1) - 1 <= need[recursion]:
         bits += 1
     return bits
 
@@ -136,7 +134,7 @@ def small_gain_closed_loop(
     as long as E_j + L(M_j - M_{j-1}) <= D: two coordinates take turns, as in ``processes.alternating``.
     ``same_call`` is approached as a network gets deep: what is missing shrinks like (κL)^layers.
     """
-    d = checked(d, kappa, "kappa", start)
+    d = checked(d, kappa, "kappa", start, gain)
     margin = 1 - _load(kappa, L, "closed_loop")
     if margin <= 4 * EPS and not finite_horizon:
         return np.full(d.shape, math.inf)
@@ -172,7 +170,7 @@ def small_gain_open_loop(d: Any, kappa: float, L: float, *, gain: float = 1.0, t
     η_j = -(-1)^j L·S_{j-1}, and Q(x) = x - κ|x|, which always errs to the same side. With a linear, constant network,
     η_j = -L·S_{j-1}, the sums telescope and κL < 1 suffices for linear growth, at κ||d||/(1-κL) per step.
     """
-    d = checked(d, kappa, "kappa")
+    d = checked(d, kappa, "kappa", gain=gain)
     _need_gain(L)
     before = last = np.zeros_like(d[0])
     S = []
@@ -194,7 +192,7 @@ def small_gain_direct(
     Proof: e_j = (I-Q)(a_j - η_j). Tight at every step, ``total`` too: a_j >= 0, Q(x) = (1+κ)x and η_j = -L·M_{j-1}
     (where a_j does not decrease, the linear η_j = L·e_{j-1}).
     """
-    a = checked(a, kappa, "kappa")
+    a = checked(a, kappa, "kappa", gain=gain)
     margin = 1 - _load(kappa, L, "direct")
     if margin <= 4 * EPS and not finite_horizon:
         return np.full(a.shape, math.inf)

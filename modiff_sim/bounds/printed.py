@@ -29,11 +29,10 @@ def printed_open_loop(d: Any, c: float, *, gain: float = 1.0, index: str = "pape
     index="paper": T is the first step, so the *oldest* difference (k = T-1) has weight 2^0 and the newest 2^(n-1).
     index="sampling": k counted in sampling order, exponent = age. Below the truth by a factor under 2.
     """
-    d = checked(d, c)
+    d = checked(d, c, gain=gain)
     check_index(index)
-    if index == "sampling":
-        return gain * np.sqrt(c * unroll(d**2, 2.0))
-    return gain * np.sqrt(c * summed(d**2, 2.0))
+    with np.errstate(over="ignore"):
+        return gain * np.sqrt(c * (unroll if index == "sampling" else summed)(d**2, 2.0))
 
 
 def printed_closed_loop(d: Any, c: float, *, gain: float = 1.0, index: str = "paper") -> np.ndarray:
@@ -43,8 +42,7 @@ def printed_closed_loop(d: Any, c: float, *, gain: float = 1.0, index: str = "pa
     index="sampling": exponent = age. True for all n exactly when c(2 - 2^(1-n)) <= 1, so for 2c <= 1, and loose by
     the missing factor 2c.
     """
-    d = checked(d, c)
+    d = checked(d, c, gain=gain)
     check_index(index)
-    if index == "sampling":
-        return gain * np.sqrt(unroll(d**2, 2 * c))
-    return gain * np.sqrt(summed(d**2, 2 * c))
+    with np.errstate(over="ignore"):
+        return gain * np.sqrt((unroll if index == "sampling" else summed)(d**2, 2 * c))

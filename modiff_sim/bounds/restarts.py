@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import count, number
 from ..recursion import Refresh, refresh_calls
+from ._common import checked, geometric, times
 from .static import steps_to_drain
 
 Bound = Callable[..., np.ndarray]
@@ -29,9 +31,7 @@ def refreshed(bound: Bound, d: Any, refresh: Refresh, *, start: Any = 0.0) -> np
     ``refresh`` as in ``recursion``: "never", every k-th call, or call indices; a refreshed call has error 0.
     Proof: a refresh sets ref = a and ô = A(a), the exact start; so the rest is the same run from there.
     """
-    d = np.asarray(d, np.float64)
-    if d.ndim == 0 or d.size == 0:
-        raise ValueError(f"d must hold the norms of at least one difference, got shape {d.shape}")
+    d = checked(d, 0.0, start=start)
     is_refresh = refresh_calls(refresh)
     exact = [k for k in range(len(d)) if is_refresh(k + 1)]
     rows, begin = [], 0
@@ -55,15 +55,13 @@ def refresh_worst_case(every: int, contraction: float, *, recursion: str = "clos
     With compensation a refresh gains at most the factor 1-κ^(k-1) on the calls between.
     """
     _check(contraction)
-    if every < 1:
-        raise ValueError(f"a refresh every k calls needs k >= 1, got {every}")
-    calls = every - 1
+    number("size", size, what="the largest norm of a difference")
+    calls = count("every, k of a refresh every k calls,", every) - 1
     if recursion == "open_loop":
         return calls * contraction * size
     if recursion != "closed_loop":
         raise ValueError(f"unknown recursion {recursion!r}; known: closed_loop, open_loop")
-    total = math.fsum(contraction**i for i in range(1, calls + 1)) if contraction != 1 else float(calls)
-    return total * size
+    return float(times(size, geometric(calls, contraction)))
 
 
 def refresh_interval(ratio: float) -> int:
@@ -72,16 +70,13 @@ def refresh_interval(ratio: float) -> int:
     (k-1)κ||d|| < κ||a|| is k < 1 + R, whatever κ and so whatever the bits: k = ⌈R⌉ for R = ||a||/||d|| = ``ratio``.
     Both are attained bounds in the same norm, for norms that stay the same from call to call.
     """
-    if not 0 < ratio < math.inf:
-        raise ValueError(f"ratio is ||a||/||d||, finite and > 0; got {ratio}")
-    return math.ceil(ratio)
+    return math.ceil(number("ratio", ratio, above=0, what="||a||/||d||"))
 
 
 def refresh_share(refresh: Refresh, calls: int) -> float:
     """Share of the calls that are done in full precision: the exact start, call 0, and the refreshes."""
-    if calls < 1:
-        raise ValueError(f"calls must be at least 1, got {calls}")
     is_refresh = refresh_calls(refresh)
+    count("calls", calls)
     return (1 + sum(is_refresh(call) for call in range(1, calls))) / calls
 
 
@@ -90,9 +85,12 @@ def effective_bits(bits: Any, share: Any, *, full: float = 32) -> Any:
 
     Bit operations are MACs × weight bits × activation bits, so they grow with this mean. Numbers or arrays.
     """
-    if not np.all((np.asarray(share) >= 0) & (np.asarray(share) <= 1)):
+    bits, share = np.asarray(bits, np.float64), np.asarray(share, np.float64)
+    if not ((share >= 0) & (share <= 1)).all():
         raise ValueError(f"share is a part of the calls, between 0 and 1; got {share}")
-    return bits + share * (full - bits)
+    if not (np.isfinite(bits) & (bits >= 0)).all():
+        raise ValueError(f"bits are finite and >= 0, got {bits}")
+    return (bits + share * (number("full", full) - bits))[()]
 
 
 # -- the first input fed m times ----------------------------------------------------------------------------------
@@ -106,9 +104,13 @@ def warm_up_error(a: Any, contraction: float, feeds: int, *, recursion: str = "c
     Attained for AbsMax by entries 1, κ, κ², ... (each in turn a tie beside the maximum). m = 0: nothing was fed.
     """
     _check(contraction)
-    if feeds < 0 or recursion not in ("closed_loop", "open_loop"):
-        raise ValueError(f"feeds >= 0 of closed_loop or open_loop, got feeds={feeds}, recursion={recursion!r}")
-    return _sizes(a) * contraction ** (feeds if recursion == "closed_loop" else min(feeds, 1))
+    count("feeds", feeds, 0)
+    if recursion not in ("closed_loop", "open_loop"):
+        raise ValueError(f"unknown recursion {recursion!r}; known: closed_loop, open_loop")
+    a = _sizes(a)
+    with np.errstate(over="ignore"):
+        kept = np.float64(contraction) ** (feeds if recursion == "closed_loop" else min(feeds, 1))
+        return np.multiply(a, kept, out=np.zeros_like(a), where=a > 0)
 
 
 def warm_up_ratio(contraction: float, feeds: int, *, share: float = 1.0) -> float:
@@ -118,9 +120,9 @@ def warm_up_ratio(contraction: float, feeds: int, *, share: float = 1.0) -> floa
     Needs 0 < κ < 1, without which there is no steady state: ValueError.
     """
     _below_one(contraction)
-    if feeds < 0 or not share > 0:
-        raise ValueError(f"feeds >= 0 and a share > 0, got feeds={feeds}, share={share}")
-    return share * contraction ** (1 - feeds) / (1 - contraction)
+    number("share", share, above=0)
+    with np.errstate(over="ignore"):
+        return float(share * np.float64(contraction) ** (1 - count("feeds", feeds, 0)) / (1 - contraction))
 
 
 def feeds_needed(contraction: float, ratio: float, *, share: float = 1.0) -> int:
@@ -129,8 +131,8 @@ def feeds_needed(contraction: float, ratio: float, *, share: float = 1.0) -> int
     Nothing is lost for good without them: an ordinary call contracts the start's error by κ as a feed does.
     """
     _below_one(contraction)
-    if not 0 <= ratio < math.inf or not share > 0:
-        raise ValueError(f"a finite ratio >= 0 and a share > 0, got ratio={ratio}, share={share}")
+    number("share", share, above=0)
+    number("ratio", ratio, what="||a_T||/||d||")
     if ratio == 0:
         return 0
     guess = 1 + (math.log(ratio) + math.log1p(-contraction) - math.log(share)) / -math.log(contraction)
@@ -159,10 +161,8 @@ def _sizes(a: Any) -> np.ndarray:
 
 
 def _check(contraction: float) -> None:
-    if not 0 <= contraction < math.inf:
-        raise ValueError(f"contraction is kappa or q = √c, finite and >= 0; got {contraction}")
+    number("contraction", contraction, what="kappa or q = √c")
 
 
 def _below_one(contraction: float) -> None:
-    if not 0 < contraction < 1:
-        raise ValueError(f"a steady state needs 0 < contraction < 1 (kappa or q = √c), got {contraction}")
+    number("contraction", contraction, above=0, below=1, what="kappa or q = √c of a loop with a steady state")

@@ -16,7 +16,7 @@ def sharp_open_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) ->
     An inexact start stays as it is: nothing ever looks at it again.
     Tight: collinear differences and the scalar quantizer Q(x) = (1-q)x attain it at every step.
     """
-    d = checked(d, c, start=start)
+    d = checked(d, c, start=start, gain=gain)
     return np.asarray(gain * (math.sqrt(c) * np.cumsum(d, axis=0) + start))
 
 
@@ -26,14 +26,14 @@ def sharp_closed_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) 
     e_j = ||r - Q(r)|| with r = d_j + e_{j-1}, so e_j <= q(||d_j|| + e_{j-1}). Tight, as the open loop's.
     Steady state for constant ||d||: q/(1-q)·||d||.
     """
-    d = checked(d, c, start=start)
+    d = checked(d, c, start=start, gain=gain)
     q = math.sqrt(c)
     return gain * unroll(q * d, q, start)
 
 
 def max_norm_open_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
     """||o - õ||_inf <= ||A||_{inf→inf} [kappa Σ_k ||d_k||_inf + start_inf]."""
-    d = checked(d_inf, kappa, "kappa", start)
+    d = checked(d_inf, kappa, "kappa", start, gain)
     return np.asarray(gain * (kappa * np.cumsum(d, axis=0) + start))
 
 
@@ -42,11 +42,11 @@ def max_norm_closed_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: 
 
     No dimension and no tail enters; every b >= 2. ``processes.alternating`` attains it at every step for AbsMax, d=2.
     """
-    d = checked(d_inf, kappa, "kappa", start)
+    d = checked(d_inf, kappa, "kappa", start, gain)
     return gain * unroll(kappa * d, kappa, start)
 
 
 def direct(a: Any, contraction: float, *, gain: float = 1.0) -> np.ndarray:
     """Direct quantization, no history: ||o - A(Q(a))|| <= ||A|| sqrt(c)||a|| (pass kappa² as c for max norms)."""
-    a = checked(a, contraction)
+    a = checked(a, contraction, "contraction", gain=gain)
     return gain * math.sqrt(contraction) * a

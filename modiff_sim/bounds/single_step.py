@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import count, number
+from ._common import qmax
+
 
 def theorem_4_3(scale: Any, d: int, *, rounding: str = "floor") -> np.ndarray:
     """Theorem 4.3: ||x - Q(x)||² <= s²d for floor; s²d/4 for round-to-nearest. A bound on the *square*, as printed."""
@@ -14,15 +17,16 @@ def theorem_4_3(scale: Any, d: int, *, rounding: str = "floor") -> np.ndarray:
     if rounding not in factor:
         raise ValueError(f"unknown rounding {rounding!r}; known: {', '.join(factor)}")
     scale = np.asarray(scale, np.float64)
-    if d < 1 or not np.all(scale >= 0):
-        raise ValueError(f"Theorem 4.3 needs d >= 1 and scales >= 0, got d={d}, scale={scale}")
+    count("d", d)
+    if not (np.isfinite(scale).all() and (scale >= 0).all()):
+        raise ValueError(f"Theorem 4.3 needs finite scales >= 0, got scale={scale}")
     return np.asarray(factor[rounding] * scale**2 * d)
 
 
 def corollary_a3_bits(d: int, c: float) -> float:
     """Corollary A.3: (29) holds if b >= log2(sqrt(4d/c) + 1). d >= 1, c > 0."""
-    if d < 1 or not c > 0:
-        raise ValueError(f"Corollary A.3 needs d >= 1 and c > 0, got d={d}, c={c}")
+    count("d", d)
+    number("c", c, above=0)
     return math.log2(math.sqrt(4 * d / c) + 1)
 
 
@@ -32,7 +36,6 @@ def bits_saved(bits: int, ratio: float) -> float:
     ``ratio`` is R = ||a||_inf/||d||_inf. Equating kappa(b')·||a|| with kappa(b)/(1-kappa(b))·||d|| gives
     qmax(b') = (qmax - ½)R, so b' - b = log2((1 + (qmax - ½)R)/(qmax + 1)): 1.6, 2.7, 3.0 at 2, 3, 4 bits for R = 10.
     """
-    if bits < 2 or not ratio > 0:
-        raise ValueError(f"bits_saved needs bits >= 2 and a ratio > 0, got bits={bits}, ratio={ratio}")
-    qmax = 2 ** (bits - 1) - 1
-    return math.log2((1 + (qmax - 0.5) * ratio) / (qmax + 1))
+    top = qmax(bits)
+    number("ratio", ratio, above=0, what="||a||/||d||")
+    return math.log2((1 + (top - 0.5) * ratio) / (top + 1))

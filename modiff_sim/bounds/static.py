@@ -20,24 +20,23 @@ from typing import Any
 
 import numpy as np
 
-from ._common import checked
+from ..arguments import number
+from ._common import checked, qmax
 
 CRITERIA = ("max", "mean", "last")
 
 
 def _reach(scale: float, bits: int) -> float:
     """qmax·s, how far the grid follows in one step."""
-    if isinstance(bits, bool) or not isinstance(bits, (int, np.integer)) or bits < 2:
-        raise ValueError(f"a symmetric grid needs bits >= 2 (an int), got {bits!r}")
-    if not 0 < scale < math.inf:
-        raise ValueError(f"a static scale is finite and > 0, got {scale}")
-    return (2 ** (int(bits) - 1) - 1) * scale
+    return qmax(bits) * number("a static scale", scale, above=0)
 
 
 def static_error(x: Any, scale: float, bits: int) -> np.ndarray:
     """ψ(|x|), the largest error of one quantization of x; the shape of x. See the top of this file."""
     reach = _reach(scale, bits)
     size = np.abs(np.asarray(x, np.float64))
+    if not np.isfinite(size).all():
+        raise ValueError("x is what is quantized: NaN and Inf have no error")
     return np.minimum(size, np.maximum(scale / 2, size - reach))
 
 
@@ -57,7 +56,7 @@ def static_contraction(x: Any, scale: float, bits: int) -> np.ndarray:
 
 def static_direct(a: Any, scale: float, bits: int, *, gain: float = 1.0) -> np.ndarray:
     """Direct quantization with a static scale: ||o - A(Q(a))||_inf <= ||A||_{inf→inf} ψ(||a||_inf)."""
-    return gain * static_error(checked(a, 0.0), scale, bits)
+    return gain * static_error(checked(a, 0.0, gain=gain), scale, bits)
 
 
 def static_open_loop(d: Any, scale: float, bits: int, *, gain: float = 1.0) -> np.ndarray:
@@ -65,7 +64,7 @@ def static_open_loop(d: Any, scale: float, bits: int, *, gain: float = 1.0) -> n
 
     Tight at every step: differences d_k >= 0 at which φ = ψ (top of this file), so that all errors have one sign.
     """
-    return gain * np.cumsum(static_error(checked(d, 0.0), scale, bits), axis=0)
+    return gain * np.cumsum(static_error(checked(d, 0.0, gain=gain), scale, bits), axis=0)
 
 
 def static_closed_loop(d: Any, scale: float, bits: int, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
@@ -77,7 +76,7 @@ def static_closed_loop(d: Any, scale: float, bits: int, *, gain: float = 1.0, st
     Tight at every step: d_j >= 0 such that φ = ψ at every residual (top of this file); exact in floats where s and
     the differences are multiples of one power of two.
     """
-    d = checked(d, 0.0, start=start)
+    d = checked(d, 0.0, start=start, gain=gain)
     error, E = np.asarray(start, np.float64), []
     for row in d:
         error = static_error(row + error, scale, bits)
@@ -102,9 +101,8 @@ def steps_to_drain(left: float, rest: float, scale: float, bits: int) -> float:
 
     inf if rest >= qmax·s and W > 0: it never does. Tight: differences of exactly ``rest``, one-sided.
     """
-    spare = _reach(scale, bits) - rest
-    if not (0 <= left < math.inf and 0 <= rest < math.inf):
-        raise ValueError(f"a backlog and the differences after it are finite and >= 0, got {left} and {rest}")
+    number("left", left, what="a backlog")
+    spare = _reach(scale, bits) - number("rest", rest, what="the size of the differences after a backlog")
     if left == 0:
         return 0
     return math.ceil(left / spare) if spare > 0 else math.inf
@@ -134,15 +132,15 @@ def best_static_scale(d: Any, bits: int, *, criterion: str = "max") -> float:
         raise ValueError(f"unknown criterion {criterion!r}; known: {', '.join(CRITERIA)}")
     if not d.any():
         raise ValueError("all differences are 0: every scale is as good as any other")
-    qmax = _reach(1.0, bits)
+    top = qmax(bits)
     if criterion == "max":
-        return float(d.max() / qmax)
+        return float(d.max() / top)
     if criterion == "last":
-        return float((np.cumsum(d[::-1]) / np.arange(1, len(d) + 1)).max() / qmax)
-    low, high = 0.0, float(d.max() / qmax)
+        return float((np.cumsum(d[::-1]) / np.arange(1, len(d) + 1)).max() / top)
+    low, high = 0.0, float(d.max() / top)
     while (middle := (low + high) / 2) not in (low, high):
-        busy = _run_lengths(d, middle * qmax)
-        low, high = (middle, high) if qmax * busy.mean() > 0.5 else (low, middle)
+        busy = _run_lengths(d, middle * top)
+        low, high = (middle, high) if top * busy.mean() > 0.5 else (low, middle)
     return high
 
 

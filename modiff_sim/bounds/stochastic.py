@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import count, number
 from ._common import checked
 from .sharp import max_norm_closed_loop
 
@@ -34,7 +35,7 @@ def stochastic_open_loop(d: Any, omega: float, *, gain: float = 1.0, start: Any 
     square (martingale differences), and E||ε_k||² <= omega||d_k||².
     Tight: Q(x) = (1 + √omega ξ)x, ξ = ±1 with equal chances, gives equality for every sequence of differences.
     """
-    d = checked(d, omega, "omega", start)
+    d = checked(d, omega, "omega", start, gain)
     E, rows = np.asarray(start, np.float64), []
     with np.errstate(over="ignore"):
         for row in d:
@@ -58,7 +59,7 @@ def stochastic_closed_loop(
     Tight: Q(x) = (1 + √omega ξ)x, ξ = ±1, gives equality at every call for every sequence of differences and every
     omega, an inexact start included (collinear with d_0).
     """
-    d = checked(d, omega, "omega", start)
+    d = checked(d, omega, "omega", start, gain)
     E, rows = np.asarray(start, np.float64), []
     with np.errstate(over="ignore"):
         for call, row in enumerate(d):
@@ -89,7 +90,7 @@ def stochastic_open_loop_band(
     √(2 ln(2/delta))/z of the true quantile: 1.39 at delta = 0.05, 1.14 at 1e-4, → 1. Fractions spread evenly over the
     step have variance s²/6 rather than s²/4, a further factor 1.22.
     """
-    d = checked(d_inf, kappa, "kappa")
+    d = checked(d_inf, kappa, "kappa", gain=gain)
     spread = kappa * np.asarray(np.hypot.accumulate(d, axis=0))
     log = _log(delta, size, norm)
     if norm == math.inf:
@@ -128,6 +129,7 @@ def stochastic_closed_loop_band(
     error of d entries on half steps is s√d/2, so the band is √(1 + 2L/d) of it: attained as d grows.
     """
     sure = max_norm_closed_loop(d_inf, kappa, start=start)
+    number("gain", gain)
     log = _log(delta, size, norm)
     if norm == math.inf:
         return gain * math.sqrt(log / 2) * sure
@@ -139,8 +141,6 @@ def _log(delta: float, size: int, norm: float) -> float:
     """ln(2m/delta) for the max norm, ln(1/delta) for the 2-norm."""
     if norm not in BANDS:
         raise ValueError(f"a band is in the 2-norm or the max norm, norm=2 or norm=math.inf; got {norm!r}")
-    if not 0 < delta < 1:
-        raise ValueError(f"delta is the probability of leaving the band, between 0 and 1; got {delta}")
-    if size < 1:
-        raise ValueError(f"size is the number of outputs (max norm) or inputs (2-norm), at least 1; got {size}")
+    number("delta", delta, above=0, below=1, what="the probability of leaving the band")
+    count("size, the number of outputs (max norm) or inputs (2-norm),", size)
     return math.log(2 * size / delta) if norm == math.inf else -math.log(delta)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import number
 from ._common import checked
 
 CHOICES = ("best", "horizon")
@@ -35,7 +36,7 @@ def ef21_constants(c: float) -> tuple[float, float]:
     β = c/(1-q), q = √c. This β is the weight of the new difference. Young's parameter (EF21's s) is 1/q - 1.
     Needs 0 <= c < 1: ValueError otherwise, for then no constant makes ||e||² decay.
     """
-    if not 0 <= c < 1:
+    if not 0 <= number("c", c) < 1:
         raise ValueError(f"EF21's constants need 0 <= c < 1 (a contraction, α = 1-c > 0), got c = {c}")
     q = math.sqrt(c)
     return 1 - q, c / (1 - q)
@@ -124,6 +125,7 @@ def _keep(recursion: str, c: float) -> float:
 
 def _young(recursion: str, d: Any, c: float, beta: Any, gain: float, start: Any) -> np.ndarray:
     """E_j² = (1+β_j)(keep·E_{j-1})² + (1+1/β_j)c||d_j||², in units of a power of two: no square over- or underflows."""
+    number("gain", gain, what="the norm of an operator")
     d, begin = _expanded(d, c, start)
     keep = _keep(recursion, c)
     if isinstance(beta, str) and beta == "horizon":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,13 @@ def profile(chosen: Namespace, n: int) -> np.ndarray:
         return np.asarray(np.eye(n)[at])
     if chosen.profile == "random":
         return np.random.default_rng(chosen.seed).lognormal(size=n)
-    return np.ones(n) if chosen.profile == "constant" else chosen.ratio ** np.arange(n)
+    if chosen.profile == "constant":
+        return np.ones(n)
+    with np.errstate(over="ignore", invalid="ignore"):
+        d = np.asarray(chosen.ratio ** np.arange(n))
+    if not (np.isfinite(d).all() and (d >= 0).all()):
+        raise ValueError(f"--ratio {chosen.ratio}: {n} differences are not all finite and >= 0")
+    return d
 
 
 def run(chosen: Namespace) -> int:
@@ -64,7 +71,7 @@ def _plot(chosen: Namespace, columns: dict[str, np.ndarray], d: np.ndarray) -> N
 
     loops = ("open_loop", "closed_loop")
     short = list(dict.fromkeys(name.replace(f"_{loop}", "") for loop in loops for name in columns if loop in name))
-    looks = {
+    looks: dict[str, Any] = {
         name: {"color": COLOURS[i % len(COLOURS)], "ls": "--" if name.startswith("printed") else "-"}
         for i, name in enumerate(short)
     }

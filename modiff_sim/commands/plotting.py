@@ -35,7 +35,7 @@ def picture(path: str, titles: Sequence[str], *, height: float = 3.4) -> Iterato
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    rc = {"axes.grid": True, "grid.color": "#dddddd", "axes.spines.top": False, "axes.spines.right": False,
+    rc: Any = {"axes.grid": True, "grid.color": "#dddddd", "axes.spines.top": False, "axes.spines.right": False,
           "font.size": 9, "legend.fontsize": 8, "legend.frameon": False, "svg.hashsalt": "modiff-sim"}  # fmt: skip
     with mpl.rc_context(rc):
         figure = Figure(figsize=(4.4 * len(titles), height), layout="constrained")

@@ -34,6 +34,10 @@ def run(chosen: Namespace) -> int:
     print(f"The cheapest setting per layer whose error stays within {chosen.tolerance:g} of the input at every call")
     print(f"({norm}). ρ: difference over input; bound and measured: at the worst call, over the input.\n")
     rows = [r.as_row() for r in found]
+    room = WIDTH - sum(2 + max(len(name), *(len(row[name]) for row in rows)) for name in rows[0] if name != "layer")
+    for row in rows:  # the sentences below have the names in full
+        if len(row["layer"]) > room:
+            row["layer"] = "…" + row["layer"][1 - room :]
     table(list(rows[0]), (row.values() for row in rows))
     print()
     for r in found:

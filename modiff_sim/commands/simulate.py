@@ -127,6 +127,6 @@ def _refresh(text: str) -> Any:
     if text == "never":
         return text
     try:
-        return [int(part) for part in text.split(",") if part] if "," in text else int(text)
+        return [int(part) for part in text.strip(",").split(",")] if "," in text else int(text)
     except ValueError:
         raise ValueError(f"--refresh takes never, a number of calls, or calls such as 10,20; got {text!r}") from None

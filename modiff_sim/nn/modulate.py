@@ -202,9 +202,9 @@ class Run:
         count.zero_range += int(after.qparams.zero_range.sum())
         if self.activations.saturates:
             blocks, _ = self.activations.blocks(array_namespace(after.residual), after.residual)
-            codes, qmax = blocks / after.qparams.scale, self.activations.qmax  # type: ignore[attr-defined]
+            codes, (low, high) = blocks / after.qparams.scale, self.activations.limits
             count.values += blocks.numel()
-            count.saturated += int(((codes > qmax + 0.5) | (codes < -(qmax + 1.5))).sum())
+            count.saturated += int(((codes > high) | (codes < low)).sum())
 
 
 @contextmanager

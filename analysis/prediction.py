@@ -1,0 +1,247 @@
+"""The energy theory of the loop on the digits model: what it predicts, and what sampling shows.
+
+The transfer of network and sampler is measured on the first ``samples`` images in full precision, what the quantizer
+makes of the layers' inputs on the same images. The layers of the time path see the same in all images: their error is
+known, and what it does is measured by quantizing them alone (``modiff_sim.transfer.drive``). Nothing else sees a
+quantized run. Compared with it are the first ``images`` images of every recursion at every bit width, against full
+precision from the same noise, weights unquantized. Everything is stored by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import modiff_sim as ms
+from modiff_sim.nn import image_noise, sample, zoo
+from modiff_sim.nn.sample import image_shape
+from modiff_sim.nn.transfer import Probed, probed
+from modiff_sim.prediction import Noise, Prediction, predict, quantization_noise
+from modiff_sim.samplers import ddim
+from modiff_sim.schedules import Schedule, linear
+from modiff_sim.store import digest
+from modiff_sim.transfer import (
+    Driven,
+    Transfer,
+    drive,
+    full_precision,
+    linear_steps,
+    measure_transfer,
+    random_sign_gain,
+    same_for_all,
+)
+
+from .arms import FULL, RECURSIONS, Arm, Effort, effort_of
+from .experiments import MODEL, settings
+from .workspace import spread, store
+
+BITS = (2, 3, 4, 5, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured: see ``modiff_sim.transfer.measure_transfer``; ``images`` of every quantized arm."""
+
+    samples: int = 8
+    probe_every: int = 4
+    source_every: int = 2
+    lasting_every: int = 3
+    images: int = 16
+
+
+PLANS = {"quick": Plan(), "full": Plan(probe_every=7, images=32)}
+
+
+def plan_of(effort: str) -> tuple[Effort, Plan]:
+    """Settings and plan of this effort; ValueError lists the known ones."""
+    return effort_of(effort), PLANS[effort_of(effort).name]
+
+
+@cache
+def _source() -> str:
+    """Hash of the code that decides what is measured, besides that of sampling."""
+    core = Path(ms.__file__).parent
+    return digest([core / "prediction.py", *sorted((core / "transfer").glob("*.py")), Path(__file__)])
+
+
+def _params(effort: Effort, plan: Plan, **more: Any) -> dict[str, Any]:
+    return settings(effort) | {"plan": asdict(plan), "prediction_source": _source()} | more
+
+
+def schedule(effort: Effort) -> Schedule:
+    """The noise levels that are visited."""
+    return linear().spaced(effort.steps, spacing=effort.spacing)
+
+
+@contextmanager
+def network(effort: Effort, samples: int, *, leave_out: Collection[str] = ()) -> Iterator[tuple[Probed, np.ndarray]]:
+    """The trained model, ready to be measured, without these layers; and the starting noise of the first images."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(effort.threads)
+    try:
+        model = zoo.load(MODEL)
+        size = image_shape(model)
+        x = np.stack([image_noise(effort.seed, i).standard_normal(size, dtype=np.float32) for i in range(samples)])
+        timesteps = schedule(effort).timesteps.tolist()
+        with probed(model, timesteps=timesteps, where=lambda name, _: name not in leave_out) as found:
+            found.discover(x)
+            yield found, x
+    finally:
+        torch.set_num_threads(before)
+
+
+def _steps(effort: Effort) -> tuple[np.ndarray, np.ndarray]:
+    return linear_steps(ddim, schedule(effort))
+
+
+ARMS = tuple((recursion, bits) for recursion in RECURSIONS for bits in BITS)
+
+
+def known(effort: str) -> tuple[tuple[str, ...], dict[tuple[str, int], Driven]]:
+    """(names of the layers that see the same in all images, (recursion, bits) -> what their errors do)."""
+    chosen, plan = plan_of(effort)
+
+    def measure() -> dict[str, np.ndarray]:
+        with network(chosen, plan.samples) as (net, x):
+            same = same_for_all(full_precision(net, x, _steps(chosen)))
+            clocked = [name for name, alike in zip(net.layers, same, strict=True) if alike]
+            arms = [(Arm(r, b).activations, r) for r, b in ARMS]
+            found = drive(net, x, _steps(chosen), arms, clocked)
+        arrays = {"x": np.array([d.x for d in found], np.float32), "layers": np.array(found[0].layers)}
+        return arrays | {"moved": np.array([d.moved for d in found], np.float32), "clocked": np.array(clocked)}
+
+    arrays = store().get("known-error", _params(chosen, plan, arms=ARMS), measure).arrays
+    layers = tuple(map(str, arrays["layers"]))
+    x, moved = arrays["x"].astype(np.float64), arrays["moved"].astype(np.float64)
+    return tuple(map(str, arrays["clocked"])), {arm: Driven(layers, x[i], moved[i]) for i, arm in enumerate(ARMS)}
+
+
+def transfer(effort: str) -> Transfer:
+    """The RMS transfer of model and DDIM sampler along the full-precision run, of all layers but the time path's."""
+    chosen, plan = plan_of(effort)
+
+    def measure() -> dict[str, np.ndarray]:
+        with network(chosen, plan.samples, leave_out=known(effort)[0]) as (net, x):
+            return measure_transfer(
+                net, x, _steps(chosen), probe_every=plan.probe_every, source_every=plan.source_every,
+                lasting_every=plan.lasting_every, seed=chosen.seed,
+            ).arrays()  # fmt: skip
+
+    return Transfer.from_arrays(store().get("transfer", _params(chosen, plan), measure).arrays)
+
+
+PARTS = ("contraction", "gain", "correlation")
+
+
+def noises(effort: str) -> dict[tuple[str, int], Noise]:
+    """(recursion, bits) -> what the quantizer makes of the layers' own inputs; layers as of ``transfer``."""
+    chosen, plan = plan_of(effort)
+
+    def measure() -> dict[str, np.ndarray]:
+        with network(chosen, plan.samples, leave_out=known(effort)[0]) as (net, x):
+            inputs = full_precision(net, x, _steps(chosen))
+            found = [quantization_noise(inputs, Arm(r, b).activations, r, net.linear) for r, b in ARMS]
+        return {part: np.array([getattr(noise, part) for noise in found], np.float32) for part in PARTS}
+
+    arrays = store().get("quantization-noise", _params(chosen, plan, arms=ARMS), measure).arrays
+    wide = {part: arrays[part].astype(np.float64) for part in PARTS}
+    return {arm: Noise(arm[0], **{part: wide[part][i] for part in PARTS}) for i, arm in enumerate(ARMS)}
+
+
+def predictions(
+    effort: str, change: Callable[[Transfer], Transfer] = lambda along: along, **options: Any
+) -> dict[tuple[str, int], Prediction]:
+    """(recursion, bits) -> the predicted error. ``change`` is applied to the measured transfer, for controls; options
+    are passed to ``modiff_sim.prediction.predict``."""
+    along, given = change(transfer(effort)), known(effort)[1]
+    return {
+        arm: predict(along, noise, known=given[arm].of(along.layers), **options)
+        for arm, noise in noises(effort).items()
+    }
+
+
+def _run(effort: Effort, plan: Plan, arm: Arm) -> dict[str, np.ndarray]:
+    """ "x": the sampler's state after every call, float32 (T, images, values)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(effort.threads)
+    try:
+        model, seen = zoo.load(MODEL), []
+        with arm.on(model) as run:
+            sample(
+                model, images=plan.images, steps=effort.steps, spacing=effort.spacing, batch=plan.images,
+                seed=effort.seed, run=run, callback=lambda call, t, x, x0: seen.append(x.flatten(1).numpy().copy()),
+            )  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    return {"x": np.stack(seen)}
+
+
+def _arm(effort: Effort, plan: Plan, arm: Arm) -> None:
+    params = _params(effort, plan, arm=asdict(arm))
+    store().get("trajectory", params, partial(_run, effort, plan, arm))
+
+
+def measured(effort: str) -> dict[tuple[str, int], np.ndarray]:
+    """(recursion, bits) -> relative l2 error of x after every call, to full precision from one noise, (T, images)."""
+    chosen, plan = plan_of(effort)
+    arms = {(r, b): Arm(r, b) for r, b in ARMS}
+    missing = [
+        partial(_arm, chosen, plan, arm)
+        for arm in (FULL, *arms.values())
+        if not store().has("trajectory", _params(chosen, plan, arm=asdict(arm)))
+    ]
+    spread(missing, f"{plan.images} images of {len(missing)} arms")
+
+    def x(arm: Arm) -> np.ndarray:
+        return store().load("trajectory", _params(chosen, plan, arm=asdict(arm))).arrays["x"].astype(np.float64)
+
+    full = x(FULL)
+    size = np.linalg.norm(full, axis=2)
+    return {key: np.linalg.norm(x(arm) - full, axis=2) / size for key, arm in arms.items()}
+
+
+def loop_gain(effort: str, *, calls: int = 5, probes: int = 8, size: float = 1e-3) -> np.ndarray:
+    """A lower bound of the loop gain L in the max norm by random signs, (calls, probes, samples); see
+    ``modiff_sim.transfer.random_sign_gain``. ``calls`` are spread evenly over the run; ``size`` is absolute."""
+    chosen, plan = plan_of(effort)
+
+    def measure() -> dict[str, np.ndarray]:
+        carry, add = _steps(chosen)
+        rng = np.random.default_rng(chosen.seed)
+        with network(chosen, plan.samples) as (net, x):
+            wanted = np.linspace(0, len(carry) - 1, calls).astype(int)
+            states = np.concatenate([x[None], _states(net, x, carry, add)])
+            found = [random_sign_gain(net, states[t], int(t), size=size, probes=probes, rng=rng) for t in wanted]
+        return {"gain": np.stack(found)}
+
+    params = _params(chosen, plan, calls=calls, probes=probes, size=size)
+    return np.asarray(store().get("loop-gain", params, measure).arrays["gain"])
+
+
+def _states(net: Probed, x: np.ndarray, carry: np.ndarray, add: np.ndarray) -> np.ndarray:
+    """x after every call in full precision, (T, n, ...)."""
+    seen = []
+    for call in range(len(carry)):
+        out = net(x, call, lambda layer, a: a)
+        x = (carry[call] * x + add[call] * out).astype(x.dtype)
+        seen.append(x)
+    return np.stack(seen)
+
+
+def comparison(effort: str) -> dict[str, np.ndarray]:
+    """Predicted and measured side by side. "recursions" (R,), "bits" (B,); relative l2 errors of x after every call:
+    "predicted" (R, B, T, samples), "measured" (R, B, T, images); "loop_gain": the lower bound of L, a number."""
+    predicted, errors = predictions(effort), measured(effort)
+    return {
+        "recursions": np.array(RECURSIONS), "bits": np.array(BITS),
+        "predicted": np.stack([[predicted[r, b].relative for b in BITS] for r in RECURSIONS]),
+        "measured": np.stack([[errors[r, b] for b in BITS] for r in RECURSIONS]),
+        "loop_gain": loop_gain(effort).max(),
+    }  # fmt: skip

@@ -1,0 +1,120 @@
+"""Which quantizer contracts how much: typical and worst case, in both norms, for every quantizer and its bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import BoundaryNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from modiff_sim.atlas import atlas
+from modiff_sim.quantizers import QUANTIZERS
+
+from . import style
+
+TITLE = "What a quantizer loses: typical input and worst case"
+CAPTION = (
+    "One input x of d = 4096 normal entries. Left: c = ‖x-Q(x)‖²/‖x‖², the contraction that the paper assumes to be "
+    "below 1 (below 1/2 in its appendix). Right: κ = ‖x-Q(x)‖∞/‖x‖∞. Colour and upper number: mean over inputs. Lower "
+    "number: declared worst case over all inputs of that dimension (a theorem; '≤' where it is an upper bound that no "
+    "input is known to attain; in expectation for stochastic rounding). One scale per input, but per run of 32 entries "
+    "for the MX formats, as specified. A format that fixes its bits has one column. Framed: (29) holds with 2c < 1 for "
+    "every input of this dimension. In the 2-norm that is rare below 8 bits, whatever is typical; floats and blocks "
+    "are the exception. In the max norm worst case and typical case are close, except where the grid clips."
+)
+D = 4096
+BITS = (2, 3, 4, 6, 8)
+LABELS = {
+    "absmax": "absmax", "half_away": "absmax, ties away", "mid_rise": "mid-rise (no zero level)",
+    "dead_zone": "dead zone, 20 %", "stochastic": "absmax, stochastic", "minmax": "min-max with zero",
+    "floor": "min-max, floor", "percentile": "clipped, 99th percentile", "mse": "clipped, least error",
+    "logarithmic": "powers of two", "fp8_e4m3": "FP8 e4m3", "fp8_e5m2": "FP8 e5m2", "mxfp4_e2m1": "MXFP4 e2m1",
+    "mxfp6_e2m3": "MXFP6 e2m3", "mxfp6_e3m2": "MXFP6 e3m2", "mxfp8_e4m3": "MXFP8 e4m3", "mxfp8_e5m2": "MXFP8 e5m2",
+    "mxint8": "MXINT8",
+}  # fmt: skip
+PARAMS: dict[str, dict[str, Any]] = {
+    "quick": {"seed": 0, "d": D, "bits": list(BITS), "trials": 4},
+    "full": {"seed": 0, "d": D, "bits": list(BITS), "trials": 64},
+}
+_STEPS = {"c": [0, 1e-3, 1e-2, 0.05, 0.2, 0.5, 1], "kappa": [0, 0.01, 0.03, 0.1, 0.25, 0.5, 1]}
+
+
+def data(effort: str) -> dict[str, np.ndarray]:
+    """Per norm the mean, the declared worst case and whether that is tight, each (quantizers, bits), NaN where none."""
+    p = PARAMS[effort]
+    shape = (len(LABELS), len(BITS))
+    out = {f"{norm}_{what}": np.full(shape, np.nan) for norm in _STEPS for what in ("mean", "declared", "tight")}
+    for granularity in ("sample", "group"):
+        names = [name for name in LABELS if name.startswith("mx") == (granularity == "group")]
+        rows = atlas(
+            names, BITS, [D], ["normal"], granularities=[granularity], trials=p["trials"], seed=p["seed"], search=False
+        )
+        for row in rows:
+            at = list(LABELS).index(row["quantizer"]), BITS.index(row["bits"])
+            laws = QUANTIZERS[row["quantizer"]].laws
+            out[f"{row['norm']}_mean"][at] = row["mean"]
+            out[f"{row['norm']}_declared"][at] = row["declared"]
+            out[f"{row['norm']}_tight"][at] = getattr(laws, row["norm"]) == "tight"
+    return out | {"bits": np.array(BITS), "quantizers": np.array(list(LABELS))}
+
+
+def plot(data: dict[str, np.ndarray]) -> Figure:
+    figure, axes = style.grid(1, 2, height=8.6, sharey=True)
+    for panel, norm, title in zip(axes[0], _STEPS, ("c, squared 2-norm", "κ, max norm"), strict=True):
+        _table(figure, panel, data, norm)
+        panel.set_title(title)
+        panel.set_xlabel("bits")
+    names = [LABELS[str(name)] for name in data["quantizers"]]
+    axes[0, 0].set_yticks(np.arange(len(names)), names)
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    style.legend(
+        figure,
+        [
+            Line2D([], [], ls="", marker="$.21$", color="black", ms=13, label="bold: mean of normal inputs"),
+            Line2D(
+                [], [], ls="", marker="$.99$", color=style.NEUTRAL[1], ms=13, label="below: worst case of any input"
+            ),
+            Patch(facecolor="none", edgecolor="black", lw=1.6, label="worst case below ½: (29) holds with 2c < 1"),
+        ],
+        columns=3,
+    )
+    return figure
+
+
+def _table(figure: Figure, panel: Any, data: dict[str, np.ndarray], norm: str) -> None:
+    mean, declared, tight = (data[f"{norm}_{what}"] for what in ("mean", "declared", "tight"))
+    colours = mpl.colormaps["YlGnBu"]
+    scale = BoundaryNorm(_STEPS[norm], colours.N, extend="max")
+    rows, columns = mean.shape
+    edges = np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5
+    image = panel.pcolormesh(*edges, np.ma.masked_invalid(mean), cmap=colours, norm=scale, edgecolor="white", lw=1.5)
+    panel.grid(False)
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+    panel.set_xticks(np.arange(columns), data["bits"])
+    for i, j in zip(*np.nonzero(np.isfinite(mean)), strict=True):
+        ink = "white" if np.dot(colours(scale(mean[i, j]))[:3], (0.299, 0.587, 0.114)) < 0.55 else "black"
+        worst = ("" if tight[i, j] else "≤ ") + _short(declared[i, j])
+        panel.text(j, i, _short(mean[i, j]), ha="center", va="bottom", color=ink, fontsize=8.5, weight="bold")
+        panel.text(j, i + 0.05, worst, ha="center", va="top", color=ink, fontsize=style.SMALLEST)
+        if norm == "c" and declared[i, j] < 0.5:
+            panel.add_patch(Rectangle((j - 0.46, i - 0.44), 0.92, 0.88, fill=False, edgecolor="black", lw=1.6))
+    bar = figure.colorbar(image, ax=panel, location="bottom", fraction=0.03, pad=0.01, aspect=30, spacing="uniform")
+    bar.set_ticks(_STEPS[norm], labels=["½" if v == 0.5 else f"{v:g}" for v in _STEPS[norm]])
+    bar.ax.tick_params(labelsize=style.SMALLEST)
+    bar.set_label(f"mean {'c' if norm == 'c' else 'κ'} of normal inputs")
+
+
+def _short(value: float) -> str:
+    """Few digits: 0.21, 0.999, 7e-5, 3.4, 455."""
+    if value >= 10 or value == 0:
+        return f"{value:.0f}"
+    if 0.995 <= value < 0.9995:
+        return f"{value:.3f}"
+    if value >= 0.0995:
+        return f"{value:.2g}"
+    return f"{value:.3f}" if value >= 1e-3 else f"{value:.0e}".replace("e-0", "e-")

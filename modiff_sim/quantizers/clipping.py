@@ -1,0 +1,130 @@
+"""Symmetric grids that do not reach max|x|: they clip, which the 2-norm likes on typical data and the max norm pays.
+
+Both keep absmax's codes, ±qmax, and choose a smaller scale per block.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from ..laws import Laws
+from ..quantizer import QParams
+from .affine import AbsMax, guarded
+from .closed_form import need_dimension
+
+
+def _rows(xp: Any, blocks: Any, axes: tuple[int, ...]) -> Any:
+    """The entries of each block along a last axis, (..., d)."""
+    kept = tuple(i for i in range(blocks.ndim) if i not in axes)
+    moved = xp.permute_dims(blocks, kept + axes)
+    return xp.reshape(moved, (*(blocks.shape[i] for i in kept), math.prod(blocks.shape[i] for i in axes)))
+
+
+def _sum(xp: Any, rows: Any) -> Any:
+    """Sum over the last axis, halved again and again: the same additions, so the same bits, on every backend."""
+    while rows.shape[-1] > 1:
+        half = rows.shape[-1] // 2
+        odd = rows[..., 2 * half :]
+        rows = rows[..., :half] + rows[..., half : 2 * half]
+        rows = xp.concat([rows, odd], axis=-1) if odd.shape[-1] else rows
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Clipped(AbsMax):
+    """Base: codes are clamped to ±qmax, because entries lie beyond."""
+
+    laws = Laws(error=None, c="tight", idempotent=True, sign_equivariant=True)
+    saturates = True
+    scale_from_extremes = False
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        return -(self.qmax + 0.5), self.qmax + 0.5
+
+    def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
+        """The largest value of the grid, in the shape of ``top`` = max|x|."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def choose_qparams(self, a: Any) -> QParams:
+        xp = array_namespace(a)
+        blocks, axes = self.blocks(xp, a)
+        top = xp.max(xp.abs(blocks), axis=axes, keepdims=True)
+        end = self.clipped_at(xp, blocks, axes, top)
+        return guarded(xp, xp.where(xp.isfinite(top), end, top) / self.qmax)  # NaN and Inf are seen by the scale
+
+    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        xp = array_namespace(blocks)
+        return xp.clip(xp.round(blocks / qparams.scale), -self.qmax, self.qmax)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Percentile(_Clipped):
+    """Clipped at the ``percentile``-th percentile of |x|: the entry of rank ⌈percentile·d/100⌉, no interpolation.
+
+    Where that entry is 0 the grid reaches max|x|, as absmax's. Not a contraction as soon as one entry can lie beyond:
+    an outlier loses all but a vanishing part, c = kappa = 1 (never more: 0 is a level, and the nearest level is no
+    further). For d so small that the rank is d it is absmax.
+    """
+
+    percentile: float = 99.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.percentile <= 100:
+            raise ValueError(f"Percentile needs 0 < percentile <= 100, got {self.percentile}")
+
+    def rank(self, d: int) -> int:
+        """Which of d magnitudes, sorted upwards and counted from 1, is the grid's end."""
+        return max(1, math.ceil(self.percentile * d / 100 - 1e-9))  # 99.9 is no float: 1000 entries have rank 999
+
+    def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
+        rows = xp.sort(_rows(xp, xp.abs(blocks), axes), axis=-1)
+        rank = self.rank(rows.shape[-1])
+        end = xp.reshape(rows[..., rank - 1 : rank], top.shape)
+        return xp.where(end == 0, top, end)
+
+    def c(self, d: int) -> float:
+        return 1.0 if self.rank(need_dimension(d)) < d else super().c(d)
+
+    def kappa(self, d: int) -> float:
+        return 1.0 if self.rank(need_dimension(d)) < d else super().kappa(d)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSEClip(_Clipped):
+    """Per block, the one of the clipping ratios k/candidates, k = candidates ... 1, whose squared error is smallest.
+
+    Ratio 1 is absmax and wins ties, so the squared error of no block exceeds absmax's and c is at most absmax's. In
+    the max norm it is no such thing: with r the smallest ratio the largest entry may lose (1-r) of itself where many
+    others gain, kappa <= max(1-r, 1/(2·qmax)), and at most √(d-1)/(2·qmax), as ||·||_∞ <= ||·||_2 <= absmax's error.
+    """
+
+    laws = Laws(error=None, c="upper", kappa="upper", idempotent=True, sign_equivariant=True)
+    candidates: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.candidates, bool) or not isinstance(self.candidates, int) or self.candidates < 1:
+            raise ValueError(f"MSEClip needs an int candidates >= 1, got {self.candidates!r}")
+
+    def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
+        unit = guarded(xp, top).scale
+        best = end = None
+        for k in range(self.candidates, 0, -1):
+            tried = top * (k / self.candidates)
+            qparams = guarded(xp, tried / self.qmax)
+            lost = (blocks - self.dequantize(self.quantize(blocks, qparams), qparams)) / unit  # squares stay in range
+            error = xp.reshape(_sum(xp, _rows(xp, lost * lost, axes)), top.shape)
+            better = error < (xp.full_like(error, math.inf) if best is None else best)
+            best = error if best is None else xp.where(better, error, best)
+            end = tried if end is None else xp.where(better, tried, end)
+        return end
+
+    def kappa(self, d: int) -> float:
+        half = super().kappa(d)
+        return min(max(1 - 1 / self.candidates, half), math.sqrt(d - 1) * half)

@@ -1,0 +1,82 @@
+"""Variants of the symmetric integer grid: no zero level, another rule for ties, a wider zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from ..laws import Laws
+from ..quantizer import QParams
+from .affine import AbsMax, guarded
+from .closed_form import Boundary, SymmetricGrid
+
+
+@dataclass(frozen=True, kw_only=True)
+class MidRise(SymmetricGrid):
+    """All 2^b levels used and none of them 0: (k+½)·s, k = -2^(b-1) ... 2^(b-1)-1, with s = 2·max|x|/(2^b-1).
+
+    The top level is max|x| exactly. kappa = 1/(2^b-1), half of absmax's or less; but an entry 0 becomes s/2, so
+    c = (d-1)/(2^b-1)² (``closed_form``: the boundary m = 0, h = ½), which exceeds 1 for d-1 > (2^b-1)²: beyond that
+    dimension a block with one large entry and zeros gains energy. A block of zeros stays one. Not sign-equivariant,
+    because 0 has to go somewhere: up.
+    """
+
+    laws = Laws(error=0.5, c="tight", idempotent=True, zero_to_zero=False)
+
+    @property
+    def reach(self) -> float:
+        return (2**self.bits - 1) / 2
+
+    @property
+    def boundaries(self) -> Sequence[Boundary]:
+        return ((0.0, 0.5),)
+
+    def choose_qparams(self, a: Any) -> QParams:
+        xp = array_namespace(a)
+        blocks, axes = self.blocks(xp, a)
+        return guarded(xp, xp.max(xp.abs(blocks), axis=axes, keepdims=True) / self.reach)
+
+    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        xp = array_namespace(blocks)
+        codes = xp.clip(xp.floor(blocks / qparams.scale) + 0.5, -self.reach, self.reach)
+        return xp.where(qparams.zero_range, xp.zeros_like(codes), codes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfAway(AbsMax):
+    """AbsMax with ties away from zero. c and kappa are absmax's: at a tie both levels are equally far."""
+
+    def round(self, xp: Any, steps: Any) -> Any:
+        size = xp.abs(steps)
+        whole = xp.floor(size)  # not floor(size + ½): the sum rounds the largest float below ½ up to 1
+        nearest = whole + xp.astype(size - whole >= 0.5, size.dtype)
+        return xp.where(steps < 0, -nearest, nearest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadZone(AbsMax):
+    """AbsMax in which |x| <= threshold·max|x| becomes 0: sparse residuals (the paper's Remarks 4.1 and 4.2).
+
+    kappa = max(threshold, 1/(2·qmax)) = τ and c = (d-1)τ²/(1+(d-1)τ²) (``closed_form``: m = h = τ·qmax, and
+    M = qmax; the grid's own boundaries beyond are further out and lose no more). Not idempotent: an entry just above
+    the threshold may be rounded to a level below it.
+    """
+
+    laws = Laws(error=None, c="tight", sign_equivariant=True)
+    threshold: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.threshold < 1:
+            raise ValueError(f"DeadZone needs 0 <= threshold < 1 (a part of max|x|), got {self.threshold}")
+
+    @property
+    def boundaries(self) -> Sequence[Boundary]:
+        first = max(self.threshold * self.qmax, 0.5)
+        return ((first, first),)
+
+    def round(self, xp: Any, steps: Any) -> Any:
+        return xp.where(xp.abs(steps) <= self.threshold * self.qmax, xp.zeros_like(steps), xp.round(steps))

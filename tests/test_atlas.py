@@ -1,0 +1,161 @@
+"""The atlas: its rows against plain loops, its order declared ≥ searched ≥ measured, its memory, its bad input."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import reference
+
+import modiff_sim as ms
+from modiff_sim import atlas as module
+from modiff_sim.atlas import BATCH, DISTRIBUTIONS, atlas, parts, sample_ratios, trials_for
+from modiff_sim.quantizers import QUANTIZERS, make
+
+EPS = np.finfo(float).eps
+KEYS = ["quantizer", "bits", "granularity", "d", "distribution", "norm", "declared", "searched", "mean", "low", "high",
+        "largest", "trials"]  # fmt: skip
+
+
+def test_a_row_is_what_a_plain_loop_says():
+    rows = atlas(["absmax"], [3], [17], ["t5"], trials=20, seed=5)
+    assert [list(row) for row in rows] == [KEYS, KEYS]
+    (x,) = parts("t5", 17, 20, 5)
+    c, kappa = [], []
+    for row in x.tolist():
+        error = reference.sub(row, reference.absmax(row, 3))
+        c.append(sum(v * v for v in error) / sum(v * v for v in row))
+        kappa.append(max(map(abs, error)) / max(map(abs, row)))
+    for row, values in zip(rows, (c, kappa), strict=True):
+        assert row["mean"] == pytest.approx(np.mean(values), rel=1e-12)  # 17 squares in another order
+        assert row["largest"] == pytest.approx(max(values), rel=1e-12)
+        assert row["low"] < row["mean"] < row["high"] < row["largest"]
+        assert row["searched"] == pytest.approx(row["declared"], rel=1e-6)
+        assert row["trials"] == 20
+    assert [row["declared"] for row in rows] == [ms.AbsMax(3).c(17), ms.AbsMax(3).kappa(17)]
+
+
+def test_measured_searched_and_declared_are_in_order_for_every_quantizer():
+    rows = atlas(bits=(3,), dims=(1, 2, 32), trials=16, granularities=("sample", "group", "batch"), search=False)
+    assert all(row["searched"] is None for row in rows)
+    rows += atlas(set(QUANTIZERS) - {"mse"}, bits=(3,), dims=(2, 64), trials=2, distributions=["normal"])
+    assert {row["quantizer"] for row in rows} == set(QUANTIZERS)
+    assert {row["distribution"] for row in rows} == set(DISTRIBUTIONS)
+    assert {row["granularity"] for row in rows} == {"PerSample()", "PerGroup(size=32, axis=-1)", "PerBatch()"}
+    for row in rows:
+        Q = make(row["quantizer"], row["bits"])
+        slack = 64 * EPS * 32
+        assert row["low"] <= row["mean"] <= row["high"] <= row["largest"] + EPS
+        if Q.laws.randomised:
+            assert row["searched"] is None
+            if row["norm"] == "kappa":
+                assert row["largest"] <= row["declared"] + slack
+            continue
+        assert row["largest"] <= row["declared"] + slack, row
+        if row["searched"] is None:
+            continue
+        assert row["searched"] <= row["declared"] + slack, row
+        if getattr(Q.laws, row["norm"]) == "tight":
+            assert row["searched"] >= row["declared"] * (1 - 1e-6)
+
+
+def test_a_row_does_not_depend_on_the_others():
+    few = atlas(["fp8_e4m3", "stochastic"], [4], [64], ["laplace"], ["c"], trials=8, seed=3)
+    many = atlas(["absmax", "stochastic", "fp8_e4m3"], [3, 4], [8, 64], ["normal", "laplace"], trials=8, seed=3)
+    assert all(row in many for row in few)
+    assert few == atlas(["fp8_e4m3", "stochastic"], [4], [64], ["laplace"], ["c"], trials=8, seed=3)
+    assert few != atlas(["fp8_e4m3", "stochastic"], [4], [64], ["laplace"], ["c"], trials=8, seed=4)
+
+
+def test_bits_that_a_format_has_not_and_dimensions_that_a_group_cannot_cut_are_left_out():
+    rows = atlas(["zero", "fp8_e5m2", "mid_rise", "absmax"], [1, 2], [33, 64], ["normal"], ["c"], ["group"], trials=2)
+    assert [(r["quantizer"], r["bits"], r["d"]) for r in rows] == [
+        ("zero", 0, 64), ("fp8_e5m2", 8, 64), ("mid_rise", 1, 64), ("mid_rise", 2, 64), ("absmax", 2, 64)
+    ]  # fmt: skip
+    assert rows[-1]["declared"] == ms.AbsMax(2).c(32)  # of the entries that share a scale
+
+
+def test_the_ratio_is_that_of_a_whole_sample_or_of_a_batch():
+    x = np.random.default_rng(0).standard_normal((20, 64))
+    grouped = ms.AbsMax(3, granularity=ms.PerGroup(32))
+    expected = np.sum((x - grouped(x)) ** 2, axis=1) / np.sum(x**2, axis=1)
+    assert np.allclose(sample_ratios(grouped, x)["c"], expected, rtol=1e-12)
+    for granularity in (ms.PerBatch(), ms.PerChannel(1)):
+        Q = ms.AbsMax(3, granularity=granularity)
+        whole = [x[:BATCH], x[BATCH : 2 * BATCH]]  # the rest is no whole batch
+        expected = [np.abs(v - Q(v)).max() / np.abs(v).max() for v in whole]
+        assert np.allclose(sample_ratios(Q, x)["kappa"], expected, rtol=1e-12)
+    assert sample_ratios(ms.AbsMax(3), np.zeros((2, 4)))["c"].tolist() == [0, 0]
+
+
+def test_the_distributions_are_what_they_are_called():
+    rng = np.random.default_rng(0)
+    drawn = {name: draw(rng, (200, 500)) for name, draw in DISTRIBUTIONS.items()}
+    assert all(x.shape == (200, 500) and x.dtype == np.float64 for x in drawn.values())
+    variance = {"normal": 1, "laplace": 2, "t5": 5 / 3, "uniform": 1 / 3, "sparse": 0.05}
+    for name, expected in variance.items():
+        assert drawn[name].var() == pytest.approx(expected, rel=0.1)
+    assert np.mean(drawn["sparse"] == 0) == pytest.approx(0.95, abs=0.005)
+    assert np.all(drawn["outlier"][:, 0] == 50)
+    assert np.abs(drawn["outlier"][:, 1:]).max() < 6
+    assert np.abs(drawn["uniform"]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("bits", "printed"), [(2, (0.94, 0.98, 0.99)), (3, (0.21, 0.52, 0.84)), (4, (0.038, 0.14, 0.40))]
+)
+def test_the_papers_measured_values_come_back(bits, printed):
+    """PAPER 2.3, single draws at d = 131072: each lies within the range of ours."""
+    for distribution, value in zip(("normal", "laplace", "t5"), printed, strict=True):
+        Q, trials = ms.AbsMax(bits), trials_for(131072, 64)
+        values = np.concatenate([sample_ratios(Q, x, ["c"])["c"] for x in parts(distribution, 131072, trials, 0)])
+        assert values.min() <= value + 0.005
+        assert values.max() >= value - 0.005
+
+
+def test_trials_fall_with_the_dimension_and_memory_stays_bounded():
+    assert [trials_for(d, 64) for d in (1, 1024, 2**16, 2**18, 10**6)] == [64, 64, 64, 16, 8]
+    assert trials_for(10**6, 2) == 2
+    tracemalloc.start()
+    rows = atlas(["absmax", "mxfp4_e2m1"], [4], [10**6], ["normal"], ["c"], trials=64, search=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row["trials"] for row in rows] == [8, 8]
+    assert peak < 200 * 2**20
+    assert max(x.size for x in parts("normal", 1024, 10**4, 0)) <= module.FLOATS
+    assert sum(len(x) for x in parts("normal", 1024, 10**4, 0)) == 10**4
+
+
+def test_recorded_samples_are_cut_into_runs():
+    rng = np.random.default_rng(0)
+    recorded = rng.standard_normal((3, 4, 70))
+    recorded[1, 2] = 0
+    rows = atlas(["absmax"], [3], [32, 70, 71], ["normal"], ["c"], trials=100, recorded=recorded)
+    found = {row["d"]: row for row in rows if row["distribution"] == "recorded"}
+    assert {d: row["trials"] for d, row in found.items()} == {32: 22, 70: 11}  # 12 samples, one of zeros; 71 do not fit
+    flat = recorded.reshape(12, 70)[np.arange(12) != 6]
+    runs = np.concatenate([flat[:, :32], flat[:, 32:64]])
+    assert found[32]["mean"] == pytest.approx(ms.contraction.ratios(ms.AbsMax(3), runs).mean(), rel=1e-12)
+    assert [row["trials"] for row in atlas(["absmax"], [3], [70], [], ["c"], trials=9, recorded=recorded[0])] == [4]
+    few = atlas(["absmax"], [3], [32], [], ["c"], trials=5, recorded=recorded)
+    assert [row["trials"] for row in few] == [5]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quantizers": ["absmin"]}, "unknown quantizer 'absmin'; known: absmax"),
+        ({"distributions": ["cauchy"]}, "unknown distribution 'cauchy'; known: normal"),
+        ({"norms": ["two"]}, "unknown norm 'two'; known: c, kappa"),
+        ({"granularities": ["row"]}, "unknown granularity 'row'; known: batch"),
+        ({"dims": [0]}, "dims >= 1"),
+        ({"dims": []}, "dims >= 1"),
+        ({"trials": 1}, "trials >= 2"),
+        ({"quantizers": []}, "needs quantizers"),
+        ({"recorded": np.zeros(4)}, r"shape \(n, entries\)"),
+        ({"recorded": np.zeros((0, 4))}, r"shape \(n, entries\)"),
+        ({"recorded": np.full((2, 4), np.nan)}, "NaN or Inf"),
+    ],
+)
+def test_bad_input(options, message):
+    with pytest.raises(ValueError, match=message):
+        atlas(**{"quantizers": ["absmax"], "bits": [3], "dims": [4], "trials": 2, **options})
