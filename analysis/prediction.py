@@ -50,13 +50,13 @@ class Plan:
     """How much is measured: see ``modiff_sim.transfer.measure_transfer``; ``images`` of every quantized arm."""
 
     samples: int = 8
-    probe_every: int = 4
+    probe_every: int = 2
     source_every: int = 2
     lasting_every: int = 3
     images: int = 16
 
 
-PLANS = {"quick": Plan(), "full": Plan(probe_every=7, images=32)}
+PLANS = {"quick": Plan(), "full": Plan(probe_every=3, images=32)}
 
 
 def plan_of(effort: str) -> tuple[Effort, Plan]:

@@ -36,7 +36,7 @@ def _draw(rng: np.random.Generator, distribution: str, shape: tuple[int, int]) -
 
 
 def _worst(bits: int, d: int, norm: str) -> float:
-    return contraction.search(ms.AbsMax(bits), d, norm=norm, tries=48, rounds=2).value
+    return contraction.search(ms.AbsMax(bits), d, norm=norm, tries=8, rounds=2).value
 
 
 def _parts(x: np.ndarray) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
 import modiff_sim as ms
 from modiff_sim import mixtures
@@ -145,6 +145,9 @@ def _per_calls(panel: Any, data: dict[str, np.ndarray], sampler: str) -> None:
     if sampler == "ddpm":
         panel.plot(calls, data["injected"], **_INJECTED)
     panel.set_xticks(calls, [str(c) for c in calls])
+    # about one decade is shown: powers of ten alone would be one label
+    panel.yaxis.set_major_locator(FixedLocator([0.01, 0.03, 0.1, 0.3, 1, 3, 10]))
+    panel.yaxis.set_major_formatter("{x:g}")
     panel.set_xlabel("model calls n")
     panel.set_title(f"{sampler.upper()}, 3 bits")
 

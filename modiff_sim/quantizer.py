@@ -110,7 +110,7 @@ class Quantizer:
     def in_domain(self, a: Any) -> Any:
         """Per block, in the scale's shape: whether ``laws``, ``c`` and ``kappa`` speak about it. Here: always."""
         xp = array_namespace(a)
-        return xp.ones(self.granularity.scale_shape(tuple(a.shape)), dtype=xp.bool)
+        return xp.ones(self.granularity.scale_shape(tuple(a.shape)), dtype=xp.bool, device=a.device)
 
     def probe(self, a: Any, qparams: QParams) -> Any:
         """A small array that is non-finite if ``a`` holds NaN or Inf, or if the grid's end overflows the dtype."""

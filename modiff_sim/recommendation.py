@@ -210,7 +210,8 @@ def _why(layer: RecordedLayer, chosen: _Setting, fitting: Sequence[_Setting], se
         else:
             least = min(s.foreseen for s in settings if s.scheme == scheme)
             parts.append(f"{_NAMES[scheme]} comes no nearer than {least:.2g}")
-    return f"differences are {layer.rho:.2g} of the input, {layer.rho_max:.2g} at most: " + ", ".join(parts)
+    size = f"{layer.rho:.2g} times the input ({layer.rho_max:.2g} at most)" if layer.rho_max else "all 0"
+    return f"differences are {size}: " + ", ".join(parts)
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def check(effort: str = "quick", *, quantizer=AbsMax) -> Evidence:
         qmax = 2 ** (bits - 1) - 1
         for d in dims:
             claimed.append((d - 1) / (d - 1 + 4 * qmax**2))
-            measured.append(contraction.search(quantizer(bits), d, tries=48, rounds=2, seed=d).value)
+            measured.append(contraction.search(quantizer(bits), d, tries=8, rounds=2, seed=d).value)
             cases.append(f"b = {bits}, d = {d}")
     small = [d for d in range(2, 100) if 2 * AbsMax(3).c(d) < 1]
     return Evidence(

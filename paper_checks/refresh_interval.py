@@ -13,7 +13,7 @@ ORDER = 424
 CLAIM = Claim(
     id="refresh_interval",
     statement="Refreshed every k calls, the open loop's worst max-norm error is below direct quantization's exactly "
-    "for k < 1 + ||a||_∞/||d||_∞, whatever the bits: k = 10 where differences are 10 times smaller.",
+    "for k < 1 + ||a||_∞/||d||_∞, whatever the bits: k = 10 where differences are 10 times smaller (largest such k).",
     source="this project",
     relation="equal",
 )

@@ -14,7 +14,8 @@ ORDER = 710
 CLAIM = Claim(
     id="regimes_typical_boundaries",
     statement="On stationary normal inputs the RMS error of the closed loop is to that of direct quantization as ρ to "
-    "√((1-c)/(1-c^n)), that of the open loop as ρ to 1/√n: at these ρ they cross (c measured on normal data, b ≥ 3).",
+    "√((1-c)/(1-c^n)), that of the open loop as ρ to 1/√n: at these ρ they cross (ratio at half of them and "
+    "at them; c measured on normal data, b ≥ 3).",
     source="this project",
     relation="equal",
 )

@@ -16,9 +16,10 @@ from ._stochastic import coverage
 ORDER = 414
 CLAIM = Claim(
     id="stochastic_band",
-    statement="Stochastic absmax, s ≤ κ||r||_∞, κ = 1/qmax, m outputs: at any call, with probability ≥ 1-δ, "
-    "||o-õ||_∞ ≤ ||A||_{2→∞}√(½ln(2m/δ)Σ_k κ²||d_k||_∞²) without and ||o-ô||_∞ ≤ ||A||_{2→∞}E_j√(½ln(2m/δ)) with "
-    "compensation, E_j = Σ_k κ^(age+1)||d_k||_∞; in the 2-norm ||A||_2 E_j√(d/4+½ln(1/δ)) (coverage).",
+    statement="Stochastic absmax, κ = 1/qmax, m outputs: with probability 1-δ the error is at most "
+    "||A||_{2→∞}·√(½ln(2m/δ)·V) in the max norm, V = Σ_k κ²||d_k||_∞² without compensation, and with it V = E², E = "
+    "Σ_k κ^(age+1)||d_k||_∞ the sure bound; in the 2-norm, with compensation, ||A||_2·E·√(d/4+½ln(1/δ)) (share of "
+    "runs inside, δ = 0.05).",
     source="this project; Hoeffding 1963, Azuma 1967",
     relation="lower",
 )

@@ -13,7 +13,8 @@ ORDER = 44
 CLAIM = Claim(
     id="young_best_beta",
     statement="The proof's ||x+y||² ≤ 2||x||²+2||y||² is Young's inequality with β = 1. The best constant β gives "
-    "EF21's contraction 1-θ = √(1-α), α = 1-c, and the sharp steady state (q/(1-q))², for every c < 1.",
+    "EF21's contraction 1-θ = √(1-α), α = 1-c, and the sharp steady state (q/(1-q))², for every c < 1 (found by "
+    "minimising over β, against both).",
     source="this project; EF21 (Richtárik et al. 2021)",
     relation="equal",
 )

@@ -429,3 +429,11 @@ def test_errors_are_one_line(capsys, tmp_path, monkeypatch, arguments, message):
     assert err.startswith("modiff-sim")
     assert ": error: " in err
     assert message in err
+
+
+def test_an_interrupt_is_no_traceback(capsys, monkeypatch):
+    def interrupted(chosen):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modiff_sim.commands.bounds.run", interrupted)
+    assert run(capsys, "bounds") == (130, "", "")

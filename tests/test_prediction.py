@@ -109,6 +109,20 @@ def test_transfer_along_a_run_is_exact_for_rotations(source_every):
     assert np.allclose(found.d[:, 0], d)
 
 
+def test_between_probed_calls_gains_are_interpolated_geometrically():
+    class Growing(Turning):
+        """The second layer's gain grows by a factor of 2 per call."""
+
+        def __call__(self, x, call, edit):
+            return 2.0**call * self.linear(1, edit(1, self.linear(0, edit(0, x))))
+
+    steps = (np.full(7, 0.5), np.full(7, 1e-3))
+    found = measure_transfer(Growing((1.0, 1.0), (0.1, 0.2)), start(), steps, probe_every=3)
+    assert np.allclose(found.output, 4.0 ** np.arange(7)[:, None, None], rtol=1e-9)
+    assert np.allclose(found.upstream[:, 0, 1], 1.0)
+    assert not found.upstream[:, 1, 0].any()
+
+
 def test_alignment_is_1_for_parallel_and_0_for_orthogonal_responses():
     """No turn at all: responses are parallel. A quarter turn per call, in a sampler that adds up: they cancel in pairs,
     the responses of neighbouring calls are orthogonal, and what is left of two is the sum of their energies."""

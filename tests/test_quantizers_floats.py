@@ -1,4 +1,4 @@
-"""Float grids against ml_dtypes over every value, midpoint and neighbour of each format; MX against the specification."""
+"""Float grids against ml_dtypes over every value, midpoint and neighbour of a format; MX against the specification."""
 
 import array_api_strict as strict
 import ml_dtypes

@@ -91,7 +91,8 @@ class MinMax(Quantizer):
     """Affine, dynamic, its range made to include zero: s = (max-min)/(2^b-1), zero point z = round(-min/s).
 
     kappa = 1/(2^b-1). c = d/(d-2+2N²), N = 2^b-1, d >= 2: the extremes at ±N/2 steps (a tie, half a step lost each)
-    and all others at half a step. Not idempotent: b=4, (-17, 13, 2) has grid step 2, its image (-16, 12, 2) has not.
+    and all others at half a step (proof: docs/theory.md, section 11). Not idempotent: b=4, (-17, 13, 2) has grid step
+    2, its image (-16, 12, 2) has not.
     """
 
     laws = Laws(error=0.5, c="tight")

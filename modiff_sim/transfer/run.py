@@ -163,7 +163,8 @@ def measure_transfer(
     """Measure the transfer along the full-precision run that starts at x (n, ...), a real floating array.
 
     steps: (carry, add) as of ``linear_steps``, one call each.
-    probe_every: every how many calls single layers are probed ((L+2)·n rows); between, amplitudes are interpolated.
+    probe_every: every how many calls single layers are probed ((L+2)·n rows); between, geometrically interpolated:
+        too few calls where gains change by orders of magnitude is the first thing that makes a prediction wrong.
     source_every: at every how many calls noise is put into all layers and followed to the end (n rows per source,
         from there on); a call between takes the response of the source before it, scaled to its own ``add``.
     lasting_every: every how many sources the noise is also kept for good, for ``alignment``.
@@ -204,13 +205,16 @@ def measure_transfer(
 
 
 def _between(rows: list[np.ndarray], calls: list[int], T: int) -> np.ndarray:
-    """Energies at all calls from those at some, the first and last among them: amplitudes are interpolated linearly."""
-    amplitude = np.sqrt(np.stack(rows))
+    """Energies at all calls from those at some, the first and last among them: geometrically, as gains grow by orders
+    of magnitude towards t = 0; linearly where one of the two is 0."""
+    known = np.stack(rows)
     at = np.interp(np.arange(T), calls, np.arange(len(calls)))
     low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, len(calls) - 1)
-    weight = (at - low).reshape(-1, *(1,) * (amplitude.ndim - 1))
-    return np.asarray(((1 - weight) * amplitude[low] + weight * amplitude[high]) ** 2)
+    below, above = known[low], known[np.minimum(low + 1, len(calls) - 1)]
+    weight = (at - low).reshape(-1, *(1,) * (known.ndim - 1))
+    both = (below > 0) & (above > 0)
+    geometric = np.where(both, below, 1.0) ** (1 - weight) * np.where(both, above, 1.0) ** weight
+    return np.asarray(np.where(both, geometric, (1 - weight) * below + weight * above))
 
 
 def _spread(followed: _Followed, output: np.ndarray, add: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

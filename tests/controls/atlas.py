@@ -84,6 +84,9 @@ CONTROLS = [
     ("half_away_same_worst_case", {"quantizers": (DownAway,)}, VIOLATED),
     ("mid_rise", {"quantizer": WithZero}, VIOLATED),
     ("mid_rise", {"quantizer": ms.AbsMax}, VIOLATED),
+    ("floor_worst_case_c", {"formula": lambda d, N: 2 * d / N**2}, VIOLATED),  # an upper bound that no input attains
+    ("floor_worst_case_c", {"formula": lambda d, N: 2 * (d - 1) / (N**2 + 1)}, VIOLATED),  # one of the two ends only
+    ("floor_worst_case_c", {"quantizer": ms.MinMaxRaw}, VIOLATED),
     ("measured_c_table", {"table": {3: (0.21, 0.21, 0.21)}}, VIOLATED),  # as if tails did not matter
     ("measured_c_table", {"quantizer": ms.HalfAway, "table": {3: (0.21, 0.52, 0.84)}}, HOLDS),
 ]
