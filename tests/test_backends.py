@@ -13,13 +13,15 @@ from modiff_sim.quantizers import QUANTIZERS, SymmetricGrid, make
 from modiff_sim.testing import arrays, granularities, sequences
 
 BITS = st.integers(2, 8)
+#: formats are data: one of each kind of code here, the elements of every format in ``test_quantizers_floats``
+NAMES = sorted(set(QUANTIZERS) - {"fp8_e5m2", "mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e3m2"})
 
 
 def bits_for(Q, x):
     return np.full(x.shape, 0.25, x.dtype) if Q.laws.randomised else None
 
 
-@pytest.mark.parametrize("name", sorted(QUANTIZERS))
+@pytest.mark.parametrize("name", NAMES)
 @given(x=arrays(), bits=BITS, granularity=granularities())
 def test_torch_equals_numpy_bit_for_bit(name, x, bits, granularity):
     Q = make(name, bits, granularity=granularity)
@@ -29,7 +31,7 @@ def test_torch_equals_numpy_bit_for_bit(name, x, bits, granularity):
     assert np.array_equal(got.numpy(), Q(x, random=random))
 
 
-@pytest.mark.parametrize("name", sorted(QUANTIZERS))
+@pytest.mark.parametrize("name", NAMES)
 @given(x=arrays(dtypes=[np.float32], magnitude=100), bits=st.integers(2, 6))
 def test_half_precisions_are_within_one_step_of_the_grid(name, x, bits):
     """float16 and bfloat16 against float32 on the same (representable) input: at most one jump of the grid, plus the
@@ -52,7 +54,7 @@ def test_half_precisions_are_within_one_step_of_the_grid(name, x, bits):
         assert bool(torch.all(torch.abs(got - expected) <= step + slack))
 
 
-@pytest.mark.parametrize("name", sorted(QUANTIZERS))
+@pytest.mark.parametrize("name", NAMES)
 @given(x=arrays(), granularity=granularities())
 def test_runs_under_the_strict_namespace(name, x, granularity):
     Q = make(name, 3, granularity=granularity)
