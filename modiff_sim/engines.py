@@ -58,6 +58,10 @@ class Job:
         """Whether every trial has a scale of its own, which depends on its extremes alone."""
         return isinstance(self.Q.granularity, (PerSample, PerToken)) and self.Q.scale_from_extremes
 
+    def not_finite(self, call: int, drawn: np.ndarray) -> ValueError:
+        what = f"numbers too large for {self.dtype}" if np.isfinite(drawn).all() else "NaN or Inf"
+        return ValueError(f"process {self.process.name}: input of step {call} holds {what}")
+
     def overflow(self, call: int) -> ValueError:
         what = f"what is quantized in step {call} overflows {self.dtype}"
         return ValueError(f"process {self.process.name}: {what}: scale the inputs down")
@@ -106,8 +110,7 @@ def _cast(job: Job, call: int, drawn: np.ndarray, to: np.ndarray) -> None:
     """Write a call's inputs into ``to``; ValueError where they are not finite there."""
     _copy(drawn, to)
     if not np.isfinite(to).all():
-        what = f"numbers too large for {job.dtype}" if np.isfinite(drawn).all() else "NaN or Inf"
-        raise ValueError(f"process {job.process.name}: input of step {call} holds {what}")
+        raise job.not_finite(call, drawn)
 
 
 # -- the definition ----------------------------------------------------------------------------------------------------
@@ -212,7 +215,7 @@ def _ratio(lost: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def fused(job: Job, block: Trials, out: results.Block) -> None:
     """One block with the kernel of ``fast``; see there which results are equal bit for bit."""
-    kernel = fast.compiled()
+    kernel, copy = fast.compiled(fast.kernel), fast.compiled(fast.copy)
     process, rows = job.process, block.rows
     lanes = fast.LANE_BYTES // job.dtype.itemsize
     d = -(-process.d // lanes) * lanes  # rows are filled up with zeros, which add nothing to any norm
@@ -247,7 +250,9 @@ def fused(job: Job, block: Trials, out: results.Block) -> None:
         if call == 0 or not recorded:
             calls = 1
         if not recorded:
-            _cast(job, call, next(drawn), values[call % 2, :, : process.d])
+            inputs = np.ascontiguousarray(next(drawn), np.float64)
+            if copy(inputs, values.reshape(-1), begin(call), d):
+                raise job.not_finite(call, inputs)
         if call > 0:
             run(call, calls, [job.refreshed(k) for k in range(call, call + calls)])
         for feed in range(max(job.feeds, 1) if call == 0 else 0):

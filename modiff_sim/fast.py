@@ -177,6 +177,18 @@ def kernel(
     return -1
 
 
+def copy(drawn, x, begin, d_all):
+    """Write drawn (rows, d) into rows of ``d_all`` entries, from x[begin] on; returns how many are not finite there."""
+    rows, d = drawn.shape
+    bad = 0
+    for i in range(rows):
+        for j in range(d):
+            x[begin + i * d_all + j] = drawn[i, j]
+            if not abs(x[begin + i * d_all + j]) < math.inf:
+                bad += 1
+    return bad
+
+
 # -- compiling --------------------------------------------------------------------------------------------------------
 
 
@@ -295,24 +307,28 @@ def _teach_numba() -> None:
 
 
 _lock = threading.Lock()
+_taught = False
 
 
 @functools.cache
-def _compiled() -> Callable[..., int]:
+def _compiled(function: Callable[..., int]) -> Callable[..., int]:
     import numba
 
-    _teach_numba()
     options: Any = {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(kernel)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to write compiled code to
-        return numba.njit(**options)(kernel)
+        return numba.njit(**options)(function)
 
 
-def compiled() -> Callable[..., int]:
-    """``kernel``, compiled when it is first called with a combination of dtype, recursion and measured quantities.
+def compiled(function: Callable[..., int]) -> Callable[..., int]:
+    """``kernel`` or ``copy``, compiled when it is first called with arguments of these types (None is a type).
 
     That takes seconds; the code is kept in ``__pycache__`` (or NUMBA_CACHE_DIR). Raises ImportError without numba.
     """
-    with _lock:  # numba must be taught once
-        return _compiled()
+    global _taught
+    with _lock:
+        if not _taught:
+            _teach_numba()
+            _taught = True
+        return _compiled(function)

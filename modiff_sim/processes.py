@@ -86,7 +86,8 @@ def _summed(start: Callable[[np.random.Generator, int], Array], difference: Call
 def _normal(rng: np.random.Generator, trials: int, d: int, sigma: float) -> Array:
     """Independent N(0, sigma²), (trials, d)."""
     drawn = rng.standard_normal((trials, d))
-    drawn *= sigma
+    if sigma != 1:
+        drawn *= sigma
     return drawn
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from modiff_sim import fast
 from modiff_sim.fast import larger, largest, load, nearest, spread, store, total, width
 
-fast.compiled()  # teaches numba the lanes
+fast.compiled(fast.kernel)  # teaches numba the lanes
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 TILE = fast.TILE
 
