@@ -1,0 +1,42 @@
+"""The pages of docs/: the tour runs and prints what it shows, and theory.md names what exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import figures
+import paper_checks
+from modiff_sim import bounds
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def printed(page):
+    """What the code cells print, cell by cell; warnings and pictures left out."""
+    return [
+        "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
+        for cell in page.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def test_the_tour_runs_and_prints_what_it_shows():
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("nbclient")
+    from analysis import tour
+
+    shown, again = printed(nbformat.read(tour.PAGE, as_version=4)), printed(tour.execute(tour.PAGE))
+    assert again == shown, "python -m analysis.tour"
+    assert sum(map(bool, shown)) >= 8
+
+
+def test_theory_names_what_exists():
+    text = (DOCS / "theory.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z]\w+)`", text))
+    missing = {f for f in bounds.__all__ if f.islower()} - named
+    assert not missing, f"docs/theory.md says nothing of {', '.join(sorted(missing))}"
+    known = {m.CLAIM.id for m in paper_checks.claims()} | set(figures.names())
+    for path in (DOCS.parent / "modiff_sim").rglob("*.py"):
+        known |= set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    assert not {name for name in named if "_" in name} - known
