@@ -73,7 +73,7 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort("quick", steps=20, n=128, n_key=128, n_fine=128, weight_bits=(8,), n_recorded=32),
+    "quick": Effort("quick", steps=20, n=64, n_key=64, n_fine=64, weight_bits=(8,), n_recorded=32, batch=64),
     "full": Effort("full", steps=50, n=256, n_key=1024, n_fine=4096, weight_bits=(8, 4), n_recorded=64),
 }
 

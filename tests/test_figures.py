@@ -275,10 +275,10 @@ def test_a_violin_follows_its_quantiles(practice):
 
 
 def test_a_real_figure_has_the_same_bytes_twice(theory, tmp_path):
-    made, _ = theory["contraction_vs_dimension"]
+    made, _ = theory["bounds_per_norm"]
     mpl.rcParams["lines.linewidth"] = 7  # the user's settings do not get in
     try:
-        (again,) = figures.make(["contraction_vs_dimension"], "quick", tmp_path)
+        (again,) = figures.make(["bounds_per_norm"], "quick", tmp_path)
     finally:
         mpl.rcdefaults()
     for one, two in ((made.png, again.png), (made.svg, again.svg), (made.data, again.data)):
