@@ -12,7 +12,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bounds, contraction, processes, recursion
+    from . import (
+        atlas,
+        bounds,
+        certificates,
+        contraction,
+        denoisers,
+        growth,
+        mixtures,
+        prediction,
+        processes,
+        recommendation,
+        recursion,
+        regimes,
+    )
     from .evidence import Claim, Evidence, Verdict
     from .granularity import GRANULARITIES, Granularity, PerBatch, PerChannel, PerGroup, PerSample, PerToken
     from .laws import LAWS, LawBroken, Laws
@@ -52,8 +65,8 @@ __all__ = [
     "MXINT8", "QUANTIZERS", "RECURSIONS", "AbsMax", "Claim", "DeadZone", "Evidence", "Floor", "Granularity",
     "HalfAway", "Identity", "LawBroken", "Laws", "Logarithmic", "MSEClip", "MidRise", "MinMax", "MinMaxRaw",
     "PerBatch", "PerChannel", "PerGroup", "PerSample", "PerToken", "Percentile", "QParams", "Quantizer", "Result",
-    "State", "Static", "Stochastic", "Verdict", "Zero", "bounds", "contraction", "processes", "recursion",
-    "simulate",
+    "State", "Static", "Stochastic", "Verdict", "Zero", "atlas", "bounds", "certificates", "contraction", "denoisers",
+    "growth", "mixtures", "prediction", "processes", "recommendation", "recursion", "regimes", "simulate",
 ]  # fmt: skip
 
 #: where the names above live; a name that is not here is a module of its own. No module may be called like a function
