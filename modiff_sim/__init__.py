@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         AbsMax,
         DeadZone,
         Floor,
+        GridAligned,
         HalfAway,
         Identity,
         Logarithmic,
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
         MinMaxRaw,
         MSEClip,
         Percentile,
+        Split,
         Static,
+        StaticAffine,
         Stochastic,
         Zero,
     )
@@ -63,10 +66,11 @@ __version__ = "0.1.0"
 __all__ = [
     "FP8E4M3", "FP8E5M2", "GRANULARITIES", "LAWS", "MXFP4E2M1", "MXFP6E2M3", "MXFP6E3M2", "MXFP8E4M3", "MXFP8E5M2",
     "MXINT8", "QUANTIZERS", "RECURSIONS", "AbsMax", "Claim", "DeadZone", "Evidence", "Floor", "Granularity",
-    "HalfAway", "Identity", "LawBroken", "Laws", "Logarithmic", "MSEClip", "MidRise", "MinMax", "MinMaxRaw",
-    "PerBatch", "PerChannel", "PerGroup", "PerSample", "PerToken", "Percentile", "QParams", "Quantizer", "Result",
-    "State", "Static", "Stochastic", "Verdict", "Zero", "atlas", "bounds", "certificates", "contraction", "denoisers",
-    "growth", "mixtures", "prediction", "processes", "recommendation", "recursion", "regimes", "simulate",
+    "GridAligned", "HalfAway", "Identity", "LawBroken", "Laws", "Logarithmic", "MSEClip", "MidRise", "MinMax",
+    "MinMaxRaw", "PerBatch", "PerChannel", "PerGroup", "PerSample", "PerToken", "Percentile", "QParams", "Quantizer",
+    "Result", "Split", "State", "Static", "StaticAffine", "Stochastic", "Verdict", "Zero", "atlas", "bounds",
+    "certificates", "contraction", "denoisers", "growth", "mixtures", "prediction", "processes", "recommendation",
+    "recursion", "regimes", "simulate",
 ]  # fmt: skip
 
 #: where the names above live; a name that is not here is a module of its own. No module may be called like a function
@@ -78,8 +82,8 @@ _HOMES = {
     "quantizer": ("QParams", "Quantizer"),
     "quantizers": (
         "FP8E4M3", "FP8E5M2", "MXFP4E2M1", "MXFP6E2M3", "MXFP6E3M2", "MXFP8E4M3", "MXFP8E5M2", "MXINT8", "QUANTIZERS",
-        "AbsMax", "DeadZone", "Floor", "HalfAway", "Identity", "Logarithmic", "MidRise", "MinMax", "MinMaxRaw",
-        "MSEClip", "Percentile", "Static", "Stochastic", "Zero",
+        "AbsMax", "DeadZone", "Floor", "GridAligned", "HalfAway", "Identity", "Logarithmic", "MidRise", "MinMax",
+        "MinMaxRaw", "MSEClip", "Percentile", "Split", "Static", "StaticAffine", "Stochastic", "Zero",
     ),
     "recursion": ("RECURSIONS", "State"),
     "simulation": ("Result", "simulate"),

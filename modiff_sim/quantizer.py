@@ -44,6 +44,7 @@ class Quantizer:
     saturates: ClassVar[bool] = False
     has_codes: ClassVar[bool] = True  # False where values pass through: not counted as quantized
     fixed_bits: ClassVar[int | None] = None  # where the format decides the bits
+    integer_codes: ClassVar[bool] = True  # False for grids of floats: their codes are no integers
     scale_from_extremes: ClassVar[bool] = True  # False where the scale needs more of a block than its min and max
 
     bits: int = field(kw_only=False)

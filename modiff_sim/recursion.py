@@ -12,6 +12,7 @@ A is linear; ``affine`` is A plus its bias, which is added once, at the first ca
 Warm-up (how call 0 is done): ``"exact"``, â = a in full precision (Theorem 4.4 and the code); ``"quantized"``,
 â = Q(a), as (8)-(9) print; an int m >= 1, the first input fed m times from a zero state (m=1 equals "quantized").
 ``direct`` has no state and quantizes its first call too.
+Between calls the state may be kept rounded (``storage``), and residuals below a threshold skipped (``skip``).
 Refresh: ``"never"``; an int k, every k-th call is done in full precision and restarts the state; or the call indices.
 """
 
@@ -24,6 +25,8 @@ from typing import Any, ClassVar
 from array_api_compat import array_namespace
 
 from .quantizer import QParams, Quantizer
+from .skipping import Threshold
+from .storage import Storage
 
 Operator = Callable[[Any], Any]
 
@@ -33,6 +36,7 @@ def identity(a: Any) -> Any:
     return a
 
 
+AS_COMPUTED = Storage()
 Warmup = str | int
 Refresh = str | int | Sequence[int]
 
@@ -41,8 +45,10 @@ Refresh = str | int | Sequence[int]
 class State:
     """One layer's state after a call. ``ref`` (shape of a), ``o_hat`` (shape of A(a)); ``call`` is the next index.
 
+    With a ``Storage`` both are what is kept (a rounded array, codes, None for a recomputed ô); else the arrays.
     ``residual`` and ``residual_hat`` are this call's quantizer input and output (None where nothing was quantized),
-    ``qparams`` what it was quantized with. They are for observers and are not needed to go on.
+    ``qparams`` what it was quantized with, ``kept`` which samples a threshold let through (None: no threshold). They
+    are for observers and are not needed to go on. ``output`` is this call's ô before it was stored.
     """
 
     ref: Any
@@ -51,6 +57,13 @@ class State:
     residual: Any = None
     residual_hat: Any = None
     qparams: QParams | None = None
+    kept: Any = None
+    computed: Any = None
+
+    @property
+    def output(self) -> Any:
+        """What the layer returns at this call."""
+        return self.o_hat if self.computed is None else self.computed
 
     @property
     def quantized(self) -> bool:
@@ -68,9 +81,16 @@ class Recursion:
         """The reference of the next call."""
         raise NotImplementedError  # pragma: no cover - abstract
 
-    def exact(self, a: Any, affine: Operator, call: int = 0) -> State:
-        """A call in full precision: the start of Theorem 4.4, and every refresh."""
-        return State(ref=a, o_hat=affine(a), call=call + 1)
+    def exact(self, a: Any, affine: Operator, call: int = 0, *, storage: Storage = AS_COMPUTED) -> State:
+        """A call in full precision: the start of Theorem 4.4, and every refresh.
+
+        With a rounded state the output is A of the *stored* reference: ô = A(stored â) has to hold from here on.
+        """
+        if storage.as_computed:
+            return State(ref=a, o_hat=affine(a), call=call + 1)
+        ref = storage.ref_format.encode(a)
+        output = affine(storage.ref_format.decode(ref, a) if self.compensates else a)
+        return State(ref, _stored(storage, output), call + 1, computed=output)
 
     def init(
         self,
@@ -81,19 +101,43 @@ class Recursion:
         warmup: Warmup = "exact",
         affine: Operator | None = None,
         random=None,
+        storage: Storage = AS_COMPUTED,
     ) -> State:
-        """State after call 0. ``affine`` is A with its bias (default: A has none); ``random`` one array per feeding."""
+        """State after call 0. ``affine`` is A with its bias (default: A has none); ``random`` one array per feeding.
+
+        Nothing is skipped at call 0. With a rounded state the first input is fed in full and stored after the last
+        feeding.
+        """
         affine = affine or A
         check_warmup(warmup)
         if warmup == "exact":
-            return self.exact(a, affine)
+            return self.exact(a, affine) if storage.as_computed else self.exact(a, affine, storage=storage)
         state = State(ref=array_namespace(a).zeros_like(a), o_hat=0.0)
         for i in range(feeds(warmup)):
             state = self.step(state, a, Q, A if i else affine, random=None if random is None else random[i])
-        return State(state.ref, state.o_hat, 1, state.residual, state.residual_hat, state.qparams)
+        if storage.as_computed:
+            return State(state.ref, state.o_hat, 1, state.residual, state.residual_hat, state.qparams)
+        ref = storage.ref_format.encode(state.ref)
+        output = affine(storage.ref_format.decode(ref, a)) if self.compensates else state.o_hat
+        return State(
+            ref, _stored(storage, output), 1, state.residual, state.residual_hat, state.qparams, computed=output
+        )
 
-    def step(self, state: State, a: Any, Q: Quantizer, A: Operator, *, random: Any = None) -> State:
-        """One call: residual, quantize, apply A, add up."""
+    def step(
+        self,
+        state: State,
+        a: Any,
+        Q: Quantizer,
+        A: Operator,
+        *,
+        random: Any = None,
+        skip: Threshold | None = None,
+        storage: Storage = AS_COMPUTED,
+        affine: Operator | None = None,
+    ) -> State:
+        """One call: residual, quantize, apply A, add up. ``affine`` is used where ô is recomputed."""
+        if skip is not None or not storage.as_computed:
+            return self._kept_step(state, a, Q, A, random=random, skip=skip, storage=storage, affine=affine or A)
         residual = a - state.ref
         hat, qparams = Q.apply(residual, random=random)
         ref = self.next_ref(state.ref, a, hat)
@@ -101,9 +145,44 @@ class Recursion:
             return State(ref, ref, state.call + 1, residual, hat, qparams)
         # A of an exact zero is zero: at 0 bits the computation is skipped, which is what caching saves (Remark 4.1).
         # Not while the state is being made (call 0), where A is the affine map that brings shape and bias.
-        skip = Q.bits == 0 and state.call > 0
-        o_hat = state.o_hat if skip else A(hat) + state.o_hat
+        cached = Q.bits == 0 and state.call > 0
+        o_hat = state.o_hat if cached else A(hat) + state.o_hat
         return State(ref, o_hat, state.call + 1, residual, hat, qparams)
+
+    def _kept_step(
+        self,
+        state: State,
+        a: Any,
+        Q: Quantizer,
+        A: Operator,
+        *,
+        random: Any,
+        skip: Threshold | None,
+        storage: Storage,
+        affine: Operator,
+    ) -> State:
+        """The same step from a stored reference, storing the new one, with samples left out by a threshold."""
+        xp, form = array_namespace(a), storage.ref_format
+        ref = form.decode(state.ref, a)
+        residual = a - ref
+        hat, qparams = Q.apply(residual, random=random)
+        kept = None
+        if skip is not None:
+            kept = skip.keeps(residual, ref)
+            hat = xp.where(kept, hat, xp.zeros_like(hat))
+        new = form.encode(self.next_ref(ref, a, hat))
+        # what â really moved by: its rounding must reach ô, or the two part for good
+        moved = form.decode(new, a) - ref if self.compensates and storage.ref != "native" else hat
+        if storage.o_format is None:
+            output = affine(form.decode(new, a))
+        else:
+            last = storage.o_format.decode(state.o_hat, a)
+            output = last if Q.bits == 0 and state.call > 0 else A(moved) + last
+        return State(new, _stored(storage, output), state.call + 1, residual, hat, qparams, kept, output)
+
+
+def _stored(storage: Storage, output: Any) -> Any:
+    return None if storage.o_format is None else storage.o_format.encode(output)
 
 
 class ClosedLoop(Recursion):
@@ -140,12 +219,13 @@ class Direct(Recursion):
         warmup: Warmup = "exact",
         affine: Operator | None = None,
         random=None,
+        storage: Storage = AS_COMPUTED,
     ) -> State:
         check_warmup(warmup)
         first = None if random is None else random[0]
         return self.step(State(ref=None, o_hat=None), a, Q, affine or A, random=first)
 
-    def step(self, state: State, a: Any, Q: Quantizer, A: Operator, *, random: Any = None) -> State:
+    def step(self, state: State, a: Any, Q: Quantizer, A: Operator, *, random: Any = None, **_: Any) -> State:
         hat, qparams = Q.apply(a, random=random)
         return State(None, A(hat), state.call + 1, a, hat, qparams)
 
@@ -204,14 +284,29 @@ def advance(
     warmup: Warmup = "exact",
     refreshed: bool = False,
     random: Any = None,
+    skip: Threshold | None = None,
+    storage: Storage = AS_COMPUTED,
 ) -> State:
-    """The next call, whichever it is: first (state None), refresh, or a step. ``random`` as for ``init`` when first."""
+    """The next call, whichever it is: first (state None), refresh, or a step. ``random`` as for ``init`` when first.
+
+    skip: residuals below it are not computed; storage: how the state is kept. Neither means anything for ``direct``.
+    """
     affine = affine or A
+    # a recursion of the user's own need not know how states are kept
+    keeping: dict[str, Any] = {} if storage.as_computed else {"storage": storage}
     if state is None:
-        return recursion.init(a, Q, A, warmup=warmup, affine=affine, random=random)
+        return recursion.init(a, Q, A, warmup=warmup, affine=affine, random=random, **keeping)
     if refreshed:
-        return recursion.exact(a, affine, state.call)
-    return recursion.step(state, a, Q, A if recursion.has_state else affine, random=random)
+        return recursion.exact(a, affine, state.call, **keeping)
+    if skip is not None or keeping:
+        keeping |= {"skip": skip, "affine": affine}
+    return recursion.step(state, a, Q, A if recursion.has_state else affine, random=random, **keeping)
+
+
+def check_storage(recursion: Recursion, storage: Storage) -> None:
+    """Raise ValueError where the recursion cannot be kept so."""
+    if storage.recomputes and not recursion.compensates:
+        raise ValueError(f'o_hat="recompute" needs ô = A(â), which {recursion.name} has not: keep ô')
 
 
 def run(
@@ -224,14 +319,23 @@ def run(
     warmup: Warmup = "exact",
     refresh: Refresh = "never",
     random: Callable[[int], Any] | None = None,
+    skip: Threshold | None = None,
+    storage: Storage = AS_COMPUTED,
 ) -> Iterator[State]:
-    """States of a whole sequence of inputs, in sampling order. ``random(call)`` gives the random bits of a call."""
+    """States of a whole sequence of inputs, in sampling order. ``random(call)`` gives the random bits of a call.
+
+    skip, storage: see ``modiff_sim.skipping`` and ``modiff_sim.storage``.
+    """
     chosen = get(recursion) if isinstance(recursion, str) else recursion
+    check_storage(chosen, storage)
     is_refresh = refresh_calls(refresh)
     state: State | None = None
     for call, a in enumerate(inputs):
         if call == 0:
             Q.check(a)
         bits = None if random is None else random(call)
-        state = advance(chosen, state, a, Q, A, affine=affine, warmup=warmup, refreshed=is_refresh(call), random=bits)
+        state = advance(
+            chosen, state, a, Q, A, affine=affine, warmup=warmup, refreshed=is_refresh(call), random=bits, skip=skip,
+            storage=storage,
+        )  # fmt: skip
         yield state

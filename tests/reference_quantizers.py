@@ -66,6 +66,22 @@ def percentile(x, bits, percent=Fraction(99)):
     return [s * max(-qmax, min(qmax, round(v / s))) for v in x]
 
 
+def static_affine(x, bits, low=-1.0, high=1.0):
+    """MinMax's grid for data whose extremes are low and high."""
+    n = 2**bits - 1
+    s = (high - low) / n
+    z = round(-low / s)
+    return [s * (max(0, min(n, round(v / s) + z)) - z) for v in x]
+
+
+def grid_aligned(x, bits, base=1.0):
+    """Multiples of base·2^j, j as small as the largest entry allows."""
+    qmax, s = 2 ** (bits - 1) - 1, base
+    while max(map(abs, x)) > qmax * s:
+        s *= 2
+    return [s * round(v / s) for v in x]
+
+
 # -- float formats ----------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +131,8 @@ QUANTIZERS = {
     "dead_zone": dead_zone,
     "logarithmic": logarithmic,
     "percentile": percentile,
+    "static_affine": static_affine,
+    "grid_aligned": grid_aligned,
     "fp8_e4m3": lambda x, bits: scaled_float("float8_e4m3fn", x, 8),
     "fp8_e5m2": lambda x, bits: scaled_float("float8_e5m2", x, 15),
     "mxfp8_e4m3": lambda x, bits: mx(x, decoded("float8_e4m3fn"), 8),

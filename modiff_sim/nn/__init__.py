@@ -6,8 +6,9 @@ except ImportError as error:  # pragma: no cover - exercised by hand: the test e
     raise ImportError("modiff_sim.nn needs torch: pip install 'modiff-sim[nn]'") from error
 
 from .audit import Audit, LayerCount
-from .modulate import Run, modulated
+from .modulate import modulated
 from .record import Recorder, record
+from .run import Run
 from .sample import image_noise, sample
 
 __all__ = ["Audit", "LayerCount", "Recorder", "Run", "image_noise", "modulated", "record", "sample"]

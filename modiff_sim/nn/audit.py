@@ -7,30 +7,61 @@ from typing import Any
 
 from .. import cost
 
+FULL = 32  # bits of full precision
+
 
 @dataclass
 class LayerCount:
-    """What one layer did since the run began. MACs are of the whole batch, summed over calls."""
+    """What one layer did since the run began. MACs are of the whole batch, summed over calls.
+
+    For a product of two activations (kinds "qk" and "sv") ``weight_bits`` are those of the right operand.
+    """
 
     name: str
     kind: str
-    activation_bits: int
-    weight_bits: int
+    weight_bits: int = FULL
     calls: int = 0
     quantized_calls: int = 0
     macs: int = 0
-    quantized_macs: int = 0
-    skipped_macs: int = 0  # at 0 bits the product is not computed: the cached output is used again
+    quantized_macs: int = 0  # skipped ones included
+    bit_macs: float = 0.0  # Σ MACs · activation bits over quantized calls
+    bops: float = 0.0
+    skipped_macs: int = 0  # 0 bits, or below a threshold, or in a branch whose output is used again
     saturated: float = 0.0  # values beyond the last level (static scales only)
     values: int = 0
     zero_range: int = 0  # blocks whose scale was 0: exact zeros, nothing to quantize
     blocks: int = 0
+
+    def full(self, macs: int, *, skipped: int = 0) -> None:
+        """A call in full precision: first, refresh, Identity. ``skipped`` MACs lay below a threshold: 0 bits."""
+        self.calls += 1
+        self.macs += macs
+        self.quantized_macs += skipped
+        self.skipped_macs += skipped
+        self.bops += cost.bops(macs - skipped, self.weight_bits, FULL)
+
+    def quantized(self, macs: int, bits: float, *, skipped: int = 0, bops: float | None = None) -> None:
+        """A call on quantized values; ``skipped`` of its MACs were not needed. ``bops``: where not as usual."""
+        self.calls += 1
+        self.macs += macs
+        self.quantized_calls += 1
+        self.quantized_macs += macs
+        self.skipped_macs += skipped
+        self.bit_macs += bits * (macs - skipped)
+        self.bops += cost.bops(macs - skipped, self.weight_bits, bits) if bops is None else bops
+
+    @property
+    def activation_bits(self) -> float:
+        """Mean bits of the quantized calls that were computed; NaN without any."""
+        computed = self.quantized_macs - self.skipped_macs
+        return self.bit_macs / computed if computed else (0.0 if self.quantized_macs else float("nan"))
 
     def row(self) -> dict[str, Any]:
         return {
             "layer": self.name, "kind": self.kind, "weight_bits": self.weight_bits,
             "activation_bits": self.activation_bits, "calls": self.calls, "quantized_calls": self.quantized_calls,
             "macs": self.macs, "quantized_macs": self.quantized_macs, "skipped_macs": self.skipped_macs,
+            "bops": self.bops,
             "saturated_share": self.saturated / self.values if self.values else 0.0,
             "zero_range_share": self.zero_range / self.blocks if self.blocks else 0.0,
         }  # fmt: skip
@@ -38,15 +69,19 @@ class LayerCount:
 
 @dataclass(frozen=True)
 class Audit:
-    """The audit of a run: rows per layer and the totals. ``str(audit)`` is a table."""
+    """The audit of a run: rows per layer and the totals. ``str(audit)`` is a table.
+
+    product_macs: of products of two activations (attention) that ran in full precision, over all calls.
+    """
 
     layers: tuple[LayerCount, ...]
     model_calls: int
     resets: int
     unsupported: tuple[str, ...] = ()
     excluded: tuple[str, ...] = field(default=())
+    product_macs: int = 0
 
-    def _sum(self, name: str) -> int:
+    def _sum(self, name: str) -> Any:
         return sum(getattr(layer, name) for layer in self.layers)
 
     @property
@@ -61,19 +96,15 @@ class Audit:
 
     @property
     def activation_bits(self) -> float:
-        """Effective bits: mean over MACs, full-precision calls counted as 32."""
+        """Effective bits: mean over MACs, full-precision calls counted as 32, skipped MACs as 0."""
         total = self._sum("macs")
-        spent = sum(x.quantized_macs * x.activation_bits + (x.macs - x.quantized_macs) * 32 for x in self.layers)
+        spent = self._sum("bit_macs") + FULL * (total - self._sum("quantized_macs"))
         return spent / total if total else 0.0
 
     @property
     def bops(self) -> float:
         """Bit operations of the supported layers, first-step and refresh calls counted at 32 activation bits."""
-        return sum(
-            cost.bops(x.quantized_macs, x.weight_bits, x.activation_bits)
-            + cost.bops(x.macs - x.quantized_macs, x.weight_bits, 32)
-            for x in self.layers
-        )
+        return float(self._sum("bops"))
 
     @property
     def uncalled(self) -> tuple[str, ...]:
@@ -88,7 +119,8 @@ class Audit:
         return {
             "layers": len(self.layers), "model_calls": self.model_calls, "resets": self.resets,
             "mac_share": self.mac_share, "call_share": self.call_share, "activation_bits": self.activation_bits,
-            "bops": self.bops, "skipped_macs": self._sum("skipped_macs"),
+            "macs": self._sum("macs"), "bops": self.bops, "skipped_macs": self._sum("skipped_macs"),
+            "product_macs": self.product_macs,
             "saturated_share": self._sum("saturated") / max(self._sum("values"), 1),
             "zero_range_share": self._sum("zero_range") / max(self._sum("blocks"), 1),
             "unsupported": list(self.unsupported), "excluded": list(self.excluded), "uncalled": list(self.uncalled),
@@ -96,18 +128,22 @@ class Audit:
 
     def __str__(self) -> str:
         width = max([len(x.name) for x in self.layers] + [5])
-        head = f"{'layer':<{width}}  kind     W  A  calls  quantized  MACs quantized  saturated  zero range"
+        head = f"{'layer':<{width}}  kind     W     A  calls  quantized  MACs quantized  skipped  saturated  zero range"
         lines = [head]
         for r in self.rows():
             calls = f"{r['calls']:>5}  {r['quantized_calls']:>9}"
-            share = r["quantized_macs"] / r["macs"] if r["macs"] else 0.0
-            tail = f"{share:>14.1%}  {r['saturated_share']:>9.2%}  {r['zero_range_share']:>10.2%}"
-            bits = f"{r['weight_bits']:>2} {r['activation_bits']:>2}"
+            share, skipped = (r[k] / r["macs"] if r["macs"] else 0.0 for k in ("quantized_macs", "skipped_macs"))
+            tail = f"{share:>14.1%}  {skipped:>7.1%}  {r['saturated_share']:>9.2%}  {r['zero_range_share']:>10.2%}"
+            mean = r["activation_bits"]
+            bits = f"{r['weight_bits']:>2}  {'  -' if mean != mean else f'{mean:>4.4g}':>4}"
             lines.append(f"{r['layer']:<{width}}  {r['kind']:<6}  {bits}  {calls}  {tail}")
         lines.append(
             f"total: {self.mac_share:.1%} of MACs and {self.call_share:.1%} of calls on quantized activations, "
             f"{self.activation_bits:.2f} effective bits, {self.model_calls} model calls, {self.resets} resets"
         )
+        if self.product_macs:
+            share = self.product_macs / (self.product_macs + self._sum("macs"))
+            lines.append(f"products of two activations in full precision: {share:.1%} of all MACs, not counted above")
         for what in ("unsupported", "excluded", "uncalled"):
             if names := getattr(self, what):
                 lines.append(f"{what}: {', '.join(names)}")

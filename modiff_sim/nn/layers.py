@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -44,24 +44,61 @@ def unsupported(model: nn.Module) -> list[str]:
     ]
 
 
+@runtime_checkable
+class WeightSource(Protocol):
+    """Ready-made quantized weights, such as ``weights.QuantizedWeights``."""
+
+    def weight(self, name: str, module: nn.Module) -> Tensor | None:
+        """The dequantized weight of a layer, shape and dtype of the module's; None leaves it in full precision."""
+        ...  # pragma: no cover - protocol
+
+    def bits(self, name: str) -> int:
+        """Bits of a layer's codes."""
+        ...  # pragma: no cover - protocol
+
+
+Weights = Quantizer | WeightSource | None
+
+
+def check_weights(weights: Weights) -> None:
+    """Raise TypeError or ValueError for what cannot quantize weights."""
+    if isinstance(weights, Quantizer):
+        if weights.laws.randomised:
+            raise ValueError(f"weights are quantized once, without random bits: {weights} does not fit")
+    elif weights is not None and (isinstance(weights, type) or not isinstance(weights, WeightSource)):
+        raise TypeError(f"weights must be a quantizer such as AbsMax(bits=8) or quantized weights, got {weights!r}")
+
+
 class Operator:
     """A of one layer. ``linear(a)`` is A(a), ``affine(a)`` is A(a) + bias; weights are quantized once, here.
 
     Nothing is written to the module: quantized weights live in this object.
     """
 
-    def __init__(self, name: str, module: nn.Module, weights: Quantizer | None) -> None:
+    def __init__(self, name: str, module: nn.Module, weights: Weights) -> None:
         self.name, self.module, self.kind = name, module, kind(module)
-        self.weight_bits = 32 if weights is None else weights.bits
+        self.weight_bits = 32
         self.quantized: Tensor | None = None
-        if weights is not None:
-            try:
-                self.quantized = weights(module.weight.detach())  # type: ignore[operator]
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"weight of layer '{name}': {error}") from None
+        if weights is None:
+            return
+        try:
+            own = module.weight.detach()  # type: ignore[operator]
+            if isinstance(weights, Quantizer):
+                self.quantized, self.weight_bits = weights(own), weights.bits
+            elif (made := weights.weight(name, module)) is not None:
+                if made.shape != own.shape:
+                    raise ValueError(f"shape {tuple(made.shape)} given, {tuple(own.shape)} needed")
+                self.quantized, self.weight_bits = made.to(own.device, own.dtype), weights.bits(name)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"weight of layer '{name}': {error}") from None
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight that is used: quantized, or the module's own."""
+        return self.module.weight if self.quantized is None else self.quantized  # type: ignore[return-value]
 
     def _apply(self, a: Tensor, bias: Tensor | None) -> Tensor:
-        weight: Any = self.module.weight if self.quantized is None else self.quantized
+        weight: Any = self.weight
         if isinstance(self.module, nn.Linear):
             return F.linear(a, weight, bias)
         return self.module._conv_forward(a, weight, bias)  # type: ignore[operator]  # knows padding modes
@@ -84,13 +121,13 @@ class Occurrences:
     """Which occurrence of a layer within one model call this is: 0 unless the model uses a layer several times.
 
     A layer that is called from outside the model's forward is at occurrence 0 each time. ``on_enter`` is called when
-    the model's forward begins, ``on_failure`` when it ends with an exception.
+    the model's forward begins, ``on_leave`` when it ends, with whether it ended with an exception.
     """
 
     def __init__(
-        self, model: nn.Module, on_enter: Callable[[], Any] | None = None, on_failure: Callable[[], Any] | None = None
+        self, model: nn.Module, on_enter: Callable[[], Any] | None = None, on_leave: Callable[[bool], Any] | None = None
     ) -> None:
-        self._on_enter, self._on_failure = on_enter, on_failure
+        self._on_enter, self._on_leave = on_enter, on_leave
         self.model_calls = 0
         self._inside = False
         self._seen: dict[str, int] = {}
@@ -108,17 +145,21 @@ class Occurrences:
 
     def _leave(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
         self._inside = False
-        if output is None and sys.exc_info()[0] is not None:  # how torch calls such a hook after an exception
-            self.model_calls -= 1
-            if self._on_failure:
-                self._on_failure()
+        failed = output is None and sys.exc_info()[0] is not None  # how torch calls such a hook after an exception
+        self.model_calls -= failed
+        if self._on_leave:
+            self._on_leave(failed)
 
     def take(self, name: str) -> int:
         """The occurrence of this call of the layer."""
+        return self.skip(name, 1)
+
+    def skip(self, name: str, times: int) -> int:
+        """Pass over calls of a layer that are not made; returns the occurrence of the first of them."""
         if not self._inside:
             return 0
         index = self._seen.get(name, 0)
-        self._seen[name] = index + 1
+        self._seen[name] = index + times
         return index
 
     def remove(self) -> None:

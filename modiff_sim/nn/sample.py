@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..noise import image_noise
 from ..samplers import SAMPLERS
 from ..schedules import Schedule, linear
-from .modulate import Run, active_run
+from .run import Run, active_run
 
 
 def denoiser(model: nn.Module) -> Callable[[Tensor, int], Tensor]:

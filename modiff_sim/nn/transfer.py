@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..transfer import CallTransfer, Edit, call_transfer
 from .layers import Occurrences, Operator, Where, find, occurrence_name
-from .modulate import active_run
+from .run import active_run
 
 #: (rows of x, call index) -> output, a tensor
 Forward = Callable[[Tensor, int], Tensor]

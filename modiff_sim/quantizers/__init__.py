@@ -8,7 +8,9 @@ House rules of this package: about a dozen array operations, no Python ``if`` on
 argument, nothing is written into an argument.
 
 affine.py: integer grids from a block's extremes. grids.py: variants of the symmetric one. floats.py: FP8, MX,
-logarithmic. clipping.py: grids that end before max|x|. fixed.py: scales that are no function of the data.
+logarithmic. aligned.py: dynamic, on one fixed grid. clipping.py: grids that end before max|x|. fixed.py: scales that
+are no function of the data.
+split.py: channel ranges with a scale each; it needs to know where to cut, so it is not in the registry.
 closed_form.py: the worst case of all that reach max|x| exactly.
 """
 
@@ -18,9 +20,10 @@ from typing import Any
 
 from ..quantizer import Quantizer
 from .affine import AbsMax, Floor, MinMax, MinMaxRaw, Stochastic
+from .aligned import GridAligned
 from .clipping import MSEClip, Percentile
 from .closed_form import SymmetricGrid
-from .fixed import FixedScale, Identity, Static, Zero
+from .fixed import FixedScale, Identity, Static, StaticAffine, Zero
 from .floats import (
     FP8E4M3,
     FP8E5M2,
@@ -34,11 +37,13 @@ from .floats import (
     Logarithmic,
 )
 from .grids import DeadZone, HalfAway, MidRise
+from .split import Split
 
 __all__ = [
     "FP8E4M3", "FP8E5M2", "MX", "MXFP4E2M1", "MXFP6E2M3", "MXFP6E3M2", "MXFP8E4M3", "MXFP8E5M2", "MXINT8",
-    "QUANTIZERS", "AbsMax", "DeadZone", "FixedScale", "Floor", "HalfAway", "Identity", "Logarithmic", "MSEClip",
-    "MidRise", "MinMax", "MinMaxRaw", "Percentile", "Static", "Stochastic", "SymmetricGrid", "Zero", "make",
+    "QUANTIZERS", "AbsMax", "DeadZone", "FixedScale", "Floor", "GridAligned", "HalfAway", "Identity", "Logarithmic",
+    "MSEClip", "MidRise", "MinMax", "MinMaxRaw", "Percentile", "Split", "Static", "StaticAffine", "Stochastic",
+    "SymmetricGrid", "Zero", "make",
 ]  # fmt: skip
 
 #: name -> class. Property tests, bound tests, CLI choices and legends iterate over it.
@@ -63,6 +68,8 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "mxfp4_e2m1": MXFP4E2M1,
     "mxint8": MXINT8,
     "static": Static,
+    "grid_aligned": GridAligned,
+    "static_affine": StaticAffine,
     "zero": Zero,
     "identity": Identity,
 }

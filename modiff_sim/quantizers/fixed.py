@@ -1,4 +1,4 @@
-"""Quantizers whose scale is no function of the data: a static clipping scale, nothing kept, everything kept."""
+"""Quantizers whose scale is no function of the data: static grids, nothing kept, everything kept."""
 
 from __future__ import annotations
 
@@ -80,6 +80,68 @@ class Static(FixedScale):
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale), -(self.qmax + 1), self.qmax)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaticAffine(FixedScale):
+    """Affine with a fixed range [low, high], which includes zero: s = (high-low)/(2^b-1), z = round(-low/s).
+
+    Codes are clip(round(x/s)+z, 0, 2^b-1), as ``MinMax``'s on data with these extremes; zero is a level. What is said
+    of ``Static`` holds here: c = kappa = 1 and no more. The grid's ends, s·(0-z) and s·(2^b-1-z), differ from low and
+    high by at most half a step, because the zero point is an integer.
+    """
+
+    laws = Laws(error=None, c="tight", idempotent=True, scale_equivariant=False)
+    saturates = True
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (-math.inf < self.low <= 0 <= self.high < math.inf and self.low < self.high):
+            raise ValueError(
+                f"StaticAffine needs finite low <= 0 <= high that differ, so that zero is a level; got {self.low}, "
+                f"{self.high}"
+            )
+        if not self.step > 0:
+            raise ValueError(f"StaticAffine: the step of the range {self.low}, {self.high} is below the smallest float")
+
+    @property
+    def levels(self) -> int:
+        """N = 2^b - 1 steps between the lowest and the highest code."""
+        return int(2**self.bits - 1)
+
+    @property
+    def step(self) -> float:
+        return (self.high - self.low) / self.levels
+
+    @property
+    def zero_point(self) -> int:
+        """The code of zero, in 0 ... N; ties to even."""
+        return round(-self.low / self.step)
+
+    @property
+    def reach(self) -> float:
+        return max(self.zero_point, self.levels - self.zero_point)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        return -self.zero_point - 0.5, self.levels - self.zero_point + 0.5
+
+    def check(self, a: Any) -> None:
+        super().check(a)
+        info = array_namespace(a).finfo(a.dtype)
+        if not float(info.smallest_normal) <= self.step <= float(info.max) / self.reach:
+            raise ValueError(f"{self}: {a.dtype} cannot hold this step times its codes: use float32 or another range")
+
+    def choose_qparams(self, a: Any) -> QParams:
+        xp = array_namespace(a)
+        qparams = super().choose_qparams(a)
+        return QParams(qparams.scale, xp.full_like(qparams.scale, float(self.zero_point)), qparams.zero_range)
+
+    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        xp = array_namespace(blocks)
+        return xp.clip(xp.round(blocks / qparams.scale) + qparams.zero_point, 0, self.levels)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,6 +100,8 @@ def power_of_two(xp: Any, size: Any, low: int, high: int) -> Any:
 class _ScaledFloat(SymmetricGrid):
     """Base: a float format whose largest value is scaled onto the block's max|x|."""
 
+    integer_codes = False
+
     @property
     def format(self) -> Format:
         raise NotImplementedError  # pragma: no cover - abstract
@@ -184,6 +186,7 @@ class MX(Quantizer):
     largest ratio over these finitely many pairs. kappa is 1 - largest/2^(emax+1) for every format, at d = 1 as well.
     """
 
+    integer_codes = False
     saturates = True
     element: ClassVar[Format]
 

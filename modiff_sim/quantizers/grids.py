@@ -25,6 +25,7 @@ class MidRise(SymmetricGrid):
     """
 
     laws = Laws(error=0.5, c="tight", idempotent=True, zero_to_zero=False)
+    integer_codes = False
 
     @property
     def reach(self) -> float:

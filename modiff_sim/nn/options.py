@@ -1,0 +1,74 @@
+"""What ``modulated`` can be asked for, checked before a model is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from .. import recursion as _recursion
+from ..quantizer import Quantizer
+from ..skipping import Threshold
+from ..storage import Storage
+from .attention import Attention
+from .layers import Weights, Where, check_weights
+from .plan import Plan, as_plan
+from .reuse import Reuse
+
+Skip = Threshold | Mapping[str, Threshold] | None
+Stored = Storage | Callable[[str], Storage] | None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``modulated`` was asked for; see there."""
+
+    activations: Quantizer | Plan
+    weights: Weights = None
+    recursion: str = "closed_loop"
+    warmup: _recursion.Warmup = "exact"
+    refresh: _recursion.Refresh = "never"
+    where: Where | None = None
+    skip: Skip = None
+    storage: Stored = None
+    attention: Attention | None = None
+    reuse: Reuse | None = None
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise for what can be told without a model."""
+        as_plan(self.activations)
+        check_weights(self.weights)
+        _recursion.get(self.recursion)
+        _recursion.check_warmup(self.warmup)
+        _recursion.refresh_calls(self.refresh)
+        if self.where is not None and not callable(self.where):
+            raise TypeError(f"where must be a function (name, module) -> bool, got {self.where!r}")
+        for threshold in self.skip.values() if isinstance(self.skip, Mapping) else [self.skip]:
+            if threshold is not None and not isinstance(threshold, Threshold):
+                raise TypeError(f"skip must be a Threshold, or a mapping from layers to such, got {threshold!r}")
+        if not (self.storage is None or isinstance(self.storage, Storage) or callable(self.storage)):
+            raise TypeError(
+                f"storage must be a Storage, or a function from a layer's name to one, got {self.storage!r}"
+            )
+        for what, value, known in (("attention", self.attention, Attention), ("reuse", self.reuse, Reuse)):
+            if value is not None and not isinstance(value, known):
+                raise TypeError(f"{what} must be of type {known.__name__}, got {value!r}")
+        if isinstance(self.storage, Storage):
+            _recursion.check_storage(_recursion.get(self.recursion), self.storage)
+
+    def skip_of(self, name: str) -> Threshold | None:
+        """The threshold of a layer; patterns of a mapping are tried in order."""
+        if not isinstance(self.skip, Mapping):
+            return self.skip
+        return next((t for pattern, t in self.skip.items() if fnmatchcase(name, pattern)), None)
+
+    def storage_of(self, name: str) -> Storage:
+        """How a layer's state is kept."""
+        if self.storage is None or isinstance(self.storage, Storage):
+            return self.storage or _recursion.AS_COMPUTED
+        chosen = self.storage(name)
+        if not isinstance(chosen, Storage):
+            raise TypeError(f"storage of layer '{name}': the function gave {chosen!r}, which is no Storage")
+        _recursion.check_storage(_recursion.get(self.recursion), chosen)
+        return chosen

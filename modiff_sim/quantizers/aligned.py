@@ -1,0 +1,69 @@
+"""A dynamic grid that always lies on one fixed grid: what a state of exact small integers needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from ..laws import Laws
+from ..quantizer import QParams, Quantizer
+from .closed_form import need_dimension
+from .floats import power_of_two
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridAligned(Quantizer):
+    """Symmetric with scale 2^j·base, j >= 0 the smallest with max|x| <= qmax·2^j·base: dynamic, aligned to ``base``.
+
+    Every value is a multiple of the base step S, so a sum of residuals is S times an exact integer, whatever the number
+    of calls: a closed loop's â never drifts (kept as ``Storage(ref=Static(8, scale=S))``).
+    ||x - Q(x)||_∞ <= max(S/2, ||x||_∞/qmax): at most twice absmax's error, and no finer than the base grid. Below half
+    a base step nothing is removed, so as a contraction it promises c = kappa = 1.
+    """
+
+    laws = Laws(error=0.5, c="tight", idempotent=True, sign_equivariant=True, scale_equivariant=False)
+    min_bits = 2
+    base: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (math.isfinite(self.base) and self.base > 0):
+            raise ValueError(f"GridAligned needs a finite base step > 0, got {self.base}")
+
+    @property
+    def qmax(self) -> int:
+        return int(2 ** (self.bits - 1) - 1)
+
+    @property
+    def reach(self) -> float:
+        return self.qmax
+
+    def check(self, a: Any) -> None:
+        super().check(a)
+        info = array_namespace(a).finfo(a.dtype)
+        if not float(info.smallest_normal) <= self.base <= float(info.max) / self.qmax:
+            raise ValueError(f"{self}: {a.dtype} cannot hold this base step times its codes: use float32 or another")
+
+    def choose_qparams(self, a: Any) -> QParams:
+        xp = array_namespace(a)
+        blocks, axes = self.blocks(xp, a)
+        top = xp.max(xp.abs(blocks), axis=axes, keepdims=True)
+        highest = math.frexp(float(xp.finfo(a.dtype).max))[1] - 1
+        steps = top / (self.qmax * self.base)
+        below = power_of_two(xp, steps, 0, highest)  # NaN and Inf stay: the scale tells
+        # steps may have been rounded down onto a power of two: compare what the grid really reaches
+        reached = below * self.base * self.qmax >= top
+        return QParams(xp.where(reached, below, 2 * below) * self.base, zero_range=top == 0)
+
+    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        xp = array_namespace(blocks)
+        return xp.clip(xp.round(blocks / qparams.scale), -self.qmax, self.qmax)
+
+    def c(self, d: int) -> float:
+        return 1.0 if need_dimension(d) else 0.0
+
+    def kappa(self, d: int) -> float:
+        return 1.0 if need_dimension(d) else 0.0
