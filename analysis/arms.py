@@ -1,4 +1,7 @@
-"""The arms of the experiments: which recursion at how many activation and weight bits, and how large each effort is."""
+"""The arms of the experiments: which recursion at how many activation and weight bits, and how large each effort is.
+
+``python -m analysis.arms --model digits`` prints the table of all arms on one model (``arm_table``).
+"""
 
 from __future__ import annotations
 
@@ -97,3 +100,11 @@ def sweep(effort: Effort) -> list[Arm]:
 #: the arms of the quality claims: the first two sampled n_fine times, all of them n_key times
 FINE_ARMS = (FULL, Arm("closed_loop", 4, 8))
 KEY_ARMS = (FULL, *(Arm(r, 4, 8) for r in RECURSIONS), *(Arm(r, 3, 8) for r in RECURSIONS))
+
+
+if __name__ == "__main__":
+    import sys
+
+    from .arm_table import main
+
+    sys.exit(main())

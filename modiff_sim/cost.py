@@ -1,14 +1,28 @@
-"""MACs, BOPs and cache memory: arithmetic on shapes only.
+"""MACs, BOPs and cache memory: arithmetic on shapes only (``nn.shapes`` finds a torch model's shapes without weights).
 
-MAC: one multiply-accumulate. BOPs = MACs · weight bits · activation bits, the paper's "GBops" (full precision is 32).
+MAC: one multiply-accumulate. BOPs = MACs · bits of one operand · bits of the other, the paper's "GBops" (10^9 of them);
+full precision is 32 bits. Bytes are of states as they lie in memory: codes, scales and zero points.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .quantizers.fixed import FixedScale
+from .storage import NATIVE, Codes, Format, Storage
+
+FULL_BITS = 32
+Shape = tuple[int, ...]
+#: how states are kept: the same everywhere, or a function of the layer's name
+Stored = Storage | Callable[[str], Storage]
 
 
+# -- multiply-accumulates ---------------------------------------------------------------------------------------------
 def conv_macs(output_shape: Sequence[int], kernel_shape: Sequence[int]) -> int:
     """MACs of a convolution: output elements (n, out, *size) times kernel (out, in/groups, *k) entries per output."""
     return math.prod(output_shape) * math.prod(kernel_shape[1:])
@@ -19,6 +33,227 @@ def linear_macs(output_shape: Sequence[int], in_features: int) -> int:
     return math.prod(output_shape) * in_features
 
 
+def matmul_macs(output_shape: Sequence[int], inner: int) -> int:
+    """MACs of a (batched) matrix product: output elements times the length of the axis that is summed over."""
+    return math.prod(output_shape) * inner
+
+
+# -- what a model computes --------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class LayerShape:
+    """One call of one linear operator within one model call: its shapes, batch axis included.
+
+    name:       qualified name; a second call within the model call is "name#1", as in a run's states.
+    same_input: name of an earlier layer that was called with the very same array (q, k and v of one attention), or "".
+    """
+
+    name: str
+    kind: str
+    input: Shape
+    output: Shape
+    weight: Shape
+    macs: int
+    same_input: str = ""
+
+    @property
+    def module(self) -> str:
+        """The name without its occurrence."""
+        return self.name.partition("#")[0]
+
+
+@dataclass(frozen=True)
+class ProductShape:
+    """A matrix product outside those layers.
+
+    role: "qk" (its result goes into a softmax), "softmax_v" (an operand comes out of one), "weight" (an operand is made
+    of parameters alone: a linear operator that ``modulated`` does not see), "other".
+    name: of the innermost module it happened in.
+    """
+
+    name: str
+    role: str
+    left: Shape
+    right: Shape
+    macs: int
+
+
+@dataclass(frozen=True)
+class ModelShapes:
+    """What one model call computes. ``parameters``: how many the model has."""
+
+    layers: tuple[LayerShape, ...]
+    products: tuple[ProductShape, ...]
+    parameters: int
+
+    @property
+    def macs(self) -> int:
+        """Of the linear operators."""
+        return sum(layer.macs for layer in self.layers)
+
+    def product_macs(self, *roles: str) -> int:
+        """Of the products with these roles; of all without arguments."""
+        return sum(p.macs for p in self.products if not roles or p.role in roles)
+
+    @property
+    def attention_macs(self) -> int:
+        """Of q·k and softmax·v."""
+        return self.product_macs("qk", "softmax_v")
+
+    def occurrences(self) -> dict[str, int]:
+        """Module name -> how often one model call uses it."""
+        counts: dict[str, int] = {}
+        for layer in self.layers:
+            counts[layer.module] = counts.get(layer.module, 0) + 1
+        return counts
+
+
+# -- bit operations ---------------------------------------------------------------------------------------------------
 def bops(macs: float, weight_bits: float, activation_bits: float) -> float:
-    """Bit operations of that many MACs."""
+    """Bit operations of that many MACs; for a product of two activations, the bits of its two operands."""
     return macs * weight_bits * activation_bits
+
+
+def run_bops(
+    macs: float,
+    weight_bits: float,
+    activation_bits: float,
+    calls: int,
+    full_precision_calls: int = 1,
+    *,
+    skipped_calls: int = 0,
+    full_weight_bits: float | None = None,
+) -> float:
+    """Bit operations of a whole run of ``calls`` calls with this many MACs each.
+
+    full_precision_calls: the first call and every refresh, counted at 32 activation bits (0 for ``direct``).
+    skipped_calls:        calls at 0 bits or below a threshold: the cached output is used again, nothing is computed.
+    full_weight_bits:     bits of the other operand in full-precision calls; default ``weight_bits`` (weights stay
+                          quantized); 32 for a product of two activations.
+
+    Raises ValueError for counts that do not fit, or negative numbers.
+    """
+    if min(macs, weight_bits, activation_bits, calls, full_precision_calls, skipped_calls) < 0:
+        raise ValueError("MACs, bits and calls must not be negative")
+    if full_precision_calls + skipped_calls > calls:
+        raise ValueError(
+            f"{full_precision_calls} calls in full precision and {skipped_calls} skipped ones exceed {calls} calls"
+        )
+    quantized = calls - full_precision_calls - skipped_calls
+    full = weight_bits if full_weight_bits is None else full_weight_bits
+    return quantized * bops(macs, weight_bits, activation_bits) + full_precision_calls * bops(macs, full, FULL_BITS)
+
+
+def operand_bits(storage: Storage, residual_bits: float, *, aligned: bool = False) -> float:
+    """Bits of what the operator A is applied to in one step of the closed loop: what a step costs per weight bit.
+
+    As computed, A sees the b-bit residual. A recomputed ô is A(stored â): one product at the bits of â, and those of
+    the residual do not count. With â stored in a format of its own, A must see what the stored â moved by: a float of
+    that format; for codes of one fixed scale (``Static``) an integer of one bit more, or the residual itself where that
+    lies on the same grid (``aligned``: ``GridAligned`` with the base step of the codes); for codes whose scale changes
+    from call to call two products of codes. Never more than full precision.
+    """
+    bits = storage.ref_format.bits
+    if storage.recomputes:
+        return bits
+    if storage.ref in ("native", "float32"):
+        return residual_bits
+    if not isinstance(storage.ref_format, Codes):
+        return bits
+    if isinstance(storage.ref_format.Q, FixedScale):
+        return min(residual_bits if aligned else bits + 1, FULL_BITS)
+    return min(2 * bits, FULL_BITS)
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class CacheBytes:
+    """Bytes of â and ô held between calls, per layer: rows of (name, â, ô)."""
+
+    rows: tuple[tuple[str, int, int], ...]
+
+    @property
+    def ref(self) -> int:
+        return sum(ref for _, ref, _ in self.rows)
+
+    @property
+    def o_hat(self) -> int:
+        return sum(o_hat for _, _, o_hat in self.rows)
+
+    @property
+    def total(self) -> int:
+        return self.ref + self.o_hat
+
+
+def array_bytes(shape: Shape, form: Format, *, itemsize: int = 4, packed: bool = False) -> int:
+    """Bytes of one array kept in this format, scales and zero points included.
+
+    itemsize: bytes per entry of the model's dtype, which "native" states and all scales have.
+    packed:   codes of b bits take b/8 bytes, rounded up per array; else the smallest integer type that holds them.
+    """
+    n = math.prod(shape)
+    if isinstance(form, Codes):
+        Q = form.Q
+        width = form.bits / 8 if packed else np.dtype(form.container(np)).itemsize
+        per_scale = 1 + (getattr(Q, "levels", None) is not None)  # affine grids have a zero point beside the scale
+        return math.ceil(n * width) + per_scale * itemsize * math.prod(Q.granularity.scale_shape(shape))
+    return n * (itemsize if form is NATIVE else int(form.bits) // 8)
+
+
+def cache_bytes(
+    layers: Iterable[LayerShape],
+    storage: Stored | None = None,
+    batch: int = 1,
+    *,
+    itemsize: int = 4,
+    packed: bool = False,
+    share_inputs: bool = False,
+) -> CacheBytes:
+    """Bytes of the closed (or open) loop's states, per layer and call within the model call.
+
+    storage:      how states are kept (None: as computed); or a function from a layer's name to it.
+    batch:        copies of the batch that the shapes were taken with (axis 0 is multiplied): images, for shapes of one.
+    itemsize, packed: see ``array_bytes``.
+    share_inputs: count the â of layers that are called with the very same array once (a run does not do this).
+    """
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, got {batch}")
+    rows = []
+    for layer in layers:
+        kept = (storage(layer.module) if callable(storage) else storage) or Storage()
+
+        def held(shape: Shape, form: Format | None) -> int:
+            whole = (shape[0] * batch, *shape[1:])
+            return 0 if form is None else array_bytes(whole, form, itemsize=itemsize, packed=packed)
+
+        shared = share_inputs and layer.same_input
+        rows.append(
+            (layer.name, 0 if shared else held(layer.input, kept.ref_format), held(layer.output, kept.o_format))
+        )
+    return CacheBytes(tuple(rows))
+
+
+def predict_state_bytes(
+    shapes: ModelShapes | Iterable[LayerShape], storage: Stored | None = None, batch: int = 1, *, itemsize: int = 4
+) -> int:
+    """What ``run.state_bytes()`` says of the layers after a call of that batch: exact, to the byte.
+
+    Arguments as of ``cache_bytes``. States of attention products and of reused branches are not counted.
+    """
+    layers: Any = shapes.layers if isinstance(shapes, ModelShapes) else shapes
+    return cache_bytes(layers, storage, batch, itemsize=itemsize).total
+
+
+def working_set(layers: Iterable[LayerShape], batch: int = 1, *, itemsize: int = 4) -> int:
+    """Bytes of the largest single layer at work: its input, residual, product and output, all in the model's dtype."""
+    return max(2 * batch * itemsize * (math.prod(x.input) + math.prod(x.output)) for x in layers)
+
+
+def peak_bytes(
+    shapes: ModelShapes, storage: Stored | None = None, batch: int = 1, *, weight_bits: float = 32, itemsize: int = 4
+) -> int:
+    """Weights, states, and the largest layer at work. The model's own activations (skip connections) come on top: they
+    are the same without modulation.
+    """
+    weights = math.ceil(shapes.parameters * weight_bits / 8)
+    states = predict_state_bytes(shapes, storage, batch, itemsize=itemsize)
+    return weights + states + working_set(shapes.layers, batch, itemsize=itemsize)

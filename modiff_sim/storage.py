@@ -3,13 +3,19 @@
     Storage()                                    as computed (the official code: both in float32)
     Storage(ref="float16", o_hat="float16")      half of the bytes
     Storage(ref=AbsMax(8), o_hat="float16")      â as 8-bit codes with one scale per sample
-    Storage(ref=AbsMax(8), o_hat="recompute")    ô = A(â) made anew at every call: nothing kept, one more A per call
+    Storage(ref=AbsMax(8), o_hat="recompute")    ô = A(â) made anew at every call: nothing kept of it
 
 The next input is compared with the *stored* â, so its rounding is one more error that the next residual takes in: the
 closed loop stays contractive, E <- κ(E + ||d||) + ρ with ρ the rounding of the state (``bounds.stored_reference``). The
 sum ô is not compared with anything, and nothing would take its errors in: it is updated with A(stored â_new - stored
 â_old), so that ô = A(stored â) up to ô's own rounding, which adds up over the calls (``bounds.accumulator_drift``); a
-recomputed ô has none. In the open loop â does not exist: a rounded reference is an error that stays.
+recomputed ô has none.
+
+What A is applied to has then more bits than the residual (``cost.operand_bits``): all of â where ô is recomputed, else
+what the stored â moved by, which for codes with a scale of their own at every call is two products of codes. Only on a
+grid that stays (``GridAligned`` residuals, ``Static`` codes: ``nn.aligned``) is it the b-bit residual itself.
+
+In the open loop â does not exist: a rounded reference is an error that stays.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""``python -m analysis.benchmarks.sampling``: sampling the digits model, each arm against full precision.
+"""``python -m analysis.benchmarks.sampling``: a model call of each arm against full precision.
 
 One model call per turn and arm, the arms taking turns, so that whatever else the machine does hits all alike. Printed:
-median milliseconds of a call, the median of the ratios within a turn, and what 256 images × 50 calls would take.
+median milliseconds of a call and the median of the ratios within a turn. The default is the paper's CIFAR-10 U-Net
+(35.7 M parameters, random weights: the time does not depend on them), batch 4, weights quantized once, NaN check
+included. ``--model digits --batch 256`` is the zoo's model.
 """
 
 from __future__ import annotations
@@ -9,52 +11,103 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from modiff_sim.nn import zoo
+import modiff_sim as ms
+from modiff_sim.nn import modulated, zoo
+from modiff_sim.nn.architectures import ARCHITECTURES, from_config
+from modiff_sim.nn.attention import Attention
+from modiff_sim.skipping import Threshold
+from modiff_sim.storage import Storage
 
-from ..arms import FULL, RECURSIONS, Arm
+W8 = ms.AbsMax(8, granularity=ms.PerChannel(0))
+_CLOSED: dict[str, Any] = {"activations": ms.AbsMax(4), "weights": W8, "recursion": "closed_loop"}
+_EIGHT = ms.AbsMax(8)
+
+#: label -> options of ``modulated``; the first is what the others are divided by
+ARMS: dict[str, Mapping[str, Any] | None] = {
+    "full precision": None,
+    "W8A4 direct": _CLOSED | {"recursion": "direct"},
+    "W8A4 open loop": _CLOSED | {"recursion": "open_loop"},
+    "W8A4 closed loop": _CLOSED,
+    "W8A4 closed, min-max": _CLOSED | {"activations": ms.MinMax(4)},
+    "W8A4 closed, skip below 5 %": _CLOSED | {"skip": Threshold(0.05)},
+    "W8A4 closed, int8 â, fp16 ô": _CLOSED | {"storage": Storage(ref=_EIGHT, o_hat="float16")},
+    "W8A4 closed, int8 â, ô recomputed": _CLOSED | {"storage": Storage(ref=_EIGHT, o_hat="recompute")},
+    "W8A4 closed, attention 8 bits": _CLOSED
+    | {"attention": Attention(q=_EIGHT, k=_EIGHT, v=_EIGHT, softmax=ms.MinMax(8), recursion="direct")},
+    "reuse, computed every 3": {"activations": ms.Zero(), "refresh": 3},
+}
 
 
-def turns(arms: Sequence[Arm], images: int, calls: int) -> np.ndarray:
-    """Seconds of a model call, shape (calls, arms); the first call of a run (exact start) is not among them."""
+def make(name: str) -> nn.Module:
+    """A new instance: the zoo's, or random weights."""
+    if name in zoo.MODELS:
+        return zoo.load(name)
+    about = ARCHITECTURES[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return from_config(about.cls, about.config).to_empty(device="cpu").apply(_random).eval().requires_grad_(False)
+
+
+def _random(module: nn.Module) -> None:
+    for p in module.parameters(recurse=False):
+        nn.init.normal_(p, std=0.02)
+    for b in module.buffers(recurse=False):
+        b.zero_()
+
+
+def turns(name: str, arms: Sequence[str], batch: int, calls: int) -> tuple[np.ndarray, dict[str, float]]:
+    """Seconds of a model call, shape (calls, arms), the first two calls of a run left out; MiB of state per image."""
     seconds = np.empty((calls, len(arms)))
-    x = torch.randn(images, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    shape = (ARCHITECTURES[name].config["in_channels"], *2 * (ARCHITECTURES[name].config["sample_size"],))
+    x = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
     with ExitStack() as stack, torch.inference_mode():
-        models = []
+        models, runs = [], {}
         for arm in arms:
-            models.append(zoo.load("digits"))
-            stack.enter_context(arm.on(models[-1]))
-            models[-1](x, 999)
-        for call in range(calls):
-            x = x + 0.01 * torch.randn(x.shape, generator=torch.Generator().manual_seed(call))
+            models.append(make(name))
+            if (options := ARMS[arm]) is not None:
+                runs[arm] = stack.enter_context(modulated(models[-1], **options))
+        for call in range(-2, calls):
+            x = x + 0.01 * torch.randn(x.shape, generator=torch.Generator().manual_seed(call + 2))
             for i, model in enumerate(models):
                 start = time.perf_counter()
-                model(x, 999 - call)
-                seconds[call, i] = time.perf_counter() - start
-    return seconds
+                model(x, 900 - call)
+                if call >= 0:
+                    seconds[call, i] = time.perf_counter() - start
+        held = {arm: run.state_bytes() / 2**20 / batch for arm, run in runs.items()}
+    return seconds, held
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.benchmarks.sampling", description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=256, help="batch size (default: 256)")
+    parser.add_argument("--model", choices=["cifar10", *zoo.MODELS], default="cifar10")
+    parser.add_argument("--batch", type=int, default=4, help="images per call (default: 4)")
     parser.add_argument("--calls", type=int, default=30, help="turns (default: 30)")
     parser.add_argument("--threads", type=int, default=2, help="torch threads (default: 2)")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="which (default: all)")
     chosen = parser.parse_args(arguments)
-    if min(chosen.images, chosen.calls, chosen.threads) < 1:
-        parser.error("--images, --calls and --threads must be at least 1")
+    if min(chosen.batch, chosen.calls, chosen.threads) < 1:
+        parser.error("--batch, --calls and --threads must be at least 1")
     torch.set_num_threads(chosen.threads)
-    arms = [FULL, *(Arm(r, 4, 8) for r in RECURSIONS)]
-    seconds = turns(arms, chosen.images, chosen.calls)
+    first = next(iter(ARMS))
+    arms = [first, *(arm for arm in chosen.arms if arm != first)]
+    seconds, held = turns(chosen.model, arms, chosen.batch, chosen.calls)
     ratios = np.median(seconds / seconds[:, :1], axis=0)
-    print(f"{chosen.images} images per call, {chosen.calls} turns, {chosen.threads} threads, torch {torch.__version__}")
-    print(f"{'arm':<18}{'ms per call':>12}{'ratio':>8}{'256 × 50, s':>13}")
+    print(
+        f"{ARCHITECTURES[chosen.model].label}, batch {chosen.batch}, {chosen.calls} turns, {chosen.threads} threads, "
+        f"torch {torch.__version__}\n"
+    )
+    print(f"| {'arm':<34} | ms per call | ratio | state, MiB per image |\n| --- | --- | --- | --- |")
     for arm, median, ratio in zip(arms, np.median(seconds, axis=0), ratios, strict=True):
-        print(f"{arm.label:<18}{1e3 * median:>12.1f}{ratio:>8.2f}{median * 50 * 256 / chosen.images:>13.1f}")
+        state = f"{held[arm]:.1f}" if arm in held else "–"
+        print(f"| {arm:<34} | {1e3 * median:>11.1f} | {ratio:>5.2f} | {state:>20} |")
     return 0
 
 

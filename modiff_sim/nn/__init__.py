@@ -5,10 +5,25 @@ try:
 except ImportError as error:  # pragma: no cover - exercised by hand: the test environment has torch
     raise ImportError("modiff_sim.nn needs torch: pip install 'modiff-sim[nn]'") from error
 
+from .attention import Attention, count_products
 from .audit import Audit, LayerCount
 from .modulate import modulated
 from .record import Recorder, record
 from .run import Run
 from .sample import image_noise, sample
+from .shapes import layer_shapes, model_shapes
 
-__all__ = ["Audit", "LayerCount", "Recorder", "Run", "image_noise", "modulated", "record", "sample"]
+__all__ = [
+    "Attention",
+    "Audit",
+    "LayerCount",
+    "Recorder",
+    "Run",
+    "count_products",
+    "image_noise",
+    "layer_shapes",
+    "model_shapes",
+    "modulated",
+    "record",
+    "sample",
+]

@@ -12,9 +12,11 @@ import torch
 from array_api_compat import array_namespace
 from torch import Tensor, nn
 
+from .. import cost
 from .. import recursion as _recursion
 from ..quantizer import Quantizer, not_finite
-from ..storage import kept_bytes
+from ..quantizers import GridAligned, Static
+from ..storage import Storage, kept_bytes
 from . import lean
 from .attention import ProductCounter
 from .audit import Audit, LayerCount
@@ -264,6 +266,13 @@ class Run:
                     "another batch: call run.reset() before a new one"
                 )
 
+    @staticmethod
+    def _operand_bits(storage: Storage, Q: Quantizer) -> float:
+        """Bits of what A is applied to: more than the residual's where â is kept rounded."""
+        grid = storage.ref
+        aligned = isinstance(Q, GridAligned) and isinstance(grid, Static) and grid.scale == Q.base
+        return cost.operand_bits(storage, Q.bits, aligned=aligned)
+
     def _count(self, count: LayerCount, operator: Operator, Q: Quantizer, after: _recursion.State, call: int) -> None:
         feeds = _recursion.feeds(self.options.warmup) if call == 0 and self.recursion.has_state else 1
         macs = operator.macs(after.output) * max(feeds, 1)
@@ -275,10 +284,10 @@ class Run:
             skipped = macs
         elif after.kept is not None:
             skipped = macs - round(macs * float(after.kept.sum()) / after.kept.numel())
-        bops = None
-        if self._storage[operator.name].recomputes:  # A(â) of all of â, at the bits â is kept with
-            stored, _ = self._storage[operator.name].bits()
-            skipped, bops = 0, macs * operator.weight_bits * stored
+        storage = self._storage[operator.name]
+        skipped = 0 if storage.recomputes else skipped
+        operand = self._operand_bits(storage, Q) if self.recursion.compensates and call else Q.bits
+        bops = cost.bops(macs - skipped, operator.weight_bits, operand)
         count.quantized(macs, Q.bits, skipped=skipped, bops=bops)
         count.blocks += after.qparams.zero_range.numel()
         count.zero_range += int(after.qparams.zero_range.sum())

@@ -8,13 +8,15 @@ interrupted.
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from ..noise import image_noise
 from ..samplers import SAMPLERS
@@ -22,14 +24,41 @@ from ..schedules import Schedule, linear
 from .run import Run, active_run
 
 
-def denoiser(model: nn.Module) -> Callable[[Tensor, int], Tensor]:
-    """(x, t) -> predicted noise, for models that return a tensor or, as diffusers' do, an object with ``.sample``."""
+def denoiser(model: nn.Module, conditions: Mapping[str, Any] | None = None) -> Callable[[Tensor, int], Tensor]:
+    """(x, t) -> predicted noise, for models that return a tensor or, as diffusers' do, an object with ``.sample``.
+
+    diffusers' transformers (first argument ``hidden_states``) are given the timestep by name, one per sample. Where the
+    model predicts a variance as well (twice as many channels as x has), the first half is the noise. conditions: see
+    ``sample``.
+    """
+    transformer = "hidden_states" in inspect.signature(type(model).forward).parameters
 
     def predict(x: Tensor, t: int) -> Tensor:
-        out = model(x, t)
-        return getattr(out, "sample", out)
+        named = {} if not conditions else _per_sample(dict(conditions), x)
+        if transformer:
+            out = model(x, timestep=torch.full((len(x),), t, device=x.device), **named)
+        else:
+            out = model(x, t, **named)
+        out = getattr(out, "sample", out)
+        return out[:, : x.shape[1]] if out.shape[1] == 2 * x.shape[1] else out
 
     return predict
+
+
+def _per_sample(conditions: dict[str, Any], x: Tensor) -> dict[str, Any]:
+    """Conditions with one row (axis 0 of size 1) repeated for every sample."""
+
+    def repeat(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        if value.ndim == 0 or value.shape[0] not in (1, len(x)):
+            raise ValueError(
+                f"conditions: a tensor of shape {tuple(value.shape)} has neither 1 nor {len(x)} rows, one per sample"
+            )
+        return value.to(x.device).expand(len(x), *value.shape[1:])
+
+    made: dict[str, Any] = pytree.tree_map(repeat, conditions)
+    return made
 
 
 def image_shape(model: nn.Module) -> tuple[int, int, int]:
@@ -62,6 +91,7 @@ def sample(
     on_batch: Iterable[Callable[..., object]] = (),
     callback: Callable[[int, int, Tensor, Tensor], object] | None = None,
     progress: str | None = None,
+    conditions: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> np.ndarray:
     """Sample images; float32 array (n, C, H, W) in the model's own range.
@@ -72,6 +102,8 @@ def sample(
     on_batch: further resets, called with ``stream=index`` before micro-batch ``index`` (such as a recorder's).
     schedule: training noise levels; default linear beta 1e-4..0.02, 1000 steps. ``steps``, ``spacing`` choose from it.
     progress: label of a progress bar (a plain line per micro-batch where stderr is no terminal); None is silent.
+    conditions: further arguments of the model by name, the same at every call (text embeddings, class labels); tensors,
+              in dicts as well, have one row, or one per position in the micro-batch.
     options:  passed to the sampler (eta, clip, variance).
 
     Raises ValueError for unknown names (listing the known ones), no images, or images that come out non-finite.
@@ -107,7 +139,7 @@ def sample(
             return torch.from_numpy(drawn).to(first.device, first.dtype)
 
         with torch.inference_mode():
-            x = SAMPLERS[sampler](denoiser(model), draw(), chosen, noise=draw, callback=callback, **options)
+            x = SAMPLERS[sampler](denoiser(model, conditions), draw(), chosen, noise=draw, callback=callback, **options)
         values = x.float().cpu().numpy()
         if not np.isfinite(values).all():
             raise ValueError(f"micro-batch {index}: sampling gave NaN or Inf; a model in {first.dtype} may overflow")

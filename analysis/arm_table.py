@@ -1,0 +1,273 @@
+"""The arms of the paper and of this project on one model: what ``python -m analysis.arms`` prints.
+
+Every arm starts from the same noise. Columns:
+
+    SQNR        of an image, to full precision's from the same noise: 10·log10(Σ x²/Σ (x - x̂)²), dB; median over images
+    Fréchet     to the training images in features of a classifier, where the zoo has one; it wanders at few images
+    GBOPs       bit operations per image over all calls, convolutions and linear layers; products of attention apart
+    cache MiB   what is kept between calls, per image, as measured (temporaries left out)
+    quantized   share of MACs on quantized values; skipped: share of MACs that were not needed
+    bits        effective activation bits: mean over MACs, full-precision calls counted as 32
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import modiff_sim as ms
+from modiff_sim.nn import modulated, presets
+from modiff_sim.nn.adaround import AdaRound, adaround
+from modiff_sim.nn.aligned import aligned
+from modiff_sim.nn.attention import Attention
+from modiff_sim.nn.calibrate import calibrate
+from modiff_sim.nn.reuse import deepcache
+from modiff_sim.nn.weights import mse_optimal, quantize_weights
+from modiff_sim.store import write_atomic
+
+from . import metrics
+from .data import digits
+from .subjects import Subject, subject
+
+Options = Mapping[str, Any]
+CALIBRATION_SEED = 1_000_003  # images that no arm is judged on
+W8 = ms.AbsMax(8, granularity=ms.PerChannel(0))
+W4 = ms.AbsMax(4, granularity=ms.PerChannel(0))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all arms share: the subject, how it is sampled, and what calibration makes of it (once)."""
+
+    subject: Subject
+    images: int = 64
+    steps: int = 20
+    spacing: str = "quad"
+    batch: int = 64
+    seed: int = 0
+    calibration_images: int = 16
+    adaround_iterations: int = AdaRound.iterations
+
+    def sample(self, **options: Any) -> np.ndarray:
+        chosen = {"steps": self.steps, "spacing": self.spacing, "batch": self.batch, "seed": self.seed} | options
+        return self.subject.sample(self.images, **chosen)
+
+    @cached_property
+    def full(self) -> np.ndarray:
+        """Full precision's images."""
+        return self.sample()
+
+    @cached_property
+    def real_features(self) -> np.ndarray:
+        return metrics.features(digits()[0])
+
+    def static(self, **options: Any) -> Any:
+        """A calibration on images of their own."""
+        n = self.calibration_images
+        run = self.subject.calibration(n, steps=self.steps, spacing=self.spacing, batch=n, seed=CALIBRATION_SEED)
+        return calibrate(self.subject.model, run, **options)
+
+    @cached_property
+    def input_ranges(self) -> Any:
+        return self.static(bits=8, target="input", symmetric=True)
+
+    @cached_property
+    def adarounded(self) -> Any:
+        n = self.calibration_images * 2
+        run = self.subject.calibration(n, steps=self.steps, spacing=self.spacing, batch=n, seed=CALIBRATION_SEED)
+        settings = AdaRound(iterations=self.adaround_iterations)
+        return adaround(self.subject.model, mse_optimal(4), lambda _: run(()), settings=settings)
+
+
+Make = Callable[[Setting], Options]
+
+
+def _fixed(**options: Any) -> Make:
+    return lambda setting: options
+
+
+def _closed(bits: int, **more: Any) -> dict[str, Any]:
+    return {"activations": ms.AbsMax(bits), "weights": W8, "recursion": "closed_loop"} | more
+
+
+def _attention(bits: int) -> Attention:
+    return Attention(
+        q=ms.AbsMax(bits), k=ms.AbsMax(bits), v=ms.AbsMax(bits), softmax=ms.MinMax(bits), recursion="direct"
+    )
+
+
+EIGHT = ms.storage.Storage(ref=ms.AbsMax(8), o_hat="float16")
+RECOMPUTE = ms.storage.Storage(ref=ms.AbsMax(8), o_hat="recompute")
+
+#: label -> options of ``modulated`` on a setting. Anything new is one line here.
+ARMS: dict[str, Make] = {
+    "full precision": _fixed(activations=ms.Identity(), recursion="direct"),
+    "W8A32": _fixed(activations=ms.Identity(), weights=W8, recursion="direct"),
+    "W8A8 direct": _fixed(activations=ms.AbsMax(8), weights=W8, recursion="direct"),
+    "W8A4 direct": _fixed(activations=ms.AbsMax(4), weights=W8, recursion="direct"),
+    "W8A4 open loop": _fixed(activations=ms.AbsMax(4), weights=W8, recursion="open_loop"),
+    "W8A4 closed loop": _fixed(**_closed(4)),
+    "W8A3 closed loop": _fixed(**_closed(3)),
+    "W4A4 closed, nearest": _fixed(**_closed(4, weights=W4)),
+    "W4A4 closed, MSE weights": lambda s: _closed(4, weights=quantize_weights(s.subject.model, mse_optimal(4))),
+    "W4A4 closed, AdaRound": lambda s: _closed(4, weights=s.adarounded),
+    "W8A4 closed, one scale per batch": _fixed(**_closed(4, activations=ms.AbsMax(4, granularity=ms.PerBatch()))),
+    "W8A4 closed, static from differences": lambda s: _closed(
+        4, activations=s.static(bits=4, target="difference", quantizer="mse")
+    ),
+    "W8A4 closed, static from the loop": lambda s: _closed(
+        4, activations=s.static(bits=4, target="closed_loop", quantizer="mse", weights=W8), weights=W8
+    ),
+    "W8A4 closed, attention 8 bits": _fixed(**_closed(4, attention=_attention(8))),
+    "W8A4 closed, int8 â, fp16 ô": _fixed(**_closed(4, storage=EIGHT)),
+    "W8A4 closed, int8 â, ô recomputed": _fixed(**_closed(4, storage=RECOMPUTE)),
+    "W8A4 closed, grid-aligned int8 â": lambda s: _closed(4) | dict(aligned(s.input_ranges, bits=4)),
+    "W8A4 closed, skip below 5 %": _fixed(**_closed(4, skip=ms.skipping.Threshold(0.05))),
+    "reuse every 3": _fixed(activations=ms.Zero(), recursion="closed_loop", refresh=3),
+    "DeepCache every 3": lambda s: {
+        "activations": ms.Identity(), "recursion": "direct", "reuse": deepcache(s.subject.model, every=3)
+    },
+    "DeepCache every 3, W8A4 closed": lambda s: _closed(4, reuse=deepcache(s.subject.model, every=3)),
+    **{f"{name}, W8A4": (lambda s, make=make: dict(make(4))) for name, make in presets.PRESETS.items()},
+}  # fmt: skip
+
+
+def _sqnr(full: np.ndarray, made: np.ndarray) -> float:
+    """Median over images: one image that goes another way would decide a sum."""
+    signal = np.square(full.astype(np.float64)).sum(axis=(1, 2, 3))
+    lost = np.square(full.astype(np.float64) - made).sum(axis=(1, 2, 3))
+    with np.errstate(divide="ignore"):
+        return float(np.median(10 * np.log10(signal / lost)))
+
+
+def row(setting: Setting, label: str) -> dict[str, Any]:
+    """One arm's numbers; ``problem`` says why where it does not fit the model."""
+    out: dict[str, Any] = {"arm": label, "images": setting.images, "steps": setting.steps}
+    try:
+        options = ARMS[label](setting)
+    except (TypeError, ValueError) as error:
+        return out | {"problem": str(error)}
+    held = []
+    with modulated(setting.subject.model, **options) as run:
+        made = setting.sample(run=run, callback=lambda *_: held.append(run.state_bytes()))
+    total = run.audit().summary()
+    computed = -(-setting.images // setting.batch) * setting.batch  # the last micro-batch is computed in full
+    return out | {
+        "sqnr": _sqnr(setting.full, made), "gbops": total["bops"] / computed / 1e9,
+        "cache_mib": max(held) / 2**20 / setting.batch,
+        "mac_share": total["mac_share"], "skipped_share": total["skipped_macs"] / max(total["macs"], 1),
+        "activation_bits": total["activation_bits"], "saturated_share": total["saturated_share"],
+        "unsupported": total["unsupported"], "products_share": _share(total),
+    } | _quality(setting, made)  # fmt: skip
+
+
+def _share(total: dict[str, Any]) -> float:
+    both = total["product_macs"] + total["macs"]
+    return total["product_macs"] / both if both else 0.0
+
+
+def _quality(setting: Setting, images: np.ndarray) -> dict[str, Any]:
+    if not (setting.subject.judged and len(images) > metrics.FEATURES):  # else the covariance is singular
+        return {}
+    distance = metrics.frechet_distance(metrics.features(images), setting.real_features)
+    return {"frechet": distance, "features": metrics.FEATURE_NAME}
+
+
+def header(width: int, judged: bool) -> str:
+    quality = "  Fréchet" if judged else ""
+    return f"{'arm':<{width}}  SQNR dB{quality}     GBOPs  cache MiB  quantized  skipped   bits"
+
+
+def line(r: dict[str, Any], width: int, judged: bool) -> str:
+    """One arm as text."""
+    if "problem" in r:
+        return f"{r['arm']:<{width}}  not here: {r['problem']}"
+    sqnr = "      ∞" if np.isinf(r["sqnr"]) else f"{r['sqnr']:>7.1f}"
+    quality = f"  {r['frechet']:>7.1f}" if judged else ""
+    return (
+        f"{r['arm']:<{width}}  {sqnr}{quality}  {r['gbops']:>8.4g}  {r['cache_mib']:>9.4g}  {r['mac_share']:>9.1%}  "
+        f"{r['skipped_share']:>7.1%}  {r['activation_bits']:>5.2f}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command ``python -m analysis.arms``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.arms", description="Arms × quality, SQNR, BOPs, cache and audit on one model."
+    )
+    parser.add_argument("--model", default="digits", help="zoo name, diffusers folder, hub name or DDPM checkpoint")
+    parser.add_argument("--arms", default="*", help="pattern of the arms' names, such as '*closed*' (default: all)")
+    parser.add_argument("--images", type=int, default=64, help="images per arm (default: 64)")
+    parser.add_argument("--steps", type=int, default=20, help="DDIM steps (default: 20)")
+    parser.add_argument("--batch", type=int, help="micro-batch (default: all images, at most 64)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (default: 1; part of what decides bytes)")
+    parser.add_argument("--json", type=Path, help="write the rows to this file, too")
+    parser.add_argument("--list", action="store_true", help="print the arms' names and stop")
+    chosen = parser.parse_args(arguments)
+    labels = [label for label in ARMS if fnmatchcase(label, chosen.arms)]
+    if not labels:
+        parser.error(f"no arm is called like {chosen.arms!r}; --list prints the names")
+    if chosen.list:
+        print(*labels, sep="\n")
+        return 0
+    if min(chosen.images, chosen.steps, chosen.threads, chosen.batch or 1) < 1:
+        parser.error("--images, --steps, --batch and --threads must be at least 1")
+    torch.set_num_threads(chosen.threads)
+    try:
+        about = subject(chosen.model, seed=chosen.seed)
+        judged = about.judged and chosen.images > metrics.FEATURES
+        batch = chosen.batch or min(chosen.images, 64)
+        setting = Setting(
+            about, images=chosen.images, steps=chosen.steps, batch=batch, seed=chosen.seed,
+            calibration_images=min(16, batch),
+        )  # fmt: skip
+        start = time.perf_counter()
+        setting.sample()
+    except (OSError, TypeError, ValueError, ImportError) as error:
+        print(f"{chosen.model}: {error}", file=sys.stderr)
+        return 2
+    seconds = time.perf_counter() - start
+    layers = f"{chosen.images} images, DDIM {chosen.steps} steps ({setting.spacing}), seed {chosen.seed}"
+    print(f"{about.name} ({type(about.model).__name__}, {_millions(about.model):.2f} M parameters): {layers}")
+    if about.conditions:
+        print(f"fixed conditions, not pictures of anything: {', '.join(about.conditions)}")
+    print(f"full precision takes {seconds:.1f} s; {len(labels)} arms\n")
+    width = max(map(len, labels))
+    print(header(width, judged), flush=True)
+    rows = []
+    for label in labels:
+        rows.append(row(setting, label))
+        print(line(rows[-1], width, judged), flush=True)
+    print(f"\n{_notes(rows)}")
+    if chosen.json:
+        write_atomic(chosen.json, json.dumps(rows, indent=1))
+    return 0
+
+
+def _millions(model: Any) -> float:
+    return sum(p.numel() for p in model.parameters()) / 1e6
+
+
+def _notes(rows: list[dict[str, Any]]) -> str:
+    """What the columns leave out."""
+    shown = [r for r in rows if "problem" not in r]
+    notes = ["Arithmetic is simulated: values on the quantization grid, in float32. SQNR is the median over images."]
+    if products := max((r["products_share"] for r in shown), default=0.0):
+        notes.append(f"Products of attention left in full precision are {products:.1%} of all MACs and not in GBOPs.")
+    if names := sorted({name for r in shown for name in r["unsupported"]}):
+        notes.append(f"Not quantized, because of their type: {', '.join(names)}.")
+    if features := {r["features"] for r in shown if "features" in r}:
+        notes.append(f"Fréchet distances in features of: {', '.join(features)}; compare equal numbers of images only.")
+    return "\n".join(notes)
