@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 import modiff_sim as ms
-from modiff_sim.nn import modulated, presets
+from modiff_sim.nn import Audit, modulated, presets
 from modiff_sim.nn.adaround import AdaRound, adaround
 from modiff_sim.nn.aligned import aligned
 from modiff_sim.nn.attention import Attention
@@ -71,6 +71,13 @@ class Setting:
     @cached_property
     def real_features(self) -> np.ndarray:
         return metrics.features(digits()[0])
+
+    def run(self, options: Options) -> tuple[np.ndarray, float, Audit]:
+        """An arm's images, the MiB of state it holds per image, and its audit."""
+        held = []
+        with modulated(self.subject.model, **options) as run:
+            made = self.sample(run=run, callback=lambda *_: held.append(run.state_bytes()))
+        return made, max(held) / 2**20 / self.batch, run.audit()
 
     def static(self, **options: Any) -> Any:
         """A calibration on images of their own."""
@@ -158,14 +165,12 @@ def row(setting: Setting, label: str) -> dict[str, Any]:
         options = ARMS[label](setting)
     except (TypeError, ValueError) as error:
         return out | {"problem": str(error)}
-    held = []
-    with modulated(setting.subject.model, **options) as run:
-        made = setting.sample(run=run, callback=lambda *_: held.append(run.state_bytes()))
-    total = run.audit().summary()
+    made, held, audit = setting.run(options)
+    total = audit.summary()
     computed = -(-setting.images // setting.batch) * setting.batch  # the last micro-batch is computed in full
     return out | {
         "sqnr": _sqnr(setting.full, made), "gbops": total["bops"] / computed / 1e9,
-        "cache_mib": max(held) / 2**20 / setting.batch,
+        "cache_mib": held,
         "mac_share": total["mac_share"], "skipped_share": total["skipped_macs"] / max(total["macs"], 1),
         "activation_bits": total["activation_bits"], "saturated_share": total["saturated_share"],
         "unsupported": total["unsupported"], "products_share": _share(total),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import (
         atlas,
+        bilinear,
         bounds,
         certificates,
         contraction,
@@ -68,9 +69,9 @@ __all__ = [
     "MXINT8", "QUANTIZERS", "RECURSIONS", "AbsMax", "Claim", "DeadZone", "Evidence", "Floor", "Granularity",
     "GridAligned", "HalfAway", "Identity", "LawBroken", "Laws", "Logarithmic", "MSEClip", "MidRise", "MinMax",
     "MinMaxRaw", "PerBatch", "PerChannel", "PerGroup", "PerSample", "PerToken", "Percentile", "QParams", "Quantizer",
-    "Result", "Split", "State", "Static", "StaticAffine", "Stochastic", "Verdict", "Zero", "atlas", "bounds",
-    "certificates", "contraction", "denoisers", "growth", "mixtures", "prediction", "processes", "recommendation",
-    "recursion", "regimes", "simulate",
+    "Result", "Split", "State", "Static", "StaticAffine", "Stochastic", "Verdict", "Zero", "atlas", "bilinear",
+    "bounds", "certificates", "contraction", "denoisers", "growth", "mixtures", "prediction", "processes",
+    "recommendation", "recursion", "regimes", "simulate",
 ]  # fmt: skip
 
 #: where the names above live; a name that is not here is a module of its own. No module may be called like a function

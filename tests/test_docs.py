@@ -31,6 +31,16 @@ def test_the_tour_runs_and_prints_what_it_shows():
     assert sum(map(bool, shown)) >= 8
 
 
+def test_the_examples_of_the_torch_page_run(capsys):
+    """All blocks in one namespace, in order: later ones use what earlier ones made."""
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "torch.md").read_text(encoding="utf-8"), flags=re.S)
+    namespace: dict = {}
+    for code in blocks:
+        exec(compile(code, "docs/torch.md", "exec"), namespace)
+        assert capsys.readouterr().out.strip()
+    assert len(blocks) >= 8
+
+
 def test_theory_names_what_exists():
     text = (DOCS / "theory.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z]\w+)`", text))

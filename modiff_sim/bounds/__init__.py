@@ -14,8 +14,8 @@ taken: whether the premise of a statement (such as 2c < 1) holds is for the call
 
 Proofs are one-step recursions, e_j <= ... e_{j-1} ..., given in each docstring, unrolled by ``_common.unroll``.
 
-Beyond one layer with a dynamic scale (``static``, ``drift``, ``chain``, ``loop``) the arguments are the statement's
-own: a scale and bits, sizes of outputs, a layer axis, a loop gain; their docstrings say what is returned.
+Beyond one layer with a dynamic scale (``static``, ``drift``, ``chain``, ``loop``, ``skipped``) the arguments are the
+statement's own: a scale and bits, sizes of outputs, a layer axis, a loop gain; their docstrings say what is returned.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ from .restarts import (
 )
 from .sharp import direct, max_norm_closed_loop, max_norm_open_loop, sharp_closed_loop, sharp_open_loop
 from .single_step import bits_saved, corollary_a3_bits, theorem_4_3
+from .skipped import skipped_closed_loop, skipped_open_loop
 from .static import (
     backlog,
     best_static_scale,
@@ -82,12 +83,12 @@ __all__ = [
     "chain_steady_state", "corollary_a3_bits", "direct", "ef21_constants", "effective_bits", "feeds_needed",
     "loop_gain_limit", "loop_growth", "max_norm_closed_loop", "max_norm_open_loop", "printed_closed_loop",
     "printed_open_loop", "refresh_interval", "refresh_share", "refresh_worst_case", "refreshed", "rounded",
-    "sharp_closed_loop", "sharp_open_loop", "small_gain", "small_gain_closed_loop", "small_gain_direct",
-    "small_gain_open_loop", "static_closed_loop", "static_contraction", "static_direct", "static_error",
-    "static_feeds", "static_open_loop", "steps_to_drain", "steps_until_drift", "stochastic_closed_loop",
-    "stochastic_closed_loop_band", "stochastic_open_loop", "stochastic_open_loop_band", "stored_reference",
-    "theorem_4_3", "unit_roundoff", "warm_up_error", "warm_up_ratio", "with_weight_error", "young_closed_loop",
-    "young_open_loop",
+    "sharp_closed_loop", "sharp_open_loop", "skipped_closed_loop", "skipped_open_loop", "small_gain",
+    "small_gain_closed_loop", "small_gain_direct", "small_gain_open_loop", "static_closed_loop", "static_contraction",
+    "static_direct", "static_error", "static_feeds", "static_open_loop", "steps_to_drain", "steps_until_drift",
+    "stochastic_closed_loop", "stochastic_closed_loop_band", "stochastic_open_loop", "stochastic_open_loop_band",
+    "stored_reference", "theorem_4_3", "unit_roundoff", "warm_up_error", "warm_up_ratio", "with_weight_error",
+    "young_closed_loop", "young_open_loop",
 ]  # fmt: skip
 
 #: name -> bound, as legends and the command line list them

@@ -12,11 +12,14 @@ from .record import Recorder, record
 from .run import Run
 from .sample import image_noise, sample
 from .shapes import layer_shapes, model_shapes
+from .sqnr import sqnr_table
+from .weights import QuantizedWeights, mse_optimal, quantize_weights
 
 __all__ = [
     "Attention",
     "Audit",
     "LayerCount",
+    "QuantizedWeights",
     "Recorder",
     "Run",
     "count_products",
@@ -24,6 +27,9 @@ __all__ = [
     "layer_shapes",
     "model_shapes",
     "modulated",
+    "mse_optimal",
+    "quantize_weights",
     "record",
     "sample",
+    "sqnr_table",
 ]

@@ -8,9 +8,9 @@ operands come. A product is called "<module>.qk" or "<module>.sv", further ones 
 Everything is computed in at least float32, and states are kept so.
 
 What to know before modulating attention (docs/theory.md, section 14): a modulated product is *two* products of b-bit
-residuals with full references, and its state holds both operands and ô, which for softmax·v is quadratic in the number
-of tokens. The softmax's residual has both signs, so MinMax (unsigned on the softmax itself) spends a level on zero's
-far side there. A quantized softmax is not made to sum to one again.
+residuals with full references, and its state, both operands and ô, is quadratic in the number of tokens. ``MinMax`` is
+unsigned on the softmax itself (twice the levels of ``AbsMax``), not on its residual, which has both signs. A quantized
+softmax is not made to sum to one again.
 """
 
 from __future__ import annotations
