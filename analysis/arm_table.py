@@ -150,12 +150,12 @@ ARMS: dict[str, Make] = {
 }  # fmt: skip
 
 
-def _sqnr(full: np.ndarray, made: np.ndarray) -> float:
-    """Median over images: one image that goes another way would decide a sum."""
+def sqnr_per_image(full: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """dB, shape (images,); inf where the images are equal."""
     signal = np.square(full.astype(np.float64)).sum(axis=(1, 2, 3))
     lost = np.square(full.astype(np.float64) - made).sum(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
-        return float(np.median(10 * np.log10(signal / lost)))
+        return 10 * np.log10(signal / lost)
 
 
 def row(setting: Setting, label: str) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def row(setting: Setting, label: str) -> dict[str, Any]:
     total = audit.summary()
     computed = -(-setting.images // setting.batch) * setting.batch  # the last micro-batch is computed in full
     return out | {
-        "sqnr": _sqnr(setting.full, made), "gbops": total["bops"] / computed / 1e9,
+        "sqnr": float(np.median(sqnr_per_image(setting.full, made))), "gbops": total["bops"] / computed / 1e9,
         "cache_mib": held,
         "mac_share": total["mac_share"], "skipped_share": total["skipped_macs"] / max(total["macs"], 1),
         "activation_bits": total["activation_bits"], "saturated_share": total["saturated_share"],

@@ -1,5 +1,6 @@
 """Every arm of the table on the zoo's model and on a diffusers folder: what the row says must be what was done."""
 
+import importlib
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ from models import unet
 
 from analysis import arm_table, arms
 from analysis.subjects import subject
+from modiff_sim.evidence import Verdict, judge
 from modiff_sim.nn import zoo
 
 STEPS = 4
@@ -106,3 +108,16 @@ def test_list_names_every_arm(capsys):
     assert arm_table.main(["--list"]) == 0
     assert capsys.readouterr().out.splitlines() == list(arm_table.ARMS)
     assert arms.FULL.label in arm_table.ARMS
+
+
+@pytest.mark.parametrize("name", ["rounded_states_digits", "aligned_states_digits"])
+def test_claims_on_states_follow_the_images(name, monkeypatch):
+    """The 3-bit loop in their place loses more than a bit; the loop itself loses nothing."""
+    claim = importlib.import_module(f"paper_checks.{name}")
+    monkeypatch.setattr(arm_table.Setting, "__init__", _shorter(arm_table.Setting.__init__))
+    assert judge(claim.CLAIM, claim.check("quick", arms=("W8A4 closed loop",))).verdict == Verdict.HOLDS
+    assert judge(claim.CLAIM, claim.check("quick", arms=("W8A3 closed loop",))).verdict == Verdict.VIOLATED
+
+
+def _shorter(init):
+    return lambda self, *a, **k: init(self, *a, **(k | {"images": 32, "batch": 32, "steps": 10}))

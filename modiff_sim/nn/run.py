@@ -24,6 +24,7 @@ from .branches import Branches
 from .layers import Occurrences, Operator, Weights, find, finite, kind, occurrence_name, unsupported
 from .options import Options
 from .plan import Plan, as_plan
+from .weights import QuantizedWeights
 
 #: (layer name, call index, input, state after the call): what an observer of a run is given
 Observer = Callable[[str, int, Tensor, _recursion.State], None]
@@ -50,6 +51,8 @@ class Run:
         self.recursion = _recursion.get(options.recursion)
         self.plan = as_plan(options.activations)
         self._is_refresh = _recursion.refresh_calls(options.refresh)
+        if isinstance(options.weights, QuantizedWeights):
+            options.weights.check(model, partial=True)  # names that do not fit would leave layers in full precision
         self.operators = {name: Operator(name, module, options.weights) for name, module in chosen.items()}
         self._counts = {k: LayerCount(k, str(kind(m)), self.operators[k].weight_bits) for k, m in chosen.items()}
         self._skip = {name: options.skip_of(name) for name in chosen}
