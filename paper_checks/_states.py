@@ -11,7 +11,7 @@ from modiff_sim.evidence import Evidence
 BASE = "W8A4 closed loop"
 
 
-def sqnr_loss(arms: Sequence[str], effort: str, *, claimed: float, base: str = BASE, resamples: int = 1000) -> Evidence:
+def sqnr_loss(arms: Sequence[str], n: int, *, claimed: float, base: str = BASE, resamples: int = 1000) -> Evidence:
     """dB that the median SQNR of images (to full precision's) falls from the base arm, paired bootstrap interval."""
     import torch
 
@@ -19,8 +19,7 @@ def sqnr_loss(arms: Sequence[str], effort: str, *, claimed: float, base: str = B
     from analysis.subjects import subject
 
     torch.set_num_threads(1)
-    n = 64 if effort == "quick" else 256
-    setting = arm_table.Setting(subject("digits"), images=n, batch=64)
+    setting = arm_table.Setting(subject("digits"), images=n, batch=min(n, 64))
 
     def measured(label: str) -> tuple[np.ndarray, float]:
         made, held, _ = setting.run(arm_table.ARMS[label](setting))

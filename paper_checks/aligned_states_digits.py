@@ -17,5 +17,5 @@ CLAIM = Claim(
 ALIGNED = ("W8A4 closed, grid-aligned int8 â",)
 
 
-def check(effort: str = "quick", *, arms: tuple[str, ...] = ALIGNED) -> Evidence:
-    return sqnr_loss(arms, effort, claimed=6.02)
+def check(effort: str = "quick", *, arms: tuple[str, ...] = ALIGNED, images: int | None = None) -> Evidence:
+    return sqnr_loss(arms, images or (64 if effort == "quick" else 256), claimed=6.02)
