@@ -38,7 +38,17 @@ LEVELS = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 def _source() -> str:
     """Hash of the code that decides the bytes of a sample: a result of older code is not taken for one of today's."""
     core = Path(ms.__file__).parent
-    names = ("granularity", "noise", "quantizer", "recursion", "schedules", "samplers")
+    names = (
+        "bilinear",
+        "granularity",
+        "noise",
+        "quantizer",
+        "recursion",
+        "schedules",
+        "samplers",
+        "skipping",
+        "storage",
+    )
     packages = (path for name in ("quantizers", "nn") for path in sorted((core / name).rglob("*.py")))
     files = [*(core / f"{name}.py" for name in names), *packages]
     return digest([*files, Path(__file__).with_name("arms.py"), Path(__file__)])

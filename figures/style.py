@@ -57,6 +57,14 @@ QUANTITY = {
     "d": Look("$a_t-a_{t+1}$ (open loop)", RECURSION["open_loop"].colour),
     "r": Look(r"$a_t-\hat a_{t+1}$ (closed loop)", RECURSION["closed_loop"].colour),
 }
+#: ways of computing less, drawn beside recursions; their colours are bounds' elsewhere, so never beside those
+SCHEME = {
+    "cached": Look("all layers cached", "#CC79A7", "-", "s"),
+    "deepcache": Look("DeepCache, depth 1", "#009E73", "-", "^"),
+    "shallow": Look("DeepCache, 1 skip connection", "#009E73", (0, (2, 1.5)), "v"),
+    "threshold": Look(r"threshold $\tau$", "#56B4E9", "-", "D"),
+    "dead_zone": Look("closed loop with a dead zone, 4 bits", "#56B4E9", (0, (2, 1.5)), "P"),
+}
 SHORT = {"direct": "direct", "open_loop": "open loop", "closed_loop": "closed loop", "full_precision": "full precision"}
 
 _RC = {

@@ -17,7 +17,8 @@ from figures import style
 
 #: what needs the trained model: drawn here from data made up to look like it
 PRACTICE = (
-    "bit_sweep", "growth", "layers_c_kappa", "middle_block", "phase_diagram", "prediction", "sample_grids", "violins",
+    "bit_sweep", "caching", "growth", "layers_c_kappa", "middle_block", "phase_diagram", "prediction", "sample_grids",
+    "violins",
 )  # fmt: skip
 THEORY = tuple(name for name in figures.names() if name not in PRACTICE)
 
@@ -163,10 +164,25 @@ def comparison(effort):
     }  # fmt: skip
 
 
+def schemes(effort):
+    """As ``analysis.caching.measure``: sawtooth errors, one scheme that is lost, zeros only where codes are."""
+    from analysis.caching import SCHEMES, SPARSE
+
+    rng = np.random.default_rng(0)
+    made = []
+    for i, scheme in enumerate(SCHEMES):
+        level = (1e-3 * 1.4**i) if scheme != SCHEMES[-1] else 20.0
+        saw = 0.1 * (np.arange(20)[:, None] % 5) * rng.lognormal(size=(20, 8))
+        zeros = rng.uniform() if scheme.kind in SPARSE else np.nan
+        made.append({"scheme": scheme, "bits": rng.uniform(2, 32), "zeros": zeros, "middle": saw,
+                     "error": level * rng.lognormal(size=8)})  # fmt: skip
+    return made
+
+
 @pytest.fixture(scope="module")
 def practice():
     """name -> module of a practice figure whose experiments are the stand-ins above."""
-    from analysis import experiments, prediction, recordings
+    from analysis import caching, experiments, prediction, recordings
     from figures import practice
 
     with pytest.MonkeyPatch.context() as patch:
@@ -175,6 +191,7 @@ def practice():
         patch.setattr(experiments, "ablation", lambda effort: rows())
         patch.setattr(recordings, "layer_inputs", layer_inputs)
         patch.setattr(prediction, "comparison", comparison)
+        patch.setattr(caching, "measure", schemes)
         practice.ablation.cache_clear()
         yield figures.load
         practice.ablation.cache_clear()

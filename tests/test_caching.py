@@ -1,0 +1,90 @@
+"""The claims on caching and sparsity, sampled at a small size, each with a broken variant; the table of schemes."""
+
+import numpy as np
+import pytest
+from test_practice_checks import verdict
+
+from analysis import arms, caching
+from analysis.caching import FULL, SCHEMES, Scheme
+from modiff_sim.evidence import Verdict
+from paper_checks import _caching
+
+HOLDS, VIOLATED, PREMISE_FAILS = Verdict.HOLDS, Verdict.VIOLATED, Verdict.PREMISE_FAILS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small(tmp_path_factory):
+    """Few images and steps, in a store of their own, sampled when first asked for and kept for all tests."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MODIFF_OUT", str(tmp_path_factory.mktemp("out")))
+    patch.setenv("MODIFF_WORKERS", "1")
+    effort = arms.Effort("quick", steps=16, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
+    patch.setitem(arms.EFFORTS, "quick", effort)
+    patch.setitem(caching.IMAGES, "quick", 8)
+    yield
+    patch.undo()
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "then"),
+    [
+        ("modulation_beats_caching", {"bits": (2,)}, VIOLATED),
+        ("modulation_beats_caching", {"bits": (8,)}, PREMISE_FAILS),  # dearer than the cheapest cache
+        ("threshold_loses_more_than_caching", {"thresholds": (0.02,)}, VIOLATED),
+        ("zero_codes_are_scattered", {"block": "zeros"}, VIOLATED),
+        ("zero_codes_are_scattered", {"least": (0.9, 0.9)}, PREMISE_FAILS),
+        ("dead_zone_against_fewer_bits", {"width": 0.08}, VIOLATED),
+        ("dead_zone_against_fewer_bits", {"width": 0.2}, PREMISE_FAILS),
+    ],
+)
+def test_claims_follow_what_is_measured(name, broken, then):
+    assert verdict(name) == HOLDS
+    assert verdict(name, **broken) == then
+
+
+def test_a_cache_made_of_hooks():
+    assert verdict("caching_every_n_equals_hooks") == HOLDS
+    assert verdict("caching_every_n_equals_hooks", late=1) == VIOLATED
+
+
+def test_what_the_schemes_skip():
+    """Shares that can be counted on fingers; the full-precision scheme is full precision itself."""
+    chosen = [FULL, Scheme("cached", 2), Scheme("cached", 5), Scheme("closed_loop", 4)]
+    rows = {row["scheme"]: row for row in caching.measure("quick", chosen)}
+    assert (rows[FULL]["error"] == 0).all()
+    assert rows[FULL]["bits"] == 32
+    assert rows[Scheme("cached", 2)]["skipped"] == 1 / 2
+    assert rows[Scheme("cached", 5)]["skipped"] == 12 / 16
+    assert rows[Scheme("closed_loop", 4)]["skipped"] == 0
+    assert rows[Scheme("closed_loop", 4)]["bits"] == pytest.approx((32 + 15 * 4) / 16)
+    for row in rows.values():
+        assert row["middle"].shape == (16, 8)
+        assert (row["middle"][0] == 0).all()  # the first call is in full precision everywhere
+        assert np.isnan(row["zeros"]) == (row["scheme"].kind not in caching.SPARSE)
+    text = caching.table(list(rows.values()))
+    assert "all layers cached, every 5" in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_the_paired_ratio():
+    rng = np.random.default_rng(0)
+    below = rng.lognormal(size=64)
+    assert _caching.ratio(2 * below, below) == pytest.approx((2, 2, 2))
+    found, low, high = _caching.ratio(below * rng.lognormal(0, 0.5, 64), below)
+    assert low < found < high
+    assert low < 1 < high
+
+
+def test_every_scheme_has_a_label_of_its_own():
+    assert len({s.label for s in SCHEMES}) == len(SCHEMES)
+
+
+def test_the_command_prints_the_table(monkeypatch, capsys):
+    few = (Scheme("cached", 2), Scheme("dead_zone", 0.2))
+    measure = caching.measure
+    monkeypatch.setattr(caching, "measure", lambda effort: measure(effort, few))
+    assert caching.main(["--effort", "quick"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["scheme", few[0].label, few[1].label]
+    with pytest.raises(SystemExit):
+        caching.main(["--effort", "huge"])
