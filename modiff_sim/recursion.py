@@ -176,8 +176,9 @@ class Recursion:
         if storage.o_format is None:
             output = affine(form.decode(new, a))
         else:
-            last = storage.o_format.decode(state.o_hat, a)
-            output = last if Q.bits == 0 and state.call > 0 else A(moved) + last
+            now = None if Q.bits == 0 and state.call > 0 else A(moved)
+            last = storage.o_format.decode(state.o_hat, a if now is None else now)  # A may change the dtype: autocast
+            output = last if now is None else now + last
         return State(new, _stored(storage, output), state.call + 1, residual, hat, qparams, kept, output)
 
 

@@ -82,13 +82,16 @@ class Operator:
         if weights is None:
             return
         try:
-            own = module.weight.detach()  # type: ignore[operator]
+            own: Tensor = module.weight.detach()  # type: ignore[operator]
+            made: Tensor | None
             if isinstance(weights, Quantizer):
-                self.quantized, self.weight_bits = weights(own), weights.bits
+                made, self.weight_bits = weights(own), weights.bits
             elif (made := weights.weight(name, module)) is not None:
                 if made.shape != own.shape:
                     raise ValueError(f"shape {tuple(made.shape)} given, {tuple(own.shape)} needed")
-                self.quantized, self.weight_bits = made.to(own.device, own.dtype), weights.bits(name)
+                self.weight_bits = weights.bits(name)
+            if made is not None:
+                self.quantized = torch.empty_like(own).copy_(made)  # own's device, dtype and memory layout
         except (TypeError, ValueError) as error:
             raise type(error)(f"weight of layer '{name}': {error}") from None
 
@@ -137,6 +140,7 @@ class Occurrences:
         ]
 
     def _enter(self, *_: Any) -> None:
+        self.settle()
         self._inside = True
         self._seen.clear()
         self.model_calls += 1
@@ -144,11 +148,22 @@ class Occurrences:
             self._on_enter()
 
     def _leave(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        if self._inside:  # else another hook failed before the forward began
+            self._end(output is None and sys.exc_info()[0] is not None)  # how torch calls a hook after an exception
+
+    def _end(self, failed: bool) -> None:
         self._inside = False
-        failed = output is None and sys.exc_info()[0] is not None  # how torch calls such a hook after an exception
         self.model_calls -= failed
         if self._on_leave:
             self._on_leave(failed)
+
+    def settle(self) -> None:
+        """After what torch calls no hooks for (KeyboardInterrupt) the last call is still open: it failed.
+
+        Not from within a call.
+        """
+        if self._inside:
+            self._end(failed=True)
 
     def take(self, name: str) -> int:
         """The occurrence of this call of the layer."""
@@ -164,6 +179,7 @@ class Occurrences:
 
     def remove(self) -> None:
         """Take the hooks off the model."""
+        self.settle()
         for hook in self._hooks:
             hook.remove()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from .audit import Audit, LayerCount
 from .branches import Branches
 from .layers import Occurrences, Operator, Weights, find, finite, kind, occurrence_name, unsupported
 from .options import Options
+from .passes import Passes
 from .plan import Plan, as_plan
 from .weights import QuantizedWeights
 
@@ -60,6 +62,7 @@ class Run:
         self._excluded = tuple(name for name in everything if name not in chosen)
         self._unsupported = tuple(unsupported(model))
         self._states: dict[tuple[str, int], Kept] = {}
+        self._passes = Passes(self)
         self._resets = 0
         self._generators: dict[torch.device, torch.Generator] = {}
         self._stream = 0
@@ -100,7 +103,9 @@ class Run:
 
         ``stream`` selects the random bits of a randomised quantizer (``sample`` passes the micro-batch's index).
         """
-        self._resets += bool(self._states)
+        self._occurrences.settle()
+        self._resets += bool(self._states or self._passes)
+        self._passes.clear()
         self._stream = stream
         self._states.clear()
         self._generators.clear()
@@ -116,8 +121,17 @@ class Run:
             (*self._unsupported, *self._products.unsupported()), self._excluded, self._products.full_macs(),
         )  # fmt: skip
 
+    def apart(self, name: str) -> AbstractContextManager[None]:
+        """Model calls inside have states of their own, kept under this name: guidance in passes."""
+        return self._passes.inside(name)
+
     def state_bytes(self) -> int:
-        """Bytes held between calls: â and ô of every layer as they are kept, operands of products, reused outputs."""
+        """Bytes held between calls: â and ô of every layer as they are kept, operands of products, reused outputs; of
+        all passes (see ``apart``)."""
+        return self.held_bytes() + self._passes.state_bytes()
+
+    def held_bytes(self) -> int:
+        """``state_bytes`` of the present pass alone."""
         layers = sum(kept_bytes(s.ref) + kept_bytes(s.o_hat) for s in self._states.values())
         return layers + self._products.state_bytes() + self._branches.state_bytes()
 
@@ -143,11 +157,12 @@ class Run:
         for part in ("_products", "_branches"):
             if hasattr(self, part):  # not where making it failed
                 getattr(self, part).close()
+        self._passes.clear()
         self._states.clear()
         self._generators.clear()
         self._scratch.clear()
 
-    def __deepcopy__(self, memo: Any) -> Run:
+    def __reduce_ex__(self, protocol: Any) -> Any:  # copying and pickling a model come by here
         raise RuntimeError("this model is modulated: leave the context before copying it, the state is not the model's")
 
     # -- a model call that fails leaves everything as before it -------------------------------------------------------

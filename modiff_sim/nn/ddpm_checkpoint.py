@@ -1,0 +1,197 @@
+"""The original DDPM checkpoints as diffusers' UNet2DModel: CIFAR-10's ``ema_diffusion_cifar10_model``, LSUN, CelebA-HQ.
+
+    model = ddpm_checkpoint.load("ema_diffusion_cifar10_model.ckpt")     # eval mode, no gradients
+    config, weights = ddpm_checkpoint.convert(state_dict)
+
+The layout is that of the PyTorch port of Ho et al. (arXiv 2006.11239, appendix B): ``temb.dense.0``, ``conv_in``,
+``down.<level>.block.<j>``, ``down.<level>.attn.<j>``, ``mid.block_1``, ``mid.attn_1``, ``up.<level>...``, ``norm_out``,
+``conv_out``. Levels count from full resolution in both halves, where diffusers counts its up blocks from the bottom.
+The architecture is read off the keys and shapes. What they do not tell, and all published models share: 32 groups with
+eps 1e-6, one attention head, the strided convolution padded below and right only, the timestep's sines before its
+cosines with frequencies down to exactly 1e-4. The image size is not in them either: it is taken from the published
+models' attention at 16 x 16, and only matters to who asks ``model.config.sample_size``.
+
+Nothing but tensors is read from a file: safetensors, or torch's format with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
+
+__all__ = ["convert", "load", "read"]
+
+ATTENTION_AT = 16  # resolution at which every published model attends
+RESNET = {"norm1": "norm1", "conv1": "conv1", "temb_proj": "time_emb_proj", "norm2": "norm2", "conv2": "conv2",
+          "nin_shortcut": "conv_shortcut"}  # fmt: skip
+ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
+OUTSIDE = {"temb.dense.0": "time_embedding.linear_1", "temb.dense.1": "time_embedding.linear_2", "conv_in": "conv_in",
+           "norm_out": "conv_norm_out", "conv_out": "conv_out"}  # fmt: skip
+MIDDLE = {"block_1": "resnets.0", "attn_1": "attentions.0", "block_2": "resnets.1"}
+
+
+def convert(
+    state_dict: Mapping[str, Tensor], config: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(arguments of UNet2DModel, its state dict) of a state dict in the original layout; tensors keep their dtype.
+
+    config: overrides what was inferred (such as ``sample_size``).
+
+    Raises ValueError for keys that do not belong to the layout, naming them, and for shapes that do not fit it.
+    """
+    weights = dict(state_dict)
+    levels = _levels(weights)
+    found = _config(weights, levels)
+    names = dict(_names(levels, found["layers_per_block"]))
+    unknown = [k for k in weights if k.rpartition(".")[0] not in names]
+    if unknown:
+        raise ValueError(f"no checkpoint in the original DDPM layout: {_list(unknown)} do not belong to it")
+    out = {}
+    for key, value in weights.items():
+        module, _, what = key.rpartition(".")
+        if ".attentions." in names[module] and value.ndim == 4:  # a 1 x 1 convolution is a Linear layer
+            if tuple(value.shape[2:]) != (1, 1):
+                raise ValueError(f"{key}: attention's projections are 1 x 1 convolutions, got {tuple(value.shape)}")
+            value = value[:, :, 0, 0]
+        out[f"{names[module]}.{what}"] = value
+    return {**found, **(config or {})}, out
+
+
+def load(path: str | Path, config: Mapping[str, Any] | None = None) -> UNet2DModel:
+    """The model of a checkpoint file, in the file's dtype, on the CPU, in eval mode, without gradients.
+
+    ``model(x, t).sample`` predicts the noise in x (n, C, H, W) at timestep t. A training checkpoint (a list that holds
+    the weights and their moving average) gives the moving average. config: as for ``convert``.
+
+    Raises ValueError for a file that holds more than tensors (a pickle that could run code is refused unread), that is
+    not in the layout, or whose tensors do not fit together; FileNotFoundError.
+    """
+    from diffusers import UNet2DModel
+
+    found, weights = convert(read(path), config)
+    with torch.device("meta"):  # no random initial weights are drawn
+        model: Any = UNet2DModel(**found)
+    try:
+        model.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: the tensors do not fit together: {error}") from None
+    return model.eval().requires_grad_(False)
+
+
+def read(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a weight file by name: ``.safetensors``, or anything ``torch.load(weights_only=True)`` takes.
+
+    Raises ValueError for a file that holds anything else, FileNotFoundError.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no weight file {path}")
+    try:
+        content = _content(path)
+    except Exception as error:  # torch's reader meets garbage with any of them
+        hit = re.search(r"GLOBAL (\S+)", str(error))
+        asked = f": it asks for {hit[1]}" if hit else f" ({type(error).__name__})"
+        raise ValueError(
+            f"{path} is refused, it is damaged or holds more than tensors{asked}. Unpickling such a file can run code "
+            "that came with it. If you trust its source, save its tensors alone (safetensors) and load those"
+        ) from None
+    found = _tensors(content)
+    if found is None:
+        raise ValueError(f"{path} holds no state dict: expected tensors by name, got {type(content).__name__}")
+    return found
+
+
+def _content(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        import safetensors.torch
+
+        return safetensors.torch.load_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about the pickle's protocol; what matters is raised
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _tensors(content: Any) -> dict[str, Tensor] | None:
+    """The state dict in what a file held: itself, under "state_dict", or last in a training checkpoint's list."""
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if isinstance(content, (list, tuple)):  # model, optimizer, epoch, step, and the moving average where there is one
+        hits = [state for x in content if (state := _tensors(x)) is not None]
+        return hits[-1] if hits else None
+    if not isinstance(content, Mapping) or not content:
+        return None
+    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+        return None
+    return {k.removeprefix("module."): v for k, v in content.items()}  # the prefix is of data-parallel training
+
+
+def _levels(weights: Mapping[str, Tensor]) -> int:
+    found = {int(m[1]) for key in weights if (m := re.match(r"(?:down|up)\.(\d+)\.", key))}
+    if "conv_in.weight" not in weights or "temb.dense.0.weight" not in weights or found != set(range(len(found))):
+        raise ValueError(
+            "no checkpoint in the original DDPM layout: expected conv_in, temb.dense.0 and down.<level>.block.<j>, got "
+            f"{_list(list(weights)) or 'nothing'}"
+        )
+    return len(found)
+
+
+def _config(weights: Mapping[str, Tensor], levels: int) -> dict[str, Any]:
+    """What UNet2DModel is to be made with."""
+    channels = []
+    for i in range(levels):
+        if (first := weights.get(f"down.{i}.block.0.conv1.weight")) is None:
+            raise ValueError(f"no checkpoint in the original DDPM layout: down.{i}.block.0.conv1.weight is missing")
+        channels.append(first.shape[0])
+    blocks = {int(m[1]) for key in weights if (m := re.match(r"down\.0\.block\.(\d+)\.", key))}
+    attends = [f"down.{i}.attn.0.q.weight" in weights for i in range(levels)]
+    kinds = [("AttnDownBlock2D", "AttnUpBlock2D") if a else ("DownBlock2D", "UpBlock2D") for a in attends]
+    size = ATTENTION_AT << attends.index(True) if any(attends) else None
+    return {
+        "sample_size": size,
+        "in_channels": weights["conv_in.weight"].shape[1],
+        "out_channels": weights["conv_out.weight"].shape[0] if "conv_out.weight" in weights else 3,
+        "layers_per_block": len(blocks),
+        "block_out_channels": tuple(channels),
+        "down_block_types": tuple(down for down, _ in kinds),
+        "up_block_types": tuple(up for _, up in reversed(kinds)),
+        "attention_head_dim": None,  # one head of all channels
+        "norm_num_groups": 32,
+        "norm_eps": 1e-6,
+        "act_fn": "silu",
+        "downsample_padding": 0,  # diffusers then pads below and right
+        "flip_sin_to_cos": False,
+        "freq_shift": 1,
+    }
+
+
+def _names(levels: int, layers: int) -> Iterator[tuple[str, str]]:
+    """(module of the original, module of diffusers), all that may occur."""
+    yield from OUTSIDE.items()
+    for name, ours in MIDDLE.items():
+        for part, new in (RESNET if "block" in name else ATTENTION).items():
+            yield f"mid.{name}.{part}", f"mid_block.{ours}.{new}"
+    for i in range(levels):
+        for half, base, count in (
+            ("down", f"down_blocks.{i}", layers),
+            ("up", f"up_blocks.{levels - 1 - i}", layers + 1),
+        ):
+            for j in range(count):
+                for part, new in RESNET.items():
+                    yield f"{half}.{i}.block.{j}.{part}", f"{base}.resnets.{j}.{new}"
+                for part, new in ATTENTION.items():
+                    yield f"{half}.{i}.attn.{j}.{part}", f"{base}.attentions.{j}.{new}"
+            yield f"{half}.{i}.{half}sample.conv", f"{base}.{half}samplers.0.conv"
+
+
+def _list(names: list[str]) -> str:
+    """The first few of them."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

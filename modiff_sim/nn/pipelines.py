@@ -1,0 +1,155 @@
+"""Whole diffusers pipelines as an arm: which network is the denoiser, and when a sampling run begins.
+
+What a pipeline does around its denoiser (text encoders, VAE, scheduler) stays in full precision.
+
+Classifier-free guidance: a doubled batch is one batch, each sample with its own scale and state. Pipelines that call
+the denoiser once per prompt instead (Flux, Qwen-Image, Wan: they say so with diffusers' ``cache_context``) get states
+of their own for each of these passes, as two models would have. A pipeline that switches guidance off half way changes
+the shape of the batch, which is an error.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+
+from torch import nn
+
+from .modulate import modulated
+from .run import Run
+
+__all__ = ["denoiser", "modulated_pipeline", "pipeline_resets"]
+
+
+def denoiser(what: Any, component: str | None = None) -> nn.Module:
+    """The network of a pipeline that is called at every step; a model is returned as it is.
+
+    what:      a diffusers pipeline, a U-Net or transformer of diffusers, or any torch module of your own.
+    component: its name in the pipeline ("unet", "transformer", "prior", ...), needed where there are several.
+
+    Raises TypeError for what is neither, and for diffusers' models that denoise nothing (VAE, controlnet); ValueError
+    for a pipeline with no denoiser or several, naming them.
+    """
+    if isinstance(what, nn.Module):
+        if component is not None:
+            raise ValueError(f"component={component!r} is for pipelines; {type(what).__name__} is a model")
+        if not _denoises(what) and _of(what, "diffusers."):
+            raise TypeError(f"{type(what).__name__} is a model of diffusers, but neither a U-Net nor a transformer")
+        return what
+    parts = getattr(what, "components", None)
+    if not isinstance(parts, dict):
+        raise TypeError(f"expected a diffusers pipeline or a torch.nn.Module, got {type(what).__name__}")
+    parts = {name: part for name, part in parts.items() if part is not None}
+    if component is not None:
+        if not isinstance(parts.get(component), nn.Module):
+            modules = [name for name, part in parts.items() if isinstance(part, nn.Module)]
+            raise ValueError(f"{type(what).__name__} has no network {component!r}; it has: {', '.join(modules)}")
+        return parts[component]
+    found = [name for name, part in parts.items() if _denoises(part)]
+    if len(found) != 1:
+        have = f"several denoisers, {', '.join(found)}" if found else f"no denoiser among {', '.join(parts)}"
+        raise ValueError(f"{type(what).__name__} has {have}: say which network with component=")
+    return parts[found[0]]
+
+
+def _of(module: Any, package: str) -> bool:
+    """Whether the class, or one that it derives from, is defined there."""
+    return any(cls.__module__.startswith(package) for cls in type(module).__mro__)
+
+
+def _denoises(part: Any) -> bool:
+    if not isinstance(part, nn.Module) or type(part).__name__ == "MotionAdapter":  # a part of a U-Net, not one
+        return False
+    return _of(part, "diffusers.models.unets") or _of(part, "diffusers.models.transformers")
+
+
+@contextmanager
+def modulated_pipeline(pipeline: Any, *, component: str | None = None, **options: Any) -> Iterator[Run]:
+    """``modulated`` on the pipeline's denoiser, reset at every call of the pipeline.
+
+    component: which, see ``denoiser``. options: those of ``modulated``.
+    """
+    with modulated(denoiser(pipeline, component), **options) as run, pipeline_resets(pipeline, run):
+        yield run
+
+
+@contextmanager
+def pipeline_resets(pipeline: Any, run: Run) -> Iterator[None]:
+    """Reset the run whenever one of the pipeline's schedulers is given new timesteps, which begins a sampling run.
+
+    Also keeps the states of guidance's separate passes apart. Leaving takes everything off again, after an exception
+    too. Raises ValueError for a pipeline without a scheduler or one that the run's model is no part of, RuntimeError
+    inside a call whose scheduler was exchanged while the context was open.
+    """
+    parts = {name: part for name, part in getattr(pipeline, "components", {}).items() if part is not None}
+    schedulers = {name: part for name, part in parts.items() if callable(getattr(part, "set_timesteps", None))}
+    if not schedulers:
+        raise ValueError(f"{type(pipeline).__name__} has no scheduler whose set_timesteps would begin a sampling run")
+    if not any(part is run.model for part in parts.values()):
+        raise ValueError(
+            f"{run!r} is of a {type(run.model).__name__} that is no part of this {type(pipeline).__name__}"
+        )
+
+    def same(*_: Any) -> None:
+        for name, scheduler in schedulers.items():
+            if getattr(pipeline, name) is not scheduler:
+                raise RuntimeError(f"the pipeline's {name} was exchanged: leave the context first, else nothing resets")
+
+    active = [True]
+
+    def begin() -> None:
+        if active:
+            run.reset()
+
+    with ExitStack() as stack:
+        for scheduler in {id(x): x for x in schedulers.values()}.values():
+            stack.enter_context(_instead(scheduler, "set_timesteps", _Begins(scheduler.set_timesteps, begin)))
+        if hasattr(run.model, "cache_context"):
+            stack.enter_context(_instead(run.model, "cache_context", _apart(run, run.model.cache_context)))
+        stack.callback(run.model.register_forward_pre_hook(same).remove)
+        stack.callback(active.clear)  # copies of a scheduler may live on
+        yield
+
+
+class _Begins:
+    """A scheduler's ``set_timesteps`` that resets first. A copy of the scheduler gets its own (some pipelines copy)."""
+
+    def __init__(self, inner: Any, begin: Callable[[], None]) -> None:
+        self.inner, self.begin = inner, begin
+        self.__signature__ = inspect.signature(inner)  # pipelines ask which arguments it takes
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        self.begin()
+        return self.inner(*args, **named)
+
+    def __deepcopy__(self, memo: Any) -> _Begins:
+        return _Begins(copy.deepcopy(self.inner, memo), self.begin)
+
+
+def _apart(run: Run, cache_context: Any) -> Any:
+    """diffusers' ``cache_context(name)``, with the states of that pass inside."""
+
+    @wraps(cache_context)
+    @contextmanager
+    def inside(name: str, *args: Any, **named: Any) -> Iterator[None]:
+        with cache_context(name, *args, **named), run.apart(name):
+            yield
+
+    return inside
+
+
+@contextmanager
+def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute of the instance, put back or taken off at the end."""
+    before = vars(owner).get(name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        del vars(owner)[name]
+        if before is not None:
+            setattr(owner, name, before)

@@ -1,0 +1,233 @@
+"""Models of diffusers: by name, and in every arm. Tiny random weights, nothing is downloaded."""
+
+import importlib.util
+import json
+import pickle
+
+import pytest
+import torch
+from models import FAMILIES, Several, ddim_pipeline, family, family_calls, vae
+from torch import nn
+
+import modiff_sim as ms
+from modiff_sim import recursion as rec
+from modiff_sim.nn import adapters, modulated
+
+
+def outputs(model, name, **options):
+    with torch.no_grad():
+        return [model(**call)[0] for call in family_calls(name, **options)]
+
+
+def equal(a, b):
+    return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+# -- every arm on every family ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recursion", rec.RECURSIONS)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_arm_runs_every_family(name, recursion):
+    """The call share is exact: everything in the direct arm, all but the first of three calls in the loops."""
+    model, plain = family(name), outputs(family(name), name)
+    calls = len(plain)
+    found = {}
+    for bits in (2, 8):
+        with modulated(model, activations=ms.AbsMax(bits), weights=ms.AbsMax(8), recursion=recursion) as run:
+            found[bits] = outputs(model, name)
+        audit = run.audit()
+        assert all(y.isfinite().all() and y.shape == z.shape for y, z in zip(found[bits], plain, strict=True))
+        share = 1.0 if recursion == "direct" else (calls - 1) / calls
+        assert audit.call_share == share
+        assert audit.mac_share == pytest.approx(share, abs=1e-12)
+        assert audit.activation_bits == pytest.approx(bits * share + 32 * (1 - share))
+        assert audit.model_calls == calls
+        assert audit.uncalled == ()
+    error = {bits: max(float((y - z).abs().max()) for y, z in zip(found[bits], plain, strict=True)) for bits in found}
+    assert 0 < error[8] < error[2]
+    assert equal(outputs(model, name), plain)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_identity_arm_of_every_family_is_the_model(name):
+    model = family(name)
+    plain = outputs(model, name)
+    with modulated(model, activations=ms.Identity(), recursion="direct") as run:
+        assert equal(outputs(model, name), plain)
+    assert run.audit().call_share == 0
+
+
+# -- loading ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_local_folder_of_every_family(name, tmp_path):
+    model = family(name)
+    model.save_pretrained(tmp_path)
+    loaded = adapters.load(tmp_path)
+    assert type(loaded.denoiser) is type(model)
+    assert loaded.pipeline is None
+    assert not loaded.denoiser.training
+    assert not any(p.requires_grad for p in loaded.denoiser.parameters())
+    assert equal(outputs(loaded.denoiser, name), outputs(model, name))
+    half = adapters.load(str(tmp_path), dtype=torch.bfloat16, device="cpu").denoiser
+    assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
+
+
+def test_a_pipeline_folder(tmp_path):
+    pipeline = ddim_pipeline()
+    pipeline.save_pretrained(tmp_path)
+    loaded = adapters.load(tmp_path)
+    assert type(loaded.pipeline) is type(pipeline)
+    assert loaded.denoiser is loaded.pipeline.unet
+    part = adapters.load(tmp_path, subfolder="unet")
+    assert part.pipeline is None
+    for found in (loaded.denoiser, part.denoiser):
+        assert equal(outputs(found, "unet"), outputs(pipeline.unet, "unet"))
+
+
+@pytest.mark.filterwarnings("ignore:The `local_dir_use_symlinks`:UserWarning")  # diffusers' own
+@pytest.mark.parametrize("pipe", [True, False])
+def test_a_hub_name(pipe, tmp_path):
+    """From a hub cache made by hand, without a connection."""
+    commit, repository = "0" * 40, tmp_path / "models--some--model"
+    folder = repository / "snapshots" / commit
+    folder.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    options = {"cache_dir": str(tmp_path), "local_files_only": True}
+    if pipe:
+        family("unet").save_pretrained(folder / "unet")
+        (folder / "model_index.json").write_text("{}")  # that there is one must not hide the subfolder
+        options["subfolder"] = "unet"
+    else:
+        family("unet").save_pretrained(folder)
+    loaded = adapters.load("some/model", **options)
+    assert equal(outputs(loaded.denoiser, "unet"), outputs(family("unet"), "unet"))
+    for name in ("no/model", "not a name", "some/model/too/deep"):
+        with pytest.raises(FileNotFoundError, match="no local folder or file, and the hub does not give"):
+            adapters.load(name, **options)
+
+
+def test_an_original_checkpoint_file(tmp_path):
+    from test_ddpm_checkpoint import LSUN, original
+
+    torch.save(original(**LSUN).state_dict(), tmp_path / "ema.ckpt")
+    loaded = adapters.load(tmp_path / "ema.ckpt", dtype=torch.float32)
+    assert type(loaded.denoiser).__name__ == "UNet2DModel"
+    assert loaded.denoiser.dtype == torch.float32
+    with pytest.raises(ValueError, match="is a file"):
+        adapters.load(tmp_path / "ema.ckpt", subfolder="unet")
+
+
+def as_pickle(folder):
+    """The same folder as older models have it."""
+    import safetensors.torch
+
+    path = folder / "diffusion_pytorch_model.safetensors"
+    torch.save(safetensors.torch.load_file(path), path.with_suffix(".bin"))
+    path.unlink()
+    return path.with_suffix(".bin")
+
+
+def test_pickled_weights_are_refused_and_can_be_converted(tmp_path):
+    pipeline = ddim_pipeline()
+    pipeline.save_pretrained(tmp_path)
+    as_pickle(tmp_path / "unet")
+    for options in ({}, {"subfolder": "unet"}):
+        with pytest.raises(ValueError, match=r"model\.bin: weights as pickles are not read.*to_safetensors"):
+            adapters.load(tmp_path, **options)
+    assert [x.name for x in adapters.to_safetensors(tmp_path)] == ["diffusion_pytorch_model.safetensors"]
+    assert equal(outputs(adapters.load(tmp_path).denoiser, "unet"), outputs(pipeline.unet, "unet"))
+    with pytest.raises(ValueError, match=r"no \.bin weights without safetensors"):
+        adapters.to_safetensors(tmp_path)
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "diffusion_pytorch_model-00001-of-00002.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match="one of several shards"):
+        adapters.to_safetensors(tmp_path)
+
+
+def test_a_malicious_pickle_in_a_folder_is_never_run(tmp_path):
+    made = tmp_path / "made"
+
+    class Payload:
+        def __reduce__(self):
+            return (open, (str(made), "w"))
+
+    folder = tmp_path / "model"
+    family("unet").save_pretrained(folder)
+    path = as_pickle(folder)
+    path.write_bytes(pickle.dumps({"conv_in.weight": Payload()}, protocol=2))
+    for attempt in (adapters.load, adapters.to_safetensors):
+        with pytest.raises(ValueError, match=r"not read|is refused.*asks for \S*open"):
+            attempt(folder)
+        assert not made.exists()
+
+
+def test_weights_that_are_not_there_are_missed(tmp_path):
+    """diffusers itself would draw them at random and print a line."""
+    import safetensors.torch
+
+    ddim_pipeline().save_pretrained(tmp_path)
+    path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = safetensors.torch.load_file(path)
+    del weights["mid_block.resnets.0.conv1.bias"]
+    safetensors.torch.save_file(weights, path)
+    for options in ({}, {"subfolder": "unet"}):
+        with pytest.raises(ValueError, match=r"1 weights of its UNet2DModel .* mid_block\.resnets\.0\.conv1\.bias"):
+            adapters.load(tmp_path, **options)
+    path.write_bytes(b"damaged")
+    with pytest.raises(OSError, match="could not load it"):
+        adapters.load(tmp_path)
+
+
+def test_folders_that_hold_no_model_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model_index\.json or config\.json"):
+        adapters.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no config\.json in .*unet"):
+        adapters.load(tmp_path, subfolder="unet")
+    for name in (None, "Evil", ["evil", "Evil"], "__version__"):
+        (tmp_path / "config.json").write_text(json.dumps({"_class_name": name}))
+        with pytest.raises(ValueError, match=r"names the class .* no model or pipeline of diffusers"):
+            adapters.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"_class_name": "UNet2DModel"}))
+    with pytest.raises(OSError, match=r"could not load it.*safetensors"):
+        adapters.load(tmp_path)
+
+
+def test_a_pipeline_that_needs_another_package_says_so(tmp_path):
+    if importlib.util.find_spec("transformers"):
+        pytest.skip("the package transformers is there")
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    with pytest.raises(ImportError, match="transformers"):
+        adapters.load(tmp_path)
+
+
+# -- the denoiser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_denoiser_of_a_model_or_pipeline(name):
+    model = family(name)
+    assert adapters.denoiser(model) is model
+    assert adapters.denoiser(Several(vae=vae(), net=model, safety_checker=None, scheduler=object())) is model
+
+
+def test_what_is_no_denoiser_is_refused():
+    own = nn.Linear(2, 2)
+    assert adapters.denoiser(own) is own
+    unet, autoencoder = family("unet"), vae()
+    two = Several(unet=unet, prior=family("dit"), vae=autoencoder)
+    assert adapters.denoiser(two, "unet") is unet
+    assert adapters.denoiser(Several(mine=own), "mine") is own
+    for what, component, error, message in [
+        (two, None, ValueError, "several denoisers, unet, prior: say which"),
+        (two, "decoder", ValueError, "no network 'decoder'; it has: unet, prior, vae"),
+        (Several(vae=autoencoder), None, ValueError, "no denoiser among vae"),
+        (autoencoder, None, TypeError, "AutoencoderKL is a model of diffusers, but neither"),
+        (unet, "unet", ValueError, "is for pipelines"),
+        ("unet", None, TypeError, "expected a diffusers pipeline or a torch.nn.Module, got str"),
+    ]:
+        with pytest.raises(error, match=message):
+            adapters.denoiser(what, component)
