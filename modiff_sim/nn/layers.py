@@ -79,6 +79,7 @@ class Operator:
         self.name, self.module, self.kind = name, module, kind(module)
         self.weight_bits = 32
         self.quantized: Tensor | None = None
+        self._macs: dict[torch.Size, int] = {}
         if weights is None:
             return
         try:
@@ -114,10 +115,13 @@ class Operator:
 
     def macs(self, output: Tensor) -> int:
         """MACs of one call, the whole batch."""
-        shape = tuple(output.shape)
-        if isinstance(self.module, nn.Linear):
-            return cost.linear_macs(shape, self.module.in_features)
-        return cost.conv_macs(shape, tuple(self.module.weight.shape))  # type: ignore[arg-type]
+        if output.shape not in self._macs:  # asked for at every call
+            shape = tuple(output.shape)
+            if isinstance(self.module, nn.Linear):
+                self._macs[output.shape] = cost.linear_macs(shape, self.module.in_features)
+            else:
+                self._macs[output.shape] = cost.conv_macs(shape, tuple(self.module.weight.shape))  # type: ignore[arg-type]
+        return self._macs[output.shape]
 
 
 class Occurrences:

@@ -170,7 +170,7 @@ class Run:
         """States are immutable, so shallow copies are enough."""
         self._before = {
             "states": dict(self._states),
-            "counts": {name: replace(count) for name, count in self._counts.items()},
+            "counts": {name: dict(vars(count)) for name, count in self._counts.items()},
             "generators": {device: generator.get_state() for device, generator in self._generators.items()},
             "products": self._products.snapshot(),
             "branches": self._branches.snapshot(),
@@ -184,7 +184,7 @@ class Run:
             return
         self._states = before["states"]
         for name, count in before["counts"].items():  # in place: branches count for the layers they hold
-            self._counts[name].__dict__.update(count.__dict__)
+            vars(self._counts[name]).update(count)
         self._generators = {d: g for d, g in self._generators.items() if d in before["generators"]}
         for device, state in before["generators"].items():
             self._generators[device].set_state(state)
@@ -205,8 +205,10 @@ class Run:
         feeds = max(_recursion.feeds(self.options.warmup), 1)
         return [self._random(a) for _ in range(feeds)] if first else self._random(a)
 
-    @torch.no_grad()
     def _call(self, name: str, input: Tensor) -> Tensor:  # torch's name: models may pass it by keyword
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                return self._call(name, input)
         a = input
         occurrence = self._occurrences.take(name)
         full_name = occurrence_name(name, occurrence)
