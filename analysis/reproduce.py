@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,18 @@ def say(text: str) -> None:
 
 
 def sample_everything(effort: str) -> list[dict[str, Any]]:
-    """Step 1: everything that figures and checks will ask the store for. Returns the rows of the ablation."""
-    from . import experiments
+    """Step 1: everything that figures and checks will ask the store for, so that neither computes what the other does.
+
+    Returns the rows of the ablation.
+    """
+    from . import caching, experiments, prediction
 
     rows = experiments.ablation(effort)
     experiments.sample_key_arms(effort)
-    experiments.distributions(effort)
+    caching.measure(effort)
+    prediction.measured(effort)
+    others = (prediction.transfer, prediction.noises, prediction.loop_gain, experiments.distributions)
+    workspace.spread([partial(other, effort) for other in others], "probing the model")
     return rows
 
 
