@@ -108,6 +108,12 @@ class Quantizer:
         """Entries below or above these, in scales, are clipped; finite where ``saturates``."""
         return -math.inf, math.inf
 
+    def clipped(self, a: Any, qparams: QParams) -> Any:
+        """Per entry of the blocked array: whether it lies beyond ``limits``."""
+        blocks, _ = self.blocks(array_namespace(a), a)
+        steps, (low, high) = blocks / qparams.scale, self.limits
+        return (steps < low) | (steps > high)
+
     def in_domain(self, a: Any) -> Any:
         """Per block, in the scale's shape: whether ``laws``, ``c`` and ``kappa`` speak about it. Here: always."""
         xp = array_namespace(a)

@@ -137,9 +137,7 @@ def test_aligned_grids_keep_an_exact_small_integer_over_1000_steps(base):
     assert np.abs(off - np.round(off)).max() > 1e-3
 
 
-@given(
-    bits=st.integers(2, 8), base=st.floats(1e-3, 1e3), values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9)
-)
+@given(bits=st.integers(2, 8), base=st.floats(1e-3, 1e3), values=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9))
 def test_aligned_grid_law(bits, base, values):
     """Multiples of the base step; error at most max(S/2, max|x|/qmax)."""
     Q = ms.GridAligned(bits, base=base, granularity=ms.PerBatch())

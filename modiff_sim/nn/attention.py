@@ -245,7 +245,8 @@ class Session(Counting):
                 return
             row.quantized(macs, bits[0])
             for Q, state in zip(pair, (after.left, after.right), strict=True):
-                _count_grid(row, Q, state)
+                if Q.has_codes:
+                    row.grid(Q, state.residual, state.qparams)
             return
         rows = [self._row(f"{name}[{what}]", role, FULL) for what in OPERANDS[role]]
         if not after.quantized:
@@ -261,7 +262,7 @@ class Session(Counting):
             skipped = macs * times if call and Q.bits == 0 else 0
             bops = None if call or i else macs * bits[0] * (bits[1] + (feeds - 1) * FULL)
             row.quantized(macs * times, Q.bits, skipped=skipped, bops=bops)
-            _count_grid(row, Q, state)
+            row.grid(Q, state.residual, state.qparams)
 
 
 _EMPTY = _recursion.State(None, None)
@@ -269,16 +270,3 @@ _EMPTY = _recursion.State(None, None)
 
 def _shown(like: tuple[Any, ...]) -> str:
     return " and ".join(f"{shape} {str(dtype).removeprefix('torch.')} {device}" for shape, dtype, device in like)
-
-
-def _count_grid(count: LayerCount, Q: Quantizer, state: _recursion.State) -> None:
-    """Blocks without range, and entries beyond the last level."""
-    if state.qparams is None or not Q.has_codes:
-        return
-    count.blocks += state.qparams.zero_range.numel()
-    count.zero_range += int(state.qparams.zero_range.sum())
-    if Q.saturates:
-        blocks, _ = Q.blocks(array_namespace(state.residual), state.residual)
-        codes, (low, high) = blocks / state.qparams.scale, Q.limits
-        count.values += blocks.numel()
-        count.saturated += int(((codes > high) | (codes < low)).sum())

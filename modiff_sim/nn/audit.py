@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import cost
+from ..quantizer import QParams, Quantizer
 
 FULL = 32  # bits of full precision
 
@@ -49,6 +50,16 @@ class LayerCount:
         self.skipped_macs += skipped
         self.bit_macs += bits * (macs - skipped)
         self.bops += cost.bops(macs - skipped, self.weight_bits, bits) if bops is None else bops
+
+    def grid(self, Q: Quantizer, residual: Any, qparams: QParams | None) -> None:
+        """What was found on the grid: blocks without range, entries beyond its ends."""
+        assert qparams is not None
+        self.blocks += qparams.zero_range.numel()
+        self.zero_range += int(qparams.zero_range.sum())
+        if Q.saturates:
+            beyond = Q.clipped(residual, qparams)
+            self.values += beyond.numel()
+            self.saturated += int(beyond.sum())
 
     @property
     def activation_bits(self) -> float:

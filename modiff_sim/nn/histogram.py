@@ -46,6 +46,20 @@ class Streaming:
             R = 2.0**self.exponent
             self.counts += torch.histc(wide, BINS, -R, R).to(torch.int64).cpu().numpy()
 
+    def merge(self, other: Streaming) -> None:
+        """Take in all that another stream has seen; it is left as it is."""
+        if not other.count:
+            return
+        self._merge_moments(other.count, other.mean, other.m2, other.m3, other.m4)
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        if other.exponent is not None:
+            self._widen(other.exponent)
+        same = Streaming()  # the other's counts at this width; only zeros lie in the same bin at any width
+        same.exponent, same.counts = other.exponent, other.counts
+        if other.exponent is not None and self.exponent is not None:
+            same._widen(self.exponent)
+        self.counts += same.counts
+
     def _widen(self, exponent: int) -> None:
         """Make R at least 2^exponent."""
         if self.exponent is None:

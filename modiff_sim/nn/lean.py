@@ -7,7 +7,8 @@ them (tested). What it saves is passes over memory and allocations, which decide
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +19,7 @@ from ..quantizers import AbsMax
 from .layers import Operator
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """What a lean step leaves: the next reference and ô (None: no state), the output, and what the audit counts.
 
     largest: max|.| of every block, on the CPU; non-finite where the input is.
@@ -79,7 +79,19 @@ def fits(Q: Quantizer, a: Tensor) -> bool:
     """Whether this quantizer has a lean path for this input."""
     if type(Q) is not AbsMax or type(Q.granularity) not in (PerSample, PerBatch):
         return False
-    return 4 * Q.qmax * torch.finfo(a.dtype).eps < 1  # else codes are clamped
+    return _unclamped(Q.bits, a.dtype)
+
+
+@cache
+def _unclamped(bits: int, dtype: torch.dtype) -> bool:
+    """Whether max|x|/scale rounds to qmax at most: else codes are clamped."""
+    return 4 * (2 ** (bits - 1) - 1) * torch.finfo(dtype).eps < 1
+
+
+@cache
+def _may_vanish(bits: int, dtype: torch.dtype) -> float:
+    """Below this max|x|/qmax may be 0."""
+    return 2 ** (bits - 1) * torch.finfo(dtype).tiny
 
 
 def _quantize_(x: Tensor, Q: AbsMax) -> list[float]:
@@ -89,7 +101,7 @@ def _quantize_(x: Tensor, Q: AbsMax) -> list[float]:
     top = torch.maximum(x.amax(axes, keepdim=True), -x.amin(axes, keepdim=True))
     largest: list[float] = top.flatten().tolist()
     scale = top / Q.qmax
-    if min(largest) < Q.qmax * torch.finfo(x.dtype).tiny:  # only then can the quotient be 0
+    if min(largest) < _may_vanish(Q.bits, x.dtype):
         scale.masked_fill_(scale == 0, 1.0)
     x.div_(scale).round_().mul_(scale)
     return largest

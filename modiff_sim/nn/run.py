@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from array_api_compat import array_namespace
@@ -309,13 +309,7 @@ class Run:
         operand = self._operand_bits(storage, Q) if self.recursion.compensates and call else Q.bits
         bops = cost.bops(macs - skipped, operator.weight_bits, operand)
         count.quantized(macs, Q.bits, skipped=skipped, bops=bops)
-        count.blocks += after.qparams.zero_range.numel()
-        count.zero_range += int(after.qparams.zero_range.sum())
-        if Q.saturates:
-            blocks, _ = Q.blocks(array_namespace(after.residual), after.residual)
-            codes, (low, high) = blocks / after.qparams.scale, Q.limits
-            count.values += blocks.numel()
-            count.saturated += int(((codes > high) | (codes < low)).sum())
+        count.grid(Q, after.residual, after.qparams)
 
 
 @dataclass(frozen=True)
@@ -331,10 +325,15 @@ class Like:
             object.__setattr__(self, name, getattr(a, name))
 
 
-@dataclass(frozen=True)
-class Kept(_recursion.State):
-    """A state without what only observers need; ``like`` and ``spare`` see ``Like`` and ``lean.Step``."""
+class Kept(NamedTuple):
+    """A layer's state between calls, as ``recursion.State`` without what only observers need.
 
+    ``like`` is what the next input must be like, ``spare`` see ``lean.Step``.
+    """
+
+    ref: Any
+    o_hat: Any
+    call: int
     like: Any = None
     spare: Any = None
 

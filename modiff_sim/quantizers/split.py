@@ -1,7 +1,8 @@
 """Split: ranges of channels with a scale of their own, for the concatenated inputs of a U-Net's skip connections.
 
 A layer that reads concat([hidden, skip]) sees two distributions; one scale for both wastes levels on the narrower one.
-Q-Diffusion (Li et al., ICCV 2023, section 3.3.2) quantizes the two parts apart, each with its own grid.
+Q-Diffusion's "shortcut-splitting quantization" (Li et al., ICCV 2023, arXiv 2302.04304) quantizes the two parts apart,
+each with its own grid.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from ..quantizer import QParams, Quantizer
 class SplitQParams(QParams):
     """``QParams`` of a ``Split``, in the blocked layout of the whole array.
 
-    ``scale`` and ``zero_point`` are one value per index of the split axis, so that they broadcast as every quantizer's.
-    ``zero_range`` has one entry per block. Part i has ``sizes[i]`` indices of axis ``axis`` of the blocked array.
+    ``scale``, ``zero_point`` and ``empty`` have one value per index of the split axis, so that they broadcast as every
+    quantizer's; ``zero_range`` has one per block, as it is counted, and ``empty`` is the same, spread. Part i has
+    ``sizes[i]`` indices of axis ``axis`` of the blocked array.
     """
 
+    empty: Any = None
     axis: int = 0
     sizes: tuple[int, ...] = ()
 
@@ -44,6 +47,8 @@ class Split(Quantizer):
     at most the largest of the parts' (a sum of squares, or a maximum, over parts), and any other law holds if it holds
     for every part. Raises ValueError where an array has no index beyond the last cut, naming its shape.
     """
+
+    min_bits = 0  # the parts have their own
 
     bits: int = field(init=False)
     granularity: Any = field(init=False)
@@ -149,8 +154,8 @@ class Split(Quantizer):
         assert isinstance(qparams, SplitQParams)
         start = 0
         for Q, size in zip(self.quantizers, qparams.sizes, strict=True):
-            z = qparams.zero_point
-            own = [None if v is None else _slice(v, qparams.axis, start, start + size) for v in (qparams.scale, z)]
+            spread = (qparams.scale, qparams.zero_point, qparams.empty)
+            own = [None if v is None else _slice(v, qparams.axis, start, start + size) for v in spread]
             yield Q, _slice(blocked, qparams.axis, start, start + size), QParams(*own)
             start += size
 
@@ -165,13 +170,14 @@ class Split(Quantizer):
             _spread(xp, [q.scale for q in found], axis, sizes),
             None if all(q.zero_point is None for q in found) else _spread(xp, zeros, axis, sizes),
             xp.concat([q.zero_range for q in found], axis=axis),
-            axis, sizes,
+            _spread(xp, [q.zero_range for q in found], axis, sizes), axis, sizes,
         )  # fmt: skip
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
         xp = array_namespace(blocks)
         if len(set(self.quantizers)) == 1:  # elementwise, given the scales: one pass serves all parts
-            return self.quantizers[0].quantize(blocks, qparams, random=random)
+            own = QParams(qparams.scale, qparams.zero_point, qparams.empty)  # type: ignore[attr-defined]
+            return self.quantizers[0].quantize(blocks, own, random=random)
         bits = [None] * len(self.quantizers)
         if random is not None:
             bits = [r for _, r, _ in self._parts(random, qparams)]
@@ -205,7 +211,7 @@ class Split(Quantizer):
 
 
 def _slice(a: Any, axis: int, start: int, stop: int) -> Any:
-    return a[(slice(None),) * axis + (slice(start, stop),)]
+    return a[(*(slice(None),) * axis, slice(start, stop), ...)]
 
 
 def _spread(xp: Any, values: list[Any], axis: int, sizes: tuple[int, ...]) -> Any:
