@@ -4,10 +4,13 @@ Every arm starts from the same noise. Columns:
 
     SQNR        of an image, to full precision's from the same noise: 10·log10(Σ x²/Σ (x - x̂)²), dB; median over images
     Fréchet     to the training images in features of a classifier, where the zoo has one; it wanders at few images
-    GBOPs       bit operations per image over all calls, convolutions and linear layers; products of attention apart
+    GBOPs       10⁹ bit operations (MACs · weight bits · bits of the operand) per image over all calls, of convolutions
+                and linear layers; of attention products only where they are quantized
     cache MiB   what is kept between calls, per image, as measured (temporaries left out)
-    quantized   share of MACs on quantized values; skipped: share of MACs that were not needed
-    bits        effective activation bits: mean over MACs, full-precision calls counted as 32
+    quantized   share of MACs on quantized values, skipped ones included
+    skipped     share of MACs that were not needed
+    bits        effective bits of what is quantized: mean over MACs, full-precision calls counted as 32, skipped MACs as
+                0; where â is stored rounded the operand has more, which GBOPs count
 """
 
 from __future__ import annotations
@@ -209,14 +212,17 @@ def line(r: dict[str, Any], width: int, judged: bool) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command ``python -m analysis.arms``."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.arms", description="Arms × quality, SQNR, BOPs, cache and audit on one model."
+        prog="python -m analysis.arms", description=__doc__.replace("``", ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", default="digits", help="zoo name, diffusers folder, hub name or DDPM checkpoint (default: digits)"
     )
-    parser.add_argument("--model", default="digits", help="zoo name, diffusers folder, hub name or DDPM checkpoint")
     parser.add_argument("--arms", default="*", help="pattern of the arms' names, such as '*closed*' (default: all)")
     parser.add_argument("--images", type=int, default=64, help="images per arm (default: 64)")
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps (default: 20)")
     parser.add_argument("--batch", type=int, help="micro-batch (default: all images, at most 64)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the noise and of fixed conditions (default: 0)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default: 1; part of what decides bytes)")
     parser.add_argument("--json", type=Path, help="write the rows to this file, too")
     parser.add_argument("--list", action="store_true", help="print the arms' names and stop")
@@ -241,14 +247,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         start = time.perf_counter()
         setting.sample()
     except (OSError, TypeError, ValueError, ImportError) as error:
-        print(f"{chosen.model}: {error}", file=sys.stderr)
+        said = str(error)
+        print(said if said.startswith(chosen.model) else f"{chosen.model}: {said}", file=sys.stderr)
         return 2
     seconds = time.perf_counter() - start
     layers = f"{chosen.images} images, DDIM {chosen.steps} steps ({setting.spacing}), seed {chosen.seed}"
     print(f"{about.name} ({type(about.model).__name__}, {_millions(about.model):.2f} M parameters): {layers}")
     if about.conditions:
         print(f"fixed conditions, not pictures of anything: {', '.join(about.conditions)}")
-    print(f"full precision takes {seconds:.1f} s; {len(labels)} arms\n")
+    print(f"full precision takes {seconds:.1f} s; {len(labels)} arm{'s' * (len(labels) > 1)}\n")
     width = max(map(len, labels))
     print(header(width, judged), flush=True)
     rows = []
@@ -268,7 +275,10 @@ def _millions(model: Any) -> float:
 def _notes(rows: list[dict[str, Any]]) -> str:
     """What the columns leave out."""
     shown = [r for r in rows if "problem" not in r]
-    notes = ["Arithmetic is simulated: values on the quantization grid, in float32. SQNR is the median over images."]
+    notes = [
+        "Arithmetic is simulated: values on the quantization grid, in the model's dtype. SQNR: median over images.",
+        "GBOPs and cache are per image; `bits` are of what is quantized: a rounded â makes the operand of A wider.",
+    ]
     if products := max((r["products_share"] for r in shown), default=0.0):
         notes.append(f"Products of attention left in full precision are {products:.1%} of all MACs and not in GBOPs.")
     if names := sorted({name for r in shown for name in r["unsupported"]}):

@@ -139,7 +139,9 @@ def paper_cells() -> list[list[str]]:
 
 
 def number(value: float) -> str:
-    """At least three digits, thousands apart."""
+    """Three digits or more from 1 on, two below 0.1; thousands apart."""
+    if 0 < value < 0.1:
+        return f"{value:.2g}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
 
 
@@ -148,7 +150,7 @@ def _mib(value: float) -> str:
 
 
 HEAD = ("kept between calls: â / ô", "â", "ô", "both", "peak", "operand", "a step")
-UNITS = ("", "MiB", "MiB", "MiB", "MiB", "bits", "GBops")
+UNITS = ("", "MiB", "MiB", "MiB", "MiB", "bits", "GBOPs")
 
 
 def cells(p: dict[str, Any]) -> list[list[str]]:
@@ -178,7 +180,7 @@ def text(p: dict[str, Any]) -> str:
     """For a terminal, below 100 columns."""
     count = f"{p['images']} image{'s' if p['images'] > 1 else ''} at once"
     lines = [p["label"], *(f"  {line}" for line in facts(p)), ""]
-    direct = f"direct W{p['weight_bits']}A8: no states, {number(p['direct_bops'] / 1e9)} GBops a step"
+    direct = f"direct W{p['weight_bits']}A8: no states, {number(p['direct_bops'] / 1e9)} GBOPs a step"
     lines.append(f"  {count}, {p['dtype']}, W{p['weight_bits']}A{p['bits']} ({direct}):")
     return "\n".join([*lines, *_aligned([list(HEAD), list(UNITS)], cells(p))])
 
@@ -252,9 +254,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=1, help="images at once (default 1)")
     parser.add_argument("--bits", type=int, default=3, help="of the residuals (default 3)")
     parser.add_argument("--weight-bits", type=int, default=8, help="of the weights, for peak and cost (default 8)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model's arithmetic")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model's arithmetic (float32)")
     parser.add_argument(
-        "--rows", type=int, help="of the batch per image: 2 with guidance (default: as the model is used)"
+        "--rows", type=int, help="of the batch per image: 2 with guidance (default: as the model is used; folders: 1)"
     )
     parser.add_argument(
         "--paper", action="store_true", help="the paper's memory tables for its CIFAR-10 model, rebuilt"

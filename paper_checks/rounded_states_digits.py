@@ -10,7 +10,7 @@ CLAIM = Claim(
     id="rounded_states_digits",
     statement=f"{STAND_IN}: keeping â as 8-bit codes and ô in float16, or recomputing ô (for the CIFAR-10 U-Net 15.2 "
     "and 6.1 MiB per image instead of 42.6), lowers the SQNR of the 4-bit closed loop's images by less than 1 dB.",
-    source="open question 2 of the paper's summary; this project's bound with the state's rounding added",
+    source="this project, on the memory of full-precision caches; its bound with the state's rounding added",
     relation="upper",
     topic="practice",
 )

@@ -11,7 +11,7 @@ CLAIM = Claim(
     statement=f"{STAND_IN}: in the closed loop about half of the MACs at 4 bits and two thirds at 3 bits meet a zero "
     "code (premises: 45 %, 60 %), about as many as with the activations' own codes; but blocks of 1×16 zeros, which a "
     "kernel could leave out, hold at most a tenth.",
-    source="open question on sparsity: this project",
+    source="this project, on Remark 4.2",
     relation="upper",
     topic="practice",
 )

@@ -3,7 +3,8 @@
 One model call per turn and arm, the arms taking turns, so that whatever else the machine does hits all alike. Printed:
 median milliseconds of a call and the median of the ratios within a turn. The default is the paper's CIFAR-10 U-Net
 (35.7 M parameters, random weights: the time does not depend on them), batch 4, weights quantized once, NaN check
-included. ``--model digits --batch 256`` is the zoo's model.
+included. ``--model digits --batch 256`` is the zoo's model. With more threads than idle cores the ratios mean nothing:
+give ``--threads 1`` on a machine that does other things.
 """
 
 from __future__ import annotations
@@ -87,12 +88,17 @@ def turns(name: str, arms: Sequence[str], batch: int, calls: int) -> tuple[np.nd
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis.benchmarks.sampling", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=["cifar10", *zoo.MODELS], default="cifar10")
+    parser.add_argument("--model", choices=["cifar10", *zoo.MODELS], default="cifar10", help="(default: cifar10)")
     parser.add_argument("--batch", type=int, default=4, help="images per call (default: 4)")
-    parser.add_argument("--calls", type=int, default=30, help="turns (default: 30)")
-    parser.add_argument("--threads", type=int, default=2, help="torch threads (default: 2)")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="which (default: all)")
+    parser.add_argument("--calls", type=int, default=30, help="turns, one call of every arm each (default: 30)")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads, no more than idle cores (default: 2)")
+    parser.add_argument(
+        "--arms", nargs="+", metavar="ARM", default=list(ARMS), help="in quotes (default: all of these); "
+        + "; ".join(ARMS).replace("%", "%%")
+    )  # fmt: skip
     chosen = parser.parse_args(arguments)
+    if unknown := [arm for arm in chosen.arms if arm not in ARMS]:
+        parser.error(f"unknown arm {unknown[0]!r}; known: {'; '.join(ARMS)}")
     if min(chosen.batch, chosen.calls, chosen.threads) < 1:
         parser.error("--batch, --calls and --threads must be at least 1")
     torch.set_num_threads(chosen.threads)
@@ -101,12 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds, held = turns(chosen.model, arms, chosen.batch, chosen.calls)
     ratios = np.median(seconds / seconds[:, :1], axis=0)
     print(
-        f"{ARCHITECTURES[chosen.model].label}, batch {chosen.batch}, {chosen.calls} turns, {chosen.threads} threads, "
+        f"{ARCHITECTURES[chosen.model].label}, batch {chosen.batch}, {chosen.calls} turns, {chosen.threads} "
+        f"thread{'s' * (chosen.threads > 1)}, "
         f"torch {torch.__version__}\n"
     )
     print(f"| {'arm':<34} | ms per call | ratio | state, MiB per image |\n| --- | --- | --- | --- |")
     for arm, median, ratio in zip(arms, np.median(seconds, axis=0), ratios, strict=True):
-        state = f"{held[arm]:.1f}" if arm in held else "–"
+        state = f"{held[arm]:.3g}" if arm in held else "–"
         print(f"| {arm:<34} | {1e3 * median:>11.1f} | {ratio:>5.2f} | {state:>20} |")
     return 0
 

@@ -12,7 +12,7 @@ Weights come from safetensors only, no code that came with a model is run.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ class Loaded:
     """What a name led to: the denoiser, in eval mode without gradients, and the pipeline around it, if there is one."""
 
     source: str
-    denoiser: nn.Module
-    pipeline: Any | None = None
+    denoiser: nn.Module = field(repr=False)
+    pipeline: Any | None = field(default=None, repr=False)
 
 
 def load(
@@ -121,6 +121,8 @@ def _from_hub(name: str, subfolder: str | None, files: list[str], hub: dict[str,
         except (HFValidationError, OSError) as error:
             reason = error
             break
+    if isinstance(reason, HFValidationError):  # a path, by its form
+        raise FileNotFoundError(f"{name} is no local folder or file, and no name that the hub could have") from reason
     raise FileNotFoundError(
         f"{name} is no local folder or file, and the hub does not give {' or '.join(files)} for that name: it does not "
         f"exist, is not public, or there is no connection and no copy in the cache ({type(reason).__name__})"

@@ -80,7 +80,8 @@ class LayerCount:
 
 @dataclass(frozen=True)
 class Audit:
-    """The audit of a run: rows per layer and the totals. ``str(audit)`` is a table.
+    """The audit of a run: rows per layer and the totals. ``str(audit)`` is a table; W and A are bits of weights and
+    activations. ``resets`` counts those that had a state to forget.
 
     product_macs: of products of two activations (attention) that ran in full precision, over all calls.
     """
@@ -150,7 +151,8 @@ class Audit:
             lines.append(f"{r['layer']:<{width}}  {r['kind']:<6}  {bits}  {calls}  {tail}")
         lines.append(
             f"total: {self.mac_share:.1%} of MACs and {self.call_share:.1%} of calls on quantized activations, "
-            f"{self.activation_bits:.2f} effective bits, {self.model_calls} model calls, {self.resets} resets"
+            f"{self.activation_bits:.2f} effective bits, {self.bops / 1e9:.4g} GBOPs, {self.model_calls} model calls, "
+            f"{self.resets} resets"
         )
         if self.product_macs:
             share = self.product_macs / (self.product_macs + self._sum("macs"))

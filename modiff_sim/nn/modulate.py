@@ -53,19 +53,22 @@ def modulated(
     weights:     quantizer of the weights, applied once, or quantized weights (``nn.weights``); None leaves them.
                  ``AbsMax(8)`` is per output channel (axis 0).
     recursion:   "direct" (PTQ), "open_loop" (no error compensation), "closed_loop" (MoDiff).
-    warmup, refresh: see ``modiff_sim.recursion``; they count a layer's calls since the last ``run.reset()``.
+    warmup, refresh: see ``modiff_sim.recursion``; they count a layer's calls since the last ``run.reset()``. "direct"
+                 has no state: it does every call alike, refreshes excepted; ``warmup`` means nothing for it,
+                 ``skip`` and ``storage`` are refused.
     where:       (qualified name, module) -> bool, which layers; None is all, first, last and time embedding included.
     skip:        a ``skipping.Threshold`` below which a sample's residual is not computed, for all layers or as a
                  mapping from names and patterns (``*``); layers that no pattern matches skip nothing.
     storage:     a ``storage.Storage``, how states are kept between calls, or a function from a layer's name to one.
     attention:   quantizers of q, k, v and softmax (``nn.attention``); None leaves products in full precision.
     reuse:       branches whose output is used again (``nn.reuse``).
+    engine:      "simulated", the only one: values on the quantization grid in the model's own dtype.
     seed:        of the random bits, for randomised quantizers.
 
-    Raises ValueError for a model without such layers or unknown names, RuntimeError for a model that is modulated
-    already; the model is then untouched. Inside: ValueError naming layer and call for NaN or Inf and for a batch of
-    another shape, dtype or device without ``run.reset()``; after any exception in the model's forward all states and
-    counts are as before that model call.
+    Raises TypeError for arguments of another type, ValueError for a model without such layers and for names or
+    patterns in ``weights``, ``reuse``, ``skip`` and ``ByLayer`` that fit none of its layers, RuntimeError for a model that is modulated already; the model is
+    then untouched. Inside: ValueError naming layer and call for NaN or Inf and for a batch of another shape, dtype or device
+    without ``run.reset()``; after any exception in the model's forward all states and counts are as before that call.
     """
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")

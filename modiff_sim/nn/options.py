@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -12,7 +12,7 @@ from ..skipping import Threshold
 from ..storage import Storage
 from .attention import Attention
 from .layers import Weights, Where, check_weights
-from .plan import Plan, as_plan
+from .plan import ByLayer, Plan, as_plan
 from .reuse import Reuse
 
 Skip = Threshold | Mapping[str, Threshold] | None
@@ -54,8 +54,24 @@ class Options:
         for what, value, known in (("attention", self.attention, Attention), ("reuse", self.reuse, Reuse)):
             if value is not None and not isinstance(value, known):
                 raise TypeError(f"{what} must be of type {known.__name__}, got {value!r}")
+        if not _recursion.get(self.recursion).has_state:
+            for what in ("skip", "storage"):
+                if getattr(self, what) is not None:
+                    raise ValueError(f"{what}= means nothing for {self.recursion}, which keeps no state: leave it out")
         if isinstance(self.storage, Storage):
             _recursion.check_storage(_recursion.get(self.recursion), self.storage)
+
+    def check_names(self, layers: Iterable[str]) -> None:
+        """Raise ValueError for patterns that fit none of these layers: a typing error would do nothing, silently."""
+        known = list(layers)
+        skip = self.skip if isinstance(self.skip, Mapping) else {}
+        plan = self.activations
+        for what, patterns in (
+            ("skip", [k for k in skip if not any(fnmatchcase(name, k) for name in known)]),
+            ("activations", plan.unmatched(known) if isinstance(plan, ByLayer) else []),
+        ):
+            if patterns:
+                raise ValueError(f"{what}: {patterns[0]!r} fits no layer of the model, such as '{known[0]}'")
 
     def skip_of(self, name: str) -> Threshold | None:
         """The threshold of a layer; patterns of a mapping are tried in order."""

@@ -9,7 +9,7 @@ since the last reset, 0 is the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, runtime_checkable
@@ -47,12 +47,24 @@ class ByLayer:
     default: Quantizer | Plan
     _found: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def unmatched(self, names: Iterable[str]) -> list[str]:
+        """The patterns that fit none of these layers; nested plans included."""
+        known = list(names)
+        missing = [k for k in self.layers if not any(_fits(k, name) for name in known)]
+        nested = (plan for plan in (*self.layers.values(), self.default) if isinstance(plan, ByLayer))
+        return missing + [k for plan in nested for k in plan.unmatched(known)]
+
     def quantizer(self, name: str, call: int) -> Quantizer:
         if name not in self._found:
             plain = name.partition("#")[0]
             hits = (v for k, v in self.layers.items() if k in (name, plain) or fnmatchcase(plain, k))
             self._found[name] = as_plan(next(hits, self.default))
         return self._found[name].quantizer(name, call)
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """Whether a pattern speaks about a layer; "name#1" about the second occurrence of "name"."""
+    return pattern.partition("#")[0] == name or fnmatchcase(name, pattern)
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,14 @@ class Run:
     def __init__(self, model: nn.Module, options: Options) -> None:
         options.check()
         if not isinstance(model, nn.Module):
-            raise TypeError(f"the model must be a torch.nn.Module, got {model!r}")
+            whole = "; for a whole pipeline use adapters.modulated_pipeline" if hasattr(model, "components") else ""
+            raise TypeError(f"the model must be a torch.nn.Module, got {type(model).__name__}{whole}")
         chosen, everything = find(model, options.where), find(model, None)
         if not everything:
             raise ValueError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear layer: nothing to modulate")
         if not chosen:
             raise ValueError(f"where= keeps none of the {len(everything)} layers, such as '{next(iter(everything))}'")
+        options.check_names(everything)
         if (owner := active_run(model)) is not None:
             raise RuntimeError(f"{type(model).__name__} is modulated already (by {owner}): leave that context first")
         self.model, self.options = model, options
@@ -136,7 +138,7 @@ class Run:
         return layers + self._products.state_bytes() + self._branches.state_bytes()
 
     def buffer_bytes(self) -> int:
-        """Bytes of working memory held on top: temporaries, and the buffers that the next step will write."""
+        """Bytes held on top: temporaries, and on the fused path buffers for the next step, as large as the states."""
         spare = (x for s in self._states.values() for x in s.spare or ())
         return self._scratch.bytes() + sum(kept_bytes(x) for x in spare)
 

@@ -1,0 +1,31 @@
+"""Every quantizer at every granularity in a layer of a model: bit for bit what the recursion gives with its A."""
+
+import pytest
+import torch
+from torch import nn
+
+import modiff_sim as ms
+from modiff_sim import recursion as rec
+from modiff_sim.nn import modulated
+from modiff_sim.quantizers import QUANTIZERS, make
+
+GRANULARITIES = (ms.PerSample(), ms.PerBatch(), ms.PerChannel(1), ms.PerToken(), ms.PerGroup(4))
+LAYERS = {"conv": (lambda: nn.Conv2d(8, 4, 3, padding=1), (2, 8, 4, 4)), "linear": (lambda: nn.Linear(8, 4), (2, 5, 8))}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
+@pytest.mark.parametrize("name", sorted(set(QUANTIZERS) - {"stochastic"}))  # its random bits are the run's
+def test_a_layer_is_the_recursion(name, granularity, layer):
+    make_layer, shape = LAYERS[layer]
+    torch.manual_seed(0)
+    module, Q = make_layer(), make(name, granularity=granularity)
+    inputs = list(torch.randn(4, *shape).cumsum(0))
+    for recursion in rec.RECURSIONS:
+        with modulated(module, activations=Q, recursion=recursion) as run:
+            made = [module(a) for a in inputs]
+            A = run.operators["(root)"]
+            with torch.no_grad():
+                states = list(rec.run(recursion, inputs, Q, A.linear, affine=A.affine))
+        assert all(torch.equal(y, s.output) for y, s in zip(made, states, strict=True))
+        assert run.audit().layers[0].quantized_calls == (0 if name == "identity" else 4 if recursion == "direct" else 3)
