@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,6 +54,8 @@ def subject(name: str, *, seed: int = 0) -> Subject:
     if name in zoo.MODELS:
         model = zoo.load(name)
         return Subject(name, model, image_shape(model), judged=True)
+    if close := difflib.get_close_matches(name, zoo.MODELS, n=1):  # before a hub is asked for it
+        raise ValueError(f"no model {name!r} in the zoo; did you mean {close[0]!r}?")
     from modiff_sim.nn import adapters
 
     model = adapters.load(name).denoiser

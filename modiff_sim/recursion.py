@@ -264,6 +264,8 @@ def refresh_calls(refresh: Refresh) -> Callable[[int], bool]:
         if refresh != "never":
             raise ValueError(f'refresh must be "never", an int k >= 1 or a sequence of call indices, got {refresh!r}')
         return lambda call: False
+    if not isinstance(refresh, int | Iterable):
+        raise TypeError(f'refresh must be "never", an int k >= 1 or a sequence of call indices, got {refresh!r}')
     if isinstance(refresh, int):
         if isinstance(refresh, bool) or refresh < 1:
             raise ValueError(f"refresh every k calls needs k >= 1, got {refresh!r}")
@@ -304,8 +306,13 @@ def advance(
     return recursion.step(state, a, Q, A if recursion.has_state else affine, random=random, **keeping)
 
 
-def check_storage(recursion: Recursion, storage: Storage) -> None:
-    """Raise ValueError where the recursion cannot be kept so."""
+def check_storage(recursion: Recursion, storage: Storage, skip: Threshold | None = None) -> None:
+    """Raise ValueError where the recursion cannot be kept so, or not with samples left out by a threshold."""
+    if skip is not None and storage.couples_samples:
+        raise ValueError(
+            f"skip= leaves out single samples, which keep their reference; {storage.ref} stores it with a scale that "
+            "others decide on: use PerSample(), or a Static grid"
+        )
     if storage.recomputes and not recursion.compensates:
         raise ValueError(f'o_hat="recompute" needs ô = A(â), which {recursion.name} has not: keep ô')
 
@@ -328,7 +335,7 @@ def run(
     skip, storage: see ``modiff_sim.skipping`` and ``modiff_sim.storage``.
     """
     chosen = get(recursion) if isinstance(recursion, str) else recursion
-    check_storage(chosen, storage)
+    check_storage(chosen, storage, skip)
     is_refresh = refresh_calls(refresh)
     state: State | None = None
     for call, a in enumerate(inputs):

@@ -28,6 +28,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from .quantizer import QParams, Quantizer
+from .quantizers import FixedScale, Split
 
 FLOATS = {"float32": 32, "float16": 16, "bfloat16": 16}
 Spec = Quantizer | str
@@ -106,6 +107,8 @@ def _format(what: str, spec: Spec) -> Format:
     if isinstance(spec, Quantizer):
         if spec.laws.randomised or not spec.has_codes or spec.bits == 0 or not spec.integer_codes:
             raise ValueError(f"storage of {what}: {spec} has no fixed integer codes to keep; AbsMax(8) has")
+        if isinstance(spec, Split):  # parts may count from 0 or not, in one container
+            raise ValueError(f"storage of {what}: a Split keeps no one kind of codes: give the quantizer of one part")
         return Codes(spec)
     if spec == "native":
         return NATIVE
@@ -148,6 +151,14 @@ class Storage:
     def o_format(self) -> Format | None:
         """None where ô is recomputed."""
         return None if self.recomputes else _format("o_hat", self.o_hat)
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether the stored reference of a sample depends on its batch-mates: one dynamic scale for several."""
+        if not isinstance(Q := self.ref, Quantizer) or isinstance(Q, FixedScale):
+            return False
+        size = 2 * getattr(Q.granularity, "size", 1)  # a shape that groups fit into, along any axis
+        return Q.granularity.scale_shape((size,) * 4)[0] < size
 
     def bits(self) -> tuple[float, float]:
         """Bits per entry of â and of ô ("native" counted as 32), scales left out."""

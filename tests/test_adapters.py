@@ -193,6 +193,18 @@ def test_folders_that_hold_no_model_are_refused(tmp_path):
         (tmp_path / "config.json").write_text(json.dumps({"_class_name": name}))
         with pytest.raises(ValueError, match=r"names the class .* no model or pipeline of diffusers"):
             adapters.load(tmp_path)
+    for text in ("{", "[" * 100_000):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=r"config\.json is damaged, it is no JSON"):
+            adapters.load(tmp_path)
+    for text in ("[]", "3", "null"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=r"config\.json is no config of diffusers"):
+            adapters.load(tmp_path)
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "DDPMPipeline", "unet": ["diffusers"]}))
+    with pytest.raises(ValueError, match=r"model_index\.json is no config of diffusers"):
+        adapters.load(tmp_path)
+    (tmp_path / "model_index.json").unlink()
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "UNet2DModel"}))
     with pytest.raises(OSError, match=r"could not load it.*safetensors"):
         adapters.load(tmp_path)

@@ -262,6 +262,16 @@ def test_other_layouts_are_refused(tmp_path):
         ddpm.convert({**weights, "down.1.block.0.conv_shortcut.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"down\.0\.block\.0\.conv1\.weight is missing"):
         ddpm.convert({k: v for k, v in weights.items() if not k.startswith("down.0.block.0.conv1")})
+    for key, shape in (
+        ("conv_in.weight", ()),
+        ("conv_out.weight", (3,)),
+        ("down.0.block.0.conv1.weight", (0, 3, 3, 3)),
+    ):
+        with pytest.raises(ValueError, match=f"{key}: a convolution's weight has 4 axes, none empty"):
+            ddpm.convert({**weights, key: torch.zeros(shape)})
+    torch.save({**weights, "down.0.block.0.conv1.weight": torch.zeros(5, 64, 3, 3)}, tmp_path / "odd.ckpt")
+    with pytest.raises(ValueError, match=r"odd\.ckpt: the tensors do not fit together.*divisible"):
+        ddpm.load(tmp_path / "odd.ckpt")
     with pytest.raises(ValueError, match="1 x 1 convolutions"):
         ddpm.convert({**weights, "mid.attn_1.q.weight": torch.zeros(64, 64, 3, 3)})
     torch.save({k: v for k, v in weights.items() if k != "mid.block_1.conv1.bias"}, tmp_path / "part.ckpt")

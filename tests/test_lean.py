@@ -114,3 +114,48 @@ def test_a_call_that_fails_late_is_undone():
             made.append(model(x))
         assert all(torch.equal(a, b) for a, b in zip(made, plain, strict=True))
         assert run.audit() == expected
+
+
+@pytest.mark.parametrize("top", [65504.0, 60000.0])
+def test_an_overflowing_grid_is_refused_as_the_definition_does(top):
+    """qmax scales may exceed float16 where max|x| does not: 7 * fl(65504/7) rounds to Inf."""
+    model, a = nn.Linear(8, 8, bias=False).half().eval(), torch.ones(2, 8).half()
+    results = []
+    for observed in (False, True):
+        with modulated(model, activations=ms.AbsMax(4), recursion="direct") as run:
+            run.observers += [lambda *_: None] * observed
+            model(a)
+            try:
+                results.append(bool(model(a * torch.tensor([[0.0], [top]]).half()).isfinite().all()))
+            except ValueError as error:
+                results.append(str(error))
+    assert results[0] == results[1]
+    assert ("range overflows" in str(results[0])) == (top == 65504.0)
+
+
+def test_an_autocast_that_begins_later_gives_the_definitions_bytes():
+    model, inputs = nn.Linear(8, 8).eval(), list(walk(4, shape=(8,), dtype=torch.float32))
+    made = []
+    for observed in (False, True):
+        with modulated(model, activations=ms.AbsMax(4)) as run:
+            run.observers += [lambda *_: None] * observed
+            outputs = [model(inputs[0])]
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                outputs += [model(x) for x in inputs[1:]]
+        made.append(outputs)
+    assert all(a.dtype == b.dtype == torch.float32 and torch.equal(a, b) for a, b in zip(*made, strict=True))
+
+
+def test_what_an_observer_was_given_is_not_written_later():
+    model, inputs = small(), list(walk(6))
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        given = []
+        run.observers.append(lambda name, call, a, s: given.append((s.ref, s.ref.clone(), s.o_hat, s.o_hat.clone())))
+        model(inputs[0])
+        model(inputs[1])
+        run.observers.clear()
+        for x in inputs[2:]:
+            model(x)
+        assert run.buffer_bytes() > 0  # the fused path was taken
+    assert given
+    assert all(torch.equal(ref, r) and torch.equal(o, p) for ref, r, o, p in given)

@@ -11,6 +11,10 @@ from torch import nn
 import modiff_sim as ms
 from modiff_sim import recursion as rec
 from modiff_sim.nn import modulated
+from modiff_sim.nn.plan import ByCall
+from modiff_sim.quantizers import Static
+from modiff_sim.skipping import Threshold
+from modiff_sim.storage import Storage
 
 
 def snapshot(model):
@@ -284,6 +288,15 @@ def test_stochastic_rounding_is_seeded():
         ({"engine": "integer"}, ValueError, "known: simulated"),
         ({"warmup": 0}, ValueError, "warmup must be"),
         ({"refresh": -1}, ValueError, "k >= 1"),
+        ({"refresh": 1.5}, TypeError, "refresh must be"),
+        ({"seed": 1.5}, ValueError, "seed must be an int"),
+        ({"seed": 2**60}, ValueError, "seed must be an int"),
+        ({"skip": {"frist": Threshold(0.1)}}, ValueError, "'frist' is none of the layers"),
+        (
+            {"skip": Threshold(0.1), "storage": lambda name: Storage(ref=ms.AbsMax(8, granularity=ms.PerBatch()))},
+            ValueError,
+            "layer 'first': skip= leaves out single samples",
+        ),
         ({"where": lambda name, m: False}, ValueError, "keeps none of the 3 layers"),
         ({"activations": 4}, TypeError, "must be a quantizer"),
         ({"activations": None}, TypeError, "must be a quantizer"),
@@ -411,3 +424,44 @@ def test_the_lowest_code_of_a_static_scale_is_not_saturated():
     with modulated(layer, activations=ms.Static(2, scale=1.0), recursion="direct") as run:
         layer(torch.tensor([[-2.0, -1.0], [1.0, 2.0]]))
     assert run.audit().layers[0].row()["saturated_share"] == 1 / 4  # 2 is beyond the highest level, -2 is the lowest
+
+
+def test_a_layer_whose_own_forward_is_not_torchs_runs_as_it_is():
+    model, x = small(), next(walk(1))
+    plain = model.first.forward
+    model.first.forward = lambda a: 2 * plain(a)  # another library's, on this instance alone
+    expected = model(x)
+    with modulated(model, activations=ms.Identity(), recursion="direct") as run:
+        assert torch.equal(model(x), expected)
+        assert run.audit().unsupported == ("first (Conv2d)",)
+        assert list(run.operators) == ["second", "head"]
+
+
+def test_a_later_quantizer_of_a_plan_is_checked_as_the_first_is():
+    """In float16 a scale of 1e-9 is 0, and every residual would become 0 without a word."""
+    model, plan = nn.Linear(8, 8).half().eval(), ByCall(lambda call: Static(4, scale=1e-9) if call else ms.AbsMax(4))
+    with modulated(model, activations=plan):
+        model(torch.ones(2, 8).half())
+        with pytest.raises(ValueError, match=r"layer '\(root\)': Static.* cannot hold this scale"):
+            model(torch.zeros(2, 8).half())
+
+
+def test_a_reset_within_a_pass_reaches_the_states_outside():
+    model, (a, b) = small(), list(walk(2))
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        first = model(a)
+        held = run.state_bytes()
+        with run.apart("other"):
+            model(b)
+            assert run.state_bytes() == 2 * held
+            run.reset()
+            assert run.state_bytes() == 0
+        assert run.state_bytes() == 0
+        assert torch.equal(model(a), first)  # a first call, in full precision
+
+
+def test_a_recomputed_output_is_never_skipped():
+    with modulated(small(), activations=ms.Identity(), skip=Threshold(1e9), storage=Storage(o_hat="recompute")) as run:
+        for x in walk(3):
+            run.model(x)
+    assert run.audit().summary()["skipped_macs"] == 0

@@ -336,3 +336,67 @@ def test_on_the_trained_model():
         made = sample(model, images=2, steps=6, batch=2, run=run)
     assert abs(made).max() < 3
     assert run.audit().summary()["skipped_macs"] > 0
+
+
+def test_a_layer_can_be_the_branch_itself():
+    model, inputs = small(), list(walk(4))
+    names = []
+    with modulated(model, activations=ms.AbsMax(4), reuse=Reuse(("first",), 2)) as run:
+        run.observers.append(lambda name, *_: names.append(name))
+        for x in inputs:
+            model(x)
+        row = run.audit().rows()[0]
+    assert names.count("first") == 2
+    assert "first#1" not in names
+    assert row["calls"] == 4
+    assert row["skipped_macs"] * 2 == row["macs"]
+    assert "forward" not in vars(model.first)
+    with modulated(model, activations=ms.AbsMax(4)):  # it was given back
+        model(inputs[0])
+
+
+class Wrapped:
+    def __init__(self, value):
+        self.value = value
+
+
+class Opaque(nn.Module):
+    """Its inner module's output hides a tensor, into which the model writes."""
+
+    class Inner(nn.Linear):
+        def forward(self, x):
+            return Wrapped(torch.nn.functional.linear(x, self.weight))
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.last = self.Inner(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        out = self.inner(x)
+        out.value += 1
+        return self.last(out.value)
+
+
+def test_an_output_that_cannot_be_copied_is_refused():
+    with (
+        modulated(model := Opaque().eval(), **FULL, reuse=Reuse(("inner",), 2)),
+        pytest.raises(TypeError, match="branch 'inner' returns a Wrapped"),
+    ):
+        model(torch.ones(1, 8))
+
+
+def test_products_in_a_reused_branch_are_counted_like_its_layers():
+    """Six calls, two computed: rows of layers and products inside the branch agree on calls and on what was skipped."""
+    from modiff_sim.nn import Attention
+
+    model, eight = unet(), ms.AbsMax(8)
+    attention = Attention(q=eight, k=eight, v=eight, softmax=ms.MinMax(8), recursion="direct")
+    with modulated(model, activations=ms.AbsMax(4), attention=attention, reuse=deepcache(model, every=3)) as run:
+        for i, x in enumerate(walk(6, shape=(1, 8, 8), dtype=torch.float32)):
+            model(x, 900 - i)
+    rows = {r["layer"]: r for r in run.audit().rows()}
+    products = [name for name, r in rows.items() if r["kind"] in ("qk", "sv")]
+    assert len(products) >= 2
+    for name in (*products, products[0].rpartition(".")[0] + ".to_q"):
+        assert rows[name]["calls"] == 6, name
+        assert rows[name]["skipped_macs"] == rows[name]["macs"] * 4 // 6, name

@@ -58,7 +58,7 @@ def test_the_first_call_of_a_micro_batch_is_a_first_call(model):
         ({"sampler": "euler"}, "known: ddim, ddpm"),
         ({"images": 0}, "count >= 1"),
         ({"images": [3, 1]}, "ascending"),
-        ({"batch": 0}, "at least 1"),
+        ({"batch": 0}, "int >= 1"),
         ({"spacing": "odd"}, "known: uniform"),
         ({"steps": 0}, "steps must be"),
     ],

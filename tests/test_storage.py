@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import modiff_sim as ms
 from modiff_sim import bounds
 from modiff_sim import recursion as rec
-from modiff_sim.quantizers import QUANTIZERS
+from modiff_sim.quantizers import QUANTIZERS, Split, Static
+from modiff_sim.skipping import Threshold
 from modiff_sim.storage import Packed, Storage, kept_bytes
 
 EPS = np.finfo(np.float64).eps
@@ -157,6 +158,7 @@ def test_aligned_grid_law(bits, base, values):
         (lambda: Storage(ref=ms.Identity()), "no fixed integer codes"),
         (lambda: Storage(ref=ms.Zero()), "no fixed integer codes"),
         (lambda: Storage(ref=ms.Stochastic(8)), "no fixed integer codes"),
+        (lambda: Storage(ref=Split(ms.MinMax(8), at=(4,))), "no one kind of codes"),
         (lambda: list(rec.run("open_loop", sequence(2), ms.AbsMax(4), storage=Storage(o_hat="recompute"))), "keep ô"),
         (lambda: ms.GridAligned(4, base=0.0), "base step > 0"),
         (lambda: ms.GridAligned(4, base=1e-300)(np.ones((1, 2), np.float32)), "cannot hold"),
@@ -175,3 +177,18 @@ def test_every_quantizer_with_integer_codes_can_keep_a_state():
             continue
         form = Storage(ref=Q).ref_format
         assert np.array_equal(form.decode(form.encode(a), a), Q(a)), name
+
+
+@pytest.mark.parametrize("granularity", [ms.PerBatch(), ms.PerChannel(1), ms.PerGroup(2, axis=0)], ids=str)
+def test_a_skipped_sample_keeps_its_reference_or_is_refused(granularity):
+    """With one dynamic scale for several samples a skipped one would move when its batch-mates do."""
+    shared = Storage(ref=ms.AbsMax(4, granularity=granularity))
+    with pytest.raises(ValueError, match="skip= leaves out single samples"):
+        list(rec.run("closed_loop", sequence(2), ms.AbsMax(4), storage=shared, skip=Threshold(0.3)))
+    a = np.random.default_rng(0).standard_normal((2, 8))
+    b = a * [[7.0], [1.0]]
+    for Q in (ms.AbsMax(4), Static(4, scale=0.4, granularity=ms.PerBatch())):
+        first, second = rec.run("closed_loop", [a, b], ms.AbsMax(4), storage=Storage(ref=Q), skip=Threshold(0.5))
+        assert second.kept.ravel().tolist() == [True, False]
+        assert np.allclose(first.output[1], second.output[1], rtol=0, atol=1e-14)
+        assert not np.array_equal(first.output[0], second.output[0])

@@ -468,3 +468,7 @@ def test_damaged_files(tmp_path):
             QuantizedWeights.load(path)
     with pytest.raises(FileNotFoundError):
         QuantizedWeights.load(tmp_path / "none.safetensors")
+    nested = {"first.codes": torch.ones(2, 2, dtype=torch.int8), "first.scale": torch.ones(2)}
+    safetensors.torch.save_file(nested, path, metadata={"modiff-sim weights": "[" * 100_000})
+    with pytest.raises(ValueError, match="list of layers cannot be read"):
+        QuantizedWeights.load(path)

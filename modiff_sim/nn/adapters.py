@@ -102,7 +102,13 @@ def _config(source: str | Path, subfolder: str | None, hub: dict[str, Any]) -> d
             raise FileNotFoundError(f"no {' or '.join(names)} in {files[0].parent}: this is no diffusers folder")
     else:
         found = _from_hub(str(source), subfolder, names, hub)
-    content: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(found.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{found} is damaged, it is no JSON ({type(error).__name__})") from None
+    lists = [x for x in content.values() if isinstance(x, list)] if isinstance(content, dict) else []
+    if not isinstance(content, dict) or (found.name == "model_index.json" and any(len(x) < 2 for x in lists)):
+        raise ValueError(f"{found} is no config of diffusers: expected names with values, or [library, class]")
     return content
 
 

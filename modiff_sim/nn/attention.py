@@ -15,6 +15,7 @@ softmax is not made to sum to one again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +165,13 @@ class Session(Counting):
         """Bytes held between calls: both references and ô of every modulated product."""
         tensors = [t for s in self._states.values() for t in (s.left.ref, s.right.ref, s.o_hat)]
         return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, Tensor))
+
+    def seen(self) -> dict[Any, int]:
+        return dict(self._seen)
+
+    def pass_over(self, seen: Mapping[Any, int]) -> None:
+        for key, times in seen.items():
+            self._seen[key] = self._seen.get(key, 0) + times
 
     # -- one product ---------------------------------------------------------------------------------------------------
     def wants(self, module: str, role: str) -> bool:

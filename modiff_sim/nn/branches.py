@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,9 +10,18 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from .. import recursion as _recursion
+from .attention import ProductCounter, Session
 from .audit import LayerCount
 from .layers import Occurrences, occurrence_name
 from .reuse import Reuse
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one computed call of a branch does: calls and MACs per layer and product, products met per module."""
+
+    counts: dict[str, tuple[int, int]]
+    products: dict[Any, int]
 
 
 class Branches:
@@ -23,9 +32,14 @@ class Branches:
     """
 
     def __init__(
-        self, model: nn.Module, reuse: Reuse | None, counts: dict[str, LayerCount], occurrences: Occurrences
+        self,
+        model: nn.Module,
+        reuse: Reuse | None,
+        counts: dict[str, LayerCount],
+        products: Session | ProductCounter,
+        occurrences: Occurrences,
     ) -> None:
-        self._counts, self._occurrences = counts, occurrences
+        self._layers, self._products, self._occurrences = counts, products, occurrences
         named = dict(model.named_modules())
         self.modules: dict[str, nn.Module] = {}
         if reuse is not None:
@@ -35,11 +49,11 @@ class Branches:
             self._computed = _recursion.refresh_calls(reuse.every)
         # (module, occurrence) -> State: ô is the output (a tree of tensors), ref the shapes of the inputs
         self._states: dict[tuple[str, int], _recursion.State] = {}
-        self._work: dict[tuple[str, int], dict[str, tuple[int, int]]] = {}  # what one computed call does, per layer
+        self._work: dict[tuple[str, int], Work] = {}  # what one computed call does
 
     def call(self, name: str, forward: Any, *inputs: Any, **named: Any) -> Any:
         """One call of a branch: computed, or its last output again."""
-        occurrence = self._occurrences.take(name)
+        occurrence = self._occurrences.take(f"{name} (branch)")  # a layer counts its own calls under its name
         key = name, occurrence
         state = self._states.get(key)
         shapes = [tuple(x.shape) for x in pytree.tree_leaves((inputs, named)) if isinstance(x, Tensor)]
@@ -50,22 +64,44 @@ class Branches:
                 f"{state.ref} to {shapes}; the output kept is of another batch: call run.reset() before a new one"
             )
         if state is None or self._computed(call):
-            inside = {k: replace(c) for k, c in self._counts.items() if k.startswith(name + ".") or k == name}
+            before = {k: (c.calls, c.macs) for k, c in self._counts(name).items()}
+            seen = self._products.seen()
             output = forward(*inputs, **named)
-            self._work[key] = {
-                k: (self._counts[k].calls - c.calls, self._counts[k].macs - c.macs) for k, c in inside.items()
-            }
+            self._check(name, output)
+            done = {k: (c.calls, c.macs) for k, c in self._counts(name).items()}
+            self._work[key] = Work(
+                {k: (v[0] - before.get(k, (0, 0))[0], v[1] - before.get(k, (0, 0))[1]) for k, v in done.items()},
+                {k: n - seen.get(k, 0) for k, n in self._products.seen().items()},
+            )
             self._states[key] = _recursion.State(shapes, _copy(output), call + 1)
             return output
-        for layer, (calls, macs) in self._work[key].items():
-            self._occurrences.skip(layer, calls)
+        self._products.pass_over(self._work[key].products)
+        counts = self._counts(name)
+        for layer, (calls, macs) in self._work[key].counts.items():
+            if layer in self._layers:
+                self._occurrences.skip(layer, calls)
             if calls:
-                count = self._counts[layer]
+                count = counts[layer]
                 count.quantized(macs, 0, skipped=macs)
                 count.calls += calls - 1
                 count.quantized_calls += calls - 1
         self._states[key] = replace(state, call=call + 1)
         return _copy(state.o_hat)
+
+    def _counts(self, name: str) -> dict[str, LayerCount]:
+        """The counts of the layers and products in a branch, as they stand."""
+        every = {**self._layers, **{count.name: count for count in self._products.counts()}}
+        return {k: c for k, c in every.items() if k.startswith(name + ".") or k == name}
+
+    @staticmethod
+    def _check(name: str, output: Any) -> None:
+        """Raise TypeError for an output that cannot be copied: what the model writes into it would be kept."""
+        for leaf in pytree.tree_leaves(output):
+            if not isinstance(leaf, Tensor | str | int | float | complex | type(None)):
+                raise TypeError(
+                    f"branch '{name}' returns a {type(leaf).__name__}, in which tensors are not found: name modules "
+                    "that return tensors, or register it with torch.utils._pytree"
+                )
 
     def snapshot(self) -> Any:
         return dict(self._states), dict(self._work)

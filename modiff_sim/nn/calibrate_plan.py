@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ..quantizer import Quantizer
+from ..quantizer import MAX_BITS, Quantizer
 from ..quantizers import Split
 from ..store import versions, write_atomic
 from .calibrate_ranges import Range, grid
@@ -61,6 +61,10 @@ class Calibration:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise ValueError(f"unknown target {self.target!r}; known: {', '.join(TARGETS)}")
+        if not isinstance(self.symmetric, bool) or isinstance(self.bits, bool) or not isinstance(self.bits, int):
+            raise TypeError(f"bits are an int, symmetric is a bool; got {self.bits!r}, {self.symmetric!r}")
+        if not 1 <= self.bits <= MAX_BITS:
+            raise ValueError(f"bits are 1 to {MAX_BITS}, got {self.bits}")
         if not self.ranges or not self.boundaries or self.boundaries[0] != 0:
             raise ValueError(f"a calibration has ranges, and its groups begin at call 0, got {self.boundaries}")
         if list(self.boundaries) != sorted(set(self.boundaries)):
@@ -123,7 +127,7 @@ class Calibration:
         """Read one back; with ``model``, checked against its layers. CalibrationError names what is wrong and where."""
         try:
             document = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise CalibrationError(f"{path}: no readable calibration: {error}") from None
         found = document.pop("format", None) if isinstance(document, dict) else None
         if found != FORMAT:

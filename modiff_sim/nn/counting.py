@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,13 @@ class Counting:
 
     def cannot(self, what: str) -> None:
         self._unsupported[what] = None
+
+    def seen(self) -> dict[Any, int]:
+        """How many products of each module and role this model call has met so far; nothing where all are alike."""
+        return {}
+
+    def pass_over(self, seen: Mapping[Any, int]) -> None:
+        """Products that are not formed, because the branch they are in is used again."""
 
     def unsupported(self) -> list[str]:
         """Products that could not be taken apart, as "module: function"."""

@@ -50,6 +50,10 @@ def convert(
     """
     weights = dict(state_dict)
     levels = _levels(weights)
+    # what the architecture is read off
+    for key in ("conv_in.weight", "conv_out.weight", *(f"down.{i}.block.0.conv1.weight" for i in range(levels))):
+        if key in weights and (weights[key].ndim != 4 or 0 in weights[key].shape):
+            raise ValueError(f"{key}: a convolution's weight has 4 axes, none empty; got {tuple(weights[key].shape)}")
     found = _config(weights, levels)
     names = dict(_names(levels, found["layers_per_block"]))
     unknown = [k for k in weights if k.rpartition(".")[0] not in names]
@@ -79,7 +83,10 @@ def load(path: str | Path, config: Mapping[str, Any] | None = None) -> UNet2DMod
 
     found, weights = convert(read(path), config)
     with torch.device("meta"):  # no random initial weights are drawn
-        model: Any = UNet2DModel(**found)
+        try:
+            model: Any = UNet2DModel(**found)
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(f"{path}: the tensors do not fit together: {error}") from None
     try:
         model.load_state_dict(weights, assign=True)
     except RuntimeError as error:

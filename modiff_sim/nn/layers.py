@@ -1,7 +1,7 @@
 """The linear operators of a model: which modules they are, A without its bias, their MACs.
 
-Supported: Conv1d, Conv2d and Linear whose forward is torch's own. Anything else with a weight matrix is named in the
-audit as unsupported and runs as it is.
+Supported: Conv1d, Conv2d and Linear whose forward is torch's own, the instance's as well as the class's. Anything else
+with a weight matrix is named in the audit as unsupported and runs as it is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def kind(module: nn.Module) -> str | None:
     """ "Conv1d", "Conv2d" or "Linear" for a supported module, else None."""
     for known in KINDS:
         if isinstance(module, known) and type(module).forward is known.forward:
-            return known.__name__
+            own = module.__dict__.get("forward")  # of this one instance: what it does is known of a run's only
+            plain = own is None or hasattr(own, "modiff_run") or getattr(own, "__func__", None) is known.forward
+            return known.__name__ if plain else None
     return None
 
 

@@ -6,6 +6,7 @@ them (tested). What it saves is passes over memory and allocations, which decide
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -24,13 +25,14 @@ class Step(NamedTuple):
 
     largest: max|.| of every block, on the CPU; non-finite where the input is.
     spare: the buffers of the state before, to be written by the next step: a failed model call finds its own intact.
+           () is none yet; None says that others may hold what the next step leaves, which must not be written.
     """
 
     ref: Tensor | None
     o_hat: Tensor | None
     output: Tensor
     largest: list[float]
-    spare: tuple[Tensor, Tensor] | None = None
+    spare: tuple[Tensor, ...] | None = None
 
 
 class Scratch:
@@ -77,7 +79,7 @@ def _copy(a: Tensor, spare: Tensor | None) -> Tensor:
 
 def fits(Q: Quantizer, a: Tensor) -> bool:
     """Whether this quantizer has a lean path for this input."""
-    if type(Q) is not AbsMax or type(Q.granularity) not in (PerSample, PerBatch):
+    if type(Q) is not AbsMax or type(Q.granularity) not in (PerSample, PerBatch) or not a.is_floating_point():
         return False
     return _unclamped(Q.bits, a.dtype)
 
@@ -101,6 +103,8 @@ def _quantize_(x: Tensor, Q: AbsMax) -> list[float]:
     top = torch.maximum(x.amax(axes, keepdim=True), -x.amin(axes, keepdim=True))
     largest: list[float] = top.flatten().tolist()
     scale = top / Q.qmax
+    if not max(largest) <= torch.finfo(x.dtype).max / 2:  # the grid's end may lie beyond the dtype
+        largest = top.masked_fill(~torch.isfinite(scale * Q.qmax), math.inf).flatten().tolist()
     if min(largest) < _may_vanish(Q.bits, x.dtype):
         scale.masked_fill_(scale == 0, 1.0)
     x.div_(scale).round_().mul_(scale)
@@ -123,12 +127,14 @@ def modulated(
     scratch: Scratch,
     *,
     compensates: bool,
-    spare: tuple[Tensor, Tensor] | None = None,
+    spare: tuple[Tensor, ...] | None = (),
 ) -> Step:
     """One step of the closed loop (``compensates``) or the open loop; nothing of the state before is written."""
     x = scratch.residual(a, ref)
     largest = _quantize_(x, Q)
     spare_ref, spare_o = spare or (None, None)
     after = _sum(ref, x, spare_ref) if compensates else _copy(a, spare_ref)
-    output = operator.linear(x).add_(o_hat)
-    return Step(after, _copy(output, spare_o), output, largest, (ref, o_hat))
+    output = operator.linear(x)
+    # under an autocast that the state was not made under the dtypes differ, and the sum has the wider one
+    output = output.add_(o_hat) if output.dtype == o_hat.dtype else output + o_hat
+    return Step(after, _copy(output, spare_o), output, largest, () if spare is None else (ref, o_hat))

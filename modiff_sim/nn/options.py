@@ -58,6 +58,8 @@ class Options:
             for what in ("skip", "storage"):
                 if getattr(self, what) is not None:
                     raise ValueError(f"{what}= means nothing for {self.recursion}, which keeps no state: leave it out")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or abs(self.seed) >= 2**43:
+            raise ValueError(f"seed must be an int below 2^43 (streams are counted below it), got {self.seed!r}")
         if isinstance(self.storage, Storage):
             _recursion.check_storage(_recursion.get(self.recursion), self.storage)
 
@@ -71,7 +73,7 @@ class Options:
             ("activations", plan.unmatched(known) if isinstance(plan, ByLayer) else []),
         ):
             if patterns:
-                raise ValueError(f"{what}: {patterns[0]!r} fits no layer of the model, such as '{known[0]}'")
+                raise ValueError(f"{what}: {patterns[0]!r} is none of the layers, such as '{known[0]}'")
 
     def skip_of(self, name: str) -> Threshold | None:
         """The threshold of a layer; patterns of a mapping are tried in order."""
@@ -81,10 +83,11 @@ class Options:
 
     def storage_of(self, name: str) -> Storage:
         """How a layer's state is kept."""
-        if self.storage is None or isinstance(self.storage, Storage):
-            return self.storage or _recursion.AS_COMPUTED
-        chosen = self.storage(name)
+        chosen = self.storage(name) if callable(self.storage) else self.storage or _recursion.AS_COMPUTED
         if not isinstance(chosen, Storage):
             raise TypeError(f"storage of layer '{name}': the function gave {chosen!r}, which is no Storage")
-        _recursion.check_storage(_recursion.get(self.recursion), chosen)
+        try:
+            _recursion.check_storage(_recursion.get(self.recursion), chosen, self.skip_of(name))
+        except ValueError as error:
+            raise ValueError(f"layer '{name}': {error}") from None
         return chosen

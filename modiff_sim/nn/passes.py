@@ -23,19 +23,22 @@ class Passes:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._kept: dict[str, dict] = {}
+        self._outside: list[dict] = []  # what the passes that are open now have put aside
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._kept) + len(self._outside)
 
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:
         """The states of this pass are the run's; nested passes are separate, too."""
         self._run._occurrences.settle()
         outside = self._exchange(self._kept.pop(name, None))
+        self._outside.append(outside)
         try:
             yield
         finally:
             self._run._occurrences.settle()
+            self._outside.pop()
             self._kept[name] = self._exchange(outside)
 
     def _exchange(self, other: dict | None) -> dict:
@@ -47,12 +50,16 @@ class Passes:
         return held
 
     def clear(self) -> None:
+        """Forget all states but the present ones, those put aside by an open pass as well."""
         self._kept.clear()
+        for outside in self._outside:
+            for states in outside.values():
+                states.clear()
 
     def state_bytes(self) -> int:
         """Bytes of the states kept here."""
         total = 0
-        for other in self._kept.values():
+        for other in (*self._kept.values(), *self._outside):
             present = self._exchange(other)
             total += self._run.held_bytes()
             self._exchange(present)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from array_api_compat import array_namespace
@@ -22,6 +22,7 @@ from . import lean
 from .attention import ProductCounter
 from .audit import Audit, LayerCount
 from .branches import Branches
+from .kept import Kept, Like
 from .layers import Occurrences, Operator, Weights, find, finite, kind, occurrence_name, unsupported
 from .options import Options
 from .passes import Passes
@@ -48,9 +49,9 @@ class Run:
             raise ValueError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear layer: nothing to modulate")
         if not chosen:
             raise ValueError(f"where= keeps none of the {len(everything)} layers, such as '{next(iter(everything))}'")
-        options.check_names(everything)
         if (owner := active_run(model)) is not None:
             raise RuntimeError(f"{type(model).__name__} is modulated already (by {owner}): leave that context first")
+        options.check_names(everything)
         self.model, self.options = model, options
         self.recursion = _recursion.get(options.recursion)
         self.plan = as_plan(options.activations)
@@ -69,6 +70,7 @@ class Run:
         self._generators: dict[torch.device, torch.Generator] = {}
         self._stream = 0
         self._scratch = lean.Scratch()
+        self._checked: dict[str, Quantizer] = {}  # by layer, what its input was last checked against
         self._before: dict[str, Any] | None = None
         self.observers: list[Observer] = []
         self._patched: dict[nn.Module, Any] = {}
@@ -78,7 +80,7 @@ class Run:
             self._products = (
                 ProductCounter(model) if options.attention is None else options.attention.session(model, self)
             )
-            self._branches = Branches(model, options.reuse, self._counts, self._occurrences)
+            self._branches = Branches(model, options.reuse, self._counts, self._products, self._occurrences)
             for name, operator in self.operators.items():
                 self._patch(operator.module, partial(self._call, name))
             for name, module in self._branches.modules.items():
@@ -144,7 +146,7 @@ class Run:
 
     # -- entering and leaving ---------------------------------------------------------------------------------------
     def _patch(self, module: nn.Module, forward: Any) -> None:
-        self._patched[module] = module.__dict__.get("forward")
+        self._patched.setdefault(module, module.__dict__.get("forward"))  # a layer may be a branch as well
         forward.modiff_run = self  # how a second run recognises the first
         module.forward = forward
 
@@ -217,13 +219,14 @@ class Run:
         state = self._states.get((name, occurrence))
         call = 0 if state is None else state.call
         Q = self.plan.quantizer(full_name, call)
-        if state is None:
+        if state is not None and self.recursion.has_state:
+            self._same_batch(name, call, state.like, a)
+        if state is None or self._checked.get(full_name) is not Q:
             try:
                 Q.check(a)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"layer '{name}': {error}") from None
-        elif self.recursion.has_state:
-            self._same_batch(name, call, state.like, a)
+            self._checked[full_name] = Q
         if self._is_lean(name, Q, a, state, call):
             self._states[name, occurrence], output = self._lean(name, Q, a, state, call)
             return output
@@ -233,7 +236,8 @@ class Run:
             return after.output
         # the model may write into a layer's input or output (in-place activations do): the state must not change
         ref = a.clone() if after.ref is a else after.ref
-        self._states[name, occurrence] = Kept(ref, after.o_hat, after.call, like=Like(a))
+        spare = None if self.observers else ()  # observers may hold on to what they were given
+        self._states[name, occurrence] = Kept(ref, after.o_hat, after.call, like=Like(a), spare=spare)
         return after.output.clone() if after.output is after.o_hat else after.output
 
     def _is_lean(self, name: str, Q: Quantizer, a: Tensor, state: Any, call: int) -> bool:
@@ -298,46 +302,20 @@ class Run:
     def _count(self, count: LayerCount, operator: Operator, Q: Quantizer, after: _recursion.State, call: int) -> None:
         feeds = _recursion.feeds(self.options.warmup) if call == 0 and self.recursion.has_state else 1
         macs = operator.macs(after.output) * max(feeds, 1)
-        if after.qparams is None or not Q.has_codes:  # in full precision: first, refresh, Identity
-            below = 0 if after.kept is None else macs - round(macs * float(after.kept.sum()) / after.kept.numel())
-            return count.full(macs, skipped=below)
+        storage = self._storage[operator.name]
         skipped = 0
-        if Q.bits == 0 and call > 0 and self.recursion.has_state:
+        if storage.recomputes:  # ô = A(â) in full, whatever was left out of â
+            pass
+        elif Q.bits == 0 and call > 0 and self.recursion.has_state and after.qparams is not None:
             skipped = macs
         elif after.kept is not None:
             skipped = macs - round(macs * float(after.kept.sum()) / after.kept.numel())
-        storage = self._storage[operator.name]
-        skipped = 0 if storage.recomputes else skipped
+        if after.qparams is None or not Q.has_codes:  # in full precision: first, refresh, Identity
+            return count.full(macs, skipped=skipped)
         operand = self._operand_bits(storage, Q) if self.recursion.compensates and call else Q.bits
         bops = cost.bops(macs - skipped, operator.weight_bits, operand)
         count.quantized(macs, Q.bits, skipped=skipped, bops=bops)
         count.grid(Q, after.residual, after.qparams)
-
-
-@dataclass(frozen=True)
-class Like:
-    """What the next input must be like."""
-
-    shape: Any
-    dtype: torch.dtype
-    device: torch.device
-
-    def __init__(self, a: Tensor) -> None:
-        for name in ("shape", "dtype", "device"):
-            object.__setattr__(self, name, getattr(a, name))
-
-
-class Kept(NamedTuple):
-    """A layer's state between calls, as ``recursion.State`` without what only observers need.
-
-    ``like`` is what the next input must be like, ``spare`` see ``lean.Step``.
-    """
-
-    ref: Any
-    o_hat: Any
-    call: int
-    like: Any = None
-    spare: Any = None
 
 
 def active_run(model: nn.Module) -> Run | None:

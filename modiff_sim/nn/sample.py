@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -116,11 +117,13 @@ def sample(
         run = active_run(model)
     if model.training:
         raise ValueError("the model is in training mode (dropout would be active): call model.eval() first")
-    wanted = list(range(images)) if isinstance(images, int) else [int(i) for i in images]
+    wanted = list(range(images)) if isinstance(images, int) else list(images) if isinstance(images, Iterable) else []
+    if isinstance(images, bool) or not all(isinstance(i, Integral) for i in wanted):
+        wanted = []
     if not wanted or min(wanted) < 0 or sorted(set(wanted)) != wanted:
         raise ValueError(f"images must be a count >= 1 or ascending indices >= 0, got {images!r}")
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, got {batch}")
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"batch must be an int >= 1, got {batch!r}")
     chosen = (schedule or linear()).spaced(steps, spacing=spacing)
     size = shape or image_shape(model)
     first = next(model.parameters(), torch.zeros(()))

@@ -96,7 +96,7 @@ def _listed(path: Path, text: str) -> dict[str, tuple[Any, str, dict[str, Any]]]
         about = json.loads(text)
         if about["version"] == VERSION:
             return {name: (x["bits"], str(x["scheme"]), dict(x["info"])) for name, x in about["layers"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: its header's list of layers cannot be read ({error!r})") from None
     raise ValueError(f"{path}: version {about['version']} of {FORMAT}; this is a reader of version {VERSION}")
 
