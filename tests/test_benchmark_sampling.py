@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from analysis.benchmarks import sampling
+from analysis.benchmarks import memory, sampling
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +40,15 @@ def test_bad_arguments(arguments, message, capsys):
     with pytest.raises(SystemExit):
         sampling.main(arguments)
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_memory_is_measured_beside_its_prediction(monkeypatch):
+    """States are held to the byte of the prediction; the peak of a process is at least them."""
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(2**18))
+    rows = memory.measure("digits", memory.STATES[::2], 512)
+    assert [row["arm"] for row in rows] == list(memory.STATES[::2])
+    for row in rows:
+        assert row["states"] == row["predicted"] > 0
+        assert row["peak"] > row["states"]
+    assert rows[0]["buffers"] > 0 == rows[1]["buffers"]
+    assert rows[0]["peak"] > rows[1]["peak"]

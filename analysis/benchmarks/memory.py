@@ -1,0 +1,85 @@
+"""``python -m analysis.benchmarks.memory``: peak memory of an arm, beside what ``cost`` predicts of its states.
+
+Every arm runs in a process of its own: three model calls, then the largest resident memory that the system saw, less
+that of the same calls without modulation. That is more than the states: quantized weights lie beside the model's own
+(136 MiB for the CIFAR-10 U-Net), the old states live until a call has succeeded, and the fused path of absmax keeps
+buffers as large as the states (``run.buffer_bytes()``). Large arrays get pages of their own (glibc's
+MALLOC_MMAP_THRESHOLD_), else what is measured is how the heap was cut up: several hundred MiB more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from modiff_sim import cost
+from modiff_sim.nn import modulated
+from modiff_sim.nn.architectures import ARCHITECTURES, shapes_of
+from modiff_sim.storage import Storage
+
+from .sampling import ARMS, make
+
+STATES = ("W8A4 closed loop", "W8A4 closed, int8 â, fp16 ô", "W8A4 closed, int8 â, ô recomputed")
+
+
+def peak(name: str, arm: str | None, batch: int) -> tuple[int, int, int]:
+    """(peak resident bytes, bytes of states, bytes of buffers) of three calls; run this in a new process."""
+    torch.set_num_threads(1)
+    config = ARCHITECTURES[name].config
+    x = torch.randn(batch, config["in_channels"], *2 * (config["sample_size"],))
+    model, held, buffers = make(name), 0, 0
+    with torch.inference_mode():
+        if arm is None:
+            for call in range(3):
+                model(x, 900 - call)
+        else:
+            options: Any = ARMS[arm]
+            with modulated(model, **options) as run:
+                for call in range(3):
+                    model(x, 900 - call)
+                held, buffers = run.state_bytes(), run.buffer_bytes()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, held, buffers
+
+
+def measure(name: str, arms: Sequence[str], batch: int) -> list[dict[str, Any]]:
+    """A row per arm, MiB; "predicted" is ``cost.predict_state_bytes`` of its storage."""
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**18))  # of the processes that are started here
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        plain, _, _ = pool.submit(peak, name, None, batch).result()
+        rows = []
+        for arm in arms:
+            most, held, buffers = pool.submit(peak, name, arm, batch).result()
+            options: Any = ARMS[arm]
+            predicted = cost.predict_state_bytes(shapes_of(name), options.get("storage", Storage()), batch)
+            sizes = {"peak": most - plain, "states": held, "predicted": predicted, "buffers": buffers}
+            rows.append({"arm": arm} | {key: value / 2**20 for key, value in sizes.items()})
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis.benchmarks.memory", description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=["cifar10", "digits"], default="cifar10", help="(default: cifar10)")
+    parser.add_argument("--batch", type=int, default=8, help="images per call (default: 8)")
+    chosen = parser.parse_args(arguments)
+    if chosen.batch < 1:
+        parser.error("--batch must be at least 1")
+    label = ARCHITECTURES[chosen.model].label
+    print(f"{label}, batch {chosen.batch}, MiB in all; peak: above the same calls without modulation\n")
+    print(f"| {'arm':<34} | states, predicted | states, held | buffers |  peak |\n| --- | --- | --- | --- | --- |")
+    for row in measure(chosen.model, STATES, chosen.batch):
+        numbers = f"{row['predicted']:>17.1f} | {row['states']:>12.1f} | {row['buffers']:>7.1f} | {row['peak']:>5.0f}"
+        print(f"| {row['arm']:<34} | {numbers} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
