@@ -153,6 +153,11 @@ ARMS: dict[str, Make] = {
 }  # fmt: skip
 
 
+def fixed_options(label: str) -> dict[str, Any]:
+    """Options of an arm that asks nothing of the model."""
+    return dict(ARMS[label](None))  # type: ignore[arg-type]
+
+
 def sqnr_per_image(full: np.ndarray, made: np.ndarray) -> np.ndarray:
     """dB, shape (images,); inf where the images are equal."""
     signal = np.square(full.astype(np.float64)).sum(axis=(1, 2, 3))

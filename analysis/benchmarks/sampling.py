@@ -23,28 +23,22 @@ from torch import nn
 import modiff_sim as ms
 from modiff_sim.nn import modulated, zoo
 from modiff_sim.nn.architectures import ARCHITECTURES, from_config
-from modiff_sim.nn.attention import Attention
-from modiff_sim.skipping import Threshold
-from modiff_sim.storage import Storage
 
-W8 = ms.AbsMax(8, granularity=ms.PerChannel(0))
-_CLOSED: dict[str, Any] = {"activations": ms.AbsMax(4), "weights": W8, "recursion": "closed_loop"}
-_EIGHT = ms.AbsMax(8)
+from .. import arm_table
 
 #: label -> options of ``modulated``; the first is what the others are divided by
 ARMS: dict[str, Mapping[str, Any] | None] = {
     "full precision": None,
-    "W8A4 direct": _CLOSED | {"recursion": "direct"},
-    "W8A4 open loop": _CLOSED | {"recursion": "open_loop"},
-    "W8A4 closed loop": _CLOSED,
-    "W8A4 closed, min-max": _CLOSED | {"activations": ms.MinMax(4)},
-    "W8A4 closed, skip below 5 %": _CLOSED | {"skip": Threshold(0.05)},
-    "W8A4 closed, int8 â, fp16 ô": _CLOSED | {"storage": Storage(ref=_EIGHT, o_hat="float16")},
-    "W8A4 closed, int8 â, ô recomputed": _CLOSED | {"storage": Storage(ref=_EIGHT, o_hat="recompute")},
-    "W8A4 closed, attention 8 bits": _CLOSED
-    | {"attention": Attention(q=_EIGHT, k=_EIGHT, v=_EIGHT, softmax=ms.MinMax(8), recursion="direct")},
-    "reuse, computed every 3": {"activations": ms.Zero(), "refresh": 3},
-}
+    **{
+        label: arm_table.fixed_options(label)
+        for label in (
+            "W8A4 direct", "W8A4 open loop", "W8A4 closed loop", "W8A4 closed, skip below 5 %",
+            "W8A4 closed, int8 â, fp16 ô", "W8A4 closed, int8 â, ô recomputed", "W8A4 closed, attention 8 bits",
+            "reuse every 3",
+        )
+    },
+    "W8A4 closed, min-max": arm_table.fixed_options("W8A4 closed loop") | {"activations": ms.MinMax(4)},
+}  # fmt: skip
 
 
 def make(name: str) -> nn.Module:
