@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,14 +34,6 @@ class Subject:
         """Images, float32 (n, C, H, W); options as of ``modiff_sim.nn.sample``."""
         chosen: dict[str, Any] = {"shape": self.shape, "conditions": self.conditions} | options
         return sample(self.model, images=images, **chosen)
-
-    def calibration(self, images: int, **options: Any) -> Any:
-        """The sampling run that calibration asks for: a function of what to call before every micro-batch."""
-        return partial(_calibration, self, images, options)
-
-
-def _calibration(subject: Subject, images: int, options: dict[str, Any], on_batch: Any) -> None:
-    subject.sample(images, on_batch=on_batch, **options)
 
 
 def subject(name: str, *, seed: int = 0) -> Subject:

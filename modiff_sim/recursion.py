@@ -136,32 +136,6 @@ class Recursion:
         affine: Operator | None = None,
     ) -> State:
         """One call: residual, quantize, apply A, add up. ``affine`` is used where ô is recomputed."""
-        if skip is not None or not storage.as_computed:
-            return self._kept_step(state, a, Q, A, random=random, skip=skip, storage=storage, affine=affine or A)
-        residual = a - state.ref
-        hat, qparams = Q.apply(residual, random=random)
-        ref = self.next_ref(state.ref, a, hat)
-        if self.compensates and A is identity and state.o_hat is state.ref:  # ô = A(â) = â: one sum serves both
-            return State(ref, ref, state.call + 1, residual, hat, qparams)
-        # A of an exact zero is zero: at 0 bits the computation is skipped, which is what caching saves (Remark 4.1).
-        # Not while the state is being made (call 0), where A is the affine map that brings shape and bias.
-        cached = Q.bits == 0 and state.call > 0
-        o_hat = state.o_hat if cached else A(hat) + state.o_hat
-        return State(ref, o_hat, state.call + 1, residual, hat, qparams)
-
-    def _kept_step(
-        self,
-        state: State,
-        a: Any,
-        Q: Quantizer,
-        A: Operator,
-        *,
-        random: Any,
-        skip: Threshold | None,
-        storage: Storage,
-        affine: Operator,
-    ) -> State:
-        """The same step from a stored reference, storing the new one, with samples left out by a threshold."""
         xp, form = array_namespace(a), storage.ref_format
         ref = form.decode(state.ref, a)
         residual = a - ref
@@ -171,15 +145,20 @@ class Recursion:
             kept = skip.keeps(residual, ref)
             hat = xp.where(kept, hat, xp.zeros_like(hat))
         new = form.encode(self.next_ref(ref, a, hat))
-        # what â really moved by: its rounding must reach ô, or the two part for good
-        moved = form.decode(new, a) - ref if self.compensates and storage.ref != "native" else hat
+        if skip is None and self.compensates and A is identity and state.o_hat is state.ref:
+            return State(new, new, state.call + 1, residual, hat, qparams)  # ô = A(â) = â: one sum serves both
         if storage.o_format is None:
-            output = affine(form.decode(new, a))
+            output = (affine or A)(form.decode(new, a))
+            return State(new, None, state.call + 1, residual, hat, qparams, kept, output)
+        # A of an exact zero is zero: at 0 bits the computation is skipped, which is what caching saves (Remark 4.1).
+        # Not while the state is being made (call 0), where A is the affine map that brings shape and bias.
+        if Q.bits == 0 and state.call > 0:
+            output = storage.o_format.decode(state.o_hat, a)
         else:
-            now = None if Q.bits == 0 and state.call > 0 else A(moved)
-            last = storage.o_format.decode(state.o_hat, a if now is None else now)  # A may change the dtype: autocast
-            output = last if now is None else now + last
-        return State(new, _stored(storage, output), state.call + 1, residual, hat, qparams, kept, output)
+            # what â really moved by: its rounding must reach ô, or the two part for good
+            added = A(form.decode(new, a) - ref if self.compensates and storage.ref != "native" else hat)
+            output = added + storage.o_format.decode(state.o_hat, added)  # A may change the dtype: autocast
+        return State(new, storage.o_format.encode(output), state.call + 1, residual, hat, qparams, kept, output)
 
 
 def _stored(storage: Storage, output: Any) -> Any:

@@ -10,7 +10,6 @@ the grid and follows again when it returns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,8 +28,8 @@ class BaseGrid(Protocol):
 
 
 @dataclass(frozen=True)
-class Aligned(Mapping[str, Any]):
-    """The options of ``modulated``: ``activations`` (this plan) and ``storage``; made by ``aligned``."""
+class Aligned:
+    """A plan, and how the states of its layers are kept; see ``aligned``."""
 
     base: BaseGrid
     bits: int
@@ -57,30 +56,11 @@ class Aligned(Mapping[str, Any]):
         """How this layer's state is kept."""
         return Storage(ref=self.grid(name), o_hat=self.o_hat)
 
-    def __getitem__(self, option: str) -> Any:
-        return {"activations": _Plan(self), "storage": self.storage}[option]
-
-    def __iter__(self) -> Any:
-        return iter(("activations", "storage"))
-
-    def __len__(self) -> int:
-        return 2
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """``Aligned`` as a plan alone: a mapping would be taken for something else."""
-
-    of: Aligned
-
-    def quantizer(self, name: str, call: int) -> Quantizer:
-        return self.of.quantizer(name, call)
-
 
 def aligned(
     base: BaseGrid, *, bits: int = 4, o_hat: Spec = "float16", granularity: Granularity | None = None
-) -> Aligned:
-    """Options of ``modulated`` for the grid-aligned closed loop.
+) -> dict[str, Any]:
+    """The options ``activations`` and ``storage`` of ``modulated`` for the grid-aligned closed loop.
 
     base:        the grid of every layer's input: its bits are those of â, its scale is S.
     bits:        of the residuals; granularity: of their j, default one per sample.
@@ -88,4 +68,5 @@ def aligned(
 
     Raises ValueError, on entering ``modulated``, for a layer whose base grid is not ``Static``.
     """
-    return Aligned(base, bits, o_hat, granularity or PerSample())
+    plan = Aligned(base, bits, o_hat, granularity or PerSample())
+    return {"activations": plan, "storage": plan.storage}

@@ -19,18 +19,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
 from array_api_compat import array_namespace
 from torch import Tensor, nn
 
 from .. import bilinear
 from .. import recursion as _recursion
+from ..cost import FULL_BITS as FULL
 from ..quantizer import Quantizer, not_finite
 from ..quantizers import Identity
-from .audit import FULL, LayerCount
+from .audit import LayerCount
 from .counting import Counting, ProductCounter, count_products
 from .layers import Where, finite, occurrence_name
 from .products import PRODUCTS, Products
+from .random_bits import RandomBits
 
 if TYPE_CHECKING:
     from .run import Run
@@ -102,7 +103,7 @@ class Session(Counting):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.attention, self.recursion, self.warmup, self.seed = attention, _recursion.get(recursion), warmup, seed
+        self.attention, self.recursion, self.warmup = attention, _recursion.get(recursion), warmup
         _recursion.check_warmup(warmup)
         self._is_refresh = _recursion.refresh_calls(refresh)
         modules = dict(model.named_modules())
@@ -112,8 +113,7 @@ class Session(Counting):
         self._states: dict[str, bilinear.ProductState] = {}
         self._like: dict[str, tuple[Any, ...]] = {}
         self._counts: dict[str, LayerCount] = {}
-        self._generators: dict[torch.device, torch.Generator] = {}
-        self._stream = 0
+        self._random = RandomBits(seed, other=1 << 62)  # the layers' bits begin at the same seed
         self._seen: dict[tuple[str, str], int] = {}
         self._products = Products(model, self)
 
@@ -136,21 +136,18 @@ class Session(Counting):
         """Forget all states; ``stream`` selects the random bits of randomised quantizers."""
         self._states.clear()
         self._like.clear()
-        self._generators.clear()
-        self._stream = stream
+        self._random.restart(stream)
 
     def snapshot(self) -> Any:
         """All that a failed model call must not change. States are immutable: shallow copies do."""
         counts = {name: replace(count) for name, count in self._counts.items()}
-        generators = {device: generator.get_state() for device, generator in self._generators.items()}
-        return dict(self._states), dict(self._like), counts, generators, self._full_macs, dict(self._unsupported)
+        random = self._random.snapshot()
+        return dict(self._states), dict(self._like), counts, random, self._full_macs, dict(self._unsupported)
 
     def restore(self, snapshot: Any) -> None:
         """Go back to a snapshot."""
-        self._states, self._like, self._counts, generators, self._full_macs, self._unsupported = snapshot
-        self._generators = {d: g for d, g in self._generators.items() if d in generators}
-        for device, state in generators.items():
-            self._generators[device].set_state(state)
+        self._states, self._like, self._counts, random, self._full_macs, self._unsupported = snapshot
+        self._random.restore(random)
 
     def counts(self) -> list[LayerCount]:
         """A row per product. Direct: the left operand's bits as activation bits, the right one's as weight bits.
@@ -200,7 +197,7 @@ class Session(Counting):
             )
         after = bilinear.advance(
             self.recursion, state, left, right, pair, PRODUCTS[role], warmup=self.warmup,
-            refreshed=self._is_refresh(call), random=self._random(pair, (left, right), state is None),
+            refreshed=self._is_refresh(call), random=self._bits(pair, (left, right), state is None),
         )  # fmt: skip
         for what, Q, x, operand in zip(OPERANDS[role], pair, (left, right), (after.left, after.right), strict=True):
             probe = x if operand.qparams is None or not Q.has_codes else Q.probe(operand.residual, operand.qparams)
@@ -221,20 +218,13 @@ class Session(Counting):
         operands = [_recursion.State(ref, 0.0, after.call) for ref in refs]
         return bilinear.ProductState(operands[0], operands[1], after.o_hat, after.call)
 
-    def _random(self, pair: tuple[Quantizer, Quantizer], operands: tuple[Tensor, Tensor], first: bool) -> Any:
+    def _bits(self, pair: tuple[Quantizer, Quantizer], operands: tuple[Tensor, Tensor], first: bool) -> Any:
         if not any(Q.laws.randomised for Q in pair):
             return None
-        device = operands[0].device
-        if device not in self._generators:
-            self._generators[device] = torch.Generator(device)
-            # the layers' bits begin at the same seed: another stream for products
-            self._generators[device].manual_seed((self.seed << 20) ^ self._stream ^ (1 << 62))
-        generator = self._generators[device]
 
         def draw() -> Any:
             return tuple(
-                torch.rand(x.shape, generator=generator, device=device, dtype=x.dtype) if Q.laws.randomised else None
-                for Q, x in zip(pair, operands, strict=True)
+                self._random.like(x) if Q.laws.randomised else None for Q, x in zip(pair, operands, strict=True)
             )
 
         return [draw() for _ in range(max(_recursion.feeds(self.warmup), 1))] if first else draw()

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import cost
+from ..cost import FULL_BITS as FULL
 from ..quantizer import QParams, Quantizer
-
-FULL = 32  # bits of full precision
 
 
 @dataclass

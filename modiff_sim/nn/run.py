@@ -27,6 +27,7 @@ from .layers import Occurrences, Operator, Weights, find, finite, kind, occurren
 from .options import Options
 from .passes import Passes
 from .plan import Plan, as_plan
+from .random_bits import RandomBits
 from .weights import QuantizedWeights
 
 #: (layer name, call index, input, state after the call): what an observer of a run is given
@@ -67,8 +68,7 @@ class Run:
         self._states: dict[tuple[str, int], Kept] = {}
         self._passes = Passes(self)
         self._resets = 0
-        self._generators: dict[torch.device, torch.Generator] = {}
-        self._stream = 0
+        self._random = RandomBits(options.seed)
         self._scratch = lean.Scratch()
         self._checked: dict[str, Quantizer] = {}  # by layer, what its input was last checked against
         self._before: dict[str, Any] | None = None
@@ -109,13 +109,15 @@ class Run:
         """
         self._occurrences.settle()
         self._resets += bool(self._states or self._passes)
-        self._passes.clear()
-        self._stream = stream
-        self._states.clear()
-        self._generators.clear()
-        self._scratch.clear()
+        self._forget()
+        self._random.restart(stream)
         self._products.reset(stream=stream)
         self._branches.reset()
+
+    def _forget(self) -> None:
+        self._passes.clear()
+        self._states.clear()
+        self._scratch.clear()
 
     def audit(self) -> Audit:
         """What was really quantized since the run began (resets do not clear it); works after leaving, too."""
@@ -161,10 +163,7 @@ class Run:
         for part in ("_products", "_branches"):
             if hasattr(self, part):  # not where making it failed
                 getattr(self, part).close()
-        self._passes.clear()
-        self._states.clear()
-        self._generators.clear()
-        self._scratch.clear()
+        self._forget()
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # copying and pickling a model come by here
         raise RuntimeError("this model is modulated: leave the context before copying it, the state is not the model's")
@@ -175,7 +174,7 @@ class Run:
         self._before = {
             "states": dict(self._states),
             "counts": {name: dict(vars(count)) for name, count in self._counts.items()},
-            "generators": {device: generator.get_state() for device, generator in self._generators.items()},
+            "random": self._random.snapshot(),
             "products": self._products.snapshot(),
             "branches": self._branches.snapshot(),
         }
@@ -189,25 +188,16 @@ class Run:
         self._states = before["states"]
         for name, count in before["counts"].items():  # in place: branches count for the layers they hold
             vars(self._counts[name]).update(count)
-        self._generators = {d: g for d, g in self._generators.items() if d in before["generators"]}
-        for device, state in before["generators"].items():
-            self._generators[device].set_state(state)
+        self._random.restore(before["random"])
         self._products.restore(before["products"])
         self._branches.restore(before["branches"])
 
     # -- one layer call ------------------------------------------------------------------------------------------------
-    def _random(self, a: Tensor) -> Tensor:
-        if a.device not in self._generators:
-            generator = torch.Generator(a.device)
-            generator.manual_seed((self.options.seed << 20) ^ self._stream)
-            self._generators[a.device] = generator
-        return torch.rand(a.shape, generator=self._generators[a.device], device=a.device, dtype=a.dtype)
-
     def _bits(self, Q: Quantizer, a: Tensor, first: bool) -> Any:
         if not Q.laws.randomised:
             return None
         feeds = max(_recursion.feeds(self.options.warmup), 1)
-        return [self._random(a) for _ in range(feeds)] if first else self._random(a)
+        return [self._random.like(a) for _ in range(feeds)] if first else self._random.like(a)
 
     def _call(self, name: str, input: Tensor) -> Tensor:  # torch's name: models may pass it by keyword
         if torch.is_grad_enabled():

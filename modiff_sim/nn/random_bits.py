@@ -1,0 +1,36 @@
+"""Random bits for randomised quantizers: one seeded generator per device, which a failed model call can rewind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class RandomBits:
+    """Uniform numbers; ``other`` keeps users of the same seed apart."""
+
+    def __init__(self, seed: int, *, other: int = 0) -> None:
+        self._seed, self._other, self._stream = seed, other, 0
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def like(self, a: Tensor) -> Tensor:
+        """Uniform [0, 1) in a's shape, dtype and device."""
+        if a.device not in self._generators:
+            self._generators[a.device] = torch.Generator(a.device)
+            self._generators[a.device].manual_seed((self._seed << 20) ^ self._stream ^ self._other)
+        return torch.rand(a.shape, generator=self._generators[a.device], device=a.device, dtype=a.dtype)
+
+    def restart(self, stream: int) -> None:
+        """Begin a stream from its start."""
+        self._generators.clear()
+        self._stream = stream
+
+    def snapshot(self) -> Any:
+        return {device: generator.get_state() for device, generator in self._generators.items()}
+
+    def restore(self, snapshot: Any) -> None:
+        self._generators = {d: g for d, g in self._generators.items() if d in snapshot}
+        for device, state in snapshot.items():
+            self._generators[device].set_state(state)
