@@ -40,7 +40,7 @@ from modiff_sim.nn.weights import mse_optimal, quantize_weights
 from modiff_sim.store import write_atomic
 
 from . import metrics
-from .data import digits
+from .datasets import digits
 from .subjects import Subject, subject
 
 Options = Mapping[str, Any]

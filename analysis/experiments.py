@@ -25,7 +25,7 @@ from modiff_sim.store import digest
 
 from . import metrics
 from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep
-from .data import digits
+from .datasets import digits
 from .workspace import spread, store
 
 MODEL = "digits"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from analysis import metrics
-from analysis.data import digits, split
+from analysis.datasets import digits, split
 from analysis.metrics import (
     classifier_report,
     features,

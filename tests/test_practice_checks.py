@@ -8,7 +8,7 @@ import pytest
 
 import paper_checks
 from analysis import arms, experiments
-from analysis.data import digits
+from analysis.datasets import digits
 from modiff_sim.evidence import Verdict, judge
 
 MODULES = {m.CLAIM.id: m for m in paper_checks.claims("practice")}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from analysis import metrics
-from analysis.data import digits
+from analysis.datasets import digits
 from modiff_sim.nn import image_noise, sample, zoo
 from modiff_sim.schedules import linear
 

@@ -1,0 +1,42 @@
+"""Images as one picture file: tiles side by side, no axes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from modiff_sim.store import write_atomic
+
+
+def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np.ndarray:
+    """uint8 (H, W, C) of images (n, C, h, w) in [-1, 1] (values beyond are cut), row by row on white.
+
+    columns: default the next whole number above √n.
+
+    Raises ValueError for another shape, no images or columns < 1.
+    """
+    if images.ndim != 4 or not len(images) or images.shape[1] not in (1, 3):
+        raise ValueError(f"images must be (n, 1 or 3, h, w) with n >= 1, got {images.shape}")
+    n, channels, h, w = images.shape
+    columns = int(np.ceil(np.sqrt(n))) if columns is None else columns
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    rows = -(-n // columns)
+    out = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, channels), 255, np.uint8)
+    levels = np.rint((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    for k, image in enumerate(levels):
+        y, x = k // columns * (h + gap), k % columns * (w + gap)
+        out[y : y + h, x : x + w] = image.transpose(1, 2, 0)
+    return out
+
+
+def save_grid(images: np.ndarray, path: Path, columns: int | None = None, *, scale: int = 3) -> None:
+    """The tiles as a PNG, each pixel drawn scale × scale."""
+    from PIL import Image
+
+    made = tiles(images, columns).repeat(scale, axis=0).repeat(scale, axis=1)
+    buffer = io.BytesIO()
+    Image.fromarray(made[..., 0] if made.shape[2] == 1 else made).save(buffer, "PNG")
+    write_atomic(path, buffer.getvalue())

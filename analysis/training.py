@@ -1,0 +1,238 @@
+"""Training a diffusion model: one loop for every recipe, on a CPU or a GPU, resumable to the same bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from tqdm import tqdm
+
+from modiff_sim.nn import sample
+from modiff_sim.schedules import linear
+from modiff_sim.store import sha256, write_atomic
+
+from .datasets import Images
+from .pictures import save_grid
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the weights, with the data; a checkpoint made with other settings is not resumed.
+
+    precision: "float32"; "tf32" (its products rounded by the GPU) or "bfloat16" (autocast: layers in bfloat16, weights,
+    optimizer and loss in float32). flips: every image mirrored with probability ½.
+    """
+
+    steps: int = 12_000
+    batch: int = 64
+    lr: float = 1e-3
+    warmup: int = 500
+    ema: float = 0.999
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    seed: int = 0
+    threads: int = 1
+    precision: str = "float32"
+    flips: bool = False
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.threads) < 1:
+            raise ValueError(f"steps, batch and threads must be at least 1, got {self}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"unknown precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of step 0, 1, ...: linear warm-up, then a cosine to zero at the last step."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def write_json(path: Path, value: object) -> None:
+    write_atomic(path, json.dumps(value, indent=1) + "\n")
+
+
+def progress(start: int, stop: int, describe: Callable[[], str], every: float = 30.0) -> Iterator[int]:
+    """range(start, stop) with a bar on a terminal and a plain line every ``every`` seconds elsewhere."""
+    if sys.stderr.isatty():
+        with tqdm(range(start, stop), initial=start, total=stop) as bar:
+            for i in bar:
+                yield i
+                bar.set_postfix_str(describe(), refresh=False)
+        return
+    last = time.monotonic()
+    for i in range(start, stop):
+        yield i
+        if time.monotonic() - last > every or i == stop - 1:
+            print(f"step {i + 1}/{stop} {describe()}", file=sys.stderr, flush=True)
+            last = time.monotonic()
+
+
+class Training:
+    """A training run: network, EMA, optimizer, random state and step, which is all a checkpoint holds.
+
+    config: arguments of ``diffusers.UNet2DModel``. data: images in [-1, 1] of the network's shape.
+    """
+
+    def __init__(self, config: dict[str, Any], data: Images, settings: Settings) -> None:
+        from diffusers import UNet2DModel
+
+        wanted = (config["in_channels"], config["sample_size"], config["sample_size"])
+        if data.images.shape[1:] != wanted:
+            raise ValueError(f"{data.name} has images {data.images.shape[1:]}, the network takes {wanted}")
+        self.config, self.settings, self.device = config, settings, torch.device(settings.device)
+        torch.set_num_threads(settings.threads)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = settings.precision == "tf32"
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            self.model = UNet2DModel(**config)
+        self.model.to(self.device).train()
+        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.opt = torch.optim.AdamW(self.model.parameters(), weight_decay=settings.weight_decay)
+        self.rng = torch.Generator(self.device).manual_seed(settings.seed)
+        self.step, self.seconds = 0, 0.0  # seconds: wall time over all sittings, reported, never used
+        self.losses: list[float] = []
+        self.data, self.data_sha256 = torch.from_numpy(data.images).to(self.device), data.sha256
+        alpha_bar = torch.from_numpy(linear().alpha_bar.copy())
+        self.signal = alpha_bar.sqrt().float().to(self.device)
+        self.noise = (1 - alpha_bar).sqrt().float().to(self.device)
+
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(x_t, t, ε), drawn from the run's own generator."""
+        s, T, device = self.settings, len(self.signal), self.device
+        index = torch.randint(len(self.data), (s.batch,), generator=self.rng, device=device)
+        # one timestep from each of `batch` equal parts: uniform like independent draws, with less variance
+        u = torch.rand(s.batch, generator=self.rng, dtype=torch.float64, device=device)
+        t = ((torch.arange(s.batch, device=device) + u) * (T / s.batch)).long().clamp(max=T - 1)
+        x = self.data[index]
+        eps = torch.randn(x.shape, generator=self.rng, device=device)
+        if s.flips:
+            mirrored = torch.rand((s.batch, 1, 1, 1), generator=self.rng, device=device) < 0.5
+            x = torch.where(mirrored, x.flip(-1), x)
+        return self.signal[t, None, None, None] * x + self.noise[t, None, None, None] * eps, t, eps
+
+    def one_step(self) -> None:
+        """Ho et al. 2020, algorithm 1, with the simple loss (14)."""
+        s = self.settings
+        x, t, eps = self.batch()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=s.precision == "bfloat16"):
+            predicted = self.model(x, t).sample
+        loss = (predicted.float() - eps).square().mean()
+        for group in self.opt.param_groups:
+            group["lr"] = s.lr_at(self.step)
+        self.opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.clip_norm)
+        self.opt.step()
+        # short memory at the start, so that the EMA forgets the initial weights
+        decay = min(s.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay)
+        self.losses.append(float(loss.detach()))
+        if not math.isfinite(self.losses[-1]):
+            raise FloatingPointError(f"the loss is {self.losses[-1]} at step {self.step}; the last checkpoint stands")
+        self.step += 1
+
+    def mean_loss(self, last: int = 1000) -> float:
+        return float(np.mean(self.losses[-last:]))
+
+    def samples(self, images: int, steps: int) -> np.ndarray:
+        """Images of the averaged weights as they are now, from noise that is the same at every call."""
+        from diffusers import UNet2DModel
+
+        with torch.device("meta"):  # no random initial weights are drawn
+            averaged = UNet2DModel(**self.config)
+        averaged.load_state_dict(self.ema, assign=True)
+        return sample(averaged.eval(), images=images, steps=steps, batch=images)
+
+    def _about(self) -> dict[str, Any]:
+        return {"settings": asdict(self.settings), "config": self.config, "data": self.data_sha256}
+
+    def save(self, path: Path) -> None:
+        state = self._about() | {
+            "step": self.step, "seconds": self.seconds, "losses": self.losses, "rng": self.rng.get_state(),
+            "model": self.model.state_dict(), "ema": self.ema, "opt": self.opt.state_dict(),
+        }  # fmt: skip
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomic(path, buffer.getvalue())
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True, map_location=self.device)
+        for name, mine in self._about().items():
+            if state[name] != mine:
+                raise ValueError(f"{path} was made with {name} {state[name]}; use the same, or another --out")
+        self.model.load_state_dict(state["model"])
+        self.opt.load_state_dict(state["opt"])
+        self.ema, self.losses = state["ema"], state["losses"]
+        self.rng.set_state(state["rng"].cpu())
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+def train(name: str, config: dict[str, Any], data: Images, settings: Settings, out: Path, *,
+          minutes: float = math.inf, resume: bool = False, save_every: float = 60.0, grid_every: int = 0,
+          stored: torch.dtype = torch.float32) -> Path | None:  # fmt: skip
+    """Writes ``out/NAME.safetensors`` (EMA), whose path is returned, and the manifest ``out/NAME.json``.
+
+    Args:
+        minutes: stop after this long, leaving a checkpoint to resume from, and return None.
+        resume: go on from ``out/checkpoint.pt`` if there is one.
+        save_every: seconds between checkpoints.
+        grid_every: steps between pictures of 16 samples, ``out/samples-STEP.png``; 0 draws none.
+        stored: dtype of the weights in the file.
+
+    Raises:
+        FileExistsError: there is a checkpoint and ``resume`` is False.
+        ValueError: the checkpoint was made with other settings, data or another network.
+    """
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.exists() and not resume:
+        raise FileExistsError(f"{checkpoint} exists: pass --resume to go on from it, or another --out")
+    run = Training(config, data, settings)
+    if checkpoint.exists():
+        run.load(checkpoint)
+    before, begun = run.seconds, time.monotonic()
+    saved = begun
+    for _ in progress(run.step, settings.steps, lambda: f"loss {run.mean_loss():.4f}"):
+        run.one_step()
+        if grid_every and run.step % grid_every == 0:
+            save_grid(run.samples(16, 20), out / f"samples-{run.step:06d}.png")
+        now = time.monotonic()
+        run.seconds = before + now - begun
+        out_of_time = now - begun > 60 * minutes and run.step < settings.steps
+        if now - saved > save_every or out_of_time:
+            run.save(checkpoint)
+            saved = now
+        if out_of_time:
+            return None
+    run.save(checkpoint)
+    weights = out / f"{name}.safetensors"
+    write_atomic(weights, safetensors.torch.save({k: v.to("cpu", stored).contiguous() for k, v in run.ema.items()}))
+    training = {
+        **asdict(settings), "torch": torch.__version__, "machine": platform.machine(),
+        "images_seen": settings.steps * settings.batch,
+        "minutes": round(run.seconds / 60, 1), "steps_per_second": round(settings.steps / run.seconds, 2),
+        "final_loss": round(run.mean_loss(), 5),
+    }  # fmt: skip
+    about = {
+        "name": name, "class": "UNet2DModel", "sha256": sha256(weights),
+        "parameters": sum(v.numel() for v in run.ema.values()), "dtype": str(stored).removeprefix("torch."),
+        "config": config, "data": {"name": data.name, "images": len(data), "sha256": data.sha256}, "training": training,
+    }  # fmt: skip
+    write_json(out / f"{name}.json", about)
+    return weights

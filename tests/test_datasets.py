@@ -1,0 +1,131 @@
+"""Data sets: every common format gives the same arrays, and what does not fit is refused with a reason."""
+
+import gzip
+import io
+import os
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis.datasets import digits, load, read, split
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (6, 28, 28), dtype=np.uint8)
+COLOUR = RNG.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+LABELS = np.array([0, 1, 2, 0, 1, 2], np.uint8)
+
+
+def idx(array):
+    return b"\0\0\x08" + bytes([array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_digits_are_the_17_grey_levels_mapped_to_plus_minus_one():
+    images, labels = digits()
+    assert images.shape == (1797, 1, 8, 8)
+    assert images.dtype == np.float32
+    assert np.array_equal(np.unique(images), np.arange(17) / 8 - 1)
+    assert sorted(set(labels.tolist())) == list(range(10))
+    assert load("digits").sha256 == load("digits").sha256
+
+
+def test_split_is_a_fixed_partition():
+    train_part, test_part = split(1797)
+    assert len(test_part) == 359
+    assert np.array_equal(np.sort(np.concatenate([train_part, test_part])), np.arange(1797))
+    assert np.array_equal(split(1797)[1], test_part)
+    assert not np.array_equal(split(1797, seed=1)[1], test_part)
+    with pytest.raises(ValueError, match="empty part"):
+        split(2)
+
+
+def test_fashion_is_padded_with_black_whatever_it_is_kept_in(tmp_path):
+    np.savez(tmp_path / "a.npz", images=GREY, labels=LABELS)
+    expected = load("fashion32", tmp_path / "a.npz")
+    assert expected.images.shape == (6, 1, 32, 32)
+    assert expected.images.dtype == np.float32
+    assert np.array_equal(expected.images[:, 0, 2:30, 2:30], GREY / np.float32(127.5) - 1)
+    border = np.ones((32, 32), bool)
+    border[2:30, 2:30] = False
+    assert (expected.images[:, 0, border] == -1).all()
+    assert expected.labels.tolist() == LABELS.tolist()
+    for ending, pack in (("", bytes), (".gz", gzip.compress)):
+        raw = tmp_path / f"folder{ending}" / "FashionMNIST" / "raw"
+        raw.mkdir(parents=True)
+        (raw / f"train-images-idx3-ubyte{ending}").write_bytes(pack(idx(GREY)))
+        (raw / f"train-labels-idx1-ubyte{ending}").write_bytes(pack(idx(LABELS)))
+        (raw / f"t10k-images-idx3-ubyte{ending}").write_bytes(pack(idx(GREY[:1])))
+        found = load("fashion32", tmp_path / f"folder{ending}")
+        assert found.sha256 == expected.sha256
+        assert np.array_equal(found.images, expected.images)
+
+
+def test_cifar_is_the_same_from_batches_pictures_and_archives(tmp_path):
+    np.savez(tmp_path / "a.npz", images=COLOUR, labels=LABELS)
+    expected = load("cifar10", tmp_path / "a.npz")
+    assert np.array_equal(expected.images, (COLOUR / np.float32(127.5) - 1).transpose(0, 3, 1, 2))
+    batches = tmp_path / "data" / "cifar-10-batches-py"
+    batches.mkdir(parents=True)
+    for k, part in enumerate(np.split(np.arange(6), 2)):
+        rows = np.ascontiguousarray(COLOUR[part].transpose(0, 3, 1, 2).reshape(3, -1))
+        batch = {b"data": rows, b"labels": LABELS[part].tolist(), b"batch_label": b"x"}
+        (batches / f"data_batch_{k + 1}").write_bytes(pickle.dumps(batch, protocol=2))
+    assert load("cifar10", tmp_path / "data").sha256 == expected.sha256
+    pieces = [png(image) for image in COLOUR]
+    offsets = np.cumsum([0, *map(len, pieces)])
+    np.savez(tmp_path / "b.npz", jpeg=np.frombuffer(b"".join(pieces), np.uint8), offsets=offsets, labels=LABELS)
+    assert load("cifar10", tmp_path / "b.npz").sha256 == expected.sha256
+    for k, (image, label) in enumerate(zip(COLOUR, LABELS, strict=True)):
+        folder = tmp_path / "pictures" / f"class{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{k}.png").write_bytes(png(image))
+    order = np.argsort(LABELS, kind="stable")
+    images, labels = read(tmp_path / "pictures")
+    assert np.array_equal(images, COLOUR[order])
+    assert np.array_equal(labels, LABELS[order])
+
+
+def test_a_pickle_that_asks_for_more_than_arrays_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "run"),))
+
+    (tmp_path / "data_batch_1").write_bytes(pickle.dumps({b"data": Evil()}))
+    with pytest.raises(pickle.UnpicklingError, match="arrays only"):
+        load("cifar10", tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    np.savez(tmp_path / "colour.npz", images=COLOUR, labels=LABELS)
+    np.savez(tmp_path / "short.npz", images=GREY, labels=LABELS[:2])
+    np.savez(tmp_path / "float.npz", images=GREY / 255.0, labels=LABELS)
+    np.savez(tmp_path / "other.npz", x=GREY)
+    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "empty").mkdir()
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    (cut / "train-images-idx3-ubyte").write_bytes(idx(GREY)[:-1])
+    for name, file, said in (
+        ("fashion32", "colour.npz", "needed: 1 channels, 32×32"),
+        ("fashion32", "short.npz", "6 images and 2 labels"),
+        ("fashion32", "float.npz", "must be uint8"),
+        ("fashion32", "other.npz", "holds x; needed"),
+        ("fashion32", "text.npz", "is no .npz"),
+        ("fashion32", "cut", "cut short"),
+        ("mnist", "colour.npz", "unknown data set"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            load(name, tmp_path / file)
+    for file in ("empty", "nowhere"):
+        with pytest.raises(FileNotFoundError, match="found no idx files"):
+            load("cifar10", tmp_path / file)
+    with pytest.raises(ValueError, match="needs --data"):
+        load("cifar10")
