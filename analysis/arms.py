@@ -5,50 +5,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 import modiff_sim as ms
-from modiff_sim.nn import Run, modulated
+from modiff_sim.nn import Run, modulated, presets
+from modiff_sim.nn.select import with_layers
 
 RECURSIONS = tuple(ms.RECURSIONS)
 BITS = (8, 6, 4, 3, 2)
+#: what shares a scale -> how the paper calls it
+SCALES = {
+    "sample": "dynamic, one scale per sample (LTQ with --act_tensor)",
+    "batch": "dynamic, one scale per micro-batch (the official code's default)",
+    "channel": "dynamic, one scale per sample and channel of a convolution, per sample of a linear layer (LCQ)",
+    "static": "static, one scale per layer, MSE calibrated (Q-Diff)",
+}
+#: when the state is made anew in full precision, of 100 calls
+REFRESHES: dict[str, Any] = {"never": "never", "feb_2025": presets.FEB_2025_CALLS, "every call": 1}
+
+#: (target, bits, weights) -> activations with static scales, calibrated on the model that is about to run
+Calibrate = Callable[[str, int, Any], Any]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm. ``bits`` and ``weight_bits`` of 32 are full precision; scales are one per sample and output channel."""
+    """One arm. ``bits`` and ``weight_bits`` of 32 are full precision; weights have one scale per output channel.
+
+    scale:   one of ``SCALES``. warmup: "exact", "quantized", or how often the first input is fed. refresh: one of
+             ``REFRESHES``. These two mean something in the open and the closed loop only.
+    """
 
     recursion: str = "direct"
     bits: int = 32
     weight_bits: int = 32
+    scale: str = "sample"
+    warmup: str | int = "exact"
+    refresh: str = "never"
+
+    def __post_init__(self) -> None:
+        for what, given, known in (("scale", self.scale, SCALES), ("refresh", self.refresh, REFRESHES)):
+            if given not in known:
+                raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
 
     @property
     def label(self) -> str:
-        """As the paper writes it, W8A4, with the recursion."""
+        """As the paper writes it, W8A4, with the recursion and what is not the default."""
         if self.bits == self.weight_bits == 32:
             return "full precision"
         name = f"W{self.weight_bits}A{self.bits}"
-        return name if self.bits == 32 else f"{name} {self.recursion.replace('_', ' ')}"
+        if self.bits == 32:
+            return name
+        more = [] if self.scale == "sample" else [f"{self.scale} scales"]
+        more += [] if self.warmup == "exact" else [f"warm-up {self.warmup}"]
+        more += [] if self.refresh == "never" else [f"refresh {self.refresh}"]
+        return ", ".join([f"{name} {self.recursion.replace('_', ' ')}", *more])
 
     @property
     def activations(self) -> ms.Quantizer:
-        return {0: ms.Zero(), 32: ms.Identity()}.get(self.bits) or ms.AbsMax(self.bits)
+        """The dynamic quantizer with one scale per sample, or per micro-batch."""
+        shared = ms.PerBatch() if self.scale == "batch" else ms.PerSample()
+        return {0: ms.Zero(), 32: ms.Identity()}.get(self.bits) or ms.AbsMax(self.bits, granularity=shared)
 
     @property
     def weights(self) -> ms.Quantizer | None:
         return None if self.weight_bits == 32 else ms.AbsMax(self.weight_bits, granularity=ms.PerChannel(0))
 
+    def options(self, model: nn.Module, calibrate: Calibrate | None = None) -> dict[str, Any]:
+        """Options of ``modulated`` on this model. Raises ValueError for static scales without ``calibrate``."""
+        activations: Any = self.activations
+        if self.bits not in (0, 32) and self.scale == "channel":
+            per_channel = ms.AbsMax(self.bits, granularity=ms.PerChannel((0, 1)))
+            activations = with_layers(model, activations, (_is_convolution, per_channel))
+        if self.bits not in (0, 32) and self.scale == "static":
+            if calibrate is None:
+                raise ValueError(f"{self.label}: static scales have to be calibrated; pass calibrate=")
+            # residual scales from differences of the full-precision model, as the official code has them
+            target = "input" if self.recursion == "direct" else "difference"
+            activations = calibrate(target, self.bits, self.weights)
+        return {
+            "activations": activations, "weights": self.weights, "recursion": self.recursion, "warmup": self.warmup,
+            "refresh": REFRESHES[self.refresh],
+        }  # fmt: skip
+
     @contextmanager
-    def on(self, model: Any) -> Iterator[Run | None]:
+    def on(self, model: Any, calibrate: Calibrate | None = None) -> Iterator[Run | None]:
         """The model as this arm; the full-precision arm leaves it alone and yields None."""
         if self == FULL:
             yield None
             return
-        with modulated(model, activations=self.activations, weights=self.weights, recursion=self.recursion) as run:
+        with modulated(model, **self.options(model, calibrate)) as run:
             yield run
+
+
+def _is_convolution(name: str, module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv1d | nn.Conv2d)
 
 
 FULL = Arm()

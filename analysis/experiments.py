@@ -21,11 +21,11 @@ import modiff_sim as ms
 from modiff_sim.nn import record, sample, zoo
 from modiff_sim.nn.sample import micro_batches
 from modiff_sim.schedules import linear
-from modiff_sim.store import digest
 
 from . import metrics
 from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep
 from .datasets import digits
+from .source import sampling_source
 from .workspace import spread, store
 
 MODEL = "digits"
@@ -34,31 +34,11 @@ RECORD_BITS = 3  # the bit width at which c and kappa of recorded quantities are
 LEVELS = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
 
-@cache
-def _source() -> str:
-    """Hash of the code that decides the bytes of a sample: a result of older code is not taken for one of today's."""
-    core = Path(ms.__file__).parent
-    names = (
-        "bilinear",
-        "granularity",
-        "noise",
-        "quantizer",
-        "recursion",
-        "schedules",
-        "samplers",
-        "skipping",
-        "storage",
-    )
-    packages = (path for name in ("quantizers", "nn") for path in sorted((core / name).rglob("*.py")))
-    files = [*(core / f"{name}.py" for name in names), *packages]
-    return digest([*files, Path(__file__).with_name("arms.py"), Path(__file__)])
-
-
 def settings(effort: Effort) -> dict[str, Any]:
     """What decides the bytes of a sampling result, besides arm, micro-batch and versions."""
     return {
         "model": zoo.card(MODEL)["sha256"], "sampler": "ddim", "steps": effort.steps,
-        "spacing": effort.spacing, "source": _source(), "batch": effort.batch,
+        "spacing": effort.spacing, "source": sampling_source(Path(__file__)), "batch": effort.batch,
         "seed": effort.seed, "threads": effort.threads, "dtype": "float32",
     }  # fmt: skip
 

@@ -10,6 +10,11 @@ import numpy as np
 from modiff_sim.store import write_atomic
 
 
+def levels(images: np.ndarray) -> np.ndarray:
+    """uint8 grey levels or colours of images in [-1, 1]; values beyond are cut, halves rounded to even."""
+    return np.rint((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+
+
 def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np.ndarray:
     """uint8 (H, W, C) of images (n, C, h, w) in [-1, 1] (values beyond are cut), row by row on white.
 
@@ -25,8 +30,7 @@ def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np
         raise ValueError(f"columns must be at least 1, got {columns}")
     rows = -(-n // columns)
     out = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, channels), 255, np.uint8)
-    levels = np.rint((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
-    for k, image in enumerate(levels):
+    for k, image in enumerate(levels(images)):
         y, x = k // columns * (h + gap), k % columns * (w + gap)
         out[y : y + h, x : x + w] = image.transpose(1, 2, 0)
     return out
