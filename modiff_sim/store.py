@@ -204,13 +204,15 @@ def verify_one(path: Path) -> list[str]:
     """What is wrong with one result folder; empty if nothing."""
     try:
         manifest = json.loads((path / "manifest.json").read_text())
-        sums = {**dict.fromkeys(FILES, ""), **manifest["sha256"]}  # a file that the manifest forgot is not verified
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        loose = manifest.get("kind") == "files"  # of ``write_files``: named by a person, not by a key
+        # a file that the manifest of a keyed result forgot is not verified
+        sums = {**({} if loose else dict.fromkeys(FILES, "")), **manifest["sha256"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"{path}: no readable manifest ({type(error).__name__})"]
     wrong = []
     about = (manifest.get("name", ""), manifest.get("params", {}), manifest.get("versions", {}))
     try:
-        right = path.name == f"{about[0]}-{key(*about)}"
+        right = loose or path.name == f"{about[0]}-{key(*about)}"
     except ValueError:  # NaN or Inf among the parameters: no key is ever made of those
         right = False
     if not right:
@@ -225,9 +227,24 @@ def verify_one(path: Path) -> list[str]:
 
 
 def verify(root: str | Path) -> tuple[int, list[str]]:
-    """Check every result below a folder: how many manifests were found, and what is wrong."""
+    """Check every result and every log of rows below a folder: how many were found, and what is wrong."""
+    from .rowlog import verify_log  # it stands on this module
+
     root = Path(root)
     if not root.is_dir():
         raise StoreError(f"{root} is not a folder")
-    found = sorted(p.parent for p in root.rglob("manifest.json") if not p.parent.name.startswith(PART))
-    return len(found), [problem for path in found for problem in verify_one(path)]
+    results = sorted(p.parent for p in root.rglob("manifest.json") if not p.parent.name.startswith(PART))
+    logs = sorted(root.rglob("*.rows.jsonl"))
+    wrong = [problem for path in results for problem in verify_one(path)]
+    return len(results) + len(logs), wrong + [problem for path in logs for problem in verify_log(path)]
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes | str], about: Mapping[str, Any]) -> None:
+    """Write files that are no keyed result (tables, images) and ``manifest.json``, last, with their sha256.
+
+    ``about`` says what made them: parameters, seeds, versions. Each file is replaced atomically.
+    """
+    for name, content in contents.items():
+        write_atomic(folder / name, content)
+    sums = {name: sha256(folder / name) for name in contents}
+    write_atomic(folder / "manifest.json", _json({**about, "kind": "files", "sha256": sums}))

@@ -10,7 +10,7 @@ from .. import store
 def run(chosen: Namespace) -> int:
     count, problems = store.verify(chosen.folder)
     if not count:
-        raise ValueError(f"no result (manifest.json) below {chosen.folder}: nothing was checked")
+        raise ValueError(f"no result (manifest.json, *.rows.jsonl) below {chosen.folder}: nothing was checked")
     for problem in problems:
         print(problem)
     print(f"{count} result{'s' * (count != 1)} checked, {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}")

@@ -1,7 +1,7 @@
 """Trained models inside the package: nothing is downloaded.
 
-Each model is three files beside this one: ``NAME.safetensors`` (float32 weights), ``NAME.json``
-(architecture, sha256, training and quality numbers) and ``NAME.md`` (the model card).
+Each model is three files beside this one: ``NAME.safetensors`` (weights; whatever their dtype, float32 is what is
+loaded), ``NAME.json`` (architecture, sha256, training and quality numbers) and ``NAME.md`` (the model card).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def card(name: str) -> dict[str, Any]:
 def load(name: str) -> UNet2DModel:
     """A new instance of a trained model, float32 on the CPU, in eval mode, without gradients.
 
-    ``model(x, t).sample`` predicts the noise in x, float32 (n, 1, 8, 8) for "digits", at timestep t (0..999,
-    ``modiff_sim.schedules.linear()``).
+    ``model(x, t).sample`` predicts the noise in x, float32 (n, 1, 8, 8) for "digits" and (n, 1, 32, 32) for
+    "fashion32", at timestep t (0..999, ``modiff_sim.schedules.linear()``).
 
     Raises:
         ValueError: unknown name.
@@ -56,5 +56,5 @@ def load(name: str) -> UNet2DModel:
     # on "meta" no random initial weights are drawn: loading a model leaves torch's random state alone
     with torch.device("meta"):
         model: Any = UNet2DModel(**about["config"])
-    model.load_state_dict(safetensors.torch.load(weights), assign=True)
+    model.load_state_dict({k: v.float() for k, v in safetensors.torch.load(weights).items()}, assign=True)
     return model.eval().requires_grad_(False)
