@@ -40,7 +40,6 @@ from modiff_sim.nn.weights import mse_optimal, quantize_weights
 from modiff_sim.store import write_atomic
 
 from . import metrics
-from .datasets import digits
 from .subjects import Subject, subject
 
 Options = Mapping[str, Any]
@@ -72,8 +71,9 @@ class Setting:
         return self.sample()
 
     @cached_property
-    def real_features(self) -> np.ndarray:
-        return metrics.features(digits()[0])
+    def judge(self) -> metrics.Judge:
+        """Raises KeyError for a model without a classifier: see ``Subject.judged``."""
+        return metrics.Judge(self.subject.name)
 
     def run(self, options: Options) -> tuple[np.ndarray, float, Audit]:
         """An arm's images, the MiB of state it holds per image, and its audit."""
@@ -193,10 +193,15 @@ def _share(total: dict[str, Any]) -> float:
 
 
 def _quality(setting: Setting, images: np.ndarray) -> dict[str, Any]:
-    if not (setting.subject.judged and len(images) > metrics.FEATURES):  # else the covariance is singular
+    if not judged(setting.subject, len(images)):
         return {}
-    distance = metrics.frechet_distance(metrics.features(images), setting.real_features)
-    return {"frechet": distance, "features": metrics.FEATURE_NAME}
+    distance = setting.judge.frechet(images)
+    return {"frechet": distance.value, "features": distance.features}
+
+
+def judged(about: Subject, images: int) -> bool:
+    """Whether a Fréchet distance can be computed: with no more images than features the covariance is singular."""
+    return about.judged and images > metrics.EXTRACTORS[about.name].width
 
 
 def header(width: int, judged: bool) -> str:
@@ -245,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(chosen.threads)
     try:
         about = subject(chosen.model, seed=chosen.seed)
-        judged = about.judged and chosen.images > metrics.FEATURES
+        shown = judged(about, chosen.images)
         batch = chosen.batch or min(chosen.images, 64)
         setting = Setting(
             about, images=chosen.images, steps=chosen.steps, batch=batch, seed=chosen.seed,
@@ -264,11 +269,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"fixed conditions, not pictures of anything: {', '.join(about.conditions)}")
     print(f"full precision takes {seconds:.1f} s; {len(labels)} arm{'s' * (len(labels) > 1)}\n")
     width = max(map(len, labels))
-    print(header(width, judged), flush=True)
+    print(header(width, shown), flush=True)
     rows = []
     for label in labels:
         rows.append(row(setting, label))
-        print(line(rows[-1], width, judged), flush=True)
+        print(line(rows[-1], width, shown), flush=True)
     print(f"\n{_notes(rows)}")
     if chosen.json:
         write_atomic(chosen.json, json.dumps(rows, indent=1))

@@ -29,6 +29,7 @@ from .source import sampling_source
 from .workspace import spread, store
 
 MODEL = "digits"
+CLASSIFIER = metrics.EXTRACTORS[MODEL]
 MIDDLE = 32  # images whose middle-block features are kept: the first of micro-batch 0
 RECORD_BITS = 3  # the bit width at which c and kappa of recorded quantities are measured
 LEVELS = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
@@ -103,12 +104,12 @@ def images(row: dict[str, Any], effort: str, n: int) -> np.ndarray:
 
 @cache
 def _real_features() -> np.ndarray:
-    return metrics.features(digits()[0])
+    return CLASSIFIER.features(digits()[0])
 
 
 @cache
 def _arm_features(arm: Arm, effort: str, n: int) -> np.ndarray:
-    return metrics.features(arm_images(arm, effort, n))
+    return CLASSIFIER.features(arm_images(arm, effort, n))
 
 
 def quality(arm: Arm, effort: str, n: int, *, base: Arm = FULL, resamples: int = 200) -> metrics.PairedRatio:
@@ -139,11 +140,11 @@ def ablation(effort: str) -> list[dict[str, Any]]:
             "recursion": arm.recursion, "bits": arm.bits, "weight_bits": arm.weight_bits, "label": arm.label,
             "n": chosen.n, "steps": chosen.steps, "frechet": ratio.arm, "frechet_low": ratio.low * ratio.full,
             "frechet_high": ratio.high * ratio.full, "frechet_ratio": ratio.ratio,
-            "recognised": metrics.classifier_report(made)["recognised"],
+            "recognised": CLASSIFIER.report(made)["recognised"],
             "psnr": None if same else float(np.median(metrics.psnr(made, full))),
             "relative_l2": 0.0 if same else float(np.median(metrics.relative_l2(made, full))),
             "audit_share": audit["mac_share"], "activation_bits": audit["activation_bits"],
-            "features": metrics.FEATURE_NAME,
+            "features": CLASSIFIER.name,
         })  # fmt: skip
     return rows
 

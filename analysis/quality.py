@@ -1,42 +1,74 @@
-"""Full-precision quality of the zoo's models: ``python -m analysis.quality NAME`` stores the numbers in its json.
+"""Full-precision quality of the zoo's models:  python -m analysis.quality NAME [--data PATH]
 
-Reported before any quantized number: what an arm loses says nothing where the model itself is bad.
+Reported before any quantized number: what an arm loses says nothing where the model itself is bad. The numbers are
+written into the json of the model.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from modiff_sim.nn import image_noise, sample
+from modiff_sim.nn import image_noise, sample, zoo
 
-from . import metrics
-from .datasets import digits, split
+from . import datasets, metrics
+from .datasets import split
+from .training import write_json
 
 
-def measure(model: torch.nn.Module, images: int = 1024, steps: int = 50) -> dict[str, Any]:
-    """Full-precision quality of the digits model (DDIM, eta 0, quad), beside what real digits and noise score."""
+def measure(
+    model: torch.nn.Module, real: np.ndarray, extractor: metrics.Extractor, images: int = 1024, steps: int = 50
+) -> dict[str, Any]:
+    """Quality of a model's samples (DDIM, eta 0, quad), beside what real images and noise score."""
 
     def report(images: np.ndarray) -> dict[str, Any]:
-        return {k: round(v, 4) if isinstance(v, float) else v for k, v in metrics.classifier_report(images).items()}
+        return {k: round(v, 4) if isinstance(v, float) else v for k, v in extractor.report(images).items()}
 
-    samples = sample(model, images=images, steps=steps, spacing="quad", shape=(1, 8, 8))
-    noise = np.stack([image_noise(0, i).standard_normal((1, 8, 8), dtype=np.float32) for i in range(images)])
-    real, _ = digits()
+    shape = real.shape[1:]
+    samples = sample(model, images=images, steps=steps, spacing="quad", shape=shape)
+    noise = np.stack([image_noise(0, i).standard_normal(shape, dtype=np.float32) for i in range(images)])
     half, other = split(len(real), test_share=0.5)
-    f, f_real = metrics.features(samples), metrics.features(real)
+    f, f_real = extractor.features(samples), extractor.features(real)
     near, within = metrics.nearest_distance(samples, real), metrics.nearest_distance(real)
-    return {
+    out = {
         "images": images, "sampler": f"ddim, eta 0, quad, {steps} steps", "seed": 0,
-        "threads": torch.get_num_threads(), "features": metrics.FEATURE_NAME,
+        "threads": torch.get_num_threads(), "features": extractor.name,
         "frechet": round(metrics.frechet_distance(f, f_real), 3),
-        "frechet_first_256": round(metrics.frechet_distance(f[:256], f_real), 3),
         "frechet_real_halves": round(metrics.frechet_distance(f_real[half], f_real[other]), 3),
-        "frechet_noise": round(metrics.frechet_distance(metrics.features(noise), f_real), 1),
+        "frechet_noise": round(metrics.frechet_distance(extractor.features(noise), f_real), 1),
         "samples": report(samples), "real_test_part": report(real[split(len(real))[1]]),
         "nearest_training_image_p1_p50_p99": np.quantile(near, [0.01, 0.5, 0.99]).round(3).tolist(),
         "real_to_nearest_real_p1_p50_p99": np.quantile(within, [0.01, 0.5, 0.99]).round(3).tolist(),
         "share_nearer_than_p1_of_real": round(float((near < np.quantile(within, 0.01)).mean()), 4),
     }  # fmt: skip
+    if images > 256 > f.shape[1]:
+        out["frechet_first_256"] = round(metrics.frechet_distance(f[:256], f_real), 3)
+        # of as many real images as there are samples: what a perfect model would score at this n
+        out["frechet_real_same_n"] = round(metrics.frechet_distance(f_real[half[:images]], f_real[other]), 3)
+    return out
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis.quality", description=__doc__)
+    parser.add_argument("name", choices=zoo.MODELS)
+    parser.add_argument("--data", type=Path, help="the data set it was trained on (digits need none)")
+    parser.add_argument("--images", type=int, default=1024)
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    try:
+        real = datasets.load(args.name, args.data).images
+    except (OSError, ValueError) as problem:
+        parser.error(str(problem))
+    found = measure(zoo.load(args.name), real, metrics.EXTRACTORS[args.name], args.images)
+    write_json(Path(zoo.__file__).with_name(f"{args.name}.json"), zoo.card(args.name) | {"quality": found})
+    print(json.dumps(found, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -16,12 +16,14 @@ from modiff_sim.nn import sample, zoo
 from modiff_sim.nn.architectures import example_inputs
 from modiff_sim.nn.sample import image_shape
 
+from .metrics import EXTRACTORS
+
 
 @dataclass(frozen=True)
 class Subject:
     """A model and what sampling it needs. ``conditions`` are fixed: see ``nn.sample``.
 
-    judged: whether Fréchet distances to training images exist for it (the zoo's models).
+    judged: whether Fréchet distances to training images exist for it (the zoo's models with a classifier).
     """
 
     name: str
@@ -44,7 +46,7 @@ def subject(name: str, *, seed: int = 0) -> Subject:
     """
     if name in zoo.MODELS:
         model = zoo.load(name)
-        return Subject(name, model, image_shape(model), judged=True)
+        return Subject(name, model, image_shape(model), judged=name in EXTRACTORS)
     if close := difflib.get_close_matches(name, zoo.MODELS, n=1):  # before a hub is asked for it
         raise ValueError(f"no model {name!r} in the zoo; did you mean {close[0]!r}?")
     from modiff_sim.nn import adapters

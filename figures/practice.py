@@ -22,7 +22,7 @@ def params() -> dict[str, dict[str, Any]]:
         weights = zoo.card(experiments.MODEL)["sha256"]
     except OSError:
         weights = "absent"  # before it is trained; the data cannot be computed then, but plots can be tested
-    files = {"model": weights, "classifier": metrics.about().get("sha256", "absent")}
+    files = {"model": weights, "classifier": metrics.EXTRACTORS["digits"].about().get("sha256", "absent")}
     return {name: asdict(effort) | files for name, effort in EFFORTS.items()}
 
 

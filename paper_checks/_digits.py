@@ -40,5 +40,10 @@ def frechet_ratios(pairs: Sequence[tuple], effort: str, *, claimed: float, fine:
         low.append(found.low)
         high.append(found.high)
         cases.append(f"{arm.label} {found.arm:.2f} / {base.label} {found.full:.2f} [{found.low:.3f}, {found.high:.3f}]")
-    params = {"n": n, "steps": effort_of(effort).steps, "sampler": "ddim", "features": metrics.FEATURE_NAME}
+    params = {
+        "n": n,
+        "steps": effort_of(effort).steps,
+        "sampler": "ddim",
+        "features": metrics.EXTRACTORS["digits"].name,
+    }
     return Evidence(claimed, ratio, low=low, high=high, cases=cases, params=params, seed=0, note="; ".join(cases))

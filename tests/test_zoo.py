@@ -12,6 +12,8 @@ from analysis.datasets import digits
 from modiff_sim.nn import image_noise, sample, zoo
 from modiff_sim.schedules import linear
 
+DIGITS = metrics.EXTRACTORS["digits"]
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -87,11 +89,11 @@ def test_its_samples_are_recognised_as_digits(model):
     """20 DDIM steps from 64 noise images; noise itself, the negative control, is not recognised as readily."""
     samples = sample(model, images=64, steps=20, batch=64)
     noise = np.stack([image_noise(0, i).standard_normal((1, 8, 8), dtype=np.float32) for i in range(64)])
-    report = metrics.classifier_report(samples)
+    report = DIGITS.report(samples)
     assert report["recognised"] >= 0.8
     assert report["class_entropy"] > 2.8
-    real = metrics.features(digits()[0])
-    distances = [metrics.frechet_distance(metrics.features(v), real) for v in (samples, noise)]
+    real = DIGITS.features(digits()[0])
+    distances = [metrics.frechet_distance(DIGITS.features(v), real) for v in (samples, noise)]
     assert distances[0] < 0.3 * distances[1]
 
 
@@ -100,7 +102,7 @@ def test_the_model_card_states_the_measured_numbers():
     about = zoo.card("digits")
     text = files(zoo).joinpath("digits.md").read_text(encoding="utf-8")
     quality, training = about["quality"], about["training"]
-    assert quality["features"] == metrics.FEATURE_NAME
+    assert quality["features"] == DIGITS.name
     stated = [
         about["sha256"],
         about["parameters"],

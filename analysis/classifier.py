@@ -1,0 +1,96 @@
+"""Trains the classifiers whose features measure quality:  python -m analysis.classifier NAME [--data PATH]
+
+Digits take under a minute, fashion32 a few. One thread, because the name of the features contains the weights' sha256.
+Where a data set is not at hand everywhere, the statistics of its features are saved with them (metrics/reference.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from modiff_sim.store import sha256, write_atomic
+
+from . import datasets
+from .datasets import SPLIT_SEED, Images, split
+from .metrics import EXTRACTORS, Extractor, reference
+from .training import progress, write_json
+
+
+@dataclass(frozen=True)
+class Settings:
+    """jitter: noise on the inputs, so that features do not hang on single grey levels."""
+
+    epochs: int = 60
+    batch: int = 64
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    jitter: float = 0.1
+    seed: int = 0
+
+
+SETTINGS = {"digits": Settings(), "fashion32": Settings(epochs=10, batch=128)}
+
+
+def train(extractor: Extractor, data: Images, out: Path, settings: Settings) -> dict[str, Any]:
+    """Trains on the train part; writes ``out`` (safetensors) and the json beside it, which is returned."""
+    s = settings
+    torch.set_num_threads(1)
+    x, y = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    train_part, test_part = split(len(x))
+    rng = torch.Generator().manual_seed(s.seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(s.seed)
+        net = extractor.network()
+    opt = torch.optim.AdamW(net.parameters(), lr=s.lr, weight_decay=s.weight_decay)
+    per_epoch = len(train_part) // s.batch
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, s.epochs * per_epoch)
+    losses: list[float] = []
+    for _ in progress(0, s.epochs, lambda: f"loss {losses[-1]:.4f}"):
+        order = torch.from_numpy(train_part)[torch.randperm(len(train_part), generator=rng)]
+        for part in order[: per_epoch * s.batch].split(s.batch):
+            noisy = x[part] + s.jitter * torch.randn((s.batch, *extractor.shape), generator=rng)
+            loss = torch.nn.functional.cross_entropy(net(noisy), y[part])
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
+    with torch.no_grad():
+        right = torch.cat([net(part).argmax(dim=1) for part in x.split(1024)]) == y
+    write_atomic(out, safetensors.torch.save(net.state_dict()))
+    about = {"name": extractor.weights.stem, "sha256": sha256(out), "features": extractor.width,
+             "test_accuracy": round(float(right[test_part].double().mean()), 4), "test_images": len(test_part),
+             "train_accuracy": round(float(right[train_part].double().mean()), 4), "train_images": len(train_part),
+             "split_seed": SPLIT_SEED, "epochs": s.epochs, "batch": s.batch, "lr": s.lr, "jitter": s.jitter,
+             "weight_decay": s.weight_decay, "seed": s.seed, "torch": torch.__version__}  # fmt: skip
+    write_json(out.with_suffix(".json"), about)
+    return about
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis.classifier", description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=list(SETTINGS))
+    parser.add_argument("--data", type=Path, help="the data set (digits need none)")
+    parser.add_argument("--out", type=Path, help="where the weights go (default: analysis/weights)")
+    args = parser.parse_args(arguments)
+    extractor = EXTRACTORS[args.name]
+    try:
+        data = datasets.load(args.name, args.data)
+    except (OSError, ValueError) as problem:
+        parser.error(str(problem))
+    print(json.dumps(train(extractor, data, args.out or extractor.weights, SETTINGS[args.name]), indent=1))
+    if args.out is None and args.name != "digits":
+        reference.save(reference.compute(data))
+        print(f"wrote {reference.FOLDER / args.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,169 @@
+"""What images are judged by: the last hidden layer and the class probabilities of a classifier trained here.
+
+A distance in these features is *never FID*: other features, other images, another scale. Its values mean something
+only next to each other and only for one classifier, so ``Extractor.name`` carries the first digits of the
+weights' sha256 and belongs beside every number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import nn
+
+from ._arrays import Floats, finite
+
+HERE = Path(__file__).parent.parent / "weights"
+MICRO_BATCH = 256
+RECOGNISED = 0.9
+CLASSES = 10
+
+
+def digit_network() -> nn.Sequential:
+    """(n, 1, 8, 8) -> logits (n, 10), untrained; all but its last module are the features (n, 48).
+
+    SiLU rather than ReLU: no feature is dead, so no covariance is singular for that reason.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.SiLU(),
+        nn.Conv2d(16, 32, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 32, 3, padding=1), nn.SiLU(), nn.Flatten(),
+        nn.Linear(32 * 4 * 4, 48), nn.SiLU(),
+        nn.Linear(48, CLASSES),
+    )  # fmt: skip
+
+
+def fashion_network() -> nn.Sequential:
+    """(n, 1, 32, 32) -> logits (n, 10), untrained; all but its last module are the features (n, 64).
+
+    Strides rather than pooling: 1.1 M multiplications per image, cheap in float64.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 5, stride=2, padding=2), nn.SiLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.SiLU(),
+        nn.Conv2d(32, 32, 3, padding=1), nn.SiLU(),
+        nn.Conv2d(32, 48, 3, stride=2, padding=1), nn.SiLU(), nn.Flatten(),
+        nn.Linear(48 * 4 * 4, 64), nn.SiLU(),
+        nn.Linear(64, CLASSES),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A classifier of one data set.
+
+    Fields: data: the data set; kind: how it is called; shape: (C, H, W) of its images; width: number of features;
+    network: builds it untrained, all but its last module being the features; weights: safetensors, with a json
+    (sha256, split, accuracy) beside it, both written by ``python -m analysis.classifier``.
+    """
+
+    data: str
+    kind: str
+    shape: tuple[int, int, int]
+    width: int
+    network: Callable[[], nn.Sequential]
+    weights: Path
+
+    def about(self) -> dict[str, Any]:
+        """The json beside the weights; empty before the classifier is trained."""
+        path = self.weights.with_suffix(".json")
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.about().get('sha256', 'untrained')[:8]}, {self.width} features"
+
+    def features_and_probabilities(self, images: ArrayLike) -> tuple[Floats, Floats]:
+        """Last hidden layer (n, width) and class probabilities (n, 10), float64, of images (n, C, H, W) in [-1, 1].
+
+        In float64 and fixed, padded micro-batches: a row depends on its image only. Clamped to [-1, 1], as an image is
+        when it is saved: an arm that overshoots is judged by what one would see.
+
+        Args:
+            images: NumPy or torch (CPU).
+
+        Raises:
+            ValueError: another shape, no images, NaN or Inf.
+            RuntimeError: the weights are not the ones their json describes, or missing.
+        """
+        x = np.asarray(images, dtype=np.float64)
+        if x.ndim != 4 or x.shape[1:] != self.shape or not len(x):
+            raise ValueError(
+                f"images must have shape (n, {', '.join(map(str, self.shape))}) with n >= 1, got {x.shape}"
+            )
+        finite("images", x)
+        body, head = _loaded(self)
+        features, logits = [], []
+        with torch.no_grad():
+            for i in range(0, len(x), MICRO_BATCH):
+                part = np.clip(x[i : i + MICRO_BATCH], -1.0, 1.0)
+                padded = np.zeros((MICRO_BATCH, *self.shape))
+                padded[: len(part)] = part
+                hidden = body(torch.from_numpy(padded))
+                features.append(hidden.numpy()[: len(part)])
+                logits.append(head(hidden).numpy()[: len(part)])
+        z = np.concatenate(logits)
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return np.concatenate(features), e / e.sum(axis=1, keepdims=True)
+
+    def features(self, images: ArrayLike) -> Floats:
+        """The last hidden layer, float64 (n, width); arguments and errors as ``features_and_probabilities``."""
+        return self.features_and_probabilities(images)[0]
+
+    def probabilities(self, images: ArrayLike) -> Floats:
+        """Class probabilities, float64 (n, 10); arguments and errors as ``features_and_probabilities``."""
+        return self.features_and_probabilities(images)[1]
+
+    def report(self, images: ArrayLike) -> dict[str, Any]:
+        """What the classifier makes of images (n, C, H, W).
+
+        Returns:
+            recognised: share with a class probability above 0.9; histogram: images per most probable class (10
+                counts); class_entropy: entropy of that histogram in bits, log2(10) = 3.32 when every class is
+                equally frequent.
+        """
+        p = self.probabilities(images)
+        counts = np.bincount(p.argmax(axis=1), minlength=CLASSES)
+        share = counts[counts > 0] / counts.sum()
+        entropy = abs(float(-(share * np.log2(share)).sum()))  # abs: -0.0 for a single class
+        recognised = float((p.max(axis=1) > RECOGNISED).mean())
+        return {"recognised": recognised, "class_entropy": entropy, "histogram": counts.tolist()}
+
+
+@cache
+def _loaded(extractor: Extractor) -> tuple[nn.Sequential, nn.Module]:
+    """All but the last module, and the last, in float64."""
+    import safetensors.torch
+
+    path = extractor.weights
+    again = f"run python -m analysis.classifier {extractor.data}"
+    if not path.exists():
+        raise RuntimeError(f"{path.name} is missing; {again}")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != extractor.about().get("sha256"):
+        raise RuntimeError(f"{path.name} is not the file its json describes; {again}")
+    with torch.random.fork_rng():
+        net = extractor.network()
+    net.load_state_dict(safetensors.torch.load(data))
+    net = net.double().eval().requires_grad_(False)
+    return net[:-1], net[-1]
+
+
+# Add a classifier here and its recipe in analysis/classifier.py; keys are names of data sets and of zoo models.
+EXTRACTORS = {
+    "digits": Extractor(
+        "digits", "digit classifier", (1, 8, 8), 48, digit_network, HERE / "digit_classifier.safetensors"
+    ),
+    "fashion32": Extractor(
+        "fashion32", "fashion classifier", (1, 32, 32), 64, fashion_network, HERE / "fashion_classifier.safetensors"
+    ),
+}

@@ -1,0 +1,108 @@
+"""Images against those that full precision makes from the same noise: psnr, ssim, relative l2, first divergence."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._arrays import Floats, finite, flat, pairs
+
+WINDOW, SIGMA = 11, 1.5
+K1, K2 = 0.01, 0.03
+
+
+def psnr(x: ArrayLike, y: ArrayLike, *, data_range: float = 2.0) -> Floats:
+    """10·log10(data_range²/mean square difference) per image, dB, float64 (n,); inf for equal images.
+
+    Raises:
+        ValueError: different shapes, no images, NaN or Inf, data_range <= 0.
+    """
+    if not data_range > 0:
+        raise ValueError(f"data_range must be positive, got {data_range}")
+    a, b = map(flat, pairs(x, y))
+    mse = ((a - b) ** 2).mean(axis=1)
+    out = np.full(len(mse), np.inf)
+    np.log10(data_range**2 / np.where(mse > 0, mse, 1.0), out=out, where=mse > 0)
+    return 10.0 * out
+
+
+def relative_l2(x: ArrayLike, y: ArrayLike) -> Floats:
+    """|x-y|/|y| per image, y being the reference, float64 (n,).
+
+    Raises:
+        ValueError: different shapes, no images, NaN or Inf, a reference image that is all zero.
+    """
+    a, b = map(flat, pairs(x, y))
+    size = np.linalg.norm(b, axis=1)
+    if not size.all():
+        raise ValueError(f"reference image {int(np.argmin(size))} is all zero: a relative error means nothing")
+    return np.linalg.norm(a - b, axis=1) / size
+
+
+def ssim(x: ArrayLike, y: ArrayLike, *, data_range: float = 2.0, window: int | None = None) -> Floats:
+    """Structural similarity per image, float64 (n,), in [-1, 1]: Wang et al. 2004, eq. (13), K1 = 0.01, K2 = 0.03.
+
+    Means, variances and covariance under a Gaussian window of standard deviation 1.5, divided by n, not n-1; the mean
+    over all places where the window lies inside of the image, and over channels.
+
+    Args:
+        x, y: (n, C, H, W).
+        window: odd side of the window; default 11, or the largest that fits (7 for 8×8 images, where the numbers are
+            therefore not comparable with those of larger images).
+
+    Raises:
+        ValueError: different shapes, not four axes, no images, NaN or Inf, data_range <= 0, a window that is even or
+            does not fit.
+    """
+    if not data_range > 0:
+        raise ValueError(f"data_range must be positive, got {data_range}")
+    a, b = pairs(x, y)
+    if a.ndim != 4:
+        raise ValueError(f"images must be (n, C, H, W), got {a.shape}")
+    smallest = min(a.shape[2:])
+    side = min(WINDOW, smallest - 1 + smallest % 2) if window is None else window
+    if side < 1 or side % 2 == 0 or side > smallest:
+        raise ValueError(f"the window must be odd and fit {a.shape[2]}×{a.shape[3]} images, got {side}")
+    rows, columns = (_placed(side, length) for length in a.shape[2:])
+
+    def mean(z: Floats) -> Floats:
+        return rows @ z @ columns.T
+
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
+    ma, mb = mean(a), mean(b)
+    va, vb, cov = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
+    similarity = (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+    return similarity.mean(axis=(1, 2, 3))
+
+
+def _placed(side: int, length: int) -> Floats:
+    """The one-dimensional window at each place where it fits, (length - side + 1, length)."""
+    weights = np.exp(-0.5 * ((np.arange(side) - side // 2) / SIGMA) ** 2)
+    weights /= weights.sum()
+    return np.stack([np.pad(weights, (i, length - side - i)) for i in range(length - side + 1)])
+
+
+def first_divergence(x: ArrayLike, y: ArrayLike, *, tolerance: float = 0.01) -> np.ndarray:
+    """The first model call after which two trajectories of an image differ, int64 (n,), counted from 0.
+
+    Args:
+        x, y: (calls, n, ...): x after each call of the sampler's callback, in sampling order; y is full precision's.
+        tolerance: they differ where |x-y| > tolerance·|y|.
+
+    Returns:
+        The call's index; ``calls`` where they never differ, so that later is larger and never is the latest.
+
+    Raises:
+        ValueError: different shapes, no images, NaN or Inf, a negative tolerance.
+    """
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must be at least 0, got {tolerance}")
+    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if a.shape != b.shape or a.ndim < 3 or a.size == 0:
+        raise ValueError(f"trajectories must be (calls, n, ...) of one shape, got {a.shape} and {b.shape}")
+    finite("x", a)
+    finite("y", b)
+    calls, n = a.shape[:2]
+    off, size = (np.linalg.norm(z.reshape(calls, n, -1), axis=2) for z in (a - b, b))
+    apart = off > tolerance * size
+    return np.where(apart.any(axis=0), apart.argmax(axis=0), calls)
