@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
 from typing import Any
+
+
+class WorkerLost(RuntimeError):
+    """A worker was killed; what it worked on is lost, and nothing else."""
 
 
 def cores() -> int:
@@ -16,16 +23,19 @@ def cores() -> int:
 
 def unordered(
     tasks: Iterable[Callable[[], Any]], *, workers: int | None = None, scheduler: str | None = None
-) -> Iterator[Any]:
-    """The results of the tasks as they finish. Tasks are taken from the iterable as workers become free.
+) -> Generator[Any, None, None]:
+    """The results of the tasks as they finish. Tasks are taken from the iterable as workers become free for them.
 
     workers:   processes (joblib's loky); 1 stays in this process; None is one per core.
-    scheduler: address of a Dask scheduler (``tcp://host:port``); its workers need this project importable and no
-               common file system, for what a task returns travels back.
+    scheduler: address of a Dask scheduler (``tcp://host:port``), whose workers are used instead. They must be able to
+               import what a task calls, and need no common file system: what a task returns travels back.
+
+    A task that raises ends the whole, and its exception is raised here. Close the iterator to stop earlier.
 
     Raises:
         ImportError: joblib or distributed is missing (extra ``[scale]``).
-        ValueError: workers < 1.
+        ValueError: workers < 1, or nothing answers at the scheduler's address.
+        WorkerLost: a process was killed. A Dask cluster starts the task elsewhere and gives up at its third worker.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
@@ -38,26 +48,73 @@ def unordered(
         import joblib
     except ImportError as error:
         raise ImportError('several workers need joblib: pip install "modiff-sim[scale]"') from error
+    lost: tuple[type[Exception], ...] = (BrokenExecutor,)
     with ExitStack() as stack:
+        options: dict[str, Any] = {"n_jobs": many, "backend": "loky"}
         if scheduler is not None:
-            stack.enter_context(_client(scheduler))
-            stack.enter_context(joblib.parallel_config(backend="dask", wait_for_workers_timeout=60))
-            run = joblib.Parallel(return_as="generator_unordered", pre_dispatch="2 * n_jobs", batch_size=1)
-        else:
-            run = joblib.Parallel(many, backend="loky", return_as="generator_unordered", batch_size=1)
-        yield from run(joblib.delayed(_call)(task) for task in tasks)
+            from_client, lost = _client(scheduler)
+            stack.enter_context(from_client)
+            stack.enter_context(joblib.parallel_config(backend="dask"))
+            options = {}  # as many at a time as the cluster has threads
+        run = joblib.Parallel(return_as="generator_unordered", batch_size=1, **options)
+        try:
+            yield from run(joblib.delayed(_call)(task) for task in tasks)
+        except lost as error:
+            raise WorkerLost(f"a worker was killed ({type(error).__name__})") from error
 
 
 def _call(task: Callable[[], Any]) -> Any:
     return task()
 
 
-def _client(scheduler: str) -> Any:
+def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
+    """A client of the cluster, and the exceptions by which it says that workers died."""
     try:
         from distributed import Client
+        from distributed.scheduler import KilledWorker
     except ImportError as error:
         raise ImportError('a Dask scheduler needs distributed: pip install "modiff-sim[scale]"') from error
     try:
-        return Client(scheduler, timeout="10s")
-    except (OSError, TimeoutError) as error:
-        raise ValueError(f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`") from error
+        client = Client(scheduler, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no Dask scheduler answers at {scheduler!r}: start one with `dask scheduler`") from error
+    try:
+        client.wait_for_workers(1, timeout=60)
+    except TimeoutError as error:
+        client.close()
+        raise ValueError(
+            f"the scheduler at {scheduler} has no workers: start some with `dask worker {scheduler}`"
+        ) from error
+    return client, (KilledWorker,)
+
+
+def progress(label: str, total: int) -> Callable[[int], None]:
+    """A function to be told how many are done: a bar on a terminal, a line every ten seconds elsewhere, on stderr.
+
+    Nothing is shown without a label or anything to do.
+    """
+    if not label or not total:
+        return lambda done: None
+    if sys.stderr.isatty():
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            pass
+        else:
+            bar = tqdm(total=total, desc=label, unit="task")
+
+            def moved(done: int) -> None:
+                bar.update(done - bar.n)
+                if done == total:
+                    bar.close()
+
+            return moved
+    last = time.monotonic()
+
+    def line(done: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > 10:
+            print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
+            last = time.monotonic()
+
+    return line

@@ -4,6 +4,7 @@
                      rows.json       the tidy rows, if any
                      manifest.json   parameters, seed, versions, sha256 of the other files; written last
                      walltime.json   wall times: outside every checksum
+    DIR/<name>.rows.jsonl            the rows of a sweep, one a line (``rowlog``)
 
 The key is a hash of name and parameters (which hold seed, micro-batch size, threads and dtype) and of the versions:
 these decide the bytes. A folder without a manifest is an interrupted write and is done again. Everything is written
@@ -18,6 +19,7 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -30,6 +32,8 @@ from typing import Any
 import numpy as np
 
 FILES = ("arrays.npz", "rows.json")  # what a manifest vouches for
+WALLTIME = "walltime.json"  # beside them, and outside of every checksum
+KEYED = re.compile(r".+-[0-9a-f]{16}")  # what the folder of a result is called
 PART = ".part-"  # an unfinished result: a kill may leave one, it is never read
 VERSIONED = ("modiff-sim", "numpy", "scipy", "torch", "diffusers", "scikit-learn", "matplotlib")
 
@@ -74,13 +78,18 @@ def canonical(value: Any) -> str:
 def key(name: str, params: Mapping[str, Any], made_with: Mapping[str, str] | None = None) -> str:
     """Content key: 16 hex digits over name, parameters and versions (default: those of now)."""
     text = canonical({"name": name, "params": params, "versions": made_with or versions()})
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest_of(text.encode())[:16]
 
 
 def sha256(path: Path) -> str:
     """sha256 of a file, in hex."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def digest_of(content: bytes) -> str:
+    """sha256 of bytes, in hex."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest(files: Iterable[Path]) -> str:
@@ -92,7 +101,10 @@ def digest(files: Iterable[Path]) -> str:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part. Makes the parent folder."""
+    """Write a file so that a reader sees the old content or the new, never a part. Makes the parent folder.
+
+    It is on disk when this returns: a row that refers to it may be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -102,9 +114,21 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             os.fsync(f.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+        sync_folder(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of a folder on disk: a file whose content is synced can still lose its name with the power."""
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -162,13 +186,14 @@ class Store:
                 write_atomic(work / "rows.json", _json(list(rows)))
                 sums = {f: sha256(work / f) for f in FILES}
                 manifest = {"name": name, "params": params, "versions": versions(), "sha256": sums}
-                write_atomic(work / "walltime.json", _json({"seconds": walltime}))
+                write_atomic(work / WALLTIME, _json({"seconds": walltime}))
                 write_atomic(work / "manifest.json", _json(manifest))
                 os.chmod(work, 0o755)
                 if target.exists() and not self.has(name, params):
                     shutil.rmtree(target)
                 try:
                     os.rename(work, target)
+                    sync_folder(self.root)
                 except OSError:
                     if not self.has(name, params):
                         raise
@@ -223,19 +248,28 @@ def verify_one(path: Path) -> list[str]:
             wrong.append(f"{file}: missing")
         elif sha256(file) != expected:
             wrong.append(f"{file}: sha256 differs from the manifest")
+    if not loose:
+        known = {*sums, "manifest.json", WALLTIME}
+        wrong += [f"{file}: unknown to the manifest" for file in sorted(path.iterdir()) if file.name not in known]
     return wrong
 
 
 def verify(root: str | Path) -> tuple[int, list[str]]:
-    """Check every result and every log of rows below a folder: how many were found, and what is wrong."""
-    from .rowlog import verify_log  # it stands on this module
+    """Check every result, every log of rows and every table below a folder: how many were found, and what is wrong.
+
+    Wrong are files that were changed, are missing or are in a result's folder and unknown to its manifest, results
+    without a manifest, damaged lines of a log, and rows whose arrays are missing or others.
+    """
+    from .rowlog import LOG, verify_log  # it stands on this module
 
     root = Path(root)
     if not root.is_dir():
         raise StoreError(f"{root} is not a folder")
     results = sorted(p.parent for p in root.rglob("manifest.json") if not p.parent.name.startswith(PART))
-    logs = sorted(root.rglob("*.rows.jsonl"))
-    wrong = [problem for path in results for problem in verify_one(path)]
+    logs = sorted(root.rglob(f"*{LOG}"))
+    keyed = (p for p in sorted(root.rglob("*")) if KEYED.fullmatch(p.name) and p.is_dir() and not p.is_symlink())
+    wrong = [f"{p}: no manifest" for p in keyed if not p.name.startswith(".") and not (p / "manifest.json").is_file()]
+    wrong += [problem for path in results for problem in verify_one(path)]
     return len(results) + len(logs), wrong + [problem for path in logs for problem in verify_log(path)]
 
 

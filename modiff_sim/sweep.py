@@ -10,22 +10,28 @@ back in the order of the points, so that what is made of them does not depend on
 
 from __future__ import annotations
 
-import sys
+import csv
+import io
+import json
+import re
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .parallel import unordered
-from .rowlog import Claims, RowLog
-from .store import Store, canonical, key
+from .parallel import WorkerLost, progress, unordered
+from .rowlog import LOG, Claims, Entry, RowLog
+from .store import Store, StoreError, canonical, digest_of, key, npz_bytes, plain, versions, write_files
 
 Point = Mapping[str, Any]
+LOSSES = 3  # workers that may be lost in a row before a point is taken to be what kills them
 
 
 @dataclass(frozen=True)
@@ -57,65 +63,129 @@ def run(
     """The rows of all points, in their order; only those are computed that the store does not have.
 
     points:    everything that decides a result (seed, micro-batch, threads, dtype, source); versions are added.
-    compute:   a function of a module, so that workers can import it. What it raises is reported with its point;
-               the other points go on.
+    compute:   a function of a module, so that workers can import it; it sets its number of threads, since workers are
+               given different ones. What it raises is reported with its point; the other points go on.
     name:      of the log and of the folders of arrays, which ``store.load(name, point)`` reads.
     workers, scheduler: see ``parallel.unordered``. They change no byte.
     label:     what progress is called on stderr; none is shown without.
 
     Raises:
-        SweepError: points that failed, or a disk that is full.
+        SweepError: points that failed, a disk that is full, or workers that are killed again and again.
         Stopped: Ctrl-C.
-        StoreError: what is on disk is damaged.
+        StoreError: what is on disk is damaged, or a point was computed again and came out otherwise.
+        ValueError: a name that is no plain file name, a point that is no JSON.
     """
-    log, claims = RowLog(store.root / f"{name}.rows.jsonl"), Claims(store.root / f".{name}.claims")
-    keys = [key(name, point) for point in points]
-    waiting = {k: point for k, point in zip(keys, points, strict=True) if k not in log.rows()}
-    todo, failed = len(waiting), dict[str, str]()
-
-    def offered() -> Iterator[Callable[[], Any]]:
-        """Points that nobody has done or works on, claimed at the moment a worker is free for them."""
-        for k, point in list(waiting.items()):
-            if not claims.take(k):
-                continue
-            if k in log.rows():  # another process finished it just before
-                claims.give_up(k)
-                waiting.pop(k, None)
-                continue
-            yield partial(_attempt, compute, k, point)
-
-    def kept() -> str:
-        return f"{len(points) - len(waiting)} of {len(points)} points are kept; the same command goes on from there"
-
-    say = _progress(label, todo)
+    sweep = _Sweep(points, compute, store, name)
+    claims, losses = sweep.claims, 0
+    say, todo = progress(label, len(sweep.waiting)), len(sweep.waiting)
     try:
-        while waiting:
-            before = len(waiting)
-            for k, output, seconds, error in unordered(offered(), workers=workers, scheduler=scheduler):
-                if output is None:
-                    failed[k] = f"{canonical(waiting[k])}: {error}"
-                else:
-                    _keep(store, log, name, k, waiting[k], output, seconds)
-                del waiting[k]
-                claims.give_up(k)
-                say(todo - len(waiting))
-            for k in [k for k in waiting if k in log.rows()]:
-                del waiting[k]
-            if len(waiting) == before:  # all that is left is being computed by another process
-                time.sleep(0.2)
+        while sweep.waiting:
+            before = len(sweep.waiting)
+            offered = sweep.offered()
+            if (first := next(offered, None)) is None:  # all that is left is being computed by other processes
+                sweep.forget_done()
+                time.sleep(0.2 if len(sweep.waiting) == before else 0)
+                continue
+            try:
+                with closing(unordered(chain([first], offered), workers=workers, scheduler=scheduler)) as results:
+                    for k, output, seconds, error in results:
+                        sweep.take(k, output, seconds, error)
+                        say(todo - len(sweep.waiting))
+            except WorkerLost as error:
+                losses = losses + 1 if len(sweep.waiting) == before else 1
+                if losses == LOSSES:
+                    where = "; ".join(canonical(sweep.waiting[k]) for k in claims.held() if k in sweep.waiting)
+                    raise SweepError(
+                        f"{error}, {LOSSES} times without a point being finished (is the memory too small?), at one of "
+                        f"{where}: {sweep.kept()}"
+                    ) from error
+                claims.give_up_all()
+            if sweep.trouble:
+                raise sweep.trouble[0]
     except KeyboardInterrupt:
-        raise Stopped(f"interrupted: {kept()}") from None
-    except OSError as error:
-        raise SweepError(f"could not write to {store.root} ({error}): {kept()}") from error
-    except BrokenExecutor as error:
-        raise SweepError(f"a worker process died, perhaps for want of memory: {kept()}, or fewer workers") from error
+        raise Stopped(f"interrupted: {sweep.kept()}") from None
     finally:
         claims.give_up_all()
-    if failed:
-        first = next(iter(failed.values()))
-        raise SweepError(f"{len(failed)} of {len(points)} points failed, the others are kept. The first: {first}")
-    found = log.rows()
-    return [found[k] for k in keys]
+    if sweep.failed:
+        first_one = next(iter(sweep.failed.values()))
+        raise SweepError(f"{len(sweep.failed)} of {len(points)} points failed: {sweep.kept()}. The first: {first_one}")
+    return sweep.rows()
+
+
+class _Sweep:
+    """Where a sweep stands: ``waiting`` has no result yet and may be worked on, ``failed`` says what went wrong."""
+
+    def __init__(self, points: Sequence[Point], compute: Callable[[Point], Output], store: Store, name: str) -> None:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError(f"the name of a sweep becomes a file name: letters, digits, _ . and -, got {name!r}")
+        self.compute, self.store, self.name = compute, store, name
+        self.log, self.claims = RowLog(store.root / f"{name}{LOG}"), Claims(store.root / f".{name}.claims")
+        self.keys = [key(name, point) for point in points]
+        self.waiting: dict[str, Point] = dict(zip(self.keys, points, strict=True))
+        self.failed: dict[str, str] = {}
+        self.trouble: list[Exception] = []
+        self.forget_done()
+
+    def done(self, k: str, point: Point) -> bool:
+        """Whether it has a row, and its arrays if any: a folder of arrays that was deleted is made again."""
+        entry = self.log.entries().get(k)
+        return entry is not None and (not entry.arrays or self.store.has(self.name, point))
+
+    def forget_done(self) -> None:
+        for k in [k for k, point in self.waiting.items() if self.done(k, point)]:
+            del self.waiting[k]
+
+    def offered(self) -> Iterator[Callable[[], Any]]:
+        """Points that nobody has done or works on, claimed at the moment a worker is free for them.
+
+        joblib asks in a thread of its own, where an exception would be lost: it is kept in ``trouble``.
+        """
+        try:
+            for k, point in list(self.waiting.items()):
+                if not self.claims.take(k):
+                    continue
+                if self.done(k, point):  # another process finished it just before
+                    self.claims.give_up(k)
+                    continue
+                yield partial(_attempt, self.compute, k, point)
+        except (OSError, StoreError) as error:
+            self.trouble.append(error)
+
+    def take(self, k: str, output: Output | None, seconds: float, error: str) -> None:
+        """Write what a worker brings. Raises SweepError where it cannot be written."""
+        point = self.waiting[k]
+        if output is None:
+            self.failed[k] = f"{canonical(point)}: {error}"
+        else:
+            try:
+                self._write(k, point, output, seconds)
+            except OSError as problem:
+                raise SweepError(f"could not write to {self.store.root} ({problem}): {self.kept()}") from problem
+        del self.waiting[k]
+        self.claims.give_up(k)
+
+    def _write(self, k: str, point: Point, output: Output, seconds: float) -> None:
+        """Arrays first, then the row that says they are there; wall times beside, outside of every checksum."""
+        total = ""
+        if output.arrays:
+            there = self.store.has(self.name, point)  # by somebody who was killed before the row
+            total = self.store.save(self.name, point, output.arrays, walltime=seconds).manifest["sha256"]["arrays.npz"]
+            if there and total != digest_of(npz_bytes(output.arrays)):
+                raise StoreError(
+                    f"{self.store.path(self.name, point)}: other arrays than now, so the point's parameters do not "
+                    "decide its result; delete the folder or name what is missing in the point"
+                )
+        self.log.append(k, Entry(dict(output.row), total))
+        with open(self.log.path.with_name(f"{self.name}.seconds.csv"), "a", encoding="utf-8") as beside:
+            beside.write(f"{k},{seconds:.3f}\n")
+
+    def kept(self) -> str:
+        kept = len(self.keys) - sum(k in self.waiting or k in self.failed for k in self.keys)
+        return f"{kept} of {len(self.keys)} points are kept, and the same command goes on from there"
+
+    def rows(self) -> list[dict[str, Any]]:
+        found = self.log.entries()
+        return [found[k].row for k in self.keys]
 
 
 def _attempt(compute: Callable[[Point], Output], k: str, point: Point) -> tuple[str, Output | None, float, str]:
@@ -125,38 +195,47 @@ def _attempt(compute: Callable[[Point], Output], k: str, point: Point) -> tuple[
         output = compute(point)
         if not isinstance(output, Output):
             raise TypeError(f"{compute.__name__} must return an Output(row, arrays), got {type(output).__name__}")
+        canonical(output.row)  # NaN and Inf are no JSON
+        for name, array in output.arrays.items():
+            if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+                raise TypeError(f"{name!r} is no NumPy array of numbers")
         return k, output, time.perf_counter() - start, ""
     except Exception as error:
         where = traceback.format_exc(limit=-2).strip().splitlines()
         return k, None, time.perf_counter() - start, f"{type(error).__name__}: {error}\n" + "\n".join(where[1:-1])
 
 
-def _keep(store: Store, log: RowLog, name: str, k: str, point: Point, output: Output, seconds: float) -> None:
-    """Arrays first, then the row that says they are there; wall times beside, outside of every checksum."""
-    if output.arrays:
-        store.save(name, point, output.arrays, walltime=seconds)
-    log.append(k, output.row)
-    with open(log.path.with_name(f"{name}.seconds.csv"), "a", encoding="utf-8") as beside:
-        beside.write(f"{k},{seconds:.3f}\n")
+def table(points: Sequence[Point], rows: Sequence[Mapping[str, Any]], folder: str | Path, *, name: str) -> Path:
+    """Write ``folder/NAME.csv``, ``NAME.json`` and a manifest, atomically; returns the folder.
+
+    A line per point, in their order: what differs between the points (nested parameters as ``arm.bits``), then its row.
+    What the points share is in the manifest, with versions and sha256. Same points and rows, same bytes, which
+    ``store.verify`` checks.
+
+    Raises ValueError for a row that has a column of the same name as a parameter, or another number of rows.
+    """
+    flat = [dict(_flat(plain(point))) for point in points]
+    shared = {k: v for k, v in (flat[0] if flat else {}).items() if all(k in f and f[k] == v for f in flat)}
+    lines = []
+    for about, row in zip(flat, rows, strict=True):
+        own = {k: v for k, v in about.items() if k not in shared or len(flat) == 1}
+        if both := own.keys() & row.keys():
+            raise ValueError(f"{', '.join(sorted(both))}: both a parameter and a column of the row; rename one")
+        lines.append(own | dict(row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(k for line in lines for k in line)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    contents = {f"{name}.csv": out.getvalue(), f"{name}.json": json.dumps(lines, indent=1, ensure_ascii=False) + "\n"}
+    keys = digest_of("".join(key(name, point) for point in points).encode())
+    about = {"name": name, "points": len(points), "keys_sha256": keys, "params": shared, "versions": versions()}
+    write_files(Path(folder), contents, about)
+    return Path(folder)
 
 
-def _progress(label: str, total: int) -> Callable[[int], None]:
-    """A bar on a terminal, a line every ten seconds elsewhere; nothing without a label or work."""
-    if not label or not total:
-        return lambda done: None
-    if sys.stderr.isatty():
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            pass
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for k, v in value.items():
+        if isinstance(v, Mapping) and v:
+            yield from _flat(v, f"{prefix}{k}.")
         else:
-            bar = tqdm(total=total, desc=label, unit="point")
-            return lambda done: (bar.update(done - bar.n), bar.close() if done == total else None)[1]
-    last = [time.monotonic()]
-
-    def line(done: int) -> None:
-        if done == total or time.monotonic() - last[0] > 10:
-            print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
-            last[0] = time.monotonic()
-
-    return line
+            yield prefix + k, v

@@ -18,7 +18,7 @@ ARROWS = {
 }
 CORE_THIRD_PARTY = {"numpy", "scipy", "array_api_compat"}
 #: imported where used, inside functions, by the core
-CORE_EXTRAS = {"matplotlib", "seaborn", "pandas", "PEPit", "cvxpy", "numba"}
+CORE_EXTRAS = {"matplotlib", "seaborn", "pandas", "PEPit", "cvxpy", "numba", "joblib", "distributed", "tqdm"}
 
 
 def layer(module: str) -> str | None:
