@@ -1,23 +1,20 @@
-"""Metrics against closed forms, with negative controls."""
+"""Fréchet distance and what is measured image by image: closed forms and plain loops, with negative controls."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from analysis import metrics
-from analysis.datasets import digits, split
 from analysis.metrics import (
-    classifier_report,
-    features,
+    duplicates,
+    first_divergence,
     frechet_distance,
     nearest_distance,
     paired_frechet_ratio,
-    probabilities,
     psnr,
     relative_l2,
+    ssim,
 )
 
 EPS = np.finfo(np.float64).eps
@@ -206,75 +203,113 @@ def test_more_refusals():
         nearest_distance(np.ones((2, 4)), np.ones((2, 3)))
 
 
-# the classifier ------------------------------------------------------------------------------------------------
+# structural similarity -----------------------------------------------------------------------------------------
 
 
-def test_the_committed_classifier_has_the_accuracy_it_states():
-    images, labels = digits()
-    _, test = split(len(images))
-    about = json.loads(metrics.WEIGHTS.with_suffix(".json").read_text())
-    right = (probabilities(images[test]).argmax(axis=1) == labels[test]).mean()
-    assert round(float(right), 4) == about["test_accuracy"]
-    assert about["test_accuracy"] > 0.98
-    assert about["sha256"][:8] in metrics.FEATURE_NAME
+def ssim_by_loops(x, y, side, data_range=2.0):
+    """Wang et al. 2004, eq. (13), of one grey image, place by place."""
+    r = side // 2
+    w = np.array([[math.exp(-(i * i + j * j) / (2 * 1.5**2)) for j in range(-r, r + 1)] for i in range(-r, r + 1)])
+    w /= w.sum()
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    found = []
+    for i in range(x.shape[0] - side + 1):
+        for j in range(x.shape[1] - side + 1):
+            a, b = x[i : i + side, j : j + side] + 1, y[i : i + side, j : j + side] + 1  # black is 0
+            ma, mb = (w * a).sum(), (w * b).sum()
+            va, vb = (w * (a - ma) ** 2).sum(), (w * (b - mb) ** 2).sum()
+            cov = (w * (a - ma) * (b - mb)).sum()
+            luminance = (2 * ma * mb + c1) / (ma * ma + mb * mb + c1)
+            found.append(luminance * (2 * cov + c2) / (va + vb + c2))
+    return np.mean(found)
 
 
-def test_features_are_deterministic_and_each_depends_on_its_image_only():
-    images = digits()[0][:300]
-    f = features(images)
-    assert f.shape == (300, metrics.FEATURES)
-    assert f.dtype == np.float64
-    assert np.array_equal(f, features(images))
-    assert np.array_equal(f[7:9], features(torch.from_numpy(images[7:9])))  # bit for bit, in another batch
-    assert np.linalg.matrix_rank(np.cov(f.T)) > 40
+@pytest.mark.parametrize(("height", "width", "side"), [(16, 13, 11), (8, 8, 7), (9, 14, 9), (1, 1, 1)])
+def test_ssim_is_the_formula_place_by_place(height, width, side):
+    rng = np.random.default_rng(7)
+    x = rng.uniform(-1, 1, (2, 3, height, width))
+    y = np.clip(x + 0.3 * rng.standard_normal(x.shape), -1, 1)
+    expected = [np.mean([ssim_by_loops(x[i, c], y[i, c], side) for c in range(3)]) for i in range(2)]
+    # E[a²] - E[a]² cancels about c2 = 0.0036 of 1
+    assert ssim(x, y) == pytest.approx(expected, rel=1e4 * EPS)
 
 
-def test_probabilities_sum_to_one_also_far_outside():
-    p = probabilities(100.0 * digits()[0][:5])
-    assert np.isfinite(p).all()
-    assert p.sum(axis=1) == pytest.approx(1.0, rel=10 * EPS)
+def test_ssim_agrees_with_scikit_image_where_that_is_installed():
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
+    rng = np.random.default_rng(8)
+    x = rng.uniform(-1, 1, (3, 1, 32, 32))
+    y = np.clip(x + 0.3 * rng.standard_normal(x.shape), -1, 1)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 2.0}
+    expected = [structural_similarity(a[0] + 1, b[0] + 1, **options) for a, b in zip(x, y, strict=True)]
+    assert ssim(x, y) == pytest.approx(expected, rel=1e-9)
 
 
-def test_classifier_report():
-    images, labels = digits()
-    real = classifier_report(images)
-    assert real["recognised"] > 0.95
-    assert real["class_entropy"] == pytest.approx(math.log2(10), abs=0.01)
-    assert np.abs(np.array(real["histogram"]) - np.bincount(labels)).max() < 10
-    ones = classifier_report(np.repeat(images[labels == 1][:1], 7, axis=0))
-    assert ones["class_entropy"] == 0.0
-    assert ones["histogram"] == [0, 7, 0, 0, 0, 0, 0, 0, 0, 0]
-    grey = classifier_report(np.zeros((4, 1, 8, 8)))
-    assert grey["recognised"] < real["recognised"]
+def test_ssim_is_one_for_equal_images_symmetric_and_sees_structure():
+    rng = np.random.default_rng(9)
+    x = rng.uniform(-1, 1, (4, 1, 32, 32))
+    assert ssim(x, x) == pytest.approx(1.0, rel=1e3 * EPS)
+    assert ssim(x, -x + 0.1) == pytest.approx(ssim(-x + 0.1, x), rel=100 * EPS)
+    assert (ssim(x, -x) < 0).all()
+    shuffled = rng.permuted(x.reshape(4, -1), axis=1).reshape(x.shape)  # same grey levels, no structure in common
+    assert (ssim(x, shuffled) < 0.2).all()
+    assert (ssim(x, 0.9 * x) > 0.9).all()
 
 
-def test_frechet_in_the_features_orders_noise_by_strength():
-    images = digits()[0]
-    noise = np.random.default_rng(0).standard_normal(images.shape)
-    f = features(images)
-    far = [frechet_distance(features(images + s * noise), f) for s in (0.0, 0.1, 0.3, 1.0)]
-    assert far[0] < 1e-9
-    assert far == sorted(far)
-    assert far[1] < 0.3 * far[2] < 0.3 * far[3]
+@pytest.mark.parametrize("window", [0, 4, 13])
+def test_ssim_refuses_windows_that_do_not_fit(window):
+    with pytest.raises(ValueError, match="odd and fit 12×12"):
+        ssim(np.zeros((1, 1, 12, 12)), np.zeros((1, 1, 12, 12)), window=window)
+    with pytest.raises(ValueError, match="n, C, H, W"):
+        ssim(np.zeros((2, 12, 12)), np.zeros((2, 12, 12)))
+    with pytest.raises(ValueError, match="data_range"):
+        ssim(np.zeros((1, 1, 12, 12)), np.zeros((1, 1, 12, 12)), data_range=0)
 
 
-@pytest.mark.parametrize(
-    ("images", "match"),
-    [
-        (np.zeros((3, 8, 8)), "shape"),
-        (np.zeros((0, 1, 8, 8)), "shape"),
-        (np.zeros((3, 1, 16, 16)), "shape"),
-        (np.full((3, 1, 8, 8), np.nan), "NaN or Inf"),
-    ],
-)
-def test_the_classifier_refuses(images, match):
-    with pytest.raises(ValueError, match=match):
-        features(images)
+# divergence and duplicates -------------------------------------------------------------------------------------
 
 
-def test_a_damaged_classifier_is_refused(tmp_path):
-    path = tmp_path / "c.safetensors"
-    path.write_bytes(metrics.WEIGHTS.read_bytes()[:-1] + b"x")
-    path.with_suffix(".json").write_text(metrics.WEIGHTS.with_suffix(".json").read_text())
-    with pytest.raises(RuntimeError, match=r"analysis\.train classifier"):
-        metrics._classifier(path)
+def test_first_divergence_is_the_first_call_beyond_the_tolerance():
+    y = np.ones((5, 4, 1, 2, 2))
+    x = y.copy()
+    x[0, 0] += 0.5  # at once
+    x[2, 1] += 0.009  # below the tolerance
+    x[3, 1] += 0.011
+    x[4, 2] -= 1.0
+    assert first_divergence(x, y).tolist() == [0, 3, 4, 5]  # 5 calls: the last image never differs
+    assert first_divergence(x, y, tolerance=0).tolist() == [0, 2, 4, 5]
+    assert first_divergence(x, y, tolerance=2).tolist() == [5, 5, 5, 5]
+    for a, b, options, match in (
+        (x, y[:4], {}, "one shape"),
+        (x[:, 0, 0, 0], y[:, 0, 0, 0], {}, "trajectories must be"),
+        (x * np.nan, y, {}, "NaN"),
+        (x, y, {"tolerance": -1}, "tolerance"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            first_divergence(a, b, **options)
+
+
+def test_nearest_distance_does_not_depend_on_blocks(monkeypatch):
+    import sys
+
+    rng = np.random.default_rng(10)
+    x, y = rng.standard_normal((23, 5)), rng.standard_normal((31, 5)).astype(np.float32)
+    whole = nearest_distance(x, y), nearest_distance(x)
+    monkeypatch.setattr(sys.modules["analysis.metrics.duplicates"], "BLOCK", 4)
+    for now, before in zip((nearest_distance(x, y), nearest_distance(x)), whole, strict=True):
+        assert np.array_equal(now, before)
+
+
+def test_copies_are_duplicates_and_others_are_not():
+    rng = np.random.default_rng(11)
+    x = rng.uniform(-1, 1, (40, 1, 8, 8))
+    assert not duplicates(x).any()
+    x[3] = x[17]  # a copy
+    x[5] = x[6] + 0.03  # every pixel off by 0.015 of the range
+    x[8] = x[9] + 0.05  # by 0.025 of it
+    assert np.flatnonzero(duplicates(x)).tolist() == [3, 5, 6, 17]
+    assert np.flatnonzero(duplicates(x, near=0)).tolist() == [3, 17]
+    assert duplicates(np.zeros((2, 3))).all()
+    with pytest.raises(ValueError, match="near"):
+        duplicates(x, near=-1)
+    with pytest.raises(ValueError, match="no nearest image"):
+        duplicates(x[:1])

@@ -14,13 +14,14 @@ from .duplicates import duplicates, nearest_distance
 from .extractors import EXTRACTORS, Extractor
 from .frechet import PairedRatio, frechet_distance, paired_frechet_ratio
 from .judge import Judge, Measured, mean_interval
-from .kernel import Interval, kernel_difference, kernel_distance
+from .kernel import kernel_difference, kernel_distance
 from .pairs import first_divergence, psnr, relative_l2, ssim
-from .score import classifier_score
+from .resampling import Interval
+from .score import classifier_score, split_scores
 from .wasserstein import sliced_wasserstein
 
 __all__ = [
     "EXTRACTORS", "Extractor", "Interval", "Judge", "Measured", "PairedRatio", "classifier_score", "duplicates",
     "first_divergence", "frechet_distance", "kernel_difference", "kernel_distance", "mean_interval", "nearest_distance",
-    "paired_frechet_ratio", "precision_recall", "psnr", "relative_l2", "sliced_wasserstein", "ssim",
+    "paired_frechet_ratio", "precision_recall", "psnr", "relative_l2", "sliced_wasserstein", "split_scores", "ssim",
 ]  # fmt: skip

@@ -80,7 +80,8 @@ class Extractor:
 
     @property
     def name(self) -> str:
-        return f"{self.kind} {self.about().get('sha256', 'untrained')[:8]}, {self.width} features"
+        sha256 = self.about().get("sha256")
+        return f"{self.kind} {sha256[:8] if sha256 else 'untrained'}, {self.width} features"
 
     def features_and_probabilities(self, images: ArrayLike) -> tuple[Floats, Floats]:
         """Last hidden layer (n, width) and class probabilities (n, 10), float64, of images (n, C, H, W) in [-1, 1].

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,16 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from . import reference as references
-from .coverage import precision_recall
+from ._arrays import Floats, flat
+from .coverage import neighbours
 from .duplicates import duplicates
 from .extractors import RECOGNISED
 from .frechet import distance_of_moments, moments
 from .kernel import Terms
-from .pairs import psnr, relative_l2, ssim
+from .pairs import first_divergence, psnr, relative_l2, ssim
+from .resampling import Interval, centred, multiplicities
 from .score import classifier_score
-from .wasserstein import sliced_wasserstein
+from .wasserstein import Slices, projected
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ class Measured:
         return self.value / other.value
 
 
+Statistic = Callable[[Floats], float]  # how often each image counts (n,) -> value
+
+
 class Judge:
     """Measures images of one model against its reference: ``Judge("digits")(images, full)``."""
 
@@ -52,26 +57,98 @@ class Judge:
         value = distance_of_moments(moments(f), self.reference.moments)
         return Measured("frechet", value, len(f), self.extractor.name)
 
-    def __call__(self, images: np.ndarray, full: np.ndarray | None = None) -> dict[str, Any]:
+    def __call__(
+        self,
+        images: np.ndarray,
+        full: np.ndarray | None = None,
+        trajectories: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> dict[str, Any]:
         """Values by name; those against ``full``, the same noise in full precision, are None without it.
 
-        psnr, ssim and relative_l2 are medians over images; kid is the unbiased MMD²; sliced_wasserstein is in features.
+        frechet: to all of the reference. kid: unbiased MMD², in these features over the root mean square of real ones,
+        which puts the kernel's terms on one footing, as Inception's features are. sliced_wasserstein: in features;
+        sliced_wasserstein_pixels. precision, recall, density, coverage: against as many real images as there are
+        samples, or all that are kept. score, recognised: by the classifier. duplicates: share of images that repeat
+        another. psnr, ssim, relative_l2 and first_divergence: medians over images.
+
+        Args:
+            images, full: (n, C, H, W).
+            trajectories: (calls, n, C, H, W) of images and of full, for first_divergence.
 
         Raises:
             ValueError: another shape, no more images than features, NaN or Inf, images and full of different shapes.
         """
-        (f, p), ref = self.extractor.features_and_probabilities(images), self.reference
+        by_sample, by_real = self._statistics(images)
         pairs = {name: None if full is None else float(np.median(metric(images, full)))
                  for name, metric in (("psnr", psnr), ("ssim", ssim), ("relative_l2", relative_l2))}  # fmt: skip
+        apart = None if trajectories is None else float(np.median(first_divergence(*trajectories)))
+        each, real = np.ones(len(images)), np.ones(self._real(images))
+        values = {k: of(each) for k, of in by_sample.items()} | {k: of(real) for k, of in by_real.items()}
+        return values | pairs | {"first_divergence": apart}
+
+    def intervals(
+        self, images: np.ndarray, *, resamples: int = 200, seed: int = 0, level: float = 0.95
+    ) -> dict[str, Interval]:
+        """Every value with its bootstrap interval, from drawing the images anew; the reference is taken as given.
+
+        recall and coverage are shares of real images: there these are drawn anew, the samples taken as given.
+
+        Raises:
+            ValueError: as calling it; resamples < 1; level outside (0, 1).
+        """
+        return self._resampled([images], resamples, seed, level)
+
+    def differences(
+        self, images: np.ndarray, full: np.ndarray, *, resamples: int = 200, seed: int = 0, level: float = 0.95
+    ) -> dict[str, Interval]:
+        """Each value minus full precision's: same noise row by row, so both are drawn anew together.
+
+        Raises:
+            ValueError: as ``intervals``; images and full of different shapes.
+        """
+        if np.shape(images) != np.shape(full):
+            raise ValueError(f"images {np.shape(images)} and full {np.shape(full)} must be paired row by row")
+        return self._resampled([images, full], resamples, seed, level)
+
+    def _resampled(self, sets: Sequence[np.ndarray], resamples: int, seed: int, level: float) -> dict[str, Interval]:
+        """Of one set, or the first minus the second."""
+        all_statistics = [self._statistics(images) for images in sets]
+        found: dict[str, Interval] = {}
+        for kind, count in enumerate((len(sets[0]), self._real(sets[0]))):
+            drawn = multiplicities(count, resamples, seed + kind)
+            for name in all_statistics[0][kind]:
+                of = [statistics[kind][name] for statistics in all_statistics]
+                value, *other = (np.array([each(w) for w in (np.ones(count), *drawn)]) for each in of)
+                for subtracted in other:
+                    value = value - subtracted
+                found[name] = centred(value[0], value[1:], level)
+        return found
+
+    def _real(self, images: ArrayLike) -> int:
+        """Real images for precision, recall, density and coverage, which depend on how many there are."""
+        return min(len(np.asarray(images)), len(self.reference.features))
+
+    def _statistics(self, images: np.ndarray) -> tuple[dict[str, Statistic], dict[str, Statistic]]:
+        """The metrics as functions of how often each sample counts, and of how often each real image counts."""
+        f, p = self.extractor.features_and_probabilities(images)
+        ref, seen = self.reference, np.clip(images, -1, 1)
+        near = neighbours(f, ref.features[: self._real(f)])
+        unit = np.sqrt(np.square(ref.features).mean())
+        kernel = Terms(f / unit, ref.features / unit)
+        features = Slices(projected(f), projected(ref.features))
+        pixels = Slices(projected(flat(seen)), ref.pixels)
+        recognised, repeated = p.max(axis=1) > RECOGNISED, duplicates(seen)
         return {
-            "frechet": distance_of_moments(moments(f), ref.moments),
-            "kid": Terms(f, ref.features).mmd2(np.ones(len(f))),
-            "sliced_wasserstein": sliced_wasserstein(f, ref.features),
-            **precision_recall(f, ref.features),
-            "score": classifier_score(p), "recognised": float((p.max(axis=1) > RECOGNISED).mean()),
-            "duplicates": float(duplicates(np.clip(images, -1, 1)).mean()),
-            **pairs,
-        }  # fmt: skip
+            "frechet": lambda w: distance_of_moments(moments(f, w), ref.moments),
+            "kid": kernel.mmd2,
+            "sliced_wasserstein": features.distance,
+            "sliced_wasserstein_pixels": pixels.distance,
+            "precision": near.precision,
+            "density": near.density,
+            "score": lambda w: classifier_score(p, w),
+            "recognised": lambda w: float(w @ recognised / w.sum()),
+            "duplicates": lambda w: float(w @ repeated / w.sum()),
+        }, {"recall": near.recall, "coverage": near.coverage}
 
 
 def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float, float]:

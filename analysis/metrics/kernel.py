@@ -6,39 +6,37 @@ a value may be negative. Multiplied by nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ._arrays import Floats, feature_set, feature_sets
+from .resampling import Interval, centred, multiplicities
 
-
-@dataclass(frozen=True)
-class Interval:
-    """A value with a 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
+BLOCK = 512
 
 
 def _kernel(x: Floats, y: Floats) -> Floats:
     return (x @ y.T / x.shape[1] + 1.0) ** 3
 
 
+def _mean_of_pairs(y: Floats) -> float:
+    """Mean kernel of two different rows, in blocks: n² values of a whole reference are not held."""
+    total = sum(float(_kernel(y[i : i + BLOCK], y).sum()) for i in range(0, len(y), BLOCK))
+    own = float((((y * y).sum(axis=1) / y.shape[1] + 1.0) ** 3).sum())
+    return (total - own) / (len(y) * (len(y) - 1))
+
+
 class Terms:
-    """What MMD² needs of x, y fixed: resampling x costs no further kernel."""
+    """What MMD² needs of x (n, k) and y (m, k): resampling x costs no further kernel. Holds n·(n + m) values."""
 
     def __init__(self, x: Floats, y: Floats) -> None:
         self.xx, self.xy = _kernel(x, x), _kernel(x, y).mean(axis=1)
         self.own = np.diag(self.xx).copy()
-        yy = _kernel(y, y)
-        self.yy = (yy.sum() - np.trace(yy)) / (len(y) * (len(y) - 1))
+        self.yy = _mean_of_pairs(y)
 
     def mmd2(self, w: Floats) -> float:
         """With multiplicities w of the images of x. Pairs of an image with itself, copies included, are left out: in a
-        resample they would count as similarity and lift the value."""
+        resample they would count as similarity and lift the value. Left out, the mean over resamples is the value."""
         pairs = w @ self.xx @ w - (w * w) @ self.own
         return float(pairs / (w.sum() ** 2 - (w * w).sum()) + self.yy - 2.0 * (w @ self.xy) / w.sum())
 
@@ -52,8 +50,8 @@ def kernel_distance(x: ArrayLike, y: ArrayLike, *, resamples: int = 200, seed: i
     a, b = feature_sets(x, y, at_least=2)
     terms, ones = Terms(a, b), np.ones(len(a))
     value = terms.mmd2(ones)
-    drawn = np.array([terms.mmd2(w) for w in _multiplicities(len(a), resamples, seed)])
-    return _centred(value, drawn)
+    drawn = np.array([terms.mmd2(w) for w in multiplicities(len(a), resamples, seed)])
+    return centred(value, drawn)
 
 
 def kernel_difference(
@@ -69,17 +67,5 @@ def kernel_difference(
     if arm.shape != full.shape:
         raise ValueError(f"x_arm {arm.shape} and x_full {full.shape} must be paired row by row")
     one, other, ones = Terms(arm, ref), Terms(full, ref), np.ones(len(arm))
-    drawn = np.array([one.mmd2(w) - other.mmd2(w) for w in _multiplicities(len(arm), resamples, seed)])
-    return _centred(one.mmd2(ones) - other.mmd2(ones), drawn)
-
-
-def _multiplicities(n: int, resamples: int, seed: int) -> list[Floats]:
-    if resamples < 1:
-        raise ValueError(f"need resamples >= 1, got {resamples}")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    return [np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64) for _ in range(resamples)]
-
-
-def _centred(value: float, drawn: Floats) -> Interval:
-    low, middle, high = np.quantile(drawn, [0.025, 0.5, 0.975])
-    return Interval(value, float(value + low - middle), float(value + high - middle))
+    drawn = np.array([one.mmd2(w) - other.mmd2(w) for w in multiplicities(len(arm), resamples, seed)])
+    return centred(one.mmd2(ones) - other.mmd2(ones), drawn)

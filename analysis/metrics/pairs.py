@@ -42,6 +42,9 @@ def relative_l2(x: ArrayLike, y: ArrayLike) -> Floats:
 def ssim(x: ArrayLike, y: ArrayLike, *, data_range: float = 2.0, window: int | None = None) -> Floats:
     """Structural similarity per image, float64 (n,), in [-1, 1]: Wang et al. 2004, eq. (13), K1 = 0.01, K2 = 0.03.
 
+    Grey levels are counted from black, as there: data_range/2 is added to both, since here black is -1. (About zero the
+    product of two means says nothing of brightness: an image and its negative would come out alike.)
+
     Means, variances and covariance under a Gaussian window of standard deviation 1.5, divided by n, not n-1; the mean
     over all places where the window lies inside of the image, and over channels.
 
@@ -56,7 +59,7 @@ def ssim(x: ArrayLike, y: ArrayLike, *, data_range: float = 2.0, window: int | N
     """
     if not data_range > 0:
         raise ValueError(f"data_range must be positive, got {data_range}")
-    a, b = pairs(x, y)
+    a, b = (z + data_range / 2 for z in pairs(x, y))
     if a.ndim != 4:
         raise ValueError(f"images must be (n, C, H, W), got {a.shape}")
     smallest = min(a.shape[2:])
