@@ -1,4 +1,4 @@
-"""Samplers: plain functions from noise to images, for NumPy arrays and torch tensors alike.
+"""Samplers: plain functions from noise to images, for NumPy arrays and torch tensors alike, one file per family.
 
 Common to all of them:
 
@@ -7,10 +7,9 @@ Common to all of them:
   written to.
 * Random bits are an argument: ``noise(call)`` returns standard normal values like ``x``. It is asked only
   where the step adds noise, with ``call`` counting model calls from 0.
-* ``callback(call, t, x, x0_hat)`` sees, after each model call, the new x and the predicted clean image of that call.
-  The new x is where the model is called next: with several calls per step it may lie between two timesteps.
+* ``callback(call, t, x, x0_hat)`` sees, after each model call, the new x and the predicted clean image it was made
+  from. Some samplers make more calls than there are timesteps: ``SAMPLERS[name].calls(schedule)``.
 * After the last timestep ᾱ = 1 (``Schedule.levels``), so x ends as the predicted clean image, without noise.
-* The number of model calls is that of the timesteps, or what the sampler says: ``SAMPLERS[name].calls(schedule)``.
 """
 
 from __future__ import annotations
@@ -21,11 +20,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..schedules import Schedule
-from ._common import Array, Callback, Denoiser, Noise
-from .ddim_ddpm import VARIANCES, ddim, ddpm
-from .dpm_solver import dpm_solver_2, dpm_solver_3, dpm_solver_pp_2m
+from .common import Array, Callback, Denoiser, Noise
+from .ddim import ddim
+from .ddpm import VARIANCES, ddpm
+from .dpm_solver import dpm_solver_2, dpm_solver_3
+from .dpm_solver_pp import dpm_solver_pp_2m
 from .karras import euler, heun
-from .pseudo_numerical import plms, pndm
+from .pndm import plms, pndm
 
 __all__ = [
     "SAMPLERS", "VARIANCES", "Array", "Callback", "Denoiser", "Noise", "Sampler", "ddim", "ddpm", "dpm_solver_2",
@@ -35,58 +36,36 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler and what it declares about itself.
+    """A sampler and what it declares of itself; calling it calls the function.
 
-    function:   one of this package.
-    order:      of convergence as timesteps are added, on a smooth schedule with an exact denoiser, up to the last
-                timestep: of the path, or of the distribution where noise is added.
-    stochastic: whether it adds noise with its default options.
-    extra:      model calls beyond one per timestep, from the number n of timesteps.
+    order:      of convergence of x in the step size of λ, for the deterministic ones; None where noise is added. Tests
+                measure it.
+    calls:      how many model calls it makes on a schedule.
     """
 
     function: Callable[..., Array]
-    order: int
-    stochastic: bool = False
-    extra: Callable[[int], int] = lambda n: 0
+    order: int | None
+    calls: Callable[[Schedule], int] = len
+
+    def __call__(self, denoiser: Denoiser, x: Array, schedule: Schedule, **options: Any) -> Array:
+        return self.function(denoiser, x, schedule, **options)
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Names of the keyword arguments that not all samplers share in meaning: all but noise and callback."""
-        named = (p.name for p in inspect.signature(self.function).parameters.values() if p.kind is p.KEYWORD_ONLY)
-        return tuple(name for name in named if name not in ("noise", "callback"))
-
-    def calls(self, schedule: Schedule) -> int:
-        """The number of model calls."""
-        return len(schedule) + self.extra(len(schedule))
-
-    def __call__(
-        self,
-        denoiser: Denoiser,
-        x: Array,
-        schedule: Schedule,
-        *,
-        noise: Noise | None = None,
-        callback: Callback | None = None,
-        **options: Any,
-    ) -> Array:
-        """The function, after a check of its options: ValueError names the known ones."""
-        unknown = [name for name in options if name not in self.options]
-        if unknown:
-            raise ValueError(
-                f"{self.function.__name__} has no option {', '.join(unknown)}; known: {', '.join(self.options)}"
-            )
-        return self.function(denoiser, x, schedule, noise=noise, callback=callback, **options)
+        """Names of the options it takes besides noise and callback."""
+        named = inspect.signature(self.function).parameters.values()
+        return tuple(p.name for p in named if p.kind is p.KEYWORD_ONLY and p.name not in ("noise", "callback"))
 
 
-# Add a sampler here; whatever chooses a sampler by name, and the tests, read this table.
+# Add a sampler here; `nn.sample`, the CLI, the tables and the tests read this table.
 SAMPLERS: dict[str, Sampler] = {
     "ddim": Sampler(ddim, order=1),
-    "ddpm": Sampler(ddpm, order=1, stochastic=True),
+    "ddpm": Sampler(ddpm, order=None),
     "dpm_solver_2": Sampler(dpm_solver_2, order=2),
     "dpm_solver_3": Sampler(dpm_solver_3, order=3),
     "dpm_solver_pp_2m": Sampler(dpm_solver_pp_2m, order=2),
-    "plms": Sampler(plms, order=2, extra=lambda n: min(1, n - 1)),
-    "pndm": Sampler(pndm, order=2, extra=lambda n: 3 * min(3, n - 1)),
     "euler": Sampler(euler, order=1),
-    "heun": Sampler(heun, order=2, extra=lambda n: n - 1),
+    "heun": Sampler(heun, order=2, calls=lambda schedule: 2 * len(schedule) - 1),
+    "plms": Sampler(plms, order=2, calls=lambda schedule: len(schedule) + (len(schedule) > 1)),
+    "pndm": Sampler(pndm, order=4, calls=lambda schedule: len(schedule) + 3 * min(3, len(schedule) - 1)),
 }

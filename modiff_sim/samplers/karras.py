@@ -1,13 +1,20 @@
-"""Euler and Heun in σ, the noise level of x/√ᾱ (Karras et al. 2022), written for x itself.
+"""Euler and Heun on the probability-flow equation as Karras et al. 2022 write it: dx/dσ = ε̂, x = x_VP/√ᾱ, σ² = (1-ᾱ)/ᾱ.
 
-Karras et al. sample x_σ = x₀ + σ·ε. Ours is x = √ᾱ·x₀ + √(1-ᾱ)·ε = x_σ/√(1+σ²) with σ² = (1-ᾱ)/ᾱ, and their derivative
-d = (x_σ - x̂₀)/σ is the predicted noise ε̂. So x_σ' = x_σ + (σ' - σ)·d is ``transfer``.
+x here is the variance-preserving one that the model was trained on; it is divided by √ᾱ for the step and multiplied by
+√ᾱ of the next level after it. σ is the noise-to-signal ratio, not √(1-ᾱ).
 """
 
 from __future__ import annotations
 
+import math
+
 from ..schedules import Schedule
-from ._common import Array, Callback, Denoiser, Model, Noise, transfer
+from .common import Array, Callback, Denoiser, Noise, check_clip, predict
+
+
+def _ratio(alpha_bar: float) -> float:
+    """σ of Karras et al.: √((1-ᾱ)/ᾱ)."""
+    return math.sqrt((1.0 - alpha_bar) / alpha_bar)
 
 
 def euler(
@@ -19,26 +26,25 @@ def euler(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """Euler (Karras et al. 2022, alg. 1 without its correction): from x at the first timestep to the clean image.
-
-    One model call per timestep; the same as ``ddim`` with eta = 0, up to rounding.
+    """x ← x + (σ_next - σ)·ε̂: one call per timestep. Written out, this *is* DDIM with eta = 0 (up to rounding).
 
     Args:
-        denoiser, callback: see ``modiff_sim.samplers``; noise is never asked.
-        x: starting noise of variance 1, a floating-point array of any shape; not Karras's x_σ, which is larger.
+        denoiser, callback: see the package's head.
+        x: starting noise, a floating-point array of any shape.
         schedule: noise levels and timesteps.
         clip: clamp x0_hat to [-clip, clip], with eps_hat recomputed from it; None leaves it.
-
-    Returns:
-        An array like x.
+        noise: not used, the sampler is deterministic.
 
     Raises:
-        ValueError: clip <= 0, or a denoiser of another shape.
+        ValueError: clip <= 0, or a denoiser that returns another shape.
     """
-    model = Model(denoiser, clip, callback)
-    for t, here, after in schedule.levels():
-        _, d = model(x, t, here)
-        x = model.moved(transfer(x, d, here, after))
+    check_clip(clip)
+    for call, (t, here, after) in enumerate(schedule.levels()):
+        x0, eps = predict(denoiser, x, t, here, clip)
+        moved = (1.0 / math.sqrt(here)) * x + (_ratio(after) - _ratio(here)) * eps
+        x = math.sqrt(after) * moved
+        if callback is not None:
+            callback(call, t, x, x0)
     return x
 
 
@@ -51,17 +57,27 @@ def heun(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """Heun (Karras et al. 2022, alg. 1): Euler's step, repeated with the mean of the derivatives at its two ends.
+    """Heun's method: after an Euler step the slope at its end is averaged in; the step to the clean image stays Euler.
 
-    n timesteps take 2n - 1 model calls, two at every timestep but the first; the last step, to σ = 0, is Euler's.
-    Arguments, return value and errors: see ``euler``.
+    n timesteps are 2n - 1 model calls, every timestep but the first being visited twice. Arguments and errors as
+    ``euler``.
     """
-    model, levels = Model(denoiser, clip, callback), schedule.levels()
+    check_clip(clip)
+    made = -1
+    levels = schedule.levels()
     for i, (t, here, after) in enumerate(levels):
-        _, d = model(x, t, here)
-        ahead = model.moved(transfer(x, d, here, after))
-        if i < len(levels) - 1:
-            _, d_ahead = model(ahead, levels[i + 1][0], after)
-            ahead = model.moved(transfer(x, 0.5 * (d + d_ahead), here, after))
-        x = ahead
+        x0, eps = predict(denoiser, x, t, here, clip)
+        made += 1
+        start, step = (1.0 / math.sqrt(here)) * x, _ratio(after) - _ratio(here)
+        x = math.sqrt(after) * (start + step * eps)
+        if callback is not None:
+            callback(made, t, x, x0)
+        if i + 1 == len(levels):
+            break
+        t_next = levels[i + 1][0]
+        x0, slope = predict(denoiser, x, t_next, after, clip)
+        made += 1
+        x = math.sqrt(after) * (start + (0.5 * step) * (eps + slope))
+        if callback is not None:
+            callback(made, t_next, x, x0)
     return x
