@@ -2,9 +2,10 @@
 
     rows = run(points, compute, Store("out/results"), name="cells")
 
-``compute(point)`` returns ``Output(row, arrays)``. Arrays are written first (atomic, checksummed: ``store``), then the
-row is appended to ``NAME.rows.jsonl`` and synced (``rowlog``): a point with a row is done. After a kill, a full disk,
-Ctrl-C or a lost worker the same call goes on; two processes may run it on one folder and share the work. The rows come
+``compute(point)`` returns ``Output(row, arrays)``. Arrays are written first, with a copy of their row (atomic,
+checksummed: ``store``), then the row is appended to ``NAME.rows.jsonl`` and synced (``rowlog``). After a kill, a full
+disk, Ctrl-C or a lost worker the same call goes on: a point with a row is done, and one that was killed between the two
+writes gets its row from beside its arrays. Two processes may run it on one folder and share the work. The rows come
 back in the order of the points, so that what is made of them does not depend on who finished when.
 """
 
@@ -17,7 +18,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -28,7 +29,7 @@ import numpy as np
 
 from .parallel import WorkerLost, progress, unordered
 from .rowlog import LOG, Claims, Entry, RowLog
-from .store import Store, StoreError, canonical, digest_of, key, npz_bytes, plain, versions, write_files
+from .store import Store, Stored, StoreError, canonical, digest_of, key, plain, versions, write_files
 
 Point = Mapping[str, Any]
 LOSSES = 3  # workers that may be lost in a row before a point is taken to be what kills them
@@ -127,9 +128,17 @@ class _Sweep:
         self.forget_done()
 
     def done(self, k: str, point: Point) -> bool:
-        """Whether it has a row, and its arrays if any: a folder of arrays that was deleted is made again."""
+        """Whether it has a row, and its arrays if any: a folder of arrays that was deleted is made again.
+
+        Arrays whose row is missing are of somebody who was killed in between: their row lies beside them.
+        """
         entry = self.log.entries().get(k)
-        return entry is not None and (not entry.arrays or self.store.has(self.name, point))
+        if entry is not None and not entry.arrays:
+            return True
+        there = self.store.has(self.name, point)
+        if entry is None and there:
+            self._append(k, self.store.load(self.name, point))
+        return there
 
     def forget_done(self) -> None:
         for k in [k for k, point in self.waiting.items() if self.done(k, point)]:
@@ -148,36 +157,40 @@ class _Sweep:
                     self.claims.give_up(k)
                     continue
                 yield partial(_attempt, self.compute, k, point)
-        except (OSError, StoreError) as error:
+        except (SweepError, StoreError) as error:
             self.trouble.append(error)
 
     def take(self, k: str, output: Output | None, seconds: float, error: str) -> None:
-        """Write what a worker brings. Raises SweepError where it cannot be written."""
+        """Write what a worker brings."""
         point = self.waiting[k]
         if output is None:
             self.failed[k] = f"{canonical(point)}: {error}"
         else:
-            try:
-                self._write(k, point, output, seconds)
-            except OSError as problem:
-                raise SweepError(f"could not write to {self.store.root} ({problem}): {self.kept()}") from problem
+            self._write(k, point, output, seconds)
         del self.waiting[k]
         self.claims.give_up(k)
 
     def _write(self, k: str, point: Point, output: Output, seconds: float) -> None:
         """Arrays first, then the row that says they are there; wall times beside, outside of every checksum."""
-        total = ""
-        if output.arrays:
-            there = self.store.has(self.name, point)  # by somebody who was killed before the row
-            total = self.store.save(self.name, point, output.arrays, walltime=seconds).manifest["sha256"]["arrays.npz"]
-            if there and total != digest_of(npz_bytes(output.arrays)):
-                raise StoreError(
-                    f"{self.store.path(self.name, point)}: other arrays than now, so the point's parameters do not "
-                    "decide its result; delete the folder or name what is missing in the point"
-                )
-        self.log.append(k, Entry(dict(output.row), total))
-        with open(self.log.path.with_name(f"{self.name}.seconds.csv"), "a", encoding="utf-8") as beside:
-            beside.write(f"{k},{seconds:.3f}\n")
+        with self._said():
+            if output.arrays:
+                self._append(k, self.store.save(self.name, point, output.arrays, [output.row], walltime=seconds))
+            else:
+                self.log.append(k, Entry(plain(output.row)))
+            with open(self.log.path.with_name(f"{self.name}.seconds.csv"), "a", encoding="utf-8") as beside:
+                beside.write(f"{k},{seconds:.3f}\n")
+
+    def _append(self, k: str, stored: Stored) -> None:
+        with self._said():
+            self.log.append(k, Entry(stored.rows[0], stored.manifest["sha256"]["arrays.npz"]))
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """What the system says where nothing can be written, and what is kept."""
+        try:
+            yield
+        except OSError as error:
+            raise SweepError(f"could not write to {self.store.root} ({error}): {self.kept()}") from error
 
     def kept(self) -> str:
         kept = len(self.keys) - sum(k in self.waiting or k in self.failed for k in self.keys)

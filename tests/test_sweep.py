@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import threading
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_names_and_workers_are_checked(tmp_path):
 
 
 def test_a_point_that_does_not_decide_its_result_is_found(tmp_path):
-    """Arrays written, killed before the row, and computed again to something else: the two would not fit together."""
+    """Deleted arrays that are computed again to something else do not fit the row."""
     made = iter(range(5))
     store, points = Store(tmp_path), [{"seed": 0}]
 
@@ -114,8 +115,8 @@ def test_a_point_that_does_not_decide_its_result_is_found(tmp_path):
         return Output({"n": 1}, {"x": np.full(2, next(made))})
 
     run(points, compute, store, name="x", workers=1)
-    (tmp_path / "x.rows.jsonl").unlink()
-    with pytest.raises(StoreError, match="parameters do not decide its result"):
+    shutil.rmtree(store.path("x", points[0]))
+    with pytest.raises(StoreError, match=r"gave another row before: its parameters do not decide it"):
         run(points, compute, store, name="x", workers=1)
     log = RowLog(tmp_path / "log")
     log.append("k", Entry({"n": 1}))
@@ -155,14 +156,14 @@ def test_a_torn_last_line_is_cut_off_and_other_damage_is_named(tmp_path):
         assert f"line {line}: a damaged row" in problem
 
 
-def test_a_deleted_line_is_computed_again_and_deleted_arrays_too(tmp_path, count):
+def test_a_deleted_line_comes_back_from_its_arrays_and_deleted_arrays_are_computed_again(tmp_path, count):
     store, points = Store(tmp_path / "s"), sweep_driver.points()
     rows = small(store)
     log = tmp_path / "s" / f"{NAME}.rows.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join(lines[:2] + lines[3:]))
     assert small(store) == rows
-    assert len(computed(count)) == 9
+    assert len(computed(count)) == 8
     folder = store.path(NAME, points[5])
     (folder / "arrays.npz").write_bytes(b"x")
     assert len(verify(tmp_path / "s")[1]) == 1
@@ -171,8 +172,12 @@ def test_a_deleted_line_is_computed_again_and_deleted_arrays_too(tmp_path, count
     found = verify(tmp_path / "s")[1]
     assert found == [f"{folder}: no manifest", f"{log}, line 5: its arrays in {folder} are missing or are others"]
     assert small(store) == rows
-    assert len(computed(count)) == 10
+    assert len(computed(count)) == 9
     assert verify(tmp_path / "s") == (9, [])
+    (folder / "arrays.npz").write_bytes(b"x")
+    log.write_bytes(b"".join(lines[:4]))
+    with pytest.raises(StoreError, match=r"sha256 differs.*delete the folder and run again"):
+        small(store)
 
 
 def test_an_unknown_file_in_a_result_is_named(tmp_path):
