@@ -10,6 +10,8 @@ from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
 from typing import Any
 
+PATIENCE = 30.0  # seconds that a Dask scheduler, and its first worker, are waited for
+
 
 class WorkerLost(RuntimeError):
     """A worker was killed; what it worked on is lost, and nothing else."""
@@ -75,11 +77,11 @@ def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
     except ImportError as error:
         raise ImportError('a Dask scheduler needs distributed: pip install "modiff-sim[scale]"') from error
     try:
-        client = Client(scheduler, timeout="10s")
+        client = Client(scheduler, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise ValueError(f"no Dask scheduler answers at {scheduler!r}: start one with `dask scheduler`") from error
     try:
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError as error:
         client.close()
         raise ValueError(
