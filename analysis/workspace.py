@@ -41,7 +41,7 @@ def workers() -> int:
 def spread(tasks: Sequence[Callable[[], Any]], label: str) -> None:
     """Run independent tasks, each of which stores its own result, over the cores. One torch thread per process.
 
-    For results of different kinds; many points of one kind are a ``modiff_sim.sweep``. Nothing is returned: whatever was
+    For results of different kinds; many points of one kind are a ``modiff_sim.sweep``. Nothing is returned: what was
     finished is in the store, so an interrupted call goes on where it stopped.
     """
     if not tasks:

@@ -37,10 +37,11 @@ LOSSES = 3  # workers that may be lost in a row before a point is taken to be wh
 
 @dataclass(frozen=True)
 class Output:
-    """What a point gives: a row of plain numbers and words, and arrays."""
+    """What a point gives: a row of plain numbers and words, and arrays; ``aside`` is what differs from run to run."""
 
     row: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    aside: Mapping[str, float] = field(default_factory=dict)
 
 
 class SweepError(RuntimeError):
@@ -177,8 +178,8 @@ class _Sweep:
                 self._append(k, self.store.save(self.name, point, output.arrays, [output.row], walltime=seconds))
             else:
                 self.log.append(k, Entry(plain(output.row)))
-            with open(self.log.path.with_name(f"{self.name}.seconds.csv"), "a", encoding="utf-8") as beside:
-                beside.write(f"{k},{seconds:.3f}\n")
+            with open(_aside(self.store, self.name), "a", encoding="utf-8") as beside:
+                beside.write(canonical({"key": k, "seconds": round(seconds, 6), **output.aside}) + "\n")
 
     def _append(self, k: str, stored: Stored) -> None:
         with self._said():
@@ -216,6 +217,22 @@ def _attempt(compute: Callable[[Point], Output], k: str, point: Point) -> tuple[
     except Exception as error:
         where = traceback.format_exc(limit=-2).strip().splitlines()
         return k, None, time.perf_counter() - start, f"{type(error).__name__}: {error}\n" + "\n".join(where[1:-1])
+
+
+def _aside(store: Store, name: str) -> Path:
+    return store.root / f"{name}.aside.jsonl"
+
+
+def asides(points: Sequence[Point], store: Store, *, name: str) -> list[dict[str, float]]:
+    """Seconds, and what else was measured, of those points for which it was noted; outside of every checksum."""
+    found, path = {}, _aside(store, name)
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            about = json.loads(line)
+            found[about.pop("key")] = about
+        except (ValueError, KeyError, AttributeError):  # of a kill
+            continue
+    return [found[k] for k in (key(name, point) for point in points) if k in found]
 
 
 def table(points: Sequence[Point], rows: Sequence[Mapping[str, Any]], folder: str | Path, *, name: str) -> Path:

@@ -59,12 +59,19 @@ def test_rows_without_arrays_need_no_folder(tmp_path):
     store = Store(tmp_path)
     points = [{"seed": i} for i in range(3)]
     assert run(points, _row_only, store, name="rows", workers=1) == [{"twice": 2 * i} for i in range(3)]
-    assert {p.name for p in tmp_path.iterdir()} == {"rows.rows.jsonl", "rows.seconds.csv", ".rows.claims", "count"}
+    assert {p.name for p in tmp_path.iterdir()} == {"rows.rows.jsonl", "rows.aside.jsonl", ".rows.claims", "count"}
     assert verify(tmp_path) == (1, [])
+    noted = sweep.asides([*points, {"seed": 9}], store, name="rows")
+    assert [each["bytes"] for each in noted] == [0, 1, 2]
+    assert all(0 <= each["seconds"] < 10 for each in noted)
+    with open(tmp_path / "rows.aside.jsonl", "a") as file:
+        file.write('{"key": "torn')
+    assert sweep.asides(points, store, name="rows") == noted
+    assert sweep.asides(points, store, name="other") == []
 
 
 def _row_only(point):
-    return Output({"twice": np.int64(2 * point["seed"])})
+    return Output({"twice": np.int64(2 * point["seed"])}, aside={"bytes": point["seed"]})
 
 
 def test_bad_points_are_named_and_the_others_kept(tmp_path, count, monkeypatch):
