@@ -128,9 +128,15 @@ def _trailing(T: int, steps: int) -> IntArray:
     return np.round(T - np.arange(steps)[::-1] * (T / steps)).astype(np.int64) - 1
 
 
+def _linspace(T: int, steps: int) -> IntArray:
+    """Both ends and evenly between, rounded: "linspace" in diffusers; its DPM-Solvers leave out t = 0."""
+    return np.linspace(0, T - 1, steps).round().astype(np.int64)
+
+
 # (T, steps) -> timesteps, rising. Add a spacing here; `spaced`, the CLI and the tests read this table.
 SPACINGS: dict[str, Callable[[int, int], IntArray]] = {
     "uniform": _uniform,
     "quad": _quad,
     "trailing": _trailing,
+    "linspace": _linspace,
 }

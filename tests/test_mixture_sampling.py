@@ -23,7 +23,7 @@ from modiff_sim.mixture_sampling import (
 )
 from modiff_sim.mixtures import GaussianMixture, grid, ring
 from modiff_sim.noise import FixedNoise, image_noise
-from modiff_sim.samplers import ddim, ddpm
+from modiff_sim.samplers import SAMPLERS, ddim, ddpm
 from modiff_sim.schedules import Schedule, linear
 
 EPS = np.finfo(np.float64).eps
@@ -192,7 +192,9 @@ def test_many_bits_are_full_precision():
 
 def test_sampling_refuses():
     with pytest.raises(ValueError, match="known: ddim, ddpm"):
-        sample_mixture(RING, noise=FixedNoise(0, 2, 3), sampler="euler")
+        sample_mixture(RING, noise=FixedNoise(0, 2, 3), sampler="leapfrog")
+    with pytest.raises(ValueError, match="plms has no option eta; known: clip"):
+        sample_mixture(RING, noise=FixedNoise(0, 2, 3), sampler="plms", eta=0.5)
     with pytest.raises(ValueError, match="2 dimensions, the mixture 3"):
         sample_mixture(RING, noise=FixedNoise(0, 2, 2))
     with pytest.raises(ValueError, match=r"images.* int >= 2"):
@@ -230,3 +232,19 @@ def test_the_rows_of_a_sweep():
     assert few > 2 * many > 0
     again = quantized_sampling(grid(4, d=8), bits=(2, 4), steps=(5, 20), images=64, seed=1)
     assert again == rows
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_can_be_quantized(sampler):
+    """Each layer is called once per model call, and the closed loop is nearer to full precision than no loop."""
+    noise, seen = FixedNoise(0, 16, 3), []
+    options = {"noise": noise, "steps": 12, "sampler": sampler}
+    full = sample_mixture(RING, observers=[seen.append], **options)
+    for layer in ("logits", "mean"):
+        calls = [each.call for each in seen if each.layer.name == layer]
+        assert calls == list(range(SAMPLERS[sampler].calls(linear().spaced(12, spacing="quad"))))
+    direct, closed = (
+        np.sqrt(((sample_mixture(RING, ms.AbsMax(6), recursion, **options) - full) ** 2).mean())
+        for recursion in ("direct", "closed_loop")
+    )
+    assert 0 < closed < direct

@@ -55,7 +55,8 @@ def test_the_first_call_of_a_micro_batch_is_a_first_call(model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sampler": "euler"}, "known: ddim, ddpm"),
+        ({"sampler": "leapfrog"}, "known: ddim, ddpm"),
+        ({"sampler": "heun", "eta": 0.5}, "heun has no option eta; known: clip"),
         ({"images": 0}, "count >= 1"),
         ({"images": [3, 1]}, "ascending"),
         ({"batch": 0}, "int >= 1"),

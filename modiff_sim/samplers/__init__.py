@@ -38,8 +38,8 @@ __all__ = [
 class Sampler:
     """A sampler and what it declares of itself; calling it calls the function.
 
-    order:      of convergence of x in the step size of λ, for the deterministic ones; None where noise is added. Tests
-                measure it.
+    order:      of convergence of x in the step size of λ, up to the last timestep, for the deterministic ones; None
+                where noise is added. Tests measure it.
     calls:      how many model calls it makes on a schedule.
     """
 
@@ -48,6 +48,10 @@ class Sampler:
     calls: Callable[[Schedule], int] = len
 
     def __call__(self, denoiser: Denoiser, x: Array, schedule: Schedule, **options: Any) -> Array:
+        """The function's result; ValueError for an option it does not have, naming those it has."""
+        if unknown := sorted(set(options) - {*self.options, "noise", "callback"}):
+            name = self.function.__name__
+            raise ValueError(f"{name} has no option {', '.join(unknown)}; known: {', '.join(self.options)}")
         return self.function(denoiser, x, schedule, **options)
 
     @property
@@ -67,5 +71,5 @@ SAMPLERS: dict[str, Sampler] = {
     "euler": Sampler(euler, order=1),
     "heun": Sampler(heun, order=2, calls=lambda schedule: 2 * len(schedule) - 1),
     "plms": Sampler(plms, order=2, calls=lambda schedule: len(schedule) + (len(schedule) > 1)),
-    "pndm": Sampler(pndm, order=4, calls=lambda schedule: len(schedule) + 3 * min(3, len(schedule) - 1)),
+    "pndm": Sampler(pndm, order=2, calls=lambda schedule: len(schedule) + 3 * min(3, len(schedule) - 1)),
 }

@@ -1,6 +1,8 @@
 """Pseudo linear multistep (PLMS), with an improved Euler start, and with Runge-Kutta's (PNDM): Liu et al. 2022.
 
-Both move x with DDIM's step along a combination ε̄ of the last four ε̂: Adams-Bashforth's weights.
+Both move x with DDIM's step along a combination ε̄ of the last four ε̂: Adams-Bashforth's weights. Those give the mean
+of ε̂ over t to order 4, but the step needs its mean over √(1/ᾱ - 1), which is not evenly spaced where t is: of order 2,
+with either start.
 """
 
 from __future__ import annotations
@@ -68,9 +70,10 @@ def pndm(
 ) -> Array:
     """PNDM (diffusers: ``skip_prk_steps=False``): three Runge-Kutta steps of four calls, then PLMS: n + 9 model calls.
 
-    The middle call of a Runge-Kutta step is at the training timestep halfway, t_next + (t - t_next)//2. Fewer than four
-    timesteps have as many Runge-Kutta steps as there are steps before the one to the clean image.
-    Arguments and errors as ``plms``.
+    The middle call of a Runge-Kutta step is at the training timestep halfway, t_next + (t - t_next)//2, with x at its
+    level; where t - t_next is odd, diffusers tells the model one timestep and gives it x at the next. Fewer than four
+    timesteps have as many Runge-Kutta steps as there are steps before the one to the clean image. Arguments and errors
+    as ``plms``.
     """
     run = _Run(denoiser, schedule, clip, callback)
     levels = schedule.levels()
