@@ -1,12 +1,12 @@
-"""The real FID, IS and KID, through torch-fidelity and its Inception weights; nothing else here is called that.
+"""The real FID, sFID, IS and KID, through torch-fidelity and its Inception weights; nothing else here is called that.
 
 Extra ``[fid]``. The weights (``weights-inception-2015-12-05-6726825d.pth``) are given by path, or torch-fidelity
-downloads them where there is a network. sFID is not among what torch-fidelity computes, so it is not among these.
+downloads them where there is a network. Where they are not to be had, ``attempt`` says NOT_RUN and why.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,11 @@ from torch.utils.data import Dataset
 from modiff_sim.store import sha256
 
 from ..pictures import levels
+from ._arrays import Floats, finite
+from .frechet import distance_of_moments, moments
+
+WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
+SPATIAL = 7 * 17 * 17  # features of sFID: 7 channels of a 17×17 layer
 
 
 class InceptionMissing(RuntimeError):
@@ -26,9 +31,10 @@ class InceptionMissing(RuntimeError):
 class _Pictures(Dataset[torch.Tensor]):
     """Images in [-1, 1] as torch-fidelity wants them: uint8 (3, H, W), grey ones repeated."""
 
-    def __init__(self, images: np.ndarray) -> None:
-        if images.ndim != 4 or images.shape[1] not in (1, 3):
-            raise ValueError(f"images must be (n, 1 or 3, H, W), got {images.shape}")
+    def __init__(self, name: str, images: np.ndarray) -> None:
+        if images.ndim != 4 or images.shape[1] not in (1, 3) or len(images) < 2:
+            raise ValueError(f"{name} must be (n, 1 or 3, H, W) with n >= 2, got {images.shape}")
+        finite(name, images)
         self.images = levels(images)
 
     def __len__(self) -> int:
@@ -38,42 +44,104 @@ class _Pictures(Dataset[torch.Tensor]):
         image = torch.from_numpy(self.images[index])
         return image.expand(3, -1, -1) if len(image) == 1 else image
 
+    def batches(self, size: int) -> Iterator[torch.Tensor]:
+        for i in range(0, len(self), size):
+            yield torch.stack([self[j] for j in range(i, min(i + size, len(self)))])
+
 
 def inception_metrics(
-    images: np.ndarray, reference: np.ndarray, *, weights: str | Path | None = None, batch: int = 64
-) -> dict[str, Any]:
-    """FID, IS and KID of images (n, C, H, W) in [-1, 1] against real ones, with what a reader needs to repeat them.
+    images: np.ndarray, reference: np.ndarray, *, weights: str | Path | None = None, batch: int = 64,
+    any_n: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """FID, sFID, IS and KID of images (n, C, H, W) in [-1, 1] against real ones, with what is needed to repeat them.
 
-    weights: path of torch-fidelity's Inception file; None lets it download it.
+    Args:
+        weights: path of torch-fidelity's Inception file; None lets it download it.
+        any_n: allow another number of real images than of samples (50,000 of each are usual).
+
+    Returns:
+        fid, is, is_std, kid, kid_std as torch-fidelity computes them (is_std over 10 splits, kid over subsets of up to
+        1000); sfid, or None with sfid_not_run for at most 2023 images, where its covariance is singular; n,
+        n_reference, implementation, weights_sha256.
 
     Raises:
         InceptionMissing: torch-fidelity is not installed or not usable, or there are no weights.
-        ValueError: images of another shape.
+        ValueError: images of another shape, NaN or Inf, fewer than two; different n without ``any_n``.
     """
-    first, second = _Pictures(images), _Pictures(reference)
+    first, second = _Pictures("images", images), _Pictures("reference", reference)
+    if len(first) != len(second) and not any_n:
+        raise ValueError(
+            f"FID depends on n: {len(first)} images and {len(second)} real ones; give as many, or pass any_n=True"
+        )
     if weights is not None and not Path(weights).is_file():
         raise InceptionMissing(
-            f"no Inception weights at {weights}: FID cannot be computed, and nothing else is called FID"
+            f"no Inception weights at {weights}: download {WEIGHTS} from torch-fidelity's releases and pass its path"
         )
     try:
         import torch_fidelity
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except Exception as error:  # torchvision, which it imports, raises RuntimeError beside another torch
         raise InceptionMissing(
             f"FID needs torch-fidelity and a torchvision that fits torch ({type(error).__name__}: {error}): "
             'pip install "modiff-sim[fid]"'
         ) from error
-    given = {} if weights is None else {"feature_extractor_weights_path": str(weights)}
+    path = None if weights is None else str(weights)
+    cuda = torch.cuda.is_available()
     try:
+        # save_cpu_ram: no processes that load images, which are in memory already
         found = torch_fidelity.calculate_metrics(
             input1=first, input2=second, isc=True, fid=True, kid=True,
-            kid_subset_size=min(1000, len(first), len(second)),
-            cuda=torch.cuda.is_available(), batch_size=batch, verbose=False, **given,
+            kid_subset_size=min(1000, len(first), len(second)), isc_splits=min(10, len(first)),
+            cuda=cuda, batch_size=batch, verbose=False, save_cpu_ram=True, feature_extractor_weights_path=path,
         )  # fmt: skip
-    except OSError as error:
+        out = {
+            "fid": found["frechet_inception_distance"],
+            "is": found["inception_score_mean"], "is_std": found["inception_score_std"],
+            "kid": found["kernel_inception_distance_mean"], "kid_std": found["kernel_inception_distance_std"],
+        }  # fmt: skip
+        if min(len(first), len(second)) > SPATIAL:
+            network = FeatureExtractorInceptionV3("spatial", ["2048"], path)
+            network = network.cuda() if cuda else network
+            out["sfid"] = _sfid(*(spatial_features(network, each, batch) for each in (first, second)))
+        else:
+            out |= {"sfid": None, "sfid_not_run": f"needs more than {SPATIAL} images, its number of features"}
+    except OSError as error:  # URLError among them
         raise InceptionMissing(f"the Inception weights could not be downloaded ({error}): pass weights=PATH") from error
-    return {
-        "fid": found["frechet_inception_distance"], "is": found["inception_score_mean"],
-        "kid": found["kernel_inception_distance_mean"], "n": len(first), "n_reference": len(second),
-        "implementation": f"torch-fidelity {importlib.metadata.version('torch-fidelity')}",
-        "weights_sha256": None if weights is None else sha256(Path(weights)),
+    file = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS if weights is None else Path(weights)
+    return out | {
+        "n": len(first), "n_reference": len(second), "implementation": f"torch-fidelity {torch_fidelity.__version__}",
+        "weights_sha256": sha256(file) if file.is_file() else None,
     }  # fmt: skip
+
+
+def attempt(images: np.ndarray, reference: np.ndarray, **options: Any) -> dict[str, Any]:
+    """As ``inception_metrics``; where it cannot be had, {"not_run": why} rather than an error."""
+    try:
+        return inception_metrics(images, reference, **options)
+    except InceptionMissing as reason:
+        return {"not_run": str(reason)}
+
+
+def spatial_features(network: Any, pictures: _Pictures, batch: int) -> Floats:
+    """What sFID (Nash et al. 2021) is computed on: the first 7 channels of the layer mixed_6/conv, (n, 2023).
+
+    In the names of torch-fidelity's network that layer is the 1×1 branch of Mixed_6d.
+    """
+    seen: list[np.ndarray] = []
+    hook = network.Mixed_6d.branch1x1.register_forward_hook(
+        lambda _module, _inputs, out: seen.append(out[:, :7].flatten(1).double().cpu().numpy())
+    )
+    device = next(network.parameters()).device
+    try:
+        with torch.no_grad():
+            for part in pictures.batches(batch):
+                network(part.to(device))
+    finally:
+        hook.remove()
+    return np.concatenate(seen)
+
+
+def _sfid(x: Floats, y: Floats) -> float:
+    """With covariances divided by n - 1, as FID's implementations do."""
+    a, b = ((mean, root * np.sqrt(len(z) / (len(z) - 1))) for z in (x, y) for mean, root in (moments(z),))
+    return distance_of_moments(a, b)
