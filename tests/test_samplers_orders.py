@@ -1,0 +1,111 @@
+"""Samplers on exact denoisers: they reach the exact flow, and as fast as they declare."""
+
+import importlib
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from modiff_sim.denoisers import MixtureDenoiser
+from modiff_sim.mixtures import GaussianMixture
+from modiff_sim.samplers import SAMPLERS
+from modiff_sim.schedules import Schedule
+
+MEAN, SIGMA = 0.7, 0.5
+GAUSSIAN = GaussianMixture([[MEAN]], SIGMA, [1.0])
+MIXTURE = GaussianMixture([[-1.2], [0.3], [1.0]], 0.5, [0.5, 0.2, 0.3])
+DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if sampler.order is not None]
+STARTS = np.linspace(-2, 2, 9)[:, None]
+STEPS = (49, 97, 193, 385)  # 1 more than a multiple of 2 and 3: no lower order fills up
+
+
+def smooth(n: int) -> Schedule:
+    """n timesteps, uneven in λ, on one smooth curve from λ = -2.8 to 2; halfway between two there is a level too."""
+    u = np.linspace(0, 1, 2 * (n - 1) + 1)
+    log_snr = 2.0 - 4.0 * u - 0.8 * u**2
+    return Schedule(1 / (1 + np.exp(-2 * log_snr)), np.arange(2 * (n - 1), -1, -2))
+
+
+def at_the_last_timestep(name: str, n: int, mixture: GaussianMixture) -> np.ndarray:
+    """x before the last call, because the step to the clean image does not shrink with n."""
+    schedule, path = smooth(n), []
+    SAMPLERS[name](MixtureDenoiser(mixture, schedule), STARTS, schedule, callback=lambda call, t, x, x0: path.append(x))
+    return path[-2]
+
+
+def gaussian_flow() -> np.ndarray:
+    """The probability flow of N(m, s²) keeps (x - √ᾱ·m)/√v, v = ᾱs² + 1 - ᾱ."""
+    first, last = (smooth(2).alpha_bar[k] for k in (-1, 0))
+    v_first, v_last = (a * SIGMA**2 + 1 - a for a in (first, last))
+    return math.sqrt(last) * MEAN + math.sqrt(v_last / v_first) * (STARTS - math.sqrt(first) * MEAN)
+
+
+def slope(name: str, mixture: GaussianMixture, exact: np.ndarray) -> float:
+    errors = [np.abs(at_the_last_timestep(name, n, mixture) - exact).max() for n in STEPS]
+    return -float(np.polyfit(np.log(np.array(STEPS) - 1), np.log(errors), 1)[0])
+
+
+@pytest.fixture(scope="module")
+def mixture_flow() -> np.ndarray:
+    """By order 3 with 3001 timesteps: within 1e-9, a hundredth of the smallest error that it judges."""
+    return at_the_last_timestep("dpm_solver_3", 3001, MIXTURE)
+
+
+def test_the_reference_is_the_flow(mixture_flow):
+    """Two methods meet: order 2 extrapolated (Richardson) and order 3."""
+    coarse, fine = (at_the_last_timestep("heun", n, MIXTURE) for n in (501, 1001))
+    assert np.abs((4 * fine - coarse) / 3 - mixture_flow).max() < 1e-7
+    # and the flow of a line keeps the order of points: quantiles go to quantiles
+    assert np.all(np.diff(mixture_flow[:, 0]) > 0)
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_declared_order_on_a_gaussian(name):
+    """Slopes lie within the next term of the expansion, 1/n relative, of the order: 0.1 from n = 49 on."""
+    assert slope(name, GAUSSIAN, gaussian_flow()) == pytest.approx(SAMPLERS[name].order, abs=0.1)
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_declared_order_on_a_mixture(name, mixture_flow):
+    assert slope(name, MIXTURE, mixture_flow) == pytest.approx(SAMPLERS[name].order, abs=0.1)
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_one_point_is_exact_in_any_number_of_steps(name):
+    """Data at one point m: ε̂ = (x - √ᾱ·m)/√(1-ᾱ) is constant along the flow, and every mean of it is the same."""
+    schedule = smooth(10)
+
+    def point(x, t):
+        a = float(schedule.alpha_bar[t])
+        return (x - math.sqrt(a) * MEAN) / math.sqrt(1 - a)
+
+    end = SAMPLERS[name](point, STARTS, schedule)
+    # 28 calls at most of about 10 roundings of |x| <= 3, up to 1/√ᾱ = 17 times as large in x/√ᾱ
+    assert np.abs(end - MEAN).max() <= 28 * 10 * 3 * 17 * np.finfo(float).eps
+
+
+SHORT = {1: (1.0,), 2: (1.0, 0.0), 3: (1.0, 0.0, 0.0), 4: (1.0, 0.0, 0.0, 0.0)}
+BROKEN = {
+    "plms forgets": ("plms", "pndm", "ADAMS_BASHFORTH", SHORT),
+    "pndm forgets": ("pndm", "pndm", "ADAMS_BASHFORTH", SHORT),
+    "only order 1": ("dpm_solver_2", "dpm_solver", "orders", lambda n, order: [1] * n),
+    "only order 2": ("dpm_solver_3", "dpm_solver", "orders", lambda n, order: [*(1 + k % 2 for k in range(n - 1)), 1]),
+    "order 1 between": ("dpm_solver_3", "dpm_solver", "orders", lambda n, order: [*([1, 2, 3, 1] * n)[: n - 1], 1]),
+    "wrong λ": (
+        "dpm_solver_pp_2m", "dpm_solver_pp", "signal_and_noise",
+        lambda a: (a**0.5, (1 - a) ** 0.5, math.inf if a == 1 else 0.505 * math.log(a / (1 - a))),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_sampler_has_another_order(case, monkeypatch):
+    name, module, attribute, broken = BROKEN[case]
+    monkeypatch.setattr(importlib.import_module(f"modiff_sim.samplers.{module}"), attribute, broken)
+    assert abs(slope(name, GAUSSIAN, gaussian_flow()) - SAMPLERS[name].order) > 0.3
+
+
+def test_a_wrong_declaration_is_seen(monkeypatch):
+    monkeypatch.setitem(SAMPLERS, "heun", replace(SAMPLERS["heun"], function=SAMPLERS["euler"].function))
+    assert slope("heun", GAUSSIAN, gaussian_flow()) < SAMPLERS["heun"].order - 0.5
