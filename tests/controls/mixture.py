@@ -1,11 +1,14 @@
 """Controls of the claims against exact truth: a whole sampler on a Gaussian mixture."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from modiff_sim import bounds
 from modiff_sim.denoisers import Linear, MixtureDenoiser
 from modiff_sim.evidence import Verdict
 from modiff_sim.mixture_sampling import injected_variance
+from modiff_sim.samplers import SAMPLERS
 
 from .paper import Dropped, Flipped, halved
 
@@ -32,9 +35,16 @@ def unweighted(mixture, schedule):
     return MixtureDenoiser(type(mixture)(mixture.means, mixture.sigma), schedule)
 
 
+def declared(name, **changes):
+    """All samplers, one of them changed."""
+    return SAMPLERS | {name: replace(SAMPLERS[name], **changes)}
+
+
 CONTROLS = [
     *(("exact_denoiser", {"network": network}, VIOLATED) for network in (NoNorms, bias_twice, no_bias, unweighted)),
     *(("mixture_ddim_order", {"network": network}, VIOLATED) for network in (NoNorms, unweighted)),
+    ("sampler_orders", {"samplers": declared("pndm", order=4)}, VIOLATED),
+    ("sampler_orders", {"samplers": declared("heun", function=SAMPLERS["euler"].function)}, VIOLATED),
     ("mixture_closed_beats_direct", {"ours": "open_loop"}, VIOLATED),
     ("mixture_closed_beats_direct", {"ours": "direct", "theirs": "closed_loop"}, VIOLATED),
     ("mixture_closed_beats_direct", {"ours": Dropped()}, VIOLATED),
