@@ -48,7 +48,7 @@ def measure(
     }  # fmt: skip
     if images > 256 > f.shape[1]:
         out["frechet_first_256"] = round(metrics.frechet_distance(f[:256], f_real), 3)
-        # of as many real images as there are samples: what a perfect model would score at this n
+    if len(half) >= images > f.shape[1]:  # as many real images as samples: what a perfect model would score
         out["frechet_real_same_n"] = round(metrics.frechet_distance(f_real[half[:images]], f_real[other]), 3)
     return out
 
