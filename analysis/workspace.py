@@ -6,6 +6,8 @@ The folder is ``$MODIFF_OUT`` (default ``out``); ``results`` in it is a ``modiff
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,3 +51,14 @@ def spread(tasks: Sequence[Callable[[], Any]], label: str) -> None:
     say = progress(label, len(tasks))
     for i, _ in enumerate(unordered(tasks, workers=min(workers(), len(tasks)))):
         say(i + 1)
+
+
+def largest_resident() -> int:
+    """The most bytes this process had in memory so far. On Linux of this program alone: ru_maxrss there remembers the
+    process that started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text()).group(1))  # type: ignore[union-attr]
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

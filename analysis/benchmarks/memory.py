@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +24,7 @@ from modiff_sim.nn import modulated
 from modiff_sim.nn.architectures import ARCHITECTURES, shapes_of
 from modiff_sim.storage import Storage
 
+from ..workspace import largest_resident
 from .sampling import ARMS, make
 
 STATES = ("W8A4 closed loop", "W8A4 closed, int8 â, fp16 ô", "W8A4 closed, int8 â, ô recomputed")
@@ -47,17 +46,7 @@ def peak(name: str, arm: str | None, batch: int) -> tuple[int, int, int]:
                 for call in range(3):
                     model(x, 900 - call)
                 held, buffers = run.state_bytes(), run.buffer_bytes()
-    return _largest_resident(), held, buffers
-
-
-def _largest_resident() -> int:
-    """Bytes. On Linux of this program alone: ru_maxrss there remembers the process that started it."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text()).group(1))  # type: ignore[union-attr]
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return largest_resident(), held, buffers
 
 
 def measure(name: str, arms: Sequence[str], batch: int) -> list[dict[str, Any]]:

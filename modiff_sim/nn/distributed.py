@@ -1,0 +1,114 @@
+"""Sampling by several processes that ``torchrun`` started: who am I, what do I begin with, do we see one folder.
+
+    torchrun --nproc-per-node 8 -m analysis.sample ...
+
+The ranks exchange no tensors: each computes whole micro-batches, its own share first, then what others have not begun
+(``sweep.Claims``), and all of them write into one store. So results do not depend on how many ranks there are, a slow
+or a lost rank costs its share of the time and nothing else, and gloo, by which they agree on the work, serves on CUDA
+machines as well.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed
+
+from ..store import canonical, digest_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of a run; ``local`` counts on its own machine."""
+
+    rank: int = 0
+    world: int = 1
+    local: int = 0
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+
+def ranks() -> Ranks:
+    """As torchrun says in the environment; one process without it. Raises ValueError for half of it."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    given = [os.environ.get(name) for name in names]
+    if given == [None] * 3:
+        return Ranks()
+    try:
+        found = Ranks(*(int(value) for value in given if value is not None))
+    except (TypeError, ValueError):
+        found = Ranks(1, 0)
+    if None in given or not 0 <= found.rank < found.world:
+        about = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=True))
+        raise ValueError(f"{about}: set all three, as torchrun does, or none")
+    return found
+
+
+def device(name: str, who: Ranks) -> torch.device:
+    """ "cpu", "cuda" (this rank's own) or "auto"; ValueError for another name, or where there is no such device."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"unknown device {name!r}; known: auto, cpu, cuda")
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if who.local >= torch.cuda.device_count():
+        raise ValueError(
+            f"rank {who.rank} is number {who.local} on this machine, which has {torch.cuda.device_count()} GPUs"
+        )
+    return torch.device("cuda", who.local)
+
+
+def own_first(items: Sequence[T], who: Ranks) -> list[T]:
+    """All items: every ``world``-th, from ``rank`` on, then those of the next ranks, each from the end backwards."""
+    mine = list(items[who.rank :: who.world])
+    for other in range(1, who.world):
+        mine += list(items[(who.rank + other) % who.world :: who.world])[::-1]
+    return mine
+
+
+@contextmanager
+def together(folder: str | Path, work: Any) -> Iterator[Ranks]:
+    """The ranks, once they agree that they see one folder and have the same work (any JSON value).
+
+    Every rank leaves when all have finished. Raises RuntimeError on every rank where they do not agree.
+    """
+    who = ranks()
+    if who.world == 1:
+        yield who
+        return
+    root = Path(folder)
+    distributed.init_process_group("gloo")
+    try:
+        token = [f".ranks-{uuid.uuid4().hex}"]
+        distributed.broadcast_object_list(token)
+        mark = root / token[0]
+        if who.first:
+            root.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        distributed.barrier()
+        mine = (mark.exists(), digest_of(canonical(work).encode()))
+        everyone: list[Any] = [None] * who.world
+        distributed.all_gather_object(everyone, mine)
+        if who.first:
+            mark.unlink()
+        if blind := [i for i, (sees, _) in enumerate(everyone) if not sees]:
+            raise RuntimeError(
+                f"ranks {blind} do not see the folder {root} of rank 0: all need one file system, or use a Dask "
+                "cluster, whose workers need none"
+            )
+        if other := [i for i, (_, its) in enumerate(everyone) if its != everyone[0][1]]:
+            raise RuntimeError(f"ranks {other} have other work than rank 0: the same command and versions everywhere")
+        yield who
+        distributed.barrier()
+    finally:
+        distributed.destroy_process_group()

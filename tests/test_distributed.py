@@ -1,0 +1,250 @@
+"""``analysis.sample``: one process, two ranks of torchrun, a killed rank: the same bytes, and no image made twice."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from analysis import sample as command
+from analysis.arms import Arm
+from modiff_sim.nn import modulated, sample, zoo
+from modiff_sim.nn.distributed import Ranks, device, own_first, ranks, together
+from modiff_sim.nn.live import live_bytes, needs
+from modiff_sim.rowlog import RowLog
+from modiff_sim.store import verify
+
+ROOT = Path(__file__).parent.parent
+BATCHES = 6
+OPTIONS = (
+    "--model digits --images 90 --steps 12 --recursion closed_loop --bits 4 --weight-bits 8 --batch 16 --device cpu"
+)
+COMMAND = ["-m", "analysis.sample", *OPTIONS.split(), "--out"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start(program, out):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    if program is TORCHRUN:
+        program = [*TORCHRUN, "--master-port", str(free_port())]
+    return subprocess.Popen(
+        [*program, *COMMAND, str(out)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+def made(out):
+    return len(RowLog(out / "store" / "images.rows.jsonl").entries())
+
+
+def noted(out):
+    path = out / "store" / "images.aside.jsonl"
+    return len(path.read_text().splitlines())
+
+
+def results(out):
+    return {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory):
+    out = tmp_path_factory.mktemp("one")
+    assert command.main([*COMMAND[2:], str(out)]) == 0
+    return out
+
+
+def test_one_process_gives_what_sample_gives(one_process, capsys):
+    with np.load(one_process / "images.npz") as file:
+        images = file["images"]
+    model = zoo.load("digits")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with Arm("closed_loop", 4, 8).on(model) as run:
+        expected = sample(model, images=[0, 89], steps=12, spacing="quad", batch=16, run=run)
+    torch.set_num_threads(before)
+    assert images.shape == (90, 1, 8, 8)
+    assert images.dtype == np.float32
+    assert np.array_equal(images[[0, 89]], expected)
+    with np.load(one_process / "levels.npz") as file:
+        assert file["images"].dtype == np.uint8
+    assert verify(one_process) == (BATCHES + 2, [])
+    assert noted(one_process) == BATCHES
+    written = results(one_process)
+    assert command.main([*COMMAND[2:], str(one_process), "--grid", str(one_process / "store" / "grid.png")]) == 0
+    assert "0 of them made now" in capsys.readouterr().out
+    assert noted(one_process) == BATCHES
+    assert results(one_process) == written
+    assert (one_process / "store" / "grid.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_rank_is_killed_and_the_command_repeated(one_process, tmp_path):
+    process = start(TORCHRUN, tmp_path)
+    while made(tmp_path) < 2:
+        time.sleep(0.02)
+        assert process.poll() is None
+    pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(pids[1]), signal.SIGKILL)
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert 2 <= (done := made(tmp_path)) < BATCHES
+    assert not (tmp_path / "images.npz").exists()
+    process = start(TORCHRUN, tmp_path)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert f"{16 * (BATCHES - done)} of them made now" in out
+    assert results(tmp_path) == results(one_process)
+    assert verify(tmp_path) == (BATCHES + 2, [])
+
+
+def test_more_images_begin_with_fewer(one_process, tmp_path):
+    few = [*COMMAND[2:], str(tmp_path)]
+    few[few.index("90")] = "20"
+    assert command.main(few) == 0
+    with np.load(tmp_path / "images.npz") as file, np.load(one_process / "images.npz") as more:
+        assert np.array_equal(file["images"], more["images"][:20])
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (["--batch", "0"], "must be at least 1"),
+        (["--images", "0"], "must be at least 1"),
+        (["--memory-budget", "100"], "one decides the other"),
+        (["--warmup", "sometimes"], "warmup"),
+        (["--bits", "1"], "bits"),
+        (["--model", "digit"], "did you mean"),
+        (["--workers", "0"], "workers must be at least 1"),
+        (["--scheduler", "x://y"], "no Dask scheduler answers"),
+    ],
+)
+def test_bad_options_are_one_line(tmp_path, capsys, more, match):
+    with pytest.raises(SystemExit) as left:
+        command.main([*COMMAND[2:], str(tmp_path), *more])
+    assert left.value.code == 2
+    assert match in capsys.readouterr().err
+
+
+# -- ranks ----------------------------------------
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_every_rank_has_all_items_its_own_first(world):
+    items = list(range(11))
+    shares = [own_first(items, Ranks(r, world)) for r in range(world)]
+    assert all(sorted(share) == items for share in shares)
+    assert sorted(i for r, share in enumerate(shares) for i in share[: len(items[r::world])]) == items
+
+
+def test_ranks_come_from_the_environment(monkeypatch, tmp_path):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert ranks() == Ranks(0, 1, 0)
+    with together(tmp_path / "none", None) as who:
+        assert who.first
+    assert not (tmp_path / "none").exists()
+    for rank, world in (("1", "2"), ("2", "2"), ("x", "2")):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("WORLD_SIZE", world)
+        with pytest.raises(ValueError, match="set all three, as torchrun does, or none"):
+            ranks()
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert ranks() == Ranks(1, 2, 1)
+    with pytest.raises(SystemExit):
+        command.main([*COMMAND[2:], str(tmp_path), "--workers", "2"])
+
+
+DISAGREE = """
+import sys
+from modiff_sim.nn.distributed import together
+try:
+    with together(sys.argv[1], sys.argv[2]):
+        print("together")
+except RuntimeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("folders", "work", "said"),
+    [
+        ("aa", "xx", ["together", "together"]),
+        ("ab", "xx", ["ranks [1] do not see the folder"] * 2),
+        ("aa", "xy", ["ranks [1] have other work than rank 0"] * 2),
+    ],
+)
+def test_ranks_that_do_not_fit_together_say_so(tmp_path, folders, work, said):
+    port, processes = str(free_port()), []
+    for rank in range(2):
+        about = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", DISAGREE, str(tmp_path / folders[rank]), work[rank]], cwd=ROOT, text=True,
+                env=os.environ | about | {"MASTER_PORT": port}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            )
+        )  # fmt: skip
+    for process, expected in zip(processes, said, strict=True):
+        assert process.communicate(timeout=60)[0].startswith(expected)
+    assert list(tmp_path.rglob(".ranks-*")) == []
+
+
+def test_devices():
+    assert device("cpu", Ranks()) == torch.device("cpu")
+    with pytest.raises(ValueError, match="unknown device 'tpu'"):
+        device("tpu", Ranks())
+    with pytest.raises(ValueError, match=r"rank 70 is number 70 on this machine, which has \d GPUs"):
+        device("cuda", Ranks(70, 71, 70))
+
+
+# -- memory ----------------------------------------
+
+
+def test_live_bytes_are_those_of_the_tensors_that_are_alive():
+    net = nn.Sequential(nn.Linear(10, 1000), nn.ReLU(), nn.Linear(1000, 5))
+    assert live_bytes(net, torch.empty(2, 10)) == 2 * (2 * 1000 * 4)  # of the ReLU: its input and output
+    wide = nn.Sequential(nn.Linear(10, 10), nn.Flatten(), nn.ReLU(inplace=True))
+    assert live_bytes(wide, torch.empty(2, 10)) == 2 * 10 * 4  # views and in-place operations need nothing
+    model = zoo.load("digits")
+    one = live_bytes(model, torch.empty(1, 1, 8, 8), 5)
+    assert live_bytes(model, torch.empty(8, 1, 8, 8), 5) == 8 * one
+
+
+def test_the_batch_is_the_largest_power_of_two_that_fits():
+    found = command.memory("digits", Arm("closed_loop", 4, 8))
+    for budget in (found.total(1), found.total(16), found.total(17), found.total(32) - 1):
+        batch = found.largest_batch(budget)
+        assert found.total(batch) <= budget < found.total(2 * batch)
+        assert batch & (batch - 1) == 0
+    assert found.largest_batch(2**50) == 1024
+    with pytest.raises(ValueError, match=r"one image needs .* MiB, the budget is 0.5 MiB: raise it"):
+        found.largest_batch(2**19)
+
+
+def test_the_prediction_holds_what_a_run_holds():
+    """States and buffers, measured, are within the prediction; without states it is smaller by them."""
+    model = zoo.load("digits")
+    x = torch.randn(4, 1, 8, 8)
+    inputs = (torch.empty(1, 1, 8, 8), 5)
+    full = needs(model, *inputs, weights=False, states=False)
+    direct = needs(model, *inputs, weights=True, states=False)
+    closed = needs(model, *inputs, weights=True, states=True)
+    assert full.per_image < direct.per_image < closed.per_image
+    assert direct.fixed == closed.fixed == 2 * full.fixed
+    with modulated(model, **Arm("closed_loop", 4, 8).options(model)) as run, torch.inference_mode():
+        for call in range(3):
+            model(x, 900 - call)
+        held = 2 * run.state_bytes() + run.buffer_bytes()
+    assert held <= 4 * (closed.per_image - full.per_image) <= 1.25 * held
