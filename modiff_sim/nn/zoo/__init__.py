@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MODELS", "card", "load"]
 
 # Add a model here, with its three files.
-MODELS = ("digits",)
+MODELS = ("digits", "fashion32")
 
 
 def card(name: str) -> dict[str, Any]:
