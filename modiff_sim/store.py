@@ -26,6 +26,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ class StoreError(RuntimeError):
 
 def versions() -> dict[str, str]:
     """Versions that decide the bytes of a result ("absent" for what is not installed)."""
+    return dict(_versions())
+
+
+@cache  # looking them up takes 15 ms, and every key of every point holds them
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in VERSIONED:
         try:
