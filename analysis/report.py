@@ -10,6 +10,9 @@ from typing import Any
 from modiff_sim.store import StoreError, sha256, verify, versions, write_atomic
 
 from .arms import effort_of
+from .tables.layouts import TABLES
+from .tables.rows import committed
+from .tables.write import page, save
 
 HERE = Path(__file__).parent
 #: figures in the order in which they are read; others follow by name
@@ -38,7 +41,10 @@ def _short(value: float | None) -> str:
 
 
 def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
-    """Write ``out/report.html``; returns its path. Raises StoreError if a stored result is damaged."""
+    """Write ``out/tables`` and ``out/report.html``; returns the latter's path.
+
+    Raises StoreError if a stored result is damaged, or where rows of a table are missing.
+    """
     import jinja2
 
     count, problems = verify(out / "results")
@@ -48,6 +54,8 @@ def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
     if checks["effort"] != effort:
         raise StoreError(f"checks.json is of effort {checks['effort']}, not {effort}: run the paper checks again")
     figures = _figures(out / "figures")
+    tables = {name: page(name, table, committed(table.model), "frechet") for name, table in TABLES.items()}
+    save(tables, out / "tables")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["short"] = _short
     manifest = {
@@ -56,10 +64,10 @@ def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
         "arms.csv": sha256(out / "results" / "arms.csv"),
     }  # fmt: skip
     template = environment.from_string((HERE / "report.html.j2").read_text(encoding="utf-8"))
-    page = template.render(
-        effort=effort_of(effort), claims=checks["claims"], figures=figures, rows=rows,
+    made = template.render(
+        tables=list(tables.values()), effort=effort_of(effort), claims=checks["claims"], figures=figures, rows=rows,
         manifest=json.dumps(manifest, indent=1, sort_keys=True, default=str),
     )  # fmt: skip
     target = out / "report.html"
-    write_atomic(target, page)
+    write_atomic(target, made)
     return target

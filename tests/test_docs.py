@@ -7,6 +7,9 @@ import pytest
 
 import figures
 import paper_checks
+from analysis.tables.layouts import TABLES
+from analysis.tables.rows import committed
+from analysis.tables.write import document, page
 from modiff_sim import bounds
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -39,6 +42,12 @@ def test_the_examples_of_the_torch_page_run(capsys):
         exec(compile(code, "docs/torch.md", "exec"), namespace)
         assert capsys.readouterr().out.strip()
     assert len(blocks) >= 8
+
+
+def test_the_page_of_tables_shows_the_committed_rows():
+    pages = {name: page(name, table, committed(table.model), "frechet") for name, table in TABLES.items()}
+    shown = (DOCS / "tables.md").read_text(encoding="utf-8")
+    assert shown == document(pages), "python -m analysis.tables --format markdown > docs/tables.md"
 
 
 def test_theory_names_what_exists():

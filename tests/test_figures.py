@@ -17,8 +17,8 @@ from figures import style
 
 #: what needs the trained model: drawn here from data made up to look like it
 PRACTICE = (
-    "bit_sweep", "caching", "growth", "layers_c_kappa", "middle_block", "phase_diagram", "prediction", "sample_grids",
-    "violins",
+    "arms_at_32", "bit_sweep", "caching", "few_steps", "growth", "layers_c_kappa", "middle_block", "phase_diagram",
+    "prediction", "sample_grids", "violins",
 )  # fmt: skip
 THEORY = tuple(name for name in figures.names() if name not in PRACTICE)
 

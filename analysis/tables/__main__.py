@@ -1,0 +1,61 @@
+"""The paper's tables on the models of the zoo:  python -m analysis.tables [TABLE ...]
+
+Prints them from the committed rows. --rerun measures the rows again (resumable; see --out) and compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from modiff_sim.store import StoreError
+
+from .. import workspace
+from . import rows as stored
+from .layouts import TABLES
+from .measure import measure, wanted
+from .write import FORMATS, VALUES, document, page, save
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.tables", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"default: all ({', '.join(TABLES)})")
+    parser.add_argument("--value", default="frechet", choices=list(VALUES), help="what to show (default: frechet)")
+    parser.add_argument("--format", default="text", choices=list(FORMATS))
+    parser.add_argument("--save", type=Path, metavar="DIR", help="write every table in every format into this folder")
+    parser.add_argument("--rerun", action="store_true", help="measure the rows of these tables again into OUT/tables")
+    parser.add_argument("--rows", type=Path, default=stored.COMMITTED, help="folder with the rows (default: committed)")
+    parser.add_argument("--out", type=Path, default=workspace.folder(), help="where --rerun keeps its results")
+    parser.add_argument("--workers", type=int, help="processes of --rerun (default: all cores)")
+    parser.add_argument("--scheduler", help="a Dask scheduler for --rerun, tcp://HOST:PORT")
+    args = parser.parse_args(arguments)
+    if unknown := [name for name in args.tables if name not in TABLES]:
+        parser.error(f"no table {', '.join(unknown)}; known: {', '.join(TABLES)}")
+    chosen = {name: TABLES[name] for name in args.tables or TABLES}
+    try:
+        if args.rerun:
+            workspace.use(args.out)
+            args.rows = args.out / "tables"
+            for model in dict.fromkeys(table.model for table in chosen.values()):
+                ours = [name for name, table in chosen.items() if table.model == model]
+                found = measure(model, wanted(ours), workers=args.workers, scheduler=args.scheduler)
+                stored.save(args.rows / model, found, stored.manifest(model))
+        pages = {name: page(name, t, stored.committed(t.model, args.rows), args.value) for name, t in chosen.items()}
+    except (StoreError, ValueError, OSError) as error:
+        print(f"tables: {error}", file=sys.stderr)
+        return 2
+    if args.format == "markdown" and not args.tables:
+        print(document(pages), end="")
+    else:
+        for made in pages.values():
+            print(FORMATS[args.format](made))
+    if args.save:
+        save(pages, args.save)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

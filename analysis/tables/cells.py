@@ -1,0 +1,57 @@
+"""A cell: what is sampled for one number of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from modiff_sim.samplers import SAMPLERS
+from modiff_sim.schedules import SPACINGS
+
+from ..arms import FULL, Arm
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An arm under a sampler. ``steps`` are timesteps; samplers that call the model twice at one make more calls."""
+
+    arm: Arm = FULL
+    sampler: str = "ddim"
+    steps: int = 50
+    spacing: str = "quad"
+
+    def __post_init__(self) -> None:
+        for what, given, known in (("sampler", self.sampler, SAMPLERS), ("spacing", self.spacing, SPACINGS)):
+            if given not in known:
+                raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
+
+    @property
+    def full(self) -> Cell:
+        """Full precision under the same sampler: what the cell is compared with."""
+        return replace(self, arm=FULL)
+
+    @property
+    def ground(self) -> str:
+        """The sampler in words."""
+        return f"{self.sampler}, {self.steps} steps, {self.spacing}"
+
+    @property
+    def label(self) -> str:
+        return f"{self.arm.label} ({self.ground})"
+
+
+def flat(cell: Cell) -> dict[str, Any]:
+    """The columns that name a cell in the table of rows."""
+    about = asdict(cell)
+    return about.pop("arm") | about
+
+
+def from_flat(row: Mapping[str, Any]) -> Cell:
+    """The cell of a row; what ``flat`` made."""
+    warmup = row["warmup"]
+    arm = Arm(
+        row["recursion"], int(row["bits"]), int(row["weight_bits"]), row["scale"],
+        int(warmup) if str(warmup).isdecimal() else warmup, row["refresh"],
+    )  # fmt: skip
+    return Cell(arm, row["sampler"], int(row["steps"]), row["spacing"])

@@ -1,0 +1,112 @@
+"""The committed rows: one per cell and seed, measured once, with a manifest; ``--rerun`` measures them again.
+
+committed/MODEL/rows.csv          the measurements
+committed/MODEL/micro_batches.csv mean and rms pixel of every micro-batch: what a short run is compared with
+committed/MODEL/manifest.json     model, classifier, seeds, batch, versions, source; sha256 of the files
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modiff_sim.nn import zoo
+from modiff_sim.store import StoreError, npz_bytes, sha256, versions, write_atomic
+
+from .. import metrics
+from ..source import sampling_source
+from .cells import Cell, from_flat
+from .measure import BATCH, Measured
+
+COMMITTED = Path(__file__).parent / "committed"
+FILES = ("rows.csv", "micro_batches.csv", "pictures.npz")
+TEXT = frozenset({"model", "recursion", "scale", "warmup", "refresh", "sampler", "spacing"})
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What was measured on one model, as it was read."""
+
+    measured: Measured
+    manifest: Mapping[str, Any]
+
+    def pictures(self, cell: Cell) -> np.ndarray | None:
+        """uint8 (16, C, H, W), or None where the cell was not measured."""
+        rows, kept = self.measured.rows, self.measured.pictures
+        return next((kept[k] for k in kept if from_flat(rows[int(k)]) == cell), None)
+
+    def values(self, cell: Cell, images: int, seeds: Sequence[int], value: str) -> np.ndarray | None:
+        """One number per seed, float64; None where the cell was not measured. KeyError for an unknown value."""
+        found = {r["seed"]: r[value] for r in self.measured.rows if r["images"] == images and from_flat(r) == cell}
+        if not set(seeds) <= set(found):
+            return None
+        return np.array([np.nan if found[s] is None else found[s] for s in seeds], np.float64)
+
+
+def manifest(model: str) -> dict[str, Any]:
+    """What decides the rows, besides what each row says."""
+    return {
+        "model": model, "model_sha256": zoo.card(model)["sha256"], "features": metrics.EXTRACTORS[model].name,
+        "batch": BATCH[model], "threads": 1, "dtype": "float32", "source": sampling_source(), "versions": versions(),
+    }  # fmt: skip
+
+
+def save(folder: Path, found: Measured, about: Mapping[str, Any]) -> None:
+    """Write the files, the manifest last."""
+    contents = (_csv(found.rows), _csv(found.micro_batches), npz_bytes(found.pictures))
+    for name, content in zip(FILES, contents, strict=True):
+        write_atomic(folder / name, content)
+    sums = {name: sha256(folder / name) for name in FILES}
+    write_atomic(folder / "manifest.json", json.dumps({**about, "sha256": sums}, indent=1, sort_keys=True) + "\n")
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(k for row in rows for k in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: f"{v:.8g}" if isinstance(v, float) else v for k, v in row.items()})
+    return out.getvalue()
+
+
+def _parsed(name: str, text: str) -> Any:
+    if name in TEXT:
+        return text
+    if text == "":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+@cache
+def committed(model: str, folder: Path = COMMITTED) -> Rows:
+    """The rows of a model, checksums verified. Raises StoreError for missing or changed files, or another model's."""
+    place = folder / model
+    try:
+        about = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise StoreError(f"no rows of {model!r} in {folder}: measure them with --rerun") from None
+    for name in FILES:
+        if sha256(place / name) != about["sha256"][name]:
+            raise StoreError(f"{place / name}: sha256 differs from the manifest; measure the rows again with --rerun")
+    if about["model_sha256"] != zoo.card(model)["sha256"]:
+        raise StoreError(f"{place}: measured on other weights of {model}; measure the rows again with --rerun")
+    with np.load(place / FILES[2], allow_pickle=False) as archive:
+        pictures = {name: archive[name] for name in archive.files}
+    return Rows(Measured(_read(place / FILES[0]), _read(place / FILES[1]), pictures), about)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{k: _parsed(k, v) for k, v in row.items()} for row in csv.DictReader(file)]

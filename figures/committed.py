@@ -1,0 +1,26 @@
+"""What the figures of committed rows share: their key and the rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.tables.layouts import TABLES, Table
+from analysis.tables.rows import COMMITTED, Rows, committed
+from modiff_sim.store import StoreError, sha256
+
+
+def params(table: Table) -> dict[str, dict[str, Any]]:
+    """Effort -> what decides the data: the same rows at every effort."""
+    file = COMMITTED / table.model / "rows.csv"
+    about = {"rows": sha256(file) if file.is_file() else "absent", "seed": list(table.seeds), "images": table.images}
+    return {"quick": about, "full": about}
+
+
+def rows(name: str) -> Rows:
+    """The rows of a table. Raises StoreError where one of its cells was not measured."""
+    table = TABLES[name]
+    found = committed(table.model)
+    for cell in table.measured:
+        if found.values(cell, table.images, table.seeds, "frechet") is None:
+            raise StoreError(f"table {name!r} has no rows of {cell.label}: measure it with --rerun")
+    return found
