@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 PATIENCE = 30.0  # seconds that a Dask scheduler, and its first worker, are waited for
+AHEAD = 16  # threads that a Dask cluster is taken to have at least, or to get
 
 
 class WorkerLost(RuntimeError):
@@ -30,13 +33,16 @@ def unordered(
 
     workers:   processes (joblib's loky); 1 stays in this process; None is one per core.
     scheduler: address of a Dask scheduler (``tcp://host:port``), whose workers are used instead. They must be able to
-               import what a task calls, and need no common file system: what a task returns travels back.
+               import what a task calls, and need no common file system: what a task returns travels back. Twice as many
+               tasks as the cluster has threads are under way, and at least twice ``workers`` (None: ``AHEAD``), so that
+               workers that come later find something to do.
 
     A task that raises ends the whole, and its exception is raised here. Close the iterator to stop earlier.
 
     Raises:
         ImportError: joblib or distributed is missing (extra ``[scale]``).
         ValueError: workers < 1, or nothing answers at the scheduler's address.
+        RuntimeError: a Dask worker cannot import what it is to call.
         WorkerLost: a process was killed. A Dask cluster starts the task elsewhere and gives up at its third worker.
     """
     if workers is not None and workers < 1:
@@ -54,10 +60,10 @@ def unordered(
     with ExitStack() as stack:
         options: dict[str, Any] = {"n_jobs": many, "backend": "loky"}
         if scheduler is not None:
-            from_client, lost = _client(scheduler)
-            stack.enter_context(from_client)
-            stack.enter_context(joblib.parallel_config(backend="dask"))
-            options = {}  # as many at a time as the cluster has threads
+            client, lost = _client(scheduler)
+            stack.enter_context(client)
+            options = {"backend": _dask_backend(client, AHEAD if workers is None else workers)}
+            tasks = (partial(_call_pickled, pickle.dumps(task)) for task in tasks)
         run = joblib.Parallel(return_as="generator_unordered", batch_size=1, **options)
         try:
             yield from run(joblib.delayed(_call)(task) for task in tasks)
@@ -67,6 +73,30 @@ def unordered(
 
 def _call(task: Callable[[], Any]) -> Any:
     return task()
+
+
+def _call_pickled(task: bytes) -> Any:
+    """The scheduler looks into what it passes on, and need not know the functions; a worker that does not says so."""
+    try:
+        made = pickle.loads(task)
+    except (ImportError, AttributeError) as error:
+        raise RuntimeError(
+            f"a Dask worker cannot import what it is to compute ({error}): start the workers with this checkout on "
+            "PYTHONPATH and the versions of this environment"
+        ) from None
+    return made()
+
+
+def _dask_backend(client: Any, ahead: int) -> Any:
+    """joblib's, which counts the cluster's threads once: with one it would compute here, and it has none to spare for
+    workers that come later."""
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return max(2, ahead, super().effective_n_jobs(n_jobs))
+
+    return Backend(client=client)
 
 
 def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
@@ -86,6 +116,13 @@ def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
         client.close()
         raise ValueError(
             f"the scheduler at {scheduler} has no workers: start some with `dask worker {scheduler}`"
+        ) from error
+    try:  # joblib would wait for ever for a cluster that cannot read what it is sent
+        client.submit(_call_pickled, pickle.dumps(cores), pure=False).result(timeout=PATIENCE)
+    except Exception as error:
+        client.close()
+        raise ValueError(
+            f"the Dask cluster at {scheduler} does not run modiff_sim ({error}): its scheduler and its workers need it"
         ) from error
     return client, (KilledWorker,)
 

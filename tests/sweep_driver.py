@@ -86,7 +86,7 @@ def main():
     except sweep.Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 130
-    except sweep.SweepError as error:
+    except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
     sweep.table(mine, rows, folder, name=NAME)

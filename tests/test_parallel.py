@@ -126,11 +126,20 @@ def cluster(tmp_path_factory):
         process.wait()
 
 
+def test_a_cluster_that_is_not_there_is_an_error(cluster, monkeypatch):
+    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
+    for address in ("tcp://127.0.0.1:9", "nonsense://x"):
+        with pytest.raises(ValueError, match="no Dask scheduler answers at"):
+            list(unordered([partial(abs, -1)], scheduler=address))
+    with pytest.raises(ValueError, match="has no workers: start some with `dask worker"):
+        list(unordered([partial(abs, -1)], scheduler=cluster[0]))
+
+
 def test_a_dask_worker_is_killed_in_the_middle(tmp_path, undisturbed, cluster):
     """The driver writes; the workers have a folder of their own and see nothing of the store."""
     address, worker = cluster
     workers = [worker(COUNT=str(tmp_path / "count"), SLOW="0.4") for _ in range(2)]
-    process = start(tmp_path, SCHEDULER=address)
+    process = start(tmp_path, SCHEDULER=address, COUNT=tmp_path / "here")
     while rows_stored(tmp_path) < 2:
         time.sleep(0.02)
         assert process.poll() is None
@@ -141,13 +150,25 @@ def test_a_dask_worker_is_killed_in_the_middle(tmp_path, undisturbed, cluster):
     again = len(computed(tmp_path)) - POINTS
     assert 0 <= again <= 1
     assert_whole(tmp_path, undisturbed, again)
+    assert not (tmp_path / "here").exists()  # nothing was computed by the driver
     workers[1].kill()
+    workers[1].wait()
 
 
-def test_a_cluster_that_is_not_there_is_an_error(cluster, monkeypatch):
-    monkeypatch.setattr(parallel, "PATIENCE", 0.5)
-    for address in ("tcp://127.0.0.1:9", "nonsense://x"):
-        with pytest.raises(ValueError, match="no Dask scheduler answers at"):
-            list(unordered([partial(abs, -1)], scheduler=address))
-    with pytest.raises(ValueError, match="has no workers: start some with `dask worker"):
-        list(unordered([partial(abs, -1)], scheduler=cluster[0]))
+def test_workers_that_lack_the_code_are_an_error_and_no_endless_wait(tmp_path, cluster, monkeypatch):
+    """A worker that cannot import the sweep's function, and one that cannot import modiff_sim at all."""
+    address, worker = cluster
+    stranger = worker(PYTHONPATH=str(TESTS.parent))
+    process = start(tmp_path, SCHEDULER=address)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "a Dask worker cannot import what it is to compute (No module named 'sweep_driver')" in said
+    assert rows_stored(tmp_path) == 0
+    stranger.kill()
+    stranger.wait()
+    (tmp_path / "modiff_sim").mkdir()
+    (tmp_path / "modiff_sim" / "__init__.py").write_text("raise ImportError('not installed')")
+    worker(PYTHONPATH=str(tmp_path))
+    monkeypatch.setattr(parallel, "PATIENCE", 5)
+    with pytest.raises(ValueError, match="does not run modiff_sim"):
+        list(unordered([partial(abs, -1)], scheduler=address))
