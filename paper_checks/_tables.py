@@ -11,11 +11,6 @@ from modiff_sim.evidence import Evidence
 
 Pair = tuple[Any, Any]  # two cells: the one judged, the one it is judged by
 
-AT_32 = (
-    "On the 32×32 model (Fashion-MNIST, 1.1 M parameters, trained on a CPU; a stand-in for the paper's CIFAR-10 and "
-    "LSUN models)"
-)
-
 
 def log_ratios(name: str, pairs: Sequence[Pair], value: str = "frechet") -> np.ndarray:
     """log(value of the first cell/value of the second), float64 (pairs, seeds).

@@ -2,7 +2,7 @@
 
 from modiff_sim.evidence import Claim, Evidence
 
-from ._tables import AT_32
+from ._at_32 import AT_32, cell, product
 
 ORDER = 93
 CLAIM = Claim(
@@ -15,11 +15,9 @@ CLAIM = Claim(
 )
 
 
-def check(effort: str = "quick", *, few="DDIM 10", many="DDIM 50", row="W8A3 closed loop") -> Evidence:
-    from analysis.tables.layouts import AT_32 as CELLS
-
-    from ._tables import judged, log_ratios
-
-    cells = [CELLS[row, steps] for steps in (few, many)]
-    losses = log_ratios("fashion32", [(cell, cell.full) for cell in cells])
-    return judged(losses[:1] - losses[1:], [f"loss at {few} over loss at {many}"], "fashion32", 1.0)
+def check(
+    effort: str = "quick", *, few: str = "DDIM 10", many: str = "DDIM 50", row: str = "W8A3 closed loop"
+) -> Evidence:
+    short, long = cell(row, few), cell(row, many)
+    powers = {short: 1, short.full: -1, long: -1, long.full: 1}
+    return product(powers, f"loss at {few} over loss at {many}", claimed=1.0)

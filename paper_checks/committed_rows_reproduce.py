@@ -30,7 +30,7 @@ def cells() -> list[tuple[str, Any]]:
     return [
         ("digits", digits["W8A4", "closed loop"]), ("digits", digits["W8A4", "closed loop"].full),
         ("digits", TABLES["15"].cells["W8A6", "closed loop"]), ("digits", TABLES["1"].cells["W8A4", "static direct"]),
-        ("fashion32", AT_32["W8A4 closed loop", "DDIM 10"]),
+        ("fashion32", AT_32["W8A3 closed loop", "DDIM 10"]),
     ]  # fmt: skip
 
 

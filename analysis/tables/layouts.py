@@ -77,16 +77,16 @@ def _sweep() -> dict[tuple[str, str], Cell]:
 #: the cells of the 32×32 model, chosen so that every verdict has what it compares; 12 in all
 AT_32 = {
     ("full precision", "DDIM 50"): Cell(),
+    ("W8A6 direct", "DDIM 50"): Cell(Arm("direct", 6, 8)),
+    ("W8A6 open loop", "DDIM 50"): Cell(Arm("open_loop", 6, 8)),
     ("W8A4 direct", "DDIM 50"): Cell(Arm("direct", 4, 8)),
     ("W8A4 open loop", "DDIM 50"): Cell(Arm("open_loop", 4, 8)),
     ("W8A4 closed loop", "DDIM 50"): Cell(Arm("closed_loop", 4, 8)),
-    ("W8A3 direct", "DDIM 50"): Cell(Arm("direct", 3, 8)),
     ("W8A3 closed loop", "DDIM 50"): Cell(Arm("closed_loop", 3, 8)),
     ("full precision", "DDPM 50"): Cell(sampler="ddpm", spacing="uniform"),
     ("W8A4 direct", "DDPM 50"): Cell(Arm("direct", 4, 8), "ddpm", spacing="uniform"),
     ("W8A4 closed loop", "DDPM 50"): Cell(Arm("closed_loop", 4, 8), "ddpm", spacing="uniform"),
     ("full precision", "DDIM 10"): Cell(steps=10),
-    ("W8A4 closed loop", "DDIM 10"): Cell(Arm("closed_loop", 4, 8), steps=10),
     ("W8A3 closed loop", "DDIM 10"): Cell(Arm("closed_loop", 3, 8), steps=10),
 }
 

@@ -27,6 +27,7 @@ from .layouts import cells_of
 
 NAME = "cells"
 CALIBRATION_IMAGES = 16
+FEATURES_KEPT = ("fashion32",)  # 12 cells, 1.2 MB; of the 190 cells of digits they would be 15 MB
 PICTURES = 16  # images of a cell that are kept to be looked at
 #: model -> images per micro-batch, part of what decides the bytes
 BATCH = {"digits": 128, "fashion32": 64}
@@ -96,11 +97,16 @@ def _calibrated(name: str, ground: Cell, target: str, bits: int, weight_bits: in
 
 @dataclass(frozen=True)
 class Measured:
-    """rows: one per cell and seed. micro_batches: what each is known by. pictures: row index -> uint8 (16, C, H, W)."""
+    """rows: one per cell and seed. micro_batches: what each is known by.
+
+    pictures, features: by the number of the cell's row of its first seed, uint8 (16, C, H, W) of that seed, and float32
+    (images of all seeds, features), which paired bootstraps need; features are kept for ``FEATURES_KEPT`` only.
+    """
 
     rows: list[dict[str, Any]]
     micro_batches: list[dict[str, Any]]
     pictures: dict[str, np.ndarray]
+    features: dict[str, np.ndarray]
 
 
 def measure(
@@ -120,6 +126,7 @@ def measure(
         return np.concatenate([store().load(NAME, point).arrays["images"] for point in found])[: w.images]
 
     rows, pictures = [], {}
+    features: dict[str, np.ndarray] = {}
     for i, w in enumerate(chosen):
         audit = {k: v for k, v in at[w.cell, w.seed, 0][1].items() if k not in ("mean", "rms")}
         full = None if w.cell == w.cell.full else images(Wanted(w.cell.full, w.images, w.seed))
@@ -129,11 +136,14 @@ def measure(
         rows.append(about | found | audit)
         if w.seed == chosen[0].seed:
             pictures[str(i)] = levels(images(w)[:PICTURES])
+            if model in FEATURES_KEPT:
+                all_seeds = [images(o) for o in chosen if (o.cell, o.images) == (w.cell, w.images)]
+                features[str(i)] = judge.extractor.features(np.concatenate(all_seeds)).astype(np.float32)
     prints = [
         {"model": model, **flat(cell), "seed": seed, "micro_batch": i, "mean": audit["mean"], "rms": audit["rms"]}
         for (cell, seed, i), (_, audit) in at.items()
     ]
-    return Measured(rows, prints, pictures)
+    return Measured(rows, prints, pictures, features)
 
 
 def _place(point: Mapping[str, Any]) -> tuple[Cell, int, int]:

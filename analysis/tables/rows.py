@@ -1,8 +1,10 @@
 """The committed rows: one per cell and seed, measured once, with a manifest; ``--rerun`` measures them again.
 
-committed/MODEL/rows.csv          the measurements
-committed/MODEL/micro_batches.csv mean and rms pixel of every micro-batch: what a short run is compared with
-committed/MODEL/manifest.json     model, classifier, seeds, batch, versions, source; sha256 of the files
+committed/MODEL/rows.csv           the measurements
+committed/MODEL/micro_batches.csv  mean and rms pixel of every micro-batch: what a short run is compared with
+committed/MODEL/pictures.npz       16 images of every cell from the first seed, uint8, by the number of the row
+committed/MODEL/features.npz       features of all images of every cell, likewise; of the 32×32 model only
+committed/MODEL/manifest.json      model, classifier, seeds, batch, versions, source; sha256 of the files
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from modiff_sim.nn import zoo
-from modiff_sim.store import StoreError, npz_bytes, sha256, versions, write_atomic
+from modiff_sim.store import StoreError, npz_bytes, sha256, versions, write_files
 
 from .. import metrics
 from ..source import sampling_source
@@ -27,7 +29,7 @@ from .cells import Cell, from_flat
 from .measure import BATCH, Measured
 
 COMMITTED = Path(__file__).parent / "committed"
-FILES = ("rows.csv", "micro_batches.csv", "pictures.npz")
+FILES = ("rows.csv", "micro_batches.csv", "pictures.npz", "features.npz")
 TEXT = frozenset({"model", "recursion", "scale", "warmup", "refresh", "sampler", "spacing"})
 
 
@@ -40,8 +42,14 @@ class Rows:
 
     def pictures(self, cell: Cell) -> np.ndarray | None:
         """uint8 (16, C, H, W), or None where the cell was not measured."""
-        rows, kept = self.measured.rows, self.measured.pictures
-        return next((kept[k] for k in kept if from_flat(rows[int(k)]) == cell), None)
+        return self._of(self.measured.pictures, cell)
+
+    def features(self, cell: Cell) -> np.ndarray | None:
+        """float32 (images of all seeds, features), or None where they were not kept."""
+        return self._of(self.measured.features, cell)
+
+    def _of(self, kept: Mapping[str, np.ndarray], cell: Cell) -> np.ndarray | None:
+        return next((kept[k] for k in kept if from_flat(self.measured.rows[int(k)]) == cell), None)
 
     def values(self, cell: Cell, images: int, seeds: Sequence[int], value: str) -> np.ndarray | None:
         """One number per seed, float64; None where the cell was not measured. KeyError for an unknown value."""
@@ -61,11 +69,8 @@ def manifest(model: str) -> dict[str, Any]:
 
 def save(folder: Path, found: Measured, about: Mapping[str, Any]) -> None:
     """Write the files, the manifest last."""
-    contents = (_csv(found.rows), _csv(found.micro_batches), npz_bytes(found.pictures))
-    for name, content in zip(FILES, contents, strict=True):
-        write_atomic(folder / name, content)
-    sums = {name: sha256(folder / name) for name in FILES}
-    write_atomic(folder / "manifest.json", json.dumps({**about, "sha256": sums}, indent=1, sort_keys=True) + "\n")
+    contents = (_csv(found.rows), _csv(found.micro_batches), npz_bytes(found.pictures), npz_bytes(found.features))
+    write_files(folder, dict(zip(FILES, contents, strict=True)), about)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -102,9 +107,13 @@ def committed(model: str, folder: Path = COMMITTED) -> Rows:
             raise StoreError(f"{place / name}: sha256 differs from the manifest; measure the rows again with --rerun")
     if about["model_sha256"] != zoo.card(model)["sha256"]:
         raise StoreError(f"{place}: measured on other weights of {model}; measure the rows again with --rerun")
-    with np.load(place / FILES[2], allow_pickle=False) as archive:
-        pictures = {name: archive[name] for name in archive.files}
-    return Rows(Measured(_read(place / FILES[0]), _read(place / FILES[1]), pictures), about)
+    tables = (_read(place / name) for name in FILES[:2])
+    return Rows(Measured(*tables, *(_arrays(place / name) for name in FILES[2:])), about)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
