@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--refresh", choices=REFRESHES, default="never", help="(default: never)")
     add("--seed", type=int, default=0, help="of the noise (default: 0)")
     add("--batch", type=int, help="images per micro-batch, part of what decides the bytes (default: 128)")
-    add("--memory-budget", type=float, metavar="MIB", help="choose the batch by what it is predicted to need")
+    add("--memory-budget", type=float, metavar="MIB", help="choose the batch by its predicted need, within a fifth")
     add("--threads", type=int, default=1, help="torch threads, part of what decides the bytes (default: 1)")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: cuda where there is one)")
     add("--memory-format", choices=MEMORY_FORMATS, default="contiguous", help="(default: contiguous)")
