@@ -44,7 +44,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     row_names = list(dict.fromkeys(data["row"].tolist()))
     columns = list(dict.fromkeys(data["column"].tolist()))
     # arms lie along x, so that the page is wider than high
-    figure, axes = style.grid(len(columns), len(row_names), height=1.95 * len(columns))
+    figure, axes = style.grid(len(columns), len(row_names), height=1.7 * len(columns))
     for panel in axes.flat:
         panel.set_axis_off()
     for k, image in enumerate(data["images"]):
@@ -61,9 +61,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
         below = f"Fréchet {data['frechet'][k]}" + ("" if psnr == "–" else f"\n{psnr} dB")
         panel.set_xlabel(below, fontsize=style.SMALLEST, labelpad=3)
     for j, name in enumerate(row_names):
-        axes[0, j].set_title(
-            name.replace(" loop", "\nloop").replace(" direct", "\ndirect").replace(" closed\n", "\nclosed ")
-        )
+        axes[0, j].set_title(name.replace(" ", "\n", 1))
     for i, name in enumerate(columns):
         axes[i, 0].set_ylabel(name)
     return figure
