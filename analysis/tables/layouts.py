@@ -114,7 +114,7 @@ TABLES: dict[str, Table] = {
         }),
         printed=printed.TABLE_5, of="FID on LSUN-Bedrooms (the DDIM columns are Table 3's)",
     ),
-    "5, more images": Table(
+    "5b": Table(
         "DDPM against DDIM at W8A4, six seeds of 512 images", "digits",
         _by_bits((4,), {
             f"{sampler.upper()} {short}": _column(recursion, sampler=sampler, spacing="uniform")
