@@ -27,7 +27,7 @@ VALUES = {
     "relative_l2": "relative l2 to full precision",
     "gbops": "GBOPs per image", "mac_share": "share of MACs quantized", "activation_bits": "effective bits",
 }  # fmt: skip
-HEADING = "W\u2044A"
+HEADING = "arm"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def as_csv(made: Page) -> str:
 
 
 _ESCAPED = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "×": r"$\times$", "∞": r"$\infty$",
-            "²": r"$^2$", "³": r"$^3$", "–": "--", "é": r"\'e", "\u2044": "/"}  # fmt: skip
+            "²": r"$^2$", "³": r"$^3$", "–": "--", "é": r"\'e"}  # fmt: skip
 
 
 def _latex(text: str) -> str:
