@@ -85,7 +85,7 @@ def test_killed_at_random_points(tmp_path, undisturbed):
 
 
 def test_ctrl_c_says_what_is_kept(tmp_path, undisturbed):
-    process = start(tmp_path, SLOW=0.3)
+    process = start(tmp_path, SLOW=1)  # so slow that a busy machine sends the signal before the end
     while rows_stored(tmp_path) < 2:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it, to workers as well
@@ -136,7 +136,7 @@ def test_one_of_two_runs_is_killed(tmp_path, undisturbed):
     killed = start(tmp_path, SLOW=0.5)
     while not (tmp_path / "count").exists():
         time.sleep(0.02)
-    other = start(tmp_path, SLOW=0.1)
+    other = start(tmp_path, SLOW=0.4)
     while rows_stored(tmp_path) < 3:
         time.sleep(0.02)
     done = rows_stored(tmp_path)

@@ -57,7 +57,7 @@ def test_two_processes_give_the_same_bytes(tmp_path, undisturbed):
 
 
 def test_a_killed_process_is_replaced(tmp_path, undisturbed):
-    process = start(tmp_path, WORKERS=2, SLOW=0.3)
+    process = start(tmp_path, WORKERS=2, SLOW=1)
     while rows_stored(tmp_path) < 2:
         time.sleep(0.02)
     workers = [pid for pid in children(process.pid) if b"popen_loky" in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -70,7 +70,7 @@ def test_a_killed_process_is_replaced(tmp_path, undisturbed):
 
 
 def test_ctrl_c_reaches_the_workers(tmp_path, undisturbed):
-    process = start(tmp_path, WORKERS=2, SLOW=0.3)
+    process = start(tmp_path, WORKERS=2, SLOW=2)  # so slow that a busy machine sends the signal before the end
     while rows_stored(tmp_path) < 2:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
