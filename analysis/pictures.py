@@ -15,6 +15,11 @@ def levels(images: np.ndarray) -> np.ndarray:
     return np.rint((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
 
 
+def fingerprint(images: np.ndarray) -> dict[str, float]:
+    """Mean and rms pixel: what a set of images is known again by, also where rounding differs."""
+    return {"mean": float(images.mean()), "rms": float(np.sqrt(np.square(images).mean()))}
+
+
 def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np.ndarray:
     """uint8 (H, W, C) of images (n, C, h, w) in [-1, 1] (values beyond are cut), row by row on white.
 

@@ -33,7 +33,7 @@ from modiff_sim.store import Store, digest_of, npz_bytes, versions, write_files
 from modiff_sim.sweep import Output, Stopped
 
 from .arms import RECURSIONS, REFRESHES, Arm
-from .pictures import levels, save_grid
+from .pictures import fingerprint, levels, save_grid
 from .source import sampling_source
 from .subjects import Subject, subject
 from .workspace import largest_resident
@@ -107,7 +107,7 @@ def compute(point: Mapping[str, Any]) -> Output:
             sampler=point["sampler"], spacing=point["spacing"],
         )  # fmt: skip
         share = run.audit().summary()["mac_share"] if run else 0.0
-    row = {"mean": float(images.mean()), "rms": float(np.sqrt(np.square(images).mean())), "mac_share": share}
+    row = fingerprint(images) | {"mac_share": share}
     peak = largest_resident() if place == "cpu" else torch.cuda.max_memory_allocated(place)
     return Output(row, {"images": images}, {"peak_bytes": peak})
 

@@ -19,7 +19,7 @@ from modiff_sim.sweep import Output
 from .. import metrics
 from ..arm_table import CALIBRATION_SEED
 from ..arms import Arm
-from ..pictures import levels
+from ..pictures import fingerprint, levels
 from ..source import sampling_source
 from ..workspace import store
 from .cells import Cell, flat
@@ -61,30 +61,33 @@ def points(model: str, chosen: Iterable[Wanted]) -> list[dict[str, Any]]:
 
 def compute(point: Mapping[str, Any]) -> Output:
     """Sample one micro-batch: its images, its audit, and mean and rms of its pixels, by which it can be known again."""
-    about = dict(point["cell"])
-    cell = Cell(**about | {"arm": Arm(**about["arm"])})
+    cell, seed, index = _place(point)
     torch.set_num_threads(point["threads"])
-    model = zoo.load(point["model"])
-    first = point["micro_batch"] * point["batch"]
+    model = _model(point["model"])
+    first = index * point["batch"]
 
     def calibrated(target: str, bits: int, weights: Any) -> Any:
         return _calibrated(point["model"], cell.full, target, bits, cell.arm.weight_bits)
 
     with cell.arm.on(model, calibrated) as run:
         made = sample(
-            model, images=range(first, first + point["batch"]), batch=point["batch"], seed=point["seed"], run=run,
+            model, images=range(first, first + point["batch"]), batch=point["batch"], seed=seed, run=run,
             steps=cell.steps, sampler=cell.sampler, spacing=cell.spacing,
         )  # fmt: skip
         audit = run.audit().summary() if run else {"mac_share": 0.0, "activation_bits": 32.0, "saturated_share": 0.0}
     row = {k: audit[k] for k in ("mac_share", "activation_bits", "saturated_share")}
     row["gbops"] = audit["bops"] / point["batch"] / 1e9 if run else None
-    return Output(row | {"mean": float(made.mean()), "rms": float(np.sqrt(np.square(made).mean()))}, {"images": made})
+    return Output(row | fingerprint(made), {"images": made})
+
+
+#: loaded once per process and kept: leaving an arm restores the model bit for bit
+_model = cache(zoo.load)
 
 
 @cache
 def _calibrated(name: str, ground: Cell, target: str, bits: int, weight_bits: int) -> Any:
     """Static scales from images of their own, MSE-optimal; once per process."""
-    model, arm = zoo.load(name), Arm(weight_bits=weight_bits)
+    model, arm = _model(name), Arm(weight_bits=weight_bits)
 
     def run_sampling(resets: Any) -> object:
         return sample(

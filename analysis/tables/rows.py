@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from modiff_sim.nn import zoo
-from modiff_sim.store import StoreError, npz_bytes, sha256, versions, write_files
+from modiff_sim.store import StoreError, npz_bytes, verify_one, versions, write_files
 
 from .. import metrics
 from ..source import sampling_source
@@ -98,13 +98,9 @@ def _parsed(name: str, text: str) -> Any:
 def committed(model: str, folder: Path = COMMITTED) -> Rows:
     """The rows of a model, checksums verified. Raises StoreError for missing or changed files, or another model's."""
     place = folder / model
-    try:
-        about = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-    except OSError:
-        raise StoreError(f"no rows of {model!r} in {folder}: measure them with --rerun") from None
-    for name in FILES:
-        if sha256(place / name) != about["sha256"][name]:
-            raise StoreError(f"{place / name}: sha256 differs from the manifest; measure the rows again with --rerun")
+    if problems := verify_one(place):
+        raise StoreError(f"rows of {model!r}: {'; '.join(problems)}: measure them with --rerun")
+    about = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
     if about["model_sha256"] != zoo.card(model)["sha256"]:
         raise StoreError(f"{place}: measured on other weights of {model}; measure the rows again with --rerun")
     tables = (_read(place / name) for name in FILES[:2])
