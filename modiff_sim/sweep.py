@@ -194,7 +194,10 @@ class _Sweep:
             raise SweepError(f"could not write to {self.store.root} ({error}): {self.kept()}") from error
 
     def kept(self) -> str:
-        kept = len(self.keys) - sum(k in self.waiting or k in self.failed for k in self.keys)
+        """Counted on disk: Ctrl-C may come between a row that is written and what this process notes of it."""
+        entries, waiting = self.log.entries(), self.waiting
+        lost = {k for k in waiting if k in entries and entries[k].arrays and not self.store.has(self.name, waiting[k])}
+        kept = sum(k in entries and k not in lost for k in self.keys)
         return f"{kept} of {len(self.keys)} points are kept, and the same command goes on from there"
 
     def rows(self) -> list[dict[str, Any]]:
