@@ -39,6 +39,13 @@ RECIPES = {
         _unet(32, 1, [32, 64, 64], 1, norm_num_groups=8, attention_head_dim=16),
         Settings(steps=6_000, precision="bfloat16"),
     ),
+    # 3.58 M parameters, trained on one core of a CPU, some hours at a time over days: 0.9 steps per second in bfloat16
+    "cifar10_small": Recipe(
+        "cifar10",
+        _unet(32, 3, [64, 96, 128], 1, norm_num_groups=8, attention_head_dim=32),
+        Settings(steps=50_000, lr=6e-4, warmup=1_000, ema=0.9995, flips=True, precision="bfloat16"),
+        stored=torch.float16,
+    ),
     # 14.5 M parameters, for one GPU; attention at 16×16 as in the paper's CIFAR-10 network, which has 35.7 M
     "cifar10": Recipe(
         "cifar10",
@@ -49,6 +56,6 @@ RECIPES = {
         },
         Settings(steps=100_000, batch=128, lr=2e-4, warmup=5_000, ema=0.9999, flips=True, precision="bfloat16",
                  device="cuda"),
-        stored=torch.bfloat16,
+        stored=torch.float16,
     ),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 Writes OUT/NAME.safetensors (averaged weights), OUT/NAME.json (the manifest: settings, data, sha256, speed) and a
 picture of samples every so often. Same seed, threads, device and versions: same bytes, also after a kill and --resume.
+Where the checkpoint is lost, --begin-from goes on from the averaged weights that an earlier run left.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", choices=PRECISIONS)
     parser.add_argument("--grid", type=int, default=1000, help="steps between pictures of samples; 0: none")
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    parser.add_argument(
+        "--begin-from", type=Path, metavar="FILE", help="without a checkpoint, go on from these averaged weights"
+    )
     args = parser.parse_args(arguments)
     recipe, out = RECIPES[args.name], args.out or Path("runs") / args.name
     changes = {k: getattr(args, k) for k in ("steps", "threads", "seed", "device", "precision")}
@@ -43,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"{args.name} asks for a GPU and none is here: pass --device cpu, which takes very long")
         done = train(
             args.name, recipe.config, datasets.load(recipe.data, args.data), settings, out,
-            minutes=args.minutes, resume=args.resume, grid_every=args.grid, stored=recipe.stored,
+            minutes=args.minutes, resume=args.resume, begin_from=args.begin_from, grid_every=args.grid,
+            stored=recipe.stored,
         )  # fmt: skip
     except (OSError, ValueError) as problem:
         parser.error(str(problem))

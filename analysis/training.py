@@ -106,6 +106,7 @@ class Training:
         self.opt = torch.optim.AdamW(self.model.parameters(), weight_decay=settings.weight_decay)
         self.rng = torch.Generator(self.device).manual_seed(settings.seed)
         self.step, self.seconds = 0, 0.0  # seconds: wall time over all sittings, reported, never used
+        self.begun_from: dict[str, Any] | None = None  # weights that an earlier run left, see ``begin_from``
         self.losses: list[float] = []
         self.data, self.data_sha256 = torch.from_numpy(data.images).to(self.device), data.sha256
         alpha_bar = torch.from_numpy(linear().alpha_bar.copy())
@@ -163,8 +164,30 @@ class Training:
     def _about(self) -> dict[str, Any]:
         return {"settings": asdict(self.settings), "config": self.config, "data": self.data_sha256}
 
+    def begin_from(self, weights: Path) -> None:
+        """Start at the averaged weights that an earlier run left, where its checkpoint is lost.
+
+        The step is the one that the manifest beside the weights names. The optimizer starts anew, and the random bits
+        are a new stream, so the result has other bytes than an uninterrupted run; the manifest says so.
+
+        Raises:
+            ValueError: the file is not the one its manifest describes, or is of another network.
+            OSError: the file or its manifest is missing.
+        """
+        about = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+        if about.get("sha256") != sha256(weights):
+            raise ValueError(f"{weights} is not the file that {weights.with_suffix('.json').name} beside it describes")
+        if about["config"] != self.config:
+            raise ValueError(f"{weights} is of another network: {about['config']}, needed: {self.config}")
+        self.model.load_state_dict(safetensors.torch.load_file(weights))
+        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.step = int(about["training"]["steps_done"])
+        self.rng.manual_seed(self.settings.seed + self.step)
+        self.begun_from = {"sha256": about["sha256"], "step": self.step}
+
     def save(self, path: Path) -> None:
         state = self._about() | {
+            "begun_from": self.begun_from,
             "step": self.step, "seconds": self.seconds, "losses": self.losses, "rng": self.rng.get_state(),
             "model": self.model.state_dict(), "ema": self.ema, "opt": self.opt.state_dict(),
         }  # fmt: skip
@@ -182,19 +205,55 @@ class Training:
         self.ema, self.losses = state["ema"], state["losses"]
         self.rng.set_state(state["rng"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
+        self.begun_from = state.get("begun_from")
+
+    def write_weights(self, out: Path, name: str, data: Images, stored: torch.dtype) -> Path:
+        """``out/NAME.safetensors``, the averaged weights as they are now, and the manifest ``out/NAME.json``."""
+        weights = out / f"{name}.safetensors"
+        values = {k: v.to("cpu", stored).contiguous() for k, v in self.ema.items()}
+        write_atomic(weights, safetensors.torch.save(values))
+        training = {
+            **asdict(self.settings), "torch": torch.__version__, "machine": platform.machine(),
+            "steps_done": self.step, "images_seen": self.step * self.settings.batch,
+            "minutes": round(self.seconds / 60, 1), "steps_per_second": round(len(self.losses) / self.seconds, 2),
+            "final_loss": round(self.mean_loss(), 5), "begun_from": self.begun_from,
+        }  # fmt: skip
+        about = {
+            "name": name, "class": "UNet2DModel", "sha256": sha256(weights),
+            "parameters": sum(v.numel() for v in values.values()), "dtype": str(stored).removeprefix("torch."),
+            "config": self.config, "data": {"name": data.name, "images": len(data), "sha256": data.sha256},
+            "training": training,
+        }  # fmt: skip
+        write_json(out / f"{name}.json", about)
+        return weights
 
 
-def train(name: str, config: dict[str, Any], data: Images, settings: Settings, out: Path, *,
-          minutes: float = math.inf, resume: bool = False, save_every: float = 60.0, grid_every: int = 0,
-          stored: torch.dtype = torch.float32) -> Path | None:  # fmt: skip
-    """Writes ``out/NAME.safetensors`` (EMA), whose path is returned, and the manifest ``out/NAME.json``.
+def train(
+    name: str,
+    config: dict[str, Any],
+    data: Images,
+    settings: Settings,
+    out: Path,
+    *,
+    minutes: float = math.inf,
+    resume: bool = False,
+    begin_from: Path | None = None,
+    save_every: float = 60.0,
+    grid_every: int = 0,
+    stored: torch.dtype = torch.float32,
+) -> Path | None:
+    """Train, and write ``out/NAME.safetensors`` (averaged weights) and the manifest ``out/NAME.json``.
 
     Args:
-        minutes: stop after this long, leaving a checkpoint to resume from, and return None.
+        minutes: stop after this long, leaving a checkpoint to resume from beside the weights so far, and return None.
         resume: go on from ``out/checkpoint.pt`` if there is one.
+        begin_from: weights of an earlier run to go on from where there is no checkpoint (``Training.begin_from``).
         save_every: seconds between checkpoints.
         grid_every: steps between pictures of 16 samples, ``out/samples-STEP.png``; 0 draws none.
         stored: dtype of the weights in the file.
+
+    Returns:
+        The path of the weights, None where the training stopped before its last step.
 
     Raises:
         FileExistsError: there is a checkpoint and ``resume`` is False.
@@ -206,6 +265,8 @@ def train(name: str, config: dict[str, Any], data: Images, settings: Settings, o
     run = Training(config, data, settings)
     if checkpoint.exists():
         run.load(checkpoint)
+    elif begin_from is not None:
+        run.begin_from(begin_from)
     before, begun = run.seconds, time.monotonic()
     saved = begun
     for _ in progress(run.step, settings.steps, lambda: f"loss {run.mean_loss():.4f}"):
@@ -219,20 +280,7 @@ def train(name: str, config: dict[str, Any], data: Images, settings: Settings, o
             run.save(checkpoint)
             saved = now
         if out_of_time:
+            run.write_weights(out, name, data, stored)
             return None
     run.save(checkpoint)
-    weights = out / f"{name}.safetensors"
-    write_atomic(weights, safetensors.torch.save({k: v.to("cpu", stored).contiguous() for k, v in run.ema.items()}))
-    training = {
-        **asdict(settings), "torch": torch.__version__, "machine": platform.machine(),
-        "images_seen": settings.steps * settings.batch,
-        "minutes": round(run.seconds / 60, 1), "steps_per_second": round(settings.steps / run.seconds, 2),
-        "final_loss": round(run.mean_loss(), 5),
-    }  # fmt: skip
-    about = {
-        "name": name, "class": "UNet2DModel", "sha256": sha256(weights),
-        "parameters": sum(v.numel() for v in run.ema.values()), "dtype": str(stored).removeprefix("torch."),
-        "config": config, "data": {"name": data.name, "images": len(data), "sha256": data.sha256}, "training": training,
-    }  # fmt: skip
-    write_json(out / f"{name}.json", about)
-    return weights
+    return run.write_weights(out, name, data, stored)
