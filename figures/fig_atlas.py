@@ -48,17 +48,13 @@ def data(effort: str) -> dict[str, np.ndarray]:
     p = PARAMS[effort]
     shape = (len(LABELS), len(BITS))
     out = {f"{norm}_{what}": np.full(shape, np.nan) for norm in _STEPS for what in ("mean", "declared", "tight")}
-    for granularity in ("sample", "group"):
-        names = [name for name in LABELS if name.startswith("mx") == (granularity == "group")]
-        rows = atlas(
-            names, BITS, [D], ["normal"], granularities=[granularity], trials=p["trials"], seed=p["seed"], search=False
-        )
-        for row in rows:
-            at = list(LABELS).index(row["quantizer"]), BITS.index(row["bits"])
-            laws = QUANTIZERS[row["quantizer"]].laws
-            out[f"{row['norm']}_mean"][at] = row["mean"]
-            out[f"{row['norm']}_declared"][at] = row["declared"]
-            out[f"{row['norm']}_tight"][at] = getattr(laws, row["norm"]) == "tight"
+    # one scale per sample, or per run of 32 for the MX formats: every quantizer's own granularity
+    for row in atlas(list(LABELS), BITS, [D], ["normal"], trials=p["trials"], seed=p["seed"], search=False):
+        at = list(LABELS).index(row["quantizer"]), BITS.index(row["bits"])
+        laws = QUANTIZERS[row["quantizer"]].laws
+        out[f"{row['norm']}_mean"][at] = row["mean"]
+        out[f"{row['norm']}_declared"][at] = row["declared"]
+        out[f"{row['norm']}_tight"][at] = getattr(laws, row["norm"]) == "tight"
     return out | {"bits": np.array(BITS), "quantizers": np.array(list(LABELS))}
 
 

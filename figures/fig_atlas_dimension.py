@@ -61,9 +61,9 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def _worst(name: str, bits: int, norm: str, d: int) -> float:
-    """Declared, for d entries with one scale; the MX formats have one per 32."""
-    Q = make(name, bits, **({"granularity": PerGroup(32)} if name.startswith("mx") else {}))
-    return float(getattr(Q, norm)(min(d, 32) if name.startswith("mx") else d))
+    """Declared, for d entries with one scale; the MX formats have one per run of 32."""
+    Q = make(name, bits)
+    return float(getattr(Q, norm)(min(d, Q.granularity.size) if isinstance(Q.granularity, PerGroup) else d))
 
 
 _MARKERS = dict(zip(BITS, "os^D", strict=True))

@@ -20,7 +20,7 @@ CAPTION = (
     "All in the max norm; coloured and grey markers are runs, lines are bounds, hollow circles are sequences made to "
     "attain a bound. (a) A static scale s at 4 bits reaches qmax·s = 7 s per call. While differences (bars) exceed it, "
     "the closed loop builds up a backlog, which it works off afterwards like a queue, 7 s per call less what comes in; "
-    "what the open loop loses stays lost. (b) Drift of the stored output ô, which nothing compensates, for three float "
+    "what the open loop loses stays lost. (b) Drift of the stored output ô (â exact), not compensated, for three float "
     "types: RMS over random outputs of size 10·||d||, which grows like the root of the calls, under the bound, which "
     "grows linearly (while it is small against the outputs). Above the blue line rounding ô costs more than quantizing "
     "at 4 bits. (c) Total error in a chain of eight ReLU layers of gain 1 (median and 5–95 % of random chains): the "

@@ -22,7 +22,7 @@ from modiff_sim import recursion, regimes
 from . import style
 from .practice import STAND_IN, params
 
-TITLE = "Where each scheme wins: the closed loop, unless the input changes by about its own size per call"
+TITLE = "Where each scheme wins: the closed loop, unless the input changes by a large part of its size per call"
 CAPTION = (
     "Horizontally, for how many calls a loop goes on after its full-precision start; vertically, ρ, the change of the"
     " input from one call to the next over its own size (2-norm). Colours are simulated: RMS errors on stationary "

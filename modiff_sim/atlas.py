@@ -5,6 +5,7 @@ Declared (a theorem), searched (the worst input found), measured (mean over inde
 A row of the atlas is about *samples* of d entries: what is measured is ||x - Q(x)||²/||x||² (or the max-norm ratio) of
 a whole sample, whatever entries share a scale within it; a bound for every block of a sample is one for the sample.
 Where the scale is shared by samples (``PerBatch``, ``PerChannel``), it is measured over ``BATCH`` samples together.
+Declared of a randomised quantizer is c of the *expectation*: a single sample (``largest``) may exceed it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import contraction
-from .granularity import GRANULARITIES, Granularity, PerGroup, PerSample
+from .granularity import Granularity, PerGroup, parse
 from .quantizer import Quantizer
 from .quantizers import QUANTIZERS, make
 
@@ -77,8 +78,9 @@ def _cut(recorded: np.ndarray, d: int, trials: int) -> Iterator[np.ndarray]:
     yield from (runs[i : i + at_once] for i in range(0, len(runs), at_once))
 
 
-def _shared_by_samples(granularity: Granularity, d: int) -> bool:
-    return granularity.scale_shape((2, d))[0] == 1
+def shared_by_samples(granularity: Granularity, d: int) -> bool:
+    """Whether a scale belongs to several samples, so that no bound speaks about a single one."""
+    return not isinstance(granularity, PerGroup) and granularity.scale_shape((2, d))[0] == 1
 
 
 def sample_ratios(
@@ -88,7 +90,7 @@ def sample_ratios(
 
     rng: for the random bits of randomised quantizers. Rows of zeros have ratio 0.
     """
-    shared = _shared_by_samples(Q.granularity, x.shape[1])
+    shared = shared_by_samples(Q.granularity, x.shape[1])
     found: dict[str, list[np.ndarray]] = {norm: [] for norm in norms}
     step = BATCH if shared else max(1, FLOATS // x.shape[1])
     for part in (x[i : i + step] for i in range(0, len(x) - (BATCH - 1) * shared, step)):
@@ -106,24 +108,20 @@ def _size(x: np.ndarray, norm: str) -> np.ndarray:
     return np.einsum("ij,ij->i", x, x) if norm == "c" else np.maximum(x.max(axis=1), -x.min(axis=1))
 
 
-def _grid(names: Collection[str], bits: Collection[int], granularity: Granularity) -> Iterator[tuple[str, Quantizer]]:
+def _grid(
+    names: Collection[str], bits: Collection[int], granularity: str | Granularity | None
+) -> Iterator[tuple[str, Quantizer]]:
     """Quantizers by name and bits; once where the format decides the bits, and not below a quantizer's fewest."""
+    named = parse(granularity) if isinstance(granularity, str) else granularity
+    options: dict[str, Any] = {} if named is None else {"granularity": named}
     for name in names:
         kind = QUANTIZERS.get(name)
         if kind is None:
             raise ValueError(f"unknown quantizer '{name}'; known: {', '.join(QUANTIZERS)}")
         if kind.fixed_bits is not None:
-            yield name, make(name, granularity=granularity)
+            yield name, make(name, **options)
         else:
-            yield from ((name, make(name, b, granularity=granularity)) for b in bits if b >= kind.min_bits)
-
-
-def _granularity(of: str | Granularity) -> Granularity:
-    if isinstance(of, Granularity):
-        return of
-    if of not in GRANULARITIES:
-        raise ValueError(f"unknown granularity '{of}'; known: {', '.join(GRANULARITIES)}")
-    return PerGroup(32) if of == "group" else GRANULARITIES[of]()
+            yield from ((name, make(name, b, **options)) for b in bits if b >= kind.min_bits)
 
 
 def _fits(granularity: Granularity, d: int) -> bool:
@@ -140,7 +138,7 @@ def atlas(
     dims: Collection[int] = (1, 32, 1024, 32768),
     distributions: Collection[str] = tuple(DISTRIBUTIONS),
     norms: Collection[str] = contraction.NORMS,
-    granularities: Collection[str | Granularity] = (PerSample(),),
+    granularities: Collection[str | Granularity | None] = (None,),
     *,
     trials: int = 64,
     seed: int = 0,
@@ -149,8 +147,10 @@ def atlas(
 ) -> list[dict[str, Any]]:
     """Rows: quantizer, bits, granularity, d, distribution, norm, declared, searched, mean, low, high, largest, trials.
 
-    quantizers, distributions: names of QUANTIZERS and DISTRIBUTIONS. granularities: names ("group" is runs of 32) or
-    objects; a dimension that one cannot block (32 does not divide it) is left out. dims: entries of a sample.
+    quantizers, distributions: names of QUANTIZERS and DISTRIBUTIONS. granularities: names
+    (``granularity.parse``: "group" is runs of 32, "group:64" of 64), objects, or None, the quantizer's own: one scale
+    per sample, per run of 32 entries for the MX formats. A dimension that one cannot block (32 does not divide it) is
+    left out. dims: entries of a sample.
     declared: Q.c or Q.kappa of the entries that share a scale. searched: the worst case found for that many entries
     (None where the quantizer is randomised, or search=False). mean, low, high: over samples, with a 95 % bootstrap
     interval; largest: of a single one. trials: how many samples (or batches, see the module) there were; for large d
@@ -161,7 +161,7 @@ def atlas(
     Deterministic given the seed; a row does not depend on which others are asked for. Raises ValueError for unknown
     names, dims or trials too small (trials >= 2), and recorded data that is empty, not finite or has another shape.
     """
-    grids = [pair for g in granularities for pair in _grid(quantizers, bits, _granularity(g))]
+    grids = [pair for g in granularities for pair in _grid(quantizers, bits, g)]
     if not grids or not dims or min(dims) < 1 or trials < 2:
         raise ValueError(f"needs quantizers, dims >= 1 and trials >= 2, got dims={list(dims)}, trials={trials}")
     for kind, names, known in (("distribution", distributions, DISTRIBUTIONS), ("norm", norms, contraction.NORMS)):

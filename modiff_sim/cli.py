@@ -76,6 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     def number(sub: argparse.ArgumentParser, name: str, default: int, text: str) -> None:
         sub.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
 
+    def granularity(sub: argparse.ArgumentParser, **several: Any) -> None:
+        known = "sample, batch, channel, token, group (runs of 32) or group:SIZE"
+        own = "(default: the quantizer's own: group for the MX formats, sample for the others)"
+        sub.add_argument("--granularity", metavar="NAME", help=f"which entries share a scale: {known} {own}", **several)
+
     def profile(sub: argparse.ArgumentParser) -> None:
         known = "constant, impulse, geometric or random"
         sub.add_argument("--profile", default="constant", metavar="NAME", help=f"{known} (default: constant)")
@@ -90,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     s.add_argument("--recursion", nargs="+", metavar="NAME", help="direct, open_loop, closed_loop (default: all)")
     number(s, "steps", 50, "model calls")
     number(s, "trials", 64, "independent sequences")
-    number(s, "d", 64, "entries that share a scale")
+    number(s, "d", 64, "entries of a sample")
+    granularity(s)
     s.add_argument("--warmup", default="exact", help="exact, quantized, or how often the first input is fed")
     s.add_argument("--refresh", default="never", help="never, every k calls, or calls such as 10,20")
 
@@ -101,7 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     b.add_argument("--kappa", type=float, help="max-norm contraction (default: the quantizer's, declared)")
     quantizer(b)
     number(b, "bits", 4, "bits")
-    number(b, "d", 64, "entries that share a scale, for the declared c")
+    number(b, "d", 64, "entries of a sample, for the declared c")
+    granularity(b)
 
     k = command("contraction", "c and kappa of quantizers: declared, searched, measured")
     k.add_argument("--quantizer", default=["absmax"], nargs="+", metavar="NAME", help="one or more (default: absmax)")
@@ -109,9 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     k.add_argument("--d", type=int, default=[64, 1024], nargs="+", help="entries of a sample (default: 64 1024)")
     known = "normal, laplace, t5, uniform, sparse, outlier"
     k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help=f"{known} (default: normal)")
-    k.add_argument(
-        "--granularity", default=["sample"], nargs="+", metavar="NAME", help="sample, batch, token, group ..."
-    )
+    granularity(k, nargs="+")
     k.add_argument("--recorded", metavar="FILE", help="also measure on a recording (steps, trials, d), .npy or .npz")
     number(k, "trials", 64, "independent draws")
 
@@ -121,7 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     w.add_argument("--c", type=float, help="squared 2-norm contraction (default: the quantizer's, declared)")
     quantizer(w)
     number(w, "bits", 4, "bits")
-    number(w, "d", 64, "entries that share a scale, for the declared c")
+    number(w, "d", 64, "entries of a sample, for the declared c")
+    granularity(w)
     w.add_argument("--recursion", nargs="+", metavar="NAME", help="open_loop, closed_loop (default: both)")
 
     m = command("recommend", "bits, granularity and refresh per recorded layer, and why")
@@ -138,7 +144,8 @@ def _parser() -> argparse.ArgumentParser:
 
     q = command("quantizers", "list the quantizers and the laws they declare")
     number(q, "bits", 4, "bits at which c and kappa are given")
-    number(q, "d", 64, "entries that share a scale, for c")
+    number(q, "d", 64, "entries of a sample, for c")
+    granularity(q)
 
     v = command("verify", "check the sha256 of every stored result below a folder; exit code 1 if any differs")
     v.add_argument("folder", metavar="DIR")

@@ -11,6 +11,12 @@ blocked shape with those axes set to 1. For an activation of shape (N, C, H, W) 
     PerGroup(32, axis=1)   scale (8, 2, 1, 16, 16)     one per run of 32 entries along the axis, at every other index
 
 A weight of shape (out, in, kh, kw) is quantized "per channel" by ``PerChannel(0)``.
+
+Groups run along the axis that a product sums over, as the OCP Microscaling formats intend: the last one, the default
+of ``PerGroup``, for tokens and vectors (..., features) and for the weight (out, in) of a linear layer; ``axis=1`` for
+a convolution's activations (N, C, H, W) and for its weight (out, in, kh, kw). No axis is guessed from a shape.
+
+Text such as "sample" or "group:64", on the command line and in the atlas, becomes one by ``parse``; ``name`` goes back.
 """
 
 from __future__ import annotations
@@ -109,9 +115,18 @@ class PerGroup(Granularity):
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
         axis = _axis(self, shape, self.axis)
         if shape[axis] % self.size:
-            raise ValueError(f"{self}: axis {self.axis} of shape {shape} is not a multiple of the group size")
+            raise ValueError(
+                f"{self}: axis {self.axis} of shape {shape} is not a multiple of the group size: pass granularity="
+                f"{self._instead(shape)}"
+            )
         blocks = (*shape[:axis], shape[axis] // self.size, self.size, *shape[axis + 1 :])
         return blocks, (axis + 1,)
+
+    def _instead(self, shape: Shape) -> str:
+        """What does fit: the same runs along another axis (axis 0 counts samples), or one scale for more or fewer."""
+        other = [i for i in range(1, len(shape)) if shape[i] and shape[i] % self.size == 0]
+        fitting = [f"PerGroup({self.size}, axis={i})" for i in other]
+        return ", ".join([*fitting, f"PerGroup(SIZE) with a SIZE that divides {shape[self.axis]}", "or PerSample()"])
 
 
 GRANULARITIES: dict[str, type[Granularity]] = {
@@ -121,3 +136,33 @@ GRANULARITIES: dict[str, type[Granularity]] = {
     "token": PerToken,
     "group": PerGroup,
 }
+
+#: the run that "group" means where no size is given, that of the OCP Microscaling formats
+GROUP = 32
+
+
+def parse(text: str) -> Granularity:
+    """The granularity of this name: a key of ``GRANULARITIES``; "group" is runs of 32, "group:SIZE" of SIZE entries.
+
+    ``PerChannel`` and ``PerGroup`` have their default axes. Raises ValueError, naming the known ones, for any other.
+    """
+    kind, colon, size = text.partition(":")
+    known = ", ".join(GRANULARITIES)
+    if kind not in GRANULARITIES:
+        raise ValueError(f"unknown granularity {text!r}; known: {known}, and group:SIZE, such as group:64")
+    if not colon:
+        return PerGroup(GROUP) if kind == "group" else GRANULARITIES[kind]()
+    if kind != "group":
+        raise ValueError(f"granularity {text!r}: only group takes a size, such as group:64; known: {known}")
+    if not (size.isascii() and size.isdecimal() and int(size) >= 1):
+        raise ValueError(f"granularity {text!r}: the size of a group is an int >= 1, such as group:64")
+    return PerGroup(int(size))
+
+
+def name(granularity: Granularity) -> str:
+    """The text that ``parse`` takes ("group:32" with its size), or ``str`` of one that has other axes."""
+    for key, kind in GRANULARITIES.items():
+        text = f"{key}:{granularity.size}" if isinstance(granularity, PerGroup) and kind is PerGroup else key
+        if type(granularity) is kind and parse(text) == granularity:
+            return text
+    return str(granularity)

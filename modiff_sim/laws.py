@@ -10,8 +10,10 @@ For a randomised quantizer c is on the *expectation* of the squared norm.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +22,16 @@ if TYPE_CHECKING:
     from .quantizers import Quantizer
 
 SLACK = 16
+TIGHTNESS = ("tight", "upper")
 
 
 @dataclass(frozen=True)
 class Laws:
-    """The declaration. ``error`` is r in |x - Q(x)| <= r·scale, None where clipping leaves no such bound."""
+    """The declaration. ``error`` is r in |x - Q(x)| <= r·scale, None where clipping leaves no such bound.
+
+    ``c`` and ``kappa`` are "tight" or "upper" (see the top of this file); the constants themselves are the quantizer's
+    ``c(d)`` and ``kappa(d)``. The others are True or False. Raises ValueError for anything else.
+    """
 
     error: float | None
     c: str = "upper"
@@ -35,6 +42,16 @@ class Laws:
     zero_to_zero: bool = True
     unbiased: bool = False
     randomised: bool = False
+
+    def __post_init__(self) -> None:
+        r = self.error
+        if r is not None and not (isinstance(r, Real) and not isinstance(r, bool) and 0 <= r < math.inf):
+            raise ValueError(f"Laws: error is a number r >= 0, |x - Q(x)| <= r·scale, or None without one; got {r!r}")
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            allowed = TIGHTNESS if field.name in ("c", "kappa") else (True, False)
+            if not any(value is a or (isinstance(a, str) and value == a) for a in allowed):
+                raise ValueError(f"Laws: {field.name} must be {' or '.join(map(repr, allowed))}, got {value!r}")
 
 
 class LawBroken(AssertionError):

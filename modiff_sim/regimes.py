@@ -25,10 +25,14 @@ errors have mean zero. Nearest rounding comes near. The cache's premise lasts on
 
 So both readings are one formula: with p = 1, x = κ (worst) or p = 2, x = c (typical), error^p over (ρ||a||)^p is
 n·x, x + x² + ... + x^n and n. Comparing them term by term, for x < 1 and n >= 2: closed < open < cache, so neither the
-open loop nor the cache ever has the smallest error; for x > 1 (Floor) the order is reversed; at n = 1 the two loops are
-one. Against direct, whose error^p is x||a||^p, a loop wins for ρ below ``boundary``:
+open loop nor the cache has the smallest error (while the cache's premise lasts); for x > 1 (Floor) the order is
+reversed; at n = 1 the two loops are one. Against direct, whose error^p is x||a||^p, a loop wins for ρ below
+``boundary``:
 
     closed loop ((1-x)/(1-x^n))^(1/p) → (1-x)^(1/p)      open loop n^(-1/p)      cache (x/n)^(1/p)
+
+For any n that is a change by half of the input's size at 2 bits in the worst case, by less where c is near 1; near the
+whole of it only from 3 bits on.
 
 These compare bounds, or means: a single instance can differ (2 bits, (9, 9.6) → (10, 10): direct 0, closed loop 0.4).
 """

@@ -1,4 +1,7 @@
-"""ô is a sum that nothing compensates: how far it drifts in each float type."""
+"""ô is a sum that nothing compensates: how far it drifts in each float type.
+
+â is kept in float64 here. Where it is rounded as well, ô leaves A(â) by what it loses too: ``bounds.output_drift``.
+"""
 
 from collections.abc import Sequence
 
@@ -15,8 +18,9 @@ from ._shared import EPS, Run, Worst
 ORDER = 480
 CLAIM = Claim(
     id="accumulator_drift",
-    statement="Stored in a float type of unit roundoff u, ô drifts by at most Σ_j min(u(||o_j||+Δ_{j-1}), ||A r̂_j||): "
-    "linear in the calls, nothing compensates it; attained at every call by stagnation (largest drift over bound).",
+    statement="Stored in a float type of unit roundoff u beside an â that is kept exactly, ô drifts by at most "
+    "Σ_j min(u(||o_j||+Δ_{j-1}), ||A r̂_j||): linear in the calls, nothing compensates it; attained at every call by "
+    "stagnation (largest drift over bound).",
     source="this project, on the accumulator of (14)",
     relation="equal",
 )
@@ -65,6 +69,6 @@ def check(
     steps = {t: bounds.steps_until_drift(AbsMax(4).kappa(2), 10.0, t) for t in TYPES}
     return Evidence(
         claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=480, atol=np.concatenate(atol),
-        note="above the 4-bit closed loop's error, for ||o|| = 10·||A||·||d||, after "
+        note="above the 4-bit closed loop's error, for ||o|| = 10·||A||·||d|| and â exact, after "
         + ", ".join(f"{np.ceil(v):.2g} calls in {t}" for t, v in steps.items()),
     )  # fmt: skip

@@ -12,7 +12,8 @@ ORDER = 50
 CLAIM = Claim(
     id="max_norm_closed_loop",
     statement="With compensation, ||o-ô||_∞ ≤ ||A||_{∞→∞} Σ_k κ^(age+1)||d_k||_∞, κ = 1/(2·qmax), at b = 2..8 whatever "
-    "the dimension; attained at every step, already at d = 2 (largest error over bound).",
+    "the dimension; attained at every step, already at d = 2 where the differences keep their size (largest error over "
+    "bound).",
     source="this project",
     relation="equal",
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import QUANTIZERS
+from modiff_sim import QUANTIZERS, PerSample
 from modiff_sim import recursion as rec
 from modiff_sim.evidence import Claim, Evidence
 from modiff_sim.quantizers import make
@@ -26,7 +26,7 @@ def check(effort: str = "quick", *, recursion="closed_loop") -> Evidence:
     A = rng.standard_normal((5, d))
     measured, atol, cases = [], [], []
     for name in QUANTIZERS:
-        Q = make(name, 3)
+        Q = make(name, 3, granularity=PerSample())  # the MX formats too: d is no multiple of their 32
         bits = (lambda call: rng.random(a.shape[1:])) if Q.laws.randomised else None
         for call, state in enumerate(rec.run(recursion, a, Q, lambda x: x @ A.T, random=bits)):
             measured.append(float(np.max(np.abs(state.o_hat - state.ref @ A.T))))

@@ -74,6 +74,15 @@ def test_bits_that_a_format_has_not_and_dimensions_that_a_group_cannot_cut_are_l
     assert rows[-1]["declared"] == ms.AbsMax(2).c(32)  # of the entries that share a scale
 
 
+def test_every_quantizer_has_its_own_granularity_unless_one_is_asked_for():
+    rows = atlas(["absmax", "mxfp4_e2m1"], [4], [4096], ["normal"], ["c"], trials=2, search=False)
+    assert [row["granularity"] for row in rows] == ["PerSample()", "PerGroup(size=32, axis=-1)"]
+    assert [row["declared"] for row in rows] == [ms.AbsMax(4).c(4096), ms.MXFP4E2M1().c(32)]
+    for asked, block in (("sample", 4096), ("group:64", 64), (ms.PerGroup(128), 128), ("batch", BATCH * 4096)):
+        rows = atlas(["mxfp4_e2m1"], [4], [4096], ["normal"], ["c"], [asked], trials=2 * BATCH, search=False)
+        assert [row["declared"] for row in rows] == [ms.MXFP4E2M1().c(block)]
+
+
 def test_the_ratio_is_that_of_a_whole_sample_or_of_a_batch():
     x = np.random.default_rng(0).standard_normal((20, 64))
     grouped = ms.AbsMax(3, granularity=ms.PerGroup(32))

@@ -37,7 +37,7 @@ def test_half_precisions_are_within_one_step_of_the_grid(name, x, bits):
     """float16 and bfloat16 against float32 on the same (representable) input: at most one jump of the grid, plus the
     rounding of the result to the short mantissa (16 eps max|x|, as for every law). A grid that is chosen by its error
     may be another one where two are about as good: there it is the error that is compared."""
-    Q = make(name, bits)
+    Q = make(name, bits, granularity=ms.PerSample())
     for dtype in (torch.float16, torch.bfloat16):
         short = torch.from_numpy(x.copy()).to(dtype)
         wide = short.to(torch.float32)
@@ -80,6 +80,6 @@ def test_arguments_are_never_written():
     x = np.random.default_rng(0).standard_normal((3, 8))
     x.flags.writeable = False
     for name in QUANTIZERS:
-        Q = make(name)
+        Q = make(name, granularity=ms.PerSample())
         Q(x, random=bits_for(Q, x))
     list(rec.run("closed_loop", [x, x + 1], ms.AbsMax(3)))

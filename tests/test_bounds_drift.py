@@ -129,6 +129,101 @@ def test_the_output_of_a_closed_loop_stays_within_both_bounds(dtype, seed, bits)
     assert np.all(error <= bound + 24 * 64 * EPS * size.max())
 
 
+# -- ô and â rounded --------------------------------------------------------------------------------------------------
+
+
+def float_states(inputs, A, Q, dtype, terms=None):
+    """(deviation |ô - A(â)|, ``output_drift``, ``accumulator_drift``), each (n, trials), of a closed loop in floats.
+
+    The deviation is exact up to eps of float64: products of float32 numbers and their sums are formed in float64.
+    """
+    states = list(rec.run("closed_loop", inputs.astype(dtype), Q, lambda a: a @ A.astype(dtype).T))
+    wide = A.astype(dtype).astype(float)
+    exact = np.stack([s.ref.astype(float) @ wide.T for s in states])
+    deviation = np.abs(np.stack([s.o_hat.astype(float) for s in states]) - exact).max(axis=-1)
+    hat = np.stack([s.residual_hat for s in states[1:]])
+    size = {
+        "o": np.abs(exact[1:]).max(axis=-1), "x": np.abs((hat @ A.astype(dtype).T).astype(float)).max(axis=-1),
+        "a_hat": np.abs(np.stack([s.ref for s in states[1:]]).astype(float)).max(axis=-1),
+        "r_hat": np.abs(hat.astype(float)).max(axis=-1),
+    }  # fmt: skip
+    name, terms = np.dtype(dtype).name, A.shape[1] if terms is None else terms
+    gain = float(np.abs(wide).sum(axis=1).max())
+    bound = bounds.output_drift(**size, dtype=name, gain=gain, terms=terms, start=deviation[0])
+    return deviation[1:], bound, bounds.accumulator_drift(size["o"], size["x"], name, start=deviation[0])
+
+
+def test_an_exact_reference_is_a_premise_of_the_accumulators_drift():
+    """A = (1, -1), inputs near 100, 4 bits, 200 calls in float32: the deviation is tens of times Δ, for Aâ is small and
+    what rounding takes from â is not. The bound that knows of it covers all, and is linear in the calls."""
+    rng = np.random.default_rng(2)
+    inputs = 100 + np.cumsum(0.01 * rng.standard_normal((201, 1, 2)), axis=0)
+    deviation, bound, exact = float_states(inputs, np.array([[1.0, -1.0]]), ms.AbsMax(4), np.float32)
+    assert deviation[-1] > 26 * exact[-1]
+    assert np.all(deviation <= bound)
+    assert bound[-1] == pytest.approx(200 * 2 * bounds.unit_roundoff("float32") * 100, rel=0.05)
+    assert bound[-1] < 30 * deviation[-1]  # the errors have no preferred side: √200 = 14 of it is their random walk
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@given(
+    seed=st.integers(0, 10**6), bits=st.sampled_from([2, 3, 4, 8]), d=st.integers(1, 8), m=st.integers(1, 3),
+    level=st.sampled_from([0.0, 1.0, 100.0, 1000.0]), size=st.sampled_from([1.0, 0.1, 2.0**-6]),
+)  # fmt: skip
+def test_no_output_of_float_states_drifts_further_than_the_bound(dtype, seed, bits, d, m, level, size):
+    rng = np.random.default_rng(seed)
+    inputs = level + np.cumsum(size * rng.standard_normal((48, 3, d)), axis=0)
+    A = rng.choice([rng.standard_normal((m, d)), np.sign(rng.standard_normal((m, d)))])
+    deviation, bound, _ = float_states(inputs, A, ms.AbsMax(bits), dtype)
+    tiny = d * np.abs(A).max() * 48 * float(np.finfo(dtype).smallest_subnormal)  # float16 ends at 6e-8: underflow
+    assert np.all(deviation <= bound * (1 + 1e-9) + tiny)
+    target(float(np.max(deviation / (bound + tiny))))
+
+
+@pytest.mark.parametrize("dtype", SHORT)
+def test_the_output_bound_is_attained_by_a_reference_that_stagnates(dtype):
+    """â = (1, 1), r̂ = (u, 0): 1 + u goes to 1 at every call, ô = (1, -1)·r̂ summed up is exact, and deviates by n·u."""
+    u, n = bounds.unit_roundoff(dtype), 50
+    a_hat, o_hat, deviation = np.ones(2), 0.0, []
+    for _ in range(n):
+        a_hat = bounds.rounded(a_hat + np.array([u, 0.0]), dtype)
+        o_hat = float(bounds.rounded(o_hat + u, dtype))
+        deviation.append(abs(o_hat - (a_hat[0] - a_hat[1])))
+    assert a_hat.tolist() == [1, 1]
+    k = np.arange(1, n + 1)
+    assert deviation == (k * u).tolist()
+    arguments = (np.zeros(n), np.full(n, u), np.ones(n), np.full(n, u), dtype)
+    bound = bounds.output_drift(*arguments, gain=1.0)  # the row (1, -1) meets (u, 0): one entry loses
+    assert np.all(bound >= deviation)
+    assert bound == pytest.approx(deviation, rel=2 * n * u)
+    without = bounds.accumulator_drift(np.zeros(n), np.full(n, u), dtype)
+    assert without[-1] < n**2 * u**2  # an exact â: next to nothing
+    if dtype == "float32":
+        assert without[-1] < 1e-4 * deviation[-1]
+
+
+@given(seed=st.integers(0, 10**6), dtype=st.sampled_from(SHORT), start=st.floats(0, 2))
+def test_an_exact_reference_and_exact_products_give_the_accumulators_drift(seed, dtype, start):
+    o, x, a_hat = np.random.default_rng(seed).exponential(size=(3, 12))
+    zero = np.zeros(12)
+    assert np.array_equal(
+        bounds.output_drift(o, x, a_hat, zero, dtype, gain=3.0, start=start),
+        bounds.accumulator_drift(o, x, dtype, start=start),
+    )
+
+
+def test_a_rounded_reference_halves_the_steps_until_drift():
+    kappa = ms.AbsMax(4).kappa(2)
+    for dtype in TYPES:
+        exact = bounds.steps_until_drift(kappa, 10.0, dtype)
+        assert bounds.steps_until_drift(kappa, 10.0, dtype, reference=10.0) == pytest.approx(exact / 2)
+    steps = bounds.steps_until_drift(kappa, 10.0, "float16", reference=30.0)
+    n = np.ones(40)  # ||d|| = 1, ||o|| = 10, ||â|| = 30, ||A|| = 1
+    drift = bounds.output_drift(10 * n, n, 30 * n, n, "float16", gain=1.0)
+    steady = bounds.max_norm_closed_loop(np.ones(100), kappa)[-1]
+    assert abs(int(np.argmax(drift > steady)) + 1 - steps) <= 1
+
+
 def test_steps_until_drift_is_where_the_bounds_cross():
     """4 bits, ||o|| = 10·||d||: bfloat16 drifts past the quantization error at once, float32 after 10^5 calls."""
     kappa, ratio = ms.AbsMax(4).kappa(2), 10.0
@@ -238,6 +333,12 @@ def test_weight_error_is_attained_by_aligned_scalars(name):
         (lambda: bounds.accumulator_drift([1.0], [-1.0], "float16"), "finite and >= 0"),
         (lambda: bounds.accumulator_drift([1.0], [1.0], "float16", start=-1.0), "start"),
         (lambda: bounds.steps_until_drift(1.0, 10.0, "float16"), "0 <= kappa < 1"),
+        (lambda: bounds.steps_until_drift(0.1, 1.0, "float16", reference=-1.0), "reference .* finite and >= 0"),
+        (lambda: bounds.output_drift([1.0], [1.0], [1.0], [math.nan], "float16", gain=1.0), "finite and >= 0"),
+        (lambda: bounds.output_drift([1.0], [1.0], [1.0], [1.0], "float16", gain=-1.0), "gain"),
+        (lambda: bounds.output_drift([1.0], [1.0], [1.0], [1.0], "float8", gain=1.0), "unknown float type"),
+        (lambda: bounds.output_drift([1.0], [1.0], [1.0], [1.0], "bfloat16", gain=1.0, terms=256), r"must be below 1"),
+        (lambda: bounds.output_drift([1.0], [1.0], [1.0], [1.0], "float16", gain=1.0, terms=-1), "terms"),
         (lambda: bounds.steps_until_drift(0.1, 0.0, "float16"), "ratio .* finite and > 0"),
         (lambda: bounds.stored_reference([1.0], 0.1, -1.0), "rounding"),
         (lambda: bounds.stored_reference([1.0], 0.1, math.nan), "rounding"),

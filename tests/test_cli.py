@@ -2,34 +2,17 @@
 
 import ast
 import importlib.metadata
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import parsed, run
 
 import modiff_sim as ms
 from modiff_sim import bounds, cli, commands, recommendation
 from modiff_sim.store import Store
-
-
-def run(capsys, *arguments):
-    """(exit code, stdout, stderr) of a call; argparse leaves by SystemExit."""
-    try:
-        code = cli.main([str(a) for a in arguments])
-    except SystemExit as left:
-        code = left.code
-    out, err = capsys.readouterr()
-    return code, out, err
-
-
-def parsed(capsys, *arguments):
-    code, out, err = run(capsys, *arguments, "--json")
-    assert (code, err) == (0, "")
-    return json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-
 
 # -- help and version ----------------------------------------
 
@@ -85,85 +68,6 @@ def test_a_reader_that_leaves_is_no_error():
     assert process.returncode == 0
 
 
-# -- simulate ----------------------------------------
-
-
-def test_simulate_prints_the_librarys_numbers(capsys):
-    options = ("--process", "geometric", "--option", "ratio=0.8", "--quantizer", "minmax", "--bits", 3)
-    found = parsed(capsys, "simulate", *options, "--steps", 7, "--trials", 5, "--d", 6, "--seed", 2)
-    assert list(found["runs"]) == list(ms.RECURSIONS)
-    Q, process = ms.MinMax(3), ms.processes.geometric(6, ratio=0.8)
-    for name, norms in found["runs"].items():
-        r = ms.simulate(process, Q, name, steps=7, trials=5, seed=2)
-        for norm, error in (("2", r.error), ("inf", r.error_inf)):
-            assert norms[norm]["mean"] == error.mean(axis=1).tolist()
-            assert norms[norm]["max"] == error.max(axis=1).tolist()
-    r = ms.simulate(process, Q, steps=7, trials=5, seed=2)
-    closed = found["runs"]["closed_loop"]
-    assert closed["2"]["bound"][1:] == bounds.sharp_closed_loop(r.d[1:], Q.c(6)).mean(axis=1).tolist()
-    assert closed["inf"]["bound"][1:] == bounds.max_norm_closed_loop(r.d_inf[1:], Q.kappa(6)).mean(axis=1).tolist()
-    assert found["params"]["process_params"] == {"d": 6, "ratio": 0.8, "sigma": 1.0, "start": 10.0}
-
-
-@pytest.mark.parametrize("refresh", ["never", "4", "2,3"])
-@pytest.mark.parametrize("warmup", ["exact", "quantized", "3"])
-@pytest.mark.parametrize("quantizer", ms.QUANTIZERS)
-def test_every_bound_that_is_shown_holds(capsys, quantizer, warmup, refresh):
-    where = ("--d", 5, "--trials", 8, "--steps", 9, "--warmup", warmup, "--refresh", refresh)
-    found = parsed(capsys, "simulate", "--quantizer", quantizer, "--bits", 3, *where)
-    for name, norms in found["runs"].items():
-        assert all(norms["inf"]["holds"]), name
-        if quantizer == "stochastic":
-            assert norms["2"]["holds"] is None  # c bounds an expectation there
-        else:
-            assert all(norms["2"]["holds"]), name
-        for call in {"never": (), "4": (4, 8), "2,3": (2, 3)}[refresh]:
-            assert norms["2"]["bound"][call] == norms["inf"]["bound"][call] == 0
-
-
-@pytest.mark.parametrize("process", sorted(set(ms.processes.PROCESSES) - {"recorded"}))
-def test_every_process_can_be_named(capsys, process):
-    found = parsed(capsys, "simulate", "--process", process, "--steps", 6, "--trials", 2, "--d", 3, "--bits", 3)
-    assert found["params"]["process"] == process
-    assert all(found["runs"]["closed_loop"]["inf"]["holds"])
-    if process == "alternating":
-        inf = found["runs"]["closed_loop"]["inf"]
-        assert np.allclose(inf["max"], inf["bound"], rtol=1e-12, atol=0)  # attained at every call
-
-
-def test_a_recorded_process(capsys, tmp_path):
-    inputs = np.random.default_rng(0).standard_normal((4, 3, 5))
-    np.save(tmp_path / "run.npy", inputs)
-    where = ("--process", "recorded", "--option", f"source={tmp_path / 'run.npy'}", "--steps", 4, "--trials", 3)
-    found = parsed(capsys, "simulate", *where)
-    assert found["params"]["process_params"]["shape"] == [4, 3, 5]
-
-
-def test_a_bound_that_fails_is_shown_as_such(capsys, monkeypatch):
-    """Negative control: with half its kappa the worst case exceeds the bound, and the table says NO."""
-    monkeypatch.setattr(ms.AbsMax, "kappa", lambda self, d: 1 / (4 * self.qmax))
-    where = ("--process", "alternating", "--d", 2, "--steps", 4, "--recursion", "closed_loop")
-    code, out, _ = run(capsys, "simulate", *where)
-    assert code == 0
-    rows = [line.split() for line in out.splitlines()[-4:]]
-    assert [row[0] for row in rows] == ["0", "1", "2", "3"]
-    assert [row[-1] for row in rows] == ["yes", "NO", "NO", "NO"]
-
-
-def test_simulate_prints_a_table(capsys):
-    code, out, err = run(capsys, "simulate", "--steps", 12, "--trials", 4, "--recursion", "closed_loop", "direct")
-    assert (code, err) == (0, "")
-    lines = out.splitlines()
-    assert "AbsMax(bits=4" in lines[0]
-    assert lines.count("closed_loop") == lines.count("direct") == 1
-    assert "open_loop" not in out
-    head = lines[lines.index("closed_loop") + 1].split()
-    assert head == ["call", "mean_2", "max_2", "bound_2", "holds", "mean_inf", "max_inf", "bound_inf", "holds"]
-    calls = [line.split()[0] for line in lines[lines.index("closed_loop") + 2 : lines.index("direct") - 1]]
-    assert calls == ["0", "1", "2", "5", "10", "11"]
-    assert len({len(line) for line in lines[lines.index("direct") + 1 :]}) == 1  # aligned
-
-
 # -- bounds, contraction, quantizers ----------------------------------------
 
 
@@ -216,11 +120,24 @@ def test_contraction_does_not_search_what_is_random(capsys):
 
 def test_contraction_compares_quantizers_granularities_and_a_recording(capsys, tmp_path):
     np.save(tmp_path / "run.npy", np.random.default_rng(0).standard_normal((4, 3, 64)))
-    options = ("--quantizer", "absmax", "mxint8", "--bits", 3, "--d", 64, "--granularity", "sample", "group")
+    options = (
+        "--quantizer",
+        "absmax",
+        "mxint8",
+        "--bits",
+        3,
+        "--d",
+        64,
+        "--granularity",
+        "sample",
+        "group:16",
+        "group",
+    )
     rows = parsed(capsys, "contraction", *options, "--recorded", tmp_path / "run.npy", "--trials", 8)["rows"]
     seen = {(r["quantizer"], r["bits"], r["granularity"], r["distribution"]) for r in rows}
     assert {("absmax", 3, "PerSample()", "recorded"), ("mxint8", 8, "PerSample()", "normal")} <= seen
     assert ("absmax", 3, "PerGroup(size=32, axis=-1)", "recorded") in seen
+    assert ("absmax", 3, "PerGroup(size=16, axis=-1)", "recorded") in seen
     direct = [r for r in rows if r["distribution"] == "recorded"]
     assert all(r["mean"] <= r["declared"] for r in direct)
 
@@ -230,6 +147,16 @@ def test_quantizers_lists_the_registry(capsys):
     assert [row["name"] for row in rows] == list(ms.QUANTIZERS)
     by_name = {row["name"]: row for row in rows}
     assert by_name["absmax"]["c"] == ms.AbsMax(3).c(10)
+    assert by_name["mxint8"]["c"] == ms.MXINT8().c(10)
+    for d, block in ((64, 32), (33, 32), (4096, 32), (5, 5)):
+        rows = {row["name"]: row for row in parsed(capsys, "quantizers", "--d", d)["quantizers"]}
+        for name, row in rows.items():
+            mx = name.startswith("mx")
+            assert (row["scale per"], row["d"]) == (("group:32", block) if mx else ("sample", d))
+            assert row["c"] == ms.quantizers.make(name).c(row["d"])
+    assert rows["mxfp4_e2m1"]["c"] < ms.MXFP4E2M1().c(32) < 0.11
+    rows = parsed(capsys, "quantizers", "--d", 256, "--granularity", "group:64")["quantizers"]
+    assert {(row["scale per"], row["d"]) for row in rows} == {("group:64", 64)}
     assert by_name["stochastic"]["laws"][-2:] == ["unbiased", "randomised"]
     code, out, _ = run(capsys, "quantizers")
     assert code == 0
@@ -323,33 +250,6 @@ def test_recommend_takes_some_layers_and_some_trials(capsys, recording):
     assert first["layers"][0]["measured"] != other["layers"][0]["measured"]
 
 
-# -- pictures ----------------------------------------
-
-
-@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
-@pytest.mark.parametrize("command", ["simulate", "bounds", "contraction", "worst-case", "recommend"])
-def test_plot_writes_a_picture_and_the_same_numbers(capsys, tmp_path, recording, command, suffix):
-    small = {"simulate": ("--steps", 5, "--trials", 2, "--d", 4), "bounds": ("--steps", 3), "recommend": (recording,),
-             "contraction": ("--d", 4, 8, "--trials", 4), "worst-case": ("--n", 1, 2, "--d", 8)}  # fmt: skip
-    target = tmp_path / f"picture.{suffix}"
-    plain = run(capsys, command, *small[command])
-    code, out, err = run(capsys, command, *small[command], "--plot", target)
-    assert (code, out) == (0, plain[1])
-    assert err == f"wrote {target}\n"
-    head = target.read_bytes()[:100]
-    assert head.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix])
-    again = tmp_path / f"again.{suffix}"
-    run(capsys, command, *small[command], "--plot", again)
-    assert again.read_bytes() == target.read_bytes()  # neither dates nor random ids
-
-
-def test_plot_without_matplotlib_says_what_to_install(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    code, out, err = run(capsys, "bounds", "--plot", "x.png")
-    assert (code, out) == (2, "")
-    assert "pip install 'modiff-sim[plot]'" in err
-
-
 # -- verify ----------------------------------------
 
 
@@ -413,6 +313,18 @@ def test_verify(capsys, tmp_path):
         (["contraction", "--trials", "1"], "trials >= 2"),
         (["contraction", "--quantizer", "fp9"], "unknown quantizer 'fp9'; known: absmax"),
         (["contraction", "--granularity", "row"], "unknown granularity 'row'; known: batch"),
+        (["contraction", "--granularity", "group:"], "the size of a group is an int >= 1"),
+        (["contraction", "--granularity", "channel:2"], "only group takes a size"),
+        (["contraction", "--quantizer", "mxint8", "--d", "33"], "divides none of --d 33"),
+        (["simulate", "--granularity", "row"], "known: batch, sample, channel, token, group, and group:SIZE"),
+        (["simulate", "--quantizer", "mxfp4_e2m1", "--d", "1"], "d=1 is no multiple of 32: pass --d 32, or"),
+        (["simulate", "--d", "0"], "the dimension d must be an int >= 1, got 0"),
+        (["bounds", "--quantizer", "mxint8", "--d", "100"], "--granularity group:SIZE with a SIZE that divides 100"),
+        (["bounds", "--granularity", "batch"], "shared by samples, and this command is about one"),
+        (["worst-case", "--granularity", "channel"], "--granularity sample and, as --d, how many entries share"),
+        (["quantizers", "--granularity", "batch"], "shared by samples"),
+        (["quantizers", "--d", "0"], "at least one entry, got d=0"),
+        (["bounds", "--d", "0"], "at least one entry, got d=0"),
         (["contraction", "--recorded", "absent.npy"], "No such file"),
         (["contraction", "--distribution", "cauchy"], "known: normal, laplace, t5, uniform"),
         (["quantizers", "--bits", "33"], "got 33"),

@@ -104,7 +104,7 @@ def searched():
 @pytest.mark.parametrize(("name", "bits", "d"), list(searched()))
 def test_search_attains_what_is_declared_tight_and_never_exceeds(name, bits, d):
     """From one entry to a million. Above: the slack of modiff_sim.laws, as in the test above."""
-    Q = make(name, bits)
+    Q = make(name, bits, granularity=ms.PerSample())  # all d entries share a scale
     for norm in contraction.NORMS:
         declared, tight = getattr(Q, norm)(d), getattr(Q.laws, norm) == "tight"
         found = contraction.search(Q, d, norm=norm, **({} if tight else {"tries": 2, "rounds": 1}))
@@ -169,7 +169,7 @@ def test_search_and_hunt_find_a_smooth_worst_case():
 
 @pytest.mark.parametrize(("name", "least"), [("absmax", 0.8), ("mxfp4_e2m1", 0.4)])
 def test_hunt_comes_near_what_is_declared_and_never_exceeds(name, least):
-    Q = make(name, 3)
+    Q = make(name, 3, granularity=ms.PerSample())
     for d in (2, 10**4):
         for norm in contraction.NORMS:
             declared, found = getattr(Q, norm)(d), hunt(Q, d, norm=norm)

@@ -1,9 +1,13 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import modiff_sim as ms
+from modiff_sim.granularity import name as name_of
+from modiff_sim.granularity import parse
 
 ACTIVATION = (8, 64, 16, 16)
 
@@ -34,11 +38,60 @@ def test_scale_shapes_of_the_docstring(granularity, scale, d):
         (ms.PerBatch(), (), "0-d"),
         (ms.PerChannel(3), (2, 2), "no axis 3"),
         (ms.PerGroup(3), (2, 4), "not a multiple"),
+        (ms.PerGroup(32), (2, 64, 16, 16), r"pass granularity=PerGroup\(32, axis=1\), .* SIZE that divides 16, or Per"),
+        (ms.PerGroup(32), (64, 32, 3, 3), r"PerGroup\(32, axis=1\)"),  # a convolution's weight
+        (ms.PerGroup(32), (32, 100), r"granularity=PerGroup\(SIZE\) with a SIZE that divides 100, or PerSample\(\)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(granularity, shape, message):
     with pytest.raises(ValueError, match=message):
         granularity.scale_shape(shape)
+
+
+@pytest.mark.parametrize(
+    ("text", "granularity", "name"),
+    [
+        ("sample", ms.PerSample(), "sample"),
+        ("batch", ms.PerBatch(), "batch"),
+        ("channel", ms.PerChannel(1), "channel"),
+        ("token", ms.PerToken(), "token"),
+        ("group", ms.PerGroup(32), "group:32"),
+        ("group:64", ms.PerGroup(64), "group:64"),
+        ("group:1", ms.PerGroup(1), "group:1"),
+    ],
+)
+def test_names_of_granularities_and_back(text, granularity, name):
+    assert parse(text) == granularity
+    assert name_of(granularity) == name
+    assert parse(name) == granularity
+
+
+def test_every_granularity_can_be_named():
+    assert {type(parse(text)) for text in ms.GRANULARITIES} == set(ms.GRANULARITIES.values())
+
+
+@pytest.mark.parametrize("granularity", [ms.PerGroup(32, axis=1), ms.PerChannel(0), ms.PerChannel((0, 1))], ids=str)
+def test_other_axes_have_no_name(granularity):
+    assert name_of(granularity) == str(granularity)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("row", "unknown granularity 'row'; known: batch, sample, channel, token, group, and group:SIZE"),
+        ("", "unknown granularity ''"),
+        ("Group", "unknown granularity 'Group'"),
+        ("group:", "the size of a group is an int >= 1, such as group:64"),
+        ("group:0", "'group:0': the size"),
+        ("group:-4", "the size of a group"),
+        ("group:6.4", "the size of a group"),
+        ("group:²", "the size of a group"),
+        ("sample:32", "only group takes a size, such as group:64; known: batch"),
+    ],
+)
+def test_unknown_names_are_refused_naming_the_known_ones(text, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse(text)
 
 
 def test_group_size_must_be_positive():

@@ -100,7 +100,7 @@ def test_stochastic_is_not_idempotent_in_floats():
 @pytest.mark.parametrize("name", sorted(set(SURE) - {"mse"}))  # a choice among sums: ``test_quantizers_clipping``
 @given(x=arrays(dtypes=[np.float64]), bits=st.integers(2, 8))
 def test_equals_the_oracle_bit_for_bit(name, x, bits):
-    Q = make(name, bits)
+    Q = make(name, bits, granularity=ms.PerSample())
     expected = np.array([reference_quantizers.QUANTIZERS[name](row, Q.bits) for row in x.tolist()], dtype=np.float64)
     assert np.array_equal(Q(x), expected)
 
@@ -146,7 +146,7 @@ def test_stochastic_c_is_the_supremum_of_the_expectation():
 
 def test_zero_range_and_constant_inputs():
     for name in SURE:
-        Q = make(name, 3)
+        Q = make(name, 3, granularity=ms.PerSample())
         zeros = np.zeros((2, 5), np.float32)
         assert np.array_equal(Q(zeros), zeros), name
     for value in (3.3, -0.7, 1e-12):
@@ -216,7 +216,7 @@ def test_bad_quantizers_are_refused(make_it, error, message):
     ],
 )
 def test_bad_inputs_are_refused(name, x, error, message):
-    Q = make(name)
+    Q = make(name, granularity=ms.PerSample())
     random = np.zeros(x.shape) if Q.laws.randomised else None
     with np.errstate(invalid="ignore"), pytest.raises(error, match=message):
         Q(x, random=random)

@@ -200,16 +200,17 @@ def test_saturation_is_counted_where_entries_are_clipped():
     """In a modulated layer: of 200 entries one lies beyond the 99th percentile's grid by more than half a step."""
     from modiff_sim.nn import modulated
 
+    whole = ms.MXFP4E2M1(granularity=ms.PerSample())  # 200 is no multiple of its blocks of 32
     x = torch.linspace(0.5, 1, 200)[None]
     x[0, 0] = 40.0
     model = torch.nn.Sequential(torch.nn.Linear(200, 2))
-    for Q, share in ((ms.Percentile(4), 1 / 200), (ms.MXFP4E2M1(), 0.0), (ms.AbsMax(4), None)):
+    for Q, share in ((ms.Percentile(4), 1 / 200), (whole, 0.0), (ms.AbsMax(4), None)):
         with modulated(model, activations=Q, recursion="direct") as run:
             model(x)
         row = run.audit().layers[0].row()
         assert row["saturated_share"] == (share if share is not None else 0.0)
     x[0, 0] = 7.9  # MXFP4: the largest value is 6
-    with modulated(model, activations=ms.MXFP4E2M1(), recursion="direct") as run:
+    with modulated(model, activations=whole, recursion="direct") as run:
         model(x)
     assert run.audit().layers[0].row()["saturated_share"] == 1 / 200
 

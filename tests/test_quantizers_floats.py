@@ -93,7 +93,7 @@ def test_power_of_two_at_every_exponent(dtype):
 def test_mx_scales_are_powers_of_two_and_exponents_stay_within_e8m0(kind):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((64, 32)) * 2.0 ** rng.integers(-100, 100, (64, 1))
-    Q = kind()
+    Q = kind(granularity=ms.PerSample())
     scale = Q.choose_qparams(x).scale
     assert np.all(np.frexp(scale)[0] == 0.5)
     assert np.array_equal(np.frexp(scale)[1], np.frexp(np.abs(x).max(axis=1, keepdims=True))[1])
@@ -107,20 +107,53 @@ def test_mx_blocks_of_32_as_the_specification_has_them():
     """Every run of 32 has its own scale, so an outlier costs its run only."""
     x = np.random.default_rng(0).standard_normal((2, 96)).astype(np.float32)
     x[0, 40] = 1000.0
-    grouped = ms.MXFP4E2M1(granularity=ms.PerGroup(32))(x)
+    whole = ms.MXFP4E2M1(granularity=ms.PerSample())
+    grouped = ms.MXFP4E2M1()(x)
+    assert np.array_equal(grouped, ms.MXFP4E2M1(granularity=ms.PerGroup(32))(x))
     for row in range(2):
         for start in (0, 32, 64):
             block = x[row : row + 1, start : start + 32]
-            assert np.array_equal(grouped[row : row + 1, start : start + 32], ms.MXFP4E2M1()(block))
+            assert np.array_equal(grouped[row : row + 1, start : start + 32], whole(block))
     far = np.abs(grouped - x).max(axis=1)
     assert far[1] < 1
-    assert np.array_equal(ms.MXFP4E2M1()(x)[0, 64:], np.zeros(32))  # one scale per sample: nothing else is left
+    assert np.array_equal(whole(x)[0, 64:], np.zeros(32))  # one scale per sample: nothing else is left
+
+
+@pytest.mark.parametrize("kind", MX)
+def test_mx_blocks_are_the_standards_by_default(kind):
+    """Runs of 32 along the last axis, whatever the number of entries: c does not grow with it."""
+    Q = kind()
+    assert Q.granularity == ms.PerGroup(32, axis=-1)
+    assert ms.quantizers.make(next(n for n, k in ms.QUANTIZERS.items() if k is kind)) == Q
+    x = np.random.default_rng(0).standard_t(2, (3, 4096))
+    assert Q.granularity.block_size(x.shape) == 32
+    lost = np.sum((x - Q(x)) ** 2, axis=1) / np.sum(x**2, axis=1)
+    assert np.all(lost <= Q.c(32))
+    assert Q.c(32) < 0.11
+    for shape in ((2, 5, 64), (8, 32)):  # tokens, the weight of a linear layer
+        assert Q.choose_qparams(np.ones(shape)).scale.shape == (*shape[:-1], shape[-1] // 32, 1)
+
+
+def test_mxfp4_with_one_scale_per_sample_is_what_it_was():
+    assert ms.MXFP4E2M1().c(32) == pytest.approx(0.109, abs=5e-4)
+    assert ms.MXFP4E2M1().c(4096) == pytest.approx(0.94, abs=5e-3)  # of 4096 entries that share a scale
+
+
+def test_mx_of_another_length_says_what_to_do():
+    with pytest.raises(ValueError, match=r"axis -1 of shape \(2, 100\) is not a multiple.*pass granularity="):
+        ms.MXFP4E2M1()(np.ones((2, 100)))
+    x = np.random.default_rng(0).standard_normal((2, 64, 8, 8))
+    with pytest.raises(ValueError, match=r"PerGroup\(32, axis=1\)"):
+        ms.MXFP4E2M1()(x)
+    channels = ms.MXFP4E2M1(granularity=ms.PerGroup(32, axis=1))
+    moved = np.moveaxis(ms.MXFP4E2M1()(np.ascontiguousarray(np.moveaxis(x, 1, -1))), -1, 1)
+    assert np.array_equal(channels(x), moved)
 
 
 @pytest.mark.parametrize("kind", MX)
 def test_mx_worst_cases_by_enumeration(kind):
     """Against a scan of pairs that knows nothing of the proof: a largest entry M and d-1 others at v."""
-    Q = kind()
+    Q = kind(granularity=ms.PerSample())
     fine = np.unique(np.concatenate([np.linspace(0, 2, 1025)[:-1], [2 - 2.0**-40], *(
         [m * (1 - 2.0**-50), m] for m, _ in Q.element.boundaries() if m > 2.0**-12)]))  # fmt: skip
     M, v = (a.ravel() for a in np.meshgrid(fine[fine >= 1], fine, indexing="ij"))

@@ -40,7 +40,9 @@ def max_norm_open_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: An
 def max_norm_closed_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
     """||o - ô||_inf <= ||A||_{inf→inf} [Σ_k kappa^(age+1) ||d_k||_inf + kappa^n start_inf].
 
-    No dimension and no tail enters; every b >= 2. ``processes.alternating`` attains it at every step for AbsMax, d=2.
+    No dimension and no tail enters; every b >= 2. AbsMax attains it at every step: at d = 2 exactly where the bound E_j
+    of ||e_j|| never exceeds ||d_j|| (``processes.alternating``: differences of one size), with d coordinates while it
+    does not exceed the sum of the last d-1 differences, and so with n+1 coordinates for every n differences.
     """
     d = checked(d_inf, kappa, "kappa", start, gain)
     return gain * unroll(kappa * d, kappa, start)

@@ -46,7 +46,7 @@ def static_contraction(x: Any, scale: float, bits: int) -> np.ndarray:
     1 in the dead zone M <= s/2, s/(2M) on the grid, least 1/(2·qmax+1) at M = (qmax+½)s, and 1 - qmax·s/M beyond: it
     tends to 1 at both ends. At M = qmax·s it is AbsMax's 1/(2·qmax); a scale too coarse by a factor f multiplies that
     by f (up to 1), one too fine by f makes it 1 - 1/f (from f = (qmax+½)/qmax on).
-    Tight for every M and d >= 2: the block (M, s/2).
+    Tight for every M and d >= 2: the block (M, min(M, s/2)).
     """
     size = np.abs(np.asarray(x, np.float64))
     if not np.all(size > 0):

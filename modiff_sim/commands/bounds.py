@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import bounds, quantizers
+from .. import bounds
+from . import granularities
 from .printing import known, print_json, table
 
 PROFILES = ("constant", "impulse", "geometric", "random")
@@ -36,9 +37,10 @@ def profile(chosen: Namespace, n: int) -> np.ndarray:
 
 def run(chosen: Namespace) -> int:
     d = profile(chosen, chosen.steps)
-    Q = quantizers.make(chosen.quantizer, chosen.bits)
-    c = Q.c(chosen.d) if chosen.c is None else chosen.c
-    kappa = Q.kappa(chosen.d) if chosen.kappa is None else chosen.kappa
+    Q = granularities.quantizer(chosen, chosen.quantizer, chosen.bits)
+    block = granularities.block(Q, chosen.d)
+    c = Q.c(block) if chosen.c is None else chosen.c
+    kappa = Q.kappa(block) if chosen.kappa is None else chosen.kappa
     columns: dict[str, np.ndarray] = {}
     for name, bound in bounds.BOUNDS.items():
         gain = kappa if name.startswith("max_norm") else c
@@ -49,9 +51,15 @@ def run(chosen: Namespace) -> int:
     if chosen.plot:
         _plot(chosen, columns, d)
     if chosen.json:
-        about = {"profile": chosen.profile, "c": c, "kappa": kappa, "seed": chosen.seed}
+        about = {"profile": chosen.profile, "c": c, "kappa": kappa, "entries_per_scale": block, "seed": chosen.seed}
         return print_json({"params": about, "d": d, "bounds": columns})
     print(f"Bounds on the norm of the error; {chosen.profile} differences, c = {c:.4g}, kappa = {kappa:.4g}, ||A|| = 1")
+    if chosen.c is None or chosen.kappa is None:
+        print(f"Declared by {type(Q).__name__}({Q.bits}), {granularities.words(Q, chosen.d, block)}")
+    if Q.laws.randomised and chosen.c is None:
+        print(
+            "Its c bounds an expectation: the 2-norm bounds are then on the root mean square, for exogenous differences"
+        )
     print(f"Premise 2c <= 1 of (31): {'holds' if 2 * c <= 1 else 'fails'}. printed/paper: (30), (31) with the paper's")
     print(
         "index (T = first step); printed/sampling: with k counted in sampling order. `python -m paper_checks` judges."
@@ -67,12 +75,12 @@ def run(chosen: Namespace) -> int:
 def _plot(chosen: Namespace, columns: dict[str, np.ndarray], d: np.ndarray) -> None:
     from matplotlib.lines import Line2D
 
-    from .plotting import COLOURS, legend_below, picture
+    from .plotting import decade, legend_below, nested, picture, whole_numbers
 
     loops = ("open_loop", "closed_loop")
     short = list(dict.fromkeys(name.replace(f"_{loop}", "") for loop in loops for name in columns if loop in name))
     looks: dict[str, Any] = {
-        name: {"color": COLOURS[i % len(COLOURS)], "ls": "--" if name.startswith("printed") else "-"}
+        name: {**nested(i, len(short)), "ls": "--" if name.startswith("printed") else "-"}
         for i, name in enumerate(short)
     }
     with picture(chosen.plot, [loop.replace("_", " ") for loop in loops]) as (figure, panels):
@@ -81,9 +89,11 @@ def _plot(chosen: Namespace, columns: dict[str, np.ndarray], d: np.ndarray) -> N
             for name, values in columns.items():
                 if loop in name:
                     shown = np.where((values > 0) & np.isfinite(values), values, np.nan)
-                    axes.plot(calls, shown, marker=".", **looks[name.replace(f"_{loop}", "")])
+                    axes.plot(calls, shown, **looks[name.replace(f"_{loop}", "")])
             axes.bar(calls, d, color="#cccccc", width=0.5, zorder=0)
             axes.set(yscale="log", xlabel="call", ylabel="bound on the norm of the error")
-        handles = [Line2D([], [], marker=".", label=name.replace("_", " "), **look) for name, look in looks.items()]
+            decade(axes)
+            whole_numbers(axes)
+        handles = [Line2D([], [], label=name.replace("_", " "), **look) for name, look in looks.items()]
         handles.append(Line2D([], [], color="#cccccc", lw=6, label="norm of the difference"))
         legend_below(figure, handles, columns=4)

@@ -30,16 +30,23 @@ def check(path: str) -> None:
 
 
 @contextmanager
-def picture(path: str, titles: Sequence[str], *, height: float = 3.4) -> Iterator[tuple[Any, Any]]:
-    """(figure, its panels side by side); on leaving, the picture is written and named on stderr."""
+def picture(
+    path: str, titles: Sequence[str], *, height: float = 3.4, columns: int | None = None
+) -> Iterator[tuple[Any, Any]]:
+    """(figure, its panels, row by row); on leaving, the picture is written and named on stderr.
+
+    height: inches of a row of panels. columns: panels per row; None puts all into one.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     rc: Any = {"axes.grid": True, "grid.color": "#dddddd", "axes.spines.top": False, "axes.spines.right": False,
           "font.size": 9, "legend.fontsize": 8, "legend.frameon": False, "svg.hashsalt": "modiff-sim"}  # fmt: skip
     with mpl.rc_context(rc):
-        figure = Figure(figsize=(4.4 * len(titles), height), layout="constrained")
-        panels = figure.subplots(1, len(titles), squeeze=False)[0]
+        columns = columns or len(titles)
+        rows = -(-len(titles) // columns)
+        figure = Figure(figsize=(4.4 * columns, height * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()[: len(titles)]
         for axes, title in zip(panels, titles, strict=True):
             axes.set_title(title, fontsize=10)
         yield figure, panels
@@ -54,3 +61,44 @@ def picture(path: str, titles: Sequence[str], *, height: float = 3.4) -> Iterato
 def legend_below(figure: Any, handles: Sequence[Any], *, columns: int = 5) -> None:
     """One legend under the panels, covering nothing."""
     figure.legend(handles=list(handles), loc="outside lower center", ncols=min(columns, len(handles)))
+
+
+def whole_numbers(axes: Any) -> None:
+    """Ticks of the x axis at whole numbers only: there is no call 2.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def doublings(axes: Any, values: Sequence[int], most: int = 9) -> None:
+    """A log2 x axis whose ticks are these numbers, written out; of numbers too near each other some are left out."""
+    from matplotlib.ticker import NullLocator
+
+    shown = sorted(set(values))
+    apart = (shown[-1] / shown[0]) ** (1 / most)
+    ticks = [shown[-1]]
+    for value in shown[-2::-1]:
+        if ticks[-1] >= apart * value:
+            ticks.append(value)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(v) for v in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def nested(i: int, n: int) -> dict[str, Any]:
+    """The look of curve i of n that may coincide: drawn in this order, each leaves a rim of those below visible."""
+    return {
+        "color": COLOURS[i],
+        "lw": 1.2 + 0.8 * (n - 1 - i),
+        "marker": "o",
+        "ms": 3.5 + 2 * (n - 1 - i),
+        "mfc": "none",
+    }
+
+
+def decade(axes: Any) -> None:
+    """At least a factor of 10 on a log y axis, so that its ticks are numbers one can read."""
+    low, high = axes.get_ylim()
+    if high < 10 * low:
+        middle = (low * high) ** 0.5
+        axes.set_ylim(middle / 10**0.5, middle * 10**0.5)

@@ -30,7 +30,7 @@ def table(head: list[str], rows: Iterable[Iterable[Any]]) -> None:
     """Aligned columns; the first one and the laws are text and left-aligned."""
     cells = [head, *([cell(v) for v in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    text = {"name", "laws", "layer", "scheme", "granularity", "quantizer", "distribution"}
+    text = {"name", "laws", "layer", "scheme", "granularity", "scale per", "quantizer", "distribution"}
     left = {i for i, name in enumerate(head) if name in text}
     for row in cells:
         line = [c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]

@@ -1,87 +1,188 @@
-"""``modiff-sim simulate``: the recursions on a process, their errors and their bounds."""
+"""``modiff-sim simulate``: the recursions on a process, their errors, and the worst ratio of an error to its bound.
+
+Every error is compared with the bound of *its own* trial and call; the worst ratio decides. An error that attains its
+bound exceeds it by rounding, which is allowed for: 16·eps·√d·max|a| per call so far, eps of float64. Where that is no
+small part of the bound (1e-6), or the bound is 0, a ratio would be noise: there it counts as 0 if the error is within
+bound + allowance, and as infinite if it is not.
+
+Two cases are not decided trial by trial. Where trials share a scale (``--granularity batch`` or ``channel``) a bound
+speaks of all trials together. Of a randomised quantizer c bounds an expectation: the root mean square over the trials
+is compared with that of the bounds (``bounds.stochastic_*``), and fails if the mean of error² - bound² is more than
+``SIGMAS`` standard errors above 0.
+"""
 
 from __future__ import annotations
 
 import inspect
 import math
 from argparse import Namespace
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .. import bounds, processes, quantizers, recursion
+from .. import bounds, processes, recursion
+from ..atlas import shared_by_samples
 from ..quantizer import Quantizer
 from ..simulation import Result, simulate
+from . import granularities
 from .printing import known, print_json, table
 
 SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # calls of a table, and always the last
+CLEAR = 1e-6  # an allowance for rounding below this part of the bound leaves the ratio its meaning
+SIGMAS, FEWEST = 4.0, 8  # by chance in 1 of 30,000 calls; of fewer trials the standard error says too little
 
 
 def run(chosen: Namespace) -> int:
-    Q = quantizers.make(chosen.quantizer, chosen.bits)
+    Q = granularities.quantizer(chosen, chosen.quantizer, chosen.bits)
     process = _process(chosen, Q)
+    block = granularities.block(Q, process.d, chosen.trials)
     warmup = int(chosen.warmup) if chosen.warmup.lstrip("-").isdigit() else chosen.warmup
     refresh = _refresh(chosen.refresh)
     runs: dict[str, dict[str, dict[str, Any]]] = {}
     for name in dict.fromkeys(chosen.recursion or recursion.RECURSIONS):
         options: dict[str, Any] = {"steps": chosen.steps, "trials": chosen.trials, "seed": chosen.seed}
         r = simulate(process, Q, name, warmup=warmup, refresh=refresh, **options)
-        runs[name] = {}
-        for norm, error in (("2", r.error), ("inf", r.error_inf)):
-            limit = _limit(r, norm, Q, process.d)
-            # k·eps: every call rounds a few numbers no larger than the input, in each of d entries
-            slack = 16 * len(error) * math.sqrt(process.d) * np.finfo(float).eps * r.a_inf.max()
-            sure = not (Q.laws.randomised and norm == "2")  # there c bounds an expectation
-            runs[name][norm] = {
-                "mean": error.mean(axis=1), "max": error.max(axis=1), "bound": limit.mean(axis=1),
-                "holds": (error <= limit + slack).all(axis=1) if sure else None,
-            }  # fmt: skip
-    c, kappa = Q.c(process.d), Q.kappa(process.d)
+        runs[name] = {norm: _compared(r, norm, Q, process.d, block) for norm in ("2", "inf")}
+    c, kappa = Q.c(block), Q.kappa(block)
     if chosen.plot:
         _plot(chosen.plot, runs)
     if chosen.json:
         about = {"process": process.name, "process_params": process.params, "quantizer": str(Q), "c": c, "kappa": kappa}
-        about |= {"warmup": warmup, "refresh": refresh, **options}
+        about |= {"entries_per_scale": block, "warmup": warmup, "refresh": refresh, **options}
         return print_json({"params": about, "runs": runs})
-    print(f"{process.name}, d = {process.d}; {Q}; c = {c:.4g}, kappa = {kappa:.4g}")
+    print(f"{process.name}, d = {process.d}; {Q}")
+    print(f"{granularities.words(Q, process.d, block)}: c = {c:.4g}, kappa = {kappa:.4g}")
     print(f"{chosen.trials} trials, seed {chosen.seed}, warm-up {warmup}, refresh {refresh}; A = 1, so error = |a - ô|")
-    print("bound: sharp 2-norm (_2), max norm (_inf), mean over trials; holds: in every trial ('-': in the mean only)")
+    print("mean: over trials. error, bound, ratio: of the trial whose error comes nearest to its own bound, or exceeds")
+    print("it most, at this call; bounds: sharp (2-norm), max norm (inf). holds: ratio <= 1, rounding allowed for")
+    if Q.laws.randomised:
+        print("2-norm: c bounds an expectation; error and bound are root mean squares over trials, and NO means that")
+        print(
+            f"error exceeds bound by more than {SIGMAS:g} standard errors ('-': too few independent trials to decide)"
+        )
+    elif shared_by_samples(Q.granularity, process.d):
+        print("trials share scales: the bound speaks of all of them together, and so do error, bound and ratio")
     calls = sorted({i for i in SHOWN if i < chosen.steps} | {chosen.steps - 1})
-    names = ("mean", "max", "bound")
+    names = ("mean", "error", "bound", "ratio")
     head = ["call", *(f"{n}_2" for n in names), "holds", *(f"{n}_inf" for n in names), "holds"]
     for name, norms in runs.items():
-        columns = [values for norm in norms.values() for values in norm.values()]
         print(f"\n{name}")
+        columns = [values[key] for values in norms.values() for key in (*names, "holds")]
         table(head, ([call, *(None if v is None else v[call] for v in columns)] for call in calls))
+        print("; ".join(f"{'2-norm' if n == '2' else 'max norm'}: {_verdict(v['worst'])}" for n, v in norms.items()))
     return 0
 
 
+def _compared(r: Result, norm: str, Q: Quantizer, d: int, block: int) -> dict[str, Any]:
+    """Per call the mean and largest error, and the error, bound and ratio of the trial where the ratio is worst."""
+    error, a_inf = (r.error if norm == "2" else r.error_inf), r.a_inf
+    found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
+    shared, expected = shared_by_samples(Q.granularity, d), Q.laws.randomised and norm == "2"
+    limit = _limit(r, norm, Q, block, together=shared and not expected)
+    if shared and not expected:
+        a_inf, d = _together(a_inf, "inf"), d * error.shape[1]
+        error = _together(error, norm)
+    # every call rounds a few numbers no larger than the input, in each of d entries
+    calls = np.arange(len(error))
+    slack = 16 * (calls[:, None] + 1) * math.sqrt(d) * np.finfo(float).eps * np.maximum.accumulate(a_inf, axis=0)
+    if expected:
+        found |= _in_expectation(error, limit, slack, shared)
+        trial = None
+    else:
+        ratio, fits = _ratios(error, limit, slack)
+        trial = np.argmax(ratio + ~fits, axis=1)  # one that does not fit comes before one that does
+        found |= {key: v[calls, trial] for key, v in (("error", error), ("bound", limit), ("ratio", ratio))}
+        found |= {"trial": None if shared else trial, "holds": fits.all(axis=1)}
+    holds = found["holds"]
+    call = int(np.argmax(found["ratio"] + (0 if holds is None else ~holds)))
+    found["worst"] = {
+        "ratio": float(found["ratio"][call]), "call": call, "trial": None if trial is None or shared else trial[call],
+        "holds": None if holds is None else bool(holds.all()),
+    }  # fmt: skip
+    return found
+
+
+def _together(sizes: np.ndarray, norm: str) -> np.ndarray:
+    """Norms of the trials -> the norm of all trials as one vector, (steps, 1)."""
+    return np.linalg.norm(sizes, axis=1, ord=2 if norm == "2" else np.inf)[:, None]
+
+
+def _ratios(error: np.ndarray, limit: np.ndarray, slack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(error/bound, whether it is at most 1 with rounding allowed for); see the top of this file."""
+    fits = error <= limit + slack
+    ratio = np.divide(error, limit, out=np.where(fits, 0.0, np.inf), where=slack < CLEAR * limit)
+    return ratio, fits
+
+
+def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, shared: bool) -> dict[str, Any]:
+    """Root mean squares over trials; decided where there are at least ``FEWEST`` independent trials."""
+    excess = error**2 - limit**2
+    rms = {"error": np.sqrt(np.mean(error**2, axis=1)), "bound": np.sqrt(np.mean(limit**2, axis=1))}
+    allowed = np.sqrt(np.mean(slack**2, axis=1))
+    ratio, fits = _ratios(rms["error"], rms["bound"], allowed)
+    trials = error.shape[1]
+    if shared or trials < FEWEST:
+        return {**rms, "ratio": ratio, "trial": None, "holds": None}
+    chance = SIGMAS * excess.std(axis=1, ddof=1) / math.sqrt(trials)
+    return {**rms, "ratio": ratio, "trial": None, "holds": fits | (excess.mean(axis=1) <= chance)}
+
+
+def _verdict(worst: Mapping[str, Any]) -> str:
+    """As in "worst ratio 0.9831 (call 12, trial 3): holds"."""
+    at = f"call {worst['call']}" + ("" if worst["trial"] is None else f", trial {worst['trial']}")
+    holds = {None: "not decided", True: "holds", False: "DOES NOT HOLD"}[worst["holds"]]
+    return f"worst ratio {worst['ratio']:.4g} ({at}): {holds}"
+
+
 def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """Mean error (line), largest (dotted) and bound (dashed) per recursion; a panel per norm."""
+    """Mean error (line), the worst trial's error (dots) and bound (dashed) per recursion; below, their ratio."""
     from matplotlib.lines import Line2D
 
-    from .plotting import COLOURS, legend_below, picture
+    from .plotting import COLOURS, decade, legend_below, picture, whole_numbers
 
-    with picture(path, ["2-norm", "max norm"]) as (figure, panels):
-        for axes, norm in zip(panels, ("2", "inf"), strict=True):
-            for name, colour in zip(runs, COLOURS, strict=False):
-                for values, line in (("mean", "-"), ("max", ":"), ("bound", "--")):
+    titles = ["2-norm", "max norm", "2-norm: worst error / bound", "max norm: worst error / bound"]
+    colours = dict(zip(runs, COLOURS, strict=False))
+    lone = len(next(iter(runs.values()))["2"]["mean"]) == 1  # a single call makes no line
+    kinds = (("mean", "-", "s" if lone else ""), ("error", "", "."), ("bound", "--", "_" if lone else ""))
+    with picture(path, titles, columns=2) as (figure, panels):
+        for axes, below, norm in zip(panels[:2], panels[2:], ("2", "inf"), strict=True):
+            for name, colour in colours.items():
+                for values, line, marker in kinds:
                     shown = runs[name][norm][values]
-                    axes.plot(np.where(shown > 0, shown, np.nan), ls=line, color=colour)
+                    axes.plot(
+                        np.where(shown > 0, shown, np.nan), ls=line, marker=marker, ms=6, mfc="none", color=colour
+                    )
+                below.plot(runs[name][norm]["ratio"], ls="-", marker=".", ms=4, color=colour)
             axes.set(yscale="log", xlabel="call", ylabel="error |a - ô|")
-        handles = [Line2D([], [], color=c, label=n.replace("_", " ")) for n, c in zip(runs, COLOURS, strict=False)]
-        kinds = (("mean error", "-"), ("largest error", ":"), ("bound, mean over trials", "--"))
-        handles += [Line2D([], [], color="black", ls=line, label=text) for text, line in kinds]
-        legend_below(figure, handles, columns=6)
+            decade(axes)
+            below.axhline(1, color="black", lw=0.8)
+            below.set(xlabel="call", ylabel="error / bound")
+            below.set_ylim(bottom=0)
+            for panel in (axes, below):
+                whole_numbers(panel)
+        handles = [Line2D([], [], color=c, label=n.replace("_", " ")) for n, c in colours.items()]
+        texts = {"mean": "mean error", "error": "error of the worst trial", "bound": "its bound"}
+        handles += [
+            Line2D([], [], color="black", ls=line, marker=m, mfc="none", label=texts[k]) for k, line, m in kinds
+        ]
+        handles += [Line2D([], [], color="black", lw=0.8, label="error = bound (below)")]
+        legend_below(figure, handles, columns=4)
 
 
-def _limit(r: Result, norm: str, Q: Quantizer, d: int) -> np.ndarray:
-    """Bound per call and trial; it starts again from 0 after every refresh, and from the warm-up's error at call 0."""
+def _limit(r: Result, norm: str, Q: Quantizer, block: int, *, together: bool) -> np.ndarray:
+    """Bound per call and trial; it starts again from 0 after every refresh, and from the warm-up's error at call 0.
+
+    together: one column, for all trials as one vector. In the 2-norm of a randomised quantizer a root mean square.
+    """
     two, name, refresh = norm == "2", r.params["recursion"], r.params["refresh"]
-    gain = Q.c(d) if two else Q.kappa(d)
+    gain = Q.c(block) if two else Q.kappa(block)
     q = math.sqrt(gain) if two else gain
+    expected = two and Q.laws.randomised
     a, steps = (r.a, r.d) if two else (r.a_inf, r.d_inf)
+    if together:
+        a, steps = _together(a, norm), _together(steps, norm)
     if name == "direct":
         limit = bounds.direct(a, q * q)
         refreshed = recursion.refresh_calls(refresh)
@@ -91,7 +192,12 @@ def _limit(r: Result, norm: str, Q: Quantizer, d: int) -> np.ndarray:
     first = bounds.warm_up_error(a[0], q, feeds, recursion=name) if feeds else np.zeros_like(a[0])
     if len(a) == 1:
         return first[None]
-    bound = partial(getattr(bounds, f"{'sharp' if two else 'max_norm'}_{name}"), **{"c" if two else "kappa": gain})
+    if expected:
+        bound = partial(getattr(bounds, f"stochastic_{name}"), omega=gain)
+        if name == "closed_loop":
+            bound.keywords["unbiased_start"] = True  # the error of unbiased feeds
+    else:
+        bound = partial(getattr(bounds, f"{'sharp' if two else 'max_norm'}_{name}"), **{"c" if two else "kappa": gain})
     return np.concatenate([first[None], bounds.refreshed(bound, steps[1:], refresh, start=first)])
 
 

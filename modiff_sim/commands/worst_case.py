@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import bounds, certificates, processes, quantizers
+from .. import bounds, certificates, processes
 from ..simulation import simulate
+from . import granularities
 from .bounds import profile
 from .printing import known, print_json, table
 
@@ -19,8 +20,9 @@ MOST = 30  # differences: the program has n² unknowns, and takes seconds from h
 def run(chosen: Namespace) -> int:
     if min(chosen.n) < 1 or max(chosen.n) > MOST:
         raise ValueError(f"--n must lie in 1..{MOST}, got {', '.join(map(str, chosen.n))}")
-    Q = quantizers.make(chosen.quantizer, chosen.bits)
-    c = Q.c(chosen.d) if chosen.c is None else chosen.c
+    Q = granularities.quantizer(chosen, chosen.quantizer, chosen.bits)
+    block = granularities.block(Q, chosen.d)
+    c = Q.c(block) if chosen.c is None else chosen.c
     lengths = sorted(set(chosen.n))
     found = None
     if chosen.c is None and chosen.profile == "constant" and not Q.laws.randomised:
@@ -36,12 +38,17 @@ def run(chosen: Namespace) -> int:
         "c": c,
         "quantizer": str(Q) if chosen.c is None else None,
         "d": chosen.d,
+        "entries_per_scale": block,
         "seed": chosen.seed,
     }
     if chosen.json:
         return print_json({"params": about, "rows": rows})
     print(f"Largest ||o-ô|| after n differences, A = 1, exact start, for any quantizer with c = {c:.4g}")
     print(f"Norms of the differences: {chosen.profile} profile")
+    if chosen.c is None:
+        print(f"c: declared by {type(Q).__name__}({Q.bits}), {granularities.words(Q, chosen.d, block)}")
+        if Q.laws.randomised:
+            print("It bounds an expectation: the errors are then root mean squares over the random bits")
     print(f"Premise 2c <= 1 of printed (31): {'holds' if 2 * c <= 1 else 'fails'}; the sharp bound has none")
     if certificates.available():
         print("certified: exact, by a semidefinite program (its two ends agree to 1e-4); the rest are formulas")
@@ -77,25 +84,27 @@ def _row(loop: str, d: np.ndarray, c: float, found: np.ndarray | None) -> dict[s
 def _plot(path: str, rows: list[dict[str, Any]], c: float) -> None:
     from matplotlib.lines import Line2D
 
-    from .plotting import COLOURS, legend_below, picture
+    from .plotting import decade, legend_below, nested, picture, whole_numbers
 
     loops = list(dict.fromkeys(row["recursion"] for row in rows))
     names = [name for name in rows[0] if name not in ("recursion", "n", "certified", "found")]
-    dots = {"certified": "o", "found": "x"}
+    looks: dict[str, Any] = {
+        name: {**nested(i, len(names)), "ls": "--" if "printed" in name else "-"} for i, name in enumerate(names)
+    }
+    dots = {"certified": "+", "found": "x"}
     with picture(path, [f"{loop.replace('_', ' ')}, c = {c:.3g}" for loop in loops]) as (figure, panels):
         for axes, loop in zip(panels, loops, strict=True):
             of = [row for row in rows if row["recursion"] == loop]
             n = [row["n"] for row in of]
-            for name, colour in zip(names, COLOURS, strict=False):
-                axes.plot(n, [row[name] for row in of], color=colour, ls="--" if "printed" in name else "-")
+            for name, look in looks.items():
+                axes.plot(n, [row[name] for row in of], **look)
             for name, marker in dots.items():
                 if of[0].get(name) is not None:
                     axes.plot(n, [row[name] for row in of], ls="", marker=marker, color="black", mfc="none")
             axes.set(yscale="log", xlabel="differences n", ylabel="largest error")
-        handles = [
-            Line2D([], [], color=colour, ls="--" if "printed" in name else "-", label=name)
-            for name, colour in zip(names, COLOURS, strict=False)
-        ]
+            decade(axes)
+            whole_numbers(axes)
+        handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
         handles += [
             Line2D([], [], color="black", ls="", marker=marker, mfc="none", label=name)
             for name, marker in dots.items()

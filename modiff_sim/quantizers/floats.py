@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from array_api_compat import array_namespace
 
+from ..granularity import GROUP, Granularity, PerGroup
 from ..laws import Laws
 from ..quantizer import QParams, Quantizer
 from .affine import guarded
@@ -176,9 +177,16 @@ def _mx_laws(element: Format) -> Laws:
 class MX(Quantizer):
     """Base of the OCP Microscaling formats: elements of a float format behind a shared power-of-two scale X.
 
-    X = 2^(⌊log2 max|x|⌋ - emax), E8M0: its exponent lies in [-127, 127]. The specification's blocks are runs of 32
-    entries, ``granularity=PerGroup(32)``; any granularity works. Elements beyond the largest value are clamped, so
-    max|x| itself may lose: in units of 2^emax it lies in [1, 2) and the largest value is below 2.
+    X = 2^(⌊log2 max|x|⌋ - emax), E8M0: its exponent lies in [-127, 127]. Blocks are the specification's, runs of 32
+    entries along the last axis: ``granularity=PerGroup(32)`` is the default. The last axis is the one that a linear
+    layer sums over; for the activations (N, C, H, W) or the weight of a convolution pass ``PerGroup(32, axis=1)``. An
+    axis of another length raises ValueError, which says what fits. Any other granularity works too, at its own c.
+    Elements beyond the largest value are clamped, so max|x| itself may lose: in units of 2^emax it lies in [1, 2) and
+    the largest value is below 2.
+
+    The laws, c and kappa speak about blocks whose X fits E8M0 (and is a normal number of the dtype): max|x| in
+    [2^(emax-127), 2^(emax+128)), or all zeros (``in_domain``). A smaller block is coarser than they say, a larger one
+    is clamped.
 
     c and kappa: as in ``closed_form``, except that the largest entry M has an error of its own. For c the sum separates
     again (Dinkelbach): M is at 1 (exact), at the innermost boundary of the top binade, or just below 2 (clamped); the
@@ -189,6 +197,8 @@ class MX(Quantizer):
     integer_codes = False
     saturates = True
     element: ClassVar[Format]
+
+    granularity: Granularity = field(default_factory=lambda: PerGroup(GROUP))
 
     @property
     def reach(self) -> float:

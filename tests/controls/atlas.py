@@ -74,6 +74,8 @@ CONTROLS = [
     ("block_formats", {"kappa": {RoundedUp: 1 / 4}}, VIOLATED),
     ("block_formats", {"block": 4096}, VIOLATED),  # one scale for all
     ("block_formats", {"largest": 0.1}, VIOLATED),
+    ("block_formats", {"size": 2.0**200}, PREMISE_FAILS),  # beyond E8M0: all is clamped
+    ("block_formats", {"size": 2.0**-200}, PREMISE_FAILS),  # below: all is rounded away
     ("mse_clipping_c", {"quantizer": Widest}, VIOLATED),
     ("mse_clipping_c", {"quantizer": ms.AbsMax}, VIOLATED),  # no worse, and no gain
     ("mse_clipping_c", {"quantizer": ms.Percentile}, VIOLATED),

@@ -1,0 +1,54 @@
+"""``--granularity``: which entries share a scale, for every command that makes a quantizer."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from .. import granularity, quantizers
+from ..atlas import shared_by_samples
+from ..granularity import PerGroup
+from ..quantizer import Quantizer
+
+
+def quantizer(chosen: Namespace, name: str, bits: int) -> Quantizer:
+    """The named quantizer with ``--granularity``, or its own where none was given (runs of 32 for the MX formats)."""
+    text = chosen.granularity
+    return quantizers.make(name, bits, **({} if text is None else {"granularity": granularity.parse(text)}))
+
+
+def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
+    """How many entries of samples of d entries share a scale. ValueError, naming options, where they cannot be cut.
+
+    samples: how many there are; None where the command speaks about a single one, whose scale must be its own.
+    """
+    if d < 1:
+        raise ValueError(f"--d: a sample has at least one entry, got d={d}")
+    if samples is None and shared_by_samples(Q.granularity, d):
+        raise ValueError(
+            f"--granularity {granularity.name(Q.granularity)}: its scales are shared by samples, and this command is "
+            "about one: pass --granularity sample and, as --d, how many entries share a scale"
+        )
+    try:
+        return Q.granularity.block_size((samples or 1, d))
+    except ValueError:
+        if not isinstance(Q.granularity, PerGroup):
+            raise
+        size = Q.granularity.size
+        raise ValueError(
+            f"{type(Q).__name__} has one scale per run of {size} entries, and d={d} is no multiple of {size}: pass "
+            f"--d {size}, or --granularity group:SIZE with a SIZE that divides {d}, or --granularity sample"
+        ) from None
+
+
+def entries(Q: Quantizer, d: int) -> int:
+    """``block``, but as many as there are (d) where a run is longer than that: for tables of declared constants."""
+    if isinstance(Q.granularity, PerGroup) and d >= 1:
+        return min(Q.granularity.size, d)
+    return block(Q, d)
+
+
+def words(Q: Quantizer, d: int, entries: int) -> str:
+    """As in "one scale per group:32, 32 entries"."""
+    count = f"{entries} entr{'y' if entries == 1 else 'ies'}"
+    all_trials = " of all trials" if shared_by_samples(Q.granularity, d) else ""
+    return f"one scale per {granularity.name(Q.granularity)}, {count}{all_trials}"

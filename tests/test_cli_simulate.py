@@ -1,0 +1,173 @@
+"""``modiff-sim simulate``: what it prints are the library's numbers, and each error is judged by its own bound."""
+
+import numpy as np
+import pytest
+from command_line import parsed, run
+
+import modiff_sim as ms
+from modiff_sim import bounds
+
+
+def test_simulate_prints_the_librarys_numbers(capsys):
+    options = ("--process", "geometric", "--option", "ratio=0.8", "--quantizer", "minmax", "--bits", 3)
+    found = parsed(capsys, "simulate", *options, "--steps", 7, "--trials", 5, "--d", 6, "--seed", 2)
+    assert list(found["runs"]) == list(ms.RECURSIONS)
+    Q, process = ms.MinMax(3), ms.processes.geometric(6, ratio=0.8)
+    for name, norms in found["runs"].items():
+        r = ms.simulate(process, Q, name, steps=7, trials=5, seed=2)
+        for norm, error in (("2", r.error), ("inf", r.error_inf)):
+            assert norms[norm]["mean"] == error.mean(axis=1).tolist()
+            assert norms[norm]["max"] == error.max(axis=1).tolist()
+    r = ms.simulate(process, Q, steps=7, trials=5, seed=2)
+    closed = found["runs"]["closed_loop"]
+    for norm, error, limit in (
+        ("2", r.error, bounds.sharp_closed_loop(r.d[1:], Q.c(6))),
+        ("inf", r.error_inf, bounds.max_norm_closed_loop(r.d_inf[1:], Q.kappa(6))),
+    ):
+        ratio = error[1:] / limit  # trial by trial: a mean over them says nothing about any
+        worst = np.argmax(ratio, axis=1)
+        calls = np.arange(6)
+        assert closed[norm]["trial"][1:] == worst.tolist()
+        assert closed[norm]["error"][1:] == error[1:][calls, worst].tolist()
+        assert closed[norm]["bound"][1:] == limit[calls, worst].tolist()
+        assert closed[norm]["ratio"] == [0, *ratio.max(axis=1).tolist()]
+        call = 1 + int(np.argmax(ratio.max(axis=1)))
+        assert closed[norm]["worst"] == {
+            "ratio": ratio.max(), "call": call, "trial": worst[call - 1], "holds": True
+        }  # fmt: skip
+    assert found["params"]["process_params"] == {"d": 6, "ratio": 0.8, "sigma": 1.0, "start": 10.0}
+
+
+@pytest.mark.parametrize("refresh", ["never", "4", "2,3"])
+@pytest.mark.parametrize("warmup", ["exact", "quantized", "3"])
+@pytest.mark.parametrize("quantizer", ms.QUANTIZERS)
+def test_every_bound_that_is_shown_holds(capsys, quantizer, warmup, refresh):
+    where = ("--d", 5, "--trials", 8, "--steps", 9, "--warmup", warmup, "--refresh", refresh)
+    if quantizer.startswith("mx"):
+        where = ("--d", 64, *where[2:])  # two runs of 32
+    found = parsed(capsys, "simulate", "--quantizer", quantizer, "--bits", 3, *where)
+    for name, norms in found["runs"].items():
+        for found_in in norms.values():
+            assert all(found_in["holds"]), name
+            assert found_in["worst"]["holds"]
+            assert found_in["worst"]["ratio"] == max(found_in["ratio"]) <= 1 + 1e-6
+        for call in {"never": (), "4": (4, 8), "2,3": (2, 3)}[refresh]:
+            assert norms["2"]["bound"][call] == norms["inf"]["bound"][call] == 0
+
+
+@pytest.mark.parametrize("process", sorted(set(ms.processes.PROCESSES) - {"recorded"}))
+def test_every_process_can_be_named(capsys, process):
+    found = parsed(capsys, "simulate", "--process", process, "--steps", 6, "--trials", 2, "--d", 3, "--bits", 3)
+    assert found["params"]["process"] == process
+    assert all(found["runs"]["closed_loop"]["inf"]["holds"])
+    if process == "alternating":
+        inf = found["runs"]["closed_loop"]["inf"]
+        assert np.allclose(inf["max"], inf["bound"], rtol=1e-12, atol=0)  # attained at every call
+        assert inf["worst"]["ratio"] == pytest.approx(1, rel=1e-12)
+
+
+def test_a_recorded_process(capsys, tmp_path):
+    inputs = np.random.default_rng(0).standard_normal((4, 3, 5))
+    np.save(tmp_path / "run.npy", inputs)
+    where = ("--process", "recorded", "--option", f"source={tmp_path / 'run.npy'}", "--steps", 4, "--trials", 3)
+    found = parsed(capsys, "simulate", *where)
+    assert found["params"]["process_params"]["shape"] == [4, 3, 5]
+
+
+def test_a_bound_that_fails_is_shown_as_such(capsys, monkeypatch):
+    """Negative control: with half its kappa the worst case exceeds the bound, and the table says NO."""
+    monkeypatch.setattr(ms.AbsMax, "kappa", lambda self, d: 1 / (4 * self.qmax))
+    where = ("--process", "alternating", "--d", 2, "--steps", 4, "--recursion", "closed_loop")
+    code, out, _ = run(capsys, "simulate", *where)
+    assert code == 0
+    *rows, verdict = out.splitlines()[-5:]
+    rows = [line.split() for line in rows]
+    assert [row[0] for row in rows] == ["0", "1", "2", "3"]
+    assert [row[-1] for row in rows] == ["yes", "NO", "NO", "NO"]
+    assert verdict.split("; ")[0].endswith("): holds")  # of the 2-norm, which was left alone
+    assert verdict.endswith("max norm: worst ratio 2.076 (call 3, trial 0): DOES NOT HOLD")
+
+
+def test_one_trial_above_its_bound_is_seen_among_many_below(capsys, monkeypatch):
+    """The mean of the bounds is far above that one error: only trial by trial does it show."""
+    import modiff_sim.commands.simulate as command
+
+    def run_with_one_bad_trial(*args, **options):
+        r = ms.simulate(*args, **options)
+        r.error_inf[3, 5] = 1.001 * bounds.max_norm_closed_loop(r.d_inf[1:], ms.AbsMax(4).kappa(64))[2, 5]
+        return r
+
+    monkeypatch.setattr(command, "simulate", run_with_one_bad_trial)
+    found = parsed(capsys, "simulate", "--steps", 6, "--recursion", "closed_loop")["runs"]["closed_loop"]["inf"]
+    assert found["holds"] == [True] * 3 + [False] + [True] * 2
+    assert found["worst"] == {"ratio": pytest.approx(1.001), "call": 3, "trial": 5, "holds": False}
+
+
+def test_a_bound_in_expectation_is_judged_by_the_mean_square(capsys, monkeypatch):
+    """Single trials may exceed it. A c that is a quarter too small is found out; too few trials decide nothing."""
+    where = ("--quantizer", "stochastic", "--bits", 2, "--d", 2, "--steps", 4, "--recursion", "closed_loop")
+    draw = ("--process", "burst", "--option", "at=1,2,3", "--trials", 2000)
+    found = parsed(capsys, "simulate", *where, *draw)["runs"]["closed_loop"]["2"]
+    Q, process = ms.Stochastic(2), ms.processes.burst(2, at=(1, 2, 3))
+    r = ms.simulate(process, Q, steps=4, trials=2000)
+    limit = bounds.stochastic_closed_loop(r.d[1:], Q.c(2))
+    assert np.any(r.error[1:] > limit)  # in single trials
+    assert all(found["holds"])
+    assert found["trial"] is None
+    assert found["bound"][1:] == pytest.approx(np.sqrt(np.mean(limit**2, axis=1)), rel=1e-12)
+    assert found["error"][1:] == pytest.approx(np.sqrt(np.mean(r.error[1:] ** 2, axis=1)), rel=1e-12)
+    few = parsed(capsys, "simulate", *where, "--trials", 7)["runs"]["closed_loop"]["2"]
+    assert few["holds"] is None
+    assert few["worst"]["holds"] is None
+    monkeypatch.setattr(ms.Stochastic, "c", lambda self, d: 0.01)
+    small = parsed(capsys, "simulate", *where, *draw)["runs"]["closed_loop"]["2"]
+    assert small["holds"] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("granularity", ["batch", "channel", "token", "sample", "group:4"])
+@pytest.mark.parametrize("quantizer", ["absmax", "stochastic", "floor"])
+def test_bounds_hold_at_every_granularity(capsys, granularity, quantizer):
+    where = ("--granularity", granularity, "--quantizer", quantizer, "--d", 8, "--trials", 9, "--steps", 8)
+    found = parsed(capsys, "simulate", *where)
+    block = {"batch": 72, "channel": 9, "token": 8, "sample": 8, "group:4": 4}[granularity]
+    assert found["params"]["entries_per_scale"] == block
+    assert found["params"]["c"] == ms.quantizers.make(quantizer).c(block)
+    shared = granularity in ("batch", "channel")
+    for norms in found["runs"].values():
+        assert norms["inf"]["worst"]["holds"]
+        assert (norms["inf"]["trial"] is None) == shared
+        assert norms["2"]["worst"]["holds"] is (None if shared and quantizer == "stochastic" else True)
+
+
+def test_a_scale_shared_by_trials_is_judged_for_all_of_them_together(capsys):
+    """A small trial beside large ones loses more than kappa of *its* size: only the bound of all together holds."""
+    found = parsed(capsys, "simulate", "--granularity", "batch", "--d", 4, "--trials", 9, "--steps", 6)
+    Q = ms.AbsMax(4, granularity=ms.PerBatch())
+    r = ms.simulate(ms.processes.random_walk(4), Q, "open_loop", steps=6, trials=9)
+    assert np.any(r.error_inf[1:] > bounds.max_norm_open_loop(r.d_inf[1:], Q.kappa(36)) * (1 + 1e-6))
+    together = bounds.max_norm_open_loop(r.d_inf[1:].max(axis=1), Q.kappa(36))
+    inf = found["runs"]["open_loop"]["inf"]
+    assert inf["bound"][1:] == pytest.approx(together, rel=1e-12)
+    assert inf["error"] == r.error_inf.max(axis=1).tolist()
+
+
+def test_simulate_prints_a_table(capsys):
+    code, out, err = run(capsys, "simulate", "--steps", 12, "--trials", 4, "--recursion", "closed_loop", "direct")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert "AbsMax(bits=4" in lines[0]
+    assert lines.count("closed_loop") == lines.count("direct") == 1
+    assert "open_loop" not in out
+    head = lines[lines.index("closed_loop") + 1].split()
+    columns = ("mean", "error", "bound", "ratio")
+    assert head == ["call", *(f"{c}_2" for c in columns), "holds", *(f"{c}_inf" for c in columns), "holds"]
+    *calls, verdict = lines[lines.index("closed_loop") + 2 : lines.index("direct") - 1]
+    assert [line.split()[0] for line in calls] == ["0", "1", "2", "5", "10", "11"]
+    assert verdict.startswith("2-norm: worst ratio 0.")
+    for line in calls[1:]:
+        numbers = [float(v) for v in line.split() if v != "yes"]
+        for error, bound, ratio in (numbers[2:5], numbers[6:9]):
+            assert ratio == pytest.approx(error / bound, rel=2e-3)  # what is printed agrees with itself: 4 digits
+            assert error <= bound
+    assert len({len(line) for line in lines[lines.index("direct") + 1 : -1]}) == 1  # aligned
+    assert max(map(len, lines)) <= 110
