@@ -37,6 +37,7 @@ from .arguments import count
 from .bounds import max_norm_closed_loop
 from .bounds._common import qmax
 from .quantizer import Quantizer
+from .quantizers import Zero
 from .recursion import Recursion, Refresh, State, Warmup
 
 Product = Callable[[Any, Any], Any]
@@ -68,6 +69,15 @@ def _nothing(hat: Any) -> float:
 
 def _operand(recursion: Recursion, state: State, a: Any, Q: Quantizer, random: Any) -> State:
     return recursion.step(State(state.ref, 0.0, state.call), a, Q, _nothing, random=random)
+
+
+def check(recursion: Recursion) -> None:
+    """Raise ValueError for a recursion that moves its references in another way than the rule assumes."""
+    if _recursion.standard(recursion) is None:
+        raise ValueError(
+            "products of two activations are defined for direct, open_loop and closed_loop only, not for "
+            f"{_recursion.label(recursion)}: choose one of these for them"
+        )
 
 
 def exact(recursion: Recursion, a: Any, b: Any, product: Product = operator.matmul, call: int = 0) -> ProductState:
@@ -115,9 +125,9 @@ def step(
     if not recursion.has_state or state.o_hat is None:
         return ProductState(left, right, product(left.residual_hat, right.residual_hat), state.call + 1)
     o_hat = state.o_hat
-    if Q[0].bits:  # at 0 bits the residual is an exact zero: its product is not computed
+    if type(Q[0]) is not Zero:  # at 0 bits the residual is an exact zero: its product is not computed
         o_hat = product(left.residual_hat, right.ref) + o_hat
-    if Q[1].bits:
+    if type(Q[1]) is not Zero:
         o_hat = product(state.left.ref, right.residual_hat) + o_hat
     return ProductState(left, right, o_hat, state.call + 1)
 
@@ -154,9 +164,11 @@ def run(
 ) -> Iterator[ProductState]:
     """States of a whole sequence of operand pairs (a, b), in sampling order. One Q serves both operands.
 
-    Raises TypeError or ValueError as ``recursion.run`` does, for either operand.
+    Raises TypeError or ValueError as ``recursion.run`` does, for either operand, and ValueError for a recursion that is
+    none of the three that the rule is derived for.
     """
-    chosen = _recursion.get(recursion) if isinstance(recursion, str) else recursion
+    chosen = _recursion.get(recursion)
+    check(chosen)
     pair = (Q, Q) if isinstance(Q, Quantizer) else Q
     is_refresh = _recursion.refresh_calls(refresh)
     state: ProductState | None = None

@@ -160,7 +160,7 @@ class ModulatedDenoiser:
         random: RandomBits | None,
         observers: Iterable[Observer],
     ) -> None:
-        self.recursion = _recursion.get(recursion) if isinstance(recursion, str) else recursion
+        self.recursion = _recursion.get(recursion)
         _recursion.check_warmup(warmup)
         if Q.laws.randomised and random is None:
             raise ValueError(f"{Q} draws no random numbers of its own: pass random=, (layer, call, shape) -> uniforms")
@@ -210,7 +210,7 @@ class ModulatedDenoiser:
             raise ValueError(not_finite(xp, a, f"layer '{layer.name}', call {self.call}"))
         self.states[layer.name] = state
         out = layer.weight.shape[0]
-        output, a_hat = state.o_hat[:, :out], state.o_hat[:, out:]
+        output, a_hat = state.output[:, :out], state.output[:, out:]
         for observe in self.observers:
             observe(LayerCall(layer, self.call, self._t, a, a_hat, output, state))
         return output

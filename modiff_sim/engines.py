@@ -17,8 +17,9 @@ from . import recursion as _recursion
 from .granularity import PerSample, PerToken
 from .processes import Process
 from .quantizer import Quantizer
-from .quantizers import AbsMax
+from .quantizers import QUANTIZERS, AbsMax
 
+STANDARD = (_recursion.Direct, _recursion.OpenLoop, _recursion.ClosedLoop)
 #: floats of one array operation, 1 MiB of doubles: half of it is more Python per entry, twice as much leaves the cache
 ARRAY_FLOATS = 2**17
 #: up to this d arrays are stored column by column: NumPy reduces short contiguous rows ten times slower than long ones
@@ -55,8 +56,9 @@ class Job:
 
     @property
     def row_by_row(self) -> bool:
-        """Whether every trial has a scale of its own, which depends on its extremes alone."""
-        return isinstance(self.Q.granularity, (PerSample, PerToken)) and self.Q.scale_from_extremes
+        """Whether every trial is known to have a scale of its own, which depends on its extremes alone."""
+        ours = type(self.Q) in QUANTIZERS.values() and type(self.Q.granularity) in (PerSample, PerToken)
+        return ours and self.Q.scale_from_extremes
 
     def not_finite(self, call: int, drawn: np.ndarray) -> ValueError:
         what = f"numbers too large for {self.dtype}" if np.isfinite(drawn).all() else "NaN or Inf"
@@ -85,14 +87,20 @@ class Trials:
 
 
 def refuses(job: Job) -> str:
-    """Why ``fused`` cannot do this job; empty if it can."""
+    """Why ``fused`` cannot do this job; empty if it can.
+
+    The kernel implements AbsMax with one scale per sample in the three standard recursions, in float64 and float32.
+    Subclasses of any of these may compute something else and are declined.
+    """
     Q = job.Q
-    if type(Q) is not AbsMax or not isinstance(Q.granularity, (PerSample, PerToken)):
+    if type(Q) is not AbsMax or type(Q.granularity) not in (PerSample, PerToken):
         return f"{Q} is not AbsMax with one scale per sample"
+    if _recursion.standard(job.recursion) is None:
+        return f"{_recursion.label(job.recursion)} is none of {', '.join(r.name for r in STANDARD)}"
     if job.operator is not None:
-        return "it knows no operator"
+        return "operators are not supported"
     if job.dtype not in (np.float64, np.float32):
-        return f"it does not know {job.dtype}"
+        return f"{job.dtype} is not supported"
     if 4 * Q.qmax * float(np.finfo(job.dtype).eps) >= 1:
         return f"codes of {Q.bits} bits are clamped in {job.dtype}"
     return "" if find_spec("numba") else "numba is not installed (extra [fast])"
@@ -187,7 +195,7 @@ def _measure(
             if largest in tables:
                 tables[largest][row, trials] = _largest(values)
 
-    norms("error", "error_inf", lambda: A(a) - state.o_hat)
+    norms("error", "error_inf", lambda: A(a) - state.output)
     norms("d", "d_inf", lambda: a - previous)
     norms("a", "a_inf", lambda: a)
     if "c" not in tables and "kappa" not in tables:
@@ -224,6 +232,7 @@ def fused(job: Job, block: Trials, out: results.Block) -> None:
     values: Any = process.values if recorded else np.zeros((2, rows, d), job.dtype)
     state = np.zeros(rows * d, job.dtype) if job.recursion.has_state else None
     qmax = job.dtype.type(2 ** (job.Q.bits - 1) - 1)
+    open_loop = _recursion.standard(job.recursion) == "open_loop"
 
     def begin(call: int) -> int:
         """Where in the values the block's inputs of this call begin."""
@@ -233,7 +242,7 @@ def fused(job: Job, block: Trials, out: results.Block) -> None:
         """These calls, an open loop's from ``base`` or else from the input before."""
         begins = np.array([begin(max(call - 1, 0)), *map(begin, range(call, call + calls))])
         bases = None
-        if job.recursion.name == "open_loop":
+        if open_loop:
             base, bases = (values.reshape(-1), begins[:-1]) if base is None else (base, np.zeros(1, np.int64))
         tables, row, column = out.at(call)
         measured = [tables.get(name) for name in results.QUANTITIES]
@@ -256,7 +265,7 @@ def fused(job: Job, block: Trials, out: results.Block) -> None:
         if call > 0:
             run(call, calls, [job.refreshed(k) for k in range(call, call + calls)])
         for feed in range(max(job.feeds, 1) if call == 0 else 0):
-            nothing = np.zeros(rows * d, job.dtype) if feed == 0 and job.recursion.name == "open_loop" else None
+            nothing = np.zeros(rows * d, job.dtype) if feed == 0 and open_loop else None
             run(0, 1, [job.feeds == 0], nothing)
         call += calls
     out.finish()

@@ -52,6 +52,10 @@ from .transfer.call import ratio
 TOLERANCE = 0.15
 
 
+#: the recursions that the prediction is derived for
+PREDICTED = ("direct", "open_loop", "closed_loop")
+
+
 @dataclass(frozen=True)
 class Noise:
     """What a quantizer makes of layers' own inputs, in one recursion, from an exact start; arrays (T, L, n), float64.
@@ -67,7 +71,8 @@ class Noise:
     correlation: np.ndarray
 
     def __post_init__(self) -> None:
-        _recursion.get(self.recursion)
+        if self.recursion not in PREDICTED:
+            raise ValueError(f"errors are predicted for {', '.join(PREDICTED)}, got {self.recursion!r}")
         shapes = {np.shape(v) for v in (self.contraction, self.gain, self.correlation)}
         if len(shapes) != 1 or len(next(iter(shapes))) != 3:
             raise ValueError(f"contraction, gain and correlation have one shape (T, L, n), got {sorted(shapes)}")
@@ -78,7 +83,11 @@ def layer_noise(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(c, g, φ), each (T, n), of one layer with the inputs (T, n, ...) and the operator ``linear``, rows on axis 0."""
     T, n = inputs.shape[:2]
-    states = list(_recursion.run(recursion, inputs, Q))
+    chosen = _recursion.get(recursion)
+    if _recursion.standard(chosen) not in PREDICTED:
+        raise ValueError(f"errors are predicted for {', '.join(PREDICTED)}, got {_recursion.label(chosen)}")
+    recursion = str(_recursion.standard(chosen))
+    states = list(_recursion.run(chosen, inputs, Q))
     first = 0 if states[0].quantized else 1
     quantized = states[first:]
     if not quantized:

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import engines, results
 from . import recursion as _recursion
+from .granularity import GRANULARITIES, Granularity
 from .processes import Process
 from .quantizer import Quantizer
 from .results import Result, Summary
@@ -31,7 +32,7 @@ ENGINES = ("auto", "numpy", "numba")
 def simulate(
     process: Process,
     Q: Quantizer,
-    recursion: str = "closed_loop",
+    recursion: str | _recursion.Recursion = "closed_loop",
     *,
     steps: int = 100,
     trials: int = 64,
@@ -47,6 +48,7 @@ def simulate(
 ) -> Result:
     """Run ``trials`` independent sequences of ``steps`` model calls through one layer.
 
+    recursion: a name in ``RECURSIONS``, or a ``Recursion`` of your own.
     operator: matrix (m, d) of the layer's linear map A, applied as a @ operator.T; None is the identity.
     dtype:    float type of the recursion (the process is drawn in float64 and cast).
     workers:  threads; None takes as many as cores. The result does not depend on it.
@@ -54,9 +56,10 @@ def simulate(
     keep:     "trials" keeps all, 8 bytes per step, trial and quantity; "summary" keeps ``Result.summary()`` alone, so
               that memory is bounded whatever the number of trials.
     engine:   "numpy" is the definition. "numba" is the fused kernel of ``fast`` (extra [fast]): AbsMax, one scale per
-              sample, no operator, float64 or float32; max norms and kappa have the same bytes, 2-norms and c differ by
-              the rounding of a sum (d·eps). "auto" takes it where it can do the job, numba is installed and
-              steps·trials·d is at least AUTO_FLOATS. ``params["engine"]`` says which one ran.
+              sample, the three standard recursions, no operator, float64 or float32, and nothing else; max norms and
+              kappa have the same bytes, 2-norms and c differ by the rounding of a sum (d·eps). "auto" takes it where it
+              can do the job, numba is installed and steps·trials·d is at least AUTO_FLOATS. ``params["engine"]`` says
+              which one ran.
 
     Raises ValueError for steps, trials or workers < 1, an unknown recursion, warm-up, refresh, quantity or engine, a
     mismatched operator, a job the engine cannot do, more trials or steps than were recorded, and, naming the step, for
@@ -73,9 +76,10 @@ def simulate(
         operator = np.asarray(operator, dtype)
         if operator.ndim != 2 or operator.shape[1] != process.d:
             raise ValueError(f"operator must have shape (m, {process.d}) for this process, got {operator.shape}")
+    chosen = _recursion.get(recursion)
     process.require(trials, steps)
     job = engines.Job(
-        process=process, Q=Q, recursion=_recursion.get(recursion), steps=int(steps), seed=int(seed), warmup=warmup,
+        process=process, Q=Q, recursion=chosen, steps=int(steps), seed=int(seed), warmup=warmup,
         refreshed=_recursion.refresh_calls(refresh), operator=operator, dtype=np.dtype(dtype),
         measure=results.chosen(measure),
     )  # fmt: skip
@@ -83,10 +87,11 @@ def simulate(
     kept = results.KEEP[keep](job.measure, job.steps, int(trials))
     _run(job, _cut(job, int(trials)), fused, kept, workers or os.cpu_count() or 1)
     return kept.result({
-        "process": process.name, "process_params": dict(process.params), "quantizer": Q, "recursion": recursion,
-        "steps": int(steps), "trials": int(trials), "seed": int(seed), "warmup": warmup, "refresh": refresh,
-        "dtype": job.dtype.name, "operator": None if operator is None else list(operator.shape),
-        "measure": job.measure, "keep": keep, "engine": "numba" if fused else "numpy",
+        "process": process.name, "process_params": dict(process.params), "quantizer": Q,
+        "recursion": _recursion.label(chosen), "steps": int(steps), "trials": int(trials), "seed": int(seed),
+        "warmup": warmup, "refresh": refresh, "dtype": job.dtype.name,
+        "operator": None if operator is None else list(operator.shape), "measure": job.measure, "keep": keep,
+        "engine": "numba" if fused else "numpy",
     })  # fmt: skip
 
 
@@ -101,9 +106,19 @@ def _fused(job: engines.Job, engine: str, trials: int) -> bool:
 
 def _cut(job: engines.Job, trials: int) -> list[engines.Trials]:
     size = max(1, BLOCK_FLOATS // job.process.d)
-    if job.Q.granularity.scale_shape((2, job.process.d))[0] == 1:
-        size = trials  # the scale is shared across trials: they cannot be cut apart
+    if not _apart(job.Q.granularity, job.process.d):
+        size = trials  # the scale is shared across trials, or may be: they cannot be cut apart
     return [engines.Trials(i, start, min(size, trials - start)) for i, start in enumerate(range(0, trials, size))]
+
+
+def _apart(granularity: Granularity, d: int) -> bool:
+    """Whether trials are known to share no scale; a granularity of the user's own may tie any number of them."""
+    if type(granularity) not in GRANULARITIES.values():
+        return False
+    try:
+        return granularity.scale_shape((2, d))[0] == 2
+    except ValueError:  # two trials do not fit it, so it ties more of them
+        return False
 
 
 def _run(job: engines.Job, blocks: Sequence[engines.Trials], fused: bool, kept: results.Kept, threads: int) -> None:

@@ -21,6 +21,7 @@ In the open loop â does not exist: a rounded reference is an error that stays.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,7 +29,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from .quantizer import QParams, Quantizer
-from .quantizers import FixedScale, Split
+from .quantizers import QUANTIZERS, FixedScale, Split
 
 FLOATS = {"float32": 32, "float16": 16, "bfloat16": 16}
 Spec = Quantizer | str
@@ -92,7 +93,15 @@ class Codes(Format):
         xp = array_namespace(x)
         blocks, _ = self.Q.blocks(xp, x)
         qparams = self.Q.choose_qparams(x)
-        return Packed(xp.astype(self.Q.quantize(blocks, qparams), self.container(xp)), qparams, tuple(x.shape))
+        codes = self.Q.quantize(blocks, qparams)
+        kept = xp.astype(codes, self.container(xp))
+        # a quantizer of the user's own may have codes that its bits do not hold
+        if type(self.Q) not in QUANTIZERS.values() and not bool(xp.all(xp.astype(kept, codes.dtype) == codes)):
+            low, high = float(xp.min(codes)), float(xp.max(codes))
+            raise ValueError(
+                f"storage: {self.Q} gave codes from {low:g} to {high:g}, which {kept.dtype} does not hold exactly"
+            )
+        return Packed(kept, qparams, tuple(x.shape))
 
     def decode(self, kept: Packed, like: Any) -> Any:
         xp = array_namespace(like)
@@ -172,4 +181,10 @@ def kept_bytes(kept: Any) -> int:
     if isinstance(kept, Packed):
         parts = (kept.codes, kept.qparams.scale, kept.qparams.zero_point)
         return sum(kept_bytes(x) for x in parts)
+    if isinstance(kept, Mapping):  # a recursion of the user's own may keep several arrays
+        return sum(kept_bytes(x) for x in kept.values())
+    if isinstance(kept, (tuple, list)):
+        return sum(kept_bytes(x) for x in kept)
+    if not hasattr(kept, "dtype"):
+        return 0
     return math.prod(kept.shape) * kept.dtype.itemsize

@@ -247,8 +247,16 @@ class Stale(rec.ClosedLoop):
 def test_a_stale_reference_is_caught():
     rng = np.random.default_rng(0)
     a, b = rng.integers(-8, 9, (5, 2, 2, 3)).astype(float), rng.integers(-8, 9, (5, 2, 3, 2)).astype(float)
-    last = list(bilinear.run(Stale(), zip(a, b, strict=True), GRID))[-1]
+    last = None
+    for pair in zip(a, b, strict=True):
+        last = bilinear.advance(Stale(), last, *pair, (GRID, GRID))
     assert not np.array_equal(last.o_hat, last.left.ref @ last.right.ref)
+
+
+def test_a_recursion_that_the_rule_is_not_derived_for_is_refused():
+    x = np.ones((2, 2, 2))
+    with pytest.raises(ValueError, match=r"products .* not for Stale: choose one of these"):
+        list(bilinear.run(Stale(), [(x, x)], GRID))
 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------

@@ -180,7 +180,7 @@ class Subclass(ms.AbsMax):
         (Subclass(4), {}, "not AbsMax"),
         (ms.AbsMax(4, granularity=ms.PerBatch()), {}, "one scale per sample"),
         (ms.AbsMax(4, granularity=ms.PerGroup(2)), {}, "one scale per sample"),
-        (ms.AbsMax(4), {"operator": np.eye(6)}, "no operator"),
+        (ms.AbsMax(4), {"operator": np.eye(6)}, "operators are not supported"),
         (ms.AbsMax(4), {"dtype": np.float16}, "float16"),
         (ms.AbsMax(24), {"dtype": np.float32}, "24 bits are clamped in float32"),
     ],

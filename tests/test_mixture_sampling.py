@@ -203,7 +203,7 @@ def test_sampling_refuses():
         quantized_sampling(RING, quantizer="best")
     with pytest.raises(ValueError, match="unknown recursion 'closed'; known: direct, open_loop, closed_loop"):
         quantized_sampling(RING, recursions=["closed"])
-    with pytest.raises(ValueError, match="unknown recursion 1"):
+    with pytest.raises(TypeError, match="or a Recursion, got 1"):
         quantized_sampling(RING, recursions=[1])
     with pytest.raises(TypeError, match="a GaussianMixture, got 'ring'"):
         quantized_sampling("ring")

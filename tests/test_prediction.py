@@ -494,7 +494,7 @@ def test_bad_input_of_the_prediction():
         predict(tr, noise, known=Driven(("other",), tr.x, tr.a))
     with pytest.raises(ValueError, match="one shape"):
         Noise("direct", noise.gain, noise.gain, noise.gain[0])
-    with pytest.raises(ValueError, match="unknown recursion"):
+    with pytest.raises(ValueError, match="errors are predicted for"):
         replace(noise, recursion="sideways")
     with pytest.raises(ValueError, match="deterministic"):
         quantization_noise([start().reshape(3, 1, 8)], ms.Stochastic(4), "direct", lambda layer, a: a)

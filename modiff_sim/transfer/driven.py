@@ -83,7 +83,7 @@ def drive(
                 state = _recursion.advance(
                     _recursion.get(recursion), states.get((layer, k)), groups[1 + k], Q, lambda hat: hat
                 )
-                states[layer, k], used[1 + k] = state, state.o_hat
+                states[layer, k], used[1 + k] = state, state.output
             return used.reshape(a.shape)
 
         rows = advance(rows, network(rows, call, edit), carry[call], add[call])
