@@ -55,11 +55,14 @@ class Setting:
     subject: Subject
     images: int = 64
     steps: int = 20
-    spacing: str = "quad"
+    spacing: str = ""  # the subject's own
     batch: int = 64
     seed: int = 0
     calibration_images: int = 16
     adaround_iterations: int = AdaRound.iterations
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spacing", self.spacing or self.subject.spacing)
 
     def sample(self, **options: Any) -> np.ndarray:
         chosen = {"steps": self.steps, "spacing": self.spacing, "batch": self.batch, "seed": self.seed} | options
@@ -170,7 +173,7 @@ def sqnr_per_image(full: np.ndarray, made: np.ndarray) -> np.ndarray:
 
 def row(setting: Setting, label: str) -> dict[str, Any]:
     """One arm's numbers; ``problem`` says why where it does not fit the model."""
-    out: dict[str, Any] = {"arm": label, "images": setting.images, "steps": setting.steps}
+    out: dict[str, Any] = {"arm": label, "images": setting.images, "steps": setting.steps} | setting.subject.key()
     try:
         options = ARMS[label](setting)
     except (TypeError, ValueError) as error:
@@ -265,6 +268,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = time.perf_counter() - start
     layers = f"{chosen.images} images, DDIM {chosen.steps} steps ({setting.spacing}), seed {chosen.seed}"
     print(f"{about.name} ({type(about.model).__name__}, {_millions(about.model):.2f} M parameters): {layers}")
+    for sentence in about.about:
+        print(sentence)
     if about.conditions:
         print(f"fixed conditions, not pictures of anything: {', '.join(about.conditions)}")
     print(f"full precision takes {seconds:.1f} s; {len(labels)} arm{'s' * (len(labels) > 1)}\n")

@@ -51,7 +51,7 @@ class Plan:
     arm: Arm
     sampler: str = "ddim"
     steps: int = 50
-    spacing: str = "quad"
+    spacing: str = ""  # that of the scheduler beside the model, else "quad"
     images: int = 64
     seed: int = 0
     batch: int = 128
@@ -59,10 +59,15 @@ class Plan:
     device: str = "cpu"  # "cpu", or the name of the GPU: another one gives other bytes
     memory_format: str = "contiguous"
 
+    def __post_init__(self) -> None:
+        own = "quad" if self.model in zoo.MODELS else _subject(self.model, "cpu", "contiguous").spacing
+        object.__setattr__(self, "spacing", self.spacing or own)
+
     def points(self) -> list[dict[str, Any]]:
         """A point per micro-batch; the number of images is in none, so that more of them begin with these."""
-        fixed = asdict(self) | {
-            "model_sha256": weights_sha256(_subject(self.model, "cpu", "contiguous").model),
+        about = _subject(self.model, "cpu", "contiguous")
+        fixed = asdict(self) | about.key() | {
+            "model_sha256": weights_sha256(about.model),
             "source": sampling_source(Path(__file__)), "dtype": "float32",
         }  # fmt: skip
         del fixed["images"]
@@ -140,6 +145,7 @@ def make(plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | Non
     images = np.concatenate([store.load(NAME, point).arrays["images"] for point in points])[: plan.images]
     about = {"params": asdict(plan), "dtype": "float32", "versions": versions(), "source": points[0]["source"],
              "model_sha256": points[0]["model_sha256"], "mac_share": rows[0]["mac_share"]}  # fmt: skip
+    about |= _subject(plan.model, "cpu", "contiguous").key()
     content = {"images.npz": npz_bytes({"images": images}), "levels.npz": npz_bytes({"images": levels(images)})}
     write_files(out, content, about)
     measured = sweep.asides(points, store, name=NAME)
@@ -159,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--images", type=int, default=64, help="how many (default: 64)")
     add("--steps", type=int, default=50, help="timesteps (default: 50)")
     add("--sampler", choices=SAMPLERS, default="ddim", help="(default: ddim)")
-    add("--spacing", choices=SPACINGS, default="quad", help="(default: quad)")
+    add("--spacing", choices=SPACINGS, help="(default: that of the scheduler beside the model, else quad)")
     add("--recursion", choices=RECURSIONS, default="direct", help="(default: direct)")
     add("--bits", type=int, default=32, help="of activations or residuals; 32 is full precision (default)")
     add("--weight-bits", type=int, default=32, help="32 is full precision (default)")
@@ -199,8 +205,8 @@ def planned(args: argparse.Namespace, who: Ranks) -> Plan:
     if args.memory_budget:
         batch = memory(args.model, arm).largest_batch(int(args.memory_budget * 2**20))
     return Plan(
-        args.model, arm, args.sampler, args.steps, args.spacing, args.images, args.seed, batch, args.threads, name,
-        args.memory_format,
+        args.model, arm, args.sampler, args.steps, args.spacing or "", args.images, args.seed, batch, args.threads,
+        name, args.memory_format,
     )  # fmt: skip
 
 
@@ -210,6 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         who = ranks()
         plan = planned(args, who)
+        for sentence in _subject(plan.model, "cpu", "contiguous").about if who.first else ():
+            print(sentence, flush=True)
         took = make(plan, args.out, workers=args.workers, scheduler=args.scheduler)
     except (ValueError, OSError) as error:
         parser.error(str(error))

@@ -15,6 +15,9 @@ from torch.utils import _pytree as pytree
 from modiff_sim.nn import sample, zoo
 from modiff_sim.nn.architectures import example_inputs
 from modiff_sim.nn.sample import image_shape
+from modiff_sim.nn.schedulers import describe
+from modiff_sim.schedules import Schedule
+from modiff_sim.store import digest_of
 
 from .metrics import EXTRACTORS
 
@@ -23,7 +26,9 @@ from .metrics import EXTRACTORS
 class Subject:
     """A model and what sampling it needs. ``conditions`` are fixed: see ``nn.sample``.
 
-    judged: whether Fréchet distances to training images exist for it (the zoo's models with a classifier).
+    judged:   whether Fréchet distances to training images exist for it (the zoo's models with a classifier).
+    schedule: what the scheduler that it came with says; None where none did, and for the zoo: linear, predicting noise.
+    about:    sentences for whoever reads its results: what it is sampled by, which weights were taken.
     """
 
     name: str
@@ -31,10 +36,30 @@ class Subject:
     shape: tuple[int, int, int]
     conditions: dict[str, Any] = field(default_factory=dict)
     judged: bool = False
+    schedule: Schedule | None = None
+    about: tuple[str, ...] = ()
+
+    @property
+    def spacing(self) -> str:
+        """Of the timesteps, where nobody chooses another: the scheduler's, else the paper's."""
+        return "quad" if self.schedule is None else self.schedule.spacing
+
+    def key(self) -> dict[str, Any]:
+        """What a stored result depends on besides weights and options of ``sample``; empty without a scheduler."""
+        if (s := self.schedule) is None:
+            return {}
+        return {"schedule": {
+            "alpha_bar_sha256": digest_of(s.alpha_bar.tobytes()), "prediction": s.prediction, "final": s.final,
+            "offset": s.offset, "defaults": dict(s.defaults),
+        }}  # fmt: skip
 
     def sample(self, images: int | Sequence[int], **options: Any) -> np.ndarray:
         """Images, float32 (n, C, H, W); options as of ``modiff_sim.nn.sample``."""
-        chosen: dict[str, Any] = {"shape": self.shape, "conditions": self.conditions} | options
+        chosen: dict[str, Any] = {
+            "shape": self.shape,
+            "conditions": self.conditions,
+            "schedule": self.schedule,
+        } | options
         return sample(self.model, images=images, **chosen)
 
 
@@ -43,6 +68,8 @@ def subject(name: str, *, seed: int = 0) -> Subject:
 
     A conditional model gets one fixed condition, drawn from the seed: random text embeddings, class 0. What comes out
     is no picture, and differences between arms still are what they are.
+
+    Raises ValueError for a scheduler beside the model that cannot be followed, and as ``adapters.load``.
     """
     if name in zoo.MODELS:
         model = zoo.load(name)
@@ -51,8 +78,17 @@ def subject(name: str, *, seed: int = 0) -> Subject:
         raise ValueError(f"no model {name!r} in the zoo; did you mean {close[0]!r}?")
     from modiff_sim.nn import adapters
 
-    model = adapters.load(name).denoiser
-    return Subject(name, model, image_shape(model), _conditions(model, torch.Generator().manual_seed(seed)))
+    loaded = adapters.load(name)
+    model, schedule = loaded.denoiser, loaded.schedule
+    by = (
+        "no scheduler came with it: sampled as a model that predicts noise, linear betas, 1000 training timesteps"
+        if loaded.scheduler is None
+        else f"sampled by {describe(loaded.scheduler)}"
+    )
+    return Subject(
+        name, model, image_shape(model), _conditions(model, torch.Generator().manual_seed(seed)), schedule=schedule,
+        about=(by, *loaded.notes),
+    )  # fmt: skip
 
 
 def _conditions(model: nn.Module, generator: torch.Generator) -> dict[str, Any]:

@@ -7,43 +7,72 @@ is the model call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+#: what a model can predict of x_t = √ᾱ·x₀ + √(1-ᾱ)·ε: ε, v = √ᾱ·ε - √(1-ᾱ)·x₀ (Salimans and Ho 2022), or x₀
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """The signal level at every training timestep, and the timesteps a sampler visits.
+    """The signal level at every training timestep, the timesteps a sampler visits, and what the model predicts there.
 
     Args:
         alpha_bar: ᾱ_t for t = 0 .. T-1, float64 (T,), in (0, 1], not increasing. Ho et al. 2020, eq. (4): the
-            training input at t is √ᾱ_t·x₀ + √(1-ᾱ_t)·ε.
+            training input at t is √ᾱ_t·x₀ + √(1-ᾱ_t)·ε. The last may be 0 (zero terminal SNR, Lin et al. 2023)
+            where the prediction is not ε, which says nothing about x₀ there.
         timesteps: training timesteps, int64 (n,), in sampling order: not increasing. A timestep may repeat
             ("quad" does); repeating costs a model call and moves nothing when ᾱ does not change.
+        prediction: a name in ``PREDICTIONS``: what the denoiser returns.
+        final: ᾱ after the last timestep, in [ᾱ_0, 1]: 1 is the clean image.
+        spacing: a name in ``SPACINGS``, which ``spaced`` takes where it is told none.
+        offset: added to the timesteps of the uniform spacings (diffusers' ``steps_offset``), at least 0.
+        defaults: options by name for those samplers that have them, used by ``SAMPLERS`` where the caller gives none.
 
     Both arrays are copied and made read-only.
 
     Raises:
-        ValueError: an array is empty, not one-dimensional, out of range or out of order.
+        ValueError: an array is empty, not one-dimensional, out of range or out of order; an unknown name; a number
+            out of its range.
     """
 
     alpha_bar: FloatArray
     timesteps: IntArray
+    prediction: str = "epsilon"
+    final: float = 1.0
+    spacing: str = "uniform"
+    offset: int = 0
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         alpha_bar = np.array(self.alpha_bar, dtype=np.float64)
         timesteps = np.array(self.timesteps, dtype=np.int64)
         if alpha_bar.ndim != 1 or alpha_bar.size == 0:
             raise ValueError(f"alpha_bar must have shape (T,) with T >= 1, got {alpha_bar.shape}")
+        if self.prediction not in PREDICTIONS:
+            raise ValueError(f"unknown prediction {self.prediction!r}; known: {', '.join(PREDICTIONS)}")
+        positive = alpha_bar[:-1] if alpha_bar[-1] == 0 and alpha_bar.size > 1 else alpha_bar
         # written so that NaN fails it
-        if not (np.all(alpha_bar > 0) and np.all(alpha_bar <= 1) and np.all(np.diff(alpha_bar) <= 0)):
-            raise ValueError("alpha_bar must lie in (0, 1] and not increase with t")
+        if not (np.all(positive > 0) and np.all(alpha_bar <= 1) and np.all(np.diff(alpha_bar) <= 0)):
+            raise ValueError("alpha_bar must lie in (0, 1] and not increase with t; the last alone may be 0")
+        if alpha_bar[-1] == 0 and self.prediction == "epsilon":
+            raise ValueError(
+                "alpha_bar is 0 at the last training timestep (zero terminal SNR), where a predicted noise says "
+                "nothing about the clean image: such a model has to predict v_prediction or sample"
+            )
+        if not alpha_bar[0] <= self.final <= 1:
+            raise ValueError(f"final must lie in [alpha_bar[0], 1] = [{alpha_bar[0]}, 1], got {self.final}")
+        if self.spacing not in SPACINGS:
+            raise ValueError(f"unknown spacing {self.spacing!r}; known: {', '.join(SPACINGS)}")
+        if isinstance(self.offset, bool) or int(self.offset) != self.offset or self.offset < 0:
+            raise ValueError(f"offset must be an integer >= 0, got {self.offset!r}")
         if timesteps.ndim != 1 or timesteps.size == 0:
             raise ValueError(f"timesteps must have shape (n,) with n >= 1, got {timesteps.shape}")
         if not np.array_equal(timesteps, np.asarray(self.timesteps)):
@@ -55,6 +84,7 @@ class Schedule:
         for name, array in (("alpha_bar", alpha_bar), ("timesteps", timesteps)):
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        object.__setattr__(self, "defaults", dict(self.defaults))
 
     def __len__(self) -> int:
         """The number of model calls n."""
@@ -73,26 +103,41 @@ class Schedule:
     def levels(self) -> list[tuple[int, float, float]]:
         """Per model call: (t, ᾱ_t, ᾱ of the next timestep), Python numbers, in sampling order.
 
-        After the last timestep ᾱ = 1: a sampler ends at the clean image. This is the one place that says so.
+        After the last timestep ᾱ = ``final``, which is 1: a sampler ends at the clean image, where nothing else was
+        said. This is the one place that says so.
         """
         here = self.alpha_bar[self.timesteps].tolist()
-        return list(zip(self.timesteps.tolist(), here, [*here[1:], 1.0], strict=True))
+        return list(zip(self.timesteps.tolist(), here, [*here[1:], float(self.final)], strict=True))
 
-    def spaced(self, steps: int, *, spacing: str = "uniform") -> Schedule:
+    @property
+    def from_pure_noise(self) -> int:
+        """How many of the visited timesteps have ᾱ = 0; they are the first."""
+        return int((self.alpha_bar[self.timesteps] == 0).sum())
+
+    def spaced(self, steps: int, *, spacing: str | None = None) -> Schedule:
         """The same noise levels visited in ``steps`` model calls.
 
         Args:
             steps: number of model calls, 1 <= steps <= T.
-            spacing: a name in ``SPACINGS``.
+            spacing: a name in ``SPACINGS``; None is the schedule's own.
 
         Raises:
-            ValueError: steps outside 1 .. T, or an unknown spacing.
+            ValueError: steps outside 1 .. T, an unknown spacing, or timesteps that the offset moves beyond T-1.
         """
+        spacing = self.spacing if spacing is None else spacing
         if spacing not in SPACINGS:
             raise ValueError(f"unknown spacing {spacing!r}; known: {', '.join(SPACINGS)}")
         if isinstance(steps, bool) or int(steps) != steps or not 1 <= steps <= self.T:
             raise ValueError(f"steps must be an integer in 1 .. {self.T} (the training timesteps), got {steps}")
-        return replace(self, timesteps=SPACINGS[spacing](self.T, int(steps))[::-1])
+        timesteps = SPACINGS[spacing](self.T, int(steps))[::-1]
+        if self.offset and spacing.startswith("uniform"):
+            timesteps = timesteps + self.offset
+            if timesteps[0] >= self.T:
+                raise ValueError(
+                    f"{steps} steps spaced {spacing!r} with an offset (steps_offset) of {self.offset} begin at t = "
+                    f"{timesteps[0]}, beyond the last training timestep {self.T - 1}: take fewer steps"
+                )
+        return replace(self, timesteps=timesteps)
 
 
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
@@ -133,10 +178,22 @@ def _linspace(T: int, steps: int) -> IntArray:
     return np.linspace(0, T - 1, steps).round().astype(np.int64)
 
 
+def _uniform_above_0(T: int, steps: int) -> IntArray:
+    """r, 2r, 3r, ... with r = T // (steps + 1): "leading" of diffusers' DPM-Solvers and of its UniPC and DEIS."""
+    return np.arange(1, steps + 1, dtype=np.int64) * (T // (steps + 1))
+
+
+def _linspace_above_0(T: int, steps: int) -> IntArray:
+    """The last ``steps`` of steps + 1 evenly spaced and rounded: "linspace" of those schedulers."""
+    return np.linspace(0, T - 1, steps + 1).round().astype(np.int64)[1:]
+
+
 # (T, steps) -> timesteps, rising. Add a spacing here; `spaced`, the CLI and the tests read this table.
 SPACINGS: dict[str, Callable[[int, int], IntArray]] = {
     "uniform": _uniform,
     "quad": _quad,
     "trailing": _trailing,
     "linspace": _linspace,
+    "uniform_above_0": _uniform_above_0,
+    "linspace_above_0": _linspace_above_0,
 }

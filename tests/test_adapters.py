@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from models import FAMILIES, Several, ddim_pipeline, family, family_calls, vae
@@ -11,7 +12,7 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim import recursion as rec
-from modiff_sim.nn import adapters, modulated
+from modiff_sim.nn import adapters, modulated, sample
 
 
 def outputs(model, name, **options):
@@ -180,7 +181,7 @@ def test_weights_that_are_not_there_are_missed(tmp_path):
         with pytest.raises(ValueError, match=r"1 weights of its UNet2DModel .* mid_block\.resnets\.0\.conv1\.bias"):
             adapters.load(tmp_path, **options)
     path.write_bytes(b"damaged")
-    with pytest.raises(OSError, match="could not load it"):
+    with pytest.raises(ValueError, match=r"unet/diffusion_pytorch_model\.safetensors is damaged"):
         adapters.load(tmp_path)
 
 
@@ -245,3 +246,124 @@ def test_what_is_no_denoiser_is_refused():
     ]:
         with pytest.raises(error, match=message):
             adapters.denoiser(what, component)
+
+
+# -- the scheduler beside a model ------------------------------------------------------------------------------------
+
+
+def described_pipeline(tmp_path, **options):
+    from diffusers import DDIMPipeline, DDIMScheduler
+
+    options = {"prediction_type": "v_prediction", "num_train_timesteps": 100, "timestep_spacing": "trailing"} | options
+    pipeline = DDIMPipeline(family("unet"), DDIMScheduler(**options))
+    pipeline.save_pretrained(tmp_path / "pipe")
+    return pipeline, tmp_path / "pipe"
+
+
+def test_the_scheduler_is_found_wherever_the_model_is_loaded_from(tmp_path):
+    pipeline, folder = described_pipeline(tmp_path)
+    expected = sample(pipeline.unet, images=2, steps=4, batch=2, schedule=pipeline.scheduler)
+    for loaded in (adapters.load(folder), adapters.load(folder, subfolder="unet"), adapters.load(folder / "unet")):
+        assert loaded.schedule.prediction == "v_prediction"
+        assert loaded.schedule.T == 100
+        for what in (loaded, loaded.denoiser):
+            assert np.array_equal(sample(what, images=2, steps=4, batch=2), expected)
+    assert not np.array_equal(sample(pipeline.unet, images=2, steps=4, batch=2), expected)
+
+
+def test_a_model_by_itself_has_none(tmp_path):
+    family("unet").save_pretrained(tmp_path / "bare")
+    loaded = adapters.load(tmp_path / "bare")
+    assert (loaded.scheduler, loaded.schedule, loaded.notes) == (None, None, ())
+
+
+def test_a_scheduler_that_cannot_be_followed_is_loaded_and_not_sampled(tmp_path):
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    _, folder = described_pipeline(tmp_path)
+    FlowMatchEulerDiscreteScheduler().save_pretrained(folder / "scheduler")
+    loaded = adapters.load(folder / "unet")
+    for attempt in (
+        lambda: loaded.schedule,
+        lambda: sample(loaded, images=1),
+        lambda: sample(loaded.denoiser, images=1),
+    ):
+        with pytest.raises(ValueError, match="FlowMatchEulerDiscreteScheduler cannot be followed"):
+            attempt()
+
+
+def test_several_schedulers_are_told_apart_by_the_names_of_their_models():
+    from diffusers import DDIMScheduler, DDPMScheduler
+
+    unet, prior = family("unet"), family("dit")
+    parts = Several(prior=prior, prior_scheduler=DDPMScheduler(), unet=unet, scheduler=DDIMScheduler())
+    assert adapters._scheduler_of(parts, unet)["_class_name"] == "DDIMScheduler"
+    assert adapters._scheduler_of(parts, prior)["_class_name"] == "DDPMScheduler"
+    parts = Several(net=unet, a_scheduler=DDPMScheduler(), b_scheduler=DDIMScheduler())
+    assert "several schedulers (a_scheduler, b_scheduler)" in adapters._scheduler_of(parts, unet)["_class_name"]
+
+
+# -- weights that do not fit, and what lies beside them --------------------------------------------------------------
+
+
+def changed(folder, change):
+    import safetensors.torch
+
+    path = folder / "diffusion_pytorch_model.safetensors"
+    weights = safetensors.torch.load_file(path)
+    change(weights)
+    safetensors.torch.save_file(weights, path)
+
+
+WRONG = {
+    "more": (lambda w: w.update({"extra.weight": torch.zeros(1)}), r"1 weights in the files are none .*extra\.weight"),
+    "less": (lambda w: w.pop("conv_in.bias"), r"1 weights of its UNet2DModel are not in the files.*conv_in\.bias"),
+    "shape": (
+        lambda w: w.update({"conv_in.bias": torch.zeros(9)}),
+        r"other shapes than its UNet2DModel.*conv_in\.bias",
+    ),
+    "both": (
+        lambda w: w.update({"b": w.pop("conv_in.bias")}),
+        r"are not in the files.*conv_in\.bias; 1 weights .*such as b",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("pipe", [True, False])
+def test_weights_that_do_not_fit_the_config_are_refused_by_name(wrong, pipe, tmp_path):
+    _, folder = described_pipeline(tmp_path)
+    change, why = WRONG[wrong]
+    changed(folder / "unet", change)
+    with pytest.raises(ValueError, match=why):
+        adapters.load(folder if pipe else folder / "unet")
+    if wrong == "shape":
+        with pytest.raises(ValueError, match=why):
+            adapters.load(folder / "unet", ignore_mismatched_sizes=True)
+
+
+def test_a_moving_average_beside_the_weights_is_named(tmp_path, caplog):
+    pipeline, folder = described_pipeline(tmp_path)
+    pipeline.unet.save_pretrained(folder / "unet_ema")
+    for options in ({}, {"subfolder": "unet"}):
+        loaded = adapters.load(folder, **options)
+        assert "unet_ema beside it is a moving average" in loaded.notes[0]
+        assert loaded.notes[0] in caplog.text
+    assert adapters.load(folder, subfolder="unet_ema").notes == ()
+    pipeline.unet.save_pretrained(folder / "unet", variant="non_ema")
+    assert any("variant='non_ema'" in note for note in adapters.load(folder / "unet").notes)
+    taken = adapters.load(folder / "unet", variant="non_ema").notes
+    assert any("the weights were taken, not their moving average" in note for note in taken)
+
+
+def test_a_checkpoint_says_which_weights_it_gave(tmp_path):
+    from test_ddpm_checkpoint import LSUN, original
+
+    weights, average = (original(seed, **LSUN).state_dict() for seed in (0, 1))
+    torch.save({"state_dict": weights, "ema_state_dict": average}, tmp_path / "x.ckpt")
+    loaded = adapters.load(tmp_path / "x.ckpt")
+    assert loaded.notes == ("the moving average under 'ema_state_dict' was taken, not what is under 'state_dict'",)
+    assert torch.equal(loaded.denoiser.conv_in.weight, average["conv_in.weight"])
+    torch.save({f"model.{k}": v for k, v in weights.items()}, tmp_path / "inside.ckpt")
+    loaded = adapters.load(tmp_path / "inside.ckpt")
+    assert torch.equal(loaded.denoiser.conv_in.weight, weights["conv_in.weight"])

@@ -8,9 +8,10 @@ import pytest
 from models import unet
 
 from analysis import arm_table, arms
+from analysis import sample as sampling
 from analysis.subjects import subject
 from modiff_sim.evidence import Verdict, judge
-from modiff_sim.nn import zoo
+from modiff_sim.nn import sample, zoo
 
 STEPS = 4
 #: label -> (share of MACs on quantized values, share skipped) after 4 steps; 3/4 where the first call is exact
@@ -71,6 +72,82 @@ def test_the_same_command_takes_a_diffusers_folder(tmp_path, capsys):
     assert "UNet2DModel" in printed
     assert "Fréchet  " not in printed
     assert [r["arm"] for r in json.loads(rows.read_text())] == ["W8A4 open loop"]
+
+
+def pipeline_folder(tmp_path, scheduler):
+    from diffusers import DDIMPipeline
+
+    DDIMPipeline(unet(), scheduler).save_pretrained(tmp_path / "pipe")
+    return str(tmp_path / "pipe")
+
+
+def test_a_folder_is_sampled_as_its_scheduler_says(tmp_path, capsys):
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(prediction_type="v_prediction", num_train_timesteps=100, timestep_spacing="trailing")
+    folder = pipeline_folder(tmp_path, scheduler)
+    rows = tmp_path / "rows.json"
+    options = ["--images", "2", "--steps", "3", "--arms", "W8A4 direct", "--json", str(rows)]
+    assert arm_table.main(["--model", folder, *options]) == 0
+    printed = capsys.readouterr().out
+    assert "DDIM 3 steps (trailing)" in printed
+    assert "sampled by v_prediction, linear betas, 100 training timesteps, spacing trailing" in printed
+    assert json.loads(rows.read_text())[0]["schedule"]["prediction"] == "v_prediction"
+    about = subject(folder)
+    found = about.sample(2, steps=3, batch=2)
+    assert np.array_equal(found, sample(about.model, schedule=scheduler, images=2, steps=3, batch=2))
+    assert np.array_equal(arm_table.Setting(about, images=2, steps=3, batch=2).full, found)
+    assert arm_table.main(["--model", folder, "--images", "2", "--steps", "200"]) == 2
+    assert "1 .. 100 (the training timesteps)" in capsys.readouterr().err
+
+
+def test_a_bare_model_says_by_what_it_is_sampled(tmp_path, capsys):
+    unet().save_pretrained(tmp_path)
+    assert arm_table.main(["--model", str(tmp_path), "--images", "2", "--steps", "3", "--arms", "W8A4 direct"]) == 0
+    printed = capsys.readouterr().out
+    assert "no scheduler came with it: sampled as a model that predicts noise, linear betas, 1000" in printed
+    assert "(quad)" in printed
+    assert subject(str(tmp_path)).key() == subject("digits").key() == {}
+
+
+@pytest.mark.parametrize("command", ["arms", "sample"])
+@pytest.mark.parametrize(
+    "options", [{"thresholding": True}, {"rescale_betas_zero_snr": True}], ids=lambda options: next(iter(options))
+)
+def test_a_scheduler_that_cannot_be_followed_ends_the_command(command, options, tmp_path, capsys):
+    from diffusers import DDIMScheduler
+
+    folder = pipeline_folder(tmp_path, DDIMScheduler(**options))
+    if command == "arms":
+        code = arm_table.main(["--model", folder, "--images", "2", "--steps", "3"])
+    else:
+        with pytest.raises(SystemExit) as stop:
+            sampling.main(["--model", folder, "--images", "2", "--out", str(tmp_path / "out")])
+        code = stop.value.code
+    assert code == 2
+    assert f"DDIMScheduler with {next(iter(options))}=True cannot be followed" in capsys.readouterr().err
+
+
+def test_stored_images_depend_on_the_scheduler(tmp_path, capsys):
+    from diffusers import DDIMScheduler
+
+    points = []
+    for prediction in ("v_prediction", "sample"):
+        folder = pipeline_folder(tmp_path, DDIMScheduler(prediction_type=prediction, num_train_timesteps=50))
+        sampling._subject.cache_clear()
+        plan = sampling.Plan(folder, arms.Arm(), images=2, batch=2, steps=3)
+        assert plan.spacing == "uniform"
+        points += plan.points()
+    assert points[0]["schedule"]["prediction"] == "v_prediction"
+    assert {k for k in points[0] if points[0][k] != points[1][k]} == {"schedule"}
+    out = tmp_path / "out"
+    options = ["--images", "2", "--batch", "2", "--steps", "3", "--device", "cpu", "--out", str(out)]
+    assert sampling.main(["--model", folder, *options]) == 0
+    assert "sampled by sample, linear betas, 50 training timesteps" in capsys.readouterr().out
+    with np.load(out / "images.npz") as file:
+        assert np.array_equal(file["images"], subject(folder).sample(2, steps=3, batch=2))
+    assert sampling.Plan("digits", arms.Arm()).spacing == "quad"
+    assert "schedule" not in sampling.Plan("digits", arms.Arm(), images=2).points()[0]
 
 
 def test_a_conditional_model_gets_a_fixed_condition(tmp_path, capsys):

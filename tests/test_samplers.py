@@ -1,5 +1,6 @@
 """Schedules and samplers: against diffusers, closed forms, a plain loop, and NumPy against torch bit for bit."""
 
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -108,7 +109,9 @@ def test_spaced_refuses(steps, spacing, match):
         ([], [0], "alpha_bar"),
         ([[0.5]], [0], "alpha_bar"),
         ([0.9, np.nan], [0], "alpha_bar"),
-        ([0.9, 0.0], [0], "alpha_bar"),
+        ([0.9, 0.0], [0], "zero terminal SNR.*v_prediction or sample"),
+        ([0.0], [0], "alpha_bar"),
+        ([0.9, 0.0, 0.0], [0], "the last alone may be 0"),
         ([0.9, 1.1], [0], "alpha_bar"),
         ([0.5, 0.9], [0], "alpha_bar"),
         ([0.9, 0.5], [], "timesteps"),
@@ -121,6 +124,21 @@ def test_spaced_refuses(steps, spacing, match):
 def test_schedule_refuses(alpha_bar, timesteps, match):
     with pytest.raises(ValueError, match=match):
         Schedule(np.array(alpha_bar), np.array(timesteps))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"prediction": "x"}, "unknown prediction 'x'; known: epsilon, v_prediction, sample"),
+        ({"final": 0.8}, r"final must lie in \[alpha_bar\[0\], 1\]"),
+        ({"final": math.nan}, "final must lie"),
+        ({"spacing": "odd"}, "unknown spacing 'odd'"),
+        ({"offset": -1}, "offset must be an integer >= 0"),
+    ],
+)
+def test_schedule_refuses_its_descriptions(options, match):
+    with pytest.raises(ValueError, match=match):
+        Schedule(np.array([0.9, 0.5]), [1, 0], **options)
 
 
 @pytest.mark.parametrize("args", [(0,), (10, 0.0), (10, 0.02, 0.01), (10, 0.1, 1.0), (10, math.nan)])
@@ -423,3 +441,100 @@ def test_levels_that_coincide_divide_by_nothing(sampler, schedule):
     assert all(np.isfinite(each).all() for each in made)
     # the last step is about 10 roundings of x/√ᾱ; all others leave x = √(1-ᾱ)·z to the noise's rounding
     assert np.abs(end).max() <= 50 * EPS * np.abs(z).max() / math.sqrt(schedule.alpha_bar[schedule.timesteps[0]])
+
+
+# what is predicted ---------------------------------------------------------------------------------------------
+
+
+def told(denoiser, schedule, prediction):
+    """The same knowledge as ε̂, as v̂ or as x̂₀, in NumPy."""
+
+    def predict(x, t):
+        a = schedule.alpha_bar[t]
+        eps = denoiser(x, t)
+        x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
+        return {"epsilon": eps, "v_prediction": math.sqrt(a) * eps - math.sqrt(1 - a) * x0, "sample": x0}[prediction]
+
+    return predict
+
+
+@pytest.mark.parametrize("clip", [None, 0.8])
+@pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_what_is_predicted_does_not_change_what_is_sampled(name, prediction, clip):
+    schedule = linear().spaced(20, spacing="trailing")
+    other = dataclasses.replace(schedule, prediction=prediction)
+    x, z = starts().numpy(), np.random.default_rng(1).standard_normal((20, 16, 4))
+    more = {"clip": clip, "noise": lambda call: z[call]}
+    expected = SAMPLERS[name](wavy, x, schedule, **more)
+    found = SAMPLERS[name](told(wavy, schedule, prediction), x, other, **more)
+    # roundings of x are divided by √ᾱ = √4e-5 at the first timestep
+    np.testing.assert_allclose(found, expected, rtol=0, atol=100 * 20 * EPS / math.sqrt(4e-5))
+
+
+def zero_snr(prediction, steps=9):
+    root = np.sqrt(linear().alpha_bar)
+    alpha_bar = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+    return Schedule(alpha_bar, np.arange(1000)[::-1], prediction=prediction).spaced(steps, spacing="trailing")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 9])
+@pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_begin_at_pure_noise(name, prediction, steps):
+    """Data ~ N(0.7, 0): x̂₀ is 0.7 at every level, and every sampler ends there; calls are as declared."""
+    schedule, calls = zero_snr(prediction, steps), []
+    assert schedule.from_pure_noise == 1
+    x = starts().numpy()
+
+    def known(x, t):
+        a = schedule.alpha_bar[t]
+        if prediction == "sample":
+            return 0.7 + 0 * x
+        return (math.sqrt(a) * x - 0.7) / math.sqrt(1 - a)
+
+    end = SAMPLERS[name](
+        known, x, schedule, noise=lambda call: 0 * x, callback=lambda call, t, x, x0: calls.append((call, t))
+    )
+    np.testing.assert_allclose(end, 0.7, rtol=0, atol=1e-9)
+    assert [call for call, _ in calls] == list(range(SAMPLERS[name].calls(schedule)))
+    assert calls[0] == (0, 999)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_pure_noise_is_the_limit_of_little_signal(name):
+    """With ᾱ_T = 1e-20 in place of 0 DDIM and DDPM give the same; the others begin a step later."""
+    schedule = zero_snr("v_prediction")
+    near = dataclasses.replace(schedule, alpha_bar=np.maximum(schedule.alpha_bar, 1e-20))
+    x = starts().numpy()
+    a, b = (SAMPLERS[name](wavy, x, s, noise=lambda call: 0 * x) for s in (schedule, near))
+    assert np.isfinite(a).all()
+    if name in ("ddim", "ddpm"):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_repeated_level_of_pure_noise_moves_nothing(name):
+    schedule = dataclasses.replace(zero_snr("v_prediction"), timesteps=[999, 999, 500, 100])
+    x, z = starts().numpy(), 0 * starts().numpy()
+    once = dataclasses.replace(schedule, timesteps=[999, 500, 100])
+    a, b = (SAMPLERS[name](wavy, x, s, noise=lambda call: z) for s in (schedule, once))
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+
+
+def test_a_clean_start_of_a_predicted_image_divides_by_nothing():
+    schedule = Schedule(np.array([1.0, 0.5]), [1, 0], prediction="sample")
+    for sampler in SAMPLERS.values():
+        assert np.isfinite(sampler(wavy, np.ones(2), schedule, noise=lambda call: np.zeros(2))).all()
+
+
+def test_levels_end_where_the_schedule_says():
+    schedule = dataclasses.replace(linear(), final=linear().alpha_bar[0])
+    assert schedule.spaced(4).levels()[-1][2] == linear().alpha_bar[0]
+    assert linear().spaced(4).levels()[-1][2] == 1.0
+
+
+def test_an_offset_moves_the_uniform_spacings_alone():
+    schedule = dataclasses.replace(linear(), offset=1, spacing="trailing")
+    assert schedule.spaced(4).timesteps.tolist() == [999, 749, 499, 249]
+    assert schedule.spaced(4, spacing="uniform").timesteps.tolist() == [751, 501, 251, 1]

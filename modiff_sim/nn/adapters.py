@@ -6,12 +6,14 @@
         images = loaded.pipeline(num_inference_steps=50).images      # states are reset at every call of the pipeline
         print(run.audit())
 
-Weights come from safetensors only, no code that came with a model is run.
+Weights come from safetensors only, no code that came with a model is run. A model keeps note of the scheduler that it
+came with: ``sample(loaded)`` and ``sample(loaded.denoiser)`` sample as it says, or say why they cannot.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,21 +22,37 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..schedules import Schedule
 from . import ddpm_checkpoint
+from .folders import made, notes, refuse_damaged, refuse_pickles, to_safetensors
 from .pipelines import denoiser, modulated_pipeline, pipeline_resets
+from .schedulers import attach, schedule_of
 
 __all__ = ["Loaded", "denoiser", "load", "modulated_pipeline", "pipeline_resets", "to_safetensors"]
 
+LOG = logging.getLogger(__name__)
+SCHEDULER = "scheduler_config.json"
 HUB_OPTIONS = ("cache_dir", "revision", "token", "local_files_only", "force_download")
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a name led to: the denoiser, in eval mode without gradients, and the pipeline around it, if there is one."""
+    """What a name led to: the denoiser, in eval mode without gradients, and the pipeline around it, if there is one.
+
+    scheduler: the config of the scheduler that came with it, with ``_class_name``; None where none did.
+    notes:     sentences on which of several weights were taken, such as a moving average; also in the log.
+    """
 
     source: str
     denoiser: nn.Module = field(repr=False)
     pipeline: Any | None = field(default=None, repr=False)
+    scheduler: dict[str, Any] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """What the scheduler says; None where none came with it. Raises ValueError for one that cannot be followed."""
+        return None if self.scheduler is None else schedule_of(self.scheduler)
 
 
 def load(
@@ -56,19 +74,22 @@ def load(
     options:   for diffusers' ``from_pretrained``, such as ``revision``, ``variant``, ``local_files_only=True``, or
                components of a pipeline, such as ``safety_checker=None``.
 
+    The scheduler is looked for in the pipeline, or, for a single model, in its folder and the one above.
+
     Raises FileNotFoundError where there is nothing of that name (or no connection to find out), ValueError for weights
-    that are only there as pickles, for what is no model of diffusers, and as ``denoiser``. Pipelines with text encoders
-    need the package transformers: ImportError.
+    that are only there as pickles, that are damaged or do not all fit the config, for what is no model of diffusers,
+    and as ``denoiser``. Pipelines with text encoders need the package transformers: ImportError.
     """
     path = Path(source)
     if path.is_file() and path.name not in ("model_index.json", "config.json"):
         if subfolder or component or options:
             raise ValueError(f"{source} is a file: subfolder=, component= and diffusers' options mean nothing for it")
-        model: Any = ddpm_checkpoint.load(path)
-        return Loaded(str(source), model.to(device=device, dtype=dtype))
+        model, said_of = ddpm_checkpoint.loaded(path)
+        moved: Any = model
+        return Loaded(str(source), moved.to(device=device, dtype=dtype), notes=(said_of,) if said_of else ())
     config = _config(source, subfolder, {k: v for k, v in options.items() if k in HUB_OPTIONS})
     if path.is_dir():
-        _refuse_pickles(path / (subfolder or ""))
+        refuse_pickles(path / (subfolder or ""))
     cls = _class(config, source)
     if dtype is not None:
         options["torch_dtype"] = dtype
@@ -77,18 +98,59 @@ def load(
     if find_spec("accelerate") is None:  # diffusers falls back to this by itself, with a warning for every model
         options.setdefault("low_cpu_mem_usage", False)
     try:
-        made = _made(cls, str(source), config, options)
+        whole = made(cls, str(source), config, options)
     except OSError as error:
+        refuse_damaged(path / (subfolder or ""))
         raise OSError(
             f"{source}: diffusers could not load it: {error} (weights are read as safetensors only; pickles can be "
             "converted once, in a local folder, with adapters.to_safetensors)"
         ) from error
-    found = denoiser(made, component).eval().requires_grad_(False)
+    found = denoiser(whole, component).eval().requires_grad_(False)
     if dtype is not None and getattr(found, "_keep_in_fp32_modules", None) is None:
-        made = made.to(dtype)  # without the package accelerate, some classes ignore what they were asked for
+        whole = whole.to(dtype)  # without the package accelerate, some classes ignore what they were asked for
     if device is not None:
-        made = made.to(device)
-    return Loaded(str(source), found, None if isinstance(made, nn.Module) else made)
+        whole = whole.to(device)
+    pipeline = None if isinstance(whole, nn.Module) else whole
+    if pipeline is None:
+        scheduler = _scheduler_beside(source, subfolder, {k: v for k, v in options.items() if k in HUB_OPTIONS})
+    else:
+        scheduler = _scheduler_of(pipeline, found)
+    attach(found, scheduler)
+    said = tuple(notes(path, subfolder, options.get("variant")))
+    for note in said:
+        LOG.warning("%s: %s", source, note)
+    return Loaded(str(source), found, pipeline, scheduler, said)
+
+
+def _scheduler_of(pipeline: Any, model: nn.Module) -> dict[str, Any] | None:
+    """The config of a pipeline's scheduler, where it has several that which is called like the model."""
+    parts = {k: v for k, v in getattr(pipeline, "components", {}).items() if v is not None}
+    found = {k: v for k, v in parts.items() if k.endswith("scheduler") and hasattr(v, "config")}
+    if not found:
+        return None
+    component = next((k for k, v in parts.items() if v is model), "")
+    fits = [k for k in found if component.startswith(k.removesuffix("scheduler").rstrip("_"))] or list(found)
+    chosen = found[max(fits, key=len)]
+    if len(found) > 1 and not any(component.startswith(k.removesuffix("scheduler").rstrip("_")) for k in found):
+        return {"_class_name": f"one of several schedulers ({', '.join(found)})"}
+    return {**chosen.config, "_class_name": type(chosen).__name__}
+
+
+def _scheduler_beside(source: str | Path, subfolder: str | None, hub: dict[str, Any]) -> dict[str, Any] | None:
+    """The config of the scheduler that lies beside a single model."""
+    folder = Path(source)
+    if folder.is_dir():
+        own = folder / (subfolder or "")
+        places = [own / SCHEDULER, own / "scheduler" / SCHEDULER, own.resolve().parent / "scheduler" / SCHEDULER]
+        if (own.resolve().parent / "model_index.json").is_file():
+            places.append(own.resolve().parent / SCHEDULER)
+        return next((_json(place) for place in places if place.is_file()), None)
+    for place in ("scheduler", None):
+        try:
+            return _json(_from_hub(str(source), place, [SCHEDULER], hub))
+        except FileNotFoundError:
+            continue
+    return None
 
 
 def _config(source: str | Path, subfolder: str | None, hub: dict[str, Any]) -> dict[str, Any]:
@@ -102,14 +164,18 @@ def _config(source: str | Path, subfolder: str | None, hub: dict[str, Any]) -> d
             raise FileNotFoundError(f"no {' or '.join(names)} in {files[0].parent}: this is no diffusers folder")
     else:
         found = _from_hub(str(source), subfolder, names, hub)
-    try:
-        content = json.loads(found.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{found} is damaged, it is no JSON ({type(error).__name__})") from None
+    content = _json(found)
     lists = [x for x in content.values() if isinstance(x, list)] if isinstance(content, dict) else []
     if not isinstance(content, dict) or (found.name == "model_index.json" and any(len(x) < 2 for x in lists)):
         raise ValueError(f"{found} is no config of diffusers: expected names with values, or [library, class]")
     return content
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is damaged, it is no JSON ({type(error).__name__})") from None
 
 
 def _from_hub(name: str, subfolder: str | None, files: list[str], hub: dict[str, Any]) -> Path:
@@ -147,62 +213,3 @@ def _class(config: dict[str, Any], source: str | Path) -> Any:
             f"{diffusers.__version__}; code that comes with a model is not run: make the model yourself"
         )
     return cls
-
-
-def _made(cls: Any, source: str, config: dict[str, Any], options: dict[str, Any]) -> Any:
-    """The model or pipeline; ValueError for weights that the files do not have, which diffusers draws at random."""
-    import diffusers
-
-    if not issubclass(cls, diffusers.ModelMixin):
-        parts = {k: v for k, v in options.items() if k in config}  # components that the caller brings
-        others = {k: v for k, v in options.items() if k not in config}
-        for name, spec in config.items():
-            if name in parts or not (isinstance(spec, list) and spec[0] == "diffusers"):
-                continue
-            part = getattr(diffusers, str(spec[1]), None)
-            if isinstance(part, type) and issubclass(part, diffusers.ModelMixin):
-                parts[name] = _made(part, source, {}, {**others, "subfolder": name})
-        return cls.from_pretrained(source, use_safetensors=True, **parts, **others)
-    model, about = cls.from_pretrained(source, use_safetensors=True, output_loading_info=True, **options)
-    if missing := about["missing_keys"]:
-        raise ValueError(
-            f"{source}: {len(missing)} weights of its {cls.__name__} are not in the files, such as {missing[0]}"
-        )
-    return model
-
-
-def _pickles(folder: Path) -> list[Path]:
-    """Weight files that have no safetensors beside them."""
-    found = (x for pattern in ("*.bin", "*/*.bin") for x in sorted(folder.glob(pattern)))
-    return [x for x in found if not any(x.parent.glob("*.safetensors"))]
-
-
-def _refuse_pickles(folder: Path) -> None:
-    if pickles := _pickles(folder):
-        raise ValueError(
-            f"{folder}: {', '.join(str(x.relative_to(folder)) for x in pickles)}: weights as pickles are not read. "
-            f"Convert them once: adapters.to_safetensors({str(folder)!r}), which reads tensors and nothing else"
-        )
-
-
-def to_safetensors(folder: str | Path) -> list[Path]:
-    """Write the safetensors of a local folder's ``.bin`` weights beside them; returns what was written.
-
-    Reads with ``weights_only=True``. Raises ValueError for a file that holds more than tensors, for shards, and where
-    there is nothing to convert.
-    """
-    import safetensors.torch
-
-    pickles = _pickles(Path(folder))
-    if not pickles:
-        raise ValueError(f"{folder}: no .bin weights without safetensors here or one folder below")
-    written = []
-    for path in pickles:
-        if "-of-" in path.name:
-            raise ValueError(f"{path} is one of several shards: save the model in one piece first (save_pretrained)")
-        tensors = {k: v.clone().contiguous() for k, v in ddpm_checkpoint.read(path).items()}
-        # the names of transformers' files differ in more than the ending
-        stem = path.stem if path.stem.startswith("diffusion_") else path.stem.replace("pytorch_model", "model")
-        written.append(path.with_name(f"{stem}.safetensors"))
-        safetensors.torch.save_file(tensors, written[-1], metadata={"format": "pt"})
-    return written

@@ -17,13 +17,14 @@ Nothing but tensors is read from a file: safetensors, or torch's format with ``w
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+from .checkpoints import read, shown
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
@@ -58,7 +59,7 @@ def convert(
     names = dict(_names(levels, found["layers_per_block"]))
     unknown = [k for k in weights if k.rpartition(".")[0] not in names]
     if unknown:
-        raise ValueError(f"no checkpoint in the original DDPM layout: {_list(unknown)} do not belong to it")
+        raise ValueError(f"no checkpoint in the original DDPM layout: {shown(unknown, 4)} do not belong to it")
     out = {}
     for key, value in weights.items():
         module, _, what = key.rpartition(".")
@@ -73,72 +74,45 @@ def convert(
 def load(path: str | Path, config: Mapping[str, Any] | None = None) -> UNet2DModel:
     """The model of a checkpoint file, in the file's dtype, on the CPU, in eval mode, without gradients.
 
-    ``model(x, t).sample`` predicts the noise in x (n, C, H, W) at timestep t. A training checkpoint (a list that holds
-    the weights and their moving average) gives the moving average. config: as for ``convert``.
+    ``model(x, t).sample`` predicts the noise in x (n, C, H, W) at timestep t. A training checkpoint, which
+    holds the weights and their moving average, gives the moving average (``nn.checkpoints``, which logs it). config: as
+    for ``convert``.
 
     Raises ValueError for a file that holds more than tensors (a pickle that could run code is refused unread), that is
-    not in the layout, or whose tensors do not fit together; FileNotFoundError.
+    not in the layout, or whose tensors do not fit together, with the file's keys; FileNotFoundError.
     """
+    return loaded(path, config)[0]
+
+
+def loaded(path: str | Path, config: Mapping[str, Any] | None = None) -> tuple[UNet2DModel, str]:
+    """The model of ``load``, and which of the file's weights it has, in words (``checkpoints.Read.said``)."""
     from diffusers import UNet2DModel
 
-    found, weights = convert(read(path), config)
+    held = read(path)
+    keys = f"; its keys: {shown(held)}"
+    try:
+        found, weights = convert(_bare(held), config)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}{keys}") from None
     with torch.device("meta"):  # no random initial weights are drawn
         try:
             model: Any = UNet2DModel(**found)
         except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"{path}: the tensors do not fit together: {error}") from None
+            raise ValueError(f"{path}: the tensors do not fit together: {error}{keys}") from None
     try:
         model.load_state_dict(weights, assign=True)
     except RuntimeError as error:
-        raise ValueError(f"{path}: the tensors do not fit together: {error}") from None
-    return model.eval().requires_grad_(False)
+        raise ValueError(f"{path}: the tensors do not fit together: {error}{keys}") from None
+    return model.eval().requires_grad_(False), held.said
 
 
-def read(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a weight file by name: ``.safetensors``, or anything ``torch.load(weights_only=True)`` takes.
-
-    Raises ValueError for a file that holds anything else, FileNotFoundError.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no weight file {path}")
-    try:
-        content = _content(path)
-    except Exception as error:  # torch's reader meets garbage with any of them
-        hit = re.search(r"GLOBAL (\S+)", str(error))
-        asked = f": it asks for {hit[1]}" if hit else f" ({type(error).__name__})"
-        raise ValueError(
-            f"{path} is refused, it is damaged or holds more than tensors{asked}. Unpickling such a file can run code "
-            "that came with it. If you trust its source, save its tensors alone (safetensors) and load those"
-        ) from None
-    found = _tensors(content)
-    if found is None:
-        raise ValueError(f"{path} holds no state dict: expected tensors by name, got {type(content).__name__}")
-    return found
-
-
-def _content(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        import safetensors.torch
-
-        return safetensors.torch.load_file(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about the pickle's protocol; what matters is raised
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _tensors(content: Any) -> dict[str, Tensor] | None:
-    """The state dict in what a file held: itself, under "state_dict", or last in a training checkpoint's list."""
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if isinstance(content, (list, tuple)):  # model, optimizer, epoch, step, and the moving average where there is one
-        hits = [state for x in content if (state := _tensors(x)) is not None]
-        return hits[-1] if hits else None
-    if not isinstance(content, Mapping) or not content:
-        return None
-    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        return None
-    return {k.removeprefix("module."): v for k, v in content.items()}  # the prefix is of data-parallel training
+def _bare(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the one name that all have in front, such as ``model.``: where the network was part of another module."""
+    heads = {key.removesuffix("conv_in.weight") for key in weights if f".{key}".endswith(".conv_in.weight")}
+    head = heads.pop() if len(heads) == 1 else ""
+    if not all(key.startswith(head) for key in weights):
+        return dict(weights)
+    return {key.removeprefix(head): value for key, value in weights.items()}
 
 
 def _levels(weights: Mapping[str, Tensor]) -> int:
@@ -146,7 +120,7 @@ def _levels(weights: Mapping[str, Tensor]) -> int:
     if "conv_in.weight" not in weights or "temb.dense.0.weight" not in weights or found != set(range(len(found))):
         raise ValueError(
             "no checkpoint in the original DDPM layout: expected conv_in, temb.dense.0 and down.<level>.block.<j>, got "
-            f"{_list(list(weights)) or 'nothing'}"
+            f"{shown(weights, 4) or 'nothing'}"
         )
     return len(found)
 
@@ -197,8 +171,3 @@ def _names(levels: int, layers: int) -> Iterator[tuple[str, str]]:
                 for part, new in ATTENTION.items():
                     yield f"{half}.{i}.attn.{j}.{part}", f"{base}.attentions.{j}.{new}"
             yield f"{half}.{i}.{half}sample.conv", f"{base}.{half}samplers.0.conv"
-
-
-def _list(names: list[str]) -> str:
-    """The first few of them."""
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

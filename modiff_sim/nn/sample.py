@@ -8,7 +8,6 @@ interrupted.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
@@ -22,28 +21,57 @@ from torch.utils import _pytree as pytree
 from ..noise import image_noise
 from ..samplers import SAMPLERS
 from ..schedules import Schedule, linear
+from .calling import caller, prediction, unwrapped
 from .run import Run, active_run
+from .schedulers import attached, schedule_of
 
 
 def denoiser(model: nn.Module, conditions: Mapping[str, Any] | None = None) -> Callable[[Tensor, int], Tensor]:
-    """(x, t) -> predicted noise, for models that return a tensor or, as diffusers' do, an object with ``.sample``.
+    """(x, t) -> what the model predicts there, however it is called and answers: see ``nn.calling``.
 
-    diffusers' transformers (first argument ``hidden_states``) are given the timestep by name, one per sample. Where the
-    model predicts a variance as well (twice as many channels as x has), the first half is the noise. conditions: see
-    ``sample``.
+    The model is given the timestep as a tensor, int64 (n,). Where it predicts a variance as well (twice as many
+    channels as x has), the first half is the prediction. conditions: see ``sample``.
+
+    Raises ValueError for a model that takes no timestep; when called, for an answer without a prediction, and for NaN
+    or Inf, naming the call and the timestep.
     """
-    transformer = "hidden_states" in inspect.signature(type(model).forward).parameters
+    return _denoiser(model, conditions)
+
+
+def _denoiser(
+    model: nn.Module, conditions: Mapping[str, Any] | None, where: str = ""
+) -> Callable[[Tensor, int], Tensor]:
+    """``denoiser``, whose errors of values begin with ``where``."""
+    call, name = caller(model), type(unwrapped(model)).__name__
+    made = 0
 
     def predict(x: Tensor, t: int) -> Tensor:
+        nonlocal made
         named = {} if not conditions else _per_sample(dict(conditions), x)
-        if transformer:
-            out = model(x, timestep=torch.full((len(x),), t, device=x.device), **named)
-        else:
-            out = model(x, t, **named)
-        out = getattr(out, "sample", out)
-        return out[:, : x.shape[1]] if out.shape[1] == 2 * x.shape[1] else out
+        out = prediction(call(x, t, **named), x, name)
+        if not bool(torch.isfinite(out).all()):
+            raise ValueError(f"{where}sampling gave NaN or Inf: {_not_finite(model, name, x, t, made)}")
+        made += 1
+        return out
 
     return predict
+
+
+def _not_finite(model: nn.Module, name: str, x: Tensor, t: int, call: int) -> str:
+    """Which call it was, and what to do."""
+    said = f"the output of {name} at call {call}, t = {t}"
+    if not bool(torch.isfinite(x).all()):
+        return f"{said}; its input has them already: the calls before it, or the model's clipping, are to be looked at"
+    config = getattr(unwrapped(model), "config", None)
+    fourier = getattr(config, "time_embedding_type", None) == "fourier"
+    if t == 0 and (fourier or x.dtype.itemsize >= 4):
+        why = "its Fourier embedding is" if fourier else "an embedding may be"
+        return (
+            f"{said}, from a finite input; {why} one of log(t), which 0 has not: leave t = 0 out, with "
+            "spacing='trailing' and fewer steps than training timesteps, or a schedule of your own timesteps"
+        )
+    more = "a model in this dtype may overflow, take float32" if x.dtype.itemsize < 4 else "look at its weights"
+    return f"{said}, from a finite input in {x.dtype}: {more}"
 
 
 def _per_sample(conditions: dict[str, Any], x: Tensor) -> dict[str, Any]:
@@ -77,14 +105,53 @@ def micro_batches(wanted: Sequence[int], batch: int) -> list[int]:
     return sorted({i // batch for i in wanted})
 
 
+def _place(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Where the noise is drawn to: device and dtype of the first parameter that holds numbers.
+
+    Raises ValueError for a model on the meta device. Parameters whose layer fetches them when it is called
+    (accelerate's hooks) are on it between the calls and are no reason.
+    """
+    empty, fetched = [], None
+    for where, module in model.named_modules():
+        hook = getattr(module, "_hf_hook", None)
+        for name, p in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            if p.is_meta and hook is None:
+                empty.append(f"{where}.{name}".lstrip("."))
+            elif p.is_meta and fetched is None:
+                fetched = torch.device(getattr(hook, "execution_device", None) or "cpu"), p.dtype
+    if empty:
+        raise ValueError(
+            f"{type(model).__name__} is on the meta device, which holds shapes and no values ({len(empty)} tensors, "
+            f"such as {empty[0]}): load its weights first, or, without any, model.to_empty(device='cpu') and draw some"
+        )
+    first = next((p for p in model.parameters() if not p.is_meta), None)
+    if first is not None:
+        return first.device, first.dtype
+    return fetched or (torch.device("cpu"), torch.get_default_dtype())
+
+
+def resolved(model: Any, schedule: Any = None) -> tuple[nn.Module, Schedule]:
+    """The network to sample, and its schedule: the one given, else its scheduler's, else ``linear()``.
+
+    model:    a torch module, or what ``adapters.load`` returns.
+    schedule: a ``Schedule``, or what ``schedule_of`` takes.
+    """
+    network = getattr(model, "denoiser", model) if not isinstance(model, nn.Module) else model
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"expected a torch.nn.Module, or what adapters.load returns, got {type(model).__name__}")
+    if schedule is None:
+        schedule = attached(network)
+    return network, linear() if schedule is None else schedule_of(schedule)
+
+
 def sample(
-    model: nn.Module,
+    model: nn.Module | Any,
     *,
     images: int | Sequence[int],
     steps: int = 50,
     sampler: str = "ddim",
-    spacing: str = "uniform",
-    schedule: Schedule | None = None,
+    spacing: str | None = None,
+    schedule: Schedule | Any | None = None,
     seed: int = 0,
     batch: int = 128,
     shape: tuple[int, int, int] | None = None,
@@ -97,18 +164,26 @@ def sample(
 ) -> np.ndarray:
     """Sample images; float32 array (n, C, H, W) in the model's own range.
 
+    model:    a torch module that predicts noise, or what ``schedule.prediction`` says, at x and a timestep, in one of
+              the ways of ``nn.calling``; or what ``adapters.load`` returns.
     images:   how many (0..n-1), or which indices, ascending.
     run:      the run of ``modulated`` this happens in; found on the model if not given. It is reset before every
               micro-batch.
     on_batch: further resets, called with ``stream=index`` before micro-batch ``index`` (such as a recorder's).
-    schedule: training noise levels; default linear beta 1e-4..0.02, 1000 steps. ``steps``, ``spacing`` choose from it.
+    schedule: training noise levels and what is predicted: a ``Schedule``, or a scheduler of diffusers or its config
+              (``schedulers.schedule_of``). Default: the scheduler that the model came with, where ``adapters.load``
+              found one; else linear beta 1e-4..0.02, 1000 steps, predicting noise.
+    steps, spacing: which of its timesteps; ``spacing`` is by default the schedule's own ("uniform", if it has none).
     progress: label of a progress bar (a plain line per micro-batch where stderr is no terminal); None is silent.
     conditions: further arguments of the model by name, the same at every call (text embeddings, class labels); tensors,
               in dicts as well, have one row, or one per position in the micro-batch.
-    options:  passed to the sampler (eta, clip, variance).
+    options:  passed to the sampler (eta, clip, variance); the schedule may bring some (``Schedule.defaults``).
 
-    Raises ValueError for unknown names (listing the known ones), no images, or images that come out non-finite.
+    Raises ValueError for unknown names (listing the known ones), no images, a scheduler that cannot be followed, a
+    model on the meta device, a model that takes no timestep or returns no prediction, and for NaN or Inf in an output,
+    naming the call and its timestep.
     """
+    model, known = resolved(model, schedule)
     if sampler not in SAMPLERS:
         raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
     if run is not active_run(model):
@@ -124,9 +199,9 @@ def sample(
         raise ValueError(f"images must be a count >= 1 or ascending indices >= 0, got {images!r}")
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise ValueError(f"batch must be an int >= 1, got {batch!r}")
-    chosen = (schedule or linear()).spaced(steps, spacing=spacing)
+    chosen = known.spaced(steps, spacing=spacing)
     size = shape or image_shape(model)
-    first = next(model.parameters(), torch.zeros(()))
+    device, dtype = _place(model)
     out = np.empty((len(wanted), *size), np.float32)
     place = {image: row for row, image in enumerate(wanted)}
     resets = [*([run.reset] if run is not None else []), *on_batch]
@@ -139,13 +214,14 @@ def sample(
 
         def draw(call: int = -1, generators: list[np.random.Generator] = generators) -> Tensor:
             drawn = np.stack([g.standard_normal(size, dtype=np.float32) for g in generators])
-            return torch.from_numpy(drawn).to(first.device, first.dtype)
+            return torch.from_numpy(drawn).to(device, dtype)
 
         with torch.inference_mode():
-            x = SAMPLERS[sampler](denoiser(model, conditions), draw(), chosen, noise=draw, callback=callback, **options)
+            predict = _denoiser(model, conditions, f"micro-batch {index}: ")
+            x = SAMPLERS[sampler](predict, draw(), chosen, noise=draw, callback=callback, **options)
         values = x.float().cpu().numpy()
         if not np.isfinite(values).all():
-            raise ValueError(f"micro-batch {index}: sampling gave NaN or Inf; a model in {first.dtype} may overflow")
+            raise ValueError(f"micro-batch {index}: sampling gave NaN or Inf; a model in {dtype} may overflow")
         for row, image in enumerate(members):
             if image in place:
                 out[place[image]] = values[row]

@@ -8,25 +8,67 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from ..schedules import Schedule
+
 Array = Any
 Denoiser = Callable[[Array, int], Array]
 Noise = Callable[[int], Array]
 Callback = Callable[[int, int, Array, Array], object]
+Predict = Callable[[Array, int, float], tuple[Array, Array]]
 
 
-def predict(denoiser: Denoiser, x: Array, t: int, alpha_bar: float, clip: float | None) -> tuple[Array, Array]:
-    """(x0_hat, eps_hat): x̂₀ = (x - √(1-ᾱ)·ε̂)/√ᾱ; with clip, x̂₀ is clamped and ε̂ recomputed from it."""
-    eps = denoiser(x, t)
-    if tuple(eps.shape) != tuple(x.shape):
-        raise ValueError(f"the denoiser returned shape {tuple(eps.shape)} for an input of shape {tuple(x.shape)}")
-    noise_level = math.sqrt(1.0 - alpha_bar)
-    # by the reciprocal, because torch divides by a scalar that way on some devices
-    x0 = (x - noise_level * eps) * (1.0 / math.sqrt(alpha_bar))
-    if clip is not None:
-        x0 = array_namespace(x).clip(x0, -clip, clip)
-        if noise_level > 0.0:
-            eps = (x - math.sqrt(alpha_bar) * x0) * (1.0 / noise_level)
-    return x0, eps
+def predictor(denoiser: Denoiser, schedule: Schedule, clip: float | None, *, clip_noise: bool = True) -> Predict:
+    """(x, t, ᾱ) -> (x0_hat, eps_hat) of a model that predicts what the schedule says.
+
+    From ε̂: x̂₀ = (x - √(1-ᾱ)·ε̂)/√ᾱ. From v̂: x̂₀ = √ᾱ·x - √(1-ᾱ)·v̂ and ε̂ = √ᾱ·v̂ + √(1-ᾱ)·x. From x̂₀:
+    ε̂ = (x - √ᾱ·x̂₀)/√(1-ᾱ), 0 without noise. With clip, x̂₀ is clamped and, with clip_noise, ε̂ recomputed from it.
+
+    Raises ValueError for clip <= 0, and when called for a denoiser that returns another shape.
+    """
+    check_clip(clip)
+
+    def predict(x: Array, t: int, alpha_bar: float) -> tuple[Array, Array]:
+        out = denoiser(x, t)
+        if tuple(out.shape) != tuple(x.shape):
+            raise ValueError(f"the denoiser returned shape {tuple(out.shape)} for an input of shape {tuple(x.shape)}")
+        signal, noise_level = math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
+
+        def noise_beside(x0: Array) -> Array:
+            return (x - signal * x0) * (1.0 / noise_level)
+
+        if schedule.prediction == "epsilon":
+            eps = out
+            # by the reciprocal, because torch divides by a scalar that way on some devices
+            x0 = (x - noise_level * eps) * (1.0 / signal)
+        elif schedule.prediction == "v_prediction":
+            x0, eps = signal * x - noise_level * out, signal * out + noise_level * x
+        else:
+            x0 = out
+            eps = noise_beside(x0) if noise_level > 0.0 else 0.0 * x
+        if clip is not None:
+            x0 = array_namespace(x).clip(x0, -clip, clip)
+            if clip_noise and noise_level > 0.0:
+                eps = noise_beside(x0)
+        return x0, eps
+
+    return predict
+
+
+def leave_pure_noise(
+    predict: Predict, x: Array, levels: list[tuple[int, float, float]], callback: Callback | None
+) -> tuple[Array, list[tuple[int, float, float]]]:
+    """x after the steps from ᾱ = 0, and the levels that are left.
+
+    There λ is -∞ and σ/α is infinite, so that no formula of higher order has a meaning: each step is DDIM's, one model
+    call. Schedules without such a level, which is all but those of zero terminal SNR, pass unchanged.
+    """
+    left = next((i for i, (_, here, _) in enumerate(levels) if here > 0.0), len(levels))
+    for call, (t, _, after) in enumerate(levels[:left]):
+        x0, eps = predict(x, t, 0.0)
+        x = math.sqrt(after) * x0 + math.sqrt(1.0 - after) * eps
+        if callback is not None:
+            callback(call, t, x, x0)
+    return x, levels[left:]
 
 
 def draw(noise: Noise | None, call: int, x: Array) -> Array:
@@ -50,6 +92,9 @@ def transfer(x: Array, eps: Array, here: float, after: float) -> Array:
 
 
 def signal_and_noise(alpha_bar: float) -> tuple[float, float, float]:
-    """(α, σ, λ) of a level: α = √ᾱ, σ = √(1-ᾱ), λ = log(α/σ), half the log signal-to-noise ratio; ∞ without noise."""
+    """(α, σ, λ) of a level: α = √ᾱ, σ = √(1-ᾱ), λ = log(α/σ), half the log signal-to-noise ratio; ∞ without noise,
+    -∞ without signal."""
     alpha, sigma = math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
+    if alpha == 0.0:
+        return alpha, sigma, -math.inf
     return alpha, sigma, math.log(alpha / sigma) if sigma > 0.0 else math.inf

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, check_clip, draw, predict
+from .common import Array, Callback, Denoiser, Noise, draw, predictor
 
 
 def ddim(
@@ -15,6 +15,7 @@ def ddim(
     *,
     eta: float = 0.0,
     clip: float | None = None,
+    clip_noise: bool = True,
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
@@ -25,8 +26,9 @@ def ddim(
         x: starting noise, a floating-point array of any shape.
         schedule: noise levels and timesteps.
         eta: 0 is deterministic, 1 has DDPM's variance; 0 <= eta <= 1.
-        clip: clamp x0_hat to [-clip, clip], with eps_hat recomputed from it (diffusers'
-            ``use_clipped_model_output=True``); None leaves it.
+        clip: clamp x0_hat to [-clip, clip]; None leaves it.
+        clip_noise: recompute eps_hat from the clamped x0_hat (diffusers' ``use_clipped_model_output``, whose default
+            is False); False leaves eps_hat as predicted.
 
     Returns:
         An array like x.
@@ -36,11 +38,11 @@ def ddim(
     """
     if not 0.0 <= eta <= 1.0:
         raise ValueError(f"eta must lie in [0, 1], got {eta}")
-    check_clip(clip)
+    predict = predictor(denoiser, schedule, clip, clip_noise=clip_noise)
     for call, (t, here, after) in enumerate(schedule.levels()):
-        x0, eps = predict(denoiser, x, t, here, clip)
+        x0, eps = predict(x, t, here)
         # here = 1 only if the schedule starts without noise; then nothing is left to be redrawn
-        variance = (1.0 - after) / (1.0 - here) * (1.0 - here / after) if here < 1.0 else 0.0
+        variance = (1.0 - after) / (1.0 - here) * (1.0 - here / after) if 1.0 > here != after else 0.0
         sigma = eta * math.sqrt(variance)
         x = math.sqrt(after) * x0 + math.sqrt(max(0.0, 1.0 - after - sigma**2)) * eps
         if sigma > 0.0:

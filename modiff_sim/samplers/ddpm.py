@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, check_clip, draw, predict
+from .common import Array, Callback, Denoiser, Noise, draw, predictor
 
 VARIANCES = ("fixed_small", "fixed_large")
 
@@ -40,11 +40,11 @@ def ddpm(
     """
     if variance not in VARIANCES:
         raise ValueError(f"unknown variance {variance!r}; known: {', '.join(VARIANCES)}")
-    check_clip(clip)
+    predict = predictor(denoiser, schedule, clip)
     levels = schedule.levels()
     for call, (t, here, after) in enumerate(levels):
-        x0, _ = predict(denoiser, x, t, here, clip)
-        alpha = here / after
+        x0, _ = predict(x, t, here)
+        alpha = here / after if after > 0.0 else 1.0
         beta = 1.0 - alpha
         left = 1.0 - here
         if left > 0.0:

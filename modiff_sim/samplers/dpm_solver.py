@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, check_clip, predict, signal_and_noise, transfer
+from .common import Array, Callback, Denoiser, Noise, leave_pure_noise, predictor, signal_and_noise, transfer
 
 
 def orders(calls: int, order: int) -> list[int]:
@@ -67,17 +67,19 @@ def dpm_solver_3(
 def _singlestep(
     order: int, denoiser: Denoiser, x: Array, schedule: Schedule, clip: float | None, callback: Callback | None
 ) -> Array:
-    check_clip(clip)
+    predict = predictor(denoiser, schedule, clip)
+    x, levels = leave_pure_noise(predict, x, schedule.levels(), callback)
+    before = schedule.from_pure_noise
     start, seen = x, list[tuple[float, Array]]()  # where this step began; (level, ε̂) at its timesteps so far
-    planned = orders(len(schedule), order)
-    for call, (t, here, after) in enumerate(schedule.levels()):
-        x0, eps = predict(denoiser, x, t, here, clip)
+    planned = orders(len(levels), order)
+    for call, (t, here, after) in enumerate(levels):
+        x0, eps = predict(x, t, here)
         seen.append((here, eps))
         if planned[call] == 1 or _degenerate([level for level, _ in seen] + [after]):
             start, seen = x, [(here, eps)]
         x = _step(start, seen, after)
         if callback is not None:
-            callback(call, t, x, x0)
+            callback(before + call, t, x, x0)
     return x
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, check_clip, predict, signal_and_noise
+from .common import Array, Callback, Denoiser, Noise, leave_pure_noise, predictor, signal_and_noise
 
 
 def dpm_solver_pp_2m(
@@ -32,10 +32,11 @@ def dpm_solver_pp_2m(
     Raises:
         ValueError: clip <= 0, or a denoiser that returns another shape.
     """
-    check_clip(clip)
+    predict = predictor(denoiser, schedule, clip)
+    x, levels = leave_pure_noise(predict, x, schedule.levels(), callback)
     before: tuple[float, Array] | None = None  # (λ, x̂₀) of the call before
-    for call, (t, here, after) in enumerate(schedule.levels()):
-        x0, _ = predict(denoiser, x, t, here, clip)
+    for call, (t, here, after) in enumerate(levels, schedule.from_pure_noise):
+        x0, _ = predict(x, t, here)
         alpha_t, sigma_t, lambda_t = signal_and_noise(after)
         _, sigma_s, lambda_s = signal_and_noise(here)
         h = lambda_t - lambda_s if sigma_s > 0.0 else 0.0  # without noise there is nowhere to go

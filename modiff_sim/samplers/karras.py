@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, check_clip, predict
+from .common import Array, Callback, Denoiser, Noise, leave_pure_noise, predictor
 
 
 def _ratio(alpha_bar: float) -> float:
@@ -38,9 +38,10 @@ def euler(
     Raises:
         ValueError: clip <= 0, or a denoiser that returns another shape.
     """
-    check_clip(clip)
-    for call, (t, here, after) in enumerate(schedule.levels()):
-        x0, eps = predict(denoiser, x, t, here, clip)
+    predict = predictor(denoiser, schedule, clip)
+    x, levels = leave_pure_noise(predict, x, schedule.levels(), callback)
+    for call, (t, here, after) in enumerate(levels, schedule.from_pure_noise):
+        x0, eps = predict(x, t, here)
         moved = (1.0 / math.sqrt(here)) * x + (_ratio(after) - _ratio(here)) * eps
         x = math.sqrt(after) * moved
         if callback is not None:
@@ -59,14 +60,14 @@ def heun(
 ) -> Array:
     """Heun's method: after an Euler step the slope at its end is averaged in; the step to the clean image stays Euler.
 
-    n timesteps are 2n - 1 model calls, every timestep but the first being visited twice. Arguments and errors as
-    ``euler``.
+    n timesteps are 2n - 1 model calls, every timestep but the first being visited twice; one less where the first is
+    pure noise, from which the step is Euler's as well. Arguments and errors as ``euler``.
     """
-    check_clip(clip)
-    made = -1
-    levels = schedule.levels()
+    predict = predictor(denoiser, schedule, clip)
+    x, levels = leave_pure_noise(predict, x, schedule.levels(), callback)
+    made = schedule.from_pure_noise - 1
     for i, (t, here, after) in enumerate(levels):
-        x0, eps = predict(denoiser, x, t, here, clip)
+        x0, eps = predict(x, t, here)
         made += 1
         start, step = (1.0 / math.sqrt(here)) * x, _ratio(after) - _ratio(here)
         x = math.sqrt(after) * (start + step * eps)
@@ -75,7 +76,7 @@ def heun(
         if i + 1 == len(levels):
             break
         t_next = levels[i + 1][0]
-        x0, slope = predict(denoiser, x, t_next, after, clip)
+        x0, slope = predict(x, t_next, after)
         made += 1
         x = math.sqrt(after) * (start + (0.5 * step) * (eps + slope))
         if callback is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, check_clip, predict, transfer
+from .common import Array, Callback, Denoiser, Noise, leave_pure_noise, predictor, transfer
 
 #: weights of the newest ε̂ first, by how many there are (Liu et al. 2022, eq. (9) and its lower orders)
 ADAMS_BASHFORTH = {
@@ -46,7 +46,10 @@ def plms(
         ValueError: clip <= 0, or a denoiser that returns another shape.
     """
     run = _Run(denoiser, schedule, clip, callback)
-    (t, here, after), *rest = schedule.levels()
+    x, levels = run.begin(x)
+    if not levels:
+        return x
+    (t, here, after), *rest = levels
     eps, x0 = run.call(x, t, here)
     moved = transfer(x, eps, here, after)
     run.tell(t, moved, x0)
@@ -76,7 +79,7 @@ def pndm(
     as ``plms``.
     """
     run = _Run(denoiser, schedule, clip, callback)
-    levels = schedule.levels()
+    x, levels = run.begin(x)
     starts = min(3, len(levels) - 1)
     for (t, here, after), (t_next, *_) in pairwise(levels[: starts + 1]):
         middle = t_next + (t - t_next) // 2
@@ -94,21 +97,24 @@ def pndm(
         x = transfer(x, (k1 + 2.0 * k2 + 2.0 * k3 + k4) * (1.0 / 6.0), here, after)
         run.tell(t_next, x, x0)
         run.kept.append(k1)
-    return run.multistep(x, levels[starts:])
+    return run.multistep(x, levels[max(0, starts) :])
 
 
 class _Run:
     """Model calls counted, and the last ε̂ kept."""
 
     def __init__(self, denoiser: Denoiser, schedule: Schedule, clip: float | None, callback: Callback | None) -> None:
-        check_clip(clip)
-        self.denoiser, self.clip, self.callback = denoiser, clip, callback
-        self.made = 0
+        self.predict, self.callback = predictor(denoiser, schedule, clip), callback
+        self.levels, self.made = schedule.levels(), schedule.from_pure_noise
         self.kept: list[Array] = []
+
+    def begin(self, x: Array) -> tuple[Array, list[tuple[int, float, float]]]:
+        """x where the method begins, and the levels from there."""
+        return leave_pure_noise(self.predict, x, self.levels, self.callback)
 
     def call(self, x: Array, t: int, level: float) -> tuple[Array, Array]:
         """(ε̂, x̂₀)"""
-        x0, eps = predict(self.denoiser, x, t, level, self.clip)
+        x0, eps = self.predict(x, t, level)
         self.made += 1
         return eps, x0
 

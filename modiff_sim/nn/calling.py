@@ -1,0 +1,142 @@
+"""How a model wants to be called at a timestep, and what of its answer is the prediction.
+
+The timestep is a tensor, int64 (n,), on x's device: diffusers' models make one of a number, and nearly all others want
+it. Where it goes is read off the signature of ``forward``: at its position, by its name where something else comes
+between, before x where the model has it so. The answer may be a tensor, an object with ``.sample``, a tuple or list
+that begins with a tensor, or a dict or dataclass in which one entry alone has the shape.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+TIMES = ("timestep", "timesteps", "t", "time", "times", "time_step", "time_steps", "ts", "step", "steps")
+#: a noise level in the timestep's place: the number of a timestep would mean something else there
+LEVELS = ("sigma", "sigmas", "noise_labels", "noise_level", "noise_levels", "c_noise", "log_snr", "logsnr", "lambda_t",
+          "alpha_bar", "noise_var", "gamma")  # fmt: skip
+#: what may come second as well, and is no timestep
+CONDITIONS = ("y", "c", "cond", "context", "label", "labels", "class_label", "class_labels", "encoder_hidden_states",
+              "mask", "return_dict")  # fmt: skip
+#: entries of an answer in the order in which they are taken for the prediction
+ANSWERS = (
+    "sample",
+    "prediction",
+    "pred",
+    "model_output",
+    "output",
+    "out",
+    "eps",
+    "epsilon",
+    "noise",
+    "noise_pred",
+    "v",
+)
+BETWEEN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside ``torch.compile`` and data parallelism."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def caller(model: nn.Module) -> Callable[..., Any]:
+    """(x, t, **named) -> the model's answer, t an int.
+
+    Raises ValueError for a model that takes no timestep, or a noise level in its place.
+    """
+    name = type(unwrapped(model)).__name__
+    parameters = list(inspect.signature(type(unwrapped(model)).forward).parameters.values())
+    if parameters[0].kind in BETWEEN:  # self
+        del parameters[0]
+    positional = [p for p in parameters if p.kind in BETWEEN]
+    level = next((p.name for p in parameters if p.name in LEVELS), None)
+    if level and not any(p.name in TIMES for p in parameters):
+        raise ValueError(
+            f"{name}.forward takes a noise level, {level!r}, where a training timestep is passed: wrap the model in "
+            "one whose forward(x, t) makes the level of t"
+        )
+    found = next((p for p in parameters if p.name in TIMES), None)
+    if found is None and len(positional) > 1 and positional[1].name not in CONDITIONS:
+        found = positional[1]
+    if found is None and inspect.Parameter.VAR_POSITIONAL not in {p.kind for p in parameters}:
+        raise ValueError(
+            f"{name}.forward takes no timestep, it has {', '.join(p.name for p in parameters) or 'no arguments'}: wrap "
+            "the model in one whose forward is (x, t)"
+        )
+    number = found is not None and found.annotation in (int, float, "int", "float")
+
+    def call(x: Tensor, t: int, **named: Any) -> Any:
+        time: Any = t if number else torch.full((len(x),), t, dtype=torch.int64, device=x.device)
+        try:
+            if found is None or (positional[1:] and found is positional[1]):
+                return model(x, time, **named)
+            if positional and found is positional[0]:
+                return model(time, x, **named)
+            return model(x, **{found.name: time}, **named)
+        except (IndexError, RuntimeError, TypeError) as error:
+            if not number:
+                error.add_note(
+                    f"{name} was called at timestep {t} as a tensor, int64 ({len(x)},). A model that wants it "
+                    "otherwise can be wrapped in one whose forward(x, t) makes it so; an argument annotated int gets "
+                    "a number."
+                )
+            raise
+
+    return call
+
+
+def prediction(answer: Any, x: Tensor, name: str = "the model") -> Tensor:
+    """The tensor of an answer that is the prediction, in x's shape; of twice the channels (a variance), the first half.
+
+    Raises ValueError for an answer without one, saying what it holds.
+    """
+    parts = list(_parts(answer))
+    for _, part in parts:
+        if _fits(part, x):
+            return part[:, : x.shape[1]] if part.shape != x.shape else part
+    shown = ", ".join(f"{key or 'itself'} {tuple(part.shape)}" for key, part in parts) or "no tensor"
+    raise ValueError(
+        f"{name} returned a {type(answer).__name__} without a prediction in the shape of x, {tuple(x.shape)}, or with "
+        f"twice its channels; it holds: {shown}. Wrap it in a model that returns the prediction alone"
+    )
+
+
+def _fits(part: Tensor, x: Tensor) -> bool:
+    if part.ndim != x.ndim or part.ndim < 2:
+        return part.shape == x.shape
+    return part.shape[:1] + part.shape[2:] == x.shape[:1] + x.shape[2:] and part.shape[1] in (
+        x.shape[1], 2 * x.shape[1],
+    )  # fmt: skip
+
+
+def _parts(answer: Any) -> Iterator[tuple[str, Tensor]]:
+    """Tensors in an answer that may be meant, the likeliest first."""
+    if isinstance(answer, Tensor):
+        yield "", answer
+        return
+    if isinstance(answer, Mapping):
+        held = {str(k): v for k, v in answer.items()}
+    elif is_dataclass(answer) and not isinstance(answer, type):
+        held = {f.name: getattr(answer, f.name) for f in fields(answer)}
+    elif isinstance(answer, tuple) and hasattr(answer, "_fields"):
+        held = dict(zip(answer._fields, answer, strict=True))
+    elif isinstance(answer, list | tuple):
+        held = {f"[{i}]": v for i, v in enumerate(answer)}
+        held = dict(list(held.items())[:1]) if held and isinstance(answer[0], Tensor) else held
+    else:
+        held = {n: v for n in ANSWERS if isinstance(v := getattr(answer, n, None), Tensor)}
+    tensors = {k: v for k, v in held.items() if isinstance(v, Tensor)}
+    named = [k for k in ANSWERS if k in tensors]
+    yield from ((k, tensors[k]) for k in (named or list(tensors)))
