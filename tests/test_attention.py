@@ -352,7 +352,8 @@ def test_an_audit_without_attention_says_what_products_take():
         assert run.audit().product_macs == 4 * 2 * one + 2 * one // 3
         model(*operands(3, queries=10))
         assert run.audit().product_macs == 6 * 2 * one + 2 * one // 3
-        model.inner(*next(steps()))  # one of its modules, from outside the model
+        with pytest.raises(RuntimeError, match=r"layer '.*' was reached outside of a call of the Twice"):
+            model.inner(*next(steps()))  # one of its modules, from outside the model
     assert clean(model)
     assert "products of two activations in full precision" in str(run.audit())
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from analysis.datasets import digits, load, read, split
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (6, 28, 28), dtype=np.uint8)
-COLOUR = RNG.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
-LABELS = np.array([0, 1, 2, 0, 1, 2], np.uint8)
+COLOUR = RNG.integers(0, 256, (10, 32, 32, 3), dtype=np.uint8)
+TEN = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0], np.uint8)
+LABELS = TEN[:6]
 
 
 def idx(array):
@@ -68,28 +70,28 @@ def test_fashion_is_padded_with_black_whatever_it_is_kept_in(tmp_path):
 
 
 def test_cifar_is_the_same_from_batches_pictures_and_archives(tmp_path):
-    np.savez(tmp_path / "a.npz", images=COLOUR, labels=LABELS)
+    np.savez(tmp_path / "a.npz", images=COLOUR, labels=TEN)
     expected = load("cifar10", tmp_path / "a.npz")
     assert np.array_equal(expected.images, (COLOUR / np.float32(127.5) - 1).transpose(0, 3, 1, 2))
     batches = tmp_path / "data" / "cifar-10-batches-py"
     batches.mkdir(parents=True)
-    for k, part in enumerate(np.split(np.arange(6), 2)):
-        rows = np.ascontiguousarray(COLOUR[part].transpose(0, 3, 1, 2).reshape(3, -1))
-        batch = {b"data": rows, b"labels": LABELS[part].tolist(), b"batch_label": b"x"}
+    for k, part in enumerate(np.split(np.arange(10), 5)):
+        rows = np.ascontiguousarray(COLOUR[part].transpose(0, 3, 1, 2).reshape(2, -1))
+        batch = {b"data": rows, b"labels": TEN[part].tolist(), b"batch_label": b"x"}
         (batches / f"data_batch_{k + 1}").write_bytes(pickle.dumps(batch, protocol=2))
     assert load("cifar10", tmp_path / "data").sha256 == expected.sha256
     pieces = [png(image) for image in COLOUR]
     offsets = np.cumsum([0, *map(len, pieces)])
-    np.savez(tmp_path / "b.npz", jpeg=np.frombuffer(b"".join(pieces), np.uint8), offsets=offsets, labels=LABELS)
+    np.savez(tmp_path / "b.npz", jpeg=np.frombuffer(b"".join(pieces), np.uint8), offsets=offsets, labels=TEN)
     assert load("cifar10", tmp_path / "b.npz").sha256 == expected.sha256
-    for k, (image, label) in enumerate(zip(COLOUR, LABELS, strict=True)):
+    for k, (image, label) in enumerate(zip(COLOUR, TEN, strict=True)):
         folder = tmp_path / "pictures" / f"class{label}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{k}.png").write_bytes(png(image))
-    order = np.argsort(LABELS, kind="stable")
+    order = np.argsort(TEN, kind="stable")
     images, labels = read(tmp_path / "pictures")
     assert np.array_equal(images, COLOUR[order])
-    assert np.array_equal(labels, LABELS[order])
+    assert np.array_equal(labels, TEN[order])
 
 
 def test_a_pickle_that_asks_for_more_than_arrays_is_not_run(tmp_path):
@@ -104,7 +106,7 @@ def test_a_pickle_that_asks_for_more_than_arrays_is_not_run(tmp_path):
 
 
 def test_what_does_not_fit_is_refused(tmp_path):
-    np.savez(tmp_path / "colour.npz", images=COLOUR, labels=LABELS)
+    np.savez(tmp_path / "colour.npz", images=COLOUR, labels=TEN)
     np.savez(tmp_path / "short.npz", images=GREY, labels=LABELS[:2])
     np.savez(tmp_path / "float.npz", images=GREY / 255.0, labels=LABELS)
     np.savez(tmp_path / "other.npz", x=GREY)
@@ -129,3 +131,20 @@ def test_what_does_not_fit_is_refused(tmp_path):
             load("cifar10", tmp_path / file)
     with pytest.raises(ValueError, match="needs --data"):
         load("cifar10")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "sha256"),
+    [
+        ("digits", None, "314b97e8b73b7a469ab137a8e1c41298c092513ab5645ba0ad0efb54b9367ab7"),
+        ("fashion32", "fashion_mnist_30k.npz", "7bc54566911ba133b533cd683425df93c37eb98039b9df0bdf0887d7b42217b2"),
+        ("cifar10", "cifar10_train_jpeg.npz", "a180e05e854c5f25f31f6fc85ce5be9b3309477e6101cef8e135e7b6ba83c914"),
+    ],
+)
+def test_the_bytes_of_a_data_set_stay_what_models_were_trained_on(name, file, sha256):
+    path = file and Path(__file__).parents[2] / "shared" / "data" / file
+    if path and not path.exists():
+        pytest.skip(f"{path} is not here")
+    found = load(name, path)
+    assert found.sha256 == sha256
+    assert found.notes == ()

@@ -185,7 +185,7 @@ def test_audit_counts_what_was_quantized():
         assert audit.model_calls == 5
         assert audit.activation_bits == pytest.approx(4 * share + 32 * (1 - share))
     assert "100.0%" not in str(audit)
-    assert "total: 0.0% of MACs" in str(audit)
+    assert "total: 0.0% of all MACs" in str(audit)
 
 
 def test_audit_macs_equal_the_flop_counter():
@@ -426,15 +426,21 @@ def test_the_lowest_code_of_a_static_scale_is_not_saturated():
     assert run.audit().layers[0].row()["saturated_share"] == 1 / 4  # 2 is beyond the highest level, -2 is the lowest
 
 
-def test_a_layer_whose_own_forward_is_not_torchs_runs_as_it_is():
+def test_a_forward_that_others_have_put_around_a_layer_is_kept_and_the_layer_inside_is_quantized():
     model, x = small(), next(walk(1))
     plain = model.first.forward
-    model.first.forward = lambda a: 2 * plain(a)  # another library's, on this instance alone
-    expected = model(x)
-    with modulated(model, activations=ms.Identity(), recursion="direct") as run:
-        assert torch.equal(model(x), expected)
-        assert run.audit().unsupported == ("first (Conv2d)",)
-        assert list(run.operators) == ["second", "head"]
+    with modulated(model, activations=ms.AbsMax(4), recursion="direct", where=lambda name, _: name == "first"):
+        quantized = []
+        hook = model.first.register_forward_hook(lambda _m, _i, out: quantized.append(out.clone()))
+        model(x)
+        hook.remove()
+    model.first.forward = theirs = lambda a: 2 * plain(a)  # another library's, on this instance alone
+    with modulated(model, activations=ms.AbsMax(4), recursion="direct", where=lambda name, _: name == "first") as run:
+        model.first.register_forward_hook(lambda _m, _i, out: quantized.append(out.clone()))
+        model(x)
+        assert torch.equal(quantized[1], 2 * quantized[0])
+        assert run.audit().mac_share == 1
+    assert model.first.forward is theirs
 
 
 def test_a_later_quantizer_of_a_plan_is_checked_as_the_first_is():

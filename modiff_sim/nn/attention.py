@@ -15,7 +15,7 @@ softmax is not made to sum to one again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,12 @@ from .. import bilinear
 from .. import recursion as _recursion
 from ..cost import FULL_BITS as FULL
 from ..quantizer import Quantizer, not_finite
-from ..quantizers import Identity
+from ..quantizers import Identity, Zero
 from .audit import LayerCount
 from .counting import Counting, ProductCounter, count_products
 from .layers import Where, finite, occurrence_name
-from .products import PRODUCTS, Products
+from .macs import FirstCall
+from .products import PRODUCTS, Products, always
 from .random_bits import RandomBits
 
 if TYPE_CHECKING:
@@ -51,14 +52,15 @@ class Attention:
     recursion:        None is the run's; "direct" is the usual choice beside modulated layers.
     where:            (qualified name, module) -> bool of the module whose forward forms the product; None is all.
 
-    Raises TypeError for what is no quantizer, ValueError where no operand has one or for an unknown recursion.
+    Raises TypeError for what is no quantizer, ValueError where no operand has one, and for a recursion that
+    products are not defined for (``bilinear``).
     """
 
     q: Quantizer | None = None
     k: Quantizer | None = None
     v: Quantizer | None = None
     softmax: Quantizer | None = None
-    recursion: str | None = None
+    recursion: str | _recursion.Recursion | None = None
     where: Where | None = None
 
     def __post_init__(self) -> None:
@@ -69,7 +71,7 @@ class Attention:
         if self.q is self.k is self.v is self.softmax is None:
             raise ValueError("Attention() quantizes nothing: name at least one of q, k, v, softmax")
         if self.recursion is not None:
-            _recursion.get(self.recursion)
+            bilinear.check(_recursion.get(self.recursion))
         if self.where is not None and not callable(self.where):
             raise TypeError(f"Attention: where must be a function (name, module) -> bool, got {self.where!r}")
 
@@ -82,8 +84,9 @@ class Attention:
         """The state of one run's attention; the recursion's options are the run's."""
         o = run.options
         return Session(
-            model, self, recursion=self.recursion or o.recursion, warmup=o.warmup, refresh=o.refresh, seed=o.seed
-        )
+            model, self, recursion=self.recursion or o.recursion, warmup=o.warmup, refresh=o.refresh, seed=o.seed,
+            first_call=run.first_call,
+        )  # fmt: skip
 
 
 class Session(Counting):
@@ -97,13 +100,16 @@ class Session(Counting):
         model: nn.Module,
         attention: Attention,
         *,
-        recursion: str = "closed_loop",
+        recursion: str | _recursion.Recursion = "closed_loop",
         warmup: _recursion.Warmup = "exact",
         refresh: _recursion.Refresh = "never",
         seed: int = 0,
+        first_call: FirstCall | None = None,
     ) -> None:
         super().__init__()
+        self._first_call = first_call or FirstCall()
         self.attention, self.recursion, self.warmup = attention, _recursion.get(recursion), warmup
+        bilinear.check(self.recursion)
         _recursion.check_warmup(warmup)
         self._is_refresh = _recursion.refresh_calls(refresh)
         modules = dict(model.named_modules())
@@ -118,10 +124,15 @@ class Session(Counting):
         self._products = Products(model, self)
 
     # -- what a run calls ----------------------------------------------------------------------------------------------
-    def enter(self) -> None:
-        """The model's forward begins."""
+    def scope(self) -> str:
+        """The module that is being executed."""
+        return self._products.scope.name
+
+    def enter(self, alive: Callable[[], bool] = always) -> None:
+        """A model call begins; ``alive`` says whether it is still going on."""
         self._seen.clear()
         self._products.enter()
+        self._products.scope.alive = alive
 
     def leave(self) -> None:
         """It has ended."""
@@ -175,6 +186,12 @@ class Session(Counting):
         return module in self._chosen and self.attention.quantizers(role) is not None
 
     def product(self, module: str, role: str, left: Tensor, right: Tensor) -> Tensor:
+        with self._first_call.row():
+            out = self._quantized(module, role, left, right)
+        self._first_call.add(out.numel() * left.shape[-1])
+        return out
+
+    def _quantized(self, module: str, role: str, left: Tensor, right: Tensor) -> Tensor:
         occurrence = self._seen.get((module, role), 0)
         self._seen[module, role] = occurrence + 1
         name = occurrence_name(f"{module}.{role}", occurrence)
@@ -257,7 +274,7 @@ class Session(Counting):
             if not Q.has_codes:
                 row.full(macs * times)
                 continue
-            skipped = macs * times if call and Q.bits == 0 else 0
+            skipped = macs * times if call and type(Q) is Zero else 0
             bops = None if call or i else macs * bits[0] * (bits[1] + (feeds - 1) * FULL)
             row.quantized(macs * times, Q.bits, skipped=skipped, bops=bops)
             row.grid(Q, state.residual, state.qparams)

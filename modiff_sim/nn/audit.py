@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,13 @@ class LayerCount:
     saturated: float = 0.0  # values beyond the last level (static scales only)
     values: int = 0
     zero_range: int = 0  # blocks whose scale was 0: exact zeros, nothing to quantize
-    blocks: int = 0
+    blocks: int = 0  # scales that were taken
+    samples: int = 0  # of the model, summed over the calls in which scales were taken
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether this is a layer, and no product of two activations."""
+        return self.kind not in ("qk", "sv")
 
     def full(self, macs: int, *, skipped: int = 0) -> None:
         """A call in full precision: first, refresh, Identity. ``skipped`` MACs lay below a threshold: 0 bits."""
@@ -50,11 +57,13 @@ class LayerCount:
         self.bit_macs += bits * (macs - skipped)
         self.bops += cost.bops(macs - skipped, self.weight_bits, bits) if bops is None else bops
 
-    def grid(self, Q: Quantizer, residual: Any, qparams: QParams | None) -> None:
-        """What was found on the grid: blocks without range, entries beyond its ends."""
+    def grid(self, Q: Quantizer, residual: Any, qparams: QParams | None, samples: int = 0) -> None:
+        """What was found on the grid: blocks without range, entries beyond its ends. ``samples`` of the model call."""
         assert qparams is not None
-        self.blocks += qparams.zero_range.numel()
-        self.zero_range += int(qparams.zero_range.sum())
+        self.blocks += qparams.scale.numel()
+        self.samples += samples
+        if qparams.zero_range is not None:
+            self.zero_range += int(qparams.zero_range.sum())
         if Q.saturates:
             beyond = Q.clipped(residual, qparams)
             self.values += beyond.numel()
@@ -66,6 +75,12 @@ class LayerCount:
         computed = self.quantized_macs - self.skipped_macs
         return self.bit_macs / computed if computed else (0.0 if self.quantized_macs else float("nan"))
 
+    @property
+    def scales_per_sample(self) -> float:
+        """Scales per sample of the model: 1 for one scale per sample, if axis 0 of the layer's input is the sample
+        axis; the number of tokens or frames where these lie on it. NaN where nothing was counted."""
+        return self.blocks / self.samples if self.samples else float("nan")
+
     def row(self) -> dict[str, Any]:
         return {
             "layer": self.name, "kind": self.kind, "weight_bits": self.weight_bits,
@@ -74,7 +89,17 @@ class LayerCount:
             "bops": self.bops,
             "saturated_share": self.saturated / self.values if self.values else 0.0,
             "zero_range_share": self.zero_range / self.blocks if self.blocks else 0.0,
+            "scales_per_sample": self.scales_per_sample,
         }  # fmt: skip
+
+
+#: what the lists of names at the end of an audit are of
+SAYS = {
+    "unsupported": "unsupported",
+    "excluded": "excluded",
+    "uncalled": "uncalled",
+    "undercalled": "called less often than the model",
+}
 
 
 @dataclass(frozen=True)
@@ -83,6 +108,10 @@ class Audit:
     activations. ``resets`` counts those that had a state to forget.
 
     product_macs: of products of two activations (attention) that ran in full precision, over all calls.
+    passes:       how many sets of states the model calls needed (guidance in passes); 1 without.
+    watched_macs: all MACs of the first model call, of whatever kind; ``elsewhere``: those that ran in full precision
+                  outside of the layers above, by the module in which they ran, products of two activations included.
+    borrowed:     (layer, module): the layer's weight was used in that module, past the layer's own forward (tied).
     """
 
     layers: tuple[LayerCount, ...]
@@ -91,6 +120,10 @@ class Audit:
     unsupported: tuple[str, ...] = ()
     excluded: tuple[str, ...] = field(default=())
     product_macs: int = 0
+    passes: int = 1
+    watched_macs: int = 0
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    borrowed: tuple[tuple[str, str], ...] = ()
 
     def _sum(self, name: str) -> Any:
         return sum(getattr(layer, name) for layer in self.layers)
@@ -99,6 +132,16 @@ class Audit:
     def mac_share(self) -> float:
         """Share of the supported layers' MACs that were done on quantized activations (skipped ones included)."""
         return self._sum("quantized_macs") / total if (total := self._sum("macs")) else 0.0
+
+    @property
+    def covered_share(self) -> float:
+        """Share of all MACs of the first model call that the rows above account for; 1 before any call."""
+        return 1 - sum(self.elsewhere.values()) / self.watched_macs if self.watched_macs else 1.0
+
+    @property
+    def total_share(self) -> float:
+        """Share of *all* MACs of the model that were done on quantized activations."""
+        return self.mac_share * self.covered_share
 
     @property
     def call_share(self) -> float:
@@ -122,6 +165,11 @@ class Audit:
         """Layers that were patched and never called (their module's weights may be used past its forward)."""
         return tuple(x.name for x in self.layers if not x.calls)
 
+    @property
+    def undercalled(self) -> tuple[str, ...]:
+        """Layers that were called, but less often than the model: something passed them by."""
+        return tuple(x.name for x in self.layers if 0 < x.calls < self.model_calls and "#" not in x.name and x.is_layer)
+
     def rows(self) -> list[dict[str, Any]]:
         return [x.row() for x in self.layers]
 
@@ -131,32 +179,50 @@ class Audit:
             "layers": len(self.layers), "model_calls": self.model_calls, "resets": self.resets,
             "mac_share": self.mac_share, "call_share": self.call_share, "activation_bits": self.activation_bits,
             "macs": self._sum("macs"), "bops": self.bops, "skipped_macs": self._sum("skipped_macs"),
-            "product_macs": self.product_macs,
+            "product_macs": self.product_macs, "covered_share": self.covered_share, "total_share": self.total_share,
+            "passes": self.passes,
             "saturated_share": self._sum("saturated") / max(self._sum("values"), 1),
             "zero_range_share": self._sum("zero_range") / max(self._sum("blocks"), 1),
             "unsupported": list(self.unsupported), "excluded": list(self.excluded), "uncalled": list(self.uncalled),
+            "undercalled": list(self.undercalled),
+            "borrowed": [f"{layer} in {where}" for layer, where in self.borrowed],
         }  # fmt: skip
 
     def __str__(self) -> str:
         width = max([len(x.name) for x in self.layers] + [5])
-        head = f"{'layer':<{width}}  kind     W     A  calls  quantized  MACs quantized  skipped  saturated  zero range"
+        head = (
+            f"{'layer':<{width}}  kind     W     A  calls  quantized  MACs quantized  skipped  saturated  zero range  "
+            "scales/sample"
+        )
         lines = [head]
         for r in self.rows():
             calls = f"{r['calls']:>5}  {r['quantized_calls']:>9}"
             share, skipped = (r[k] / r["macs"] if r["macs"] else 0.0 for k in ("quantized_macs", "skipped_macs"))
             tail = f"{share:>14.1%}  {skipped:>7.1%}  {r['saturated_share']:>9.2%}  {r['zero_range_share']:>10.2%}"
-            mean = r["activation_bits"]
+            mean, scales = r["activation_bits"], r["scales_per_sample"]
             bits = f"{r['weight_bits']:>2}  {'  -' if mean != mean else f'{mean:>4.4g}':>4}"
-            lines.append(f"{r['layer']:<{width}}  {r['kind']:<6}  {bits}  {calls}  {tail}")
+            per_sample = "-" if scales != scales else f"{scales:.4g}"
+            lines.append(f"{r['layer']:<{width}}  {r['kind']:<6}  {bits}  {calls}  {tail}  {per_sample:>13}")
         lines.append(
-            f"total: {self.mac_share:.1%} of MACs and {self.call_share:.1%} of calls on quantized activations, "
-            f"{self.activation_bits:.2f} effective bits, {self.bops / 1e9:.4g} GBOPs, {self.model_calls} model calls, "
-            f"{self.resets} resets"
+            f"total: {self.total_share:.1%} of all MACs on quantized activations ({self.mac_share:.1%} of those in the "
+            f"rows above, {self.call_share:.1%} of their calls), {self.activation_bits:.2f} effective bits, "
+            f"{self.bops / 1e9:.4g} GBOPs, {self.model_calls} model calls, {self.resets} resets"
         )
+        if elsewhere := sum(self.elsewhere.values()):
+            names = sorted(self.elsewhere, key=lambda k: -self.elsewhere[k])
+            where = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+            lines.append(
+                f"in full precision outside of these rows: {elsewhere / self.watched_macs:.1%} of all MACs, in {where}"
+            )
         if self.product_macs:
             share = self.product_macs / (self.product_macs + self._sum("macs"))
-            lines.append(f"products of two activations in full precision: {share:.1%} of all MACs, not counted above")
-        for what in ("unsupported", "excluded", "uncalled"):
+            lines.append(f"products of two activations in full precision: {share:.1%} of the MACs of rows and products")
+        if self.passes > 1:
+            lines.append(f"passes: {self.passes} kinds of model calls, each with states of its own")
+        if self.borrowed:
+            used = ", ".join(f"{layer} (in {where})" for layer, where in self.borrowed)
+            lines.append(f"weights used in full precision outside of their layer: {used}")
+        for what, says in SAYS.items():
             if names := getattr(self, what):
-                lines.append(f"{what}: {', '.join(names)}")
+                lines.append(f"{says}: {', '.join(names)}")
         return "\n".join(lines)

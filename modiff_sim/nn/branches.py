@@ -12,7 +12,8 @@ from torch.utils import _pytree as pytree
 from .. import recursion as _recursion
 from .attention import ProductCounter, Session
 from .audit import LayerCount
-from .layers import Occurrences, occurrence_name
+from .calls import Calls
+from .layers import occurrence_name
 from .reuse import Reuse
 
 
@@ -37,9 +38,9 @@ class Branches:
         reuse: Reuse | None,
         counts: dict[str, LayerCount],
         products: Session | ProductCounter,
-        occurrences: Occurrences,
+        calls: Calls,
     ) -> None:
-        self._layers, self._products, self._occurrences = counts, products, occurrences
+        self._layers, self._products, self._calls = counts, products, calls
         named = dict(model.named_modules())
         self.modules: dict[str, nn.Module] = {}
         if reuse is not None:
@@ -53,7 +54,7 @@ class Branches:
 
     def call(self, name: str, forward: Any, *inputs: Any, **named: Any) -> Any:
         """One call of a branch: computed, or its last output again."""
-        occurrence = self._occurrences.take(f"{name} (branch)")  # a layer counts its own calls under its name
+        occurrence = self._calls.take(f"{name} (branch)")  # a layer counts its own calls under its name
         key = name, occurrence
         state = self._states.get(key)
         shapes = [tuple(x.shape) for x in pytree.tree_leaves((inputs, named)) if isinstance(x, Tensor)]
@@ -79,7 +80,7 @@ class Branches:
         counts = self._counts(name)
         for layer, (calls, macs) in self._work[key].counts.items():
             if layer in self._layers:
-                self._occurrences.skip(layer, calls)
+                self._calls.skip(layer, calls)
             if calls:
                 count = counts[layer]
                 count.quantized(macs, 0, skipped=macs)

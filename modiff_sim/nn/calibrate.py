@@ -189,7 +189,8 @@ class Seen:
         self.target, self.boundaries, self.cuts = target, boundaries, cuts
         self.samples = self.calls = self.resets = 0
         self._streams: dict[str, dict[int, tuple[Streaming, ...]]] = {}  # layer -> first call of its group -> parts
-        self._last: dict[str, Tensor] = {}
+        self._last: dict[tuple[str, str], Tensor] = {}
+        self.pass_now: Callable[[], str] = str
         self._first_layer: str | None = None
 
     def reset(self, **_: Any) -> None:
@@ -216,7 +217,8 @@ class Seen:
             return a
         if self.target == "closed_loop":  # None where a call was exact: the first, refreshes
             return state.residual if state.qparams is not None else None
-        last, self._last[name] = self._last.get(name), a.clone()
+        key = self.pass_now(), name  # differences are taken within a pass
+        last, self._last[key] = self._last.get(key), a.clone()
         return None if last is None else a - last
 
     def even(self, groups: int, *, first: int) -> tuple[int, ...]:
@@ -261,6 +263,7 @@ def _pass(
     seen = Seen(target, boundaries, cuts)
     with modulated(model, activations=activations, **arm) as run:
         run.observers.append(seen)
+        seen.pass_now = lambda: run.passes.now
         resets: Iterable[Callable[..., object]] = [run.reset, seen.reset]
         run_sampling(list(resets))
         clipped = run.audit().summary()["saturated_share"]

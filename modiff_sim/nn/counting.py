@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .audit import LayerCount
 from .layers import occurrence_name
-from .products import Products
+from .products import Products, always
 
 
 class Counting:
@@ -85,12 +85,17 @@ class ProductCounter(Counting):
             known, macs = next(iter(took.items()))
             self._full_macs += macs * shape[0] // known[0]
 
-    def enter(self) -> None:
-        """The model's forward begins."""
+    def scope(self) -> str:
+        """The module that is being executed."""
+        return "(root)" if self._products is None else self._products.scope.name
+
+    def enter(self, alive: Callable[[], bool] = always) -> None:
+        """A model call begins; ``alive`` says whether it is still going on."""
         if not self._watched:
             self._forget()
             self._products = Products(self._model, self)
             self._products.enter()
+            self._products.scope.alive = alive
 
     def leave(self) -> None:
         """It has ended."""

@@ -1,21 +1,24 @@
 """The linear operators of a model: which modules they are, A without its bias, their MACs.
 
-Supported: Conv1d, Conv2d and Linear whose forward is torch's own, the instance's as well as the class's. Anything else
-with a weight matrix is named in the audit as unsupported and runs as it is.
+Supported: Conv1d, Conv2d and Linear with torch's own ``forward``. A forward that somebody has put around it on the one
+module (for offloading, casting or caching) is kept, and what reaches the linear operation inside it is quantized. Any
+other class with a weight matrix is named in the audit as unsupported and runs as it is.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from .. import cost
 from ..quantizer import Quantizer
+from .changes import Source
+from .patching import own_forward
 
 KINDS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Linear)
 Where = Callable[[str, nn.Module], bool]
@@ -24,11 +27,16 @@ Where = Callable[[str, nn.Module], bool]
 def kind(module: nn.Module) -> str | None:
     """ "Conv1d", "Conv2d" or "Linear" for a supported module, else None."""
     for known in KINDS:
-        if isinstance(module, known) and type(module).forward is known.forward:
-            own = module.__dict__.get("forward")  # of this one instance: what it does is known of a run's only
-            plain = own is None or hasattr(own, "modiff_run") or getattr(own, "__func__", None) is known.forward
-            return known.__name__ if plain else None
+        if isinstance(module, known):
+            return known.__name__ if type(module).forward is known.forward else None
     return None
+
+
+def stock(module: nn.Module) -> bool:
+    """Whether what a supported module computes is known to be linear: torch's own code on a plain weight."""
+    known = next(k for k in KINDS if isinstance(module, k))
+    changed = getattr(type(module), "_conv_forward", None) is not getattr(known, "_conv_forward", None)
+    return not changed and "_conv_forward" not in module.__dict__ and type(module.weight) in (Tensor, nn.Parameter)
 
 
 def find(model: nn.Module, where: Where | None) -> dict[str, nn.Module]:
@@ -42,8 +50,36 @@ def unsupported(model: nn.Module) -> list[str]:
     return [
         f"{name or '(root)'} ({type(module).__name__})"
         for name, module in model.named_modules()
-        if not kind(module) and any(p.ndim >= 2 for p in module.parameters(recurse=False))
+        if not kind(module) and _owns_a_matrix(module)
     ]
+
+
+def with_matrices(model: nn.Module) -> dict[str, nn.Module]:
+    """Supported modules, and all others that own a matrix-like parameter, by qualified name."""
+    return {name: module for name, module in model.named_modules() if kind(module) or _owns_a_matrix(module)}
+
+
+def _owns_a_matrix(module: nn.Module) -> bool:
+    """A parametrization's own parameters are the weight of the layer around it."""
+    matrix = any(p.ndim >= 2 for p in module.parameters(recurse=False))
+    return matrix and not isinstance(module, nn.utils.parametrize.ParametrizationList)
+
+
+def offloaded(model: nn.Module) -> bool:
+    """Whether somebody's hooks may bring weights to where they are needed."""
+    return any(own_forward(m) is not None for m in model.modules())
+
+
+def sample_axis(model: nn.Module) -> int:
+    """Axis of the model's samples: 1 for arrays (tokens, samples, channels) of torch's modules that say so, else 0."""
+    return int(any(getattr(m, "batch_first", None) is False for m in model.modules()))
+
+
+def samples(arguments: Mapping[str, Any], axis: int) -> int:
+    """How many samples a model is called with: the size of this axis of its first array; 0 without one."""
+    arrays = (x for x in pytree.tree_leaves(dict(arguments)) if isinstance(x, Tensor) and x.ndim > 1)
+    first = next(arrays, None)
+    return 0 if first is None else int(first.shape[axis if first.ndim == 3 else 0])
 
 
 @runtime_checkable
@@ -72,48 +108,98 @@ def check_weights(weights: Weights) -> None:
 
 
 class Operator:
-    """A of one layer. ``linear(a)`` is A(a), ``affine(a)`` is A(a) + bias; weights are quantized once, here.
+    """A of one layer. ``linear(a)`` is A(a), ``affine(a)`` is A(a) + bias; weights are quantized once.
 
-    Nothing is written to the module: quantized weights live in this object.
+    Nothing is written to the module: quantized weights live in this object. A weight that is made anew at every call
+    (weight norm, spectral norm, pruning masks, offloading, casting) is quantized at the layer's first call, as it is
+    then; the same weight must come back at every further one.
     """
 
     def __init__(self, name: str, module: nn.Module, weights: Weights) -> None:
         self.name, self.module, self.kind = name, module, kind(module)
         self.weight_bits = 32
         self.quantized: Tensor | None = None
+        self.is_linear: bool | None = True if stock(module) else None  # None: to be found out
+        self._weights = weights
         self._macs: dict[torch.Size, int] = {}
-        if weights is None:
-            return
+        own = module._parameters.get("weight")
+        self.remade = own is None or own.is_meta or own_forward(module) is not None
+        self._sources = {part: Source(name, part) for part in ("weight", "bias")}
+        if isinstance(weights, Quantizer):
+            self.weight_bits = weights.bits
+        elif weights is not None and weights.weight(name, module) is not None:
+            self.weight_bits = weights.bits(name)
+        if not self.remade:
+            self._quantize(self.own_weight)
+
+    def _quantize(self, own: Tensor) -> None:
+        weights, made = self._weights, None
         try:
-            own: Tensor = module.weight.detach()  # type: ignore[operator]
-            made: Tensor | None
             if isinstance(weights, Quantizer):
-                made, self.weight_bits = weights(own), weights.bits
-            elif (made := weights.weight(name, module)) is not None:
-                if made.shape != own.shape:
-                    raise ValueError(f"shape {tuple(made.shape)} given, {tuple(own.shape)} needed")
-                self.weight_bits = weights.bits(name)
+                made = weights(own)
+            elif weights is not None:
+                made = weights.weight(self.name, self.module)
+            if made is not None and made.shape != own.shape:
+                raise ValueError(f"shape {tuple(made.shape)} given, {tuple(own.shape)} needed")
             if made is not None:
                 self.quantized = torch.empty_like(own).copy_(made)  # own's device, dtype and memory layout
         except (TypeError, ValueError) as error:
-            raise type(error)(f"weight of layer '{name}': {error}") from None
+            raise type(error)(f"weight of layer '{self.name}': {error}") from None
+
+    @property
+    def own_weight(self) -> Tensor:
+        """The module's weight as it is now."""
+        weight: Tensor = self.module.weight.detach()  # type: ignore[operator]
+        return weight
 
     @property
     def weight(self) -> Tensor:
-        """The weight that is used: quantized, or the module's own."""
-        return self.module.weight if self.quantized is None else self.quantized  # type: ignore[return-value]
+        """The weight that is used: quantized, or the module's own. RuntimeError where the module's has changed."""
+        if not self.remade:
+            return self.module.weight if self.quantized is None else self.quantized  # type: ignore[return-value]
+        own = self.own_weight
+        if self._sources["weight"].settle(own) and self._weights is not None:
+            self._quantize(own)
+        return own if self.quantized is None else self.quantized
 
-    def _apply(self, a: Tensor, bias: Tensor | None) -> Tensor:
-        weight: Any = self.weight
+    @property
+    def bias(self) -> Tensor | None:
+        bias: Tensor | None = self.module.bias  # type: ignore[assignment]
+        if self.remade and bias is not None:
+            self._sources["bias"].settle(bias.detach())
+        return bias
+
+    def _apply(self, a: Tensor, bias: Tensor | None, weight: Tensor | None = None) -> Tensor:
+        used: Any = self.weight if weight is None else weight
         if isinstance(self.module, nn.Linear):
-            return F.linear(a, weight, bias)
-        return self.module._conv_forward(a, weight, bias)  # type: ignore[operator]  # knows padding modes
+            return F.linear(a, used, bias)
+        # knows padding modes; a subclass's own, or one put on this module
+        return self.module._conv_forward(a, used, bias)  # type: ignore[operator]
 
     def linear(self, a: Tensor) -> Tensor:
         return self._apply(a, None)
 
     def affine(self, a: Tensor) -> Tensor:
-        return self._apply(a, self.module.bias)  # type: ignore[arg-type]
+        return self._apply(a, self.bias)
+
+    def check_linear(self, a: Tensor) -> bool:
+        """Whether A(x + y) = A(x) + A(y) for two random inputs like ``a``; found out once, by trying.
+
+        The numbers come from a generator of their own. No hooks run, and nothing is counted.
+        """
+        if self.is_linear is None:
+            one = a if a.ndim == 1 or self.without_batch(a) else a[:1]
+            generator = torch.Generator(a.device).manual_seed(0)
+            x, y = (torch.randn(one.shape, generator=generator, device=a.device, dtype=a.dtype) for _ in range(2))
+            outs = [self._apply(v, None, self.own_weight).double() for v in (x, y, x + y)]
+            apart, size = (outs[2] - outs[0] - outs[1]).norm(), sum(out.norm() for out in outs)
+            eps = max(torch.finfo(v.dtype).eps for v in (a, self._apply(x, None)))
+            self.is_linear = bool(apart <= 64 * eps * size)
+        return self.is_linear
+
+    def without_batch(self, a: Tensor) -> bool:
+        """Whether this is one example without a batch axis, as torch's convolutions take it: axis 0 is the channels."""
+        return not isinstance(self.module, nn.Linear) and a.ndim == self.own_weight.ndim - 1
 
     def macs(self, output: Tensor) -> int:
         """MACs of one call, the whole batch."""
@@ -124,70 +210,6 @@ class Operator:
             else:
                 self._macs[output.shape] = cost.conv_macs(shape, tuple(self.module.weight.shape))  # type: ignore[arg-type]
         return self._macs[output.shape]
-
-
-class Occurrences:
-    """Which occurrence of a layer within one model call this is: 0 unless the model uses a layer several times.
-
-    A layer that is called from outside the model's forward is at occurrence 0 each time. ``on_enter`` is called when
-    the model's forward begins, ``on_leave`` when it ends, with whether it ended with an exception.
-    """
-
-    def __init__(
-        self, model: nn.Module, on_enter: Callable[[], Any] | None = None, on_leave: Callable[[bool], Any] | None = None
-    ) -> None:
-        self._on_enter, self._on_leave = on_enter, on_leave
-        self.model_calls = 0
-        self._inside = False
-        self._seen: dict[str, int] = {}
-        self._hooks = [
-            model.register_forward_pre_hook(self._enter, prepend=True),
-            model.register_forward_hook(self._leave, always_call=True),
-        ]
-
-    def _enter(self, *_: Any) -> None:
-        self.settle()
-        self._inside = True
-        self._seen.clear()
-        self.model_calls += 1
-        if self._on_enter:
-            self._on_enter()
-
-    def _leave(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
-        if self._inside:  # else another hook failed before the forward began
-            self._end(output is None and sys.exc_info()[0] is not None)  # how torch calls a hook after an exception
-
-    def _end(self, failed: bool) -> None:
-        self._inside = False
-        self.model_calls -= failed
-        if self._on_leave:
-            self._on_leave(failed)
-
-    def settle(self) -> None:
-        """After what torch calls no hooks for (KeyboardInterrupt) the last call is still open: it failed.
-
-        Not from within a call.
-        """
-        if self._inside:
-            self._end(failed=True)
-
-    def take(self, name: str) -> int:
-        """The occurrence of this call of the layer."""
-        return self.skip(name, 1)
-
-    def skip(self, name: str, times: int) -> int:
-        """Pass over calls of a layer that are not made; returns the occurrence of the first of them."""
-        if not self._inside:
-            return 0
-        index = self._seen.get(name, 0)
-        self._seen[name] = index + times
-        return index
-
-    def remove(self) -> None:
-        """Take the hooks off the model."""
-        self.settle()
-        for hook in self._hooks:
-            hook.remove()
 
 
 def occurrence_name(name: str, occurrence: int) -> str:

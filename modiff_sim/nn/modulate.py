@@ -35,7 +35,7 @@ def modulated(
     *,
     activations: Quantizer | Plan,
     weights: Weights = None,
-    recursion: str = "closed_loop",
+    recursion: str | _recursion.Recursion = "closed_loop",
     warmup: _recursion.Warmup = "exact",
     refresh: _recursion.Refresh = "never",
     where: Where | None = None,
@@ -52,7 +52,8 @@ def modulated(
                  per layer and call (``nn.plan``, ``nn.calibrate``).
     weights:     quantizer of the weights, applied once, or quantized weights (``nn.weights``); None leaves them.
                  ``AbsMax(8)`` is per output channel (axis 0).
-    recursion:   "direct" (PTQ), "open_loop" (no error compensation), "closed_loop" (MoDiff).
+    recursion:   "direct" (PTQ), "open_loop" (no error compensation), "closed_loop" (MoDiff), or
+                 a ``Recursion`` of your own.
     warmup, refresh: see ``modiff_sim.recursion``; they count a layer's calls since the last ``run.reset()``. "direct"
                  has no state: it does every call alike, refreshes excepted; ``warmup`` means nothing for it,
                  ``skip`` and ``storage`` are refused.

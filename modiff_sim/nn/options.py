@@ -25,7 +25,7 @@ class Options:
 
     activations: Quantizer | Plan
     weights: Weights = None
-    recursion: str = "closed_loop"
+    recursion: str | _recursion.Recursion = "closed_loop"
     warmup: _recursion.Warmup = "exact"
     refresh: _recursion.Refresh = "never"
     where: Where | None = None
@@ -39,7 +39,7 @@ class Options:
         """Raise for what can be told without a model."""
         as_plan(self.activations)
         check_weights(self.weights)
-        _recursion.get(self.recursion)
+        chosen = _recursion.get(self.recursion)
         _recursion.check_warmup(self.warmup)
         _recursion.refresh_calls(self.refresh)
         if self.where is not None and not callable(self.where):
@@ -54,14 +54,16 @@ class Options:
         for what, value, known in (("attention", self.attention, Attention), ("reuse", self.reuse, Reuse)):
             if value is not None and not isinstance(value, known):
                 raise TypeError(f"{what} must be of type {known.__name__}, got {value!r}")
-        if not _recursion.get(self.recursion).has_state:
+        if not chosen.has_state:
             for what in ("skip", "storage"):
                 if getattr(self, what) is not None:
-                    raise ValueError(f"{what}= means nothing for {self.recursion}, which keeps no state: leave it out")
+                    raise ValueError(
+                        f"{what}= means nothing for {_recursion.label(chosen)}, which keeps no state: leave it out"
+                    )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or abs(self.seed) >= 2**43:
             raise ValueError(f"seed must be an int below 2^43 (streams are counted below it), got {self.seed!r}")
         if isinstance(self.storage, Storage):
-            _recursion.check_storage(_recursion.get(self.recursion), self.storage)
+            _recursion.check_storage(chosen, self.storage)
 
     def check_names(self, layers: Iterable[str]) -> None:
         """Raise ValueError for patterns that fit none of these layers: a typing error would do nothing, silently."""

@@ -3,9 +3,10 @@
 What a pipeline does around its denoiser (text encoders, VAE, scheduler) stays in full precision.
 
 Classifier-free guidance: a doubled batch is one batch, each sample with its own scale and state. Pipelines that call
-the denoiser once per prompt instead (Flux, Qwen-Image, Wan: they say so with diffusers' ``cache_context``) get states
-of their own for each of these passes, as two models would have. A pipeline that switches guidance off half way changes
-the shape of the batch, which is an error.
+the denoiser once per prompt instead get states of their own for each of these passes, as two models would have: some
+say so with diffusers' ``cache_context``; of the others (Flux image to image, Chroma, Lumina 2, CogView 4, Wan,
+skip-layer guidance) the calls between two steps of the scheduler are told apart (``nn.passes``). A pipeline that
+switches guidance off half way changes the shape of the batch where it doubled it, which is an error.
 """
 
 from __future__ import annotations
@@ -81,9 +82,9 @@ def modulated_pipeline(pipeline: Any, *, component: str | None = None, **options
 def pipeline_resets(pipeline: Any, run: Run) -> Iterator[None]:
     """Reset the run whenever one of the pipeline's schedulers is given new timesteps, which begins a sampling run.
 
-    Also keeps the states of guidance's separate passes apart. Leaving takes everything off again, after an exception
-    too. Raises ValueError for a pipeline without a scheduler or one that the run's model is no part of, RuntimeError
-    inside a call whose scheduler was exchanged while the context was open.
+    Also keeps the states of guidance's separate passes apart, which the scheduler's steps tell. Leaving takes
+    everything off again, after an exception too. Raises ValueError for a pipeline without a scheduler or one that the
+    run's model is no part of, RuntimeError inside a call whose scheduler was exchanged while the context was open.
     """
     parts = {name: part for name, part in getattr(pipeline, "components", {}).items() if part is not None}
     schedulers = {name: part for name, part in parts.items() if callable(getattr(part, "set_timesteps", None))}
@@ -105,9 +106,20 @@ def pipeline_resets(pipeline: Any, run: Run) -> Iterator[None]:
         if active:
             run.reset()
 
+    def step() -> None:
+        if active:
+            run.passes.step()
+
     with ExitStack() as stack:
         for scheduler in {id(x): x for x in schedulers.values()}.values():
-            stack.enter_context(_instead(scheduler, "set_timesteps", _Begins(scheduler.set_timesteps, begin)))
+            stack.enter_context(_instead(scheduler, "set_timesteps", _Tells(scheduler.set_timesteps, before=begin)))
+            for name in dir(type(scheduler)):
+                if name == "step" or name.startswith("step_"):
+                    inner = getattr(scheduler, name)
+                    if callable(inner):
+                        stack.enter_context(_instead(scheduler, name, _Tells(inner, after=step)))
+        run.passes.watch(True)
+        stack.callback(run.passes.watch, False)
         if hasattr(run.model, "cache_context"):
             stack.enter_context(_instead(run.model, "cache_context", _apart(run, run.model.cache_context)))
         stack.callback(run.model.register_forward_pre_hook(same).remove)
@@ -115,19 +127,25 @@ def pipeline_resets(pipeline: Any, run: Run) -> Iterator[None]:
         yield
 
 
-class _Begins:
-    """A scheduler's ``set_timesteps`` that resets first. A copy of the scheduler gets its own (some pipelines copy)."""
+class _Tells:
+    """A scheduler's method that tells when it is called. A copy of the scheduler gets its own (some pipelines copy)."""
 
-    def __init__(self, inner: Any, begin: Callable[[], None]) -> None:
-        self.inner, self.begin = inner, begin
+    def __init__(
+        self, inner: Any, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None
+    ) -> None:
+        self.inner, self.before, self.after = inner, before, after
         self.__signature__ = inspect.signature(inner)  # pipelines ask which arguments it takes
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        self.begin()
-        return self.inner(*args, **named)
+        if self.before:
+            self.before()
+        out = self.inner(*args, **named)
+        if self.after:
+            self.after()
+        return out
 
-    def __deepcopy__(self, memo: Any) -> _Begins:
-        return _Begins(copy.deepcopy(self.inner, memo), self.begin)
+    def __deepcopy__(self, memo: Any) -> _Tells:
+        return _Tells(copy.deepcopy(self.inner, memo), self.before, self.after)
 
 
 def _apart(run: Run, cache_context: Any) -> Any:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 ROLES = ("qk", "sv")
 #: role -> the product of a left operand with a right one whose rows are tokens
@@ -48,10 +48,17 @@ class Handler(Protocol):
         ...  # pragma: no cover - protocol
 
 
+def always() -> bool:
+    """The answer of who does not ask."""
+    return True
+
+
 class Scope:
     """Which module is being executed: the innermost whose forward has begun. Hooks on every module but the model."""
 
     def __init__(self, model: nn.Module) -> None:
+        #: whether the model's call is still going on; a run puts its own answer here
+        self.alive: Callable[[], bool] = always
         self._stack: list[str] = []
         self._hooks = []
         for name, module in model.named_modules():
@@ -105,7 +112,7 @@ class Products(TorchFunctionMode):
         super().__init__()
         self._model, self._handler = model, handler
         self.scope = Scope(model)
-        self._entered = False
+        self._entered, self._inert = False, True
         self._constants: set[int] = set()
         self._softmax: list[Tensor] = []  # held until used, so that no other tensor gets its storage's address
 
@@ -113,12 +120,16 @@ class Products(TorchFunctionMode):
         self.scope.clear()
         self._softmax.clear()
         self._constants = {_storage(x) for x in (*self._model.parameters(), *self._model.buffers())}
-        self.__enter__()
-        self._entered = True
+        self._inert = False
+        if not self._entered:
+            self.__enter__()
+            self._entered = True
 
     def leave(self) -> None:
+        """Pop it. Where others have entered modes since (a call's end was noticed late), it stays and does nothing."""
         self._softmax.clear()
-        if self._entered:
+        self._inert = True
+        if self._entered and _get_current_function_mode_stack()[-1:] == [self]:
             self._entered = False
             self.__exit__(None, None, None)
 
@@ -128,7 +139,7 @@ class Products(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         what, kwargs = _WHAT.get(func), kwargs or {}
-        if what is None:
+        if what is None or self._inert or not self.scope.alive():
             return func(*args, **kwargs)
         if what == "attention":
             return self._attention(*args, **kwargs)

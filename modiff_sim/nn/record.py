@@ -17,7 +17,7 @@ residual that is quantized.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,8 +29,11 @@ from torch import Tensor, nn
 
 from .. import recursion as _recursion
 from ..quantizer import Quantizer
+from .calls import Calls
 from .histogram import Streaming
-from .layers import Occurrences, Where, find, finite, occurrence_name
+from .layers import Where, find, finite, occurrence_name
+from .passes import Finder
+from .patching import Patch, operation_inside, own_forward
 
 QUANTITIES = ("a", "d", "r")
 
@@ -60,15 +63,18 @@ class Recorded:
 class Recorder:
     """What ``record`` yields. ``stats[layer, call, quantity]`` is a ``Recorded``; call counts since ``reset``.
 
-    A layer that a model uses several times per call is listed once per occurrence: "head", "head#1".
+    A layer that a model uses several times per call is listed once per occurrence: "head", "head#1". Where the model is
+    called once per prompt within a step (guidance in passes), differences are taken within each pass, as in
+    ``modulated``, and both passes' values are in the same statistics.
     """
 
-    def __init__(self, quantizer: Quantizer, occurrences: Occurrences) -> None:
+    def __init__(self, quantizer: Quantizer) -> None:
         self.quantizer = quantizer
         self.layers: list[str] = []
-        self._occurrences = occurrences
         self.stats: dict[tuple[str, int, str], Recorded] = {}
-        self._last: dict[str, tuple[int, Tensor, _recursion.State]] = {}
+        self._calls: Calls | None = None
+        self._finders, self._pass = dict[int, Finder](), 0
+        self._last: dict[tuple[int, str], tuple[int, Tensor, _recursion.State]] = {}
 
     @property
     def calls(self) -> int:
@@ -78,13 +84,35 @@ class Recorder:
     def reset(self, **_: Any) -> None:
         """Start a new batch at call 0: forget the last inputs, keep the statistics."""
         self._last.clear()
+        self._finders, self._pass = {}, 0
 
-    def _see(self, name: str, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
+        self._pass = self._finders.setdefault(root, Finder()).find(arguments)
+
+    def _forward(self, name: str, inner: Callable[..., Any], input: Tensor) -> Any:
+        self._see(name, input)
+        return inner(input)
+
+    def _around(self, name: str, module: nn.Module, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A layer whose forward somebody else has replaced: what reaches the linear operation inside is recorded."""
+
+        def inside(a: Tensor) -> Tensor:
+            self._see(name, a)
+            out: Tensor = type(module).forward(module, a)
+            return out
+
+        with operation_inside(module, inside):
+            return inner(*args, **kwargs)
+
+    def _see(self, name: str, a: Tensor) -> None:
+        assert self._calls is not None
+        name = occurrence_name(name, self._calls.take(name))
+        if a.numel() == 0:  # an expert without tokens
+            return
         with torch.no_grad():
-            a: Tensor = (inputs[0] if inputs else named["input"]).detach()
+            a = a.detach()
             self.quantizer.check(a)
-            name = occurrence_name(name, self._occurrences.take(name))
-            last = self._last.get(name)
+            last = self._last.get((self._pass, name))
             call = 0 if last is None else last[0] + 1
             if not finite(a):
                 raise ValueError(f"layer '{name}', call {call}: NaN or Inf in its input; nothing of it was recorded")
@@ -106,7 +134,7 @@ class Recorder:
                 state = _recursion.State(
                     _recursion.RECURSIONS["closed_loop"].next_ref(state.ref, a, hat), None, call + 1
                 )
-            self._last[name] = (call, a.clone(), state)
+            self._last[self._pass, name] = (call, a.clone(), state)
 
     def _add(self, name: str, call: int, quantity: str, x: Tensor) -> Tensor:
         """Take in x; returns Q(x)."""
@@ -154,12 +182,18 @@ def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None
     chosen = find(model, where)
     if not chosen:
         raise ValueError(f"{type(model).__name__}: no Conv1d, Conv2d or Linear layer to record (after where=)")
-    recorder = Recorder(quantizer, occurrences := Occurrences(model))
-    hooks = [m.register_forward_pre_hook(partial(recorder._see, name), with_kwargs=True) for name, m in chosen.items()]
+    recorder, patches = Recorder(quantizer), list[Patch]()
     try:
+        recorder._calls = Calls(model, recorder._enter, owner=recorder)
+        for name, module in chosen.items():
+            plain = own_forward(module) is None
+            see = partial(recorder._forward, name) if plain else partial(recorder._around, name, module)
+            patches.append(Patch(module, see, owner=recorder))
+        recorder._calls.install()
         yield recorder
     finally:
-        occurrences.remove()
-        for hook in hooks:
-            hook.remove()
+        if recorder._calls is not None:
+            recorder._calls.remove()
+        for patch in reversed(patches):
+            patch.remove()
         recorder.reset()

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from array_api_compat import array_namespace
 from torch import Tensor, nn
 
-from .. import cost
 from .. import recursion as _recursion
-from ..quantizer import Quantizer, not_finite
-from ..quantizers import GridAligned, Static
-from ..storage import Storage, kept_bytes
+from ..quantizer import Quantizer
+from ..storage import kept_bytes
 from . import lean
 from .attention import ProductCounter
 from .audit import Audit, LayerCount
 from .branches import Branches
-from .kept import Kept, Like
-from .layers import Occurrences, Operator, Weights, find, finite, kind, occurrence_name, unsupported
+from .calls import Calls
+from .changes import Unchanged
+from .kept import Kept
+from .layers import (
+    Operator,
+    Weights,
+    find,
+    kind,
+    offloaded,
+    sample_axis,
+    samples,
+    unsupported,
+    with_matrices,
+)
+from .macs import FirstCall
 from .options import Options
 from .passes import Passes
+from .patching import Patch, operation_inside, own_forward, patches
 from .plan import Plan, as_plan
 from .random_bits import RandomBits
+from .step import LayerSteps, Observer
 from .weights import QuantizedWeights
 
-#: (layer name, call index, input, state after the call): what an observer of a run is given
-Observer = Callable[[str, int, Tensor, _recursion.State], None]
 
-
-class Run:
+class Run(LayerSteps):
     """One arm on one model: quantizers, recursion, and every layer's state. Made by ``modulated``.
 
     A layer that is called several times within one model call has one state per occurrence.
@@ -52,9 +60,15 @@ class Run:
             raise ValueError(f"where= keeps none of the {len(everything)} layers, such as '{next(iter(everything))}'")
         if (owner := active_run(model)) is not None:
             raise RuntimeError(f"{type(model).__name__} is modulated already (by {owner}): leave that context first")
+        if absent := [name for name, module in everything.items() if module.weight.is_meta and not offloaded(model)]:
+            raise ValueError(
+                f"{type(model).__name__} has no weights yet, its layer '{absent[0]}' is on the meta device: load them "
+                "first (load_state_dict(..., assign=True), or to_empty(device=...) and then load_state_dict)"
+            )
         options.check_names(everything)
         self.model, self.options = model, options
         self.recursion = _recursion.get(options.recursion)
+        self._standard = _recursion.standard(self.recursion)
         self.plan = as_plan(options.activations)
         self._is_refresh = _recursion.refresh_calls(options.refresh)
         if isinstance(options.weights, QuantizedWeights):
@@ -72,25 +86,32 @@ class Run:
         self._scratch = lean.Scratch()
         self._checked: dict[str, Quantizer] = {}  # by layer, what its input was last checked against
         self._before: dict[str, Any] | None = None
+        self._left_out: dict[str, None] = {}  # layers that turned out not to be linear
+        self.first_call = FirstCall()
+        self._samples, self._sample_axis = 0, sample_axis(model)  # samples: of the present model call
         self.observers: list[Observer] = []
-        self._patched: dict[nn.Module, Any] = {}
+        self._patches: list[Patch] = []
+        plain = [(name, operator.module) for name, operator in self.operators.items() if not operator.remade]
+        self._unchanged = Unchanged(model, plain, partial(with_matrices, model))
         # last: from here on the model is touched
-        self._occurrences = Occurrences(model, self._enter, self._leave)
+        self._calls = Calls(model, self._enter, self._leave, owner=self)
         try:
             self._products = (
                 ProductCounter(model) if options.attention is None else options.attention.session(model, self)
             )
-            self._branches = Branches(model, options.reuse, self._counts, self._products, self._occurrences)
+            self._branches = Branches(model, options.reuse, self._counts, self._products, self._calls)
             for name, operator in self.operators.items():
-                self._patch(operator.module, partial(self._call, name))
+                how = self._call if own_forward(operator.module) is None else self._around
+                self._patches.append(Patch(operator.module, partial(how, name), owner=self))
             for name, module in self._branches.modules.items():
-                self._patch(module, partial(self._branches.call, name, module.forward))
+                self._patches.append(Patch(module, partial(self._branches.call, name), owner=self))
+            self._calls.install()
         except BaseException:
             self.close()
             raise
 
     def __repr__(self) -> str:
-        return f"Run({self.recursion.name}, activations={self.activations}, weights={self.weights})"
+        return f"Run({_recursion.label(self.recursion)}, activations={self.activations}, weights={self.weights})"
 
     @property
     def activations(self) -> Quantizer | Plan:
@@ -106,8 +127,10 @@ class Run:
         """Forget all state: the next call is a first call. Call it between batches.
 
         ``stream`` selects the random bits of a randomised quantizer (``sample`` passes the micro-batch's index).
+        Raises RuntimeError where the model's layers or weights were changed since the context was entered.
         """
-        self._occurrences.settle()
+        self._calls.settle()
+        self._unchanged.check(everything=True)
         self._resets += bool(self._states or self._passes)
         self._forget()
         self._random.restart(stream)
@@ -121,15 +144,30 @@ class Run:
 
     def audit(self) -> Audit:
         """What was really quantized since the run began (resets do not clear it); works after leaving, too."""
+        self._calls.settle()
         layers = (*self._counts.values(), *self._products.counts())
+        left_out = [f"{name} ({type(self.operators[name].module).__name__}: not linear)" for name in self._left_out]
+        first, elsewhere = self.first_call, self.first_call.elsewhere
         return Audit(
-            tuple(replace(c) for c in layers), self._occurrences.model_calls, self._resets,
-            (*self._unsupported, *self._products.unsupported()), self._excluded, self._products.full_macs(),
+            tuple(replace(c) for c in layers if c.name not in self._left_out), self._calls.model_calls, self._resets,
+            (*self._unsupported, *left_out, *self._products.unsupported()), self._excluded, self._products.full_macs(),
+            passes=self._passes.most, watched_macs=first.inside + sum(elsewhere.values()), elsewhere=elsewhere,
+            borrowed=first.borrowed,
         )  # fmt: skip
 
     def apart(self, name: str) -> AbstractContextManager[None]:
         """Model calls inside have states of their own, kept under this name: guidance in passes."""
+        self._calls.settle()
         return self._passes.inside(name)
+
+    def model_call(self) -> AbstractContextManager[None]:
+        """What happens inside is one call of the model, for a model that is entered past its ``forward``."""
+        return self._calls.call({})
+
+    @property
+    def passes(self) -> Passes:
+        """The states of the passes: ``watch`` and ``step`` are what a scheduler's owner calls."""
+        return self._passes
 
     def state_bytes(self) -> int:
         """Bytes held between calls: â and ô of every layer as they are kept, operands of products, reused outputs; of
@@ -147,19 +185,12 @@ class Run:
         return self._scratch.bytes() + sum(kept_bytes(x) for x in spare)
 
     # -- entering and leaving ---------------------------------------------------------------------------------------
-    def _patch(self, module: nn.Module, forward: Any) -> None:
-        self._patched.setdefault(module, module.__dict__.get("forward"))  # a layer may be a branch as well
-        forward.modiff_run = self  # how a second run recognises the first
-        module.forward = forward
-
     def close(self) -> None:
         """Give the model back as it was; the audit stays readable."""
-        self._occurrences.remove()
-        for module, before in self._patched.items():
-            module.__dict__.pop("forward", None)
-            if before is not None:
-                module.__dict__["forward"] = before
-        self._patched.clear()
+        self._calls.remove()
+        for patch in reversed(self._patches):
+            patch.remove()
+        self._patches.clear()
         for part in ("_products", "_branches"):
             if hasattr(self, part):  # not where making it failed
                 getattr(self, part).close()
@@ -169,21 +200,31 @@ class Run:
         raise RuntimeError("this model is modulated: leave the context before copying it, the state is not the model's")
 
     # -- a model call that fails leaves everything as before it -------------------------------------------------------
-    def _enter(self) -> None:
+    def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
         """States are immutable, so shallow copies are enough."""
+        self._unchanged.check()
+        passes = self._passes.snapshot()
+        self._passes.choose(arguments, root)
+        self._samples = samples(arguments, self._sample_axis)
         self._before = {
             "states": dict(self._states),
             "counts": {name: dict(vars(count)) for name, count in self._counts.items()},
             "random": self._random.snapshot(),
             "products": self._products.snapshot(),
             "branches": self._branches.snapshot(),
+            "passes": passes,
         }
-        self._products.enter()
+        self._products.enter(self._calls.going_on)
+        if not self._calls.by_frame:  # whose end would be noticed too late
+            self.first_call.begin(self._products.scope, ((k, o.own_weight) for k, o in self.operators.items()))
 
     def _leave(self, failed: bool) -> None:
-        self._products.leave()
         before, self._before = self._before, None  # else the last call's states would be held as well
-        if not failed or before is None:
+        if before is None:
+            return
+        self.first_call.end(failed)
+        self._products.leave()
+        if not failed:
             return
         self._states = before["states"]
         for name, count in before["counts"].items():  # in place: branches count for the layers they hold
@@ -191,126 +232,35 @@ class Run:
         self._random.restore(before["random"])
         self._products.restore(before["products"])
         self._branches.restore(before["branches"])
+        self._passes.restore(before["passes"])
 
-    # -- one layer call ------------------------------------------------------------------------------------------------
-    def _bits(self, Q: Quantizer, a: Tensor, first: bool) -> Any:
-        if not Q.laws.randomised:
-            return None
-        feeds = max(_recursion.feeds(self.options.warmup), 1)
-        return [self._random.like(a) for _ in range(feeds)] if first else self._random.like(a)
+    # -- one call of a layer -------------------------------------------------------------------------------------------
+    def _around(self, name: str, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A layer whose forward somebody else has replaced: theirs runs, and the linear operation inside it is ours."""
+        with operation_inside(self.operators[name].module, partial(self._call, name, None)):
+            return inner(*args, **kwargs)
 
-    def _call(self, name: str, input: Tensor) -> Tensor:  # torch's name: models may pass it by keyword
+    def _call(self, name: str, _: Any, input: Tensor) -> Tensor:  # torch's name: models may pass it by keyword
         if torch.is_grad_enabled():
             with torch.no_grad():
-                return self._call(name, input)
-        a = input
-        occurrence = self._occurrences.take(name)
-        full_name = occurrence_name(name, occurrence)
-        state = self._states.get((name, occurrence))
-        call = 0 if state is None else state.call
-        Q = self.plan.quantizer(full_name, call)
-        if state is not None and self.recursion.has_state:
-            self._same_batch(name, call, state.like, a)
-        if state is None or self._checked.get(full_name) is not Q:
-            try:
-                Q.check(a)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"layer '{name}': {error}") from None
-            self._checked[full_name] = Q
-        if self._is_lean(name, Q, a, state, call):
-            self._states[name, occurrence], output = self._lean(name, Q, a, state, call)
-            return output
-        after = self._general(name, full_name, Q, a, state, call)
-        if not self.recursion.has_state:
-            self._states[name, occurrence] = Kept(None, None, after.call)
-            return after.output
-        # the model may write into a layer's input or output (in-place activations do): the state must not change
-        ref = a.clone() if after.ref is a else after.ref
-        spare = None if self.observers else ()  # observers may hold on to what they were given
-        self._states[name, occurrence] = Kept(ref, after.o_hat, after.call, like=Like(a), spare=spare)
-        return after.output.clone() if after.output is after.o_hat else after.output
-
-    def _is_lean(self, name: str, Q: Quantizer, a: Tensor, state: Any, call: int) -> bool:
-        if self.observers or self._is_refresh(call) or (self.recursion.has_state and state is None):
-            return False
-        return self._skip[name] is None and self._storage[name].as_computed and lean.fits(Q, a)
-
-    def _lean(self, name: str, Q: Any, a: Tensor, state: Any, call: int) -> tuple[Kept, Tensor]:
-        operator, count = self.operators[name], self._counts[name]
-        if self.recursion.has_state:
-            step = lean.modulated(
-                operator, Q, a, state.ref, state.o_hat, self._scratch, compensates=self.recursion.compensates,
-                spare=state.spare,
-            )  # fmt: skip
-        else:
-            step = lean.direct(operator, Q, a, self._scratch)
-        if not all(x < math.inf for x in step.largest):  # False for NaN as well
-            self._refuse(name, call, a)
-        count.quantized(operator.macs(step.output), Q.bits)
-        count.blocks += len(step.largest)
-        count.zero_range += step.largest.count(0.0)
-        like = state.like if self.recursion.has_state else None
-        return Kept(step.ref, step.o_hat, call + 1, like=like, spare=step.spare), step.output
-
-    def _general(self, name: str, full_name: str, Q: Quantizer, a: Tensor, state: Any, call: int) -> _recursion.State:
-        operator = self.operators[name]
-        after = _recursion.advance(
-            self.recursion, state, a, Q, operator.linear, affine=operator.affine, warmup=self.options.warmup,
-            refreshed=self._is_refresh(call), random=self._bits(Q, a, state is None), skip=self._skip[name],
-            storage=self._storage[name],
-        )  # fmt: skip
-        # the scale is non-finite if the input is; a call in full precision (first, refresh) has no scale to look at
-        probe = Q.probe(after.residual, after.qparams) if after.qparams is not None else a
-        if not finite(probe):
-            self._refuse(name, call, a)
-        for observe in self.observers:
-            observe(full_name, call, a, after)
-        self._count(self._counts[name], operator, Q, after, call)
-        return after
-
-    def _refuse(self, name: str, call: int, a: Tensor) -> None:
-        raise ValueError(not_finite(array_namespace(a), a, f"layer '{name}', call {call}"))
-
-    def _same_batch(self, name: str, call: int, like: Like, a: Tensor) -> None:
-        for what, before, now in (
-            ("shape", like.shape, a.shape), ("dtype", like.dtype, a.dtype), ("device", like.device, a.device)
-        ):  # fmt: skip
-            if before != now:
-                shown = [tuple(x) if isinstance(x, torch.Size) else x for x in (before, now)]
-                raise ValueError(
-                    f"layer '{name}', call {call}: {what} changed from {shown[0]} to {shown[1]}; the state is of "
-                    "another batch: call run.reset() before a new one"
-                )
-
-    @staticmethod
-    def _operand_bits(storage: Storage, Q: Quantizer) -> float:
-        """Bits of what A is applied to: more than the residual's where â is kept rounded."""
-        grid = storage.ref
-        aligned = isinstance(Q, GridAligned) and isinstance(grid, Static) and grid.scale == Q.base
-        return cost.operand_bits(storage, Q.bits, aligned=aligned)
-
-    def _count(self, count: LayerCount, operator: Operator, Q: Quantizer, after: _recursion.State, call: int) -> None:
-        feeds = _recursion.feeds(self.options.warmup) if call == 0 and self.recursion.has_state else 1
-        macs = operator.macs(after.output) * max(feeds, 1)
-        storage = self._storage[operator.name]
-        skipped = 0
-        if storage.recomputes:  # ô = A(â) in full, whatever was left out of â
-            pass
-        elif Q.bits == 0 and call > 0 and self.recursion.has_state and after.qparams is not None:
-            skipped = macs
-        elif after.kept is not None:
-            skipped = macs - round(macs * float(after.kept.sum()) / after.kept.numel())
-        if after.qparams is None or not Q.has_codes:  # in full precision: first, refresh, Identity
-            return count.full(macs, skipped=skipped)
-        operand = self._operand_bits(storage, Q) if self.recursion.compensates and call else Q.bits
-        bops = cost.bops(macs - skipped, operator.weight_bits, operand)
-        count.quantized(macs, Q.bits, skipped=skipped, bops=bops)
-        count.grid(Q, after.residual, after.qparams)
+                return self._call(name, _, input)
+        a, operator = input, self.operators[name]
+        occurrence = self._calls.take(name)
+        if a.numel() == 0 or (operator.is_linear is not True and not operator.check_linear(a)):
+            if a.numel():
+                self._left_out[name] = None
+            # nothing to take a scale of, or no operator that the recursions are defined for: as the layer is
+            return type(operator.module).forward(operator.module, a)
+        with self.first_call.row():
+            output = self._quantized(name, operator, a, occurrence)
+        self.first_call.add(operator.macs(output))
+        return output
 
 
 def active_run(model: nn.Module) -> Run | None:
     """The run whose context the model is in, None outside."""
     for module in model.modules():
-        if isinstance(run := getattr(module.__dict__.get("forward"), "modiff_run", None), Run):
-            return run
+        for patch in patches(module):
+            if isinstance(patch.owner, Run):
+                return patch.owner
     return None

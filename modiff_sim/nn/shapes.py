@@ -26,21 +26,13 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from .. import cost
 from ..cost import LayerShape, ModelShapes, ProductShape
-from .layers import Occurrences, find, kind, occurrence_name
+from .calls import Calls
+from .layers import find, kind, occurrence_name
+from .macs import CONVOLUTION, MATMUL, convolution_macs
 from .modulate import active_run
 
 aten = torch.ops.aten
 SOFTMAX = {aten._softmax, aten._safe_softmax, aten.softmax}
-#: where the two operands are among the arguments
-MATMUL = {
-    aten.mm: (0, 1),
-    aten.bmm: (0, 1),
-    aten.mv: (0, 1),
-    aten.dot: (0, 1),
-    aten.addmm: (1, 2),
-    aten.baddbmm: (1, 2),
-}
-CONVOLUTION = {aten.convolution, aten._convolution}
 
 
 class _Watch(TorchDispatchMode):
@@ -66,7 +58,7 @@ class _Watch(TorchDispatchMode):
         elif packet.__name__.startswith("_scaled_dot_product"):
             self._fused(*args[:3])
         elif packet in CONVOLUTION:
-            self._unseen_convolution(args, out)
+            self._add("weight", tuple(args[0].shape), tuple(args[1].shape), convolution_macs(args, out))
         elif packet in SOFTMAX:
             for x in inputs:
                 self._into_softmax(x)
@@ -106,12 +98,6 @@ class _Watch(TorchDispatchMode):
         self._add("qk", tuple(q.shape), tuple(k.shape), cost.matmul_macs(scores, width))
         self._add("softmax_v", scores, tuple(v.shape), cost.matmul_macs((*batch, length, v.shape[-1]), k.shape[-2]))
 
-    def _unseen_convolution(self, args: Any, out: Tensor) -> None:
-        """A convolution that is no layer (transposed ones are none): each input or output entry meets one kernel."""
-        x, kernel, transposed = args[0], args[1], bool(args[6])
-        macs = cost.conv_macs(tuple(x.shape if transposed else out.shape), tuple(kernel.shape))
-        self._add("weight", tuple(x.shape), tuple(kernel.shape), macs)
-
     def _into_softmax(self, x: Tensor) -> None:
         index = self._label(x)
         if isinstance(index, int) and self.products[index].role == "other":
@@ -128,7 +114,7 @@ def _followed(model: nn.Module, watch: _Watch) -> Iterator[list[LayerShape]]:
     """Hooks that tell ``watch`` which module is being called and collect the layers' shapes."""
     layers: list[LayerShape] = []
     inputs: list[tuple[Tensor, str]] = []  # kept alive: an id is used again once its tensor is gone
-    occurrences = Occurrences(model)
+    calls = Calls(model).install()
     chosen = find(model, None)
 
     def enter(name: str, is_layer: bool, *_: Any) -> None:
@@ -139,7 +125,7 @@ def _followed(model: nn.Module, watch: _Watch) -> Iterator[list[LayerShape]]:
 
     def layer(name: str, module: Any, args: Any, named: Any, output: Tensor) -> None:
         a = args[0] if args else named["input"]
-        full = occurrence_name(name, occurrences.take(name))
+        full = occurrence_name(name, calls.take(name))
         same = next((earlier for x, earlier in inputs if x is a), "")
         if not same:
             inputs.append((a, full))
@@ -156,20 +142,9 @@ def _followed(model: nn.Module, watch: _Watch) -> Iterator[list[LayerShape]]:
     try:
         yield layers
     finally:
-        occurrences.remove()
+        calls.remove()
         for hook in hooks:
             hook.remove()
-
-
-@contextmanager
-def _taken_apart() -> Iterator[None]:
-    """Without the one kernel of nn.MultiheadAttention, in which nothing can be seen."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def model_shapes(model: nn.Module, *inputs: Any, real: bool = False, **named: Any) -> ModelShapes:
@@ -192,7 +167,7 @@ def model_shapes(model: nn.Module, *inputs: Any, real: bool = False, **named: An
         inputs, named = tree_map(lambda x: x.to("meta") if isinstance(x, Tensor) else x, (inputs, named))
     watch = _Watch(model, weights)
     # in inference mode matmul and linear would arrive here in one piece
-    with _followed(model, watch) as layers, torch.inference_mode(False), torch.no_grad(), _taken_apart(), watch:
+    with _followed(model, watch) as layers, torch.inference_mode(False), torch.no_grad(), watch:
         try:
             if real:
                 model(*inputs, **named)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..quantizer import Quantizer
-from ..quantizers import Split
+from ..quantizers import Split, Zero
 from .layers import find
 from .plan import Plan, as_plan
 
@@ -121,7 +121,7 @@ class Splits:
 
     def quantizer(self, name: str, call: int) -> Quantizer:
         Q, cut = self.inner.quantizer(name, call), self.cuts.get(name.partition("#")[0])
-        if cut is None or isinstance(Q, Split) or Q.bits == 0:  # at 0 bits there is nothing to split
+        if cut is None or isinstance(Q, Split) or type(Q) is Zero:  # at 0 bits there is nothing to split
             return Q
         return self._made.setdefault((Q, cut), Split(Q, at=(cut,), axis=self.axis))
 

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from ..transfer import CallTransfer, Edit, call_transfer
-from .layers import Occurrences, Operator, Where, find, occurrence_name
+from .calls import Calls
+from .layers import Operator, Where, find, occurrence_name
 from .run import active_run
 
 #: (rows of x, call index) -> output, a tensor
@@ -32,9 +33,9 @@ Forward = Callable[[Tensor, int], Tensor]
 class Probed:
     """A torch model as a ``modiff_sim.transfer.Network``: NumPy in, NumPy out. Made by ``probed``."""
 
-    def __init__(self, modules: dict[str, nn.Module], forward: Forward, like: Tensor, occurrences: Occurrences) -> None:
+    def __init__(self, modules: dict[str, nn.Module], forward: Forward, like: Tensor, calls: Calls) -> None:
         self._operators = {name: Operator(name, module, None) for name, module in modules.items()}
-        self._forward, self._like, self._occurrences = forward, like, occurrences
+        self._forward, self._like, self._calls = forward, like, calls
         self._order: dict[str, int] = {}
         self._edit: Edit | None = None
         self._rows = 0
@@ -78,7 +79,7 @@ class Probed:
         if self._edit is None:
             return None
         a: Tensor = inputs[0] if inputs else named["input"]
-        full = occurrence_name(name, self._occurrences.take(name))
+        full = occurrence_name(name, self._calls.take(name))
         if a.shape[0] != self._rows:
             raise ValueError(
                 f"layer '{full}': its input {tuple(a.shape)} does not have the {self._rows} samples on axis 0; leave "
@@ -122,13 +123,13 @@ def probed(
         return getattr(out, "sample", out)
 
     like = next(model.parameters())
-    occurrences = Occurrences(model)
-    network = Probed(modules, forward or at_timestep, like, occurrences)
+    calls = Calls(model).install()
+    network = Probed(modules, forward or at_timestep, like, calls)
     hooks = [m.register_forward_pre_hook(partial(network._hook, k), with_kwargs=True) for k, m in modules.items()]
     try:
         yield network
     finally:
-        occurrences.remove()
+        calls.remove()
         for hook in hooks:
             hook.remove()
 

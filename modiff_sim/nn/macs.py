@@ -1,0 +1,134 @@
+"""Multiply-accumulates of elementary operations, seen below modules: what a model computes outside of its layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from .. import cost
+
+aten = torch.ops.aten
+#: where the two operands of a matrix product are among the arguments
+MATMUL = {
+    aten.mm: (0, 1),
+    aten.bmm: (0, 1),
+    aten.mv: (0, 1),
+    aten.dot: (0, 1),
+    aten.addmm: (1, 2),
+    aten.addmv: (1, 2),
+    aten.baddbmm: (1, 2),
+}
+CONVOLUTION = {aten.convolution, aten._convolution}
+
+
+def elementary_macs(packet: Any, args: Any, out: Any) -> int:
+    """MACs of one call of an operation (a packet of ``torch.ops.aten``); 0 for one that multiplies nothing."""
+    if packet in MATMUL:
+        left = args[MATMUL[packet][0]]
+        return cost.matmul_macs(tuple(out.shape), left.shape[-1])
+    if packet in CONVOLUTION:
+        return convolution_macs(args, out)
+    if packet.__name__.startswith("_scaled_dot_product"):
+        q, k, v = args[:3]
+        *batch, length, width = q.shape
+        scores = (*batch, length, k.shape[-2])
+        return cost.matmul_macs(scores, width) + cost.matmul_macs((*batch, length, v.shape[-1]), k.shape[-2])
+    return 0
+
+
+def convolution_macs(args: Any, out: Tensor) -> int:
+    """Of ``aten.convolution``: each entry of the output, or of the input of a transposed one, meets one kernel."""
+    x, kernel, transposed = args[0], args[1], bool(args[6])
+    return cost.conv_macs(tuple(x.shape if transposed else out.shape), tuple(kernel.shape))
+
+
+class Outside(TorchDispatchMode):
+    """While a model call runs: MACs by module, except those of stretches that are ``left_out`` (layers counted there).
+
+    scope: gives the name of the module that is being executed. weights: (layer, weight) of the layers, whose use
+    outside of ``left_out`` stretches is noted in ``borrowed``: weights that are tied to something else.
+    """
+
+    def __init__(self, scope: Callable[[], str], weights: Iterable[tuple[str, Tensor]]) -> None:
+        super().__init__()
+        self.macs: Counter[str] = Counter()
+        self.borrowed: dict[tuple[str, str], None] = {}  # (layer, module), an ordered set
+        self._scope = scope
+        self._owners = {w.untyped_storage()._cdata: name for name, w in weights}
+        self._out = 0
+
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        self._out += 1
+        try:
+            yield
+        finally:
+            self._out -= 1
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self._out:
+            return func(*args, **kwargs)
+        packet = func.overloadpacket
+        if packet not in MATMUL and packet not in CONVOLUTION and func is not torch.ops.prim.device.default:
+            with self:  # in inference mode matmul and linear arrive here in one piece
+                made = func.decompose(*args, **kwargs)
+            if made is not NotImplemented:
+                return made
+        out = func(*args, **kwargs)
+        if macs := elementary_macs(packet, args, out):
+            where = self._scope()
+            self.macs[where] += macs
+            for x in tree_leaves((args, kwargs)):
+                if isinstance(x, Tensor) and (layer := self._owners.get(x.untyped_storage()._cdata)) is not None:
+                    self.borrowed[layer, where] = None
+        return out
+
+
+class FirstCall:
+    """What the first model call of a run computed: in rows of the audit, and elsewhere. Only that call is watched."""
+
+    def __init__(self) -> None:
+        self.inside = 0  # MACs of layers and products that have a row
+        self._outside: Outside | None = None
+        self._watching = False
+
+    def begin(self, scope: Callable[[], str], weights: Iterable[tuple[str, Tensor]]) -> None:
+        """A model call begins; it is watched if none was."""
+        if self._outside is None:
+            self.inside, self._outside, self._watching = 0, Outside(scope, weights), True
+            self._outside.__enter__()
+
+    def end(self, failed: bool) -> None:
+        """It has ended; one that failed was none."""
+        if self._watching and self._outside is not None:
+            self._watching = False
+            self._outside.__exit__(None, None, None)
+            if failed:
+                self._outside = None
+
+    def row(self) -> AbstractContextManager[None]:
+        """What runs inside has a row of its own."""
+        return self._outside.left_out() if self._watching and self._outside is not None else nullcontext()
+
+    def add(self, macs: int) -> None:
+        """MACs of a row, as the model has them (a warm-up's repetitions left out)."""
+        if self._watching:
+            self.inside += macs
+
+    @property
+    def elsewhere(self) -> dict[str, int]:
+        """MACs by module."""
+        return {} if self._outside is None else dict(self._outside.macs)
+
+    @property
+    def borrowed(self) -> tuple[tuple[str, str], ...]:
+        """(layer, module) of weights that were used past their layer's forward."""
+        return () if self._outside is None else tuple(self._outside.borrowed)

@@ -1,0 +1,342 @@
+"""The door for images: every metric, judge, grid and saver takes floats in [-1, 1] and says of others what to do."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis import classifier, metrics, pictures
+from analysis.datasets import Images, digits, load
+from analysis.images import MANY, checked, pair, plain
+from analysis.metrics import EXTRACTORS, Judge, inception
+
+DIGITS = digits()[0][:400]
+GREY = np.rint((DIGITS + 1) * 127.5).astype(np.uint8)
+PHOTOS = np.random.default_rng(0).uniform(-1, 1, (20, 3, 16, 16)).astype(np.float32)
+SAMPLES = DIGITS + 0.1 * np.random.default_rng(1).standard_normal(DIGITS.shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Judge("digits")
+
+
+#: one call per public door; those that make a number about a whole set refuse where others warn
+JUDGES = {
+    "Judge": lambda x: Judge("digits")(x),
+    "Judge, full": lambda x: Judge("digits")(DIGITS, x),
+    "Judge.frechet": lambda x: Judge("digits").frechet(x),
+    "Judge.intervals": lambda x: Judge("digits").intervals(x, resamples=1),
+    "Judge.differences": lambda x: Judge("digits").differences(x, DIGITS, resamples=1),
+    "Judge.differences, full": lambda x: Judge("digits").differences(DIGITS, x, resamples=1),
+    "features": EXTRACTORS["digits"].features,
+    "probabilities": EXTRACTORS["digits"].probabilities,
+    "report": EXTRACTORS["digits"].report,
+    "FID": lambda x: inception.attempt(x, DIGITS),
+    "FID, reference": lambda x: inception.attempt(DIGITS, x),
+    "reference": lambda x: metrics.reference.compute(Images("digits", x, np.zeros(len(x), np.int64), "")),
+    "classifier": lambda x: classifier.train(
+        EXTRACTORS["digits"], Images("digits", x, np.zeros(len(x), np.int64), ""), None, classifier.Settings(epochs=0)
+    ),
+}
+OTHERS = {
+    "psnr": lambda x: metrics.psnr(x, x),
+    "psnr, y": lambda x: metrics.psnr(DIGITS, x),
+    "ssim": lambda x: metrics.ssim(x, x),
+    "ssim, x": lambda x: metrics.ssim(x, DIGITS),
+    "relative_l2": lambda x: metrics.relative_l2(x, DIGITS),
+    "relative_l2, y": lambda x: metrics.relative_l2(DIGITS, x),
+    "first_divergence": lambda x: metrics.first_divergence(x[None], x[None]),
+    "duplicates": metrics.duplicates,
+    "nearest_distance": metrics.nearest_distance,
+    "nearest_distance, x": lambda x: metrics.nearest_distance(x, DIGITS),
+    "nearest_distance, reference": lambda x: metrics.nearest_distance(DIGITS, x),
+    "levels": pictures.levels,
+    "tiles": pictures.tiles,
+}
+#: what makes the range of no other set wrong, so that only dtypes and NaN are looked at
+ANY_RANGE = {"fingerprint": pictures.fingerprint}
+
+
+@pytest.fixture(params=[*JUDGES, *OTHERS])
+def door(request):
+    return (JUDGES | OTHERS)[request.param]
+
+
+def save_grid(x, tmp_path):
+    pictures.save_grid(x, tmp_path / "grid.png")
+
+
+# dtypes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*JUDGES, *OTHERS, *ANY_RANGE])
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (GREY, r"whole numbers \(uint8\).* / 127\.5 - 1"),
+        (GREY.astype(np.int64), r"whole numbers \(int64\).* / 127\.5 - 1"),
+        (GREY.astype(np.uint16) * 257, r"whole numbers \(uint16\).* / 32767\.5 - 1"),
+        ((GREY.astype(int) - 128).astype(np.int8), r"whole numbers \(int8\).*map black to -1"),
+        (GREY > 127, r"truth values \(bool\).*2\.0 \* \w+ - 1"),
+        (DIGITS * 1j, "dtype complex64, needed are real floats"),
+        (DIGITS.astype(object), "dtype object"),
+        (DIGITS.astype(str), "dtype <U"),
+        (GREY.astype("M8[s]"), "dtype datetime64"),
+        (np.ma.masked_greater(DIGITS, 0.5), "are masked"),
+        (np.ma.array(DIGITS), "are masked"),
+        (DIGITS * np.nan, "NaN or Inf"),
+        (np.where(DIGITS > 0.9, np.inf, DIGITS), "NaN or Inf"),
+        (DIGITS[:0], r"n >= [12]|non-empty|no nearest|trajectories|different shapes|paired|shape"),
+    ],
+    ids=["u8", "i64", "u16", "i8", "bool", "complex", "object", "text", "date", "masked", "mask of none", "nan", "inf",
+         "empty"],
+)  # fmt: skip
+def test_every_door_refuses_what_are_no_floats(name, images, said):
+    with pytest.raises(ValueError, match=said):
+        (JUDGES | OTHERS | ANY_RANGE)[name](images)
+
+
+def test_tensors_and_lists_are_held_to_the_same(tmp_path):
+    for images in (torch.from_numpy(GREY), GREY.tolist(), list(GREY), [torch.from_numpy(g) for g in GREY[:3]]):
+        with pytest.raises(ValueError, match=r"whole numbers \(\w+\).*images / 127\.5 - 1"):
+            pictures.levels(images)
+    with pytest.raises(ValueError, match="are masked"):
+        pictures.levels([np.ma.masked_greater(d, 0.5) for d in DIGITS])
+    with pytest.raises(ValueError, match="make no array"):
+        pictures.levels([DIGITS[0], DIGITS[0, :, :4]])
+    with pytest.raises(ValueError, match="whole numbers"):
+        save_grid(GREY, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        lambda x: x.astype(np.float16),
+        lambda x: x.astype(np.float64),
+        lambda x: x.astype(np.longdouble),
+        lambda x: x.astype(">f4"),
+        lambda x: x.tolist(),
+        lambda x: torch.from_numpy(x),
+        lambda x: torch.from_numpy(x).requires_grad_(),
+        lambda x: torch.from_numpy(x).bfloat16(),
+        lambda x: [torch.from_numpy(each) for each in x],
+    ],
+)
+def test_floats_of_any_kind_give_the_same_numbers(same, judge, tmp_path):
+    """Digits have 17 levels, multiples of 1/8: exact in every float, so every number is the same to the last bit."""
+    other = same(DIGITS)
+    assert judge.frechet(other) == judge.frechet(DIGITS)
+    assert np.array_equal(pictures.levels(other), pictures.levels(DIGITS))
+    assert np.array_equal(metrics.psnr(other, DIGITS[::-1].copy()), metrics.psnr(DIGITS, DIGITS[::-1]))
+    assert judge.intervals(other, resamples=2) == judge.intervals(DIGITS, resamples=2)
+    save_grid(other, tmp_path)
+
+
+def test_levels_of_half_precision_are_those_of_single():
+    half = np.random.default_rng(0).uniform(-1, 1, (4, 3, 8, 8)).astype(np.float16)
+    assert np.array_equal(pictures.levels(half), pictures.levels(half.astype(np.float64)))
+
+
+# ranges --------------------------------------------------------------------------------------------------------
+
+ZERO_TO_ONE = [
+    (DIGITS + 1) / 2,
+    (SAMPLES + 1) / 2,
+    ((DIGITS + 1) / 2).astype(np.float16),
+    (DIGITS > 0).astype(np.float32),
+    1 - (DIGITS + 1) / 2,
+]
+CERTAIN = [
+    (GREY.astype(np.float32), r"from 0 to 255 .*/ 127\.5 - 1"),
+    (GREY.astype(np.float64) - 128, "from -128 to 127 in whole numbers"),
+    (GREY * 257.0, r"from 0 to 65535 .*/ 32767\.5 - 1"),
+    ((DIGITS + 1) * 8, "from 0 to 16 .*/ 8 - 1"),
+    (np.clip(SAMPLES + 1, 0, 2) * 127.3, r"/ 127\.5 - 1"),
+    (np.clip(SAMPLES + 1, 0, 2), "from 0 to 2"),
+]
+PROBABLE = [
+    (DIGITS * 127.5, "no more than 256 levels"),
+    (((DIGITS + 1) / 2 - 0.3) / 0.35, "no more than 256 levels"),
+    (((DIGITS + 1) / 2 - 0.1307) / 0.3081, "hardly any value is dark"),
+]
+
+
+@pytest.mark.parametrize("images", ZERO_TO_ONE, ids=["digits", "samples", "half", "binary", "negative"])
+@pytest.mark.parametrize("name", [*JUDGES, *OTHERS])
+def test_images_in_zero_to_one_are_refused_by_judges_and_warned_about_by_others(name, images):
+    said = r"if black is 0 and white is 1, give 2 \* images - 1"
+    if name in JUDGES:
+        with pytest.raises(ValueError, match=said):
+            JUDGES[name](images)
+    else:
+        with pytest.raises((ValueError, UserWarning), match=said):  # pytest makes warnings errors
+            OTHERS[name](images)
+
+
+@pytest.mark.parametrize(("images", "said"), CERTAIN)
+def test_ranges_that_no_image_has_are_refused_everywhere(door, images, said):
+    with pytest.raises(ValueError, match=said):
+        door(images)
+
+
+@pytest.mark.parametrize(("images", "said"), PROBABLE)
+@pytest.mark.parametrize("name", [*JUDGES, *OTHERS])
+def test_other_ranges_are_refused_by_judges_and_warned_about_by_others(name, images, said):
+    with pytest.raises(ValueError if name in JUDGES else UserWarning, match=said):
+        (JUDGES | OTHERS)[name](images)
+
+
+@pytest.mark.parametrize("name", [*JUDGES, *OTHERS])
+def test_half_the_range_gives_a_warning(name):
+    with pytest.raises(UserWarning, match=r"reach from -0\.5 to 0\.5.*double them"):  # pytest makes warnings errors
+        (JUDGES | OTHERS)[name](DIGITS / 2)
+
+
+def test_continuous_images_that_fill_a_wider_range_give_a_warning():
+    with pytest.warns(UserWarning, match="fill that range"):
+        pictures.levels(127.5 * SAMPLES)
+
+
+def test_colour_standardised_per_channel_is_seen():
+    """As torchvision's Normalize leaves it: each channel has its own 256 values."""
+    grey = np.rint((PHOTOS + 1) * 127.5) / 255
+    mean, std = (np.array(v)[:, None, None] for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    with pytest.warns(UserWarning, match="no more than 256 levels"):
+        pictures.levels(np.concatenate([(grey - mean) / std] * 4))
+
+
+def test_two_sets_in_two_ranges_are_refused():
+    for metric in (metrics.psnr, metrics.ssim, metrics.relative_l2, metrics.nearest_distance):
+        for one, other in ((DIGITS, (DIGITS + 1) / 2), ((DIGITS + 1) / 2, DIGITS)):
+            with pytest.raises(ValueError, match=r"give 2 \* images - 1; the others reach from -1 to 1"):
+                metric(one, other)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        DIGITS, SAMPLES, PHOTOS, 1.3 * SAMPLES, DIGITS[:1], SAMPLES[:1],
+        np.zeros((20, 1, 8, 8)), np.ones((20, 1, 8, 8)), -np.ones((20, 1, 8, 8)),
+        np.linspace(-1, 1, 20)[:, None, None, None] * np.ones((20, 1, 8, 8)),  # constant images
+        30 * np.random.default_rng(2).standard_normal((64, 1, 8, 8)),  # an arm that diverged
+        np.exp(3 * np.random.default_rng(3).standard_normal((64, 1, 8, 8))) * SAMPLES[:64],
+        np.where(np.random.default_rng(4).random((50, 1, 64, 64)) < 0.005, -1.0, 1.0),  # a few dark lines on white
+        0.05 * np.random.default_rng(5).standard_normal((64, 1, 8, 8)),  # an arm that collapsed to grey
+        1 - 0.05 * np.abs(np.random.default_rng(6).standard_normal((64, 1, 8, 8))),  # and to white
+    ],
+)  # fmt: skip
+def test_legitimate_sets_pass_without_a_word(images):
+    """Overshoot, divergence, collapse, constants and mostly white drawings are all found among real samples."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pictures.levels(images).dtype == np.uint8
+        checked("images", images, judged=True)
+
+
+@given(
+    st.integers(MANY, 40),
+    st.integers(0, 2**32 - 1),
+    st.floats(0, 0.2),
+    st.sampled_from([1.0, 2.0, 16.0, 255.0, 1000.0, 65535.0]),
+)
+def test_whatever_the_white_a_set_from_zero_is_refused_and_its_like_from_minus_one_is_not(n, seed, noise, white):
+    rng = np.random.default_rng(seed)
+    x = np.clip(rng.choice([-1.0, 1.0], (n, 1, 8, 8)) + noise * rng.standard_normal((n, 1, 8, 8)), -1, 1)
+    checked("x", x, judged=True)
+    with pytest.raises(ValueError, match=r"give images|give 2"):
+        checked("x", (x + 1) / 2 * white, judged=True)
+
+
+@given(st.floats(0.01, 100), st.integers(0, 1000))
+def test_the_range_is_judged_relative_to_its_limit(limit, seed):
+    x = np.random.default_rng(seed).uniform(-limit, limit, (20, 1, 8, 8))
+    checked("x", x, judged=True, limit=limit)
+    with pytest.raises(ValueError, match=r"hardly any value is dark|whole numbers"):
+        checked("x", x + limit, judged=True, limit=limit)
+
+
+# shapes --------------------------------------------------------------------------------------------------------
+
+
+def test_channels_that_come_last_are_refused_where_they_would_be_misread(tmp_path):
+    last = PHOTOS.transpose(0, 2, 3, 1)
+    for door in (pictures.tiles, lambda x: metrics.ssim(x, x), lambda x: inception.attempt(x, x),
+                 lambda x: save_grid(x, tmp_path)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"transpose\(0, 3, 1, 2\)"):
+            door(last)
+    with pytest.raises(ValueError, match=r"got \(400, 8, 8, 1\): give images\.transpose\(0, 3, 1, 2\)"):
+        EXTRACTORS["digits"].features(DIGITS.transpose(0, 2, 3, 1))
+    assert metrics.psnr(last, -last) == pytest.approx(metrics.psnr(PHOTOS, -PHOTOS))  # any layout will do
+
+
+def test_a_pair_has_one_shape():
+    with pytest.raises(ValueError, match="different shapes"):
+        pair(DIGITS, DIGITS[:, 0])
+    with pytest.raises(ValueError, match="no nearest image"):
+        metrics.nearest_distance(DIGITS, DIGITS.transpose(0, 2, 3, 1))
+    with pytest.raises(ValueError, match="other sizes do not compare"):
+        inception.attempt(PHOTOS, DIGITS)
+
+
+# data_range ----------------------------------------------------------------------------------------------------
+
+
+def test_a_data_range_that_is_chosen_says_where_images_lie():
+    x, y = DIGITS, np.roll(DIGITS, 1, axis=0)
+    for white in (1.0, 255.0):
+        expected = metrics.psnr(x, y)
+        found = metrics.psnr((x + 1) / 2 * white, (y + 1) / 2 * white, data_range=white)
+        assert found == pytest.approx(expected)
+        # about zero, where ssim counts brightness from black
+        assert metrics.ssim(x / 2 * white, y / 2 * white, data_range=white) == pytest.approx(metrics.ssim(x, y))
+        with pytest.raises(ValueError, match=r"hardly any value is dark|whole numbers"):
+            metrics.ssim((x + 1) / 2 * white, (y + 1) / 2 * white, data_range=white)
+    for wrong in (255.0, 1.0):
+        with pytest.warns(UserWarning, match="the images span 2 and data_range is"):
+            metrics.psnr(x, y, data_range=wrong)
+
+
+# features ------------------------------------------------------------------------------------------------------
+
+SETS = {
+    "frechet_distance": metrics.frechet_distance,
+    "kernel_distance": metrics.kernel_distance,
+    "sliced_wasserstein": metrics.sliced_wasserstein,
+    "precision_recall": metrics.precision_recall,
+    "paired_frechet_ratio": lambda x, y: metrics.paired_frechet_ratio(x, x, y),
+    "kernel_difference": lambda x, y: metrics.kernel_difference(x, x, y),
+    "classifier_score": lambda x, y: metrics.classifier_score(x),
+    "split_scores": lambda x, y: metrics.split_scores(x),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_features_are_held_to_the_same(name):
+    f = np.random.default_rng(0).standard_normal((30, 4))
+    for wrong, said in (
+        (np.rint(100 * f).astype(np.uint8), "whole numbers"), (f > 0, "truth values"), (f * 1j, "complex128"),
+        (np.ma.masked_greater(f, 1), "masked"), (f.astype(str), "dtype <U"), (f.astype(object), "dtype object"),
+        (np.where(f > 1, np.nan, f), "NaN or Inf"), (f[:, 0], "shape"), (f[None], "shape"), (f[:0], "0 samples"),
+        (DIGITS[:30], "shape"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            SETS[name](wrong, f)
+
+
+def test_values_of_seeds_may_be_whole_numbers():
+    assert metrics.mean_interval([1, 2, 3]) == metrics.mean_interval([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="masked"):
+        metrics.mean_interval(np.ma.masked_greater([1.0, 2.0, 3.0, 4.0], 3))
+    assert plain("x", [True, False], whole=True).tolist() == [1.0, 0.0]
+
+
+def test_labels_beyond_the_classes_do_not_reach_the_classifier(tmp_path):
+    data = load("digits")
+    shifted = Images("digits", data.images, data.labels + 1, "")
+    with pytest.raises(ValueError, match=r"labels up to 10, the classifier has classes 0\.\.9"):
+        classifier.train(EXTRACTORS["digits"], shifted, tmp_path / "x", classifier.Settings(epochs=0))
