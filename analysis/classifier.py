@@ -19,7 +19,9 @@ from modiff_sim.store import sha256, write_atomic
 
 from . import datasets
 from .datasets import SPLIT_SEED, Images, split
+from .images import checked
 from .metrics import EXTRACTORS, Extractor, reference
+from .metrics.extractors import CLASSES
 from .training import progress, write_json
 
 
@@ -43,11 +45,16 @@ def train(extractor: Extractor, data: Images, out: Path, settings: Settings) -> 
     """Trains on the train part; writes ``out`` (safetensors) and the json beside it, which is returned.
 
     Raises:
-        ValueError: images of another shape than the extractor's.
+        ValueError: images of another shape than the extractor's, of another kind or range; labels beyond its classes.
     """
     s = settings
+    checked("images", data.images, judged=True)
     if data.images.shape[1:] != extractor.shape:
         raise ValueError(f"{data.name} has images {data.images.shape[1:]}, the classifier takes {extractor.shape}")
+    if data.labels.max() >= CLASSES:
+        raise ValueError(
+            f"{data.name} has labels up to {data.labels.max()}, the classifier has classes 0..{CLASSES - 1}"
+        )
     torch.set_num_threads(1)
     x, y = torch.from_numpy(data.images), torch.from_numpy(data.labels)
     train_part, test_part = split(len(x))

@@ -9,15 +9,28 @@ import numpy as np
 
 from modiff_sim.store import write_atomic
 
+from .images import checked
+
 
 def levels(images: np.ndarray) -> np.ndarray:
-    """uint8 grey levels or colours of images in [-1, 1]; values beyond are cut, halves rounded to even."""
+    """uint8 grey levels or colours of images (n, ...) in [-1, 1]; values beyond are cut, halves rounded to even.
+
+    Raises ValueError for images that are none: see ``analysis.images``.
+    """
+    return _levels(checked("images", images))
+
+
+def _levels(images: np.ndarray) -> np.ndarray:
     return np.rint((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
 
 
 def fingerprint(images: np.ndarray) -> dict[str, float]:
-    """Mean and rms pixel: what a set of images is known again by, also where rounding differs."""
-    return {"mean": float(images.mean()), "rms": float(np.sqrt(np.square(images).mean()))}
+    """Mean and rms pixel: what a set of images is known again by, also where rounding differs.
+
+    Raises ValueError for what is no float, no images, and NaN or Inf; the range may be any.
+    """
+    x = checked("images", images, anything=True)
+    return {"mean": float(x.mean()), "rms": float(np.sqrt(np.square(x).mean()))}
 
 
 def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np.ndarray:
@@ -25,9 +38,10 @@ def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np
 
     columns: default the next whole number above √n.
 
-    Raises ValueError for another shape, no images or columns < 1.
+    Raises ValueError for another shape, no images, columns < 1 and what ``analysis.images`` refuses.
     """
-    if images.ndim != 4 or not len(images) or images.shape[1] not in (1, 3):
+    images = checked("images", images, axes=4)
+    if images.shape[1] not in (1, 3):
         raise ValueError(f"images must be (n, 1 or 3, h, w) with n >= 1, got {images.shape}")
     n, channels, h, w = images.shape
     columns = int(np.ceil(np.sqrt(n))) if columns is None else columns
@@ -35,7 +49,7 @@ def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np
         raise ValueError(f"columns must be at least 1, got {columns}")
     rows = -(-n // columns)
     out = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, channels), 255, np.uint8)
-    for k, image in enumerate(levels(images)):
+    for k, image in enumerate(_levels(images)):
         y, x = k // columns * (h + gap), k % columns * (w + gap)
         out[y : y + h, x : x + w] = image.transpose(1, 2, 0)
     return out

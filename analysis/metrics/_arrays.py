@@ -1,4 +1,4 @@
-"""What every metric asks of its arguments: finite values, the right shapes, pairs that fit."""
+"""What every metric asks of its arguments: floats, finite values, the right shapes, pairs that fit."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..images import finite, pair, plain
+
+__all__ = ["Floats", "feature_set", "feature_sets", "finite", "flat", "pairs"]
+
 Floats = NDArray[np.float64]
 
 
-def finite(name: str, x: NDArray[Any]) -> None:
-    """Raises ValueError where x holds NaN or Inf, saying how many."""
-    if not np.isfinite(x).all():
-        raise ValueError(f"{name} contain NaN or Inf ({int((~np.isfinite(x)).sum())} of {x.size} values)")
-
-
 def feature_set(name: str, x: ArrayLike, at_least: int = 1) -> Floats:
-    """x as float64 (n, k). Raises ValueError for another shape, fewer than ``at_least`` rows, NaN or Inf."""
-    a = np.asarray(x, dtype=np.float64)
+    """x as float64 (n, k).
+
+    Raises ValueError for another shape, fewer than ``at_least`` rows, NaN or Inf, masked arrays and all that is no
+    float: whole numbers are grey levels more often than features.
+    """
+    a = plain(name, x).astype(np.float64, copy=False)
     if a.ndim != 2 or a.shape[1] < 1:
         raise ValueError(f"{name} must be a feature set of shape (n, k), got {a.shape}")
     if len(a) < at_least:
@@ -35,16 +37,13 @@ def feature_sets(x: ArrayLike, y: ArrayLike, at_least: int = 1) -> tuple[Floats,
     return a, b
 
 
-def pairs(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-    """Two batches (n, ...) of one shape, float64. Raises ValueError for other shapes, no values, NaN or Inf."""
-    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if a.shape != b.shape:
-        raise ValueError(f"images of different shapes: {a.shape} and {b.shape}")
-    if a.ndim < 2 or a.size == 0:
-        raise ValueError(f"expected a non-empty batch (n, ...), got shape {a.shape}")
-    finite("x", a)
-    finite("y", b)
-    return a, b
+def pairs(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Floats, Floats]:
+    """Two batches of images (n, ...), float64, of one shape and one range.
+
+    Options and errors as of ``analysis.images.pair``.
+    """
+    a, b = pair(x, y, **options)
+    return a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
 
 
 def flat(x: ArrayLike) -> Floats:

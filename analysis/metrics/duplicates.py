@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arrays import Floats, finite, flat
+from ..images import alike, checked
+from ._arrays import Floats, flat
 
 BLOCK = 1024  # rows per block of the table of distances: 8 MB
 NEAR = 0.02  # share of the range [-1, 1] by which a pixel of a near-duplicate differs, in the quadratic mean
@@ -18,14 +19,19 @@ def nearest_distance(x: ArrayLike, reference: ArrayLike | None = None) -> Floats
     images show as distances to the training set far below those between real images.
 
     Raises:
-        ValueError: image sizes that differ, NaN or Inf, fewer than two images to leave one out of.
+        ValueError: image sizes that differ, NaN or Inf, fewer than two images to leave one out of; images of another
+            kind or range.
     """
-    a = flat(x)
-    b = a if reference is None else np.asarray(reference).reshape(len(reference), -1)  # blocks of it become float64
+    if reference is None:
+        a = b = flat(checked("x", x))
+    else:
+        one, other = (checked(name, z, anything=True) for name, z in (("x", x), ("reference", reference)))
+        if one.ndim == other.ndim and one.shape[1:] != other.shape[1:]:
+            raise ValueError(f"no nearest image for {one.shape} among {other.shape}")
+        alike({"x": one, "reference": other})
+        a, b = flat(one), other.reshape(len(other), -1)  # blocks of it become float64
     if a.shape[1] != b.shape[1] or not len(b) or (reference is None and len(a) < 2):
         raise ValueError(f"no nearest image for {a.shape} among {b.shape}")
-    finite("x", a)
-    finite("reference", b)
     best, nearest = np.full(len(a), np.inf), np.zeros(len(a), np.int64)
     for j in range(0, len(b), BLOCK):
         part = b[j : j + BLOCK].astype(np.float64)
@@ -60,5 +66,5 @@ def duplicates(images: ArrayLike, *, near: float = NEAR) -> np.ndarray:
     """
     if not near >= 0:
         raise ValueError(f"near must be at least 0, got {near}")
-    a = flat(images)
+    a = flat(checked("images", images, anything=True))
     return nearest_distance(a) <= near * 2.0 * np.sqrt(a.shape[1])

@@ -20,7 +20,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from ._arrays import Floats, finite
+from ..images import channels_last, checked, plain
+from ._arrays import Floats
 
 HERE = Path(__file__).parent.parent / "weights"
 MICRO_BATCH = 256
@@ -90,18 +91,18 @@ class Extractor:
         when it is saved: an arm that overshoots is judged by what one would see.
 
         Args:
-            images: NumPy or torch (CPU).
+            images: floats, NumPy or torch.
 
         Raises:
-            ValueError: another shape, no images, NaN or Inf.
+            ValueError: another shape, no images, NaN or Inf; images of another kind or range, such as grey levels or
+                images in [0, 1].
             RuntimeError: the weights are not the ones their json describes, or missing.
         """
-        x = np.asarray(images, dtype=np.float64)
+        x = plain("images", images)
         if x.ndim != 4 or x.shape[1:] != self.shape or not len(x):
-            raise ValueError(
-                f"images must have shape (n, {', '.join(map(str, self.shape))}) with n >= 1, got {x.shape}"
-            )
-        finite("images", x)
+            said = f"images must have shape (n, {', '.join(map(str, self.shape))}) with n >= 1, got {x.shape}"
+            raise ValueError(said + (": give images.transpose(0, 3, 1, 2)" if channels_last(x.shape) else ""))
+        x = checked("images", x, judged=True).astype(np.float64)
         body, head = _loaded(self)
         features, logits = [], []
         with torch.no_grad():

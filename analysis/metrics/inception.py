@@ -16,8 +16,9 @@ from torch.utils.data import Dataset
 
 from modiff_sim.store import sha256
 
+from ..images import channels_last, checked, plain
 from ..pictures import levels
-from ._arrays import Floats, finite
+from ._arrays import Floats
 from .frechet import distance_of_moments, moments
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
@@ -32,10 +33,11 @@ class _Pictures(Dataset[torch.Tensor]):
     """Images in [-1, 1] as torch-fidelity wants them: uint8 (3, H, W), grey ones repeated."""
 
     def __init__(self, name: str, images: np.ndarray) -> None:
-        if images.ndim != 4 or images.shape[1] not in (1, 3) or len(images) < 2:
-            raise ValueError(f"{name} must be (n, 1 or 3, H, W) with n >= 2, got {images.shape}")
-        finite(name, images)
-        self.images = levels(images)
+        x = plain(name, images)
+        if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) < 2:
+            said = f"{name} must be (n, 1 or 3, H, W) with n >= 2, got {x.shape}"
+            raise ValueError(said + (f": give {name}.transpose(0, 3, 1, 2)" if channels_last(x.shape) else ""))
+        self.images = levels(checked(name, x, judged=True))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,9 +68,12 @@ def inception_metrics(
 
     Raises:
         InceptionMissing: torch-fidelity is not installed or not usable, or there are no weights.
-        ValueError: images of another shape, NaN or Inf, fewer than two; different n without ``any_n``.
+        ValueError: images of another shape, NaN or Inf, fewer than two; different n without ``any_n``; images of
+            another kind or range; two sets of other sizes.
     """
     first, second = _Pictures("images", images), _Pictures("reference", reference)
+    if first.images.shape[2:] != second.images.shape[2:]:
+        raise ValueError(f"images {first.images.shape} and real ones {second.images.shape}: other sizes do not compare")
     if len(first) != len(second) and not any_n:
         raise ValueError(
             f"FID depends on n: {len(first)} images and {len(second)} real ones; give as many, or pass any_n=True"

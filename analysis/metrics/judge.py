@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from ..images import checked, plain
 from . import reference as references
 from ._arrays import Floats, flat
 from .coverage import neighbours
@@ -72,12 +73,15 @@ class Judge:
         another. psnr, ssim, relative_l2 and first_divergence: medians over images.
 
         Args:
-            images, full: (n, C, H, W).
+            images, full: floats (n, C, H, W) in [-1, 1].
             trajectories: (calls, n, C, H, W) of images and of full, for first_divergence.
 
         Raises:
-            ValueError: another shape, no more images than features, NaN or Inf, images and full of different shapes.
+            ValueError: another shape, no more images than features, NaN or Inf, images and full of different shapes;
+                images of another kind or range, such as grey levels or images in [0, 1].
         """
+        images = plain("images", images)
+        full = None if full is None else checked("full", full, judged=True)
         by_sample, by_real = self._statistics(images)
         pairs = {name: None if full is None else float(np.median(metric(images, full)))
                  for name, metric in (("psnr", psnr), ("ssim", ssim), ("relative_l2", relative_l2))}  # fmt: skip
@@ -96,7 +100,7 @@ class Judge:
         Raises:
             ValueError: as calling it; resamples < 1; level outside (0, 1).
         """
-        return self._resampled([images], resamples, seed, level)
+        return self._resampled([plain("images", images)], resamples, seed, level)
 
     def differences(
         self, images: np.ndarray, full: np.ndarray, *, resamples: int = 200, seed: int = 0, level: float = 0.95
@@ -106,8 +110,9 @@ class Judge:
         Raises:
             ValueError: as ``intervals``; images and full of different shapes.
         """
-        if np.shape(images) != np.shape(full):
-            raise ValueError(f"images {np.shape(images)} and full {np.shape(full)} must be paired row by row")
+        images, full = plain("images", images), plain("full", full)
+        if images.shape != full.shape:
+            raise ValueError(f"images {images.shape} and full {full.shape} must be paired row by row")
         return self._resampled([images, full], resamples, seed, level)
 
     def _resampled(self, sets: Sequence[np.ndarray], resamples: int, seed: int, level: float) -> dict[str, Interval]:
@@ -124,9 +129,9 @@ class Judge:
                 found[name] = centred(value[0], value[1:], level)
         return found
 
-    def _real(self, images: ArrayLike) -> int:
+    def _real(self, images: np.ndarray) -> int:
         """Real images for precision, recall, density and coverage, which depend on how many there are."""
-        return min(len(np.asarray(images)), len(self.reference.features))
+        return min(len(images), len(self.reference.features))
 
     def _statistics(self, images: np.ndarray) -> tuple[dict[str, Statistic], dict[str, Statistic]]:
         """The metrics as functions of how often each sample counts, and of how often each real image counts."""
@@ -157,7 +162,7 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> 
     Raises:
         ValueError: fewer than three values, NaN or Inf.
     """
-    x = np.asarray(values, dtype=np.float64)
+    x = plain("values", values, whole=True).astype(np.float64, copy=False)
     if x.ndim != 1 or len(x) < 3:
         raise ValueError(f"an interval over seeds needs at least 3 values, got shape {x.shape}")
     if not np.isfinite(x).all():

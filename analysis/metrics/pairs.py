@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arrays import Floats, finite, flat, pairs
+from ..images import plain
+from ._arrays import Floats, flat, pairs
 
 WINDOW, SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
@@ -14,23 +17,44 @@ K1, K2 = 0.01, 0.03
 def psnr(x: ArrayLike, y: ArrayLike, *, data_range: float = 2.0) -> Floats:
     """10·log10(data_range²/mean square difference) per image, dB, float64 (n,); inf for equal images.
 
+    Args:
+        x, y: floats (n, ...), of one range.
+        data_range: white minus black. 2 stands for [-1, 1], which is then checked; of another width, the images may
+            lie anywhere: 1 for [0, 1].
+
     Raises:
-        ValueError: different shapes, no images, NaN or Inf, data_range <= 0.
+        ValueError: different shapes, no images, NaN or Inf, data_range <= 0; images of another kind or range.
+
+    Warns:
+        UserWarning: the images are much wider or narrower than data_range.
     """
     if not data_range > 0:
         raise ValueError(f"data_range must be positive, got {data_range}")
-    a, b = map(flat, pairs(x, y))
+    a, b = map(flat, pairs(x, y, anything=data_range != 2.0))
+    if data_range != 2.0:
+        _fits(a, b, data_range)
     mse = ((a - b) ** 2).mean(axis=1)
     out = np.full(len(mse), np.inf)
     np.log10(data_range**2 / np.where(mse > 0, mse, 1.0), out=out, where=mse > 0)
     return 10.0 * out
 
 
+def _fits(a: Floats, b: Floats, data_range: float) -> None:
+    """Warn where the span of both is no fit for a data_range that the caller chose."""
+    span = max(a.max(), b.max()) - min(a.min(), b.min())
+    if span > 1.5 * data_range or 0 < span < data_range / 8:
+        warnings.warn(
+            f"the images span {span:.4g} and data_range is {data_range:g}: give white minus black (2 for [-1, 1])",
+            stacklevel=3,
+        )
+
+
 def relative_l2(x: ArrayLike, y: ArrayLike) -> Floats:
-    """|x-y|/|y| per image, y being the reference, float64 (n,).
+    """|x-y|/|y| per image, y being the reference, float64 (n,); images in [-1, 1], where grey is zero.
 
     Raises:
-        ValueError: different shapes, no images, NaN or Inf, a reference image that is all zero.
+        ValueError: different shapes, no images, NaN or Inf, a reference image that is all zero; images of another kind
+            or range.
     """
     a, b = map(flat, pairs(x, y))
     size = np.linalg.norm(b, axis=1)
@@ -49,19 +73,17 @@ def ssim(x: ArrayLike, y: ArrayLike, *, data_range: float = 2.0, window: int | N
     over all places where the window lies inside of the image, and over channels.
 
     Args:
-        x, y: (n, C, H, W).
+        x, y: floats (n, C, H, W) in [-data_range/2, data_range/2]: black is counted from there.
         window: odd side of the window; default 11, or the largest that fits (7 for 8×8 images, where the numbers are
             therefore not comparable with those of larger images).
 
     Raises:
-        ValueError: different shapes, not four axes, no images, NaN or Inf, data_range <= 0, a window that is even or
-            does not fit.
+        ValueError: different shapes, not four axes, channels last, no images, NaN or Inf, data_range <= 0, a window
+            that is even or does not fit; images of another kind or range.
     """
     if not data_range > 0:
         raise ValueError(f"data_range must be positive, got {data_range}")
-    a, b = (z + data_range / 2 for z in pairs(x, y))
-    if a.ndim != 4:
-        raise ValueError(f"images must be (n, C, H, W), got {a.shape}")
+    a, b = (z + data_range / 2 for z in pairs(x, y, axes=4, limit=data_range / 2))
     smallest = min(a.shape[2:])
     side = min(WINDOW, smallest - 1 + smallest % 2) if window is None else window
     if side < 1 or side % 2 == 0 or side > smallest:
@@ -96,16 +118,15 @@ def first_divergence(x: ArrayLike, y: ArrayLike, *, tolerance: float = 0.01) -> 
         The call's index; ``calls`` where they never differ, so that later is larger and never is the latest.
 
     Raises:
-        ValueError: different shapes, no images, NaN or Inf, a negative tolerance.
+        ValueError: different shapes, no images, NaN or Inf, a negative tolerance; images of another kind or range.
     """
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be at least 0, got {tolerance}")
-    a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    a, b = plain("x", x), plain("y", y)
     if a.shape != b.shape or a.ndim < 3 or a.size == 0:
         raise ValueError(f"trajectories must be (calls, n, ...) of one shape, got {a.shape} and {b.shape}")
-    finite("x", a)
-    finite("y", b)
     calls, n = a.shape[:2]
+    a, b = (z.reshape(a.shape) for z in pairs(a.reshape(calls * n, -1), b.reshape(calls * n, -1)))
     off, size = (np.linalg.norm(z.reshape(calls, n, -1), axis=2) for z in (a - b, b))
     apart = off > tolerance * size
     return np.where(apart.any(axis=0), apart.argmax(axis=0), calls)

@@ -1,0 +1,180 @@
+"""The data sets that models are trained on and judged by, read from the formats they are commonly kept in.
+
+    digits      scikit-learn's 8×8 digits, inside that package: needs no path
+    fashion32   Fashion-MNIST, 28×28 padded with black to 32×32
+    cifar10     CIFAR-10, 32×32 in colour
+
+``load(name, path)`` takes whatever of these the path is, each in a file of its own here:
+
+    idx         a folder of idx files (``train-images-idx3-ubyte``, gzipped or not, also below ``FashionMNIST/raw``)
+    cifar       a folder of CIFAR's five python batches (also below ``cifar-10-batches-py``)
+    folders     a folder with one folder of picture files per class
+    archives    an .npz with ``images`` and ``labels``, or ``jpeg`` (bytes of files, joined), ``offsets`` and ``labels``
+
+Only the training part is read. What cannot be read rightly is refused by name; what is left out (hidden folders, files
+that are no pictures) is counted in ``Images.notes`` and logged, which a program that sets up no logging prints on
+stderr. Data are never committed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .archives import archive
+from .cifar import cifar_batches
+from .folders import class_folders, pictures_elsewhere
+from .idx import idx_files
+from .raw import Raw, whole_labels
+
+SPLIT_SEED = 20250613
+FOLDERS = (idx_files, cifar_batches, class_folders)  # the first that finds something reads it
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images float32 (n, C, H, W) in [-1, 1], labels int64 (n,), and the sha256 of both: what a manifest records.
+
+    notes: what was left out on the way, a sentence each.
+    """
+
+    name: str
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What a data set of this name must look like, once read: channels and side; smaller images are padded."""
+
+    channels: int
+    side: int
+
+
+DATASETS = {"digits": DataSet(1, 8), "fashion32": DataSet(1, 32), "cifar10": DataSet(3, 32)}
+
+
+def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """All images, float32 (1797, 1, 8, 8) in [-1, 1] (grey levels 0..16 mapped linearly), and labels 0..9.
+
+    UCI's ML hand-written digits, test part.
+    """
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = (data.images / 8.0 - 1.0).astype(np.float32)[:, None]  # exact: 17 levels, multiples of 1/8
+    return images, data.target.astype(np.int64)
+
+
+def split(n: int, *, test_share: float = 0.2, seed: int = SPLIT_SEED) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the train and the test part, int64, sorted, disjoint and covering 0..n-1; the same on every call.
+
+    Raises:
+        ValueError: a part would be empty.
+    """
+    n_test = round(n * test_share)
+    if not 0 < n_test < n:
+        raise ValueError(f"a test share of {test_share} of {n} images leaves an empty part")
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(n)
+    return np.sort(order[n_test:]), np.sort(order[:n_test])
+
+
+def load(name: str, path: str | Path | None = None) -> Images:
+    """A data set by name; ``path`` is needed for all but "digits" (see the module's head for what it may be).
+
+    Raises:
+        ValueError: unknown name, no path, images of another size or number of channels, files that are damaged or
+            cannot be read rightly, labels that are no whole numbers from 0; it names the file.
+        OSError: nothing there that can be read, or some of the files missing.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+    if name == "digits":
+        if path is not None:
+            raise ValueError("digits come with scikit-learn and take no path")
+        return _named(name, *digits())
+    if path is None:
+        raise ValueError(f"{name} needs --data PATH: a folder or .npz that holds it")
+    raw = _read(Path(path))
+    labels = whole_labels(raw.labels, len(raw.levels), str(path))
+    brightest = int(raw.levels.max())
+    if brightest == 1:
+        raise ValueError(f"{path}: all grey levels are 0 or 1, of 255: were images in [0, 1] saved as whole numbers?")
+    levels, notes = _channels(raw, DATASETS[name].channels)
+    if brightest < 64:
+        notes += (f"the brightest grey level of all {len(labels)} images is {brightest} of 255: all are dark",)
+    images = _fitted(levels, DATASETS[name], str(path))
+    _say(path, notes)
+    return _named(name, images, labels, notes)
+
+
+def _say(path: str | Path, notes: tuple[str, ...]) -> None:
+    for note in notes:
+        logging.getLogger(__name__).warning("%s: %s", path, note)
+
+
+def _channels(raw: Raw, wanted: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Picture files may hold grey as colour or the other way round: where nothing is lost, they are taken as wanted."""
+    levels, found = raw.levels, raw.levels.shape[3]
+    if raw.files and (found, wanted) == (1, 3):
+        return levels.repeat(3, axis=3), (*raw.notes, "every picture is grey: taken as colour")
+    if raw.files and (found, wanted) == (3, 1) and (levels == levels[..., :1]).all():
+        return levels[..., :1], (*raw.notes, "every picture is grey, saved as colour: taken as grey")
+    return levels, raw.notes
+
+
+def _named(name: str, images: NDArray[np.float32], labels: NDArray[np.int64], notes: tuple[str, ...] = ()) -> Images:
+    seen = hashlib.sha256(np.ascontiguousarray(images).data)
+    seen.update(np.ascontiguousarray(labels).data)
+    return Images(name, images, labels, seen.hexdigest(), notes)
+
+
+def _fitted(levels: NDArray[np.uint8], wanted: DataSet, where: str) -> NDArray[np.float32]:
+    """(n, H, W, C) grey levels 0..255 to [-1, 1], (n, C, side, side), padded with black on all sides alike."""
+    n, height, width, channels = levels.shape
+    border = wanted.side - height
+    if channels != wanted.channels or height != width or border < 0 or border % 2:
+        raise ValueError(
+            f"{where}: images of {height}×{width} with {channels} channels; "
+            f"needed: {wanted.channels} channels, {wanted.side}×{wanted.side} or smaller by an even number"
+        )
+    images = np.full((n, channels, wanted.side, wanted.side), -1.0, np.float32)
+    inner = slice(border // 2, wanted.side - border // 2)
+    images[:, :, inner, inner] = levels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
+    return images
+
+
+def read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Whatever the path is, as grey levels uint8 (n, H, W, C) and labels int64 (n,); see the module's head.
+
+    Raises:
+        ValueError: damaged files, files that cannot be read rightly, labels that are no whole numbers from 0.
+        FileNotFoundError: none of the known formats is found, or some of the files are missing.
+    """
+    raw = _read(Path(path))
+    _say(path, raw.notes)
+    return raw.levels, whole_labels(raw.labels, len(raw.levels), str(path))
+
+
+def _read(path: Path) -> Raw:
+    if path.is_file():
+        return archive(path)
+    for reader in FOLDERS:
+        if (found := reader(path)) is not None:
+            return found
+    elsewhere = pictures_elsewhere(path)
+    raise FileNotFoundError(
+        f"{path}: found no idx files, no CIFAR batches and no folders of pictures per class; "
+        f"a file must be an .npz with images and labels, or with jpeg, offsets and labels"
+        + (f"; {elsewhere}" if elsewhere else "")
+    )

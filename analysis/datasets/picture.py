@@ -1,0 +1,99 @@
+"""One picture file as grey levels 0..255; what cannot be read rightly is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+GREY = ("1", "L", "LA", "La")
+COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX")
+SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+class Damaged(OSError, ValueError):
+    """A file that is no whole picture; an OSError too, which is what Pillow raises most often."""
+
+
+class Refused(ValueError):
+    """A picture that was read, and whose pixels are not what a data set holds."""
+
+
+def picture(file: Any, name: str) -> NDArray[np.uint8]:
+    """uint8 (H, W, C) of a path or an open file: C is 1 for grey pictures, else 3.
+
+    16-bit grey becomes 0..255 by division by 257, rounded. A palette becomes its colours, one bit becomes black and
+    white, and alpha is dropped where it is opaque everywhere.
+
+    Raises:
+        Damaged: damaged or cut short.
+        Refused: transparent pixels, whose colour nobody knows; inks, floats, 32 bits, 16-bit
+            colour (of which Pillow keeps 8 bits), several frames.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as opened:
+            return _pixels(opened, name)
+    except Refused:
+        raise
+    except UnidentifiedImageError as error:
+        raise Damaged(f"{name} is no picture of a known format: fetch it anew or delete it") from error
+    except Exception as error:  # Pillow raises OSError, SyntaxError, EOFError, struct.error and others
+        said = str(error) or type(error).__name__
+        raise Damaged(f"{name} cannot be read as a picture ({said}): fetch it anew or delete it") from error
+
+
+def _pixels(opened: Any, name: str) -> NDArray[np.uint8]:
+    frames = getattr(opened, "n_frames", 1)
+    if frames != 1:
+        raise Refused(f"{name} holds {frames} frames: save each as a picture of its own, or delete it")
+    stored = " ".join(str(tile[-1]) for tile in opened.tile)  # how the file's pixels are packed, gone after load()
+    opened.load()
+    mode = opened.mode
+    if mode in SIXTEEN or (mode == "I" and opened.format == "PNG"):  # older versions of Pillow say I
+        return _sixteen(opened, name, stored)
+    if mode not in (*GREY, *COLOUR):
+        what = {"CMYK": "inks (CMYK)", "F": "floats (F)", "I": "32-bit numbers (I)"}.get(mode, f"pixels of mode {mode}")
+        raise Refused(f"{name} holds {what}, which are no grey levels 0..255: convert it to 8-bit grey or RGB")
+    if ";16" in stored:
+        raise Refused(f"{name} has 16 bits per channel, of which Pillow reads 8: convert it to 8 bits")
+    if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in opened.info:
+        opened = opened.convert("RGBA")
+        if seen_through := int((np.asarray(opened)[..., 3] < 255).sum()):
+            raise Refused(
+                f"{name} has {seen_through} transparent pixels, which have no colour of their own: "
+                f"lay it on a background and save it without alpha"
+            )
+    pixels = np.asarray(opened.convert("L" if mode in GREY else "RGB"))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _sixteen(opened: Any, name: str, stored: str) -> NDArray[np.uint8]:
+    levels = np.asarray(opened).astype(np.int64)
+    if ";12" in stored or levels.min() < 0 or levels.max() > 65535:
+        raise Refused(f"{name} holds grey levels {levels.min()}..{levels.max()} of unknown white: convert it to 8 bits")
+    if "transparency" in opened.info and (levels == opened.info["transparency"]).any():
+        raise Refused(f"{name} has transparent pixels, which have no colour of their own: save it without alpha")
+    return np.rint(levels / 257).astype(np.uint8)[..., None]
+
+
+def same_size(pictures: list[NDArray[np.uint8]], names: list[str]) -> NDArray[np.uint8]:
+    """All in one array (n, H, W, C).
+
+    Raises:
+        ValueError: different sizes, or grey ones among colour; it names two and counts.
+    """
+    shapes = [p.shape for p in pictures]
+    other = [i for i, shape in enumerate(shapes) if shape != shapes[0]]
+    if other:
+        raise ValueError(
+            f"{names[0]} is {_said(shapes[0])} and {names[other[0]]} is {_said(shapes[other[0]])}: all must be alike, "
+            f"and {len(other)} of {len(shapes)} differ from the first"
+        )
+    return np.stack(pictures)
+
+
+def _said(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]}×{shape[1]} in {'grey' if shape[2] == 1 else 'colour'}"

@@ -1,0 +1,75 @@
+"""What every format gives, before it becomes images in [-1, 1]; labels; and which files are nobody's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: what file managers, notebooks and archives leave in folders, besides all whose name begins with a dot
+LEFT_BEHIND = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin"})
+
+
+class Raw(NamedTuple):
+    """levels: uint8 (n, H, W, C). labels: (n,), as they were found. notes: sentences on what was left out.
+
+    files: read from picture files, which may hold grey as colour.
+    """
+
+    levels: NDArray[np.uint8]
+    labels: NDArray[Any]
+    notes: tuple[str, ...] = ()
+    files: bool = False
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder of this name is left out: ``.ipynb_checkpoints``, ``._0.png``, ``__MACOSX``."""
+    return name.startswith(".") or name.lower() in LEFT_BEHIND
+
+
+def visible(root: Path, found: Iterable[Path]) -> list[Path]:
+    """The files among those found below root, sorted, that lie in no hidden folder; root itself may lie in one."""
+    return sorted(p for p in found if p.is_file() and not any(map(hidden, p.relative_to(root).parts)))
+
+
+def one_folder(found: Sequence[Path], kind: str) -> None:
+    """Raises ValueError where files that belong together lie in several folders: two copies, or two data sets."""
+    folders = sorted({p.parent for p in found})
+    if len(folders) > 1:
+        raise ValueError(f"{kind} in {len(folders)} folders, {folders[0]} and {folders[1]}: give the one that is meant")
+
+
+def whole_labels(labels: Any, n: int, where: str) -> NDArray[np.int64]:
+    """Labels as int64 (n,). Floats are taken where every one is a whole number; one-hot rows are not.
+
+    Raises:
+        ValueError: not one label per image, or labels that are no whole numbers from 0; it says which.
+    """
+    if isinstance(labels, np.ma.MaskedArray):
+        raise ValueError(f"{where}: labels are masked: leave those images out")
+    a = np.asarray(labels)
+    if a.ndim == 2 and a.shape[1] == 1:
+        raise ValueError(f"{where}: labels of shape {a.shape}, needed is one per image, ({n},): give labels[:, 0]")
+    if a.ndim == 2:
+        raise ValueError(
+            f"{where}: labels of shape {a.shape}, needed is one per image, ({n},): "
+            f"if the rows are one-hot, give labels.argmax(axis=1)"
+        )
+    if a.ndim != 1 or len(a) != n or not n:
+        count = len(a) if a.ndim == 1 else f"shape {a.shape} of"
+        raise ValueError(f"{where}: {n} images and {count} labels, needed is one per image")
+    if a.dtype.kind not in "iuf":
+        what = "names" if a.dtype.kind in "USO" else str(a.dtype)
+        raise ValueError(
+            f"{where}: labels are {what}, needed are whole numbers from 0: np.unique(labels, return_inverse=True)[1]"
+        )
+    if a.dtype.kind == "f":
+        a = a.astype(np.float64)  # the bound is beyond float16
+    wrong = ~((a >= 0) & (a < 2**31) & (a == np.floor(a)))  # NaN among them
+    if wrong.any():
+        i = int(wrong.argmax())
+        raise ValueError(f"{where}: label {i} is {a[i]}, needed are whole numbers from 0 ({int(wrong.sum())} are none)")
+    return a.astype(np.int64)

@@ -1,0 +1,219 @@
+"""The door for images: every metric, judge, grid and saver asks here whether it was given floats in [-1, 1].
+
+Images of another kind give a number too, and a wrong one: grey levels 0..255 are cut to white, and images in [0, 1]
+have lost their dark half. What is certainly wrong is refused, what probably is gives a warning; both say what to do.
+
+    dtype    float16, float32 and float64 are taken (NumPy, lists, torch on any device); nothing else is
+    values   finite; NaN and Inf are refused
+    range    by what the set as a whole looks like (see ``_range``): samples may overshoot, and an arm that fails may
+             diverge, so a large value alone is no fault
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MANY = 16  # images that make a set: none of them with a dark pixel is then no accident
+LOOKED_AT = 1_000_000  # values that the shape of a distribution is read from
+LEVELS = 256  # different values that grey levels of 8 bits have, in whatever range
+
+Array = NDArray[Any]
+
+
+def plain(name: str, x: Any, *, whole: bool = False) -> Array:
+    """x as a float32 or float64 array; float16 becomes float32. ``whole``: whole numbers are taken too, as float64.
+
+    Raises:
+        ValueError: masked, complex, text, dates or objects; whole numbers and truth values unless ``whole``; NaN or
+            Inf; parts of different shapes.
+    """
+    parts = x if isinstance(x, list | tuple) else (x,)
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise ValueError(f"{name} are masked, and a mask would be lost: leave those rows out and give {name}.data")
+    try:
+        a = np.asarray(_from_torch(x))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} make no array ({error}): give one NumPy array, all parts of one shape") from error
+    if a.dtype.kind == "f":
+        return a.astype(np.float32 if a.dtype.itemsize < 4 else np.float64) if a.dtype.itemsize not in (4, 8) else a
+    if a.dtype.kind in "iub" and whole:
+        return a.astype(np.float64)
+    if a.dtype.kind == "b":
+        raise ValueError(f"{name} are truth values ({a.dtype}), needed are floats: for images give 2.0 * {name} - 1")
+    if a.dtype.kind in "iu":
+        how = _remedy(float(a.min()), float(a.max()), 1.0) if a.size else "give float32 or float64"
+        raise ValueError(f"{name} are whole numbers ({a.dtype}), needed are floats; for images: {how}")
+    raise ValueError(f"{name} have the dtype {a.dtype}, needed are real floats: give float32 or float64")
+
+
+def _from_torch(x: Any) -> Any:
+    """A tensor's numbers wherever it is; bfloat16, which NumPy does not know, as float32. Else x itself."""
+    if isinstance(x, list | tuple):
+        return [_from_torch(part) for part in x] if any(hasattr(part, "detach") for part in x) else x
+    if not hasattr(x, "detach"):
+        return x
+    x = x.detach().cpu()
+    return (x.float() if str(x.dtype) == "torch.bfloat16" else x).numpy()
+
+
+def finite(name: str, x: Array) -> None:
+    """Raises ValueError where x holds NaN or Inf, saying how many."""
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name} contain NaN or Inf ({int((~np.isfinite(x)).sum())} of {x.size} values)")
+
+
+def checked(
+    name: str, x: Any, *, judged: bool = False, limit: float = 1.0, axes: int | None = None, anything: bool = False
+) -> Array:
+    """x (n, ...) as float32 or float64, after what the module's head says.
+
+    Args:
+        name: what messages call it.
+        judged: a number about the whole set is to be made, so that a set of ``MANY`` that is probably in another range
+            is refused; else it gives a warning.
+        limit: the images should lie in [-limit, limit].
+        axes: how many axes are needed; 4 are (n, C, H, W), and channels that come last are refused.
+        anything: leave the range unlooked at.
+
+    Raises:
+        ValueError: as ``plain``; no images; other axes; a range that is certainly another one.
+    """
+    a = _shaped(name, x, axes)
+    if not anything:
+        _say(name, a, _range(a, limit), judged)
+    return a
+
+
+def pair(x: Any, y: Any, *, limit: float = 1.0, axes: int | None = None, anything: bool = False) -> tuple[Array, Array]:
+    """Both as ``checked``, of one shape and one range; the two are called x and y.
+
+    Raises:
+        ValueError: as ``checked``; different shapes; one begins at 0 and the other is [-limit, limit].
+    """
+    a, b = plain("x", x), plain("y", y)
+    if a.shape != b.shape:
+        raise ValueError(f"images of different shapes: {a.shape} and {b.shape}")
+    a, b = _shaped("x", a, axes), _shaped("y", b, axes)
+    if not anything:
+        alike({"x": a, "y": b}, limit)
+    return a, b
+
+
+def alike(both: dict[str, Array], limit: float = 1.0) -> None:
+    """Look at the range of two sets, by name, of images that have been through ``plain``; their n may differ.
+
+    Raises:
+        ValueError: one begins at 0 and the other is [-limit, limit]; one is certainly in another range.
+    """
+    found = {name: _range(a, limit) for name, a in both.items()}
+    for name, theirs in zip(found, reversed(both.values()), strict=True):
+        if (mine := found[name]) and mine.from_zero and theirs.min() < -0.5 * limit:
+            raise ValueError(f"{name} {mine.said}; the others reach from {theirs.min():.5g} to {theirs.max():.5g}")
+    for name, a in both.items():
+        _say(name, a, found[name])
+
+
+def _shaped(name: str, x: Any, axes: int | None) -> Array:
+    """x as ``plain``, finite, with at least one image of the axes wanted."""
+    a = plain(name, x)
+    if a.ndim < 2 or a.size == 0 or (axes is not None and a.ndim != axes):
+        wanted = "images (n, C, H, W)" if axes == 4 else "images (n, ...)"
+        raise ValueError(f"{name} must be a non-empty batch of {wanted}, got shape {a.shape}")
+    if axes == 4 and channels_last(a.shape):
+        raise ValueError(f"{name} {a.shape} have their channels last: give {name}.transpose(0, 3, 1, 2)")
+    finite(name, a)
+    return a
+
+
+def _say(name: str, a: Array, found: Finding | None, judged: bool = False) -> None:
+    """Refuse or warn, where the range is another one."""
+    if found is None:
+        return
+    if found.certain or (judged and found.probable and len(a) >= MANY):
+        raise ValueError(f"{name} {found.said}")
+    warnings.warn(f"{name} {found.said}", stacklevel=4)
+
+
+def channels_last(shape: tuple[int, ...]) -> bool:
+    """Whether (n, a, b, c) can only be read as (n, H, W, C): 1, 3 or 4 at the end, and more than 4 at the second."""
+    return len(shape) == 4 and shape[1] > 4 and shape[3] in (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """said: what was found and what to do. certain: no set of images in [-1, 1] looks like this. probable: no set of
+    many does. from_zero: black is exactly 0.
+    """
+
+    said: str
+    certain: bool = False
+    probable: bool = False
+    from_zero: bool = False
+
+
+def _range(a: Array, limit: float) -> Finding | None:
+    """What is wrong with the range of finite images (n, ...); None where nothing is, or nothing can be told.
+
+    Constant images tell nothing: zeros are grey in [-1, 1] and black in [0, 1]. The set of an arm that diverged is none
+    of the following: it has both signs, no grid of levels, and few values near its largest ones.
+    """
+    low, high = float(a.min()), float(a.max())
+    if low == high:
+        return None
+    wanted, seen = f"[{-limit:g}, {limit:g}]", f"reach from {low:.5g} to {high:.5g}"
+    some = a[:: -(-a.size // LOOKED_AT)] if a.size > LOOKED_AT else a
+    if max(-low, high) > 2 * limit and (some == np.rint(some)).all():
+        said = f"{seen} in whole numbers, which are grey levels, needed is {wanted}: {_remedy(low, high, limit)}"
+        return Finding(said, certain=True, from_zero=low == 0)
+    darkest = float(np.quantile(some, 0.01))
+    bright = darkest > -0.25 * high and -0.5 * high < low <= 0.25 * high
+    if bright and _contrast(some) >= 0.5 * (high - max(low, 0.0)):
+        from_zero = abs(low) <= 0.02 * high
+        certain = low >= 0 and high >= 1.5 * limit
+        said = f"{seen} and hardly any value is dark, needed is {wanted}: {_remedy(low, high, limit)}"
+        if certain or from_zero or len(a) >= MANY:
+            return Finding(said, certain, high >= 0.75 * limit, from_zero)
+        return None
+    if max(-low, high) > 1.25 * limit and _few_levels(some):
+        return Finding(
+            f"{seen} in no more than {LEVELS} levels, which are pictures in another range, needed is {wanted}: "
+            f"map black to {-limit:g} and white to {limit:g}", probable=True,
+        )  # fmt: skip
+    size = np.abs(some)
+    if len(a) >= MANY and min((size > 1.5 * limit).mean(), (size > 0.5 * max(-low, high)).mean()) > 0.25:
+        return Finding(
+            f"{seen} and fill that range, needed is {wanted}: map black to {-limit:g} and white to {limit:g}"
+        )
+    if max(abs(-low - 0.5 * limit), abs(high - 0.5 * limit)) <= 0.05 * limit and _contrast(some) > 0.5 * limit:
+        return Finding(
+            f"{seen}, needed is {wanted}: if black is {-0.5 * limit:g} and white {0.5 * limit:g}, double them"
+        )
+    return None
+
+
+def _remedy(low: float, high: float, limit: float) -> str:
+    """How images that reach from low to high get to [-limit, limit]; tops are 1, 255, 65535 or what is there."""
+    back = "" if limit == 1 else f", times {limit:g}"
+    if low < -0.25 * high:
+        return f"map black to {-limit:g} and white to {limit:g}"
+    if high <= 1.5:
+        return f"if black is 0 and white is 1, give 2 * images - 1{back}"
+    top = 255 if 16 < high <= 255.5 else 65535 if 4096 < high <= 65535.5 else high
+    return f"if black is 0 and white is {top:.5g}, give images / {top / 2:.6g} - 1{back}"
+
+
+def _contrast(a: Array) -> float:
+    """The largest range within one image."""
+    rows = a.reshape(len(a), -1)
+    return float((rows.max(axis=1) - rows.min(axis=1)).max())
+
+
+def _few_levels(a: Array) -> bool:
+    """Whether every channel has no more values than 8 bits, though there are several times as many pixels."""
+    channels = np.moveaxis(a, 1, 0) if a.ndim == 4 and a.shape[1] <= 4 else a[None]
+    return channels[0].size >= 4 * LEVELS and all(len(np.unique(channel)) <= LEVELS for channel in channels)
