@@ -79,6 +79,10 @@ def _compared(r: Result, norm: str, Q: Quantizer, d: int, block: int) -> dict[st
     """Per call the mean and largest error, and the error, bound and ratio of the trial where the ratio is worst."""
     error, a_inf = (r.error if norm == "2" else r.error_inf), r.a_inf
     found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
+    if recursion.standard(recursion.get(r.params["recursion"])) is None:  # one of the user's own
+        trial = np.argmax(error, axis=1)
+        largest = error[np.arange(len(error)), trial]
+        return found | {"error": largest, "bound": None, "ratio": None, "trial": trial, "holds": None, "worst": None}
     shared, expected = shared_by_samples(Q.granularity, d), Q.laws.randomised and norm == "2"
     limit = _limit(r, norm, Q, block, together=shared and not expected)
     if shared and not expected:
@@ -129,8 +133,10 @@ def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, sha
     return {**rms, "ratio": ratio, "trial": None, "holds": fits | (excess.mean(axis=1) <= chance)}
 
 
-def _verdict(worst: Mapping[str, Any]) -> str:
+def _verdict(worst: Mapping[str, Any] | None) -> str:
     """As in "worst ratio 0.9831 (call 12, trial 3): holds"."""
+    if worst is None:
+        return "no bound is known for this recursion; error is the largest of all trials"
     at = f"call {worst['call']}" + ("" if worst["trial"] is None else f", trial {worst['trial']}")
     holds = {None: "not decided", True: "holds", False: "DOES NOT HOLD"}[worst["holds"]]
     return f"worst ratio {worst['ratio']:.4g} ({at}): {holds}"
@@ -151,10 +157,13 @@ def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
             for name, colour in colours.items():
                 for values, line, marker in kinds:
                     shown = runs[name][norm][values]
+                    if shown is None:
+                        continue
                     axes.plot(
                         np.where(shown > 0, shown, np.nan), ls=line, marker=marker, ms=6, mfc="none", color=colour
                     )
-                below.plot(runs[name][norm]["ratio"], ls="-", marker=".", ms=4, color=colour)
+                if runs[name][norm]["ratio"] is not None:
+                    below.plot(runs[name][norm]["ratio"], ls="-", marker=".", ms=4, color=colour)
             axes.set(yscale="log", xlabel="call", ylabel="error |a - ô|")
             decade(axes)
             below.axhline(1, color="black", lw=0.8)

@@ -66,7 +66,8 @@ class _Call:
             if x is None and isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.ndim > 1:
                 x = kept
             elif top in TIMES:
-                call.t[name] = kept
+                if leaf is not None:
+                    call.t[name] = kept
             elif i == 1 and len(path) == 1 and _a_number(leaf) and top not in LABELS:
                 call.second[name] = kept
             else:
@@ -158,15 +159,21 @@ class Finder:
         return same_time and bool(_differing(call.rest, last.rest) - self.moving)
 
     def _next_in_group(self, call: _Call, last: _Call) -> None:
-        differ = _differing(call.rest, last.rest)
-        if _same(call.x, last.x):  # then any difference tells, of a label in the second place as well
+        differ, same_x = _differing(call.rest, last.rest), _same(call.x, last.x)
+        if same_x:  # then any difference tells, of a label in the second place as well
             differ |= _differing(call.second, last.second)
         else:
             differ -= self.moving
         if not differ and not self._told:
             return  # the same call again, or the same prompt at another x
         free = [k for k in range(len(self.known)) if k not in self.group]
-        exact = [k for k in free if not _differing(call.rest, self.known[k]) - self.moving]
+        exact = [k for k in range(len(self.known)) if not _differing(call.rest, self.known[k]) - self.moving]
+        if exact and not set(exact) & set(free) and not self._told:
+            # a pass that was called already: the same time again at another x, as Heun has it, or a repetition
+            self.now = exact[0]
+            self.group = self.group if same_x else (self.now,)
+            return
+        exact = [k for k in exact if k in free]
         if not free and len(self.known) >= MOST_PASSES:
             raise RuntimeError(
                 f"the model was called with more than {MOST_PASSES} sets of conditions at one time step, and each "
@@ -219,10 +226,19 @@ class Passes:
         self._now: tuple[tuple[str, ...], int] = ((), 0)
         self._finders: dict[tuple[tuple[str, ...], int], Finder] = {}
         self._watched = False
-        self.most = 1  # how many passes there were at most
+        self._most = 1
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def _used(self) -> int:
+        present = any(vars(owner)[name] for owner, name in self._owners())
+        return present + sum(any(held.values()) for held in self._kept.values())
+
+    @property
+    def most(self) -> int:
+        """How many passes had states at one time, at most; at least 1."""
+        return max(self._most, self._used())
 
     @property
     def now(self) -> str:
@@ -269,19 +285,22 @@ class Passes:
             return
         self._kept[self._now] = self._exchange(self._kept.pop(where, None))
         self._now = where
-        used = sum(any(held.values()) for held in self._kept.values())
-        self.most = max(self.most, used + 1)
+        self._most = max(self._most, self._used())
+
+    def _owners(self) -> list[tuple[Any, str]]:
+        owners: tuple[Any, ...] = (self._run, self._run._products, self._run._branches)
+        return [(owner, name) for owner in owners for name in STATES if name in vars(owner)]
 
     def _exchange(self, other: dict | None) -> dict:
         """Put these states in place, none at all for None; returns those that were there. Counts stay."""
-        owners: tuple[Any, ...] = (self._run, self._run._products, self._run._branches)
-        held = {(x, name): vars(x)[name] for x in owners for name in STATES if name in vars(x)}
+        held = {(owner, name): vars(owner)[name] for owner, name in self._owners()}
         for owner, name in held:
             setattr(owner, name, {} if other is None else other[owner, name])
         return held
 
     def clear(self) -> None:
         """Forget all states but the present ones, and what was found about passes."""
+        self._most = self.most
         self._kept.clear()
         self._finders.clear()
         self._now = (self._names, 0)

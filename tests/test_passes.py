@@ -1,0 +1,245 @@
+"""Several model calls within a step: each pass has a state of its own, found from the calls or from the scheduler."""
+
+import pytest
+import torch
+from torch import nn
+
+import modiff_sim as ms
+from modiff_sim.nn import modulated, record
+from modiff_sim.nn.passes import MOST_PASSES, Finder
+from modiff_sim.samplers import SAMPLERS
+from modiff_sim.schedules import linear
+
+STEPS = 6
+
+
+class Conditional(nn.Module):
+    """A denoiser whose hidden layer sees the condition added to x, far from where it is without."""
+
+    def __init__(self):
+        super().__init__()
+        g = torch.Generator().manual_seed(0)
+        self.inner, self.outer = nn.Linear(8, 32), nn.Linear(32, 8)
+        self.far = nn.Parameter(3 * torch.randn(2, 8, generator=g))
+
+    def forward(self, x, t=None, c=None, *, drop=False, more=None):
+        c = (more or {}).get("c", c)
+        if c is None:
+            x = x if drop else x + self.far[0]
+        elif isinstance(c, torch.Tensor) and c.ndim == 1:
+            x = x + self.far[c]
+        else:
+            x = x + c
+        return self.outer(torch.relu(self.inner(x)))
+
+
+def model():
+    torch.manual_seed(0)
+    return Conditional().eval().requires_grad_(False)
+
+
+def slowly(steps=STEPS, seed=1):
+    g = torch.Generator().manual_seed(seed)
+    x, move = torch.randn(4, 8, generator=g), torch.randn(4, 8, generator=g)
+    return [x + 0.05 * k * move for k in range(steps)]
+
+
+A, B = torch.full((4, 8), 3.0), torch.full((4, 8), -3.0)
+ONE, ZERO = torch.ones(4, dtype=torch.int64), torch.zeros(4, dtype=torch.int64)
+
+#: how a loop that somebody has written asks for its passes: step k, x -> the arguments of each
+LOOPS = {
+    "a flag, no time": lambda k, x: [((x,), {}), ((x,), {"drop": True})],
+    "conditions by position": lambda k, x: [((x, 9 - k, A), {}), ((x, 9 - k, B), {})],
+    "conditions by name": lambda k, x: [((x,), {"t": torch.tensor(9 - k), "c": c}) for c in (A, B)],
+    "time per sample": lambda k, x: [((x, torch.full((4,), 9 - k), c), {}) for c in (A, B)],
+    "labels": lambda k, x: [((x, 9 - k, ONE), {}), ((x, 9 - k, ZERO), {})],
+    "labels in the place of the time": lambda k, x: [((x,), {"c": ONE}), ((x,), {"c": ZERO})],
+    "conditions in a mapping": lambda k, x: [((x, 9 - k), {"more": {"c": c}}) for c in (A, B)],
+    "new tensors of the same numbers": lambda k, x: [((x, 9 - k, c.clone()), {}) for c in (A, B)],
+    "conditions that move": lambda k, x: [((x, 9 - k, c + 0.01 * k), {}) for c in (A, B)],
+    "three passes": lambda k, x: [((x, 9 - k, A), {}), ((x, 9 - k, B), {}), ((x, 9 - k), {"drop": True})],
+    "in turns the other way round": lambda k, x: [((x, 9 - k, c), {}) for c in ((A, B), (B, A))[k % 2]],
+    "other x, same time": lambda k, x: [((x + 0.1, 9 - k, A), {}), ((x - 0.1, 9 - k, B), {})],
+    "guidance on some steps": lambda k, x: [((x, 9 - k, c), {}) for c in ((A, B) if k not in (2, 3) else (A,))],
+    "guidance from the second step on": lambda k, x: [((x, 9 - k, c), {}) for c in ((A, B) if k else (A,))],
+}
+
+
+def which(args, named):
+    """A name for the pass of a call, by its condition."""
+    c = named.get("c", (named.get("more") or {}).get("c", args[2] if len(args) > 2 else None))
+    return str(named.get("drop")) if c is None else f"{float(c.flatten()[0]) > 0.5}"
+
+
+@pytest.mark.parametrize("loop", LOOPS.values(), ids=list(LOOPS))
+@pytest.mark.parametrize("recursion", ["closed_loop", "open_loop"])
+def test_passes_are_told_apart_by_their_arguments(loop, recursion):
+    """The same bytes as where every pass is named, and states as many."""
+    made = []
+    for named in (False, True):
+        net = model()
+        with modulated(net, activations=ms.AbsMax(4), recursion=recursion) as run:
+            out = []
+            for k, x in enumerate(slowly()):
+                for args, options in loop(k, x):
+                    if named:
+                        with run.apart(which(args, options)):
+                            out.append(net(*args, **options))
+                    else:
+                        out.append(net(*args, **options))
+            made.append((out, run.audit(), run.state_bytes()))
+    (found, audit, held), (expected, explicit, needed) = made
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert (audit.passes, held) == (explicit.passes, needed)
+    assert f"passes: {audit.passes} kinds of model calls" in str(audit)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("spacing", ["uniform", "quad"])
+def test_every_sampler_is_one_pass(sampler, spacing):
+    """Heun and DPM-Solver-2 call twice within a step, PLMS twice at one time, "quad" repeats a time at the same x."""
+    net = model()
+
+    def sampled(named):
+        with modulated(net, activations=ms.AbsMax(6)) as run:
+            schedule = linear().spaced(60 if spacing == "quad" else 6, spacing=spacing)
+            noise = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+            g = torch.Generator().manual_seed(1)
+
+            def denoise(x, t):
+                if not named:
+                    return 0.1 * net(x, t, A)
+                with run.apart("only"):
+                    return 0.1 * net(x, t, A)
+
+            x = SAMPLERS[sampler](denoise, noise, schedule, noise=lambda _: torch.randn(4, 8, generator=g))
+            return x, run.audit().passes
+
+    (x, passes), (expected, _) = sampled(False), sampled(True)
+    assert passes == 1
+    assert torch.equal(x, expected)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_guidance_in_two_passes_with_every_sampler(sampler):
+    net, made = model(), []
+    for named in (False, True):
+        with modulated(net, activations=ms.AbsMax(6)) as run:
+
+            def one(x, t, c, name, run=run, named=named):
+                if not named:
+                    return net(x, t, c)
+                with run.apart(name):
+                    return net(x, t, c)
+
+            g = torch.Generator().manual_seed(1)
+            made.append(SAMPLERS[sampler](
+                lambda x, t, one=one: 0.1 * (2 * one(x, t, A, "with") - one(x, t, B, "without")),
+                torch.randn(4, 8, generator=torch.Generator().manual_seed(0)), linear().spaced(6),
+                noise=lambda _, g=g: torch.randn(4, 8, generator=g),
+            ))  # fmt: skip
+            assert run.audit().passes == 2
+    assert torch.equal(*made)
+
+
+SINGLE = {
+    "repeated call as a warm-up": lambda k, x: [((x, 9 - k, A), {})] * (4 if k == 0 else 1),
+    "self-conditioning": lambda k, x: [((x, 9 - k, A + 0.1 * torch.sin(torch.tensor(7.0 * k))), {})],
+    "self-conditioning, two calls at a time": lambda k, x: [
+        ((x, 9 - (k + 1) // 2, A + 0.1 * torch.sin(torch.tensor(7.0 * k))), {})
+    ],
+    "a random walk without a time": lambda k, x: [((x + torch.randn(4, 8),), {})],
+    "resampling the same time": lambda k, x: [((x + 0.3 * torch.randn(4, 8), 9 - k // 3, A), {})],
+    "defaults given or not": lambda k, x: [((x, 9 - k), {"drop": False} if k % 2 else {})],
+    "an embedding of the time": lambda k, x: [((x,), {"c": A + 0.01 * k})],
+}
+
+
+@pytest.mark.parametrize("loop", SINGLE.values(), ids=list(SINGLE))
+def test_one_pass_is_neither_split_nor_refused(loop):
+    torch.manual_seed(0)
+    net = model()
+    with modulated(net, activations=ms.AbsMax(4)) as run:
+        for k, x in enumerate(slowly(9)):
+            for args, options in loop(k, x):
+                net(*args, **options)
+        assert run.audit().passes == 1
+
+
+@pytest.mark.parametrize("time", [False, True])
+def test_an_input_that_goes_back_and_forth_is_refused(time):
+    """Nothing but x tells these two passes apart, and x differs between them at every step."""
+    net = model()
+    with modulated(net, activations=ms.AbsMax(4)):
+        first, second = slowly()[:2]
+        for k, x in ((0, first + 2), (0, first - 2), (1, second + 2)):
+            net(*((x, 9 - k) if time else (x,)))
+        with pytest.raises(RuntimeError, match=r"goes back and forth.*run\.apart"):
+            net(*((second - 2, 8) if time else (second - 2,)))
+    with modulated(net, activations=ms.AbsMax(4)) as run:  # named, they are right
+        for x in slowly():
+            for far in (2.0, -2.0):
+                with run.apart(str(far)):
+                    net(x + far)
+        assert run.audit().passes == 2
+
+
+def test_passes_without_end_are_refused():
+    net, x = model(), slowly()[0]
+    with modulated(net, activations=ms.AbsMax(4)):
+        for i in range(MOST_PASSES):
+            net(x, 9, A + i)
+        with pytest.raises(RuntimeError, match="sets of conditions at one time"):
+            net(x, 9, B)
+
+
+def test_a_failed_call_does_not_count_as_a_pass():
+    net, x = model(), slowly()[0]
+    with modulated(net, activations=ms.AbsMax(4)) as run:
+        net(x, 9, A)
+        with pytest.raises(ValueError, match="not finite"):
+            net(x, 9, B / 0)
+        net(x, 9, B)
+        run.reset()
+        net(x, 9, A)
+        assert run.audit().passes == 2
+
+
+def test_differences_are_recorded_within_a_pass():
+    net = model()
+    with record(net, ms.AbsMax(4)) as both:
+        for k, x in enumerate(slowly()):
+            net(x, 9 - k, A)
+            net(x, 9 - k, B)
+    with record(net, ms.AbsMax(4)) as one:
+        for k, x in enumerate(slowly()):
+            net(x, 9 - k, A)
+    assert both.calls == one.calls == STEPS
+    assert both.stats["inner", 3, "d"].values.absmax == pytest.approx(
+        one.stats["inner", 3, "d"].values.absmax, rel=1e-5
+    )
+
+
+def call(x, t=None, **more):
+    return {"x": x, "t": t, **more}
+
+
+def test_a_scheduler_that_is_watched_tells_where_a_step_ends():
+    finder = Finder(watched=True)
+    same = torch.ones(2, 3)
+    assert [finder.find(call(same, 9)) for _ in range(2)] == [0, 1]  # even where all arguments are the same
+    finder = Finder(watched=True)
+    found = []
+    for k, x in enumerate(slowly()):
+        found.append((finder.find(call(x, 9 - k)), finder.find(call(x + 1, 9 - k))))
+        finder.step()
+    assert found[1:] == [(0, 1)] * (STEPS - 1)
+    heun = Finder(watched=True)
+    found = []
+    for k, x in enumerate(slowly()):
+        found.append(heun.find(call(x, 9 - k)))
+        heun.step()
+        found.append(heun.find(call(x + 0.01, 8 - k)))
+        heun.step()
+    assert set(found) == {0}
