@@ -68,7 +68,7 @@ class MixtureDenoiser:
 
     Args:
         mixture: the data's distribution.
-        schedule: noise levels; t indexes its ``alpha_bar``.
+        schedule: noise levels of a model that predicts ε (ValueError for another); t indexes its ``alpha_bar``.
         apply: (layer, a) -> output, what computes a layer; default its affine map in full precision. Everything else
             is computed in the dtype of x.
     """
@@ -79,6 +79,11 @@ class MixtureDenoiser:
     layers: tuple[Linear, Linear] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.schedule.prediction != "epsilon":
+            raise ValueError(
+                f"the mixture's denoiser predicts epsilon, the schedule says {self.schedule.prediction!r}: give it one "
+                "that says epsilon, such as schedules.linear()"
+            )
         m = self.mixture.mean
         C = self.mixture.means - m
         object.__setattr__(self, "layers", (Linear("logits", C), Linear("mean", np.ascontiguousarray(C.T), m)))

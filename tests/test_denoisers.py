@@ -1,6 +1,7 @@
 """Gaussian mixtures and their denoiser: against quadrature, finite differences, and the recursion run on its own."""
 
 import math
+from dataclasses import replace
 
 import array_api_strict
 import numpy as np
@@ -333,3 +334,8 @@ def test_a_layer_without_bias_is_linear():
     a = np.ones((1, 3))
     assert np.array_equal(layer.affine(a), layer.linear(a))
     assert np.array_equal(layer.linear(a), [[3.0, 12.0]])
+
+
+def test_a_schedule_of_another_prediction_is_refused():
+    with pytest.raises(ValueError, match="predicts epsilon, the schedule says 'v_prediction'"):
+        MixtureDenoiser(ring(), replace(linear(), prediction="v_prediction"))

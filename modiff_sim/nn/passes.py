@@ -23,20 +23,15 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from .calling import CONDITIONS, LEVELS, TIMES
+
 if TYPE_CHECKING:
     from .run import Run
 
 #: what a run and its parts (products, reused branches) hold between model calls
 STATES = ("_states", "_like", "_work")
-#: names of the argument that says when: timestep or noise level
-TIMES = frozenset(
-    {"t", "timestep", "timesteps", "time", "times", "time_step", "time_steps", "ts", "sigma", "sigmas", "noise_labels",
-     "noise_level", "noise_levels", "log_snr", "lambda_t", "c_noise", "step", "timestep_cond_step"}
-)  # fmt: skip
-#: names of an argument that says what, where a time could stand
-LABELS = frozenset(
-    {"y", "c", "label", "labels", "class_label", "class_labels", "classes", "cond", "condition", "context"}
-)
+#: names of the argument that says when: a timestep or a noise level
+WHEN = frozenset({*TIMES, *LEVELS})
 #: more passes than this are no guidance
 MOST_PASSES = 16
 #: a sequence goes back and forth if x is so much nearer to the call before the last than to the last
@@ -65,10 +60,10 @@ class _Call:
             top = str(getattr(path[0], "key", "")).lower()
             if x is None and isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.ndim > 1:
                 x = kept
-            elif top in TIMES:
+            elif top in WHEN:
                 if leaf is not None:
                     call.t[name] = kept
-            elif i == 1 and len(path) == 1 and _a_number(leaf) and top not in LABELS:
+            elif i == 1 and len(path) == 1 and _a_number(leaf) and top not in CONDITIONS:
                 call.second[name] = kept
             else:
                 call.rest[name] = kept

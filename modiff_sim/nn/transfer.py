@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..transfer import CallTransfer, Edit, call_transfer
+from .calling import caller, prediction
 from .calls import Calls
 from .layers import Operator, Where, find, occurrence_name
 from .run import active_run
@@ -99,7 +100,7 @@ def probed(
 ) -> Iterator[Probed]:
     """The model as a network whose transfer can be measured, while the context is open.
 
-    timesteps: of the calls: call i is model(x, timesteps[i]), whose output or its ``.sample`` is taken; or
+    timesteps: of the calls: call i is model(x, timesteps[i]), called and answered as ``nn.calling`` has it; or
     forward:   (rows of x, call) -> output, for models that are called in another way. One of the two is needed.
     where:     (qualified name, module) -> bool, which layers; None is all.
 
@@ -119,8 +120,7 @@ def probed(
 
     def at_timestep(x: Tensor, call: int) -> Tensor:
         assert timesteps is not None
-        out = model(x, timesteps[call])
-        return getattr(out, "sample", out)
+        return prediction(caller(model)(x, timesteps[call]), x, type(model).__name__)
 
     like = next(model.parameters())
     calls = Calls(model).install()
