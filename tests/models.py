@@ -14,7 +14,7 @@ class Small(nn.Module):
         self.second = nn.Conv2d(4, 6, 3, stride=2, padding=1, padding_mode="circular", groups=2, dtype=dtype)
         self.head = nn.Linear(6, 6, dtype=dtype)
 
-    def forward(self, x, t=0):
+    def forward(self, x, t: int = 0):
         x = self.second(self.act(self.first(x)))
         x = x.mean((-2, -1))
         return self.head(torch.tanh(self.head(x)) + t)
