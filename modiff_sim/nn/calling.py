@@ -113,6 +113,13 @@ def prediction(answer: Any, x: Tensor, name: str = "the model") -> Tensor:
     )
 
 
+def likeliest(answer: Any, name: str = "the model") -> Tensor:
+    """The tensor of an answer that is most likely meant, of whatever shape. Raises ValueError for one without any."""
+    for _, part in _parts(answer):
+        return part
+    raise ValueError(f"{name} returned a {type(answer).__name__} that holds no tensor: wrap it in a model that does")
+
+
 def _fits(part: Tensor, x: Tensor) -> bool:
     if part.ndim != x.ndim or part.ndim < 2:
         return part.shape == x.shape

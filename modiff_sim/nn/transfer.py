@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..transfer import CallTransfer, Edit, call_transfer
-from .calling import caller, prediction
+from .calling import caller, likeliest
 from .calls import Calls
 from .layers import Operator, Where, find, occurrence_name
 from .run import active_run
@@ -120,7 +120,7 @@ def probed(
 
     def at_timestep(x: Tensor, call: int) -> Tensor:
         assert timesteps is not None
-        return prediction(caller(model)(x, timesteps[call]), x, type(model).__name__)
+        return likeliest(caller(model)(x, timesteps[call]), type(model).__name__)
 
     like = next(model.parameters())
     calls = Calls(model).install()
