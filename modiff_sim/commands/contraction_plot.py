@@ -89,8 +89,8 @@ def _fits(values: Sequence[int], other: str, several: bool) -> None:
 def _title(group: Sequence[dict[str, Any]], norm: str, which: bool) -> str:
     title = {"c": "c (squared 2-norm)", "kappa": "kappa (max norm)"}[norm]
     names = {row["quantizer"] for row in group}
-    lone = f"{names.pop()}, " if len(names) == 1 else ""
-    return f"{lone}{title}" + (f", {group[0]['granularity']}" if which else "")
+    about = [*(names if len(names) == 1 else ()), *([str(group[0]["granularity"])] if which else ())]
+    return "\n".join([title, ", ".join(about)]) if about else title
 
 
 def _colours(group: Sequence[dict[str, Any]], other: str, several: bool) -> dict[Any, str]:
