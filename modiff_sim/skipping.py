@@ -6,7 +6,7 @@ A skipped sample keeps its reference and its output: for it the call is one at 0
 (axis 0), so an image does not depend on its batch-mates, and before quantizing, so it costs two norms.
 
 What is lost, in the threshold's norm (e = a - â, r = a - â_prev the residual, k the quantizer's contraction in that
-norm: sqrt(c) for "l2", kappa for "max"; for "l1", the default, quantizers declare none, and k has to be found otherwise):
+norm: sqrt(c) for "l2", kappa for "max"; quantizers declare none for "l1", the default):
 
     computed   ||e|| <= k·||r||                    skipped   ||e|| = ||r|| < τ·||â_prev||
 
