@@ -16,7 +16,7 @@ from . import fast, results
 from . import recursion as _recursion
 from .granularity import PerSample, PerToken
 from .processes import Process
-from .quantizer import Quantizer
+from .quantizer import Quantizer, as_made
 from .quantizers import QUANTIZERS, AbsMax
 
 STANDARD = (_recursion.Direct, _recursion.OpenLoop, _recursion.ClosedLoop)
@@ -58,7 +58,7 @@ class Job:
     def row_by_row(self) -> bool:
         """Whether every trial is known to have a scale of its own, which depends on its extremes alone."""
         ours = type(self.Q) in QUANTIZERS.values() and type(self.Q.granularity) in (PerSample, PerToken)
-        return ours and self.Q.scale_from_extremes
+        return ours and _as_made(self.Q) and self.Q.scale_from_extremes
 
     def not_finite(self, call: int, drawn: np.ndarray) -> ValueError:
         what = f"numbers too large for {self.dtype}" if np.isfinite(drawn).all() else "NaN or Inf"
@@ -86,6 +86,10 @@ class Trials:
         return job.process.stream(self.generators(job.seed)[0], self.rows, job.steps, first=self.start)
 
 
+def _as_made(Q: Quantizer) -> bool:
+    return as_made(Q) and as_made(Q.granularity)
+
+
 def refuses(job: Job) -> str:
     """Why ``fused`` cannot do this job; empty if it can.
 
@@ -93,7 +97,7 @@ def refuses(job: Job) -> str:
     Subclasses of any of these may compute something else and are declined.
     """
     Q = job.Q
-    if type(Q) is not AbsMax or type(Q.granularity) not in (PerSample, PerToken):
+    if type(Q) is not AbsMax or type(Q.granularity) not in (PerSample, PerToken) or not _as_made(Q):
         return f"{Q} is not AbsMax with one scale per sample"
     if _recursion.standard(job.recursion) is None:
         return f"{_recursion.label(job.recursion)} is none of {', '.join(r.name for r in STANDARD)}"

@@ -151,6 +151,11 @@ class Quantizer:
         raise NotImplementedError  # pragma: no cover - abstract
 
 
+def as_made(what: Any) -> bool:
+    """Whether nothing was put on this instance that hides something of its class: fast paths know the class alone."""
+    return not any(hasattr(type(what), name) and callable(getattr(type(what), name)) for name in vars(what))
+
+
 def require_floating(xp: Any, a: Any, who: str) -> None:
     """Raise unless ``a`` is a non-empty array of real floats."""
     if not xp.isdtype(a.dtype, "real floating"):

@@ -17,7 +17,7 @@ from . import engines, results
 from . import recursion as _recursion
 from .granularity import GRANULARITIES, Granularity
 from .processes import Process
-from .quantizer import Quantizer
+from .quantizer import Quantizer, as_made
 from .results import Result, Summary
 
 __all__ = ["AUTO_FLOATS", "BLOCK_FLOATS", "Result", "Summary", "simulate"]
@@ -113,7 +113,7 @@ def _cut(job: engines.Job, trials: int) -> list[engines.Trials]:
 
 def _apart(granularity: Granularity, d: int) -> bool:
     """Whether trials are known to share no scale; a granularity of the user's own may tie any number of them."""
-    if type(granularity) not in GRANULARITIES.values():
+    if type(granularity) not in GRANULARITIES.values() or not as_made(granularity):
         return False
     try:
         return granularity.scale_shape((2, d))[0] == 2

@@ -69,7 +69,7 @@ LOOPS = {
 def which(args, named):
     """A name for the pass of a call, by its condition."""
     c = named.get("c", (named.get("more") or {}).get("c", args[2] if len(args) > 2 else None))
-    return str(named.get("drop")) if c is None else f"{float(c.flatten()[0]) > 0.5}"
+    return f"drop {named.get('drop')}" if c is None else f"{float(c.flatten()[0]) > 0.5}"
 
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=list(LOOPS))

@@ -34,11 +34,6 @@ class LayerCount:
     blocks: int = 0  # scales that were taken
     samples: int = 0  # of the model, summed over the calls in which scales were taken
 
-    @property
-    def is_layer(self) -> bool:
-        """Whether this is a layer, and no product of two activations."""
-        return self.kind not in ("qk", "sv")
-
     def full(self, macs: int, *, skipped: int = 0) -> None:
         """A call in full precision: first, refresh, Identity. ``skipped`` MACs lay below a threshold: 0 bits."""
         self.calls += 1
@@ -60,7 +55,7 @@ class LayerCount:
     def grid(self, Q: Quantizer, residual: Any, qparams: QParams | None, samples: int = 0) -> None:
         """What was found on the grid: blocks without range, entries beyond its ends. ``samples`` of the model call."""
         assert qparams is not None
-        self.blocks += qparams.scale.numel()
+        self.blocks += getattr(qparams.scale, "numel", lambda: 1)()  # a foreign one may be a number
         self.samples += samples
         if qparams.zero_range is not None:
             self.zero_range += int(qparams.zero_range.sum())
@@ -111,6 +106,8 @@ class Audit:
     passes:       how many sets of states the model calls needed (guidance in passes); 1 without.
     watched_macs: all MACs of the first model call, of whatever kind; ``elsewhere``: those that ran in full precision
                   outside of the layers above, by the module in which they ran, products of two activations included.
+    uncounted:    operations that multiply, and whose MACs are in no number here, as "module: operation".
+    undercalled:  layers that were called, but less often than the model: something passed them by.
     borrowed:     (layer, module): the layer's weight was used in that module, past the layer's own forward (tied).
     """
 
@@ -124,6 +121,8 @@ class Audit:
     watched_macs: int = 0
     elsewhere: Mapping[str, int] = field(default_factory=dict)
     borrowed: tuple[tuple[str, str], ...] = ()
+    uncounted: tuple[str, ...] = ()
+    undercalled: tuple[str, ...] = ()
 
     def _sum(self, name: str) -> Any:
         return sum(getattr(layer, name) for layer in self.layers)
@@ -135,8 +134,11 @@ class Audit:
 
     @property
     def covered_share(self) -> float:
-        """Share of all MACs of the first model call that the rows above account for; 1 before any call."""
-        return 1 - sum(self.elsewhere.values()) / self.watched_macs if self.watched_macs else 1.0
+        """Share of all MACs of the first model call that the rows above account for; NaN where none was watched.
+
+        An upper bound where ``uncounted`` names operations.
+        """
+        return 1 - sum(self.elsewhere.values()) / self.watched_macs if self.watched_macs else float("nan")
 
     @property
     def total_share(self) -> float:
@@ -165,11 +167,6 @@ class Audit:
         """Layers that were patched and never called (their module's weights may be used past its forward)."""
         return tuple(x.name for x in self.layers if not x.calls)
 
-    @property
-    def undercalled(self) -> tuple[str, ...]:
-        """Layers that were called, but less often than the model: something passed them by."""
-        return tuple(x.name for x in self.layers if 0 < x.calls < self.model_calls and "#" not in x.name and x.is_layer)
-
     def rows(self) -> list[dict[str, Any]]:
         return [x.row() for x in self.layers]
 
@@ -180,7 +177,7 @@ class Audit:
             "mac_share": self.mac_share, "call_share": self.call_share, "activation_bits": self.activation_bits,
             "macs": self._sum("macs"), "bops": self.bops, "skipped_macs": self._sum("skipped_macs"),
             "product_macs": self.product_macs, "covered_share": self.covered_share, "total_share": self.total_share,
-            "passes": self.passes,
+            "passes": self.passes, "uncounted": list(self.uncounted),
             "saturated_share": self._sum("saturated") / max(self._sum("values"), 1),
             "zero_range_share": self._sum("zero_range") / max(self._sum("blocks"), 1),
             "unsupported": list(self.unsupported), "excluded": list(self.excluded), "uncalled": list(self.uncalled),
@@ -203,10 +200,12 @@ class Audit:
             bits = f"{r['weight_bits']:>2}  {'  -' if mean != mean else f'{mean:>4.4g}':>4}"
             per_sample = "-" if scales != scales else f"{scales:.4g}"
             lines.append(f"{r['layer']:<{width}}  {r['kind']:<6}  {bits}  {calls}  {tail}  {per_sample:>13}")
+        share = "an unknown share" if self.total_share != self.total_share else f"{self.total_share:.1%}"
         lines.append(
-            f"total: {self.total_share:.1%} of all MACs on quantized activations ({self.mac_share:.1%} of those in the "
-            f"rows above, {self.call_share:.1%} of their calls), {self.activation_bits:.2f} effective bits, "
-            f"{self.bops / 1e9:.4g} GBOPs, {self.model_calls} model calls, {self.resets} resets"
+            f"total: {'at most ' * bool(self.uncounted)}{share} of all MACs on quantized activations "
+            f"({self.mac_share:.1%} of those in the rows above, {self.call_share:.1%} of their calls), "
+            f"{self.activation_bits:.2f} effective bits, {self.bops / 1e9:.4g} GBOPs, {self.model_calls} model calls, "
+            f"{self.resets} resets"
         )
         if elsewhere := sum(self.elsewhere.values()):
             names = sorted(self.elsewhere, key=lambda k: -self.elsewhere[k])
@@ -214,6 +213,10 @@ class Audit:
             lines.append(
                 f"in full precision outside of these rows: {elsewhere / self.watched_macs:.1%} of all MACs, in {where}"
             )
+        if not self.watched_macs and self.model_calls:
+            lines.append("what runs outside of these rows is unknown: no call was entered through the model itself")
+        if self.uncounted:
+            lines.append(f"multiply as well, and are counted nowhere: {', '.join(self.uncounted)}")
         if self.product_macs:
             share = self.product_macs / (self.product_macs + self._sum("macs"))
             lines.append(f"products of two activations in full precision: {share:.1%} of the MACs of rows and products")

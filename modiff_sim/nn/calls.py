@@ -10,10 +10,11 @@ is, so it is refused.
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from torch import nn
@@ -46,15 +47,19 @@ class Calls:
         owner: Any = None,
     ) -> None:
         self._on_enter, self._on_leave = on_enter, on_leave
-        self.model_calls = 0
+        self.calls_of: dict[int, int] = {}  # by entrance
+        self._root = 0
         self._model, self._owner = model, owner
         self._depth = 0
+        self._busy = threading.Lock()
+        self._thread: int | None = None  # of the present call
         self._frame: FrameType | None = None  # of a method that passed the patches by
         self._before: Any = None
         self._seen: dict[str, int] = {}
         self._patches: list[Patch] = []
-        self._codes: dict[CodeType, nn.Module] = {}
+        self._codes: frames.Codes = {}
         self._roots: list[nn.Module] = []
+        self._within: list[set[nn.Module]] = []
         self._open = ExitStack()
 
     def install(self) -> Calls:
@@ -63,6 +68,7 @@ class Calls:
         found = list(entrances(self._model))
         self._codes = frames.codes(found)
         self._roots = list(dict.fromkeys(module for module, _ in found))
+        self._within = [set(root.modules()) for root in self._roots]
         try:
             for module, name in found:
                 entered = partial(self._entered, self._roots.index(module), name)
@@ -73,10 +79,10 @@ class Calls:
         return self
 
     def _entered(self, root: int, name: str, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self.settle()
-        if not self._depth and (frame := frames.on_stack(self._codes)) is not None:
-            self._adopt(frame)
+        self.look()
         if self._depth:  # a forward that calls itself
+            if self._thread != threading.get_ident():
+                raise self._other_thread()
             return inner(*args, **kwargs)
         with eagerly(), self.call(_named(inner, args, kwargs) | {METHOD: name}, root):
             return inner(*args, **kwargs)
@@ -85,7 +91,7 @@ class Calls:
     def call(self, arguments: Mapping[str, Any], root: int = 0) -> Iterator[None]:
         """One call of the model happens inside."""
         self.settle()
-        if self._depth:
+        if self._depth and self._thread == threading.get_ident():
             yield
             return
         failed = True
@@ -97,16 +103,40 @@ class Calls:
             self._end(failed)
 
     def _begin(self, arguments: Mapping[str, Any], root: int) -> None:
+        if not self._busy.acquire(blocking=False):
+            raise self._other_thread()
+        self._thread = threading.get_ident()
         self._seen.clear()
-        self._depth, self.model_calls = 1, self.model_calls + 1
+        self._depth, self._root = 1, root
+        self.calls_of[root] = self.calls_of.get(root, 0) + 1
         if self._on_enter:
             self._on_enter(arguments, root)
 
     def _end(self, failed: bool) -> None:
-        self._depth, self._frame = 0, None
-        self.model_calls -= failed
-        if self._on_leave:
-            self._on_leave(failed)
+        if self._thread != threading.get_ident():  # another thread's call goes on
+            return
+        self._depth, self._frame, self._thread = 0, None, None
+        self.calls_of[self._root] -= failed
+        try:
+            if self._on_leave:
+                self._on_leave(failed)
+        finally:
+            self._busy.release()
+
+    def _other_thread(self) -> RuntimeError:
+        return RuntimeError(
+            f"a second thread called the {type(self._model).__name__} while a call of it was going on: its states "
+            "belong to one sequence of calls. Give every thread a copy of the model and a context of its own"
+        )
+
+    @property
+    def model_calls(self) -> int:
+        """Calls of the model; of a root without a forward, of the one of its modules that was called most."""
+        return max(self.calls_of.values(), default=0)
+
+    def expected(self, module: nn.Module) -> int:
+        """How often a layer could have been called, by the calls of the root that it is in."""
+        return max((self.calls_of.get(i, 0) for i, r in enumerate(self._roots) if module in self._within[i]), default=0)
 
     # -- calls that passed the patches by ------------------------------------------------------------------------------
     @property
@@ -117,11 +147,17 @@ class Calls:
     def _adopt(self, frame: FrameType) -> None:
         self._frame = frame
         try:
-            name, root = frame.f_code.co_name, self._roots.index(self._codes[frame.f_code])
+            name, root = frame.f_code.co_name, self._roots.index(self._codes[id(frame.f_code)][1])
             self._begin(frames.arguments(frame) | {METHOD: name}, root)
         except BaseException:
             self._end(True)
             raise
+
+    def look(self) -> None:
+        """Begin a call that passed the patches by, if one is on the stack; end one that is there no more."""
+        self.settle()
+        if not self._depth and (frame := frames.on_stack(self._codes)) is not None:
+            self._adopt(frame)
 
     def settle(self) -> None:
         """A call that passed the patches by is over once its frame has left the stack."""
@@ -141,9 +177,9 @@ class Calls:
 
         Raises RuntimeError outside of a call.
         """
-        self.settle()
-        if not self._depth and (frame := frames.on_stack(self._codes)) is not None:
-            self._adopt(frame)
+        self.look()
+        if self._depth and self._thread != threading.get_ident():
+            raise self._other_thread()
         if not self._depth and name == "(root)":  # the model is the layer, seen by a hook around its call
             return 0
         if not self._depth:
@@ -190,16 +226,14 @@ def _named(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         names, defaults, method = (), {}, False
     names = names[method:]
     given = {names[i] if i < len(names) else str(i): value for i, value in enumerate(args)} | kwargs
-    ordered = {name: given.pop(name, defaults.get(name)) for name in names if name in given or name in defaults}
+    every = dict.fromkeys((*names, *defaults))
+    ordered = {name: given.pop(name, defaults.get(name)) for name in every if name in given or name in defaults}
     return ordered | given
 
 
 @lru_cache(maxsize=256)
 def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Names of the parameters that can be given by position or by name, and their defaults."""
-    found = [
-        p
-        for p in inspect.signature(function).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    return tuple(p.name for p in found), {p.name: p.default for p in found if p.default is not p.empty}
+    """Names of the parameters that can be given by position, and the defaults of all."""
+    every = inspect.signature(function).parameters.values()
+    names = tuple(p.name for p in every if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    return names, {p.name: p.default for p in every if p.default is not p.empty}

@@ -15,22 +15,24 @@ from typing import Any
 
 from torch import nn
 
+Codes = dict[int, tuple[CodeType, nn.Module]]
 
-def codes(methods: Iterable[tuple[nn.Module, str]]) -> dict[CodeType, nn.Module]:
-    """Code of each method, also below decorators, with the module that it is a method of."""
-    found: dict[CodeType, nn.Module] = {}
+
+def codes(methods: Iterable[tuple[nn.Module, str]]) -> Codes:
+    """Code of each method, also below decorators, with the module that it is a method of; by the code's address."""
+    found: Codes = {}
     for module, name in methods:
         function: Any = getattr(type(module), name, None)
         if inspect.isfunction(innermost := inspect.unwrap(function) if function else None):
-            found[innermost.__code__] = module
+            found[id(innermost.__code__)] = (innermost.__code__, module)
     return found
 
 
-def on_stack(known: dict[CodeType, nn.Module]) -> FrameType | None:
+def on_stack(known: Codes) -> FrameType | None:
     """The outermost frame in which one of these methods runs on its own module; None if there is none."""
     found = None
     for frame in stack():
-        module = known.get(frame.f_code)
+        _, module = known.get(id(frame.f_code), (None, None))
         names = frame.f_code.co_varnames
         if module is not None and names and frame.f_locals.get(names[0]) is module:
             found = frame

@@ -51,6 +51,11 @@ class Kept(NamedTuple):
     spare: Any = None
     whole: Any = None
 
+    def copy(self) -> Kept:
+        """The same with arrays of its own."""
+        ref, o_hat = (pytree.tree_map(_cloned, part) for part in (self.ref, self.o_hat))
+        return Kept(ref, o_hat, self.call, self.like, self.spare, _whole(self.whole))
+
     @staticmethod
     def whole_of(after: State, a: Tensor, output: Tensor) -> Kept:
         """The whole state of a recursion of the user's own; what shares memory with input or output is copied."""
@@ -61,3 +66,13 @@ class Kept(NamedTuple):
 
         whole = replace(after, **{f.name: pytree.tree_map(own, getattr(after, f.name)) for f in fields(after)})
         return Kept(whole.ref, whole.o_hat, whole.call, like=Like(a), whole=whole)
+
+
+def _cloned(x: Any) -> Any:
+    return x.clone() if isinstance(x, Tensor) else x
+
+
+def _whole(state: State | None) -> State | None:
+    if state is None:
+        return None
+    return replace(state, **{f.name: pytree.tree_map(_cloned, getattr(state, f.name)) for f in fields(state)})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -18,16 +18,18 @@ import torch
 _lock = threading.Lock()
 _open = 0
 _before = True
+_stance = ExitStack()
 
 
 @contextmanager
 def layers_are_called() -> Iterator[None]:
-    """Torch's fused encoder kernels are off while this is open anywhere."""
+    """Torch's fused encoder kernels are off, and compiled code runs eagerly, while this is open anywhere."""
     global _open, _before
     with _lock:
         if _open == 0:
             _before = torch.backends.mha.get_fastpath_enabled()
             torch.backends.mha.set_fastpath_enabled(False)
+            _stance.enter_context(eagerly())
         _open += 1
     try:
         yield
@@ -36,10 +38,11 @@ def layers_are_called() -> Iterator[None]:
             _open -= 1
             if _open == 0:
                 torch.backends.mha.set_fastpath_enabled(_before)
+                _stance.close()
 
 
 def eagerly() -> AbstractContextManager[Any]:
-    """Compiled code runs as it was written."""
+    """Compiled code runs as it was written. For a call as well as for a context: a compiler may be loaded later."""
     if "torch._dynamo.eval_frame" not in sys.modules or torch.compiler.is_compiling():
         return nullcontext()
     set_stance = getattr(torch.compiler, "set_stance", None)  # from torch 2.6 on

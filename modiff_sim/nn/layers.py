@@ -17,7 +17,7 @@ from torch.utils import _pytree as pytree
 
 from .. import cost
 from ..quantizer import Quantizer
-from .changes import Source
+from .changes import ModelChanged, Source
 from .patching import own_forward
 
 KINDS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Linear)
@@ -107,6 +107,26 @@ def check_weights(weights: Weights) -> None:
         raise TypeError(f"weights must be a quantizer such as AbsMax(bits=8) or quantized weights, got {weights!r}")
 
 
+def brought(model: nn.Module) -> set[nn.Module]:
+    """Modules whose weights others may bring for a call: with hooks before it, or with a forward that was replaced.
+
+    Offloading, casting and sharding do so, on a layer or on a module around it.
+    """
+    around = (m for m in model.modules() if own_forward(m) is not None or m._forward_pre_hooks)
+    return {inner for m in around if m is not model for inner in m.modules()}
+
+
+def _identity(module: nn.Module) -> tuple[Any, ...]:
+    """What tells that weight and bias are the tensors that they were, at next to no cost."""
+    parts = (module._parameters.get("weight"), module._parameters.get("bias"))
+    return tuple((id(p), p.data_ptr()) for p in parts if p is not None and type(p) in (Tensor, nn.Parameter))
+
+
+def _settings(module: nn.Module) -> tuple[Any, ...]:
+    names = ("stride", "padding", "dilation", "groups", "padding_mode")
+    return tuple(getattr(module, name, None) for name in names)
+
+
 class Operator:
     """A of one layer. ``linear(a)`` is A(a), ``affine(a)`` is A(a) + bias; weights are quantized once.
 
@@ -115,16 +135,23 @@ class Operator:
     then; the same weight must come back at every further one.
     """
 
-    def __init__(self, name: str, module: nn.Module, weights: Weights) -> None:
+    def __init__(self, name: str, module: nn.Module, weights: Weights, *, anew: bool = False) -> None:
         self.name, self.module, self.kind = name, module, kind(module)
         self.weight_bits = 32
         self.quantized: Tensor | None = None
-        self.is_linear: bool | None = True if stock(module) else None  # None: to be found out
+        self.stock = stock(module)
+        self.is_linear: bool | None = True if self.stock else None  # None: to be found out
         self._weights = weights
         self._macs: dict[torch.Size, int] = {}
-        own = module._parameters.get("weight")
-        self.remade = own is None or own.is_meta or own_forward(module) is not None
+        # made anew for every call: masks, norms, parametrizations, or brought by others
+        own, bias = module._parameters.get("weight"), getattr(module, "bias", None)
+        self._remade = {
+            "weight": anew or own is None or own.is_meta,
+            "bias": bias is not None and (anew or module._parameters.get("bias") is None),
+        }
         self._sources = {part: Source(name, part) for part in ("weight", "bias")}
+        self._own = None if self.remade else _identity(module)
+        self._settings = _settings(module)
         if isinstance(weights, Quantizer):
             self.weight_bits = weights.bits
         elif weights is not None and weights.weight(name, module) is not None:
@@ -145,6 +172,22 @@ class Operator:
                 self.quantized = torch.empty_like(own).copy_(made)  # own's device, dtype and memory layout
         except (TypeError, ValueError) as error:
             raise type(error)(f"weight of layer '{self.name}': {error}") from None
+        except (NotImplementedError, RuntimeError) as error:  # a type that nothing is computed in
+            raise ValueError(f"weight of layer '{self.name}' of {own.dtype} cannot be quantized: {error}") from error
+
+    @property
+    def remade(self) -> bool:
+        """Whether the weight is made anew for every call."""
+        return self._remade["weight"]
+
+    def verify(self) -> None:
+        """Raise ModelChanged where the module is not what it was: its parameters, or how it convolves."""
+        if self._own is not None and self._own != _identity(self.module):
+            raise ModelChanged(f"weight or bias of layer '{self.name}' was changed or exchanged")
+        if self._settings != _settings(self.module):
+            raise ModelChanged(f"stride, padding, dilation or groups of layer '{self.name}' were changed")
+        if self._remade["bias"]:
+            self._sources["bias"].settle(self.module.bias.detach())  # type: ignore[operator]
 
     @property
     def own_weight(self) -> Tensor:
@@ -162,25 +205,20 @@ class Operator:
             self._quantize(own)
         return own if self.quantized is None else self.quantized
 
-    @property
-    def bias(self) -> Tensor | None:
-        bias: Tensor | None = self.module.bias  # type: ignore[assignment]
-        if self.remade and bias is not None:
-            self._sources["bias"].settle(bias.detach())
-        return bias
-
     def _apply(self, a: Tensor, bias: Tensor | None, weight: Tensor | None = None) -> Tensor:
         used: Any = self.weight if weight is None else weight
         if isinstance(self.module, nn.Linear):
             return F.linear(a, used, bias)
         # knows padding modes; a subclass's own, or one put on this module
-        return self.module._conv_forward(a, used, bias)  # type: ignore[operator]
+        out: Tensor = self.module._conv_forward(a, used, bias)  # type: ignore[operator]
+        shared = not self.stock and out.untyped_storage()._cdata == a.untyped_storage()._cdata
+        return out.clone() if shared else out
 
     def linear(self, a: Tensor) -> Tensor:
         return self._apply(a, None)
 
     def affine(self, a: Tensor) -> Tensor:
-        return self._apply(a, self.bias)
+        return self._apply(a, self.module.bias)  # type: ignore[arg-type]
 
     def check_linear(self, a: Tensor) -> bool:
         """Whether A(x + y) = A(x) + A(y) for two random inputs like ``a``; found out once, by trying.
@@ -190,11 +228,18 @@ class Operator:
         if self.is_linear is None:
             one = a if a.ndim == 1 or self.without_batch(a) else a[:1]
             generator = torch.Generator(a.device).manual_seed(0)
-            x, y = (torch.randn(one.shape, generator=generator, device=a.device, dtype=a.dtype) for _ in range(2))
-            outs = [self._apply(v, None, self.own_weight).double() for v in (x, y, x + y)]
-            apart, size = (outs[2] - outs[0] - outs[1]).norm(), sum(out.norm() for out in outs)
-            eps = max(torch.finfo(v.dtype).eps for v in (a, self._apply(x, None)))
-            self.is_linear = bool(apart <= 64 * eps * size)
+            largest = float(one.abs().max()) or 1.0
+            eps = max(torch.finfo(v.dtype).eps for v in (a, self._apply(one, None, self.own_weight)))
+
+            def adds_up(size: float) -> bool:
+                draws = (torch.randn(one.shape, generator=generator, device=a.device, dtype=a.dtype) for _ in range(2))
+                x, y = (size * v for v in draws)
+                outs = [self._apply(v, None, self.own_weight).double() for v in (x, y, x + y)]
+                apart, whole = (outs[2] - outs[0] - outs[1]).norm(), sum(out.norm() for out in outs)
+                return bool(apart <= 64 * eps * whole)
+
+            # around the size of the input: what clamps, or rounds small numbers to zero, does so somewhere
+            self.is_linear = all(adds_up(largest * factor) for factor in (0.01, 1.0, 100.0))
         return self.is_linear
 
     def without_batch(self, a: Tensor) -> bool:
@@ -218,5 +263,20 @@ def occurrence_name(name: str, occurrence: int) -> str:
 
 
 def finite(x: Tensor) -> bool:
-    """Whether all of a tensor is finite (one synchronisation)."""
-    return bool(torch.isfinite(x).all())
+    """Whether all of a tensor, or a number, is finite (one synchronisation)."""
+    return bool(torch.isfinite(torch.as_tensor(x)).all())
+
+
+def refuse_wrapped(arguments: Mapping[str, Any]) -> None:
+    """Raise TypeError for tensors that are no arrays of numbers: nested ones, and those of transformed functions."""
+    for x in pytree.tree_leaves(dict(arguments)):
+        if not isinstance(x, Tensor):
+            continue
+        if x.is_nested:
+            raise TypeError("nested tensors have no common shape to take scales of: pad them, and pass a mask")
+        if torch._C._functorch.is_functorch_wrapped_tensor(x):
+            raise TypeError(
+                "inside torch.func (vmap, grad, jvp) a tensor has no values to take scales of: call it outside"
+            )
+    if torch.jit.is_tracing():
+        raise TypeError("a trace would hold the numbers of this one call: trace the model outside of the context")

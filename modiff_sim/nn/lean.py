@@ -77,9 +77,14 @@ def _copy(a: Tensor, spare: Tensor | None) -> Tensor:
     return spare.copy_(a) if spare is not None and _writable(spare, a) else _owned(a.clone)
 
 
+_FIELDS = {"bits", "granularity"}
+
+
 def fits(Q: Quantizer, a: Tensor) -> bool:
     """Whether this quantizer has a lean path for this input."""
     if type(Q) is not AbsMax or type(Q.granularity) not in (PerSample, PerBatch) or not a.is_floating_point():
+        return False
+    if vars(Q).keys() != _FIELDS or vars(Q.granularity):  # something was put on this instance
         return False
     return _unclamped(Q.bits, a.dtype)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -24,12 +26,23 @@ MATMUL = {
     aten.addmm: (1, 2),
     aten.addmv: (1, 2),
     aten.baddbmm: (1, 2),
+    aten.addmm_: (1, 2),
+    aten.addmv_: (1, 2),
+    aten.baddbmm_: (1, 2),
+    aten._int_mm: (0, 1),
+    aten._scaled_mm: (0, 1),
 }
 CONVOLUTION = {aten.convolution, aten._convolution}
+#: what an operation is called that multiplies matrices in some way
+MULTIPLIES = re.compile(
+    r"mm|mv$|linear|conv|rnn|lstm|gru|attention|cdist|cdist_forward|trilinear|einsum|tensordot|kron$"
+)
 
 
 def elementary_macs(packet: Any, args: Any, out: Any) -> int:
     """MACs of one call of an operation (a packet of ``torch.ops.aten``); 0 for one that multiplies nothing."""
+    if packet in (aten.addbmm, aten.addbmm_):  # a sum over the batch
+        return math.prod(args[1].shape) * args[2].shape[-1]
     if packet in MATMUL:
         left = args[MATMUL[packet][0]]
         return cost.matmul_macs(tuple(out.shape), left.shape[-1])
@@ -60,6 +73,7 @@ class Outside(TorchDispatchMode):
         super().__init__()
         self.macs: Counter[str] = Counter()
         self.borrowed: dict[tuple[str, str], None] = {}  # (layer, module), an ordered set
+        self.uncounted: dict[str, None] = {}
         self._scope = scope
         self._owners = {w.untyped_storage()._cdata: name for name, w in weights}
         self._out = 0
@@ -83,7 +97,10 @@ class Outside(TorchDispatchMode):
             if made is not NotImplemented:
                 return made
         out = func(*args, **kwargs)
-        if macs := elementary_macs(packet, args, out):
+        macs = elementary_macs(packet, args, out)
+        if not macs and MULTIPLIES.search(packet.__name__):
+            self.uncounted[f"{self._scope()}: {packet.__name__}"] = None
+        if macs:
             where = self._scope()
             self.macs[where] += macs
             for x in tree_leaves((args, kwargs)):
@@ -127,6 +144,11 @@ class FirstCall:
     def elsewhere(self) -> dict[str, int]:
         """MACs by module."""
         return {} if self._outside is None else dict(self._outside.macs)
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Operations that multiply, and are not counted."""
+        return () if self._outside is None else tuple(self._outside.uncounted)
 
     @property
     def borrowed(self) -> tuple[tuple[str, str], ...]:

@@ -41,10 +41,13 @@ class Patch:
     def remove(self) -> None:
         """Give the module back what was there, or become a mere passage where others have wrapped this."""
         self.active = False
-        if self.module.__dict__.get(self.name) is self:
-            del self.module.__dict__[self.name]
-            if self._had:
-                self.module.__dict__[self.name] = self.inner
+        found = self.module.__dict__.get(self.name)
+        while isinstance(found, Patch) and not found.active:  # also those that were left in another order
+            found = found.inner if found._had else None
+        if found is None:
+            self.module.__dict__.pop(self.name, None)
+        else:
+            self.module.__dict__[self.name] = found
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # copying and pickling a model come by here
         if self.active:
@@ -77,36 +80,49 @@ def own_forward(module: nn.Module) -> Any:
 
 
 class _LinearInside(TorchFunctionMode):
-    """Hands ``F.linear`` with a module's own weight to somebody else."""
+    """Hands ``F.linear`` with a module's own weight and bias to somebody else."""
 
-    def __init__(self, module: nn.Module, instead: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, module: nn.Module, instead: Callable[[Tensor], Tensor], changed: Callable[[], Any]) -> None:
         super().__init__()
-        self._module, self._instead = module, instead
+        self._module, self._instead, self._changed = module, instead, changed
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is F.linear and len(args) > 1 and args[1] is self._module.weight:
-            return self._instead(args[0])
+        if func is F.linear:
+            given = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
+            weight, bias = self._module.weight, self._module.bias
+            if given["weight"] is weight and given.get("bias") is bias:
+                return self._instead(given["input"])
+            if given["weight"] is weight:
+                self._changed()
         return func(*args, **kwargs)
 
 
 @contextmanager
-def operation_inside(module: nn.Module, instead: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """While open, ``instead(a)`` computes the linear operation of a Linear or a convolution, whatever is around it."""
+def operation_inside(
+    module: nn.Module, instead: Callable[[Tensor], Tensor], changed: Callable[[], Any] = lambda: None
+) -> Iterator[None]:
+    """While open, ``instead(a)`` computes the linear operation of a Linear or a convolution, whatever is around it.
+
+    Only where that operation has the module's own weight and bias; ``changed`` is called where it has others.
+    """
     if isinstance(module, nn.Linear):
-        with _LinearInside(module, instead):
+        with _LinearInside(module, instead, changed):
             yield
         return
     before, own = module._conv_forward, module.__dict__.get("_conv_forward")
     busy = False
 
-    def conv_forward(a: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def conv_forward(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         nonlocal busy
-        if busy:  # it is the operation itself that is asked for
-            return before(a, weight, bias)  # type: ignore[operator]
+        own = weight is module.weight and bias is module.bias
+        if busy or not own:  # it is the operation itself that is asked for, or another one
+            if not busy:
+                changed()
+            return before(input, weight, bias)  # type: ignore[operator]
         busy = True
         try:
-            return instead(a)
+            return instead(input)
         finally:
             busy = False
 

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 
 ROLES = ("qk", "sv")
 #: role -> the product of a left operand with a right one whose rows are tokens
@@ -60,11 +60,15 @@ class Scope:
         #: whether the model's call is still going on; a run puts its own answer here
         self.alive: Callable[[], bool] = always
         self._stack: list[str] = []
-        self._hooks = []
-        for name, module in model.named_modules():
-            if name:
-                self._hooks.append(module.register_forward_pre_hook(self._entering(name)))
-                self._hooks.append(module.register_forward_hook(self._left, always_call=True))
+        self._hooks: list[Any] = []
+        try:
+            for name, module in model.named_modules():
+                if name and not isinstance(module, torch.jit.ScriptModule):  # which has no hooks, and is one operation
+                    self._hooks.append(module.register_forward_pre_hook(self._entering(name)))
+                    self._hooks.append(module.register_forward_hook(self._left, always_call=True))
+        except BaseException:
+            self.remove()
+            raise
 
     def _entering(self, name: str) -> Callable[..., None]:
         return lambda *_: self._stack.append(name)
@@ -105,6 +109,30 @@ _WHAT = {
 }  # fmt: skip
 
 
+def take_off(mode: TorchFunctionMode) -> None:
+    """Take a mode off torch's stack, also from below others."""
+    if not any(other is mode for other in _get_current_function_mode_stack()):
+        return
+    above = []
+    while (top := _pop_mode()) is not mode:
+        above.append(top)
+    for other in reversed(above):
+        _push_mode(other)
+
+
+class Watchman(TorchFunctionMode):
+    """Looks for a call that nobody has noticed yet when a product is formed, before the first layer is reached."""
+
+    def __init__(self, look: Callable[[], Any]) -> None:
+        super().__init__()
+        self._look = look
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _WHAT:
+            self._look()
+        return func(*args, **(kwargs or {}))
+
+
 class Products(TorchFunctionMode):
     """The mode. ``enter`` and ``leave`` push and pop it (``leave`` twice does nothing)."""
 
@@ -126,12 +154,12 @@ class Products(TorchFunctionMode):
             self._entered = True
 
     def leave(self) -> None:
-        """Pop it. Where others have entered modes since (a call's end was noticed late), it stays and does nothing."""
+        """Take it off, also from below modes that others have entered since (a call's end was noticed late)."""
         self._softmax.clear()
         self._inert = True
-        if self._entered and _get_current_function_mode_stack()[-1:] == [self]:
+        if self._entered:
+            take_off(self)
             self._entered = False
-            self.__exit__(None, None, None)
 
     def close(self) -> None:
         self.leave()

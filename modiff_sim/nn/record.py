@@ -31,9 +31,10 @@ from .. import recursion as _recursion
 from ..quantizer import Quantizer
 from .calls import Calls
 from .histogram import Streaming
-from .layers import Where, find, finite, occurrence_name
+from .layers import Where, find, finite, occurrence_name, refuse_wrapped
 from .passes import Finder
 from .patching import Patch, operation_inside, own_forward
+from .run import active_run
 
 QUANTITIES = ("a", "d", "r")
 
@@ -87,6 +88,7 @@ class Recorder:
         self._finders, self._pass = {}, 0
 
     def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
+        refuse_wrapped(arguments)
         self._pass = self._finders.setdefault(root, Finder()).find(arguments)
 
     def _forward(self, name: str, inner: Callable[..., Any], input: Tensor) -> Any:
@@ -182,16 +184,30 @@ def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None
     chosen = find(model, where)
     if not chosen:
         raise ValueError(f"{type(model).__name__}: no Conv1d, Conv2d or Linear layer to record (after where=)")
-    recorder, patches = Recorder(quantizer), list[Patch]()
+    recorder, patches, told = Recorder(quantizer), list[Patch](), list[str]()
+    run = None
+
+    def listen(name: str, a: Tensor) -> None:
+        if name in told:
+            recorder._see(name, a)
+
     try:
         recorder._calls = Calls(model, recorder._enter, owner=recorder)
+        run = active_run(model)
         for name, module in chosen.items():
             plain = own_forward(module) is None
+            if not plain and run is not None and name in run.operators:  # inside it the run computes the operation
+                told.append(name)
+                continue
             see = partial(recorder._forward, name) if plain else partial(recorder._around, name, module)
             patches.append(Patch(module, see, owner=recorder))
+        if run is not None and told:
+            run.listeners.append(listen)
         recorder._calls.install()
         yield recorder
     finally:
+        if run is not None and listen in run.listeners:
+            run.listeners.remove(listen)
         if recorder._calls is not None:
             recorder._calls.remove()
         for patch in reversed(patches):

@@ -24,9 +24,11 @@ from .kept import Kept
 from .layers import (
     Operator,
     Weights,
+    brought,
     find,
     kind,
     offloaded,
+    refuse_wrapped,
     sample_axis,
     samples,
     unsupported,
@@ -37,6 +39,7 @@ from .options import Options
 from .passes import Passes
 from .patching import Patch, operation_inside, own_forward, patches
 from .plan import Plan, as_plan
+from .products import Watchman, take_off
 from .random_bits import RandomBits
 from .step import LayerSteps, Observer
 from .weights import QuantizedWeights
@@ -73,14 +76,15 @@ class Run(LayerSteps):
         self._is_refresh = _recursion.refresh_calls(options.refresh)
         if isinstance(options.weights, QuantizedWeights):
             options.weights.check(model, partial=True)  # names that do not fit would leave layers in full precision
-        self.operators = {name: Operator(name, module, options.weights) for name, module in chosen.items()}
+        anew = brought(model)
+        self.operators = {k: Operator(k, m, options.weights, anew=m in anew) for k, m in chosen.items()}
         self._counts = {k: LayerCount(k, str(kind(m)), self.operators[k].weight_bits) for k, m in chosen.items()}
         self._skip = {name: options.skip_of(name) for name in chosen}
         self._storage = {name: options.storage_of(name) for name in chosen}
         self._excluded = tuple(name for name in everything if name not in chosen)
         self._unsupported = tuple(unsupported(model))
         self._states: dict[tuple[str, int], Kept] = {}
-        self._passes = Passes(self)
+        self._passes = Passes(self, matter=self._keeps_state())
         self._resets = 0
         self._random = RandomBits(options.seed)
         self._scratch = lean.Scratch()
@@ -90,10 +94,12 @@ class Run(LayerSteps):
         self.first_call = FirstCall()
         self._samples, self._sample_axis = 0, sample_axis(model)  # samples: of the present model call
         self.observers: list[Observer] = []
+        self.listeners: list[Callable[[str, Tensor], Any]] = []  # told of every input of a layer, before its call
         self._patches: list[Patch] = []
         plain = [(name, operator.module) for name, operator in self.operators.items() if not operator.remade]
         self._unchanged = Unchanged(model, plain, partial(with_matrices, model))
         # last: from here on the model is touched
+        self._watchman: Watchman | None = None
         self._calls = Calls(model, self._enter, self._leave, owner=self)
         try:
             self._products = (
@@ -106,12 +112,21 @@ class Run(LayerSteps):
             for name, module in self._branches.modules.items():
                 self._patches.append(Patch(module, partial(self._branches.call, name), owner=self))
             self._calls.install()
+            if options.attention is not None:
+                self._watchman = Watchman(self._calls.look)
+                self._watchman.__enter__()
         except BaseException:
             self.close()
             raise
 
     def __repr__(self) -> str:
         return f"Run({_recursion.label(self.recursion)}, activations={self.activations}, weights={self.weights})"
+
+    def _keeps_state(self) -> bool:
+        """Whether anything is kept from one model call to the next, which two passes could mix."""
+        attention = self.options.attention
+        products = attention is not None and _recursion.get(attention.recursion or self.recursion).has_state
+        return self.recursion.has_state or products or self.options.reuse is not None
 
     @property
     def activations(self) -> Quantizer | Plan:
@@ -147,12 +162,14 @@ class Run(LayerSteps):
         self._calls.settle()
         layers = (*self._counts.values(), *self._products.counts())
         left_out = [f"{name} ({type(self.operators[name].module).__name__}: not linear)" for name in self._left_out]
+        calls = {name: self._calls.expected(operator.module) for name, operator in self.operators.items()}
+        rarely = (c.name for c in self._counts.values() if 0 < c.calls < calls[c.name])
         first, elsewhere = self.first_call, self.first_call.elsewhere
         return Audit(
             tuple(replace(c) for c in layers if c.name not in self._left_out), self._calls.model_calls, self._resets,
             (*self._unsupported, *left_out, *self._products.unsupported()), self._excluded, self._products.full_macs(),
             passes=self._passes.most, watched_macs=first.inside + sum(elsewhere.values()), elsewhere=elsewhere,
-            borrowed=first.borrowed,
+            borrowed=first.borrowed, uncounted=first.uncounted, undercalled=tuple(rarely),
         )  # fmt: skip
 
     def apart(self, name: str) -> AbstractContextManager[None]:
@@ -187,14 +204,18 @@ class Run(LayerSteps):
     # -- entering and leaving ---------------------------------------------------------------------------------------
     def close(self) -> None:
         """Give the model back as it was; the audit stays readable."""
+        if self._watchman is not None:
+            take_off(self._watchman)
+            self._watchman = None
         self._calls.remove()
         for patch in reversed(self._patches):
             patch.remove()
         self._patches.clear()
-        for part in ("_products", "_branches"):
-            if hasattr(self, part):  # not where making it failed
-                getattr(self, part).close()
-        self._forget()
+        parts = [part for part in ("_products", "_branches") if hasattr(self, part)]  # not where making one failed
+        for part in parts:
+            getattr(self, part).close()
+        if len(parts) == 2:
+            self._forget()
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # copying and pickling a model come by here
         raise RuntimeError("this model is modulated: leave the context before copying it, the state is not the model's")
@@ -202,12 +223,14 @@ class Run(LayerSteps):
     # -- a model call that fails leaves everything as before it -------------------------------------------------------
     def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
         """States are immutable, so shallow copies are enough."""
+        refuse_wrapped(arguments)
         self._unchanged.check()
         passes = self._passes.snapshot()
         self._passes.choose(arguments, root)
         self._samples = samples(arguments, self._sample_axis)
+        foreign = self._standard is None  # one that may write into its own state
         self._before = {
-            "states": dict(self._states),
+            "states": {k: s.copy() for k, s in self._states.items()} if foreign else dict(self._states),
             "counts": {name: dict(vars(count)) for name, count in self._counts.items()},
             "random": self._random.snapshot(),
             "products": self._products.snapshot(),
@@ -237,7 +260,8 @@ class Run(LayerSteps):
     # -- one call of a layer -------------------------------------------------------------------------------------------
     def _around(self, name: str, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A layer whose forward somebody else has replaced: theirs runs, and the linear operation inside it is ours."""
-        with operation_inside(self.operators[name].module, partial(self._call, name, None)):
+        module, changed = self.operators[name].module, partial(self._left_out.setdefault, name)
+        with operation_inside(module, partial(self._call, name, None), changed):
             return inner(*args, **kwargs)
 
     def _call(self, name: str, _: Any, input: Tensor) -> Tensor:  # torch's name: models may pass it by keyword
@@ -245,12 +269,15 @@ class Run(LayerSteps):
             with torch.no_grad():
                 return self._call(name, _, input)
         a, operator = input, self.operators[name]
+        for listen in self.listeners:
+            listen(name, a)
         occurrence = self._calls.take(name)
         if a.numel() == 0 or (operator.is_linear is not True and not operator.check_linear(a)):
             if a.numel():
-                self._left_out[name] = None
+                self._left_out.setdefault(name)
             # nothing to take a scale of, or no operator that the recursions are defined for: as the layer is
             return type(operator.module).forward(operator.module, a)
+        operator.verify()
         with self.first_call.row():
             output = self._quantized(name, operator, a, occurrence)
         self.first_call.add(operator.macs(output))

@@ -54,10 +54,11 @@ class LayerSteps:
         Q = self.plan.quantizer(full_name, call)
         if state is not None and self.recursion.has_state:
             state.like.check(a, f"layer '{name}', call {call}")
+        if operator.without_batch(a):
+            self._check_samples(name, Q, a)
         if state is None or self._checked.get(full_name) is not Q:
             try:
                 Q.check(a)
-                self._check_samples(name, operator, Q, a)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"layer '{name}': {error}") from None
             self._checked[full_name] = Q
@@ -78,13 +79,14 @@ class LayerSteps:
         self._states[name, occurrence] = Kept(ref, after.o_hat, after.call, like=Like(a), spare=spare)
         return output.clone() if output is after.o_hat else output
 
-    def _check_samples(self, name: str, operator: Operator, Q: Quantizer, a: Tensor) -> None:
-        """Raise ValueError where axis 0 is certainly not the sample axis, and something is decided per sample."""
+    def _check_samples(self, name: str, Q: Quantizer, a: Tensor) -> None:
+        """Raise ValueError for an input without a batch axis where something is decided per sample."""
         one_for_all = not Q.has_codes or type(Q) is Zero or type(Q.granularity) is PerBatch
-        if operator.without_batch(a) and not (one_for_all and self._skip[name] is None):
+        if not (one_for_all and self._skip[name] is None):
             raise ValueError(
-                f"its input of shape {tuple(a.shape)} has no batch axis, so that axis 0, the channels, would be taken "
-                "for the samples: call the model with a batch of one, x[None], or use PerBatch() and no skip="
+                f"layer '{name}': its input of shape {tuple(a.shape)} has no batch axis, so that axis 0, the channels, "
+                "would be taken for the samples: call the model with a batch of one, x[None], or use PerBatch() and no "
+                "skip="
             )
 
     def _is_lean(self, name: str, Q: Quantizer, a: Tensor, state: Any, call: int) -> bool:
@@ -92,7 +94,13 @@ class LayerSteps:
             return False
         if self.recursion.has_state and state is None:
             return False
-        return self._skip[name] is None and self._storage[name].as_computed and lean.fits(Q, a)
+        # a layer with code of its own may hand on what it is given, which is a buffer here
+        return (
+            self.operators[name].stock
+            and self._skip[name] is None
+            and self._storage[name].as_computed
+            and lean.fits(Q, a)
+        )
 
     def _lean(self, name: str, Q: Any, a: Tensor, state: Any, call: int) -> tuple[Kept, Tensor]:
         operator, count = self.operators[name], self._counts[name]
