@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from modiff_sim import bilinear
@@ -25,12 +28,14 @@ def growing(n: int, rng: np.random.Generator) -> np.ndarray:
     return _filled(rng.lognormal(size=n).cumsum())
 
 
-def run_products(recursion: Recursion, a: np.ndarray, b: np.ndarray, Q: Quantizer) -> tuple[Run, dict[str, np.ndarray]]:
+def run_products(
+    recursion: Recursion, a: np.ndarray, b: np.ndarray, Q: Quantizer, rule: Callable[..., Any] = bilinear.run
+) -> tuple[Run, dict[str, np.ndarray]]:
     """Errors after each difference (max norms), and the norms that the bounds take; a (n+1, trials, m, K).
 
     Slack: a call rounds two operands, two products of K terms and three sums, of numbers up to K·max|a|·max|b|.
     """
-    states = list(bilinear.run(recursion, zip(a, b, strict=True), Q))[1:]
+    states = list(rule(recursion, zip(a, b, strict=True), Q))[1:]
 
     def norm(x: np.ndarray) -> np.ndarray:
         return np.abs(x).max(axis=(-2, -1))

@@ -19,7 +19,9 @@ CLAIM = Claim(
 )
 
 
-def check(effort: str = "quick", *, recursion="closed_loop", bound=bilinear.closed_loop_bound) -> Evidence:
+def check(
+    effort: str = "quick", *, recursion="closed_loop", bound=bilinear.closed_loop_bound, rule=bilinear.run
+) -> Evidence:
     """Attained by Q(x) = (1+κ)x on operands that change sign at every call; others: AbsMax on random operands."""
     n, trials = (16, 32) if effort == "quick" else (128, 128)
     rng = np.random.default_rng(861)
@@ -31,7 +33,7 @@ def check(effort: str = "quick", *, recursion="closed_loop", bound=bilinear.clos
             ("operands that change sign", turning(n, rng), turning(n, rng), Overshoot(contraction=kappa**2)),
             ("random operands", a, b, AbsMax(bits)),
         ):
-            done, sizes = run_products(recursion, x, y, Q)
+            done, sizes = run_products(recursion, x, y, Q, rule)
             limit = bound(sizes["a"], sizes["b"], sizes["d_a"], sizes["d_b"], (kappa, kappa), x.shape[-1])
             worst.add(done, limit, name)
             if Q.bits == bits:

@@ -266,3 +266,100 @@ def test_contexts_may_be_left_in_any_order():
     second.__exit__(None, None, None)
     assert (run.audit().model_calls, log.calls) == (1, 2)
     assert torch.equal(model(x), plain)
+
+
+def test_attention_before_the_first_layer_of_a_forward_that_was_taken_before():
+    class First(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Linear(8, 8)
+
+        def forward(self, x):
+            return self.w(nn.functional.scaled_dot_product_attention(x, x, x))
+
+    model = First().requires_grad_(False)
+    expected, _ = outputs(model, model, tokens(), attention=A8)
+    made, audit = outputs(model, model.forward, tokens(), attention=A8)
+    assert all(torch.equal(a, b) for a, b in zip(made, expected, strict=True))
+    assert [x.kind for x in audit.layers] == ["Linear", "qk", "qk", "sv", "sv"]
+
+
+def test_modes_are_taken_off_wherever_they_are():
+    model, x = block(), next(tokens())
+    forward, device = model.forward, torch.device("cpu")
+    before = torch.overrides._get_current_function_mode_stack()
+    with modulated(model, activations=ms.AbsMax(4), attention=A8):
+        forward(x)
+        device.__enter__()
+        forward(x)
+    assert len(torch.overrides._get_current_function_mode_stack()) == len(before) + 1
+    device.__exit__(None, None, None)
+    assert torch.overrides._get_current_function_mode_stack() == before
+
+
+def test_a_second_thread_is_refused():
+    from threading import Event, Thread
+
+    model, x, inside, go_on = block(), next(tokens()), Event(), Event()
+    model.register_forward_pre_hook(lambda *_: None)
+
+    def wait(*_):
+        inside.set()
+        go_on.wait(60)
+
+    hook, said = model.w.register_forward_pre_hook(wait), []
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        other = Thread(target=lambda: model(x))
+        other.start()
+        assert inside.wait(60)
+        try:
+            model(x)
+        except RuntimeError as error:
+            said.append(str(error))
+        go_on.set()
+        other.join(60)
+        hook.remove()
+        assert run.audit().model_calls == 1
+        model(x)
+    assert said
+    assert "a second thread called the Block while a call of it was going on" in said[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", ["around", "in place", "around a sampler"])
+def test_compiled_code_around_a_modulated_model_equals_the_eager_one(how):
+    model = block()
+    expected, _ = outputs(model, model, tokens())
+    if how == "in place":
+        model.compile(backend="eager")
+    sampler = torch.compile(lambda x: model(x) + 0, backend="eager")
+    compiled = {"around": torch.compile(model, backend="eager"), "in place": model, "around a sampler": sampler}[how]
+    compiled(next(tokens()))
+    made, _ = outputs(model, compiled, tokens())
+    assert all(torch.equal(a, b) for a, b in zip(made, expected, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["nested", "vmap", "trace"])
+def test_tensors_without_values_of_their_own_are_refused(kind):
+    model, x = nn.Sequential(nn.Linear(8, 8)).requires_grad_(False), next(tokens())
+    calls = {
+        "nested": lambda: model(torch.nested.nested_tensor([x[0], x[1, :3]], layout=torch.jagged)),
+        "vmap": lambda: torch.func.vmap(model)(x),
+        "trace": lambda: torch.jit.trace(model, x),
+    }
+    with (
+        modulated(model, activations=ms.AbsMax(4)),
+        pytest.raises(TypeError, match=r"pad them|call .* outside|outside"),
+    ):
+        calls[kind]()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_a_scripted_part_is_one_operation_and_nothing_stays_on_the_model():
+    model = nn.Sequential(nn.Linear(8, 8), torch.jit.script(nn.Linear(8, 8)))
+    hooks = [len(m._forward_pre_hooks) + len(m._forward_hooks) for m in (model, model[0])]
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        model(next(tokens()))
+    assert [x.name for x in run.audit().layers] == ["0"]
+    assert [len(m._forward_pre_hooks) + len(m._forward_hooks) for m in (model, model[0])] == hooks

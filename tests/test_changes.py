@@ -112,3 +112,109 @@ def test_a_changed_model_is_given_back_as_it_was_changed():
     kept = copy.deepcopy(model)
     assert all(torch.equal(a, b) for a, b in zip(kept.parameters(), make(1).parameters(), strict=True))
     assert not any("forward" in vars(m) for m in model.modules())
+
+
+# -- within a call -----------------------------------------------------------------------------------------------------
+
+
+class Hyper(nn.Module):
+    """The layer's weight is made by another layer, from the time."""
+
+    def __init__(self):
+        super().__init__()
+        self.make, self.layer = nn.Linear(1, 64, bias=False), nn.Linear(8, 8)
+
+    def forward(self, x, t):
+        weight = self.make(torch.full((1, 1), t)).view(8, 8)
+        return torch.func.functional_call(self.layer, {"weight": weight}, (x,))
+
+
+class Fused(nn.Module):
+    """An adapter is fused for the time of the call."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x, t):
+        own = self.layer.weight.data
+        self.layer.weight.data = own + t
+        out = self.layer(x)
+        self.layer.weight.data = own
+        return out
+
+
+class Biased(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 8, bias=False)
+
+    def forward(self, x, t):
+        self.layer.bias = nn.Parameter(torch.full((8,), t), requires_grad=False)
+        out = self.layer(x)
+        self.layer.bias = None
+        return out
+
+
+@pytest.mark.parametrize("kind", [Hyper, Fused, Biased])
+@pytest.mark.parametrize("recursion", ["direct", "closed_loop"])
+def test_weights_that_change_for_the_time_of_a_call_are_refused(kind, recursion):
+    model = kind().eval().requires_grad_(False)
+    with (
+        modulated(model, activations=ms.AbsMax(8), recursion=recursion),
+        pytest.raises(ModelChanged, match="weight or bias of layer 'layer'"),
+    ):
+        model(torch.randn(2, 8), 0.5)
+
+
+def as_buffer(layer):
+    bias = layer.bias.clone()
+    del layer.bias
+    layer.register_buffer("bias", bias)
+
+
+BIASES = {
+    "pruned": (lambda m: prune.random_unstructured(m, "bias", amount=0.3), lambda m: m.bias_orig.data.add_(3)),
+    "buffer": (as_buffer, lambda m: m.bias.add_(3)),
+}
+
+
+@pytest.mark.parametrize(("make_so", "change"), BIASES.values(), ids=list(BIASES))
+def test_a_bias_that_is_no_parameter_must_come_out_the_same(make_so, change):
+    model, x = nn.Sequential(nn.Linear(8, 8)).requires_grad_(False), torch.randn(4, 8)
+    make_so(model[0])
+    model(x)
+    with modulated(model, activations=ms.AbsMax(8)):
+        model(x)
+        model(x)
+        change(model[0])
+        with pytest.raises(ModelChanged, match="the bias of layer '0' changed"):
+            model(x)
+
+
+@pytest.mark.parametrize("change", [{"dilation": (2, 2), "padding": (2, 2)}, {"padding_mode": "circular"}])
+def test_settings_of_a_convolution_must_stay(change):
+    model, x = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1)).requires_grad_(False), torch.randn(2, 8, 6, 6)
+    with modulated(model, activations=ms.AbsMax(8)):
+        model(x)
+        for name, value in change.items():
+            setattr(model[0], name, value)
+        with pytest.raises(ModelChanged, match="stride, padding, dilation or groups of layer '0'"):
+            model(x)
+
+
+@pytest.mark.parametrize("weights", [None, ms.AbsMax(8)])
+def test_weights_that_hooks_bring_for_a_call_are_taken_as_they_come(weights):
+    """As sharding and casting do: nothing lies in the parameter between the calls."""
+    plain = nn.Sequential(nn.Linear(8, 8)).requires_grad_(False)
+    model = copy.deepcopy(plain)
+    own = model[0].weight.data
+    model[0].weight.data = torch.empty(0)
+    model[0].register_forward_pre_hook(lambda m, _: setattr(m.weight, "data", own.clone()))
+    model[0].register_forward_hook(lambda m, *_: setattr(m.weight, "data", torch.empty(0)))
+    inputs = [torch.randn(4, 8, generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    made = []
+    for net in (plain, model):
+        with modulated(net, activations=ms.AbsMax(4), weights=weights):
+            made.append([net(x) for x in inputs])
+    assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))

@@ -264,3 +264,120 @@ def test_a_weight_that_is_made_at_every_call_is_quantized_as_it_is_then(wrap, re
         assert all(torch.allclose(a, b, rtol=0, atol=1e-5) for a, b in zip(made, expected, strict=True))
         assert audit.unsupported == ()
         assert audit.covered_share > 0.85  # spectral norm multiplies a matrix to make its weight
+
+
+@pytest.mark.parametrize("weights", [None, ms.AbsMax(4)])
+@pytest.mark.parametrize("layer", [nn.Linear(8, 8), nn.Conv1d(5, 5, 3, padding=1)], ids=["Linear", "Conv1d"])
+def test_recording_inside_a_run_sees_layers_that_others_have_put_a_forward_around(layer, weights):
+    model = nn.Sequential(layer).requires_grad_(False)
+    around(layer)
+    arm = {"recursion": "closed_loop", "weights": weights}
+    expected, _ = audited(model, tokens(), **arm)
+    with torch.no_grad(), modulated(model, activations=ms.AbsMax(4), **arm), record(model, ms.AbsMax(4)) as log:
+        made = [model(x) for x in tokens()]
+    assert all(torch.equal(a, b) for a, b in zip(made, expected, strict=True))
+    norms = torch.linalg.vector_norm(tokens()[3].flatten(1), dim=1)
+    assert log.stats["0", 3, "a"].norm == pytest.approx(norms.numpy(), rel=1e-6)
+    del layer.forward
+
+
+OTHERS = {
+    "another bias": lambda m, x: nn.functional.linear(x, m.weight) + 3 * m.bias,
+    "another weight": lambda m, x: nn.functional.linear(x, 2 * m.weight, m.bias),
+}
+
+
+@pytest.mark.parametrize("forward", OTHERS.values(), ids=list(OTHERS))
+def test_an_operation_with_other_numbers_inside_a_replaced_forward_is_left_out(forward):
+    model = nn.Sequential(nn.Linear(8, 8)).requires_grad_(False)
+    model[0].forward = lambda x: forward(model[0], x)
+    made, audit = audited(model, tokens())
+    assert all(torch.equal(y, model(x)) for x, y in zip(tokens(), made, strict=True))
+    assert audit.total_share == 0
+
+
+class Clamped(nn.Conv1d):
+    def _conv_forward(self, x, weight, bias):
+        return super()._conv_forward(x.clamp(-8, 8), weight, bias)
+
+
+class Passing(nn.Conv1d):
+    """Linear: hands on its input."""
+
+    def _conv_forward(self, x, weight, bias):
+        return x
+
+
+def test_linearity_is_tried_at_the_size_of_the_input():
+    model = nn.Sequential(Clamped(5, 5, 3)).requires_grad_(False)
+    made, audit = audited(model, [20 * x for x in tokens()])
+    assert audit.unsupported == ("0 (Clamped: not linear)",)
+    assert all(torch.equal(y, model(20 * x)) for x, y in zip(tokens(), made, strict=True))
+
+
+@pytest.mark.parametrize("recursion", ms.RECURSIONS)
+def test_outputs_of_a_layer_that_hands_on_its_input_are_their_own(recursion):
+    model = nn.Sequential(Passing(5, 5, 3)).requires_grad_(False)
+    made, _ = audited(model, tokens(), recursion=recursion)
+    with torch.no_grad(), modulated(model, activations=ms.AbsMax(4), recursion=recursion) as run:
+        run.observers.append(lambda *_: None)
+        expected = [model(x) for x in tokens()]
+    assert all(torch.equal(a, b) for a, b in zip(made, expected, strict=True))
+
+
+UNCOUNTED = {
+    "lstm": (nn.LSTM(8, 8, batch_first=True), lambda m, x: m(x)[0], ["rnn", "lstm"]),
+    "bilinear": (nn.Bilinear(8, 8, 8), lambda m, x: m(x, x), ["trilinear"]),
+    "distances": (nn.Identity(), lambda m, x: torch.cdist(x, x), ["cdist"]),
+}
+
+
+@pytest.mark.parametrize(("other", "call", "names"), UNCOUNTED.values(), ids=list(UNCOUNTED))
+def test_operations_that_cannot_be_counted_are_named(other, call, names):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.other = nn.Linear(8, 8), other
+
+        def forward(self, x):
+            return call(self.other, self.layer(x))
+
+    _, audit = audited(Both().eval().requires_grad_(False), tokens())
+    assert any(name in said for name in names for said in audit.uncounted)
+    assert "total: at most" in str(audit)
+
+
+@pytest.mark.parametrize("operation", ["addmm_", "baddbmm_", "addbmm"])
+def test_operations_in_place_are_counted(operation):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x):
+            y = self.layer(x)
+            if operation == "addmm_":
+                return y[0].addmm_(torch.ones(5, 9), torch.ones(9, 8))
+            if operation == "addbmm":
+                return torch.addbmm(y[0], torch.ones(2, 5, 9), torch.ones(2, 9, 8))
+            return y.baddbmm_(torch.ones(2, 5, 9), torch.ones(2, 9, 8))
+
+    _, audit = audited(Both().requires_grad_(False), tokens())
+    assert sum(audit.elsewhere.values()) == (1 if operation == "addmm_" else 2) * 5 * 9 * 8
+
+
+def test_a_share_that_nobody_has_watched_is_unknown():
+    model = nn.Sequential(nn.Linear(8, 8)).requires_grad_(False)
+    forward = model.forward
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        forward(tokens()[0])
+    audit = run.audit()
+    assert audit.covered_share != audit.covered_share
+    assert "an unknown share of all MACs" in str(audit)
+
+
+def test_a_call_in_another_shape_later_is_looked_at_too():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3)).requires_grad_(False)
+    x = torch.randn(3, 8, 8)
+    with pytest.raises(ValueError, match="has no batch axis"):
+        audited(model, [x[None], x])

@@ -163,3 +163,65 @@ def test_codes_that_their_container_does_not_hold_are_refused():
 
     with pytest.raises(ValueError, match="which int8 does not hold exactly"):
         list(rec.run("closed_loop", recorded(), ms.AbsMax(4), storage=Storage(ref=Wide(8))))
+
+
+def put_on(what, name, value):
+    object.__setattr__(what, name, value)
+    return what
+
+
+INSTANCES = {
+    "quantizer": lambda: put_on(ms.AbsMax(3), "choose_qparams", foreign.Coarse(3).choose_qparams),
+    "granularity": lambda: ms.AbsMax(3, granularity=put_on(ms.PerSample(), "blocked", ms.PerBatch().blocked)),
+}
+
+
+@pytest.mark.parametrize("make", INSTANCES.values(), ids=list(INSTANCES))
+def test_what_was_put_on_an_instance_is_run(make, monkeypatch):
+    """The class is AbsMax with one scale per sample, and the instance is not."""
+    monkeypatch.setattr(simulation, "AUTO_FLOATS", 1)
+    inputs = recorded()
+    found = ms.simulate(processes.recorded(inputs), make(), "closed_loop", steps=6, trials=5)
+    assert np.array_equal(found.error_inf, by_definition("closed_loop", inputs, make()))
+    with pytest.raises(ValueError, match="is not AbsMax with one scale per sample"):
+        ms.simulate(processes.recorded(inputs), make(), "closed_loop", steps=6, trials=5, engine="numba")
+    (fast, _), (slow, _) = (outputs(small(), list(walk(6)), observed=o, activations=make()) for o in (False, True))
+    assert all(torch.equal(a, b) for a, b in zip(fast, slow, strict=True))
+
+
+class InPlace(rec.ClosedLoop):
+    """Writes into its own state."""
+
+    def init(self, a, Q, A, *, warmup="exact", affine=None, random=None):
+        return rec.State(a.clone(), (affine or A)(a), 1)
+
+    def step(self, state, a, Q, A, *, random=None):
+        hat, qparams = Q.apply(a - state.ref)
+        state.ref.add_(hat)
+        state.o_hat.add_(A(hat))
+        return rec.State(state.ref, state.o_hat, state.call + 1, a - state.ref, hat, qparams)
+
+
+def test_a_failed_call_leaves_a_state_that_its_recursion_writes_into():
+    inputs, made = list(walk(5)), []
+    for fails in (False, True):
+        model, out = small(), []
+        with torch.no_grad(), modulated(model, activations=ms.AbsMax(3), recursion=InPlace()):
+            for k, x in enumerate(inputs):
+                if fails and k == 2:
+                    broken = model.second.register_forward_pre_hook(lambda *_: 1 / 0)
+                    with pytest.raises(ZeroDivisionError):
+                        model(x)
+                    broken.remove()
+                out.append(model(x).clone())
+        made.append(out)
+    assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))
+
+
+def test_a_quantizer_whose_scale_is_a_number_is_run():
+    class Plain(ms.AbsMax):
+        def choose_qparams(self, a):
+            return ms.quantizer.QParams(float(super().choose_qparams(a).scale.max()))
+
+    (made, _), (again, _) = (outputs(small(), list(walk(3)), observed=o, activations=Plain(4)) for o in (False, True))
+    assert all(torch.equal(a, b) for a, b in zip(made, again, strict=True))

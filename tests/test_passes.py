@@ -1,12 +1,13 @@
 """Several model calls within a step: each pass has a state of its own, found from the calls or from the scheduler."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import modulated, record
-from modiff_sim.nn.passes import MOST_PASSES, Finder
+from modiff_sim.nn.pass_finder import MOST_PASSES, Finder
 from modiff_sim.samplers import SAMPLERS
 from modiff_sim.schedules import linear
 
@@ -47,6 +48,14 @@ def slowly(steps=STEPS, seed=1):
 A, B = torch.full((4, 8), 3.0), torch.full((4, 8), -3.0)
 ONE, ZERO = torch.ones(4, dtype=torch.int64), torch.zeros(4, dtype=torch.int64)
 
+
+class Held:
+    """A condition that can be compared by what it holds only."""
+
+    def __init__(self, c):
+        self.c = c
+
+
 #: how a loop that somebody has written asks for its passes: step k, x -> the arguments of each
 LOOPS = {
     "a flag, no time": lambda k, x: [((x,), {}), ((x,), {"drop": True})],
@@ -62,6 +71,23 @@ LOOPS = {
     "in turns the other way round": lambda k, x: [((x, 9 - k, c), {}) for c in ((A, B), (B, A))[k % 2]],
     "other x, same time": lambda k, x: [((x + 0.1, 9 - k, A), {}), ((x - 0.1, 9 - k, B), {})],
     "guidance on some steps": lambda k, x: [((x, 9 - k, c), {}) for c in ((A, B) if k not in (2, 3) else (A,))],
+    "guidance from the third step on, the other first": lambda k, x: [
+        ((x, 9 - k, c), {}) for c in ((B, A) if k > 1 else (A,))
+    ],
+    "conditions that move, guidance at first": lambda k, x: [
+        ((x, 9 - k, c * (1 + 0.02 * k)), {}) for c in ((A, B) if k < 3 else (B,))
+    ],
+    "conditions that move, in turns": lambda k, x: [
+        ((x, 9 - k, c * (1 + 0.02 * k)), {}) for c in ((A, B), (B, A))[k % 2]
+    ],
+    "a third pass at every second step": lambda k, x: [
+        ((x, 9 - k, c), {}) for c in ((A, B) if k % 2 else (A, 0 * A, B))
+    ],
+    "another time for each pass": lambda k, x: [((x, 9 - k - 0.5 * i, c), {}) for i, c in enumerate((A, B))],
+    "a NumPy time": lambda k, x: [((x, np.full(4, 9.0 - k), c), {}) for c in (A, B)],
+    "a number and a tensor for the time": lambda k, x: [((x, 9 - k, A), {}), ((x, torch.tensor(9 - k), B), {})],
+    "a time per sample and one for all": lambda k, x: [((x, torch.full((4,), 9 - k), A), {}), ((x, 9 - k, B), {})],
+    "condition objects": lambda k, x: [((x, 9 - k), {"more": {"c": c, "held": Held(c)}}) for c in (A, B)],
     "guidance from the second step on": lambda k, x: [((x, 9 - k, c), {}) for c in ((A, B) if k else (A,))],
 }
 
@@ -69,7 +95,7 @@ LOOPS = {
 def which(args, named):
     """A name for the pass of a call, by its condition."""
     c = named.get("c", (named.get("more") or {}).get("c", args[2] if len(args) > 2 else None))
-    return f"drop {named.get('drop')}" if c is None else f"{float(c.flatten()[0]) > 0.5}"
+    return f"drop {named.get('drop')}" if c is None else f"{float(c.flatten()[0]):.0f}"
 
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=list(LOOPS))
@@ -152,6 +178,13 @@ SINGLE = {
     "a random walk without a time": lambda k, x: [((x + torch.randn(4, 8),), {})],
     "resampling the same time": lambda k, x: [((x + 0.3 * torch.randn(4, 8), 9 - k // 3, A), {})],
     "defaults given or not": lambda k, x: [((x, 9 - k), {"drop": False} if k % 2 else {})],
+    "self-conditioning, resampled": lambda k, x: [
+        ((x + 0.3 * torch.randn(4, 8), 9 - k // 3), {"more": {"self_cond": torch.randn(4, 8) if k else None}})
+    ],
+    "an object made anew": lambda k, x: [
+        ((x + 0.3 * torch.randn(4, 8), 9 - k // 3, A), {"more": {"c": A, "held": Held(1)}})
+    ],
+    "a counter": lambda k, x: [((x + 0.3 * torch.randn(4, 8), 9 - k // 3), {"more": {"c": A, "call": k}})],
     "an embedding of the time": lambda k, x: [((x,), {"c": A + 0.01 * k})],
 }
 
@@ -183,6 +216,73 @@ def test_an_input_that_goes_back_and_forth_is_refused(time):
                 with run.apart(str(far)):
                     net(x + far)
         assert run.audit().passes == 2
+
+
+@pytest.mark.parametrize("where", ["on the model", "in an object"])
+def test_the_same_arguments_twice_at_every_step_are_refused(where):
+    """A condition that is no argument tells these calls apart; some repetitions at the start are a warm-up."""
+    net, held = model(), Held(A)
+    with modulated(net, activations=ms.AbsMax(4)):
+        for k, x in enumerate(slowly(3)):
+            net(x, 9 - k, more={"c": A, "held": held})
+            if where == "in an object":
+                held.c = B
+            if k == 2:
+                with pytest.raises(RuntimeError, match=r"the same arguments more than once at every step.*run\.apart"):
+                    net(x, 9 - k, more={"c": A, "held": held})
+            else:
+                net(x, 9 - k, more={"c": A, "held": held})
+
+
+def test_x_beside_a_condition_is_refused_even_if_x_moves_far():
+    net = nn.Sequential(nn.Linear(16, 8)).requires_grad_(False)
+    g = torch.Generator().manual_seed(0)
+    with modulated(net, activations=ms.AbsMax(4)):
+        calls = [torch.cat([x, c], -1) for x in torch.randn(2, 4, 8, generator=g) for c in (A, B)]
+        for call in calls[:3]:
+            net(call)
+        with pytest.raises(RuntimeError, match="goes back and forth"):
+            net(calls[3])
+
+
+@pytest.mark.parametrize("kind", ["tokens", "one vector", "condition first"])
+def test_one_pass_of_models_that_are_called_in_other_ways(kind):
+    g = torch.Generator().manual_seed(0)
+    arm = {"activations": ms.AbsMax(4, granularity=ms.PerBatch())}
+    if kind == "tokens":
+        net = nn.Sequential(nn.Embedding(20, 8), nn.Linear(8, 4))
+        inputs = [(torch.randint(0, 20, (2, 6), generator=g),) for _ in range(20)]
+    elif kind == "one vector":
+        net, inputs = nn.Sequential(nn.Linear(8, 4)), [(x[0],) for x in slowly(20)]
+    else:
+        net, inputs = CondFirst(), [(A, x) for x in slowly(20)]
+    with modulated(net.requires_grad_(False), **arm) as run:
+        for args in inputs:
+            net(*args)
+        assert run.audit().passes == 1
+        assert run.audit().call_share == 19 / 20
+    with record(net, ms.AbsMax(4, granularity=ms.PerBatch())) as log:
+        for args in inputs:
+            net(*args)
+    assert log.calls == 20
+
+
+class CondFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, cond, x):
+        return self.layer(x + cond)
+
+
+def test_without_a_state_there_is_nothing_to_mix():
+    net = model()
+    with modulated(net, activations=ms.AbsMax(4), recursion="direct") as run:
+        for x in slowly():
+            for far in (2.0, -2.0):
+                net(x + far)
+        assert run.audit().passes == 1
 
 
 def test_passes_without_end_are_refused():

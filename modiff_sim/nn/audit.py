@@ -55,7 +55,8 @@ class LayerCount:
     def grid(self, Q: Quantizer, residual: Any, qparams: QParams | None, samples: int = 0) -> None:
         """What was found on the grid: blocks without range, entries beyond its ends. ``samples`` of the model call."""
         assert qparams is not None
-        self.blocks += getattr(qparams.scale, "numel", lambda: 1)()  # a foreign one may be a number
+        told = qparams.scale if qparams.zero_range is None else qparams.zero_range
+        self.blocks += getattr(told, "numel", lambda: 1)()  # a foreign quantizer's scale may be a number
         self.samples += samples
         if qparams.zero_range is not None:
             self.zero_range += int(qparams.zero_range.sum())

@@ -6,13 +6,11 @@ Classifier-free guidance: a doubled batch is one batch, each sample with its own
 the denoiser once per prompt instead get states of their own for each of these passes, as two models would have: some
 say so with diffusers' ``cache_context``; of the others (Flux image to image, Chroma, Lumina 2, CogView 4, Wan,
 skip-layer guidance) the calls between two steps of the scheduler are told apart (``nn.passes``). A pipeline that
-switches guidance off half way changes the shape of the batch where it doubled it, which is an error.
+switches guidance off half way, where it had doubled the batch, goes on with a state of its own for the smaller one.
 """
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -112,12 +110,7 @@ def pipeline_resets(pipeline: Any, run: Run) -> Iterator[None]:
 
     with ExitStack() as stack:
         for scheduler in {id(x): x for x in schedulers.values()}.values():
-            stack.enter_context(_instead(scheduler, "set_timesteps", _Tells(scheduler.set_timesteps, before=begin)))
-            for name in dir(type(scheduler)):
-                if name == "step" or name.startswith("step_"):
-                    inner = getattr(scheduler, name)
-                    if callable(inner):
-                        stack.enter_context(_instead(scheduler, name, _Tells(inner, after=step)))
+            stack.enter_context(_telling(scheduler, begin, step))
         run.passes.watch(True)
         stack.callback(run.passes.watch, False)
         if hasattr(run.model, "cache_context"):
@@ -127,25 +120,36 @@ def pipeline_resets(pipeline: Any, run: Run) -> Iterator[None]:
         yield
 
 
-class _Tells:
-    """A scheduler's method that tells when it is called. A copy of the scheduler gets its own (some pipelines copy)."""
+@contextmanager
+def _telling(scheduler: Any, begin: Callable[[], None], step: Callable[[], None]) -> Iterator[None]:
+    """A scheduler that tells when it is given timesteps and when it makes a step, through a subclass of its own.
 
-    def __init__(
-        self, inner: Any, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None
-    ) -> None:
-        self.inner, self.before, self.after = inner, before, after
-        self.__signature__ = inspect.signature(inner)  # pipelines ask which arguments it takes
+    Nothing is put into the scheduler itself: some pipelines copy it, or exchange what it holds.
+    """
+    own = type(scheduler)
+    told: dict[str, Any] = {"__module__": own.__module__, "__qualname__": own.__qualname__, "__doc__": own.__doc__}
+    for name in dir(own):
+        if callable(inner := getattr(own, name)) and (name == "step" or name.startswith("step_")):
+            told[name] = _tells(inner, after=step)
+    told["set_timesteps"] = _tells(own.set_timesteps, before=begin)
+    scheduler.__class__ = type(own.__name__, (own,), told)
+    try:
+        yield
+    finally:
+        scheduler.__class__ = own
 
-    def __call__(self, *args: Any, **named: Any) -> Any:
-        if self.before:
-            self.before()
-        out = self.inner(*args, **named)
-        if self.after:
-            self.after()
+
+def _tells(inner: Any, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None) -> Any:
+    @wraps(inner)  # pipelines ask which arguments it takes
+    def method(self: Any, *args: Any, **named: Any) -> Any:
+        if before:
+            before()
+        out = inner(self, *args, **named)
+        if after:
+            after()
         return out
 
-    def __deepcopy__(self, memo: Any) -> _Tells:
-        return _Tells(copy.deepcopy(self.inner, memo), self.before, self.after)
+    return method
 
 
 def _apart(run: Run, cache_context: Any) -> Any:

@@ -32,7 +32,7 @@ from ..quantizer import Quantizer
 from .calls import Calls
 from .histogram import Streaming
 from .layers import Where, find, finite, occurrence_name, refuse_wrapped
-from .passes import Finder
+from .pass_finder import Finder
 from .patching import Patch, operation_inside, own_forward
 from .run import active_run
 
@@ -143,7 +143,9 @@ class Recorder:
         entry = self.stats.setdefault((name, call, quantity), Recorded())
         hat, _ = self.quantizer.apply(x)
         entry.values.add(x)
-        entry.norms.append(torch.linalg.vector_norm(x.double().flatten(1), dim=1).cpu().numpy())
+        entry.norms.append(
+            torch.linalg.vector_norm(x.double().reshape(len(x) if x.ndim > 1 else 1, -1), dim=1).cpu().numpy()
+        )
         blocks, axes = self.quantizer.granularity.blocked(tuple(x.shape))
         wide, error = x.double().reshape(blocks), (x - hat).double().reshape(blocks)
         for norm, order in (("c", 2), ("kappa", float("inf"))):

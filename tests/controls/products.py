@@ -67,7 +67,7 @@ CONTROLS = [
     ("product_bound_closed", {"bound": without_second_order}, VIOLATED),
     ("product_bound_closed", {"bound": no_inner}, VIOLATED),
     ("product_bound_closed", {"recursion": "open_loop"}, VIOLATED),
-    ("product_bound_closed", {"recursion": Dropped()}, VIOLATED),
+    ("product_bound_closed", {"recursion": Dropped(), "rule": unchecked}, VIOLATED),
     ("product_bound_open", {"bound": this_call_only}, VIOLATED),
     ("product_bound_open", {"recursion": "closed_loop"}, VIOLATED),
     ("product_cost", {"bops": lambda bits, states: bits[0] * bits[1] * 2}, VIOLATED),

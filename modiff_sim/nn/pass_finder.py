@@ -1,0 +1,235 @@
+"""Which pass a model call belongs to, found from the calls themselves.
+
+* Two calls at the same x and t that differ in another argument belong to two passes, and so do two calls at the same t
+  with other conditions; in a pipeline whose scheduler is watched, so do any two calls at the same t within one step.
+* Two calls at different t are one pass (Heun and DPM-Solver-2 make them within one step), and so are two calls at the
+  same t that differ in x alone, and repetitions of the same call (a warm-up).
+* Later calls belong to the pass whose conditions theirs are nearest to; conditions that stood still and then jump are
+  another pass, and so are those that a pass seems to have left, once they come back.
+* Calls that nothing tells apart are refused: an x that goes back and forth between two sequences, or the same arguments
+  twice at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from .call_arguments import CallArguments, differing, far, same, same_time, size
+
+#: more passes than this are no guidance
+MOST_PASSES = 64
+#: conditions nearer than this to those of a pass may have moved there; further ones have jumped
+JUMP = 0.25
+#: a sequence goes back and forth if x is so much nearer to the call before the last than to the last, or if this share
+#: of its entries is back at its value
+NEARER, BACK = 0.25, 0.1
+#: another view of a picture is so far from the last, relative to its size
+VIEW = 0.9
+#: so many steps in a row with the same call twice are no warm-up
+REPEATED = 3
+
+
+class _Pass:
+    """One pass: its conditions when last seen, and for how many calls each of them has stood still."""
+
+    def __init__(self, call: CallArguments) -> None:
+        self.conditions, self.calls, self.shape = call.conditions, 0, call.x.shape
+        self.left_behind: dict[str, Any] | None = None  # conditions that it seemed to leave with its last call
+        self.still: dict[str, int] = {}
+
+    def copy(self) -> _Pass:
+        other = object.__new__(_Pass)
+        vars(other).update(vars(self) | {"still": dict(self.still)})
+        return other
+
+    def see(self, call: CallArguments) -> None:
+        differ = differing(call.conditions, self.conditions) if self.calls else set()
+        self.still = {k: 0 if k in differ else self.still.get(k, -1) + 1 for k in call.conditions}
+        self.conditions, self.calls = call.conditions, self.calls + 1
+
+    def tells(self, k: str, *calls: CallArguments) -> bool:
+        """Whether a condition that differs at the same time tells another pass, where x differs, too.
+
+        Not so for a number, which may count calls, and for one that changes from call to call anyway, as an estimate
+        of the clean image does (self-conditioning).
+        """
+        values = (c.conditions.get(k) for c in calls)
+        numbers = any(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+        return not numbers and "self_cond" not in k and (self.calls < 2 or self.still.get(k, 0) > 0)
+
+    def changed(self, call: CallArguments) -> set[str]:
+        """Conditions in which a call differs; a number in the second place is one if it has stood still so far."""
+        moving = {k for k in call.second if self.still.get(k, 0) < 1}
+        return differing(call.conditions, self.conditions) - moving
+
+    def apart(self, call: CallArguments) -> float:
+        """How far a call's conditions are: 0 for equal ones, up to 1 for each that differs."""
+        return sum(far(call.conditions.get(k), self.conditions.get(k)) for k in self.changed(call))
+
+    def jumped(self, call: CallArguments) -> bool:
+        return self.apart(call) > JUMP
+
+    def stood(self, call: CallArguments) -> bool:
+        """Whether what differs had stood still."""
+        return all(self.still.get(k, self.calls - 1) > 0 for k in self.changed(call))
+
+
+@dataclass
+class Finder:
+    """Finds which pass each model call belongs to, 0 for the first; see the module's head.
+
+    watched: ``step`` is called after every step of a scheduler.
+    """
+
+    watched: bool = False
+    now: int = 0
+    last: CallArguments | None = None
+    before: CallArguments | None = None  # the call before the last
+    known: list[_Pass] = field(default_factory=list)
+    group: tuple[int, ...] = ()  # passes that have been called since x or t moved on
+    groups: int = 0
+    stepped: bool = False  # the scheduler has made a step since the last call
+    steps: int = 0
+    nearer: int = 0  # how often in a row x went back to where it was two calls before
+    again: int = 0  # in how many steps in a row the same call came twice
+    twice: bool = False
+
+    def copy(self) -> Finder:
+        return replace(self, known=[p.copy() for p in self.known])
+
+    def step(self) -> None:
+        """The scheduler has made a step."""
+        self.stepped, self.steps = True, self.steps + 1
+
+    def find(self, arguments: Mapping[str, Any]) -> int:
+        """The pass of the call with these arguments. Raises RuntimeError for calls that cannot be told apart."""
+        call = CallArguments.of(arguments)
+        if call.x is None:  # nothing that is denoised: nothing to tell passes by
+            return self.now
+        if self.last is None:
+            self.now, self.known, self.group = 0, [_Pass(call)], (0,)
+        elif self._goes_on(call, self.last):
+            self._next_in_group(call, self.last)
+        else:
+            self.again, self.twice = (self.again + 1 if self.twice else 0), False
+            self._new_group(call)
+        self._refuse_back_and_forth(call)
+        self.known[self.now].see(call)
+        self.before, self.last, self.stepped = self.last, call, False
+        return self.now
+
+    @property
+    def _told(self) -> bool:
+        """Whether the scheduler tells where a step ends: some pipelines never ask theirs for one."""
+        return self.watched and (self.steps > 0 or self.groups == 0)
+
+    def _goes_on(self, call: CallArguments, last: CallArguments) -> bool:
+        """Whether this call belongs to the same step as the last."""
+        if same(call.x, last.x) and differing(call.rest, last.rest):  # no step has been made of it
+            return True
+        if not same_time(call.t, last.t):
+            return False
+        same_second = same_time(call.second, last.second)
+        if self._told:  # after a step at the same time: another view of the picture, if x is another one altogether
+            return same_second and (not self.stepped or _another_view(call.x, last.x))
+        return same(call.x, last.x) or (bool(call.when) and same_second)
+
+    def _next_in_group(self, call: CallArguments, last: CallArguments) -> None:
+        """A further call at the same time."""
+        same_x = same(call.x, last.x)
+        if not self._told:
+            differ = differing(call.conditions, last.conditions)
+            if not same_x:
+                differ = {k for k in differ if self.known[self.now].tells(k, call, last)}
+            if not differ:  # the same call again, or the same prompt at another x
+                self.twice |= same_x
+                if self.twice and self.again >= REPEATED - 1:
+                    raise RuntimeError(
+                        "the model is called with the same arguments more than once at every step: if a condition "
+                        "that is set elsewhere tells these calls apart, each needs a state of its own. Put each kind "
+                        'of call into its own `with run.apart("name"):`'
+                    )
+                return
+        apart = [p.apart(call) for p in self.known]
+        free = [k for k in range(len(self.known)) if k not in self.group]
+        back = [k for k in self.group if not differing(call.conditions, self.known[k].conditions)]
+        if back and not self._told:  # a pass that was called already: the same time at another x, as Heun has it
+            self.now, self.group = back[0], self.group if same_x else (back[0],)
+            return
+        if not free and len(self.known) >= MOST_PASSES:
+            raise RuntimeError(
+                f"the model was called with more than {MOST_PASSES} sets of conditions at one time step, and each "
+                'would have a state of its own. Say which calls belong together: `with run.apart("name"):` around each'
+            )
+        self.now = min(free, key=lambda k: apart[k], default=-1)
+        if self.now < 0 or (self.known[self.now].jumped(call) and not self._moving(self.known[self.now].changed(call))):
+            self.now = self._new(call)
+        self.group = (*self.group, self.now)
+
+    def _new_group(self, call: CallArguments) -> None:
+        """The first call at another time or x: whose conditions are nearest, unless they have jumped there."""
+        own: Sequence[int] = range(len(self.known))
+        if self.watched:  # what comes in another shape is another pass; elsewhere it is another batch
+            own = [k for k in own if self.known[k].shape == call.x.shape]
+        apart = {k: (self.known[k].apart(call), not same_time(call.second, self._second(k))) for k in own}
+        self.now = min(own, key=lambda k: apart[k], default=-1)
+        known = self.known[self.now]
+        if self.now < 0 or (known.jumped(call) and self._is_new(call)):
+            self.now = self._new(call)
+        elif known.jumped(call):  # has it moved there, or is it another pass?
+            known.left_behind = known.conditions
+        self.group, self.groups = (self.now,), self.groups + 1
+
+    def _is_new(self, call: CallArguments) -> bool:
+        """Whether conditions that have jumped are those of another pass: not in another batch, and not on the move."""
+        if len(self.known) >= MOST_PASSES or call.x.shape not in {p.shape for p in self.known}:
+            return False
+        back = any(p.left_behind is not None and not differing(p.left_behind, call.conditions) for p in self.known)
+        return back or all(p.stood(call) for p in self.known)
+
+    def _moving(self, names: set[str]) -> bool:
+        """Whether any of these conditions changes from call to call in some pass."""
+        return any(p.calls > 1 and p.still.get(k, 1) == 0 for k in names for p in self.known)
+
+    def _second(self, k: int) -> dict[str, Any]:
+        conditions = self.known[k].conditions
+        return {name: v for name, v in conditions.items() if self.last is not None and name in self.last.second}
+
+    def _new(self, call: CallArguments) -> int:
+        self.known.append(_Pass(call))
+        return len(self.known) - 1
+
+    def _refuse_back_and_forth(self, call: CallArguments) -> None:
+        """Raise for an x that alternates between two sequences within what was taken for one pass."""
+        last, before = self.last, self.before
+        if last is None or before is None or len(self.known) > 1 or self._told:
+            self.nearer = 0
+            return
+        if not _comparable(xs := [c.x for c in (call, last, before)]):
+            self.nearer = 0
+            return
+        if not same_time(call.when, last.when) and not same_time(last.when, before.when):
+            self.nearer = 0  # one call per time step
+            return
+        x, x_last, x_before = (v.double() for v in xs)
+        near = size(x - x_before) < NEARER * size(x - x_last)
+        back = float(((x == x_before) & (x != x_last)).double().mean()) > BACK
+        self.nearer = self.nearer + 1 if near or back else 0
+        if self.nearer >= 2:
+            raise RuntimeError(
+                "the model's input goes back and forth: twice in a row it is much nearer to the input of the call "
+                "before the last than to the last one's, as in guidance with one call per prompt. Such calls would "
+                'share one state. Put each kind of call into its own `with run.apart("name"):`'
+            )
+
+
+def _another_view(x: Tensor, last: Tensor) -> bool:
+    return x.shape == last.shape and size(x.double() - last.double()) > VIEW * size(last)
+
+
+def _comparable(xs: list[Any]) -> bool:
+    return all(isinstance(x, Tensor) and x.is_floating_point() and not x.is_meta and x.shape == xs[0].shape for x in xs)
