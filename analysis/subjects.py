@@ -50,7 +50,7 @@ class Subject:
             return {}
         return {"schedule": {
             "alpha_bar_sha256": digest_of(s.alpha_bar.tobytes()), "prediction": s.prediction, "final": s.final,
-            "offset": s.offset, "defaults": dict(s.defaults),
+            "offset": s.offset, "defaults": dict(s.defaults), **({"strided": True} if s.strided else {}),
         }}  # fmt: skip
 
     def sample(self, images: int | Sequence[int], **options: Any) -> np.ndarray:

@@ -34,6 +34,8 @@ class Schedule:
         final: ᾱ after the last timestep, in [ᾱ_0, 1]: 1 is the clean image.
         spacing: a name in ``SPACINGS``, which ``spaced`` takes where it is told none.
         offset: added to the timesteps of the uniform spacings (diffusers' ``steps_offset``), at least 0.
+        strided: whether DDIM's step from t ends at ᾱ of t - T//n, ``final`` below 0, instead of at the next timestep,
+            as diffusers' DDIMScheduler has it. The two differ where the timesteps are not T//n apart.
         defaults: options by name for those samplers that have them, used by ``SAMPLERS`` where the caller gives none.
 
     Both arrays are copied and made read-only.
@@ -49,6 +51,7 @@ class Schedule:
     final: float = 1.0
     spacing: str = "uniform"
     offset: int = 0
+    strided: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,6 +82,8 @@ class Schedule:
             raise ValueError("timesteps must be integers")
         if timesteps.min() < 0 or timesteps.max() >= alpha_bar.size:
             raise ValueError(f"timesteps must lie in 0 .. {alpha_bar.size - 1}")
+        if self.strided and timesteps.size > alpha_bar.size:
+            raise ValueError(f"a strided schedule has at most {alpha_bar.size} timesteps, all, got {timesteps.size}")
         if np.any(np.diff(timesteps) > 0):
             raise ValueError("timesteps must be in sampling order: the noisiest (largest) first")
         for name, array in (("alpha_bar", alpha_bar), ("timesteps", timesteps)):
@@ -100,14 +105,26 @@ class Schedule:
         """β_t = 1 - ᾱ_t/ᾱ_{t-1}, float64 (T,), with ᾱ_{-1} = 1 (Ho et al. 2020, eq. (2)): up to rounding."""
         return 1.0 - self.alpha_bar / np.concatenate([[1.0], self.alpha_bar[:-1]])
 
-    def levels(self) -> list[tuple[int, float, float]]:
-        """Per model call: (t, ᾱ_t, ᾱ of the next timestep), Python numbers, in sampling order.
+    def levels(self, *, strided: bool | None = None) -> list[tuple[int, float, float]]:
+        """Per model call: (t, ᾱ_t, ᾱ after the step), Python numbers, in sampling order.
 
-        After the last timestep ᾱ = ``final``, which is 1: a sampler ends at the clean image, where nothing else was
-        said. This is the one place that says so.
+        A step ends at the next timestep. After the last one ᾱ = ``final``, which is 1: a sampler ends at the clean
+        image, where nothing else was said. This is the one place that says so.
+
+        strided: True ends every step at t - T//n, ``final`` below 0; None does what the schedule says. Methods that use
+                 several levels at once pass False: theirs have to be those of the timesteps.
         """
-        here = self.alpha_bar[self.timesteps].tolist()
-        return list(zip(self.timesteps.tolist(), here, [*here[1:], float(self.final)], strict=True))
+        here, final = self.alpha_bar[self.timesteps].tolist(), float(self.final)
+        after = [*here[1:], final]
+        if self.strided if strided is None else strided:
+            ends = (self.timesteps - self.stride).tolist()
+            after = [float(self.alpha_bar[t]) if t >= 0 else final for t in ends]
+        return list(zip(self.timesteps.tolist(), here, after, strict=True))
+
+    @property
+    def stride(self) -> int:
+        """T//n, the distance of uniformly spaced timesteps."""
+        return self.T // len(self)
 
     @property
     def from_pure_noise(self) -> int:
@@ -119,7 +136,8 @@ class Schedule:
 
         Args:
             steps: number of model calls, 1 <= steps <= T.
-            spacing: a name in ``SPACINGS``; None is the schedule's own.
+            spacing: a name in ``SPACINGS``; None is the schedule's own. One that diffusers' DDIMScheduler does not have
+                is not strided.
 
         Raises:
             ValueError: steps outside 1 .. T, an unknown spacing, or timesteps that the offset moves beyond T-1.
@@ -137,7 +155,7 @@ class Schedule:
                     f"{steps} steps spaced {spacing!r} with an offset (steps_offset) of {self.offset} begin at t = "
                     f"{timesteps[0]}, beyond the last training timestep {self.T - 1}: take fewer steps"
                 )
-        return replace(self, timesteps=timesteps)
+        return replace(self, timesteps=timesteps, strided=self.strided and spacing in STRIDED)
 
 
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
@@ -197,3 +215,5 @@ SPACINGS: dict[str, Callable[[int, int], IntArray]] = {
     "uniform_above_0": _uniform_above_0,
     "linspace_above_0": _linspace_above_0,
 }
+#: those of diffusers' DDIMScheduler
+STRIDED = ("uniform", "trailing", "linspace")

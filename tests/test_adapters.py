@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim import recursion as rec
-from modiff_sim.nn import adapters, modulated, sample
+from modiff_sim.nn import adapters, checkpoints, modulated, sample
 
 
 def outputs(model, name, **options):
@@ -354,6 +355,84 @@ def test_a_moving_average_beside_the_weights_is_named(tmp_path, caplog):
     assert any("variant='non_ema'" in note for note in adapters.load(folder / "unet").notes)
     taken = adapters.load(folder / "unet", variant="non_ema").notes
     assert any("the weights were taken, not their moving average" in note for note in taken)
+
+
+@pytest.mark.parametrize("name", ["ema.safetensors", "diffusion_pytorch_model_ema.safetensors", "unet_ema.safetensors",
+                                  "ema_weights.pt"])  # fmt: skip
+def test_a_file_with_a_moving_average_is_named_with_the_way_to_take_it(name, tmp_path, caplog):
+    import safetensors.torch
+
+    pipeline, folder = described_pipeline(tmp_path)
+    average = {k: v + 1 for k, v in pipeline.unet.state_dict().items()}
+    file = folder / "unet" / name
+    (safetensors.torch.save_file if file.suffix == ".safetensors" else torch.save)(average, file)
+    for options in ({}, {"subfolder": "unet"}):
+        loaded = adapters.load(folder, **options)
+        (note,) = loaded.notes
+        assert note in caplog.text
+        assert f"{file} beside the weights that were taken is a moving average by its name; to take it" in note
+        assert torch.equal(loaded.denoiser.conv_in.weight, pipeline.unet.conv_in.weight)
+    exec(note.partition("to take it: ")[2], {"loaded": loaded, "checkpoints": checkpoints})
+    assert torch.equal(loaded.denoiser.conv_in.weight, average["conv_in.weight"])
+
+
+def test_a_variant_with_a_moving_average_is_named(tmp_path):
+    pipeline, folder = described_pipeline(tmp_path)
+    with torch.no_grad():
+        pipeline.unet.conv_in.weight.add_(1)
+    pipeline.unet.save_pretrained(folder / "unet", variant="ema")
+    pipeline.unet.save_pretrained(folder / "unet", variant="fp16")
+    loaded = adapters.load(folder)
+    (note,) = loaded.notes
+    assert note.endswith("is a moving average by its name, load(..., variant='ema') takes that")
+    taken = adapters.load(folder, subfolder="unet", variant="ema")
+    assert taken.notes == ()
+    assert torch.equal(taken.denoiser.conv_in.weight, loaded.denoiser.conv_in.weight + 1)
+
+
+# -- damaged and edited configs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("content", "why"), [
+    ("{", "is damaged, it is no JSON.*copy it anew"), ("[1]", "no config of diffusers.*got a list"),
+    ({"beta_schedule": "cosine"}, "beta_schedule='cosine'.*Correct the file, or pass scheduler="),
+    ({"num_train_timesteps": "1000"}, "num_train_timesteps='1000'.*integer.*Correct the file"),
+    ({"num_train_timesteps": 1000.0}, "num_train_timesteps=1000.0.*integer.*Correct the file"),
+    ({"beta_start": None}, "beta_start=None.*number.*Correct the file"), ({"beta_end": "a"}, "beta_end='a'.*Correct"),
+    ({"trained_betas": "x"}, "trained_betas='x'.*Correct the file"),
+])  # fmt: skip
+def test_a_schedulers_config_that_diffusers_cannot_use_is_named(content, why, tmp_path):
+    from diffusers import DDIMScheduler
+
+    _, folder = described_pipeline(tmp_path)
+    file = folder / "scheduler" / "scheduler_config.json"
+    text = json.dumps(json.loads(file.read_text()) | content) if isinstance(content, dict) else content
+    file.write_text(text)
+    with pytest.raises(ValueError, match=f"{file}.*{why}"):
+        adapters.load(folder)
+    assert adapters.load(folder, scheduler=DDIMScheduler()).scheduler["_class_name"] == "DDIMScheduler"
+    if not isinstance(content, dict):
+        with pytest.raises(ValueError, match=f"{file}.*{why}"):
+            adapters.load(folder, subfolder="unet")
+
+
+@pytest.mark.parametrize("change", [{"steps_offset": 1.5}, {"steps_offset": "1"}, {"set_alpha_to_one": 0}])
+def test_a_schedulers_option_of_the_wrong_type_is_not_sampled_by(change, tmp_path):
+    _, folder = described_pipeline(tmp_path)
+    file = folder / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ValueError, match=f"{next(iter(change))}=.*correct it in the scheduler's config"):
+        sample(adapters.load(folder), images=1, steps=2)
+
+
+def test_a_pipeline_without_its_scheduler_says_so(tmp_path):
+    _, folder = described_pipeline(tmp_path)
+    shutil.rmtree(folder / "scheduler")
+    with pytest.raises(
+        ValueError, match=r"names a DDIMScheduler, and there is no .*scheduler_config\.json: copy it from"
+    ):
+        adapters.load(folder)
+    assert adapters.load(folder, subfolder="unet").scheduler is None
 
 
 def test_a_checkpoint_says_which_weights_it_gave(tmp_path):

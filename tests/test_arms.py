@@ -150,6 +150,20 @@ def test_stored_images_depend_on_the_scheduler(tmp_path, capsys):
     assert "schedule" not in sampling.Plan("digits", arms.Arm(), images=2).points()[0]
 
 
+def test_stored_images_depend_on_where_a_step_ends(tmp_path):
+    """DDIM and DDPM of diffusers with the same options end their steps at different levels."""
+    from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler
+
+    keys = []
+    for cls in (DDIMScheduler, DDPMScheduler):
+        DDPMPipeline(unet(), cls(timestep_spacing="linspace", clip_sample=False)).save_pretrained(
+            tmp_path / cls.__name__
+        )
+        keys.append(subject(str(tmp_path / cls.__name__)).key())
+    assert keys[0]["schedule"]["strided"]
+    assert "strided" not in keys[1]["schedule"]
+
+
 def test_a_conditional_model_gets_a_fixed_condition(tmp_path, capsys):
     from diffusers import UNet2DConditionModel
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import modulated, sample, zoo
-from modiff_sim.nn.calling import caller, prediction, unwrapped
+from modiff_sim.nn.calling import caller, likeliest, prediction, unwrapped
 from modiff_sim.nn.sample import denoiser
 
 SETTING = {"images": 2, "batch": 2, "steps": 3, "shape": (1, 4, 4)}
@@ -188,6 +188,72 @@ def test_models_without_a_timestep_are_refused():
     ):
         with pytest.raises(ValueError, match=why):
             sample(model.eval(), **SETTING)
+
+
+def of(signature, timestep, answer="self.at(x, when)"):
+    """A model of this signature that takes one of its arguments for the timestep."""
+    found = {}
+    exec(f"def forward({signature}):\n    when = {timestep}\n    return {answer}", {"torch": torch}, found)
+    return type("Model", (Base,), found)()
+
+
+@pytest.mark.parametrize(("signature", "timestep"), [
+    ("self, x, step=0, timestep=0", "timestep"), ("self, x, step, t", "t"), ("self, x, step=None, t=None", "t"),
+    ("self, x, timesteps=None, t=None", "timesteps"), ("self, x, t, timestep=None", "t"),
+    ("self, x, t_now", "t_now"), ("self, x, current_t", "current_t"), ("self, x, tt", "tt"), ("self, x, k", "k"),
+    ("self, x, index", "index"), ("self, x, time_cond", "time_cond"), ("self, x, diffusion_step", "diffusion_step"),
+    ("self, x, y=None, step_index=None", "step_index"), ("self, x, noise=None, *, ts", "ts"),
+    ("self, x, tau: torch.Tensor, y=None", "tau"), ("self, x, s: 'Tensor'", "s"), ("self, x, *args", "args[0]"),
+    ("self, x, t, sigma=None", "t"),
+])  # fmt: skip
+def test_the_timestep_goes_where_a_name_says_so(signature, timestep, expected):
+    conditions = {"step": torch.zeros(1)} if "step, t" in signature else None
+    assert np.array_equal(sample(of(signature, timestep), conditions=conditions, **SETTING), expected)
+
+
+@pytest.mark.parametrize("name", ["sigma_t", "log_snr_t", "snr", "alpha", "alphas_cumprod", "noise", "noise_scale",
+                                  "logSNR", "gamma_t", "lambda_s", "level", "input_sigma"])  # fmt: skip
+@pytest.mark.parametrize("annotation", ["", ": torch.Tensor", "=None"])
+def test_a_noise_level_is_refused_as_one(name, annotation):
+    with pytest.raises(ValueError, match=f"Model.forward takes a noise level, {name!r}.*makes the level of t"):
+        sample(of(f"self, x, {name}{annotation}", name), **SETTING)
+
+
+@pytest.mark.parametrize("signature", [
+    "self, x, text", "self, x, text: torch.Tensor", "self, x, prompt_embeds=None", "self, x, r", "self, x, t_emb",
+    "self, x, tau: torch.Tensor, image", "self, x, time_ids", "self, x, cond=None, *args", "self, x, img: torch.Tensor",
+    "self, x, num_steps_count", "self, x, **named", "self, x, cond_t", "self, x, x_t=None", "self, x, tau: str",
+])  # fmt: skip
+def test_an_argument_that_is_not_named_as_a_timestep_is_refused(signature):
+    with pytest.raises(ValueError, match=r"takes no timestep, it has x, .*name it so, or wrap the model"):
+        sample(of(signature, "0"), **SETTING)
+
+
+@pytest.mark.parametrize("answer", [
+    "{'x_start': 5 * x, 'model_noise': self.at(x, when)}", "{'logvar': 9 * x, 'noise_hat': self.at(x, when)}",
+    "__import__('collections').namedtuple('Out', 'a b')(x, x)", "(None, x, x)", "{'a': torch.cat([x, x], 1), 'b': x}",
+])  # fmt: skip
+def test_several_entries_of_unknown_names_are_refused(answer):
+    with pytest.raises(
+        ValueError, match=r"in which 2 entries may be the prediction: (x_start, model|logvar, noise|a, b|.1., .2.)"
+    ):
+        sample(of("self, x, t", "t", answer), **SETTING)
+
+
+@pytest.mark.parametrize("answer", [
+    "{'x_start': 5 * x, 'eps': self.at(x, when)}", "{'other': x, 'pred': self.at(x, when), 'features': x}",
+    "{'noise': 9 * x, 'noise_pred': self.at(x, when)}", "{'aux': x[:, :, :1], 'result': self.at(x, when)}",
+])  # fmt: skip
+def test_a_known_name_or_the_only_shape_decides(answer, expected):
+    assert np.array_equal(sample(of("self, x, t", "t", answer), **SETTING), expected)
+
+
+def test_the_likeliest_of_several_unknown_names_is_none():
+    x = torch.zeros(2, 3)
+    assert likeliest({"a": x, "b": torch.zeros(4)}) is x
+    assert likeliest({"a": torch.zeros(2, 3), "eps": x}) is x
+    with pytest.raises(ValueError, match="2 entries may be the prediction: a, b"):
+        likeliest({"a": x, "b": x})
 
 
 def test_a_model_that_wants_the_timestep_otherwise_is_told_what_it_got():

@@ -47,6 +47,11 @@ FILES = {
         "model_ema.*"),
     "lightning": ({"state_dict": weights(0, "model.") | weights(1, "ema."), "epoch": 2}, "state_dict.ema.*"),
     "averaged": ({"model": MODEL, "swa": {"n_averaged": torch.tensor(3), **weights(1, "module.")}}, "swa"),
+    "emas": ({"model": MODEL, "emas": [EMA, weights(2)]}, "emas[0]"),
+    "ema_models": ({"model": MODEL, "ema_models": [EMA]}, "ema_models[0]"),
+    "moments beside": ({"model": MODEL, "ema": EMA, "optimizer": {"exp_avg": weights(9)}}, "ema"),
+    "part of a whole": (weights(0, "model.") | weights(5, "first_stage.", ("a.weight",)) | weights(1, "model_ema."),
+                        "model_ema.*"),
     "compiled": ({"model": MODEL, "ema": weights(1, "_orig_mod.")}, "ema"),
 }  # fmt: skip
 
@@ -78,6 +83,49 @@ def test_nothing_is_said_where_there_is_nothing_to_choose(content, taken, tmp_pa
     assert found.keys() == MODEL.keys()
     assert (found.taken, found.averaged, found.others, found.said) == (taken, False, (), "")
     assert not caplog.text
+
+
+MOMENTS = weights(9)
+
+
+@pytest.mark.parametrize("content", [
+    {"model": MODEL, "optimizer": {"step": 3, "exp_avg": MOMENTS, "exp_avg_sq": MOMENTS}},
+    {"model": MODEL, "exp_avg": list(MOMENTS.values())}, {"model": MODEL, "exp_avgs": MOMENTS, "exp_avg_sqs": MOMENTS},
+    {"model": MODEL, "opt_state": {"ema": MOMENTS}}, {"model": MODEL, "optim": {"avg": MOMENTS}},
+    {"model": MODEL, "optimizer_states": [{"state": {"exp_avg": MOMENTS}}]}, {"model": MODEL, "expAvg": MOMENTS},
+    {"model": MODEL, "adamw": {"square_avg": MOMENTS}}, MODEL | weights(9, "exp_avg."),
+    MODEL | weights(9, "optimizer.state.exp_avg_sq."), {"model": MODEL, "momentum_buffer": MOMENTS},
+])  # fmt: skip
+def test_what_an_optimizer_keeps_is_never_taken(content, tmp_path, caplog):
+    found = checkpoints.read(saved(content, tmp_path))
+    assert found.keys() == MODEL.keys()
+    assert all((v == 0).all() for v in found.values())
+    assert (found.averaged, found.others, caplog.text) == (False, (), "")
+
+
+@pytest.mark.parametrize("average", [
+    weights(1, "avg_pool.", ("weight", "bias")), weights(1, "ema.", ("conv_in.weight",)),
+    {k: torch.ones(7) for k in weights(1, "avg.")},
+], ids=["a layer", "few", "other shapes"])  # fmt: skip
+def test_a_part_called_an_average_belongs_to_the_model_unless_it_is_most_of_it(average, tmp_path):
+    model = weights(0, "conv.", ("weight", "bias")) | MODEL | weights(0, names=("conv_out.weight", "mid.weight"))
+    found = checkpoints.read(saved(model | average, tmp_path))
+    assert found.keys() == (model | average).keys()
+    assert not found.averaged
+
+
+def test_an_average_of_few_of_the_weights_is_refused(tmp_path):
+    file = saved({"model": MODEL, "avg": weights(1, names=NAMES[:1])}, tmp_path)
+    with pytest.raises(ValueError, match=r"'avg' \(conv_in\.weight\).*has 1 of the 2 weights under 'model': save"):
+        checkpoints.read(file)
+
+
+@pytest.mark.parametrize("name", ["model_target", "teacher"])
+def test_what_may_be_an_average_is_named(name, tmp_path, caplog):
+    found = checkpoints.read(saved({"model": MODEL, name: EMA}, tmp_path))
+    assert (found.taken, found.others) == ("model", (name,))
+    assert f"{name!r} may be one by its name: save that alone, if it is" in found.said
+    assert found.said in caplog.text
 
 
 def test_several_sets_and_several_averages(tmp_path, caplog):

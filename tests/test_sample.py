@@ -1,12 +1,16 @@
 """Sampling: an image depends on its own noise and place, not on how many others were asked for."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from models import small, unet
+from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import image_noise, modulated, sample
+from modiff_sim.nn.sample import image_shape
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +76,18 @@ def test_bad_arguments(model, options, message):
 def test_a_model_without_a_config_needs_a_shape():
     with pytest.raises(ValueError, match="shape="):
         sample(small(), images=1)
+
+
+@pytest.mark.parametrize("size", ["8", [8], 0, [8, "8"], True, 8.0])
+def test_a_config_with_no_size_of_an_image(size):
+    model = nn.Conv2d(1, 1, 1)
+    model.config = SimpleNamespace(sample_size=size, in_channels=1)
+    with pytest.raises(
+        ValueError, match=r"Conv2d has sample_size=.*correct its config.json, or pass shape=\(C, H, W\)"
+    ):
+        image_shape(model)
+    model.config.sample_size = [8, 4]
+    assert image_shape(model) == (1, 8, 4)
 
 
 def test_non_finite_images_are_an_error():

@@ -134,11 +134,12 @@ def test_schedule_refuses(alpha_bar, timesteps, match):
         ({"final": math.nan}, "final must lie"),
         ({"spacing": "odd"}, "unknown spacing 'odd'"),
         ({"offset": -1}, "offset must be an integer >= 0"),
+        ({"strided": True, "timesteps": [1, 1, 0]}, "strided schedule has at most 2 timesteps, all, got 3"),
     ],
 )
 def test_schedule_refuses_its_descriptions(options, match):
     with pytest.raises(ValueError, match=match):
-        Schedule(np.array([0.9, 0.5]), [1, 0], **options)
+        Schedule(np.array([0.9, 0.5]), **({"timesteps": [1, 0]} | options))
 
 
 @pytest.mark.parametrize("args", [(0,), (10, 0.0), (10, 0.02, 0.01), (10, 0.1, 1.0), (10, math.nan)])
@@ -538,3 +539,16 @@ def test_an_offset_moves_the_uniform_spacings_alone():
     schedule = dataclasses.replace(linear(), offset=1, spacing="trailing")
     assert schedule.spaced(4).timesteps.tolist() == [999, 749, 499, 249]
     assert schedule.spaced(4, spacing="uniform").timesteps.tolist() == [751, 501, 251, 1]
+
+
+def test_a_strided_schedule_steps_to_t_minus_T_over_n():
+    schedule = dataclasses.replace(linear(), strided=True, final=linear().alpha_bar[0]).spaced(3, spacing="linspace")
+    bars = schedule.alpha_bar
+    assert schedule.stride == 333
+    assert [t for t, _, _ in schedule.levels()] == [999, 500, 0]
+    assert [after for _, _, after in schedule.levels()] == [bars[666], bars[167], bars[0]]
+    assert [after for _, _, after in schedule.levels(strided=False)] == [bars[500], bars[0], bars[0]]
+    again = dataclasses.replace(schedule, final=1.0, timesteps=[999, 400, 333])
+    assert [after for _, _, after in again.levels()] == [bars[666], bars[67], bars[0]]  # t = 0 is a level, below is not
+    assert schedule.levels() != linear().spaced(3, spacing="linspace").levels(strided=False)
+    assert linear().spaced(4).levels(strided=True) == linear().spaced(4).levels()

@@ -1,13 +1,28 @@
 """What diffusers' schedulers say: levels, timesteps and whole runs as in diffusers; what cannot be done is refused."""
 
+import dataclasses
+import inspect
+
 import diffusers
 import numpy as np
 import pytest
 import torch
 from models import unet
 
-from modiff_sim.nn import sample
-from modiff_sim.nn.schedulers import KNOWN, SOLVERS, attach, attached, describe, schedule_of
+from modiff_sim.nn import sample, schedulers
+from modiff_sim.nn.schedulers import (
+    FOLLOWED,
+    HARMLESS,
+    KNOWN,
+    SOLVERS,
+    attach,
+    attached,
+    describe,
+    schedule_of,
+)
+from modiff_sim.nn.schedulers import (
+    REFUSED as OFF,
+)
 from modiff_sim.samplers import SAMPLERS
 from modiff_sim.schedules import linear
 
@@ -154,11 +169,39 @@ def test_ddpm_visits_the_next_timestep_under_every_spacing(prediction, spacing):
     assert np.abs(quiet.numpy() - expected).max() <= RUN * np.abs(expected).max()
 
 
-def test_ddim_under_linspace_steps_to_the_timestep_it_visits_next():
-    """Where all timesteps are visited this is diffusers' as well; elsewhere diffusers steps to another level."""
-    options = {"timestep_spacing": "linspace", "prediction_type": "v_prediction", "clip_sample": False}
-    assert differ("DDIMScheduler", "ddim", 40, num_train_timesteps=40, **options) <= RUN
-    assert differ("DDIMScheduler", "ddim", 10, **options) > RUN
+@pytest.mark.parametrize("name", ["DDIMScheduler", "DDIMParallelScheduler"])
+@pytest.mark.parametrize(("more", "steps"), [
+    *(({"timestep_spacing": "linspace"}, steps) for steps in (10, 7, 1)),
+    ({"timestep_spacing": "linspace", "set_alpha_to_one": False}, 10), ({"timestep_spacing": "trailing"}, 7),
+    ({"timestep_spacing": "trailing"}, 33), ({"num_train_timesteps": 100, "steps_offset": 1}, 60),
+    ({"num_train_timesteps": 100, "steps_offset": 3}, 33), ({"num_train_timesteps": 100, "steps_offset": 2}, 40),
+])  # fmt: skip
+def test_ddim_steps_as_far_as_that_of_diffusers(name, more, steps):
+    """To t - T//n, which is not the timestep that it visits next: so also the last step, of an offset at least T//n."""
+    options = {"prediction_type": "v_prediction", "clip_sample": False, **more}
+    assert differ(name, "ddim", steps, **options) <= RUN
+    schedule = schedule_of(getattr(diffusers, name)(**options))
+    next_ones = dataclasses.replace(schedule, strided=False).spaced(steps)
+    if steps > 1:
+        assert next_ones.levels() != schedule.spaced(steps).levels()
+    for other in ("ddpm", "dpm_solver_2", "dpm_solver_3", "dpm_solver_pp_2m", "euler", "heun", "pndm"):
+        runs = [SAMPLERS[other](wavy, starts(), s, noise=lambda _: torch.ones(16, 4))
+                for s in (schedule.spaced(steps), next_ones)]  # fmt: skip
+        assert torch.equal(*runs)  # go from timestep to timestep
+
+
+def test_ddim_of_other_spacings_steps_to_the_next_timestep():
+    schedule = schedule_of(diffusers.DDIMScheduler())
+    assert schedule.strided
+    assert schedule.spaced(10).levels() == linear().spaced(10).levels()
+    assert schedule.spaced(10, spacing="quad").levels() == linear().spaced(10, spacing="quad").levels()
+    assert not schedule_of(diffusers.DDPMScheduler()).strided
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("steps", [3, 7, 20])
+def test_plms_steps_as_far_as_that_of_diffusers(spacing, steps):
+    assert differ("PNDMScheduler", "plms", steps, skip_prk_steps=True, timestep_spacing=spacing) <= RUN
 
 
 def test_pndm_ends_where_its_scheduler_ends():
@@ -206,6 +249,7 @@ REFUSED = [
     (diffusers.EulerDiscreteScheduler, {"use_exponential_sigmas": True}, "use_exponential_sigmas=True"),
     (diffusers.EulerDiscreteScheduler, {"timestep_type": "continuous"}, "timestep_type='continuous'"),
     (diffusers.EulerDiscreteScheduler, {"sigma_max": 700.0}, "sigma_max=700.0"),
+    (diffusers.EulerDiscreteScheduler, {"interpolation_type": "log_linear"}, "interpolation_type='log_linear'"),
     (diffusers.DPMSolverMultistepScheduler, {"use_lu_lambdas": True}, "use_lu_lambdas=True"),
     (diffusers.DPMSolverMultistepScheduler, {"lambda_min_clipped": -5.1}, "lambda_min_clipped=-5.1"),
     (diffusers.UniPCMultistepScheduler, {"prediction_type": "flow_prediction", "use_flow_sigmas": True}, "flow_sigmas"),
@@ -222,7 +266,56 @@ def test_what_cannot_be_followed_is_refused_by_name(cls, options, why):
         schedule_of(cls(**options))
 
 
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_option_of_diffusers_is_decided_on(name):
+    """A version of diffusers with another option fails here, and until then that option is refused where it is used."""
+    options = set(inspect.signature(getattr(diffusers, name).__init__).parameters) - {"self", "args", "kwargs"}
+    assert options <= {*FOLLOWED, *HARMLESS, *OFF}
+
+
+def test_an_option_that_nobody_knows_is_refused_unless_it_has_its_default(monkeypatch):
+    class Newer(diffusers.DDIMScheduler):
+        def __init__(self, num_train_timesteps=1000, warp=1.0):
+            pass
+
+    monkeypatch.setattr(diffusers, "DDIMScheduler", Newer)
+    config = {"_class_name": "DDIMScheduler", "num_train_timesteps": 10, "trained_betas": [0.1] * 10,
+              "prediction_type": "epsilon"}  # fmt: skip
+    with pytest.raises(ValueError, match=r"DDIMScheduler with warp=2\.0 cannot be followed"):
+        schedulers._count("DDIMScheduler", {**config, "warp": 2.0})
+    assert schedulers._count("DDIMScheduler", {**config, "warp": 1.0}) == 10
+
+
+@pytest.mark.parametrize(("options", "alike"), [
+    ({"solver_order": 3, "solver_type": "heun", "lower_order_final": False, "euler_at_final": True}, True),
+    ({"variance_type": "learned_range"}, True), ({"final_sigmas_type": "sigma_min"}, False),
+])  # fmt: skip
+def test_options_of_the_solver_change_no_schedule(options, alike):
+    found, plain = (schedule_of(diffusers.DPMSolverMultistepScheduler(**o)) for o in (options, {}))
+    assert np.array_equal(found.alpha_bar, plain.alpha_bar)
+    assert ((found.final, found.defaults) == (plain.final, plain.defaults)) == alike
+
+
+def test_the_noise_follows_the_clipping_in_heuns_alone():
+    """Its slope is made from the clipped image."""
+    options = {"clip_sample": True, "timestep_spacing": "leading"}
+    assert differ("DDIMScheduler", "ddim", 20, **options) <= RUN
+    assert schedule_of(diffusers.HeunDiscreteScheduler(**options)).defaults == {"clip": 1.0, "clip_noise": True}
+
+
 @pytest.mark.parametrize(("config", "why"), [
+    ({"num_train_timesteps": "1000"}, "num_train_timesteps='1000'.*integer >= 1; correct it"),
+    ({"num_train_timesteps": 1000.0}, r"num_train_timesteps=1000\.0.*integer"),
+    ({"steps_offset": 1.5}, r"steps_offset=1\.5.*integer >= 0; correct it"), ({"steps_offset": "1"}, "offset='1'"),
+    ({"steps_offset": True}, "steps_offset=True"), ({"steps_offset": -1}, "steps_offset=-1"),
+    ({"beta_start": None}, "beta_start=None.*must be a number; correct it"), ({"beta_start": "a"}, "beta_start='a'"),
+    ({"beta_end": float("nan")}, "beta_end=nan"), ({"beta_start": -0.1}, "do not lie between 0 and 1"),
+    ({"beta_schedule": ["linear"]}, "beta_schedule=.*known are linear"), ({"beta_schedule": "cosine"}, "'cosine'"),
+    ({"trained_betas": "x"}, "trained_betas='x'.*list of 1000 numbers"), ({"trained_betas": [["a"]]}, "trained_betas="),
+    ({"rescale_betas_zero_snr": "yes"}, "rescale_betas_zero_snr='yes'.*true or false"),
+    ({"set_alpha_to_one": 0}, "set_alpha_to_one=0.*true or false"), ({"clip_sample": "no"}, "clip_sample='no'"),
+    ({"clip_sample_range": "x"}, "clip_sample_range='x'.*number"), ({"clip_sample_range": -1}, "=-1.*positive"),
+    ({"timestep_spacing": ["leading"]}, "timestep_spacing="),
     ({"beta_schedule": "cubic"}, "beta_schedule='cubic'"), ({"timestep_spacing": "even"}, "timestep_spacing='even'"),
     ({"num_train_timesteps": 0}, "num_train_timesteps=0"), ({"beta_end": 2.0}, "do not lie between 0 and 1"),
     ({"_class_name": "MyScheduler"}, "MyScheduler cannot"), ({"_class_name": 3}, "3 is no scheduler"),
@@ -279,6 +372,9 @@ def test_sample_takes_a_scheduler_and_the_one_noted_on_the_model():
 def test_described_in_words():
     scheduler = diffusers.DDIMScheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True, steps_offset=1)
     assert describe(scheduler) == (
-        "v_prediction, linear betas, 1000 training timesteps, spacing uniform, offset 1, zero terminal SNR, x0 clipped "
-        "to 1, as its DDIMScheduler says"
+        "v_prediction, linear betas, 1000 training timesteps, spacing uniform, offset 1, each step to t - T//n, zero "
+        "terminal SNR, x0 clipped to 1, as its DDIMScheduler says"
     )
+    assert "each step to t - T//n" in describe(diffusers.DDIMScheduler(timestep_spacing="linspace"))
+    for other in (diffusers.DDIMScheduler(), diffusers.DDPMScheduler(timestep_spacing="linspace")):
+        assert "each step" not in describe(other)

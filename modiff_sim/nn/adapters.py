@@ -12,7 +12,6 @@ came with: ``sample(loaded)`` and ``sample(loaded.denoiser)`` sample as it says,
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -24,15 +23,13 @@ from torch import nn
 
 from ..schedules import Schedule
 from . import ddpm_checkpoint
-from .folders import made, notes, refuse_damaged, refuse_pickles, to_safetensors
+from .folders import HUB_OPTIONS, SCHEDULER, json_of, made, notes, refuse_damaged, refuse_pickles, to_safetensors
 from .pipelines import denoiser, modulated_pipeline, pipeline_resets
 from .schedulers import attach, schedule_of
 
 __all__ = ["Loaded", "denoiser", "load", "modulated_pipeline", "pipeline_resets", "to_safetensors"]
 
 LOG = logging.getLogger(__name__)
-SCHEDULER = "scheduler_config.json"
-HUB_OPTIONS = ("cache_dir", "revision", "token", "local_files_only", "force_download")
 
 
 @dataclass(frozen=True)
@@ -144,10 +141,10 @@ def _scheduler_beside(source: str | Path, subfolder: str | None, hub: dict[str, 
         places = [own / SCHEDULER, own / "scheduler" / SCHEDULER, own.resolve().parent / "scheduler" / SCHEDULER]
         if (own.resolve().parent / "model_index.json").is_file():
             places.append(own.resolve().parent / SCHEDULER)
-        return next((_json(place) for place in places if place.is_file()), None)
+        return next((json_of(place) for place in places if place.is_file()), None)
     for place in ("scheduler", None):
         try:
-            return _json(_from_hub(str(source), place, [SCHEDULER], hub))
+            return json_of(_from_hub(str(source), place, [SCHEDULER], hub))
         except FileNotFoundError:
             continue
     return None
@@ -164,18 +161,11 @@ def _config(source: str | Path, subfolder: str | None, hub: dict[str, Any]) -> d
             raise FileNotFoundError(f"no {' or '.join(names)} in {files[0].parent}: this is no diffusers folder")
     else:
         found = _from_hub(str(source), subfolder, names, hub)
-    content = _json(found)
-    lists = [x for x in content.values() if isinstance(x, list)] if isinstance(content, dict) else []
-    if not isinstance(content, dict) or (found.name == "model_index.json" and any(len(x) < 2 for x in lists)):
+    content = json_of(found)
+    lists = [x for x in content.values() if isinstance(x, list)]
+    if found.name == "model_index.json" and any(len(x) < 2 for x in lists):
         raise ValueError(f"{found} is no config of diffusers: expected names with values, or [library, class]")
     return content
-
-
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is damaged, it is no JSON ({type(error).__name__})") from None
 
 
 def _from_hub(name: str, subfolder: str | None, files: list[str], hub: dict[str, Any]) -> Path:

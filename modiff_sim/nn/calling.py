@@ -2,41 +2,44 @@
 
 The timestep is a tensor, int64 (n,), on x's device: diffusers' models make one of a number, and nearly all others want
 it. Where it goes is read off the signature of ``forward``: at its position, by its name where something else comes
-between, before x where the model has it so. The answer may be a tensor, an object with ``.sample``, a tuple or list
-that begins with a tensor, or a dict or dataclass in which one entry alone has the shape.
+between, before x where the model has it so. It is passed to an argument that is named as a timestep and to no other: a
+noise level or a condition in its place would be taken without a word. The answer may be a tensor, an object with
+``.sample``, a tuple or list that begins with a tensor, or a dict or dataclass with an entry of a known name
+(``ANSWERS``) or one alone of the shape.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+#: the surest first
 TIMES = ("timestep", "timesteps", "t", "time", "times", "time_step", "time_steps", "ts", "step", "steps")
+#: further names of a timestep, where none of those is there
+TIMELIKE = re.compile(
+    r"tt|t_\w+|(cur|curr|current|diffusion)_t|when|k|n|i|it|idx|index|iteration|(\w+_)?(time|timestep|timesteps|step)"
+    r"(_\w+)?"
+)
+#: what makes such a name another thing: an embedding, a number of steps
+NOT_TIME = re.compile(r"(.*_)?(emb\w*|temb|ids?|mask|num|size|count|len\w*|text\w*|frames?)(_.*)?")
+#: names that may be anything: a timestep, where the argument is annotated and the only one that has to be given
+SHORT = ("tau", "s", "r", "u", "j")
 #: a noise level in the timestep's place: the number of a timestep would mean something else there
 LEVELS = ("sigma", "sigmas", "noise_labels", "noise_level", "noise_levels", "c_noise", "log_snr", "logsnr", "lambda_t",
           "alpha_bar", "noise_var", "gamma")  # fmt: skip
+LEVELLIKE = re.compile(r"(.*_)?(sigmas?|\w*snr|alphas?|noise\w*|levels?|gammas?|lambdas?)(_.*)?")
 #: what may come second as well, and is no timestep
 CONDITIONS = ("y", "c", "cond", "context", "label", "labels", "class_label", "class_labels", "encoder_hidden_states",
               "mask", "return_dict")  # fmt: skip
 #: entries of an answer in the order in which they are taken for the prediction
-ANSWERS = (
-    "sample",
-    "prediction",
-    "pred",
-    "model_output",
-    "output",
-    "out",
-    "eps",
-    "epsilon",
-    "noise",
-    "noise_pred",
-    "v",
-)
+ANSWERS = ("sample", "prediction", "pred", "model_output", "model_pred", "output", "out", "noise_pred", "eps_pred",
+           "v_pred", "eps", "epsilon", "noise", "v")  # fmt: skip
 BETWEEN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -61,20 +64,7 @@ def caller(model: nn.Module) -> Callable[..., Any]:
     if parameters[0].kind in BETWEEN:  # self
         del parameters[0]
     positional = [p for p in parameters if p.kind in BETWEEN]
-    level = next((p.name for p in parameters if p.name in LEVELS), None)
-    if level and not any(p.name in TIMES for p in parameters):
-        raise ValueError(
-            f"{name}.forward takes a noise level, {level!r}, where a training timestep is passed: wrap the model in "
-            "one whose forward(x, t) makes the level of t"
-        )
-    found = next((p for p in parameters if p.name in TIMES), None)
-    if found is None and len(positional) > 1 and positional[1].name not in CONDITIONS:
-        found = positional[1]
-    if found is None and inspect.Parameter.VAR_POSITIONAL not in {p.kind for p in parameters}:
-        raise ValueError(
-            f"{name}.forward takes no timestep, it has {', '.join(p.name for p in parameters) or 'no arguments'}: wrap "
-            "the model in one whose forward is (x, t)"
-        )
+    found = _timestep(name, parameters, positional)
     number = found is not None and found.annotation in (int, float, "int", "float")
 
     def call(x: Tensor, t: int, **named: Any) -> Any:
@@ -97,16 +87,50 @@ def caller(model: nn.Module) -> Callable[..., Any]:
     return call
 
 
+def _timestep(
+    name: str, parameters: list[inspect.Parameter], positional: list[inspect.Parameter]
+) -> inspect.Parameter | None:
+    """The argument that is the timestep; None for the second of ``*args``. Raises ValueError where there is none."""
+    named = [p for p in parameters if p.kind in (*BETWEEN, inspect.Parameter.KEYWORD_ONLY)]
+    if sure := [p for p in named if p.name in TIMES]:
+        return min(sure, key=lambda p: (p.default is not p.empty, TIMES.index(p.name)))
+    further = [p for p in named if not positional or p is not positional[0]]
+    required = [p for p in further if p.default is p.empty]
+    suspects = [*required, *positional[1:2]]
+    level = next((p.name for p in named if p.name in LEVELS), None) or next(
+        (p.name for p in suspects if LEVELLIKE.fullmatch(p.name.lower())), None
+    )
+    if level:
+        raise ValueError(
+            f"{name}.forward takes a noise level, {level!r}, where a training timestep is passed: wrap the model in "
+            "one whose forward(x, t) makes the level of t"
+        )
+    likely = [p for p in (*required, *further) if TIMELIKE.fullmatch(p.name) and not NOT_TIME.fullmatch(p.name)]
+    if likely:
+        return likely[0]
+    annotated = [p for p in required if p.annotation in (int, float, Tensor, "int", "float", "Tensor", "torch.Tensor")]
+    if len(required) == 1 and annotated == positional[1:2] and required[0].name in SHORT:
+        return required[0]
+    if len(positional) < 2 and inspect.Parameter.VAR_POSITIONAL in {p.kind for p in parameters}:
+        return None
+    raise ValueError(
+        f"{name}.forward takes no timestep, it has {', '.join(p.name for p in parameters) or 'no arguments'}, and none "
+        "of them is named as one, such as t or timestep: name it so, or wrap the model in one whose forward is (x, t)"
+    )
+
+
 def prediction(answer: Any, x: Tensor, name: str = "the model") -> Tensor:
     """The tensor of an answer that is the prediction, in x's shape; of twice the channels (a variance), the first half.
 
-    Raises ValueError for an answer without one, saying what it holds.
+    Raises ValueError for an answer without one, saying what it holds, and for several of names that say nothing.
     """
-    parts = list(_parts(answer))
-    for _, part in parts:
-        if _fits(part, x):
-            return part[:, : x.shape[1]] if part.shape != x.shape else part
-    shown = ", ".join(f"{key or 'itself'} {tuple(part.shape)}" for key, part in parts) or "no tensor"
+    parts, known = _parts(answer)
+    fit = {key: part for key, part in parts.items() if _fits(part, x)}
+    if len(fit) > 1 and not known:
+        raise _undecided(name, answer, fit)
+    for part in fit.values():
+        return part[:, : x.shape[1]] if part.shape != x.shape else part
+    shown = ", ".join(f"{key or 'itself'} {tuple(part.shape)}" for key, part in parts.items()) or "no tensor"
     raise ValueError(
         f"{name} returned a {type(answer).__name__} without a prediction in the shape of x, {tuple(x.shape)}, or with "
         f"twice its channels; it holds: {shown}. Wrap it in a model that returns the prediction alone"
@@ -114,10 +138,25 @@ def prediction(answer: Any, x: Tensor, name: str = "the model") -> Tensor:
 
 
 def likeliest(answer: Any, name: str = "the model") -> Tensor:
-    """The tensor of an answer that is most likely meant, of whatever shape. Raises ValueError for one without any."""
-    for _, part in _parts(answer):
-        return part
+    """The tensor of an answer that is most likely meant, of whatever shape.
+
+    Raises ValueError for an answer without any, and where several of one shape have names that say nothing.
+    """
+    parts, known = _parts(answer)
+    for first in parts.values():
+        alike = {key: part for key, part in parts.items() if part.shape == first.shape}
+        if len(alike) > 1 and not known:
+            raise _undecided(name, answer, alike)
+        return first
     raise ValueError(f"{name} returned a {type(answer).__name__} that holds no tensor: wrap it in a model that does")
+
+
+def _undecided(name: str, answer: Any, parts: Mapping[str, Tensor]) -> ValueError:
+    return ValueError(
+        f"{name} returned a {type(answer).__name__} in which {len(parts)} entries may be the prediction: "
+        f"{', '.join(parts)}. Wrap it in a model that returns the prediction alone, or names it as one of: "
+        f"{', '.join(ANSWERS)}"
+    )
 
 
 def _fits(part: Tensor, x: Tensor) -> bool:
@@ -128,11 +167,10 @@ def _fits(part: Tensor, x: Tensor) -> bool:
     )  # fmt: skip
 
 
-def _parts(answer: Any) -> Iterator[tuple[str, Tensor]]:
-    """Tensors in an answer that may be meant, the likeliest first."""
+def _parts(answer: Any) -> tuple[dict[str, Tensor], bool]:
+    """(tensors in an answer that may be meant, the likeliest first; whether their names are known ones)"""
     if isinstance(answer, Tensor):
-        yield "", answer
-        return
+        return {"": answer}, False
     if isinstance(answer, Mapping):
         held = {str(k): v for k, v in answer.items()}
     elif is_dataclass(answer) and not isinstance(answer, type):
@@ -146,4 +184,4 @@ def _parts(answer: Any) -> Iterator[tuple[str, Tensor]]:
         held = {n: v for n in ANSWERS if isinstance(v := getattr(answer, n, None), Tensor)}
     tensors = {k: v for k, v in held.items() if isinstance(v, Tensor)}
     named = [k for k in ANSWERS if k in tensors]
-    yield from ((k, tensors[k]) for k in (named or list(tensors)))
+    return {k: tensors[k] for k in (named or tensors)}, bool(named)

@@ -8,7 +8,9 @@ Diffusion models are sampled with the moving average of their weights. It lies b
 ``ema_state_dict``, ``state_dict_ema``, ``model_ema``, ``ema_params``, ``shadow`` and the like, at any depth; under a
 prefix within one state dict (``ema_model.``, ``model_ema.``; there also with the dots left out, as latent diffusion has
 it); as a list of tensors in the order of the weights (``shadow_params``); last in a list of model, optimizer, epoch,
-step. It is taken where it is there, and a line in the log says so (logger of this module, level WARNING).
+step. It is taken where it is there, and a line in the log says so (logger of this module, level WARNING). A name alone
+makes no average: its tensors have to be most of the model's, in their shapes. What an optimizer keeps (``exp_avg``) is
+never taken.
 
 Nothing but tensors is read from a file: safetensors, or torch's format with ``weights_only=True``.
 """
@@ -34,7 +36,14 @@ from torch import Tensor
 __all__ = ["Read", "is_average", "read", "shown"]
 
 LOG = logging.getLogger(__name__)
-AVERAGED = re.compile(r"(?<![a-z])(ema|ewma|shadow|averaged?|avg|swa|polyak)(?![a-z])")
+AVERAGED = re.compile(r"(?<![a-z])(emas?|ewmas?|shadows?|averag(e|ed|es)|avgs?|swa|polyak)(?![a-z])")
+#: what an optimizer keeps, some of which is called an average as well
+OPTIMIZER = re.compile(
+    r"^opt(_states?)?$|momentum(_buffers?)?$|(?<![a-z])(optims?|optimi[sz]ers?|adamw?|(square|grad)_avg)(?![a-z])"
+    r"|(?<![a-z])exp_?(avg|average)"
+)
+#: names that may be an average's and may be others'
+PERHAPS = re.compile(r"(?<![a-z])(target|teacher|slow|smoothed)(?![a-z])")
 #: which of several sets is the model's, where none is a moving average; the first that is there
 USUAL = (
     "state_dict",
@@ -50,6 +59,8 @@ USUAL = (
 )
 #: counters that are kept among the tensors
 COUNTERS = {"n_averaged", "num_updates", "decay", "initted", "step", "updates", "epoch", "global_step"}
+#: an optimizer's among the names of tensors
+MOMENTS = re.compile(r"(^|\.)(optimizers?|(max_)?exp_avg(_sq)?s?|momentum_buffer|square_avg)(\.|$)")
 WRAPPERS = ("module.", "_orig_mod.")  # of data-parallel training and of torch.compile
 
 
@@ -73,7 +84,9 @@ class Read(dict[str, Tensor]):
         taken = f"under {self.taken!r}" if self.taken else "of the file itself"
         if self.averaged:
             return f"the moving average {taken} was taken{beside}"
-        return f"the weights {taken} were taken{beside}; no moving average was found"
+        perhaps = [x for x in self.others if PERHAPS.search(_words(x))]
+        may = f"; {', '.join(map(repr, perhaps))} may be one by its name: save that alone, if it is" if perhaps else ""
+        return f"the weights {taken} were taken{beside}; no moving average was found{may}"
 
 
 def read(path: str | Path) -> Read:
@@ -138,15 +151,23 @@ class _Set:
 
 def is_average(name: Any) -> bool:
     """Whether a name is one of a moving average."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", str(name)).lower()
-    return AVERAGED.search(words) is not None
+    return AVERAGED.search(_words(name)) is not None and not _is_optimizer(name)
+
+
+def _words(name: Any) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", str(name)).lower()
+
+
+def _is_optimizer(name: Any) -> bool:
+    return OPTIMIZER.search(_words(name)) is not None
 
 
 def _children(content: Any, where: str) -> Iterator[tuple[str, Any, bool]]:
     """(place, value, whether its name is an average's) of what may hold weights; an optimizer may not."""
     if isinstance(content, Mapping) and "param_groups" not in content:
         for key, value in content.items():
-            yield f"{where}.{key}".lstrip("."), value, is_average(key)
+            if not _is_optimizer(key):
+                yield f"{where}.{key}".lstrip("."), value, is_average(key)
     elif isinstance(content, list | tuple):
         for i, value in enumerate(content):
             yield f"{where}[{i}]", value, False
@@ -167,6 +188,8 @@ def _sets(
         for wrapper in WRAPPERS:
             tensors = {k.removeprefix(wrapper): v for k, v in tensors.items()}
         tensors = {k: v for k, v in tensors.items() if not (k in COUNTERS and v.numel() == 1)}
+        kept = {k: v for k, v in tensors.items() if not MOMENTS.search(k)}
+        tensors = kept or tensors
         if tensors and (any("." in k for k in tensors) or not (inner or all(v.numel() == 1 for v in tensors.values()))):
             yield from _split(_Set(where, tensors, averaged, listed))
     yield from inner
@@ -180,7 +203,7 @@ def _split(whole: _Set) -> Iterator[_Set]:
     for head in sorted(h for h in heads if is_average(h)):
         part = {k.partition(".")[2]: v for k, v in whole.tensors.items() if k.startswith(f"{head}.")}
         part = {k: v for k, v in part.items() if not (k in COUNTERS and v.numel() == 1)}
-        names = _names(part, rest) if rest else {k: k for k in part}
+        names = _names_of_most(part, rest) if rest else {k: k for k in part}
         if part and names is not None:
             found.append(_Set(f"{whole.where}.{head}.*".lstrip("."), {names[k]: v for k, v in part.items()}, True))
     if not found:
@@ -201,6 +224,31 @@ def _names(average: Iterable[str], weights: Iterable[str]) -> dict[str, str] | N
             table.setdefault(name.replace(".", ""), name)
     found = {k: table.get(k) for k in average}
     return {k: v for k, v in found.items() if v} if all(found.values()) else None
+
+
+def _names_of_most(average: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, str] | None:
+    """``_names``, where they are most of the parameters there, or of those under the part that has most, with the
+    same shapes; None otherwise, and for names without a dot, which are those of a layer."""
+    names = _names(average, weights)
+    if names is None or not all("." in name for name in names.values()):
+        return None
+    heads: dict[str, set[str]] = {}
+    for key in filter(_is_parameter, weights):
+        head, _, tail = key.partition(".")
+        heads.setdefault(head, set()).add(tail)
+    largest = max(heads, key=lambda head: len(heads[head]))
+    found = set(names.values())
+    for owner in ({k: k for k in weights}, {tail: f"{largest}.{tail}" for tail in heads[largest]}):
+        asked = {k for k in owner if _is_parameter(k)}
+        fits = all(average[k].shape == weights[owner[name]].shape for k, name in names.items() if name in owner)
+        if fits and 2 * len(found & asked) > len(asked):
+            return names
+    return None
+
+
+def _is_parameter(name: str) -> bool:
+    """And no buffer of a normalization, which averages leave out."""
+    return re.search(r"running_(mean|var)$|num_batches", name) is None
 
 
 def _unnamed(
@@ -232,6 +280,12 @@ def _chosen(sets: Sequence[_Set], unnamed: Sequence[tuple[str, list[Tensor]]]) -
                 f"the moving average under {average.where!r} ({shown(average.tensors, 4)}) has other names than the "
                 f"weights under {plain[0].where!r} ({shown(plain[0].tensors, 4)}): save the one that you want alone"
             )
+        parameters = [k for k in owner.tensors if _is_parameter(k)] if owner is not None else []
+        if owner is not None and 2 * len(average.tensors) <= len(parameters):
+            raise ValueError(
+                f"what is under {average.where!r} ({shown(average.tensors, 4)}) is called a moving average and has "
+                f"{len(average.tensors)} of the {len(parameters)} weights under {owner.where!r}: save the weights alone"
+            )
         merged = dict(average.tensors)
         if owner is not None and set(merged) < set(owner.tensors):  # averages are of parameters, not of buffers
             merged = {k: merged.get(k, v) for k, v in owner.tensors.items()}
@@ -250,7 +304,7 @@ def _chosen(sets: Sequence[_Set], unnamed: Sequence[tuple[str, list[Tensor]]]) -
 def _named(where: str, tensors: list[Tensor], plain: Sequence[_Set]) -> dict[str, Tensor]:
     """Names for a list in the order of the parameters: those of the weights beside it."""
     for weights in plain:
-        parameters = {k: v for k, v in weights.tensors.items() if not re.search(r"running_(mean|var)$|num_batches", k)}
+        parameters = {k: v for k, v in weights.tensors.items() if _is_parameter(k)}
         for owner in (weights.tensors, parameters):
             if [x.shape for x in owner.values()] == [x.shape for x in tensors]:
                 return dict(zip(owner, tensors, strict=True))

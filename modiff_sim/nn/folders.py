@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import checkpoints
+from .schedulers import schedule_of
 
-__all__ = ["made", "notes", "refuse_damaged", "refuse_pickles", "to_safetensors"]
+__all__ = ["json_of", "made", "notes", "refuse_damaged", "refuse_pickles", "to_safetensors"]
+
+SCHEDULER = "scheduler_config.json"
+HUB_OPTIONS = ("cache_dir", "revision", "token", "local_files_only", "force_download")
+#: the name of weights beside a config, with their variant
+WEIGHTS = re.compile(r"(?:diffusion_pytorch_)?model(?:\.(\w+))?(?:-\d+-of-\d+)?\.safetensors")
+
+
+def json_of(file: Path) -> dict[str, Any]:
+    """The content of a config; ValueError for a file that has none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{file} is damaged, it is no JSON ({type(error).__name__}): copy it anew from where the model comes from"
+        ) from None
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{file} is no config of diffusers: expected names with values, got a {type(content).__name__}"
+        )
+    return content
+
+
+def _scheduler(cls: Any, source: str, name: str, options: Mapping[str, Any]) -> Any:
+    """A pipeline's scheduler; ValueError for one that diffusers cannot make, naming its file and the option."""
+    file = Path(source) / name / SCHEDULER
+    local = Path(source).is_dir()
+    if local and not file.is_file():
+        raise ValueError(
+            f"{source}: the pipeline names a {cls.__name__}, and there is no {file}: copy it from where the model "
+            f"comes from, pass {name}=, or load the model alone, such as with subfolder='unet'"
+        )
+    config = json_of(file) if local else {}
+    try:
+        return cls.from_pretrained(source, subfolder=name, **{k: v for k, v in options.items() if k in HUB_OPTIONS})
+    except OSError:  # a hub's
+        raise
+    except Exception as error:  # arithmetic with options of the wrong type fails with any of them
+        why = f"diffusers makes no {cls.__name__} of it ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
+        try:
+            schedule_of({**config, "_class_name": cls.__name__})
+        except ValueError as known:
+            why = str(known)
+        raise ValueError(f"{file}: {why}. Correct the file, or pass {name}=") from error
 
 
 def made(cls: Any, source: str, config: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -23,7 +68,9 @@ def made(cls: Any, source: str, config: dict[str, Any], options: dict[str, Any])
             if name in parts or not (isinstance(spec, list) and spec[0] == "diffusers"):
                 continue
             part = getattr(diffusers, str(spec[1]), None)
-            if isinstance(part, type) and issubclass(part, diffusers.ModelMixin):
+            if isinstance(part, type) and issubclass(part, diffusers.SchedulerMixin):
+                parts[name] = _scheduler(part, source, name, others)
+            elif isinstance(part, type) and issubclass(part, diffusers.ModelMixin):
                 parts[name] = made(part, source, {}, {**others, "subfolder": name})
         return cls.from_pretrained(source, use_safetensors=True, **parts, **others)
     try:
@@ -120,8 +167,31 @@ def notes(folder: Path, subfolder: str | None, variant: str | None) -> Iterator[
                 f"{taken or 'the pipeline with its own weights'} was taken; {other} beside it is a moving average of "
                 f"weights, load(..., subfolder={other!r}) takes that"
             )
-    for part in [own] if taken else sorted(x for x in own.iterdir() if x.is_dir()):
+    for part in [own] if taken else [own, *sorted(x for x in own.iterdir() if x.is_dir())]:
+        yield from _averages(part, variant)
         if any(part.glob("*.non_ema*.safetensors")) and variant != "non_ema":
             yield f"{part.name}: the moving average was taken; the weights beside it are variant='non_ema'"
         if variant == "non_ema" and any(part.glob("*.non_ema*.safetensors")):
             yield f"{part.name}: the weights were taken, not their moving average, as variant='non_ema' asks"
+
+
+def _averages(folder: Path, variant: str | None) -> Iterator[str]:
+    """Weight files called moving averages, beside those that were taken, and how to take them."""
+    endings = {".safetensors", ".pt", ".pth", ".ckpt", ".bin"}
+    said = set()
+    for file in sorted(x for x in folder.iterdir() if x.suffix in endings and "non_ema" not in x.name):
+        name = WEIGHTS.fullmatch(file.name)
+        if not checkpoints.is_average(file.stem):
+            continue
+        if name and name[1]:
+            if name[1] != variant and name[1] not in said:
+                yield (
+                    f"{file} beside the weights that were taken is a moving average by its name, "
+                    f"load(..., variant={name[1]!r}) takes that"
+                )
+            said.add(name[1])
+        else:
+            yield (
+                f"{file} beside the weights that were taken is a moving average by its name; to take it: "
+                f"loaded.denoiser.load_state_dict(checkpoints.read({str(file)!r}))"
+            )

@@ -91,13 +91,19 @@ def _per_sample(conditions: dict[str, Any], x: Tensor) -> dict[str, Any]:
 
 
 def image_shape(model: nn.Module) -> tuple[int, int, int]:
-    """(channels, height, width) from a diffusers config; ValueError for a model that has none."""
+    """(channels, height, width) from a diffusers config; ValueError for a model that has none, or none of an image."""
     config = getattr(model, "config", None)
     size, channels = getattr(config, "sample_size", None), getattr(config, "in_channels", None)
     if size is None or channels is None:
         raise ValueError(f"{type(model).__name__} has no config with sample_size and in_channels: pass shape=(C, H, W)")
-    height, width = (size, size) if isinstance(size, int) else size
-    return int(channels), int(height), int(width)
+    sizes = [size, size] if isinstance(size, int) else list(size) if isinstance(size, list | tuple) else []
+    if len(sizes) != 2 or not all(isinstance(x, int) and x > 0 and not isinstance(x, bool) for x in (channels, *sizes)):
+        raise ValueError(
+            f"the config of {type(model).__name__} has sample_size={size!r} and in_channels={channels!r}, where an "
+            "image has an integer, or two, and an integer: correct its config.json, or pass shape=(C, H, W)"
+        )
+    height, width = sizes
+    return channels, height, width
 
 
 def micro_batches(wanted: Sequence[int], batch: int) -> list[int]:

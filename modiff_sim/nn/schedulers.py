@@ -5,13 +5,16 @@
 
 A scheduler is two things: how the model was trained (betas, number of training timesteps, what it predicts), which
 must be followed, and a solver, which ``sampler=`` chooses here. Taken over are the former, the choice of timesteps, the
-level after the last one, clipping and DDPM's kind of variance. What cannot be followed is refused: flow matching, EDM,
-other σ than those of the betas, thresholding, learned variances.
+level after a step and after the last one, clipping and DDPM's kind of variance. What cannot be followed is refused:
+flow matching, EDM, other σ than those of the betas, thresholding, learned variances, and any option that is neither
+followed (``FOLLOWED``) nor a matter of the solver (``HARMLESS``) and has another value than its class's default.
 
-Three differences remain. diffusers' DDIMScheduler steps to t - T//n, which under "linspace" (and, by one, where
-"trailing" rounds) is not the timestep that it visits next; the samplers here step to the next. The schedulers that work
-in σ visit fractional timesteps under "linspace", which are rounded here. And its PNDM, for a model that predicts v,
-mixes the v of several levels, where "plms" and "pndm" mix their ε̂.
+diffusers' DDIM and PNDM step to t - T//n, which under "linspace" (and, by one, where "trailing" rounds) is not the
+timestep that they visit next: such a schedule is ``strided``, and "ddim" and "plms" do the same on it.
+
+Three differences remain. The schedulers that work in σ visit fractional timesteps under "linspace", which are rounded
+here. PNDM, for a model that predicts v, mixes the v of several levels, where "plms" and "pndm" mix their ε̂. And "pndm",
+whose Runge-Kutta steps are between timesteps, always steps to the next.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -47,8 +51,22 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "use_dynamic_shifting": (False, None), "shift_terminal": (None,), "timestep_type": ("discrete", None),
     "sigma_min": (None,), "sigma_max": (None,), "lambda_min_clipped": (-math.inf, "-inf", "-Infinity", None),
     "snr_shift_scale": (None,), "shift": (None,), "timestep_scaling": (None,),
-    "final_sigmas_type": ("zero", "sigma_min", None),
+    "interpolation_type": ("linear", None),
 }  # fmt: skip
+#: options that are taken over
+FOLLOWED = frozenset({
+    "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
+    "timestep_spacing", "steps_offset", "rescale_betas_zero_snr", "set_alpha_to_one", "final_sigmas_type",
+    "clip_sample", "clip_sample_range", "variance_type",
+})  # fmt: skip
+#: options of a solver, which ``sampler=`` replaces, and those that mean something beside a refused one alone
+HARMLESS = frozenset({
+    "algorithm_type", "corrector_order", "disable_corrector", "euler_at_final", "lower_order_final",
+    "noise_sampler_seed", "predict_x0", "predictor_order", "skip_prk_steps", "solver_order", "solver_p", "solver_type",
+    "tau_func", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift", "time_shift_type",
+})  # fmt: skip
+#: what begins the names of schedulers whose steps go to t - T//n; (spacing, offset) under which nobody sees it
+STRIDING, EVEN = ("DDIM", "PNDM"), ("uniform", 0)
 #: variances of DDPM -> those of the sampler "ddpm"
 VARIANCES = {"fixed_small": "fixed_small", "fixed_small_log": "fixed_small", "fixed_large": "fixed_large"}
 #: ᾱ of the last training timestep, where zero terminal SNR would give schedulers in σ an infinite one. It is more than
@@ -73,8 +91,9 @@ def schedule_of(scheduler: Any) -> Schedule:
     prediction = "sample" if prediction == "original_sample" else prediction
     if prediction not in PREDICTIONS:
         raise _refusal(name, "prediction_type", c["prediction_type"], f"known are {', '.join(PREDICTIONS)}")
+    zero = _flag(name, c, "rescale_betas_zero_snr")
     alpha_bar = np.cumprod(1.0 - _betas(name, c, T), dtype=np.float64)
-    if c.get("rescale_betas_zero_snr"):
+    if zero:
         alpha_bar = _zero_terminal_snr(alpha_bar)
         if not name.startswith("DD"):
             alpha_bar = np.maximum(alpha_bar, SMALLEST)
@@ -84,10 +103,13 @@ def schedule_of(scheduler: Any) -> Schedule:
                 "with a predicted epsilon the clean image is unknown at the first timestep; such a model has to "
                 "predict v_prediction or sample"
             )  # fmt: skip
-    ends_early = c.get("set_alpha_to_one") is False or c.get("final_sigmas_type") == "sigma_min"
+    if (last := c.get("final_sigmas_type")) not in ("zero", "sigma_min", None):
+        raise _refusal(name, "final_sigmas_type", last, "known are zero, sigma_min")
+    ends_early = last == "sigma_min" or ("set_alpha_to_one" in c and not _flag(name, c, "set_alpha_to_one"))
     return Schedule(
         alpha_bar, np.arange(T)[::-1], prediction=prediction, final=float(alpha_bar[0]) if ends_early else 1.0,
-        spacing=_spacing(name, c), offset=int(c.get("steps_offset") or 0), defaults=_defaults(name, c),
+        spacing=_spacing(name, c), offset=_offset(name, c), strided=name.startswith(STRIDING),
+        defaults=_defaults(name, c),
     )  # fmt: skip
 
 
@@ -97,6 +119,8 @@ def describe(scheduler: Any) -> str:
     name, c = _settings(scheduler)
     betas = "trained betas" if c.get("trained_betas") is not None else f"{c['beta_schedule']} betas"
     more = [f"offset {schedule.offset}"] if schedule.offset else []
+    # evenly spaced timesteps lie a stride apart as they are
+    more += ["each step to t - T//n"] if schedule.strided and (schedule.spacing, schedule.offset) != EVEN else []
     more += ["zero terminal SNR"] if c.get("rescale_betas_zero_snr") else []
     more += [f"x0 clipped to {schedule.defaults['clip']:g}"] if "clip" in schedule.defaults else []
     more += [f"ending at alpha_bar {schedule.final:g}"] if schedule.final < 1 else []
@@ -158,29 +182,58 @@ def _refusal(name: str, option: str, value: Any, why: str) -> ValueError:
 
 
 def _count(name: str, c: Mapping[str, Any]) -> int:
-    """The number of training timesteps, once all refused options are known to be off."""
-    for option, harmless in REFUSED.items():
-        if option in c and c[option] not in harmless:
+    """The number of training timesteps, once all options that are not followed are known to be off."""
+    import diffusers
+
+    off = {option: (value,) for option, value in _defaults_of(getattr(diffusers, name)).items()} | REFUSED
+    for option in (x for x in c if x in off and x not in FOLLOWED | HARMLESS):
+        if c[option] not in off[option]:
             raise _refusal(
                 name, option, c[option],
                 "the samplers take their noise levels from the betas and clip x0 by a constant or not at all"
             )  # fmt: skip
-    T = c["num_train_timesteps"]
-    if isinstance(T, bool) or not isinstance(T, int) or T < 1:
-        raise _refusal(name, "num_train_timesteps", T, "it must be an integer >= 1")
-    return T
+    return _whole(name, "num_train_timesteps", c["num_train_timesteps"], 1)
+
+
+def _whole(name: str, option: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise _refusal(name, option, value, f"it must be an integer >= {least}; correct it in the scheduler's config")
+    return int(value)
+
+
+def _number(name: str, option: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise _refusal(name, option, value, "it must be a number; correct it in the scheduler's config")
+    return float(value)
+
+
+def _flag(name: str, c: Mapping[str, Any], option: str) -> bool:
+    value = c.get(option)
+    if value is not None and not isinstance(value, bool):
+        raise _refusal(name, option, value, "it must be true or false; correct it in the scheduler's config")
+    return bool(value)
+
+
+def _offset(name: str, c: Mapping[str, Any]) -> int:
+    return 0 if c.get("steps_offset") is None else _whole(name, "steps_offset", c["steps_offset"], 0)
 
 
 def _betas(name: str, c: Mapping[str, Any], T: int) -> FloatArray:
     """β_t of the training, float64 (T,)."""
     if c.get("trained_betas") is not None:
-        betas = np.asarray(c["trained_betas"], dtype=np.float64)
+        try:
+            betas = np.asarray(c["trained_betas"], dtype=np.float64)
+        except (TypeError, ValueError):
+            raise _refusal(name, "trained_betas", c["trained_betas"], f"it must be a list of {T} numbers") from None
         if betas.shape != (T,):
             raise _refusal(name, "trained_betas", f"array of shape {betas.shape}", f"num_train_timesteps is {T}")
     else:
-        kind, first, last = c["beta_schedule"], c["beta_start"], c["beta_end"]
-        if kind not in BETAS:
+        kind = c["beta_schedule"]
+        if kind not in list(BETAS):
             raise _refusal(name, "beta_schedule", kind, f"known are {', '.join(BETAS)}")
+        first, last = (_number(name, x, c[x]) if kind in RISING else 0.5 for x in ("beta_start", "beta_end"))
+        if not (0 < first < 1 and 0 < last < 1):
+            raise _refusal(name, "beta_schedule", kind, f"its betas, {first} to {last}, do not lie between 0 and 1")
         betas = BETAS[kind](first, last, T)
     if not (np.all(betas > 0) and np.all(betas < 1)):
         raise _refusal(name, "beta_schedule", c.get("beta_schedule"), "its betas do not lie between 0 and 1")
@@ -210,6 +263,8 @@ BETAS: dict[str, Callable[[float, float, int], FloatArray]] = {
     "exp": lambda _, __, T: _of_alpha_bar(lambda u: math.exp(-12.0 * u), T),
     "laplace": lambda _, __, T: _of_alpha_bar(_laplace, T),
 }
+#: those that go from beta_start to beta_end; the others are of t alone
+RISING = ("linear", "scaled_linear", "sigmoid")
 
 
 def _zero_terminal_snr(alpha_bar: FloatArray) -> FloatArray:
@@ -225,7 +280,7 @@ def _spacing(name: str, c: Mapping[str, Any]) -> str:
     theirs = c.get("timestep_spacing") or ("linspace" if name in SOLVERS else "leading")
     inner = "_above_0" if name in SOLVERS else ""
     names = {"leading": f"uniform{inner}", "trailing": "trailing", "linspace": f"linspace{inner}"}
-    if theirs not in names:
+    if theirs not in list(names):
         raise _refusal(name, "timestep_spacing", theirs, f"known are {', '.join(names)}")
     return names[theirs]
 
@@ -233,12 +288,16 @@ def _spacing(name: str, c: Mapping[str, Any]) -> str:
 def _defaults(name: str, c: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the samplers: clipping and the variance of DDPM."""
     out: dict[str, Any] = {}
-    if c.get("clip_sample"):
-        limit = c.get("clip_sample_range")
-        # DDIM's next x is made from the noise as predicted, unless its step is told otherwise
-        out |= {"clip": 1.0 if limit is None else float(limit), "clip_noise": False}
+    if _flag(name, c, "clip_sample"):
+        limit = 1.0 if c.get("clip_sample_range") is None else c["clip_sample_range"]
+        if not _number(name, "clip_sample_range", limit) > 0:
+            raise _refusal(
+                name, "clip_sample_range", limit, "it must be positive; correct it in the scheduler's config"
+            )
+        # DDIM's next x is made from the noise as predicted, unless its step is told otherwise; Heun's is not
+        out |= {"clip": float(limit), "clip_noise": not name.startswith("DD")}
     if name.startswith("DDPM") and (variance := c.get("variance_type")) is not None:
-        if variance not in VARIANCES:
+        if variance not in list(VARIANCES):
             raise _refusal(
                 name, "variance_type", variance,
                 f"known are {', '.join(VARIANCES)}; sample with one of these by changing the config"

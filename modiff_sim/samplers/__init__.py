@@ -12,6 +12,8 @@ Common to all of them:
   from. Some samplers make more calls than there are timesteps: ``SAMPLERS[name].calls(schedule)``.
 * After the last timestep ᾱ = 1 (``Schedule.levels``), so x ends as the predicted clean image, without noise, unless
   the schedule ends elsewhere (``Schedule.final``).
+* On a strided schedule (``Schedule.strided``) "ddim" and "plms" step to t - T//n, as diffusers' DDIM and PNDM; all
+  others step to the next timestep.
 * A step from ᾱ = 0 (zero terminal SNR) is DDIM's, one model call, in all of them but "ddpm"; then the method begins.
 """
 

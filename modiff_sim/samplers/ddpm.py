@@ -41,7 +41,7 @@ def ddpm(
     if variance not in VARIANCES:
         raise ValueError(f"unknown variance {variance!r}; known: {', '.join(VARIANCES)}")
     predict = predictor(denoiser, schedule, clip)
-    levels = schedule.levels()
+    levels = schedule.levels(strided=False)
     for call, (t, here, after) in enumerate(levels):
         x0, _ = predict(x, t, here)
         alpha = here / after if after > 0.0 else 1.0

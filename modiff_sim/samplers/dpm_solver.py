@@ -68,7 +68,7 @@ def _singlestep(
     order: int, denoiser: Denoiser, x: Array, schedule: Schedule, clip: float | None, callback: Callback | None
 ) -> Array:
     predict = predictor(denoiser, schedule, clip)
-    x, levels = leave_pure_noise(predict, x, schedule.levels(), callback)
+    x, levels = leave_pure_noise(predict, x, schedule.levels(strided=False), callback)
     before = schedule.from_pure_noise
     start, seen = x, list[tuple[float, Array]]()  # where this step began; (level, ε̂) at its timesteps so far
     planned = orders(len(levels), order)

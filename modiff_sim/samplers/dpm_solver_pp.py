@@ -33,7 +33,7 @@ def dpm_solver_pp_2m(
         ValueError: clip <= 0, or a denoiser that returns another shape.
     """
     predict = predictor(denoiser, schedule, clip)
-    x, levels = leave_pure_noise(predict, x, schedule.levels(), callback)
+    x, levels = leave_pure_noise(predict, x, schedule.levels(strided=False), callback)
     before: tuple[float, Array] | None = None  # (λ, x̂₀) of the call before
     for call, (t, here, after) in enumerate(levels, schedule.from_pure_noise):
         x0, _ = predict(x, t, here)

@@ -39,7 +39,7 @@ def euler(
         ValueError: clip <= 0, or a denoiser that returns another shape.
     """
     predict = predictor(denoiser, schedule, clip)
-    x, levels = leave_pure_noise(predict, x, schedule.levels(), callback)
+    x, levels = leave_pure_noise(predict, x, schedule.levels(strided=False), callback)
     for call, (t, here, after) in enumerate(levels, schedule.from_pure_noise):
         x0, eps = predict(x, t, here)
         moved = (1.0 / math.sqrt(here)) * x + (_ratio(after) - _ratio(here)) * eps
@@ -64,7 +64,7 @@ def heun(
     pure noise, from which the step is Euler's as well. Arguments and errors as ``euler``.
     """
     predict = predictor(denoiser, schedule, clip)
-    x, levels = leave_pure_noise(predict, x, schedule.levels(), callback)
+    x, levels = leave_pure_noise(predict, x, schedule.levels(strided=False), callback)
     made = schedule.from_pure_noise - 1
     for i, (t, here, after) in enumerate(levels):
         x0, eps = predict(x, t, here)

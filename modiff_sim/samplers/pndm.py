@@ -45,7 +45,7 @@ def plms(
     Raises:
         ValueError: clip <= 0, or a denoiser that returns another shape.
     """
-    run = _Run(denoiser, schedule, clip, callback)
+    run = _Run(denoiser, schedule, clip, callback, strided=schedule.strided)
     x, levels = run.begin(x)
     if not levels:
         return x
@@ -55,9 +55,12 @@ def plms(
     run.tell(t, moved, x0)
     if not rest:
         return moved
-    again, x0 = run.call(moved, rest[0][0], after)
+    t = rest[0][0]
+    if schedule.strided:  # the corrected step ends at the second timestep, and has the length of all others
+        here, after = float(schedule.alpha_bar[min(t + schedule.stride, schedule.T - 1)]), rest[0][1]
+    again, x0 = run.call(moved, t, after)
     x = transfer(x, (eps + again) * 0.5, here, after)
-    run.tell(rest[0][0], x, x0)
+    run.tell(t, x, x0)
     run.kept = [eps]
     return run.multistep(x, rest)
 
@@ -78,7 +81,7 @@ def pndm(
     timesteps have as many Runge-Kutta steps as there are steps before the one to the clean image. Arguments and errors
     as ``plms``.
     """
-    run = _Run(denoiser, schedule, clip, callback)
+    run = _Run(denoiser, schedule, clip, callback, strided=False)
     x, levels = run.begin(x)
     starts = min(3, len(levels) - 1)
     for (t, here, after), (t_next, *_) in pairwise(levels[: starts + 1]):
@@ -103,9 +106,11 @@ def pndm(
 class _Run:
     """Model calls counted, and the last ε̂ kept."""
 
-    def __init__(self, denoiser: Denoiser, schedule: Schedule, clip: float | None, callback: Callback | None) -> None:
+    def __init__(
+        self, denoiser: Denoiser, schedule: Schedule, clip: float | None, callback: Callback | None, *, strided: bool
+    ) -> None:
         self.predict, self.callback = predictor(denoiser, schedule, clip), callback
-        self.levels, self.made = schedule.levels(), schedule.from_pure_noise
+        self.levels, self.made = schedule.levels(strided=strided), schedule.from_pure_noise
         self.kept: list[Array] = []
 
     def begin(self, x: Array) -> tuple[Array, list[tuple[int, float, float]]]:
