@@ -18,18 +18,19 @@ import torch
 _lock = threading.Lock()
 _open = 0
 _before = True
-_stance = ExitStack()
+_stance, _eager = ExitStack(), False
 
 
 @contextmanager
 def layers_are_called() -> Iterator[None]:
     """Torch's fused encoder kernels are off, and compiled code runs eagerly, while this is open anywhere."""
-    global _open, _before
+    global _open, _before, _eager
     with _lock:
         if _open == 0:
             _before = torch.backends.mha.get_fastpath_enabled()
             torch.backends.mha.set_fastpath_enabled(False)
-            _stance.enter_context(eagerly())
+            _stance.enter_context(stance := eagerly())
+            _eager = not isinstance(stance, nullcontext)
         _open += 1
     try:
         yield
@@ -39,11 +40,12 @@ def layers_are_called() -> Iterator[None]:
             if _open == 0:
                 torch.backends.mha.set_fastpath_enabled(_before)
                 _stance.close()
+                _eager = False
 
 
 def eagerly() -> AbstractContextManager[Any]:
     """Compiled code runs as it was written. For a call as well as for a context: a compiler may be loaded later."""
-    if "torch._dynamo.eval_frame" not in sys.modules or torch.compiler.is_compiling():
+    if _eager or "torch._dynamo.eval_frame" not in sys.modules or torch.compiler.is_compiling():
         return nullcontext()
     set_stance = getattr(torch.compiler, "set_stance", None)  # from torch 2.6 on
     return nullcontext() if set_stance is None else set_stance("force_eager")

@@ -116,15 +116,17 @@ def brought(model: nn.Module) -> set[nn.Module]:
     return {inner for m in around if m is not model for inner in m.modules()}
 
 
-def _identity(module: nn.Module) -> tuple[Any, ...]:
-    """What tells that weight and bias are the tensors that they were, at next to no cost."""
-    parts = (module._parameters.get("weight"), module._parameters.get("bias"))
-    return tuple((id(p), p.data_ptr()) for p in parts if p is not None and type(p) in (Tensor, nn.Parameter))
+def _addresses(weight: Tensor | None, bias: Tensor | None) -> tuple[int, int]:
+    """Where the numbers lie; tensors of other types need not have an address."""
+    plain = (Tensor, nn.Parameter)
+    return (weight.data_ptr() if type(weight) in plain else 0), (bias.data_ptr() if type(bias) in plain else 0)  # type: ignore[union-attr]
 
 
-def _settings(module: nn.Module) -> tuple[Any, ...]:
-    names = ("stride", "padding", "dilation", "groups", "padding_mode")
-    return tuple(getattr(module, name, None) for name in names)
+def _settings(module: Any) -> tuple[Any, ...]:
+    """How a convolution goes over its input; nothing for a linear layer."""
+    if isinstance(module, nn.Linear):
+        return ()
+    return module.stride, module.padding, module.dilation, module.groups, module.padding_mode
 
 
 class Operator:
@@ -150,7 +152,9 @@ class Operator:
             "bias": bias is not None and (anew or module._parameters.get("bias") is None),
         }
         self._sources = {part: Source(name, part) for part in ("weight", "bias")}
-        self._own = None if self.remade else _identity(module)
+        parameters = module._parameters
+        self._own = None if self.remade else (parameters.get("weight"), parameters.get("bias"))
+        self._at = (0, 0) if self._own is None else _addresses(*self._own)
         self._settings = _settings(module)
         if isinstance(weights, Quantizer):
             self.weight_bits = weights.bits
@@ -182,8 +186,12 @@ class Operator:
 
     def verify(self) -> None:
         """Raise ModelChanged where the module is not what it was: its parameters, or how it convolves."""
-        if self._own is not None and self._own != _identity(self.module):
-            raise ModelChanged(f"weight or bias of layer '{self.name}' was changed or exchanged")
+        if self._own is not None:
+            weight, bias = self._own
+            now = self.module._parameters
+            same = now.get("weight") is weight and now.get("bias") is bias
+            if not same or _addresses(weight, bias) != self._at:
+                raise ModelChanged(f"weight or bias of layer '{self.name}' was changed or exchanged")
         if self._settings != _settings(self.module):
             raise ModelChanged(f"stride, padding, dilation or groups of layer '{self.name}' were changed")
         if self._remade["bias"]:

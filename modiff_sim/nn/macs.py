@@ -115,29 +115,29 @@ class FirstCall:
     def __init__(self) -> None:
         self.inside = 0  # MACs of layers and products that have a row
         self._outside: Outside | None = None
-        self._watching = False
+        self.watching = False
 
     def begin(self, scope: Callable[[], str], weights: Iterable[tuple[str, Tensor]]) -> None:
         """A model call begins; it is watched if none was."""
         if self._outside is None:
-            self.inside, self._outside, self._watching = 0, Outside(scope, weights), True
+            self.inside, self._outside, self.watching = 0, Outside(scope, weights), True
             self._outside.__enter__()
 
     def end(self, failed: bool) -> None:
         """It has ended; one that failed was none."""
-        if self._watching and self._outside is not None:
-            self._watching = False
+        if self.watching and self._outside is not None:
+            self.watching = False
             self._outside.__exit__(None, None, None)
             if failed:
                 self._outside = None
 
     def row(self) -> AbstractContextManager[None]:
         """What runs inside has a row of its own."""
-        return self._outside.left_out() if self._watching and self._outside is not None else nullcontext()
+        return self._outside.left_out() if self.watching and self._outside is not None else nullcontext()
 
     def add(self, macs: int) -> None:
         """MACs of a row, as the model has them (a warm-up's repetitions left out)."""
-        if self._watching:
+        if self.watching:
             self.inside += macs
 
     @property

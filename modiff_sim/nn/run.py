@@ -278,6 +278,8 @@ class Run(LayerSteps):
             # nothing to take a scale of, or no operator that the recursions are defined for: as the layer is
             return type(operator.module).forward(operator.module, a)
         operator.verify()
+        if not self.first_call.watching:
+            return self._quantized(name, operator, a, occurrence)
         with self.first_call.row():
             output = self._quantized(name, operator, a, occurrence)
         self.first_call.add(operator.macs(output))
