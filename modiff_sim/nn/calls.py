@@ -54,7 +54,6 @@ class Calls:
         self._busy = threading.Lock()
         self._thread: int | None = None  # of the present call
         self._frame: FrameType | None = None  # of a method that passed the patches by
-        self._before: Any = None
         self._seen: dict[str, int] = {}
         self._patches: list[Patch] = []
         self._codes: frames.Codes = {}
