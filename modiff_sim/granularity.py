@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 Shape = tuple[int, ...]
 
@@ -109,15 +110,15 @@ class PerGroup(Granularity):
     axis: int = -1
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"PerGroup needs a group size of at least 1, got {self.size}")
+        if isinstance(self.size, bool) or not isinstance(self.size, Integral) or self.size < 1:
+            raise ValueError(f"PerGroup needs a whole group size of at least 1, got {self.size!r}")
 
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
         axis = _axis(self, shape, self.axis)
         if shape[axis] % self.size:
             raise ValueError(
-                f"{self}: axis {self.axis} of shape {shape} is not a multiple of the group size: pass granularity="
-                f"{self._instead(shape)}"
+                f"{self}: axis {self.axis} of shape {shape} is not a multiple of the group size; use one of: "
+                f"granularity={self._instead(shape)}"
             )
         blocks = (*shape[:axis], shape[axis] // self.size, self.size, *shape[axis + 1 :])
         return blocks, (axis + 1,)
@@ -126,7 +127,7 @@ class PerGroup(Granularity):
         """What does fit: the same runs along another axis (axis 0 counts samples), or one scale for more or fewer."""
         other = [i for i in range(1, len(shape)) if shape[i] and shape[i] % self.size == 0]
         fitting = [f"PerGroup({self.size}, axis={i})" for i in other]
-        return ", ".join([*fitting, f"PerGroup(SIZE) with a SIZE that divides {shape[self.axis]}", "or PerSample()"])
+        return ", ".join([*fitting, f"PerGroup(SIZE) with SIZE dividing {shape[self.axis]}", "or PerSample()"])
 
 
 GRANULARITIES: dict[str, type[Granularity]] = {

@@ -134,7 +134,8 @@ def check_recursion(
     compensated=True: the error is this call's rounding only. compensated=False: it is the sum of all calls'
     roundings. None: neither is demanded (Direct).
     """
-    chosen = _recursion.get(R) if isinstance(R, str) else R
+    chosen = _recursion.get(R)
+    name = _recursion.label(chosen)
     A = np.array([[1.0, -2.0, 0.0, 1.0], [3.0, 1.0, 1.0, 0.0]])
     coarse = _Grid(bits=8)
 
@@ -143,7 +144,7 @@ def check_recursion(
         before = inputs.copy()
         exact = list(_recursion.run(chosen, inputs, make("identity"), lambda a: a @ A.T))
         for a, state in zip(inputs, exact, strict=True):
-            assert np.array_equal(state.o_hat, a @ A.T), f"{chosen.name}: Identity does not reproduce A(a)"
+            assert np.array_equal(state.o_hat, a @ A.T), f"{name}: Identity does not reproduce A(a)"
         total = np.zeros(inputs.shape[1:])
         for a, state in zip(inputs, _recursion.run(chosen, inputs, coarse, lambda a: a @ A.T), strict=True):
             rounding = np.zeros_like(total)
@@ -153,17 +154,19 @@ def check_recursion(
             if compensated is not None:
                 expected = rounding if compensated else total
                 assert np.array_equal(state.o_hat - a @ A.T, expected @ A.T), (
-                    f"{chosen.name}: output error is not A(this call's rounding)" if compensated
-                    else f"{chosen.name}: output error is not A(sum of all roundings)"
+                    f"{name}: output error is not A(this call's rounding)" if compensated
+                    else f"{name}: output error is not A(sum of all roundings)"
                 )  # fmt: skip
             if compensated and state.quantized:
-                assert np.array_equal(state.o_hat, state.ref @ A.T), f"{chosen.name}: ô = A(â) does not telescope"
-        assert np.array_equal(inputs, before), f"{chosen.name} wrote into its input"
+                assert np.array_equal(state.o_hat, state.ref @ A.T), f"{name}: ô = A(â) does not telescope"
+        assert np.array_equal(inputs, before), f"{name} wrote into its input"
 
     _run(holds, examples, shrink)
 
 
-def check_bound(R: str, Q: Quantizer, *, norm: str = "kappa", examples: int = 100, shrink: bool = True) -> None:
+def check_bound(
+    R: str | _recursion.Recursion, Q: Quantizer, *, norm: str = "kappa", examples: int = 100, shrink: bool = True
+) -> None:
     """Test the sharp bound of a recursion (2-norm for norm="c", max norm for "kappa") on generated sequences.
 
     Slack: each call rounds â and the residual once, 2·eps·max|a| per call in every coordinate.
@@ -174,14 +177,16 @@ def check_bound(R: str, Q: Quantizer, *, norm: str = "kappa", examples: int = 10
         ("closed_loop", "c"): bounds.sharp_closed_loop, ("closed_loop", "kappa"): bounds.max_norm_closed_loop,
         ("open_loop", "c"): bounds.sharp_open_loop, ("open_loop", "kappa"): bounds.max_norm_open_loop,
     }  # fmt: skip
+    R = str(_recursion.standard(_recursion.get(R)) or _recursion.label(_recursion.get(R)))
     if (R, norm) not in known:
         raise ValueError(f"no bound for ({R}, {norm}); known: {', '.join(map(str, known))}")
+    d = getattr(Q.granularity, "size", 4)  # a run of entries that share a scale
     order = 2 if norm == "c" else np.inf
 
-    @given(sequences())
+    @given(sequences(d=d))
     def holds(inputs: np.ndarray) -> None:
-        d = np.linalg.norm(np.diff(inputs, axis=0), ord=order, axis=-1)
-        bound = known[R, norm](d, getattr(Q, norm)(inputs.shape[-1]))
+        moved = np.linalg.norm(np.diff(inputs, axis=0), ord=order, axis=-1)
+        bound = known[R, norm](moved, getattr(Q, norm)(inputs.shape[-1]))
         slack = 4 * len(inputs) * np.finfo(np.float64).eps * np.sqrt(inputs.shape[-1]) * np.abs(inputs).max()
         states, worst = list(_recursion.run(R, inputs, Q)), 0.0
         for j, (a, state) in enumerate(zip(inputs[1:], states[1:], strict=True)):

@@ -33,7 +33,8 @@ def test_simulate_prints_the_librarys_numbers(capsys):
         assert closed[norm]["ratio"] == [0, *ratio.max(axis=1).tolist()]
         call = 1 + int(np.argmax(ratio.max(axis=1)))
         assert closed[norm]["worst"] == {
-            "ratio": ratio.max(), "call": call, "trial": worst[call - 1], "holds": True
+            "ratio": ratio.max(), "call": call, "trial": worst[call - 1], "holds": True,
+            "premise_fails_from": None,
         }  # fmt: skip
     assert found["params"]["process_params"] == {"d": 6, "ratio": 0.8, "sigma": 1.0, "start": 10.0}
 
@@ -75,8 +76,13 @@ def test_a_recorded_process(capsys, tmp_path):
 
 
 def test_a_bound_that_fails_is_shown_as_such(capsys, monkeypatch):
-    """Negative control: with half its kappa the worst case exceeds the bound, and the table says NO."""
-    monkeypatch.setattr(ms.AbsMax, "kappa", lambda self, d: 1 / (4 * self.qmax))
+    """Negative control: the worst case exceeds half of its bound, and the table says NO."""
+    import modiff_sim.commands.simulate as command
+
+    limit = command._limit
+    monkeypatch.setattr(
+        command, "_limit", lambda r, norm, *a, **k: limit(r, norm, *a, **k) / (2 if norm == "inf" else 1)
+    )
     where = ("--process", "alternating", "--d", 2, "--steps", 4, "--recursion", "closed_loop")
     code, out, _ = run(capsys, "simulate", *where)
     assert code == 0
@@ -85,7 +91,29 @@ def test_a_bound_that_fails_is_shown_as_such(capsys, monkeypatch):
     assert [row[0] for row in rows] == ["0", "1", "2", "3"]
     assert [row[-1] for row in rows] == ["yes", "NO", "NO", "NO"]
     assert verdict.split("; ")[0].endswith("): holds")  # of the 2-norm, which was left alone
-    assert verdict.endswith("max norm: worst ratio 2.076 (call 3, trial 0): DOES NOT HOLD")
+    assert verdict.endswith("max norm: worst ratio 2 (call 1, trial 0): DOES NOT HOLD")
+
+
+def test_a_quantizer_outside_of_its_domain_is_not_judged_by_a_bound_that_was_not_promised(capsys):
+    """Residuals below the floor of its scale are lost whole by a quantizer that declares a 1/2 step of the range."""
+    where = ("--quantizer", "minmax_raw", "--process", "geometric", "--option", "ratio=0.1", "--steps", 14, "--d", 8)
+    found = parsed(capsys, "simulate", *where, "--recursion", "closed_loop")["runs"]["closed_loop"]["inf"]
+    start = found["worst"]["premise_fails_from"]
+    assert 0 < start < 13
+    assert found["worst"]["holds"]
+    assert found["holds"][:start] == [True] * start
+    assert found["holds"][-1] is None
+    code, out, _ = run(capsys, "simulate", *where, "--recursion", "closed_loop")
+    assert code == 0
+    assert out.splitlines()[-2].split()[-1] == "-"
+    assert f"PREMISE FAILS from call {start} on" in out.splitlines()[-1]
+
+
+def test_json_says_where_a_number_is_infinite(capsys):
+    from modiff_sim.commands.printing import print_json
+
+    print_json({"a": [float("inf"), -float("inf"), float("nan"), 1.5]})
+    assert capsys.readouterr().out == '{"a": ["inf", "-inf", null, 1.5]}\n'
 
 
 def test_one_trial_above_its_bound_is_seen_among_many_below(capsys, monkeypatch):
@@ -100,7 +128,8 @@ def test_one_trial_above_its_bound_is_seen_among_many_below(capsys, monkeypatch)
     monkeypatch.setattr(command, "simulate", run_with_one_bad_trial)
     found = parsed(capsys, "simulate", "--steps", 6, "--recursion", "closed_loop")["runs"]["closed_loop"]["inf"]
     assert found["holds"] == [True] * 3 + [False] + [True] * 2
-    assert found["worst"] == {"ratio": pytest.approx(1.001), "call": 3, "trial": 5, "holds": False}
+    worst = {"ratio": pytest.approx(1.001), "call": 3, "trial": 5, "holds": False}
+    assert found["worst"] == worst | {"premise_fails_from": None}
 
 
 def test_a_bound_in_expectation_is_judged_by_the_mean_square(capsys, monkeypatch):

@@ -38,9 +38,9 @@ def test_scale_shapes_of_the_docstring(granularity, scale, d):
         (ms.PerBatch(), (), "0-d"),
         (ms.PerChannel(3), (2, 2), "no axis 3"),
         (ms.PerGroup(3), (2, 4), "not a multiple"),
-        (ms.PerGroup(32), (2, 64, 16, 16), r"pass granularity=PerGroup\(32, axis=1\), .* SIZE that divides 16, or Per"),
+        (ms.PerGroup(32), (2, 64, 16, 16), r"one of: granularity=PerGroup\(32, axis=1\), .* SIZE dividing 16, or Per"),
         (ms.PerGroup(32), (64, 32, 3, 3), r"PerGroup\(32, axis=1\)"),  # a convolution's weight
-        (ms.PerGroup(32), (32, 100), r"granularity=PerGroup\(SIZE\) with a SIZE that divides 100, or PerSample\(\)"),
+        (ms.PerGroup(32), (32, 100), r"granularity=PerGroup\(SIZE\) with SIZE dividing 100, or PerSample\(\)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(granularity, shape, message):
@@ -94,9 +94,10 @@ def test_unknown_names_are_refused_naming_the_known_ones(text, message):
         parse(text)
 
 
-def test_group_size_must_be_positive():
+@pytest.mark.parametrize("size", [0, -4, 2.5, True, "32"])
+def test_group_size_must_be_a_positive_whole_number(size):
     with pytest.raises(ValueError, match="at least 1"):
-        ms.PerGroup(0)
+        ms.PerGroup(size)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 2]))

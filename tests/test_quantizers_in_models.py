@@ -19,6 +19,8 @@ LAYERS = {"conv": (lambda: nn.Conv2d(8, 4, 3, padding=1), (2, 8, 4, 4)), "linear
 def test_a_layer_is_the_recursion(name, granularity, layer):
     make_layer, shape = LAYERS[layer]
     torch.manual_seed(0)
+    if layer == "conv" and name.startswith("mx") and isinstance(granularity, ms.PerGroup):
+        granularity = ms.PerGroup(4, axis=1)  # its blocks lie along what is summed over
     module, Q = make_layer(), make(name, granularity=granularity)
     inputs = list(torch.randn(4, *shape).cumsum(0))
     for recursion in rec.RECURSIONS:
@@ -29,3 +31,11 @@ def test_a_layer_is_the_recursion(name, granularity, layer):
                 states = list(rec.run(recursion, inputs, Q, A.linear, affine=A.affine))
         assert all(torch.equal(y, s.output) for y, s in zip(made, states, strict=True))
         assert run.audit().layers[0].quantized_calls == (0 if name == "identity" else 4 if recursion == "direct" else 3)
+
+
+@pytest.mark.parametrize("name", [name for name in QUANTIZERS if name.startswith("mx")])
+@pytest.mark.parametrize(("layer", "shape"), [(nn.Conv1d(32, 4, 1), (2, 32, 64)), (nn.Conv2d(3, 4, 1), (2, 3, 32, 32))])
+def test_blocks_along_the_width_of_a_picture_are_refused(name, layer, shape):
+    """They would fit where the width is a multiple of 32, and be runs that no product sums over."""
+    with modulated(layer, activations=make(name)), pytest.raises(ValueError, match=r"PerGroup\(32, axis=1\)"):
+        layer(torch.randn(shape))

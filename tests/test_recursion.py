@@ -138,3 +138,12 @@ def test_bad_options(options, message):
         list(rec.run("closed_loop", np.ones((2, 1, 2)), ms.AbsMax(3), **options))
     with pytest.raises(ValueError, match="known: direct, open_loop, closed_loop"):
         rec.get("half_open")
+
+
+def test_checks_take_recursions_without_names_and_formats_in_blocks():
+    class Nameless(type(rec.RECURSIONS["closed_loop"])):
+        name = None
+
+    check_recursion(Nameless(), compensated=True, examples=5)
+    check_bound(rec.RECURSIONS["closed_loop"], ms.AbsMax(3), examples=10)
+    check_bound("closed_loop", ms.MXFP4E2M1(), norm="c", examples=10)

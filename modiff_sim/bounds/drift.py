@@ -89,7 +89,8 @@ def output_drift(
     o: ||A â_j||_inf of the *stored* â_j; x: ||A r̂_j||_inf as computed; a_hat: ||â_j||_inf, as stored; r_hat:
     ||r̂_j||_inf; each (n, ...), in sampling order. gain: ||A||_{inf→inf}. terms: the length K of the sums that make
     up A, where they are formed in ``dtype`` too, in any order: γ = Ku/(1-Ku); 0 where A r̂ is exact, or formed wider.
-    To first order in u at most n·u(||o|| + ||A||·||â||): linear, and no smaller for a small o. Returns (n, ...).
+    To first order in u at most n·u(||o|| + ||A||·||â||): linear, and a small o does not make it smaller.
+    Returns (n, ...).
 
     Proof: |fl(y) - y| is at most u|fl(y)|, and at most |r̂_j| entry by entry, as â_{j-1} is a number of the type.
     With A r̂_j + p_j for what is computed and ε_j for what rounding adds to â, ô_{j-1} + A r̂_j + p_j =

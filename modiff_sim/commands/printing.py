@@ -39,12 +39,14 @@ def table(head: list[str], rows: Iterable[Iterable[Any]]) -> None:
 
 def print_json(value: Any) -> int:
     def plain(v: Any) -> Any:
-        """JSON has neither NaN nor infinity: null."""
+        """JSON has neither NaN, which becomes null, nor infinity, which becomes the text "inf" or "-inf"."""
         if isinstance(v, dict):
             return {k: plain(w) for k, w in v.items()}
         if isinstance(v, (list, tuple)):
             return [plain(w) for w in v]
-        return None if isinstance(v, float) and not math.isfinite(v) else v
+        if isinstance(v, float) and not math.isfinite(v):
+            return None if math.isnan(v) else str(v)
+        return v
 
     print(json.dumps(plain(store.plain(value)), allow_nan=False))
     return 0

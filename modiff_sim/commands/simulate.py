@@ -3,7 +3,8 @@
 Every error is compared with the bound of *its own* trial and call; the worst ratio decides. An error that attains its
 bound exceeds it by rounding, which is allowed for: 16·eps·√d·max|a| per call so far, eps of float64. Where that is no
 small part of the bound (1e-6), or the bound is 0, a ratio would be noise: there it counts as 0 if the error is within
-bound + allowance, and as infinite if it is not.
+bound + allowance, and as infinite if it is not. Where a quantizer loses more than it declares, its input is outside of
+its domain, and no bound was promised: such trials are left out from that call on, and the verdict says so.
 
 Two cases are not decided trial by trial. Where trials share a scale (``--granularity batch`` or ``channel``) a bound
 speaks of all trials together. Of a randomised quantizer c bounds an expectation: the root mean square over the trials
@@ -55,8 +56,8 @@ def run(chosen: Namespace) -> int:
     print(f"{process.name}, d = {process.d}; {Q}")
     print(f"{granularities.words(Q, process.d, block)}: c = {c:.4g}, kappa = {kappa:.4g}")
     print(f"{chosen.trials} trials, seed {chosen.seed}, warm-up {warmup}, refresh {refresh}; A = 1, so error = |a - ô|")
-    print("mean: over trials. error, bound, ratio: of the trial whose error comes nearest to its own bound, or exceeds")
-    print("it most, at this call; bounds: sharp (2-norm), max norm (inf). holds: ratio <= 1, rounding allowed for")
+    print("mean: over trials. error, bound, ratio: for the trial with the largest ratio of its error to its own bound")
+    print("at this call; bounds: sharp (2-norm), max norm (inf). holds: ratio <= 1, rounding allowed for")
     if Q.laws.randomised:
         print("2-norm: c bounds an expectation; error and bound are root mean squares over trials, and NO means that")
         print(
@@ -93,19 +94,38 @@ def _compared(r: Result, norm: str, Q: Quantizer, d: int, block: int) -> dict[st
     slack = 16 * (calls[:, None] + 1) * math.sqrt(d) * np.finfo(float).eps * np.maximum.accumulate(a_inf, axis=0)
     if expected:
         found |= _in_expectation(error, limit, slack, shared)
-        trial = None
+        trial, fails, fails_in_all = None, np.zeros(len(error), bool), np.zeros(len(error), bool)
     else:
         ratio, fits = _ratios(error, limit, slack)
-        trial = np.argmax(ratio + ~fits, axis=1)  # one that does not fit comes before one that does
+        # where the quantizer has lost more than it declares, no bound was promised
+        broken = np.zeros_like(fits) if shared else _premise_broken(r, norm, Q, block)
+        rank = np.where(broken, -1.0, ratio + ~fits)  # one that does not fit comes before one that does
+        trial = np.argmax(rank, axis=1)
         found |= {key: v[calls, trial] for key, v in (("error", error), ("bound", limit), ("ratio", ratio))}
-        found |= {"trial": None if shared else trial, "holds": fits.all(axis=1)}
+        found |= {"trial": None if shared else trial, "holds": (fits | broken).all(axis=1)}
+        fails, fails_in_all = np.any(broken, axis=1), np.all(broken, axis=1)
     holds = found["holds"]
-    call = int(np.argmax(found["ratio"] + (0 if holds is None else ~holds)))
+    # a call where the premise fails in every trial is not judged, and comes last
+    call = int(np.argmax(np.where(fails_in_all, -1.0, found["ratio"] + (0 if holds is None else ~holds))))
     found["worst"] = {
         "ratio": float(found["ratio"][call]), "call": call, "trial": None if trial is None or shared else trial[call],
         "holds": None if holds is None else bool(holds.all()),
+        "premise_fails_from": int(np.argmax(fails)) if fails.any() else None,
     }  # fmt: skip
+    if holds is not None:
+        found["holds"] = [None if out else bool(h) for h, out in zip(holds, fails_in_all, strict=True)]
     return found
+
+
+def _premise_broken(r: Result, norm: str, Q: Quantizer, block: int) -> np.ndarray:
+    """Per call and trial: whether a call so far has lost more than the declared c or kappa allows.
+
+    So it is outside of the quantizer's domain, such as below the floor of its scale.
+    """
+    measured, declared = (r.c, Q.c(block)) if norm == "2" else (r.kappa, Q.kappa(block))
+    with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
+        more = measured > declared * (1 + 1e-9) + 16 * (block + 4) * np.finfo(float).eps
+    return np.logical_or.accumulate(more, axis=0)
 
 
 def _together(sizes: np.ndarray, norm: str) -> np.ndarray:
@@ -139,7 +159,13 @@ def _verdict(worst: Mapping[str, Any] | None) -> str:
         return "no bound is known for this recursion; error is the largest of all trials"
     at = f"call {worst['call']}" + ("" if worst["trial"] is None else f", trial {worst['trial']}")
     holds = {None: "not decided", True: "holds", False: "DOES NOT HOLD"}[worst["holds"]]
-    return f"worst ratio {worst['ratio']:.4g} ({at}): {holds}"
+    said = f"worst ratio {worst['ratio']:.4g} ({at}): {holds}"
+    if (start := worst["premise_fails_from"]) is not None:
+        said += (
+            f"; PREMISE FAILS from call {start} on in some trials, which are not counted there: the quantizer lost "
+            "more than it declares, as it does outside of its domain (too small a range, or beyond its exponents)"
+        )
+    return said
 
 
 def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
@@ -162,9 +188,14 @@ def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
                     axes.plot(
                         np.where(shown > 0, shown, np.nan), ls=line, marker=marker, ms=6, mfc="none", color=colour
                     )
-                if runs[name][norm]["ratio"] is not None:
-                    below.plot(runs[name][norm]["ratio"], ls="-", marker=".", ms=4, color=colour)
+                if (ratio := runs[name][norm]["ratio"]) is not None:
+                    below.plot(np.where(np.isfinite(ratio), ratio, np.nan), ls="-", marker=".", ms=4, color=colour)
+                    beyond = np.flatnonzero(~np.isfinite(ratio))  # at the upper edge
+                    edge = below.get_xaxis_transform()
+                    below.plot(beyond, np.full(len(beyond), 0.98), "^", ms=5, color=colour, transform=edge)
             axes.set(yscale="log", xlabel="call", ylabel="error |a - ô|")
+            top = axes.get_ylim()[1]
+            axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-18 * top))  # below that everything is rounding
             decade(axes)
             below.axhline(1, color="black", lw=0.8)
             below.set(xlabel="call", ylabel="error / bound")

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from .. import cost
 from .. import recursion as _recursion
-from ..granularity import PerBatch
+from ..granularity import PerBatch, PerGroup
 from ..quantizer import Quantizer, not_finite
 from ..quantizers import GridAligned, Static, Zero
+from ..quantizers.floats import MX
 from ..skipping import Threshold
 from ..storage import Storage
 from . import lean
@@ -59,6 +60,7 @@ class LayerSteps:
         if state is None or self._checked.get(full_name) is not Q:
             try:
                 Q.check(a)
+                _check_runs(Q, a, operator)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"layer '{name}': {error}") from None
             self._checked[full_name] = Q
@@ -170,3 +172,13 @@ class LayerSteps:
             return None
         feeds = max(_recursion.feeds(self.options.warmup), 1)
         return [self._random.like(a) for _ in range(feeds)] if first else self._random.like(a)
+
+
+def _check_runs(Q: Quantizer, a: Tensor, operator: Operator) -> None:
+    """Raise ValueError for a block format whose runs lie along the width of a convolution's input."""
+    runs = Q.granularity
+    if isinstance(Q, MX) and type(runs) is PerGroup and operator.kind != "Linear" and runs.axis % a.ndim >= 2:
+        raise ValueError(
+            f"{Q}: its blocks would be runs along the last axis of {tuple(a.shape)}, and a convolution sums over its "
+            f"channels: pass granularity=PerGroup({runs.size}, axis=1)"
+        )
