@@ -1,5 +1,8 @@
 """Several model calls within a step: each pass has a state of its own, found from the calls or from the scheduler."""
 
+from contextlib import nullcontext
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import modulated, record
-from modiff_sim.nn.pass_finder import MOST_PASSES, Finder
+from modiff_sim.nn.pass_finder import ALL_NEW, MOST_PASSES, Finder
 from modiff_sim.samplers import SAMPLERS
 from modiff_sim.schedules import linear
 
@@ -218,20 +221,17 @@ def test_an_input_that_goes_back_and_forth_is_refused(time):
         assert run.audit().passes == 2
 
 
-@pytest.mark.parametrize("where", ["on the model", "in an object"])
-def test_the_same_arguments_twice_at_every_step_are_refused(where):
+def test_the_same_arguments_twice_at_every_step_are_refused():
     """A condition that is no argument tells these calls apart; some repetitions at the start are a warm-up."""
-    net, held = model(), Held(A)
+    net = model()
     with modulated(net, activations=ms.AbsMax(4)):
         for k, x in enumerate(slowly(3)):
-            net(x, 9 - k, more={"c": A, "held": held})
-            if where == "in an object":
-                held.c = B
+            net(x, 9 - k, A)
             if k == 2:
                 with pytest.raises(RuntimeError, match=r"the same arguments more than once at every step.*run\.apart"):
-                    net(x, 9 - k, more={"c": A, "held": held})
+                    net(x, 9 - k, A)
             else:
-                net(x, 9 - k, more={"c": A, "held": held})
+                net(x, 9 - k, A)
 
 
 def test_x_beside_a_condition_is_refused_even_if_x_moves_far():
@@ -286,12 +286,187 @@ def test_without_a_state_there_is_nothing_to_mix():
 
 
 def test_passes_without_end_are_refused():
-    net, x = model(), slowly()[0]
-    with modulated(net, activations=ms.AbsMax(4)):
-        for i in range(MOST_PASSES):
+    """A pass for every call would quantize nothing; many passes that come again are as many states."""
+    net, (x, y, *_) = model(), slowly()
+    with modulated(net, activations=ms.AbsMax(4)) as run:
+        for i in range(ALL_NEW - 1):
             net(x, 9, A + i)
-        with pytest.raises(RuntimeError, match="sets of conditions at one time"):
+        with pytest.raises(RuntimeError, match=r"each of the first 16 model calls.*run\.apart"):
             net(x, 9, B)
+        for i in range(ALL_NEW - 1):
+            net(y, 8, A + i)
+        for i in range(ALL_NEW - 1, MOST_PASSES):
+            net(y, 8, A + i)
+        assert run.audit().passes == MOST_PASSES
+        with pytest.raises(RuntimeError, match="sets of conditions at one time"):
+            net(y, 8, B)
+
+
+class InAnyOrder(nn.Module):
+    """What is denoised is not the first argument, and has no name that says so."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.outer = nn.Linear(8, 32), nn.Linear(32, 8)
+
+    def made(self, x, c):
+        return self.outer(torch.relu(self.inner(x) + c.repeat_interleave(4, -1)))
+
+
+class ConditionThenInput(InAnyOrder):
+    def forward(self, lowres, noisy, t, emb=None):
+        return self.made(noisy, lowres if emb is None else lowres + emb)
+
+
+class TimeThenLetter(InAnyOrder):
+    def forward(self, t, y, ctx):
+        return self.made(y, ctx)
+
+
+class AnyArguments(InAnyOrder):
+    def forward(self, *args):
+        return self.made(args[1], args[0])
+
+
+class Batch(InAnyOrder):
+    def forward(self, batch):
+        return self.made(batch["x"], batch["ctx"])
+
+
+class NoTime(InAnyOrder):
+    def forward(self, memory, target):
+        return self.made(target, memory)
+
+
+ORDERS = {
+    "a condition first": (ConditionThenInput, lambda k, x: [(A, x, 9 - k)]),
+    "a condition first, two passes": (ConditionThenInput, lambda k, x: [(A, x, 9 - k, e) for e in (A, B)]),
+    "a level as tau": (ConditionThenInput, lambda k, x: [(A, x, torch.full((4,), 1 - k / 9))]),
+    "the time first, x named y": (TimeThenLetter, lambda k, x: [(torch.tensor(9 - k), x, A)]),
+    "no names": (AnyArguments, lambda k, x: [(A, x, 9 - k)]),
+    "a mapping": (Batch, lambda k, x: [({"ctx": A, "x": x, "t": 9 - k},)]),
+    "a mapping, several calls at a time": (
+        Batch,
+        lambda k, x: [({"ctx": A, "x": x + d, "t": 9 - k},) for d in (0, 0.1)],
+    ),
+    "no time": (NoTime, lambda k, x: [(A, x)]),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=list(ORDERS))
+def test_what_is_denoised_is_what_moves(order):
+    """A constant array in the first place does not make every call a pass of its own."""
+    kind, loop = order
+    made = []
+    for named in (False, True):
+        net = kind().requires_grad_(False)
+        with modulated(net, activations=ms.AbsMax(4)) as run:
+            out = []
+            for k, x in enumerate(slowly()):
+                for args in loop(k, x):
+                    with run.apart(f"{args[3].sum()}" if len(args) > 3 else "one") if named else nullcontext():
+                        out.append(net(*args))
+            made.append((out, run.audit().passes))
+    (found, passes), (expected, wanted) = made
+    assert passes == wanted
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_transformer_with_a_fixed_source_is_one_pass():
+    torch.manual_seed(0)
+    net = nn.Transformer(8, 2, 1, 1, 16, dropout=0, batch_first=True).eval().requires_grad_(False)
+    source, target = torch.randn(2, 3, 8), torch.randn(2, 4, 8)
+    with modulated(net, activations=ms.AbsMax(4)) as run:
+        for k in range(5):
+            net(source, target + 0.1 * k)
+    assert run.audit().passes == 1
+    assert run.audit().call_share == 0.8
+
+
+@pytest.mark.parametrize("times", [(9, 8, 8, 7, 7), (9, 9, 8, 8, 7, 7)], ids=["Heun", "corrector at every time"])
+def test_two_passes_whose_conditions_move_with_x(times):
+    """Residuals of a control network, made from x and the prompt at every call, two evaluations at one time."""
+    made = []
+    for named in (False, True):
+        net = model()
+        with modulated(net, activations=ms.AbsMax(4)) as run:
+            out = []
+            for t, x in zip(times, slowly(len(times)), strict=True):
+                for c in (A, B):
+                    with run.apart(f"{c.sum()}") if named else nullcontext():
+                        out.append(net(x, t, more={"c": c + x, "prompt": c}))
+            made.append((out, run.audit().passes))
+    (found, passes), (expected, _) = made
+    assert passes == 2
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@dataclass
+class Conditions:
+    c: torch.Tensor
+    weight: torch.Tensor
+
+
+class Node:
+    """An object that refers to itself."""
+
+    def __init__(self, c):
+        self.c, self.parent = c, self
+
+
+HELD = {
+    "a dataclass": (lambda c: Conditions(c.clone(), torch.ones(2)), lambda k: (A, B)),
+    "a dataclass, the other order": (
+        lambda c: Conditions(c.clone(), torch.ones(2)),
+        lambda k: (A, B) if k % 2 else (B, A),
+    ),
+    "a dataclass, at first": (lambda c: Conditions(c.clone(), torch.ones(2)), lambda k: (B, A) if k < 3 else (A,)),
+    "a cycle": (Node, lambda k: (A, B)),
+}
+
+
+class OfAnObject(Conditional):
+    def forward(self, x, t, held):
+        return super().forward(x, t, held.c)
+
+
+@pytest.mark.parametrize("case", HELD.values(), ids=list(HELD))
+def test_conditions_in_objects_are_compared_by_what_they_hold(case):
+    hold, order = case
+    made = []
+    for named in (False, True):
+        torch.manual_seed(0)
+        net = OfAnObject().eval().requires_grad_(False)
+        with modulated(net, activations=ms.AbsMax(4)) as run:
+            out = []
+            for k, x in enumerate(slowly()):
+                for c in order(k):
+                    with run.apart(f"{c.sum()}") if named else nullcontext():
+                        out.append(net(x, 9 - k, hold(c)))
+            made.append((out, run.audit().passes))
+    (found, passes), (expected, _) = made
+    assert passes == 2
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_one_object_that_is_written_to_between_passes():
+    torch.manual_seed(0)
+    net, held = OfAnObject().eval().requires_grad_(False), Held(A)
+    with modulated(net, activations=ms.AbsMax(4)) as run:
+        for c in (A, B):
+            held.c = c
+            net(slowly()[0], 9, held)
+    assert run.audit().passes == 2
+
+
+def test_stages_of_one_sequence_are_no_passes():
+    """A number that jumps now and then, and never comes back: at most the first jump starts another pass."""
+    net = model()
+    with modulated(net, activations=ms.AbsMax(4)) as run:
+        for k, x in enumerate(slowly(12)):
+            net(x, 19 - k, A, more={"c": A, "stage": k // 2})
+    assert run.audit().passes <= 2
 
 
 def test_a_failed_call_does_not_count_as_a_pass():

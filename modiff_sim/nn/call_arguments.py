@@ -2,53 +2,75 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from .calling import CONDITIONS, LEVELS, TIMES
 
 #: names of the argument that says when: a timestep or a noise level
-WHEN = frozenset({*TIMES, *LEVELS})
+WHEN = frozenset({*TIMES, *LEVELS, "tau"})
 #: names of the argument that is denoised
 DENOISED = frozenset(
     {"x", "sample", "hidden_states", "latents", "latent", "z", "x_t", "xt", "noisy", "noisy_latents", "input_ids"}
 )
+#: an argument that holds more entries than this is compared as a whole
+MOST_ENTRIES = 1000
 
 
 @dataclass(frozen=True)
 class CallArguments:
     """The arguments of one model call: what is denoised, when, and everything else, by path.
 
-    second: a number in the second place whose name does not say what it is: a time, or else a class label.
+    denoised: the path of x. second: a number in the second place whose name does not say what it is: a time, or else a
+    class label. arrays: the values of all arrays that could be what is denoised, the likeliest first; names: those
+    of the arguments, or of entries in them.
     """
 
-    x: Any
+    denoised: str | None
+    arrays: dict[str, Any]
+    names: dict[str, str]
     t: dict[str, Any]
     second: dict[str, Any]
     rest: dict[str, Any]
 
     @staticmethod
-    def of(arguments: Mapping[str, Any]) -> CallArguments:
-        leaves = [(pytree.keystr(path), _top(path), leaf) for path, leaf in _flat(dict(arguments))]
-        where = _denoised(leaves)
-        call = CallArguments(None if where is None else _kept(leaves[where][2]), {}, {}, {})
-        for i, (name, top, leaf) in enumerate(leaves):
-            if i == where:
+    def of(arguments: Mapping[str, Any], denoised: str | None = None) -> CallArguments:
+        """denoised: the path of what is denoised, where that is known; else it is the likeliest array."""
+        leaves = [(pytree.keystr(path), _name(path), _kept(leaf)) for path, leaf in _flat(arguments)]
+        likeliest = [leaves[i] for i in _likeliest(leaves)]
+        arrays, names = {path: v for path, _, v in likeliest}, {path: name for path, name, _ in likeliest}
+        call = CallArguments(next(iter(arrays), None), arrays, names, {}, {}, {})
+        for i, (path, name, leaf) in enumerate(leaves):
+            if path == call.denoised:
                 continue
-            if top in WHEN:
+            if name in WHEN:
                 if leaf is not None:
-                    call.t[name] = _kept(leaf)
-            elif i == 1 and _a_number(leaf) and top not in CONDITIONS:
-                call.second[name] = _kept(leaf)
+                    call.t[path] = leaf
+            elif i == 1 and _a_number(leaf) and name not in CONDITIONS:
+                call.second[path] = leaf
             else:
-                call.rest[name] = _kept(leaf)
-        return call
+                call.rest[path] = leaf
+        return call if denoised is None else call.about(denoised)
+
+    def about(self, denoised: str) -> CallArguments:
+        """The same call, if this array is what is denoised."""
+        if denoised == self.denoised or denoised not in self.arrays:
+            return self
+        rest = {k: v for k, v in self.rest.items() if k != denoised}
+        if self.denoised is not None:
+            rest[self.denoised] = self.x
+        return replace(self, denoised=denoised, rest=rest)
+
+    @property
+    def x(self) -> Any:
+        return None if self.denoised is None else self.arrays[self.denoised]
 
     @property
     def when(self) -> dict[str, Any]:
@@ -59,16 +81,43 @@ class CallArguments:
         return {**self.second, **self.rest}
 
 
-def _flat(arguments: dict[str, Any]) -> list[tuple[Any, Any]]:
-    return pytree.tree_flatten_with_path(arguments)[0]
+def _flat(arguments: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    return pytree.tree_flatten_with_path(_opened(dict(arguments), [MOST_ENTRIES], ()))[0]
 
 
-def _top(path: Any) -> str:
-    return str(getattr(path[0], "key", "")).lower()
+def _opened(value: Any, budget: list[int], within: tuple[int, ...]) -> Any:
+    """The value with objects replaced by what they hold, as they are compared by it and may be written to.
+
+    Objects that compare themselves are left alone, and so are modules, functions and whatever holds too much.
+    """
+    budget[0] -= 1
+    if id(value) in within:  # an object that refers to itself
+        return None
+    within = (*within, id(value))
+    if type(value) in (list, tuple):
+        return type(value)(_opened(v, budget, within) for v in value)
+    if type(value) is dict:
+        return {k: _opened(v, budget, within) for k, v in value.items()}
+    if isinstance(value, (Tensor, np.ndarray, nn.Module, type)) or callable(value) or budget[0] < 0:
+        return value
+    if dataclasses.is_dataclass(value):
+        held = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
+    elif hasattr(value, "__dict__") and (type(value).__eq__ is object.__eq__ or hasattr(value, "__attrs_attrs__")):
+        held = vars(value)
+    else:
+        return value
+    return {k: _opened(v, budget, within) for k, v in held.items()}
+
+
+def _name(path: Any) -> str:
+    """The argument's name; of an entry in a batch or an object that says nothing itself, the entry's."""
+    names = [str(getattr(p, "key", "")).lower() for p in path]
+    known = {*CONDITIONS, *WHEN, *DENOISED}
+    return names[0] if names[0] in known or names[-1] not in known else names[-1]
 
 
 def _kept(leaf: Any) -> Any:
-    """What is compared later: a copy of arrays, which may be written to; of an object, what it holds."""
+    """What is compared later: a copy of arrays, which may be written to."""
     if isinstance(leaf, Tensor):
         return leaf.detach().clone()
     if isinstance(leaf, np.ndarray):
@@ -76,13 +125,15 @@ def _kept(leaf: Any) -> Any:
     return leaf
 
 
-def _denoised(leaves: list[tuple[str, str, Any]]) -> int | None:
-    """Which leaf is denoised: by its name, else the first array of numbers that is no condition by its name."""
+def _likeliest(leaves: list[tuple[str, str, Any]]) -> list[int]:
+    """Which leaves may be what is denoised: those with a name for it, arrays of floats, and what else is an array."""
     arrays = [i for i, (_, _, v) in enumerate(leaves) if isinstance(v, Tensor) and v.ndim > 0 and v.dtype != torch.bool]
-    named = [i for i in arrays if leaves[i][1] in DENOISED]
-    floats = [i for i in arrays if leaves[i][2].is_floating_point() and leaves[i][1] not in {*CONDITIONS, *WHEN}]
-    others = [i for i in arrays if leaves[i][1] not in {*CONDITIONS, *WHEN}]
-    return next(iter((*named, *floats, *others)), None)
+    arrays = [i for i in arrays if leaves[i][1] not in WHEN]
+    named = sorted((i for i in arrays if leaves[i][1] in DENOISED), key=lambda i: leaves[i][0].count("["))
+    others = [i for i in arrays if leaves[i][1] not in CONDITIONS]
+    floats = [i for i in others if leaves[i][2].is_floating_point()]
+    conditions = [i for i in arrays if leaves[i][2].is_floating_point()]
+    return list(dict.fromkeys((*named, *floats, *others, *conditions)))
 
 
 def _a_number(leaf: Any) -> bool:
@@ -94,7 +145,7 @@ def _a_number(leaf: Any) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two arguments are equal; arrays in shape, type and value, objects by what they hold."""
+    """Whether two arguments are equal; arrays in shape, type and value."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
             return False
@@ -103,15 +154,10 @@ def same(a: Any, b: Any) -> bool:
         return np.array_equal(a, b)
     if a is b:
         return True
-    if type(a) is not type(b):
-        return False
     try:
-        if bool(a == b):
-            return True
+        return type(a) is type(b) and bool(a == b)
     except Exception:  # an object that cannot be compared
         return False
-    # made anew for every call, with the same content
-    return type(a).__eq__ is object.__eq__ and hasattr(a, "__dict__") and not differing(vars(a), vars(b))
 
 
 def same_time(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:

@@ -6,8 +6,10 @@
   same t that differ in x alone, and repetitions of the same call (a warm-up).
 * Later calls belong to the pass whose conditions theirs are nearest to; conditions that stood still and then jump are
   another pass, and so are those that a pass seems to have left, once they come back.
-* Calls that nothing tells apart are refused: an x that goes back and forth between two sequences, or the same arguments
-  twice at every step.
+* What is denoised is the array that its name says, or the first; if it stands still while the time moves on, it is the
+  array that moves, as in ``forward(condition, x, t)``.
+* Calls that nothing tells apart are refused: an x that goes back and forth between two sequences, the same arguments
+  twice at every step, or a pass for every call.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from typing import Any
 
 from torch import Tensor
 
-from .call_arguments import CallArguments, differing, far, same, same_time, size
+from .call_arguments import DENOISED, CallArguments, differing, far, same, same_time, size
+from .calling import CONDITIONS
 
 #: more passes than this are no guidance
 MOST_PASSES = 64
+#: after so many calls some pass must have been called twice
+ALL_NEW = 16
 #: conditions nearer than this to those of a pass may have moved there; further ones have jumped
 JUMP = 0.25
 #: a sequence goes back and forth if x is so much nearer to the call before the last than to the last, or if this share
@@ -31,6 +36,11 @@ NEARER, BACK = 0.25, 0.1
 VIEW = 0.9
 #: so many steps in a row with the same call twice are no warm-up
 REPEATED = 3
+BACK_AND_FORTH = (
+    "the model's input goes back and forth: it is much nearer to the input of the call before the last than to the "
+    "last one's, as in guidance with one call per prompt. Such calls would share one state. Put each kind of call into "
+    'its own `with run.apart("name"):`'
+)
 
 
 class _Pass:
@@ -38,6 +48,7 @@ class _Pass:
 
     def __init__(self, call: CallArguments) -> None:
         self.conditions, self.calls, self.shape = call.conditions, 0, call.x.shape
+        self.seen = 0  # in which group it was called last
         self.left_behind: dict[str, Any] | None = None  # conditions that it seemed to leave with its last call
         self.still: dict[str, int] = {}
 
@@ -46,7 +57,8 @@ class _Pass:
         vars(other).update(vars(self) | {"still": dict(self.still)})
         return other
 
-    def see(self, call: CallArguments) -> None:
+    def see(self, call: CallArguments, group: int) -> None:
+        self.seen = group
         differ = differing(call.conditions, self.conditions) if self.calls else set()
         self.still = {k: 0 if k in differ else self.still.get(k, -1) + 1 for k in call.conditions}
         self.conditions, self.calls = call.conditions, self.calls + 1
@@ -70,6 +82,12 @@ class _Pass:
         """How far a call's conditions are: 0 for equal ones, up to 1 for each that differs."""
         return sum(far(call.conditions.get(k), self.conditions.get(k)) for k in self.changed(call))
 
+    def denoises(self, call: CallArguments, old: str, x: Any) -> None:
+        """Another array than the old one, which was x at every call, is what is denoised."""
+        self.conditions = {k: v for k, v in self.conditions.items() if k != call.denoised} | {old: x}
+        self.still = {k: v for k, v in self.still.items() if k != call.denoised} | {old: self.calls - 1}
+        self.shape = call.x.shape
+
     def jumped(self, call: CallArguments) -> bool:
         return self.apart(call) > JUMP
 
@@ -86,6 +104,7 @@ class Finder:
     """
 
     watched: bool = False
+    denoised: str | None = None  # the path of what is denoised, once that is known
     now: int = 0
     last: CallArguments | None = None
     before: CallArguments | None = None  # the call before the last
@@ -106,8 +125,17 @@ class Finder:
         self.stepped, self.steps = True, self.steps + 1
 
     def find(self, arguments: Mapping[str, Any]) -> int:
-        """The pass of the call with these arguments. Raises RuntimeError for calls that cannot be told apart."""
-        call = CallArguments.of(arguments)
+        """The pass of the call with these arguments. Raises RuntimeError for calls that cannot be told apart, which are
+        forgotten."""
+        before = self.copy()
+        try:
+            return self._find(arguments)
+        except BaseException:
+            vars(self).update(vars(before))
+            raise
+
+    def _find(self, arguments: Mapping[str, Any]) -> int:
+        call = self._read(arguments)
         if call.x is None:  # nothing that is denoised: nothing to tell passes by
             return self.now
         if self.last is None:
@@ -118,9 +146,39 @@ class Finder:
             self.again, self.twice = (self.again + 1 if self.twice else 0), False
             self._new_group(call)
         self._refuse_back_and_forth(call)
-        self.known[self.now].see(call)
+        self.known[self.now].see(call, self.groups)
+        self._refuse_all_new()
         self.before, self.last, self.stepped = self.last, call, False
         return self.now
+
+    def _read(self, arguments: Mapping[str, Any]) -> CallArguments:
+        """The arguments; what is denoised is another array than so far where that stands still and the other moves."""
+        call, last = CallArguments.of(arguments, self.denoised), self.last
+        if last is None or call.denoised is None or call.denoised != last.denoised:
+            return call
+        if not same(call.x, last.x):
+            if self.denoised and self.before is not None and same(call.x, self.before.x):
+                raise RuntimeError(BACK_AND_FORTH)  # what was taken for the one that moves
+            return call
+        if call.when and same_time(call.when, last.when):  # the same step
+            return call
+        old = call.denoised
+        for k in call.arrays:
+            if k == old or k not in last.arrays or not self._as_likely(call, k):
+                continue
+            if not any(same(call.arrays[k], p.conditions.get(k)) for p in self.known):
+                self.denoised, self.last = k, last.about(k)
+                self.before = None if self.before is None else self.before.about(k)
+                for p in self.known:
+                    p.denoises(self.last, old, call.x)
+                return call.about(k)
+        return call
+
+    def _as_likely(self, call: CallArguments, k: str) -> bool:
+        """Whether an array may be what is denoised as well as the present one, by its name."""
+        if call.denoised is None or call.names[call.denoised] in DENOISED:
+            return call.names[k] in DENOISED
+        return bool(call.when) or call.names[k] not in CONDITIONS
 
     @property
     def _told(self) -> bool:
@@ -157,8 +215,11 @@ class Finder:
         apart = [p.apart(call) for p in self.known]
         free = [k for k in range(len(self.known)) if k not in self.group]
         back = [k for k in self.group if not differing(call.conditions, self.known[k].conditions)]
+        if not (free or same_x or back):  # once more the same time, with conditions that move along with x
+            back = [k for k in self.group if self._agree(call, k)]
         if back and not self._told:  # a pass that was called already: the same time at another x, as Heun has it
-            self.now, self.group = back[0], self.group if same_x else (back[0],)
+            self.now = min(back, key=lambda k: apart[k])
+            self.group = self.group if same_x else (self.now,)
             return
         if not free and len(self.known) >= MOST_PASSES:
             raise RuntimeError(
@@ -166,7 +227,9 @@ class Finder:
                 'would have a state of its own. Say which calls belong together: `with run.apart("name"):` around each'
             )
         self.now = min(free, key=lambda k: apart[k], default=-1)
-        if self.now < 0 or (self.known[self.now].jumped(call) and not self._moving(self.known[self.now].changed(call))):
+        if self.now < 0 or (
+            self.known[self.now].jumped(call) and not self.known[self.now].changed(call) & self._on_the_move()
+        ):
             self.now = self._new(call)
         self.group = (*self.group, self.now)
 
@@ -176,7 +239,7 @@ class Finder:
         if self.watched:  # what comes in another shape is another pass; elsewhere it is another batch
             own = [k for k in own if self.known[k].shape == call.x.shape]
         apart = {k: (self.known[k].apart(call), not same_time(call.second, self._second(k))) for k in own}
-        self.now = min(own, key=lambda k: apart[k], default=-1)
+        self.now = min(own, key=lambda k: (apart[k], -self.known[k].seen), default=-1)
         known = self.known[self.now]
         if self.now < 0 or (known.jumped(call) and self._is_new(call)):
             self.now = self._new(call)
@@ -189,11 +252,20 @@ class Finder:
         if len(self.known) >= MOST_PASSES or call.x.shape not in {p.shape for p in self.known}:
             return False
         back = any(p.left_behind is not None and not differing(p.left_behind, call.conditions) for p in self.known)
-        return back or all(p.stood(call) for p in self.known)
+        given_up = any(
+            p.seen < self.groups - 1 for p in self.known
+        )  # after one jump for good the next is no other pass
+        return back or (not given_up and all(p.stood(call) for p in self.known))
 
-    def _moving(self, names: set[str]) -> bool:
-        """Whether any of these conditions changes from call to call in some pass."""
-        return any(p.calls > 1 and p.still.get(k, 1) == 0 for k in names for p in self.known)
+    def _agree(self, call: CallArguments, k: int) -> bool:
+        """Whether a call has a condition in common with a pass, of those that tell it from another one."""
+        own = self.known[k].conditions
+        telling = set[str]().union(*(differing(own, self.known[j].conditions) for j in self.group if j != k))
+        return bool(telling - differing(call.conditions, own) - self._on_the_move())
+
+    def _on_the_move(self) -> set[str]:
+        """Conditions that change from call to call in some pass."""
+        return {k for p in self.known for k, still in p.still.items() if p.calls > 1 and still == 0}
 
     def _second(self, k: int) -> dict[str, Any]:
         conditions = self.known[k].conditions
@@ -202,6 +274,15 @@ class Finder:
     def _new(self, call: CallArguments) -> int:
         self.known.append(_Pass(call))
         return len(self.known) - 1
+
+    def _refuse_all_new(self) -> None:
+        """Raise where every call so far was taken for a pass of its own."""
+        if len(self.known) >= ALL_NEW and all(p.calls == 1 for p in self.known):
+            raise RuntimeError(
+                f"each of the first {len(self.known)} model calls came with other conditions at the same input and "
+                "time, so that each would have a state of its own and nothing would be quantized. Say which calls "
+                'belong together: `with run.apart("name"):` around each'
+            )
 
     def _refuse_back_and_forth(self, call: CallArguments) -> None:
         """Raise for an x that alternates between two sequences within what was taken for one pass."""
@@ -220,11 +301,7 @@ class Finder:
         back = float(((x == x_before) & (x != x_last)).double().mean()) > BACK
         self.nearer = self.nearer + 1 if near or back else 0
         if self.nearer >= 2:
-            raise RuntimeError(
-                "the model's input goes back and forth: twice in a row it is much nearer to the input of the call "
-                "before the last than to the last one's, as in guidance with one call per prompt. Such calls would "
-                'share one state. Put each kind of call into its own `with run.apart("name"):`'
-            )
+            raise RuntimeError(BACK_AND_FORTH)
 
 
 def _another_view(x: Tensor, last: Tensor) -> bool:
