@@ -21,16 +21,23 @@ from numpy.typing import NDArray
 MANY = 16  # images that make a set: none of them with a dark pixel is then no accident
 LOOKED_AT = 1_000_000  # values that the shape of a distribution is read from
 LEVELS = 256  # different values that grey levels of 8 bits have, in whatever range
+FEW = 16  # different values, and no more, that an arm which diverged to the ends of a coarse quantizer may have
+WHITES = (16, 255, 4095, 65535)  # of grey levels: scikit-learn's digits, and 8, 12 and 16 bits
 
 Array = NDArray[Any]
 
 
-def plain(name: str, x: Any, *, whole: bool = False) -> Array:
-    """x as a float32 or float64 array; float16 becomes float32. ``whole``: whole numbers are taken too, as float64.
+def plain(name: str, x: Any, *, whole: bool = False, limit: float = 1.0, remedy: str = "") -> Array:
+    """x as a float32 or float64 array; float16 becomes float32.
+
+    Args:
+        whole: whole numbers are taken too, as float64.
+        limit: images should lie in [-limit, limit]; errors say how they get there.
+        remedy: what errors advise instead, where x holds no images or images of any range.
 
     Raises:
-        ValueError: masked, complex, text, dates or objects; whole numbers and truth values unless ``whole``; NaN or
-            Inf; parts of different shapes.
+        ValueError: masked, complex, text, dates or objects; integers and booleans unless ``whole``; parts of different
+            shapes.
     """
     parts = x if isinstance(x, list | tuple) else (x,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
@@ -44,11 +51,13 @@ def plain(name: str, x: Any, *, whole: bool = False) -> Array:
     if a.dtype.kind in "iub" and whole:
         return a.astype(np.float64)
     if a.dtype.kind == "b":
-        raise ValueError(f"{name} are truth values ({a.dtype}), needed are floats: for images give 2.0 * {name} - 1")
+        how = remedy or f"for images, give {2.0 * limit} * {name} - {limit:g}"
+        raise ValueError(f"{name} {'are' if name.endswith('s') else 'is'} boolean; floats are needed: {how}")
+    have = "have" if name.endswith("s") else "has"
     if a.dtype.kind in "iu":
-        how = _remedy(float(a.min()), float(a.max()), 1.0) if a.size else "give float32 or float64"
-        raise ValueError(f"{name} are whole numbers ({a.dtype}), needed are floats; for images: {how}")
-    raise ValueError(f"{name} have the dtype {a.dtype}, needed are real floats: give float32 or float64")
+        how = remedy or (_remedy(float(a.min()), float(a.max()), limit) if a.size else "give float32 or float64")
+        raise ValueError(f"{name} {have} an integer dtype ({a.dtype}) but must be floats: {how}")
+    raise ValueError(f"{name} {have} the dtype {a.dtype}, but real floats are needed: give float32 or float64")
 
 
 def _from_torch(x: Any) -> Any:
@@ -78,12 +87,12 @@ def checked(
             is refused; else it gives a warning.
         limit: the images should lie in [-limit, limit].
         axes: how many axes are needed; 4 are (n, C, H, W), and channels that come last are refused.
-        anything: leave the range unlooked at.
+        anything: do not check the range.
 
     Raises:
         ValueError: as ``plain``; no images; other axes; a range that is certainly another one.
     """
-    a = _shaped(name, x, axes)
+    a = _shaped(name, plain(name, x, limit=limit), axes)
     if not anything:
         _say(name, a, _range(a, limit), judged)
     return a
@@ -95,7 +104,10 @@ def pair(x: Any, y: Any, *, limit: float = 1.0, axes: int | None = None, anythin
     Raises:
         ValueError: as ``checked``; different shapes; one begins at 0 and the other is [-limit, limit].
     """
-    a, b = plain("x", x), plain("y", y)
+    a, b = (
+        plain(name, z, limit=limit, remedy=f"give {name}.astype(float)" if anything else "")
+        for name, z in (("x", x), ("y", y))
+    )
     if a.shape != b.shape:
         raise ValueError(f"images of different shapes: {a.shape} and {b.shape}")
     a, b = _shaped("x", a, axes), _shaped("y", b, axes)
@@ -113,14 +125,15 @@ def alike(both: dict[str, Array], limit: float = 1.0) -> None:
     found = {name: _range(a, limit) for name, a in both.items()}
     for name, theirs in zip(found, reversed(both.values()), strict=True):
         if (mine := found[name]) and mine.from_zero and theirs.min() < -0.5 * limit:
-            raise ValueError(f"{name} {mine.said}; the others reach from {theirs.min():.5g} to {theirs.max():.5g}")
+            raise ValueError(
+                f"{_subject(name)} {mine.said}; the others range from {theirs.min():.5g} to {theirs.max():.5g}"
+            )
     for name, a in both.items():
         _say(name, a, found[name])
 
 
-def _shaped(name: str, x: Any, axes: int | None) -> Array:
-    """x as ``plain``, finite, with at least one image of the axes wanted."""
-    a = plain(name, x)
+def _shaped(name: str, a: Array, axes: int | None) -> Array:
+    """a itself, which must be finite and hold at least one image of the axes wanted."""
     if a.ndim < 2 or a.size == 0 or (axes is not None and a.ndim != axes):
         wanted = "images (n, C, H, W)" if axes == 4 else "images (n, ...)"
         raise ValueError(f"{name} must be a non-empty batch of {wanted}, got shape {a.shape}")
@@ -135,8 +148,12 @@ def _say(name: str, a: Array, found: Finding | None, judged: bool = False) -> No
     if found is None:
         return
     if found.certain or (judged and found.probable and len(a) >= MANY):
-        raise ValueError(f"{name} {found.said}")
-    warnings.warn(f"{name} {found.said}", stacklevel=4)
+        raise ValueError(f"{_subject(name)} {found.said}")
+    warnings.warn(f"{_subject(name)} {found.said}", stacklevel=4)
+
+
+def _subject(name: str) -> str:
+    return name if name.endswith("s") else f"the images in {name}"
 
 
 def channels_last(shape: tuple[int, ...]) -> bool:
@@ -159,52 +176,84 @@ class Finding:
 def _range(a: Array, limit: float) -> Finding | None:
     """What is wrong with the range of finite images (n, ...); None where nothing is, or nothing can be told.
 
-    Constant images tell nothing: zeros are grey in [-1, 1] and black in [0, 1]. The set of an arm that diverged is none
-    of the following: it has both signs, no grid of levels, and few values near its largest ones.
+    Constant images tell nothing: zeros are grey in [-1, 1] and black in [0, 1]. The set of an arm that diverged is
+    refused by none of the following: it has both signs, and either no grid of levels or very few of them. Quantiles
+    stand for the ends of the set, because a single value that overshoots must not decide.
     """
     low, high = float(a.min()), float(a.max())
     if low == high:
         return None
-    wanted, seen = f"[{-limit:g}, {limit:g}]", f"reach from {low:.5g} to {high:.5g}"
     some = a[:: -(-a.size // LOOKED_AT)] if a.size > LOOKED_AT else a
+    darkest, top = float(np.quantile(some, 0.01)), float(np.quantile(some, 0.99, method="lower"))
+    if 0 <= low <= 0.02 * limit and top < 0.5 * limit:
+        top = high  # black is 0, and so few values are bright that the quantile is black as well
+    seen, must = f"range from {low:.5g} to {high:.5g}", f"images must lie in [{-limit:g}, {limit:g}]"
+    ends = f"map black to {-limit:g} and white to {limit:g}"
     if max(-low, high) > 2 * limit and (some == np.rint(some)).all():
-        said = f"{seen} in whole numbers, which are grey levels, needed is {wanted}: {_remedy(low, high, limit)}"
-        return Finding(said, certain=True, from_zero=low == 0)
-    darkest = float(np.quantile(some, 0.01))
-    bright = darkest > -0.25 * high and -0.5 * high < low <= 0.25 * high
-    if bright and _contrast(some) >= 0.5 * (high - max(low, 0.0)):
-        from_zero = abs(low) <= 0.02 * high
-        certain = low >= 0 and high >= 1.5 * limit
-        said = f"{seen} and hardly any value is dark, needed is {wanted}: {_remedy(low, high, limit)}"
-        if certain or from_zero or len(a) >= MANY:
-            return Finding(said, certain, high >= 0.75 * limit, from_zero)
+        certain = _distinct(some) > FEW or (low >= 0 and any(0.75 * white <= high <= white for white in WHITES))
+        said = f"{seen} in whole numbers, {'which are grey levels' if certain else 'as grey levels do'}; {must}"
+        return Finding(f"{said}: {_remedy(low, high, limit)}", certain, from_zero=certain and low == 0)
+    if (contrast := _contrast(some)) == 0:
         return None
-    if max(-low, high) > 1.25 * limit and _few_levels(some):
-        return Finding(
-            f"{seen} in no more than {LEVELS} levels, which are pictures in another range, needed is {wanted}: "
-            f"map black to {-limit:g} and white to {limit:g}", probable=True,
-        )  # fmt: skip
+    bright = darkest > -0.25 * top and -0.5 * top < low <= 0.25 * top
+    if bright and darkest > -0.5 * limit and contrast >= 0.5 * (top - max(low, 0.0)):
+        from_zero = abs(low) <= min(0.02 * top, 0.5 * limit)
+        certain = low >= 0 and top >= 1.5 * limit
+        said = f"{seen}, with almost no dark values; {must}: {_remedy(low, top if top < 0.5 * high else high, limit)}"
+        if certain or from_zero or len(a) >= MANY:
+            return Finding(said, certain, top >= 0.75 * limit, from_zero)
+        return None
+    if max(-darkest, top) > 1.25 * limit and _few_levels(some):
+        # nothing standardised or rescaled has a black above 0: that is an arm that drifted
+        probable = low <= 0.02 * limit and _distinct(some) > FEW
+        said = f"{seen} and take at most {LEVELS} distinct values, as 8-bit pictures in another range do"
+        return Finding(f"{said}; {must}: {ends}", probable=probable)
     size = np.abs(some)
-    if len(a) >= MANY and min((size > 1.5 * limit).mean(), (size > 0.5 * max(-low, high)).mean()) > 0.25:
-        return Finding(
-            f"{seen} and fill that range, needed is {wanted}: map black to {-limit:g} and white to {limit:g}"
-        )
-    if max(abs(-low - 0.5 * limit), abs(high - 0.5 * limit)) <= 0.05 * limit and _contrast(some) > 0.5 * limit:
-        return Finding(
-            f"{seen}, needed is {wanted}: if black is {-0.5 * limit:g} and white {0.5 * limit:g}, double them"
-        )
+    large = len(a) >= MANY and (size > 1.5 * limit).mean() > 0.25
+    if large and (bright or (size > 0.5 * max(-low, high)).mean() > 0.25):
+        return Finding(f"{seen} and are spread over that whole range; {must}: {ends}")
+    return _half(low, high, limit, len(a) >= MANY, f"{seen}; {must}") if contrast > 0.5 * limit else None
+
+
+def _half(low: float, high: float, limit: float, many: bool, said: str) -> Finding | None:
+    """Whether only half of the range is used: its middle or, by many images, its dark side."""
+
+    def near(value: float, end: float) -> bool:
+        return abs(value - end) <= 0.05 * limit
+
+    if near(low, -0.5 * limit) and near(high, 0.5 * limit):
+        return Finding(f"{said}: if black is {-0.5 * limit:g} and white {0.5 * limit:g}, double them")
+    if many and near(low, -limit) and near(high, 0.0):
+        return Finding(f"{said}: if black is {-limit:g} and white is 0, give 2 * images + {limit:g}")
     return None
 
 
 def _remedy(low: float, high: float, limit: float) -> str:
-    """How images that reach from low to high get to [-limit, limit]; tops are 1, 255, 65535 or what is there."""
-    back = "" if limit == 1 else f", times {limit:g}"
+    """How images that range from low to high get to [-limit, limit].
+
+    Black is 0 and white is 1, 255, 65535 or what is there; where low is far from 0 and white is none of these, black is
+    low, as in standardised images.
+    """
     if low < -0.25 * high:
         return f"map black to {-limit:g} and white to {limit:g}"
     if high <= 1.5:
-        return f"if black is 0 and white is 1, give 2 * images - 1{back}"
-    top = 255 if 16 < high <= 255.5 else 65535 if 4096 < high <= 65535.5 else high
-    return f"if black is 0 and white is {top:.5g}, give images / {top / 2:.6g} - 1{back}"
+        return f"if black is 0 and white is 1, give {_times(2 * limit, 'images')} - {limit:g}"
+    known = 255 if 16 < high <= 255.5 else 65535 if 4096 < high <= 65535.5 else None
+    if low < -0.02 * high and known is None:
+        scaled = f"{2 * limit:g} * (images + {-low:.5g}) / {high - low:.5g}"
+        return f"if black is {low:.5g} and white is {high:.5g}, give {scaled} - {limit:g}"
+    top = known or high
+    half = top / (2 * limit)
+    scaled = "images" if abs(half - 1) < 1e-5 else f"images / {half:.6g}"
+    return f"if black is 0 and white is {top:.5g}, give {scaled} - {limit:g}"
+
+
+def _times(factor: float, name: str) -> str:
+    return name if factor == 1 else f"{factor:g} * {name}"
+
+
+def _distinct(a: Array) -> int:
+    return len(np.unique(a))
 
 
 def _contrast(a: Array) -> float:

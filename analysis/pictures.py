@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import operator
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,17 @@ def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np
 
     columns: default the next whole number above √n.
 
-    Raises ValueError for another shape, no images, columns < 1 and what ``analysis.images`` refuses.
+    Raises ValueError for another shape, no images, columns that are no whole number from 1, and what
+    ``analysis.images`` refuses.
     """
     images = checked("images", images, axes=4)
     if images.shape[1] not in (1, 3):
         raise ValueError(f"images must be (n, 1 or 3, h, w) with n >= 1, got {images.shape}")
     n, channels, h, w = images.shape
-    columns = int(np.ceil(np.sqrt(n))) if columns is None else columns
+    try:
+        columns = int(np.ceil(np.sqrt(n))) if columns is None else operator.index(columns)
+    except TypeError as error:
+        raise ValueError(f"columns must be a whole number, got {columns!r}") from error
     if columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     rows = -(-n // columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import math
 import platform
 import sys
@@ -50,8 +51,9 @@ class Settings:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.threads) < 1:
-            raise ValueError(f"steps, batch and threads must be at least 1, got {self}")
+        for name in ("steps", "batch", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"unknown precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
 
@@ -174,6 +176,9 @@ class Training:
             ValueError: the file is not the one its manifest describes, or is of another network.
             OSError: the file or its manifest is missing.
         """
+        for path, what in ((weights, ""), (weights.with_suffix(".json"), f", the manifest that belongs to {weights}")):
+            if not path.is_file():
+                raise FileNotFoundError(f"{path} does not exist{what}")
         about = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
         if about.get("sha256") != sha256(weights):
             raise ValueError(f"{weights} is not the file that {weights.with_suffix('.json').name} beside it describes")
@@ -228,6 +233,14 @@ class Training:
         return weights
 
 
+def _save_samples(run: Training, path: Path) -> None:
+    """A picture of 16 samples; where it cannot be made, that is logged, and the training goes on without it."""
+    try:
+        save_grid(run.samples(16, 20), path)
+    except Exception as error:  # NaN among the samples, a full GPU, warnings that were made errors
+        logging.getLogger(__name__).warning("step %d: no picture %s of samples: %s", run.step, path, error)
+
+
 def train(
     name: str,
     config: dict[str, Any],
@@ -249,7 +262,8 @@ def train(
         resume: go on from ``out/checkpoint.pt`` if there is one.
         begin_from: weights of an earlier run to go on from where there is no checkpoint (``Training.begin_from``).
         save_every: seconds between checkpoints.
-        grid_every: steps between pictures of 16 samples, ``out/samples-STEP.png``; 0 draws none.
+        grid_every: steps between pictures of 16 samples, ``out/samples-STEP.png``; 0 draws none. One that
+            cannot be made is logged and left out.
         stored: dtype of the weights in the file.
 
     Returns:
@@ -272,7 +286,7 @@ def train(
     for _ in progress(run.step, settings.steps, lambda: f"loss {run.mean_loss():.4f}"):
         run.one_step()
         if grid_every and run.step % grid_every == 0:
-            save_grid(run.samples(16, 20), out / f"samples-{run.step:06d}.png")
+            _save_samples(run, out / f"samples-{run.step:06d}.png")
         now = time.monotonic()
         run.seconds = before + now - begun
         out_of_time = now - begun > 60 * minutes and run.step < settings.steps

@@ -35,17 +35,18 @@ def test_whole_numbers_of_any_dtype_are_labels(tmp_path, dtype):
     ("labels", "said"),
     [
         (LABELS + 0.5, r"label 0 is 0\.5"),
-        (np.r_[LABELS[:9], np.nan], "label 9 is nan, needed are whole numbers from 0"),
+        (np.r_[LABELS[:9], np.nan], "label 9 is nan, but labels must be whole numbers from 0 \\(1 is not\\)"),
         (np.r_[LABELS[:9], np.inf], "label 9 is inf"),
         (np.r_[LABELS[:9], -1], "label 9 is -1"),
         (LABELS + 2**40, "label 0 is 1099511627776"),
         (np.eye(10), r"one-hot, give labels\.argmax\(axis=1\)"),
         (LABELS[:, None], r"give labels\[:, 0\]"),
+        (np.ones((10, 1)), r"give labels\[:, 0\]"),
         (LABELS[:4], "10 images and 4 labels"),
         (LABELS[:0], "10 images and 0 labels"),
-        (np.array(3), "needed is one per image"),
-        (LABELS > 4, "labels are bool"),
-        (LABELS.astype(str), r"labels are names.*return_inverse"),
+        (np.array(3), r"10 images, but labels of shape \(\)$"),
+        (LABELS > 4, r"labels are bool; convert them to whole numbers with labels\.astype\(int\)"),
+        (LABELS.astype(str), r"labels are names; convert them to whole numbers with np\.unique\(.*return_inverse"),
         (LABELS * 1j, "labels are complex128"),
         (LABELS.astype(object), "labels cannot be read: save plain arrays"),
     ],
@@ -53,6 +54,12 @@ def test_whole_numbers_of_any_dtype_are_labels(tmp_path, dtype):
 def test_other_labels_are_refused(tmp_path, labels, said):
     with pytest.raises(ValueError, match=rf"a\.npz.*{said}"):
         load("cifar10", archive(tmp_path, images=COLOUR, labels=labels))
+
+
+def test_labels_of_one_image_may_be_one_hot(tmp_path):
+    for labels, said in ((np.eye(1), r"argmax\(axis=1\)"), (np.full((1, 1), 7), r"give labels\[:, 0\]")):
+        with pytest.raises(ValueError, match=said):
+            load("cifar10", archive(tmp_path, images=COLOUR[:1], labels=labels))
 
 
 # archives ------------------------------------------------------------------------------------------------------
@@ -211,6 +218,26 @@ def test_idx_files_that_do_not_fit_are_named(tmp_path, files, said):
         load("fashion32", folder(tmp_path, files))
 
 
+@pytest.mark.parametrize(("plain", "kept"), [(PLAIN, {OF_LABELS: NUMBERS}), (OF_LABELS, {PLAIN: IMAGES})])
+def test_a_damaged_file_beside_a_whole_gzipped_one_says_so(tmp_path, plain, kept):
+    whole = IMAGES if plain == PLAIN else NUMBERS
+    root = folder(tmp_path, {plain: whole[:-5], plain + ".gz": gzip.compress(whole)} | kept)
+    name = plain.removeprefix("raw/")
+    with pytest.raises(ValueError, match=f"{name} is cut short.*; {name}.gz beside it is whole: delete {name} to"):
+        load("fashion32", root)
+    (root / plain).unlink()
+    assert load("fashion32", root).labels.tolist() == LABELS.tolist()
+    folder(tmp_path, {plain: whole[:-5], plain + ".gz": b"damaged too"})
+    with pytest.raises(ValueError, match=r"is cut short: \d+ bytes for shape \(.*\)$"):
+        load("fashion32", root)
+
+
+def test_names_of_idx_files_in_another_case_are_said(tmp_path):
+    root = folder(tmp_path, {PLAIN.upper(): IMAGES, OF_LABELS.upper(): NUMBERS})
+    with pytest.raises(FileNotFoundError, match=r"names of idx files are lower case: rename .*TRAIN-IMAGES-IDX3-UBYTE"):
+        load("fashion32", root)
+
+
 # CIFAR ---------------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +261,9 @@ def test_batches_are_read_in_order_and_hidden_copies_left_alone(tmp_path):
 @pytest.mark.parametrize("missing", [{1}, {3}, {5}, {1, 2, 4, 5}])
 def test_missing_batches_are_named(tmp_path, missing):
     names = ", ".join(f"data_batch_{k}" for k in sorted(missing))
-    with pytest.raises(FileNotFoundError, match=f"cifar-10-batches-py: {names} (is|are) missing, of 5"):
+    with pytest.raises(
+        FileNotFoundError, match=f"cifar-10-batches-py: {names} (is|are) missing \\({len(missing)} of 5 batches\\)"
+    ):
         load("cifar10", folder(tmp_path, {n: b for n, b in BATCHES.items() if int(n[-1]) not in missing}))
 
 
@@ -268,3 +297,12 @@ def test_a_batch_that_does_not_fit_is_named(tmp_path, third, said):
 def test_two_copies_of_a_data_set_are_not_joined(tmp_path):
     with pytest.raises(ValueError, match="batches of CIFAR in 2 folders"):
         load("cifar10", folder(tmp_path, BATCHES | {"backup/data_batch_1": BATCHES[THIRD]}))
+
+
+def test_other_versions_of_cifar_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"data_batch_1\.bin is of CIFAR-10's binary version"):
+        load("cifar10", folder(tmp_path / "bin", {"cifar-10-batches-bin/data_batch_1.bin": b"\0" * 3073}))
+    hundred = pickle.dumps({b"data": batch(2)[b"data"], b"fine_labels": [1, 2]}, 2)
+    for files in ({"cifar-100-python/train": hundred}, {"train": b"cut", "meta": b""}):
+        with pytest.raises(FileNotFoundError, match="train looks like CIFAR-100, and only CIFAR-10 is read"):
+            load("cifar10", folder(tmp_path / str(len(files)), files))

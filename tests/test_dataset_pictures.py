@@ -104,7 +104,7 @@ def test_16_bit_pictures_are_no_longer_white(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (saved(TRANSPARENT), "has 1 transparent pixels"),
+        (saved(TRANSPARENT), "has 1 transparent pixels, whose colour is undefined: flatten it onto a background"),
         (saved(TRANSPARENT, "WEBP", lossless=True), "has 1 transparent pixels"),
         (saved(TRANSPARENT[..., 2:]), "has 1 transparent pixels"),
         (saved(Image.fromarray(GREY).convert("P"), transparency=int(GREY[0, 0])), "transparent pixels"),
@@ -174,7 +174,7 @@ def test_what_is_left_out_is_counted_and_said(tmp_path, caplog):
     assert "files of other kinds left out: 4 (README.md, a/photo.heic, b/notes.txt, …); pictures read: 3" in notes
     assert "folders within class folders left out: 1 (b/more)" in notes
     assert "pictures beside the class folders left out: 1 (loose.png)" in notes
-    assert "class folders without pictures, which get no label, left out: 2 (docs, empty)" in notes
+    assert "empty class folders skipped (they get no label): 2 (docs, empty)" in notes
     assert [r.getMessage() for r in caplog.records] == [f"{root}: {note}" for note in found.notes]
 
 
@@ -241,3 +241,61 @@ def test_dark_pictures_are_said(tmp_path):
     assert load("cifar10", folder(tmp_path, {"a/0.png": saved(COLOUR // 8)})).notes == (
         "the brightest grey level of all 1 images is 31 of 255: all are dark",
     )
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+def test_pictures_lie_as_exif_says(kind, orientation):
+    """1 is upright; the pixels of the others are turned or mirrored, as every viewer shows them."""
+    turned = {1: lambda x: x, 2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 5: lambda x: x.swapaxes(0, 1),
+              6: lambda x: np.rot90(x, -1), 7: lambda x: np.rot90(x, 2).swapaxes(0, 1), 8: np.rot90}  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    wide = COLOUR[:24]
+    stored = picture(io.BytesIO(saved(wide, kind, **options)), "x")
+    found = picture(io.BytesIO(saved(wide, kind, exif=exif, **options)), "x")
+    assert np.array_equal(found, turned[orientation](stored))
+
+
+def test_16_bits_and_grey_are_turned_and_damaged_exif_is_left_alone():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for pixels in (GREY[:24], GREY[:24].astype(np.uint16) * 257):
+        found = picture(io.BytesIO(saved(pixels, exif=exif)), "x")
+        assert np.array_equal(found[..., 0], np.rot90(GREY[:24], -1))
+    plain = saved(COLOUR, "JPEG")
+    found = picture(io.BytesIO(saved(COLOUR, "JPEG", exif=b"Exif\0\0no such header")), "x")
+    assert np.array_equal(found, picture(io.BytesIO(plain), "x"))
+
+
+def test_class_folders_that_are_numbers_are_sorted_as_numbers(tmp_path, caplog):
+    root = folder(tmp_path / "a", {f"{i}/0.png": saved(COLOUR // (i + 1)) for i in (0, 2, 9, 10, 11)})
+    found = load("cifar10", root)
+    by_number = dict(zip((0, 10, 11, 2, 9), found.labels.tolist(), strict=True))  # pictures stay in the order of paths
+    assert by_number == {0: 0, 2: 1, 9: 2, 10: 3, 11: 4}
+    assert found.notes == (
+        "class folders are numbers and sorted as such; the label of 0 is 0, 2 is 1, 9 is 2, 10 is 3, 11 is 4",
+    )
+    caplog.clear()
+    for names in (("0", "1", "2"), ("2", "10", "a"), ("00", "02", "10")):
+        found = load("cifar10", folder(tmp_path / "-".join(names), {f"{n}/0.png": saved(COLOUR) for n in names}))
+        assert found.notes == ()
+    assert not caplog.records
+
+
+def test_classes_named_like_parts_of_a_data_set_are_said(tmp_path, caplog):
+    one = saved(COLOUR)
+    found = load("cifar10", folder(tmp_path / "a", {"Train/0.png": one, "test/0.png": one, "cat/0.png": one}))
+    assert found.notes == ("taken as classes, though named like parts of a data set: Train, test",)
+    found = load("cifar10", folder(tmp_path / "b", {"train/0.png": one}))
+    assert found.notes == ("taken as classes, though named like parts of a data set: train",)
+    assert not any(": 0 ()" in r.getMessage() for r in caplog.records)
+
+
+@pytest.mark.parametrize("suffix", ["avif", "jp2", "HEIC"])
+def test_pictures_of_kinds_that_are_not_read_are_said(tmp_path, suffix):
+    with pytest.raises(
+        FileNotFoundError, match=rf"kinds that are not read \(\.{suffix.lower()}\): convert them to PNG"
+    ):
+        load("cifar10", folder(tmp_path, {f"a/0.{suffix}": b"x", f"b/1.{suffix}": b"x"}))

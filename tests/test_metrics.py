@@ -197,7 +197,7 @@ def test_more_refusals():
         relative_l2(np.ones((2, 4)), np.array([[1.0] * 4, [0.0] * 4]))
     with pytest.raises(ValueError, match="data_range"):
         psnr(np.ones((1, 4)), np.ones((1, 4)), data_range=0)
-    with pytest.raises(ValueError, match="no nearest image"):
+    with pytest.raises(ValueError, match="cannot leave one out of a single image"):
         nearest_distance(np.ones((1, 4)))
     with pytest.raises(ValueError, match="no nearest image"):
         nearest_distance(np.ones((2, 4)), np.ones((2, 3)))
@@ -309,7 +309,8 @@ def test_copies_are_duplicates_and_others_are_not():
     assert np.flatnonzero(duplicates(x)).tolist() == [3, 5, 6, 17]
     assert np.flatnonzero(duplicates(x, near=0)).tolist() == [3, 17]
     assert duplicates(np.zeros((2, 3))).all()
-    with pytest.raises(ValueError, match="near"):
-        duplicates(x, near=-1)
-    with pytest.raises(ValueError, match="no nearest image"):
+    for near in (-1, 1, 5, math.inf, math.nan):  # 5 would be grey levels, and every image a copy
+        with pytest.raises(ValueError, match="near is a share of the range"):
+            duplicates(x, near=near)
+    with pytest.raises(ValueError, match="cannot leave one out of a single image: give at least two, or a reference"):
         duplicates(x[:1])

@@ -139,6 +139,9 @@ def test_the_interval_over_seeds_is_students():
     for wrong, match in (([1.0, 2.0], "at least 3"), ([1.0, np.nan, 2.0], "not finite"), ([[1.0] * 3], "at least 3")):
         with pytest.raises(ValueError, match=match):
             mean_interval(wrong)
+    for level in (0, 1, 2, -0.5, 95, np.nan):
+        with pytest.raises(ValueError, match=r"level must lie in \(0, 1\)"):
+            mean_interval(x, level=level)
 
 
 # references ----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
@@ -233,6 +234,27 @@ def test_the_score_is_the_formula_and_splits_are_its_parts():
     for wrong in (2 * p, -p, p[0], p * np.nan):
         with pytest.raises(ValueError, match=r"distribution|shape|NaN"):
             classifier_score(wrong)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_an_ordinary_softmax_of_any_dtype_is_scored(dtype, classes):
+    logits = torch.from_numpy(3 * np.random.default_rng(classes).standard_normal((40, classes)))
+    exact = classifier_score(torch.softmax(logits, 1))
+    p = torch.softmax(logits, 1).to(dtype)
+    found = classifier_score(p)
+    assert found == pytest.approx(exact, rel=10 * float(torch.finfo(dtype).eps))
+    assert split_scores(p, 4) == pytest.approx(split_scores(torch.softmax(logits, 1), 4), rel=0.1)
+    if dtype is not torch.bfloat16:
+        assert classifier_score(p.numpy()) == found
+        assert classifier_score(list(p.numpy())) == found
+        assert classifier_score(p.numpy().astype(p.numpy().dtype.newbyteorder(">"))) == found
+    with pytest.raises(ValueError, match="must be a distribution"):
+        classifier_score(1.5 * p)
+    with pytest.raises(ValueError, match=r"give p / p\.sum\(axis=1, keepdims=True\) in float64"):
+        classifier_score(p.double())  # float64 says nothing of where the numbers come from
+    q = p.double().numpy()
+    assert classifier_score(q / q.sum(axis=1, keepdims=True)) == pytest.approx(found)
 
 
 # what all refuse, and resampling -------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ def test_learning_rate_rises_to_its_peak_and_falls_to_zero():
 
 @pytest.mark.parametrize("bad", [{"steps": 0}, {"batch": -1}, {"threads": 0}])
 def test_settings_refuse(bad):
-    with pytest.raises(ValueError, match="at least 1"):
+    ((name, value),) = bad.items()
+    with pytest.raises(ValueError, match=f"^{name} must be at least 1, got {value}$"):
         Settings(**bad)
 
 
@@ -113,6 +114,11 @@ def test_weights_of_another_run_are_not_begun_from(tmp_path):
         other.begin_from(weights)
     weights.write_bytes(weights.read_bytes() + b" ")
     with pytest.raises(ValueError, match="is not the file"):
+        digits_run(TINY).begin_from(weights)
+    weights.with_suffix(".json").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"digits\.json does not exist, the manifest that belongs to .*safetensors"
+    ):
         digits_run(TINY).begin_from(weights)
 
 
@@ -179,6 +185,20 @@ def test_pictures_of_samples_do_not_touch_the_training(tmp_path, uninterrupted):
     assert (tmp_path / "samples-000006.png").is_file()
 
 
+def test_a_picture_that_fails_does_not_end_the_run(tmp_path, monkeypatch, caplog, uninterrupted):
+    def failing(images, path, *_args):
+        raise ValueError("images contain NaN or Inf")
+
+    monkeypatch.setattr(training, "save_grid", failing)
+    assert train_digits(tmp_path, TINY, grid_every=3, save_every=0.0).read_bytes() == uninterrupted
+    assert (tmp_path / "checkpoint.pt").is_file()
+    assert [r.getMessage() for r in caplog.records] == [
+        f"step {step}: no picture {tmp_path / f'samples-00000{step}.png'} of samples: images contain NaN or Inf"
+        for step in (3, 6)
+    ]
+    assert not list(tmp_path.glob("*.png"))
+
+
 def test_other_data_or_another_network_are_not_resumed(tmp_path):
     train_digits(tmp_path, Settings(steps=2, batch=2), minutes=0.0)
     data = load("digits")
@@ -241,7 +261,9 @@ def test_the_command_says_what_is_missing(tmp_path, capsys):
         (["fashion32"], "needs --data"),
         (["fashion32", "--data", str(tmp_path)], "found no idx files"),
         (["digits", "--data", "x"], "take no path"),
-        (["digits", "--steps", "0"], "at least 1"),
+        (["digits", "--steps", "0"], "error: steps must be at least 1, got 0\n"),
+        (["digits", "--begin-from", str(tmp_path / "w.safetensors")], "w.safetensors does not exist\n"),
+        (["fashion32", "--data", str(tmp_path / "nowhere")], "nowhere does not exist\n"),
     ):
         with pytest.raises(SystemExit):
             command.main([*arguments, "--out", str(tmp_path / "run")])
@@ -271,5 +293,11 @@ def test_tiles_lie_row_by_row_and_are_cut_to_white_and_black():
     for bad in (images[:0], images[:, 0], np.zeros((1, 2, 4, 4))):
         with pytest.raises(ValueError, match="images must be"):
             pictures.tiles(bad)
-    with pytest.raises(ValueError, match="columns"):
-        pictures.tiles(images, columns=0)
+    for columns, said in (
+        (0, "at least 1, got 0"),
+        (2.5, r"a whole number, got 2\.5"),
+        ("2", "a whole number, got '2'"),
+    ):
+        with pytest.raises(ValueError, match=f"columns must be {said}"):
+            pictures.tiles(images, columns=columns)
+    assert np.array_equal(pictures.tiles(images, columns=np.int64(2)), made)

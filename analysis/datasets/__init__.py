@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .archives import archive
-from .cifar import cifar_batches
+from .cifar import cifar_batches, other_versions
 from .folders import class_folders, pictures_elsewhere
-from .idx import idx_files
+from .idx import idx_files, misspelt
 from .raw import Raw, whole_labels
 
 SPLIT_SEED = 20250613
@@ -169,12 +169,14 @@ def read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def _read(path: Path) -> Raw:
     if path.is_file():
         return archive(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
     for reader in FOLDERS:
         if (found := reader(path)) is not None:
             return found
-    elsewhere = pictures_elsewhere(path)
+    if cause := misspelt(path) or other_versions(path) or pictures_elsewhere(path):
+        raise FileNotFoundError(f"{path}: {cause}")
     raise FileNotFoundError(
         f"{path}: found no idx files, no CIFAR batches and no folders of pictures per class; "
         f"a file must be an .npz with images and labels, or with jpeg, offsets and labels"
-        + (f"; {elsewhere}" if elsewhere else "")
     )

@@ -48,12 +48,29 @@ def cifar_batches(root: Path) -> Raw | None:
     parts = {path: _batch(path) for path in found}
     if missing := [name for name in NAMES if name not in {p.name for p in found}]:
         are = "is" if len(missing) == 1 else "are"
-        raise FileNotFoundError(f"{found[0].parent}: {', '.join(missing)} {are} missing, of {len(NAMES)} batches")
+        raise FileNotFoundError(
+            f"{found[0].parent}: {', '.join(missing)} {are} missing ({len(missing)} of {len(NAMES)} batches)"
+        )
     first = len(parts[found[0]][1])
     for path, (images, _) in parts.items():
         if len(images) != first:
             raise ValueError(f"{path} has {len(images)} images and {found[0].name} has {first}: fetch them anew")
     return Raw(*(np.concatenate(each) for each in zip(*parts.values(), strict=True)))
+
+
+def other_versions(root: Path) -> str:
+    """What to do where root holds another version of CIFAR than is read; empty where it does not."""
+    if found := visible(root, root.rglob("data_batch_*.bin")):
+        return f"{found[0]} is of CIFAR-10's binary version, and only the python version is read: fetch that"
+    # CIFAR-100's python version: train, test and meta
+    if found := [p for p in visible(root, root.rglob("train")) if p.with_name("meta").is_file() or _pickled(p)]:
+        return f"{found[0]} looks like CIFAR-100, and only CIFAR-10 is read"
+    return ""
+
+
+def _pickled(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(1) == b"\x80"
 
 
 def _batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -14,14 +14,24 @@ PICTURES = frozenset({
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
 })  # fmt: skip
 PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+#: what cameras and browsers write and is not read here: some need a plugin, all need a conversion
+OTHER_PICTURES = frozenset({
+    ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".ico", ".svg", ".psd", ".eps", ".exr", ".dng", ".raw",
+})  # fmt: skip
+WITHIN, EMPTY = "folders within class folders left out", "empty class folders skipped (they get no label)"
+HIDDEN, BESIDE = "hidden files and folders left out", "pictures beside the class folders left out"
+OTHERS = "files of other kinds left out"
 NAMED = 3  # examples that a note gives of what it counts
 
 
 def class_folders(root: Path) -> Raw | None:
-    """The pictures in the folders of root; labels number, by name, the folders that hold any. None where none does.
+    """The pictures in the folders of root; labels number the folders that hold any. None where none does.
+
+    Labels follow the names as text, or as numbers where every name is a whole number; where that makes a difference, a
+    note says which label each folder has.
 
     Left out and noted: hidden files and folders, files that are no pictures by their suffix, pictures beside the class
-    folders, folders within them, and class folders without pictures.
+    folders, folders within them, and class folders without pictures. Noted as well: a class called train, test or such.
 
     Raises:
         ValueError: a picture that cannot be read rightly; different sizes; train and test for classes.
@@ -29,21 +39,40 @@ def class_folders(root: Path) -> Raw | None:
     pictures, left_out = _sorted_out(root)
     if not pictures:
         return None
-    classes = sorted({p.parent.name for p in pictures})
-    if PARTS.issuperset(name.lower() for name in classes) and left_out["folders within class folders"]:
+    classes, notes = _numbered({p.parent.name for p in pictures})
+    parts = [name for name in classes if name.lower() in PARTS]
+    if parts == classes and WITHIN in left_out:
         raise ValueError(f"{root} holds {' and '.join(classes)}, which are no classes: give {root / classes[-1]}")
-    if len(classes) > 1 and PARTS.issuperset(name.lower() for name in classes):
+    if len(classes) > 1 and parts == classes:
         raise ValueError(f"{root} holds {' and '.join(classes)}, which are no classes: sort the pictures by class")
+    if parts:
+        notes += (f"taken as classes, though named like parts of a data set: {', '.join(parts)}",)
     names = [str(p) for p in pictures]
     levels = same_size([picture(p, name) for p, name in zip(pictures, names, strict=True)], names)
     number = {name: i for i, name in enumerate(classes)}
     return Raw(
-        levels, np.array([number[p.parent.name] for p in pictures]), _notes(root, left_out, len(pictures)), files=True
-    )
+        levels, np.array([number[p.parent.name] for p in pictures]), _notes(root, left_out, len(pictures)) + notes,
+        files=True,
+    )  # fmt: skip
+
+
+def _numbered(names: set[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The names of the classes in the order of their labels, and a note where that is not the order of the text."""
+    as_text = sorted(names)
+    if not all(name.isascii() and name.isdigit() for name in names):
+        return as_text, ()
+    as_numbers = sorted(names, key=lambda name: (int(name), name))
+    if as_numbers == as_text:
+        return as_text, ()
+    said = ", ".join(f"{name} is {label}" for label, name in enumerate(as_numbers))
+    return as_numbers, (f"class folders are numbers and sorted as such; the label of {said}",)
 
 
 def pictures_elsewhere(root: Path) -> str:
-    """What to do where pictures lie in root itself or deeper than one folder per class; empty where there are none."""
+    """What to do where pictures lie in root itself, deeper than one folder per class, or are of other kinds.
+
+    Empty where there are none.
+    """
     for depth in ("*", "*/*/*"):
         found = [p for p in visible(root, root.glob(depth)) if p.suffix.lower() in PICTURES]
         if found and depth == "*":
@@ -51,6 +80,10 @@ def pictures_elsewhere(root: Path) -> str:
         if found:
             train = [p for p in found if p.parent.parent.name.lower().startswith("train")]
             return f"pictures lie deeper: give {(train or found)[0].parent.parent}"
+    others = [p for p in visible(root, root.glob("*/*")) if p.suffix.lower() in OTHER_PICTURES]
+    if others:
+        kinds = ", ".join(sorted({p.suffix.lower() for p in others}))
+        return f"it holds pictures of kinds that are not read ({kinds}): convert them to PNG"
     return ""
 
 
@@ -60,24 +93,24 @@ def _sorted_out(root: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     left_out: dict[str, list[Path]] = defaultdict(list)
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
         if hidden(folder.name):
-            left_out["hidden files and folders"].append(folder)
+            left_out[HIDDEN].append(folder)
         elif not folder.is_dir():
-            kind = "pictures beside the class folders" if folder.suffix.lower() in PICTURES else "files of other kinds"
+            kind = BESIDE if folder.suffix.lower() in PICTURES else OTHERS
             left_out[kind].append(folder)
         else:
             before = len(pictures)
             for path in sorted(folder.iterdir()):
                 if hidden(path.name):
-                    left_out["hidden files and folders"].append(path)
+                    left_out[HIDDEN].append(path)
                 elif path.is_dir():
-                    left_out["folders within class folders"].append(path)
+                    left_out[WITHIN].append(path)
                 elif path.suffix.lower() in PICTURES:
                     pictures.append(path)
                 else:
-                    left_out["files of other kinds"].append(path)
+                    left_out[OTHERS].append(path)
             if len(pictures) == before:
-                left_out["class folders without pictures, which get no label,"].append(folder)
-    return pictures, left_out
+                left_out[EMPTY].append(folder)
+    return pictures, dict(left_out)  # looking for a kind must not create it
 
 
 def _notes(root: Path, left_out: dict[str, list[Path]], read: int) -> tuple[str, ...]:
@@ -85,5 +118,5 @@ def _notes(root: Path, left_out: dict[str, list[Path]], read: int) -> tuple[str,
     for kind, paths in left_out.items():
         examples = ", ".join(str(p.relative_to(root)) for p in paths[:NAMED])
         more = ", …" if len(paths) > NAMED else ""
-        notes.append(f"{kind} left out: {len(paths)} ({examples}{more}); pictures read: {read}")
+        notes.append(f"{kind}: {len(paths)} ({examples}{more}); pictures read: {read}")
     return tuple(notes)

@@ -24,7 +24,7 @@ def picture(file: Any, name: str) -> NDArray[np.uint8]:
     """uint8 (H, W, C) of a path or an open file: C is 1 for grey pictures, else 3.
 
     16-bit grey becomes 0..255 by division by 257, rounded. A palette becomes its colours, one bit becomes black and
-    white, and alpha is dropped where it is opaque everywhere.
+    white, and alpha is dropped where it is opaque everywhere. A picture that EXIF says is to be turned is turned.
 
     Raises:
         Damaged: damaged or cut short.
@@ -51,6 +51,7 @@ def _pixels(opened: Any, name: str) -> NDArray[np.uint8]:
         raise Refused(f"{name} holds {frames} frames: save each as a picture of its own, or delete it")
     stored = " ".join(str(tile[-1]) for tile in opened.tile)  # how the file's pixels are packed, gone after load()
     opened.load()
+    _upright(opened)
     mode = opened.mode
     if mode in SIXTEEN or (mode == "I" and opened.format == "PNG"):  # older versions of Pillow say I
         return _sixteen(opened, name, stored)
@@ -63,11 +64,23 @@ def _pixels(opened: Any, name: str) -> NDArray[np.uint8]:
         opened = opened.convert("RGBA")
         if seen_through := int((np.asarray(opened)[..., 3] < 255).sum()):
             raise Refused(
-                f"{name} has {seen_through} transparent pixels, which have no colour of their own: "
-                f"lay it on a background and save it without alpha"
+                f"{name} has {seen_through} transparent pixels, whose colour is undefined: "
+                f"flatten it onto a background and save it without alpha"
             )
     pixels = np.asarray(opened.convert("L" if mode in GREY else "RGB"))
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _upright(opened: Any) -> None:
+    """Turn and mirror the pixels, in place, as the EXIF orientation says; without that tag nothing is touched."""
+    from PIL import ImageOps
+
+    try:
+        orientation = opened.getexif().get(0x0112, 1)
+    except Exception:  # damaged EXIF raises nearly anything, and the pixels are whole without it
+        return
+    if orientation != 1:
+        ImageOps.exif_transpose(opened, in_place=True)
 
 
 def _sixteen(opened: Any, name: str, stored: str) -> NDArray[np.uint8]:
@@ -75,7 +88,7 @@ def _sixteen(opened: Any, name: str, stored: str) -> NDArray[np.uint8]:
     if ";12" in stored or levels.min() < 0 or levels.max() > 65535:
         raise Refused(f"{name} holds grey levels {levels.min()}..{levels.max()} of unknown white: convert it to 8 bits")
     if "transparency" in opened.info and (levels == opened.info["transparency"]).any():
-        raise Refused(f"{name} has transparent pixels, which have no colour of their own: save it without alpha")
+        raise Refused(f"{name} has transparent pixels, whose colour is undefined: save it without alpha")
     return np.rint(levels / 257).astype(np.uint8)[..., None]
 
 

@@ -51,25 +51,27 @@ def whole_labels(labels: Any, n: int, where: str) -> NDArray[np.int64]:
     if isinstance(labels, np.ma.MaskedArray):
         raise ValueError(f"{where}: labels are masked: leave those images out")
     a = np.asarray(labels)
-    if a.ndim == 2 and a.shape[1] == 1:
-        raise ValueError(f"{where}: labels of shape {a.shape}, needed is one per image, ({n},): give labels[:, 0]")
     if a.ndim == 2:
+        one_hot = a.shape[1] > 1 or (len(a) == 1 and bool(a[0, 0] == 1))  # 1 for one image of one class
+        how = "if the rows are one-hot, give labels.argmax(axis=1)" if one_hot else "give labels[:, 0]"
+        raise ValueError(f"{where}: labels of shape {a.shape}, but each image needs one label, ({n},): {how}")
+    if a.ndim != 1:
+        raise ValueError(f"{where}: {n} images, but labels of shape {a.shape}")
+    if len(a) != n or not n:
+        raise ValueError(f"{where}: {n} images and {len(a)} labels, but each image needs one label")
+    if a.dtype.kind in "USO":
         raise ValueError(
-            f"{where}: labels of shape {a.shape}, needed is one per image, ({n},): "
-            f"if the rows are one-hot, give labels.argmax(axis=1)"
+            f"{where}: labels are names; convert them to whole numbers with np.unique(labels, return_inverse=True)[1]"
         )
-    if a.ndim != 1 or len(a) != n or not n:
-        count = len(a) if a.ndim == 1 else f"shape {a.shape} of"
-        raise ValueError(f"{where}: {n} images and {count} labels, needed is one per image")
+    if a.dtype.kind == "b":
+        raise ValueError(f"{where}: labels are bool; convert them to whole numbers with labels.astype(int)")
     if a.dtype.kind not in "iuf":
-        what = "names" if a.dtype.kind in "USO" else str(a.dtype)
-        raise ValueError(
-            f"{where}: labels are {what}, needed are whole numbers from 0: np.unique(labels, return_inverse=True)[1]"
-        )
+        raise ValueError(f"{where}: labels are {a.dtype}, but labels must be whole numbers from 0")
     if a.dtype.kind == "f":
         a = a.astype(np.float64)  # the bound is beyond float16
     wrong = ~((a >= 0) & (a < 2**31) & (a == np.floor(a)))  # NaN among them
     if wrong.any():
-        i = int(wrong.argmax())
-        raise ValueError(f"{where}: label {i} is {a[i]}, needed are whole numbers from 0 ({int(wrong.sum())} are none)")
+        i, count = int(wrong.argmax()), int(wrong.sum())
+        are = "is" if count == 1 else "are"
+        raise ValueError(f"{where}: label {i} is {a[i]}, but labels must be whole numbers from 0 ({count} {are} not)")
     return a.astype(np.int64)

@@ -20,7 +20,7 @@ def feature_set(name: str, x: ArrayLike, at_least: int = 1) -> Floats:
     Raises ValueError for another shape, fewer than ``at_least`` rows, NaN or Inf, masked arrays and all that is no
     float: whole numbers are grey levels more often than features.
     """
-    a = plain(name, x).astype(np.float64, copy=False)
+    a = plain(name, x, remedy="give float64").astype(np.float64, copy=False)
     if a.ndim != 2 or a.shape[1] < 1:
         raise ValueError(f"{name} must be a feature set of shape (n, k), got {a.shape}")
     if len(a) < at_least:

@@ -14,7 +14,7 @@ from ..images import checked, plain
 from . import reference as references
 from ._arrays import Floats, flat
 from .coverage import neighbours
-from .duplicates import duplicates
+from .duplicates import repeated
 from .extractors import RECOGNISED
 from .frechet import distance_of_moments, moments
 from .kernel import Terms
@@ -142,7 +142,7 @@ class Judge:
         kernel = Terms(f / unit, ref.features / unit)
         features = Slices(projected(f), projected(ref.features))
         pixels = Slices(projected(flat(seen)), ref.pixels)
-        recognised, repeated = p.max(axis=1) > RECOGNISED, duplicates(seen)
+        recognised, again = p.max(axis=1) > RECOGNISED, repeated(flat(seen))
         return {
             "frechet": lambda w: distance_of_moments(moments(f, w), ref.moments),
             "kid": kernel.mmd2,
@@ -152,7 +152,7 @@ class Judge:
             "density": near.density,
             "score": lambda w: classifier_score(p, w),
             "recognised": lambda w: float(w @ recognised / w.sum()),
-            "duplicates": lambda w: float(w @ repeated / w.sum()),
+            "duplicates": lambda w: float(w @ again / w.sum()),
         }, {"recall": near.recall, "coverage": near.coverage}
 
 
@@ -160,8 +160,10 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> 
     """(mean, low, high) of values from independent seeds: Student's t-interval of their mean.
 
     Raises:
-        ValueError: fewer than three values, NaN or Inf.
+        ValueError: fewer than three values, NaN or Inf; a level outside (0, 1).
     """
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must lie in (0, 1), got {level}")
     x = plain("values", values, whole=True).astype(np.float64, copy=False)
     if x.ndim != 1 or len(x) < 3:
         raise ValueError(f"an interval over seeds needs at least 3 values, got shape {x.shape}")
