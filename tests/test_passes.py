@@ -518,3 +518,84 @@ def test_a_scheduler_that_is_watched_tells_where_a_step_ends():
         found.append(heun.find(call(x + 0.01, 8 - k)))
         heun.step()
     assert set(found) == {0}
+
+
+class Switched(Conditional):
+    """A denoiser whose condition is set elsewhere, so that no argument tells passes apart."""
+
+    c = None
+
+    def forward(self, x, t):
+        return super().forward(x, t, self.c)
+
+
+@pytest.mark.parametrize("recursion", ["direct", "closed_loop"])
+def test_record_inside_modulated_sees_the_passes_of_the_run(recursion):
+    """The very residuals that are quantized, pass by pass, where the run was told the passes."""
+    torch.manual_seed(0)
+    net, Q, quantized = Switched().eval().requires_grad_(False), ms.AbsMax(4), {}
+
+    def observe(name, call, a, state):
+        if call:
+            quantized.setdefault((name, call), []).append(state.residual.norm(dim=1))
+
+    with modulated(net, activations=Q, recursion=recursion) as run, record(net, Q) as log:
+        run.observers += [observe] if recursion == "closed_loop" else []
+        for k, x in enumerate(slowly()):
+            for c in (A, B):
+                net.c = c
+                with run.apart(f"{c.sum()}"):
+                    net(x, 9 - k)
+    assert log.calls == STEPS
+    for (name, call), norms in quantized.items():
+        assert np.allclose(log.stats[name, call, "r"].norm, torch.cat(norms), rtol=1e-6)
+    assert log.stats["inner", 1, "d"].values.absmax < 0.5  # across the passes it is 6
+
+
+def test_record_can_be_told_the_passes():
+    torch.manual_seed(0)
+    net = Switched().eval().requires_grad_(False)
+    with record(net, ms.AbsMax(4)) as log:
+        for k, x in enumerate(slowly()):
+            for c in (A, B):
+                net.c = c
+                with log.apart(f"{c.sum()}"):
+                    net(x, 9 - k)
+    assert log.calls == STEPS
+    assert log.stats["inner", 1, "d"].values.absmax < 0.5
+
+
+def test_a_reset_during_a_call_is_refused_and_nothing_is_lost():
+    net, (x, y, *_) = model(), slowly()
+    with modulated(net, activations=ms.AbsMax(4)) as run:
+        net(x, 9, A)
+        hook = net.inner.register_forward_hook(lambda *_: run.reset())
+        with pytest.raises(RuntimeError, match="during a call"):
+            net(y, 8, A)
+        hook.remove()
+        found = net(y, 8, A)
+        run.reset()
+        expected = (net(x, 9, A), net(y, 8, A))[1]
+    assert torch.equal(found, expected)
+
+
+def test_where_a_scheduler_tells_the_steps_a_jump_is_no_other_pass():
+    """A prompt that a callback swaps, and control that starts late: with one call per step, and with two."""
+    finder = Finder(watched=True)
+    for k, x in enumerate(slowly()):
+        assert finder.find({"x": x, "t": 9 - k, "c": B if k > 2 else A}) == 0
+        finder.step()
+    finder, found = Finder(watched=True), []
+    for k, x in enumerate(slowly()):
+        for c in (A, B):
+            found.append(finder.find({"x": x, "t": 9 - k, "c": c, "control": 2 * x + c if k > 2 else None}))
+        finder.step()
+    assert found == [0, 1] * STEPS
+
+
+def test_control_that_starts_late_by_hand():
+    found, finder = [], Finder()
+    for k, x in enumerate(slowly()):
+        for c in (A, B):
+            found.append(finder.find({"x": x, "t": 9 - k, "c": c, "control": 2 * x + c if k > 2 else None}))
+    assert found == [0, 1] * STEPS

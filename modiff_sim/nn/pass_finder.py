@@ -39,7 +39,7 @@ REPEATED = 3
 BACK_AND_FORTH = (
     "the model's input goes back and forth: it is much nearer to the input of the call before the last than to the "
     "last one's, as in guidance with one call per prompt. Such calls would share one state. Put each kind of call into "
-    'its own `with run.apart("name"):`'
+    'its own `with run.apart("name"):` (record: `log.apart`)'
 )
 
 
@@ -111,6 +111,7 @@ class Finder:
     known: list[_Pass] = field(default_factory=list)
     group: tuple[int, ...] = ()  # passes that have been called since x or t moved on
     groups: int = 0
+    jumped: set[str] = field(default_factory=set)  # conditions in which a pass has jumped since then
     stepped: bool = False  # the scheduler has made a step since the last call
     steps: int = 0
     nearer: int = 0  # how often in a row x went back to where it was two calls before
@@ -209,7 +210,7 @@ class Finder:
                     raise RuntimeError(
                         "the model is called with the same arguments more than once at every step: if a condition "
                         "that is set elsewhere tells these calls apart, each needs a state of its own. Put each kind "
-                        'of call into its own `with run.apart("name"):`'
+                        'of call into its own `with run.apart("name"):` (record: `log.apart`)'
                     )
                 return
         apart = [p.apart(call) for p in self.known]
@@ -224,12 +225,11 @@ class Finder:
         if not free and len(self.known) >= MOST_PASSES:
             raise RuntimeError(
                 f"the model was called with more than {MOST_PASSES} sets of conditions at one time step, and each "
-                'would have a state of its own. Say which calls belong together: `with run.apart("name"):` around each'
+                "would have a state of its own. Say which calls belong together: "
+                '`with run.apart("name"):` (record: `log.apart`) around each'
             )
         self.now = min(free, key=lambda k: apart[k], default=-1)
-        if self.now < 0 or (
-            self.known[self.now].jumped(call) and not self.known[self.now].changed(call) & self._on_the_move()
-        ):
+        if self.now < 0 or (self.known[self.now].jumped(call) and not self._moved_along(call)):
             self.now = self._new(call)
         self.group = (*self.group, self.now)
 
@@ -239,23 +239,33 @@ class Finder:
         if self.watched:  # what comes in another shape is another pass; elsewhere it is another batch
             own = [k for k in own if self.known[k].shape == call.x.shape]
         apart = {k: (self.known[k].apart(call), not same_time(call.second, self._second(k))) for k in own}
-        self.now = min(own, key=lambda k: (apart[k], -self.known[k].seen), default=-1)
+        self.now, self.jumped = min(own, key=lambda k: (apart[k], -self.known[k].seen), default=-1), set()
         known = self.known[self.now]
         if self.now < 0 or (known.jumped(call) and self._is_new(call)):
             self.now = self._new(call)
         elif known.jumped(call):  # has it moved there, or is it another pass?
-            known.left_behind = known.conditions
+            known.left_behind, self.jumped = known.conditions, known.changed(call)
         self.group, self.groups = (self.now,), self.groups + 1
 
     def _is_new(self, call: CallArguments) -> bool:
-        """Whether conditions that have jumped are those of another pass: not in another batch, and not on the move."""
+        """Whether conditions that have jumped are those of another pass: not in another batch, and not on the move.
+
+        Where a scheduler tells the steps they are not: another pass is what is called besides, in the same step.
+        """
         if len(self.known) >= MOST_PASSES or call.x.shape not in {p.shape for p in self.known}:
+            return False
+        if self._told or (len(self.group) > 1 and self._agree(call, self.now)):
             return False
         back = any(p.left_behind is not None and not differing(p.left_behind, call.conditions) for p in self.known)
         given_up = any(
             p.seen < self.groups - 1 for p in self.known
         )  # after one jump for good the next is no other pass
         return back or (not given_up and all(p.stood(call) for p in self.known))
+
+    def _moved_along(self, call: CallArguments) -> bool:
+        """Whether conditions change from call to call, or have jumped for the first pass of this step, too."""
+        changed = self.known[self.now].changed(call)
+        return bool(changed & self._on_the_move()) or changed <= self.jumped
 
     def _agree(self, call: CallArguments, k: int) -> bool:
         """Whether a call has a condition in common with a pass, of those that tell it from another one."""
@@ -281,7 +291,7 @@ class Finder:
             raise RuntimeError(
                 f"each of the first {len(self.known)} model calls came with other conditions at the same input and "
                 "time, so that each would have a state of its own and nothing would be quantized. Say which calls "
-                'belong together: `with run.apart("name"):` around each'
+                'belong together: `with run.apart("name"):` (record: `log.apart`) around each'
             )
 
     def _refuse_back_and_forth(self, call: CallArguments) -> None:

@@ -8,7 +8,7 @@ slowly within each of these passes and not from one to the next, so the two shar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,15 @@ class Passes:
         """The name of the present pass; empty while there is one only."""
         names, index = self._now
         return "/".join([*names, *([str(index)] if index else [])])
+
+    @property
+    def key(self) -> Hashable:
+        """What tells the present pass from all others."""
+        return self._now
+
+    def follow(self) -> None:
+        """Somebody who listens wants to know the pass of every call: find it even where no state is kept."""
+        self._matter = True
 
     @contextmanager
     def inside(self, name: str) -> Iterator[None]:

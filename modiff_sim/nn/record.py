@@ -17,7 +17,7 @@ residual that is quantized.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,7 +34,7 @@ from .histogram import Streaming
 from .layers import Where, find, finite, occurrence_name, refuse_wrapped
 from .pass_finder import Finder
 from .patching import Patch, operation_inside, own_forward
-from .run import active_run
+from .run import Run, active_run
 
 QUANTITIES = ("a", "d", "r")
 
@@ -66,7 +66,8 @@ class Recorder:
 
     A layer that a model uses several times per call is listed once per occurrence: "head", "head#1". Where the model is
     called once per prompt within a step (guidance in passes), differences are taken within each pass, as in
-    ``modulated``, and both passes' values are in the same statistics.
+    ``modulated``, and all passes' values are in the same statistics. Passes that cannot be told apart are said with
+    ``apart``; inside ``modulated`` they are those of the run.
     """
 
     def __init__(self, quantizer: Quantizer) -> None:
@@ -74,8 +75,10 @@ class Recorder:
         self.layers: list[str] = []
         self.stats: dict[tuple[str, int, str], Recorded] = {}
         self._calls: Calls | None = None
-        self._finders, self._pass = dict[int, Finder](), 0
-        self._last: dict[tuple[int, str], tuple[int, Tensor, _recursion.State]] = {}
+        self._finders, self._names = dict[int, Finder](), tuple[str, ...]()
+        self._found: Hashable = 0
+        self._run: Run | None = None  # of the model, which knows the passes then
+        self._last: dict[tuple[Hashable, str], tuple[int, Tensor, _recursion.State]] = {}
 
     @property
     def calls(self) -> int:
@@ -85,11 +88,30 @@ class Recorder:
     def reset(self, **_: Any) -> None:
         """Start a new batch at call 0: forget the last inputs, keep the statistics."""
         self._last.clear()
-        self._finders, self._pass = {}, 0
+        self._finders, self._found = {}, 0
+
+    @contextmanager
+    def apart(self, name: str) -> Iterator[None]:
+        """Differences of the model calls inside are taken among those under this name: guidance in passes.
+
+        Inside ``modulated`` its own ``apart`` is what counts.
+        """
+        before, self._names = self._names, (*self._names, name)
+        try:
+            yield
+        finally:
+            self._names = before
+
+    @property
+    def _pass(self) -> Hashable:
+        """The pass that the present call belongs to."""
+        passes = () if self._run is None else self._run.passes.key
+        return (self._names, passes) if self._run is not None or self._names else self._found
 
     def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
         refuse_wrapped(arguments)
-        self._pass = self._finders.setdefault(root, Finder()).find(arguments)
+        if self._run is None and not self._names:
+            self._found = self._finders.setdefault(root, Finder()).find(arguments)
 
     def _forward(self, name: str, inner: Callable[..., Any], input: Tensor) -> Any:
         self._see(name, input)
@@ -195,7 +217,9 @@ def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None
 
     try:
         recorder._calls = Calls(model, recorder._enter, owner=recorder)
-        run = active_run(model)
+        run = recorder._run = active_run(model)
+        if run is not None:
+            run.passes.follow()
         for name, module in chosen.items():
             plain = own_forward(module) is None
             if not plain and run is not None and name in run.operators:  # inside it the run computes the operation

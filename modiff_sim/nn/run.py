@@ -142,9 +142,12 @@ class Run(LayerSteps):
         """Forget all state: the next call is a first call. Call it between batches.
 
         ``stream`` selects the random bits of a randomised quantizer (``sample`` passes the micro-batch's index).
-        Raises RuntimeError where the model's layers or weights were changed since the context was entered.
+        Raises RuntimeError where the model's layers or weights were changed since the context was entered, and during a
+        call of the model, whose first layers have used the old state.
         """
         self._calls.settle()
+        if self._calls.going_on():
+            raise RuntimeError("reset() during a call of the model: its first layers have used the old state")
         self._unchanged.check(everything=True)
         self._resets += bool(self._states or self._passes)
         self._forget()
