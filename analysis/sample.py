@@ -132,7 +132,7 @@ def make(plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | Non
     Returns what it took, on the first rank; None on the others.
     """
     store, points = Store(out / "store"), plan.points()
-    start, before = time.perf_counter(), len(sweep.asides(points, store, name=NAME))
+    start, missing = time.perf_counter(), [point for point in points if not store.has(NAME, point)]
     with together(out, points) as who:
         sweep.run(
             own_first(points, who), compute, store, name=NAME, workers=1 if who.world > 1 else workers,
@@ -149,8 +149,9 @@ def make(plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | Non
     content = {"images.npz": npz_bytes({"images": images}), "levels.npz": npz_bytes({"images": levels(images)})}
     write_files(out, content, about)
     measured = sweep.asides(points, store, name=NAME)
-    made = (len(measured) - before) * plan.batch
-    by_one = len(measured) * plan.batch / sum(m["seconds"] for m in measured) if measured else 0.0
+    made = sum(min(plan.batch, plan.images - point["micro_batch"] * plan.batch) for point in missing)
+    share = len(measured) / len(points)
+    by_one = share * plan.images / sum(m["seconds"] for m in measured) if measured else 0.0
     return {
         "images": made, "seconds": seconds, "images_per_s": made / seconds, "images_per_s_and_worker": by_one,
         "peak_mib": max((m["peak_bytes"] for m in measured), default=0) / 2**20,

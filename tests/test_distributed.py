@@ -1,5 +1,6 @@
 """``analysis.sample``: one process, two ranks of torchrun, a killed rank: the same bytes, and no image made twice."""
 
+import json
 import os
 import signal
 import socket
@@ -48,6 +49,12 @@ def start(program, out):
 
 def made(out):
     return len(RowLog(out / "store" / "images.rows.jsonl").entries())
+
+
+def wanted(out):
+    """Images of the stored micro-batches that are among the 90: the last one holds ten of them."""
+    places = [json.loads(path.read_text())["params"]["micro_batch"] for path in out.glob("store/**/manifest.json")]
+    return sum(min(16, 90 - 16 * place) for place in places)
 
 
 def noted(out):
@@ -99,14 +106,23 @@ def test_a_rank_is_killed_and_the_command_repeated(one_process, tmp_path):
     os.kill(int(pids[1]), signal.SIGKILL)
     process.communicate(timeout=120)
     assert process.returncode != 0
-    assert 2 <= (done := made(tmp_path)) < BATCHES
+    assert 2 <= made(tmp_path) < BATCHES
     assert not (tmp_path / "images.npz").exists()
+    missing = 90 - wanted(tmp_path)
     process = start(TORCHRUN, tmp_path)
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert f"{16 * (BATCHES - done)} of them made now" in out
+    assert f"; {missing} of them made now" in out
     assert results(tmp_path) == results(one_process)
     assert verify(tmp_path) == (BATCHES + 2, [])
+
+
+def test_only_images_that_were_asked_for_are_counted_as_made(tmp_path, capsys):
+    """The second micro-batch of two holds one image that nobody wants."""
+    options = ["--model", "digits", "--steps", "2", "--device", "cpu", "--batch", "2", "--out", str(tmp_path)]
+    for images, now in ((3, 3), (3, 0), (7, 3)):  # of the seven, the first four are there
+        assert command.main([*options, "--images", str(images)]) == 0
+        assert f"{images} images, full precision; {now} of them made now" in capsys.readouterr().out
 
 
 def test_more_images_begin_with_fewer(one_process, tmp_path):

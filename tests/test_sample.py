@@ -112,3 +112,94 @@ def test_the_active_run_is_found_and_a_foreign_one_refused(model):
 def test_a_model_in_training_mode_is_refused():
     with pytest.raises(ValueError, match=r"model.eval\(\)"):
         sample(unet().train(), images=1, steps=2, batch=1)
+
+
+class Embedded(nn.Module):
+    """Its first argument is a condition. What comes out depends on every argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+        self.requires_grad_(False).eval()
+
+    def at(self, emb, x, t):
+        assert emb.shape == (len(x), 1)
+        return 0.1 * self.conv(x) + 0.2 * emb[:, :, None, None] + t / 10_000
+
+
+class First(Embedded):
+    def forward(self, emb, x, t):
+        return self.at(emb, x, t[:, None, None, None])
+
+
+class Second(Embedded):
+    def forward(self, x, t, emb):
+        return self.at(emb, x, t[:, None, None, None])
+
+
+class Number(Embedded):
+    def forward(self, t: int, emb, image, more=None):
+        assert isinstance(t, int)
+        return self.at(emb, image, t)
+
+
+class Keyword(Embedded):
+    def forward(self, emb, image, more=None, *, timestep):
+        return self.at(emb, image, timestep[:, None, None, None])
+
+
+def same_weights(cls):
+    torch.manual_seed(0)
+    return cls()
+
+
+@pytest.mark.parametrize("cls", [First, Number, Keyword])
+def test_a_condition_may_be_the_first_argument(cls):
+    options = {"images": 3, "steps": 3, "batch": 3, "shape": (1, 4, 4), "conditions": {"emb": torch.randn(3, 1)}}
+    expected = sample(same_weights(Second), **options)
+    model = same_weights(cls)
+    assert np.array_equal(sample(model, **options), expected)
+    with modulated(model, activations=ms.Identity(), recursion="direct") as run:
+        assert np.allclose(sample(model, run=run, **options), expected, atol=1e-6)
+
+
+def test_where_the_image_cannot_be_told_the_error_says_what_to_do():
+    class Two(Embedded):
+        def forward(self, emb, mask, x, t):
+            return x
+
+    class All(Embedded):
+        def forward(self, x, t):
+            return x
+
+    options = {"images": 1, "steps": 2, "batch": 1, "shape": (1, 4, 4)}
+    for model, name in ((Two(), "emb"), (All(), "x")):
+        with pytest.raises(ValueError, match=rf"conditions: '{name}' is where {type(model).__name__}.forward .* wrap"):
+            sample(model, conditions={name: torch.zeros(1, 1)}, **options)
+
+
+def test_conditions_have_a_row_per_image_or_per_position():
+    model, rows = same_weights(Second), torch.tensor([[1.0], [-1.0], [0.5]])
+
+    def made(images, rows, batch=8):
+        return sample(model, images=images, steps=3, batch=batch, shape=(1, 4, 4), conditions={"emb": rows})
+
+    alone = np.concatenate([made([i], rows[i : i + 1]) for i in range(3)])
+    assert np.allclose(made(3, rows), alone, atol=1e-6)
+    assert np.allclose(made([0, 1, 2], rows), alone, atol=1e-6)
+    assert np.array_equal(made(3, rows), made(3, rows[torch.arange(8) % 3]))  # what the other positions get
+    assert np.array_equal(made(3, rows, 3), made([0, 1, 2], rows, 3))  # a row per image is a row per position
+
+
+@pytest.mark.parametrize(
+    ("images", "rows", "allowed"),
+    [
+        (3, (2, 1), r"shape \(2, 1\) has 2 rows; allowed are 1 .*, 3 \(one per image\), 8 \(one per sample of the"),
+        ([1, 4], (2, 1), r"2 rows; allowed are 1 \(one for all\), 8 \(one per sample of the micro-batch\)$"),
+        (9, (9, 1), r"9 rows; allowed are 1 \(one for all\), 8 \(one per sample of the micro-batch\)$"),
+        (1, (), r"shape \(\) has no rows; allowed are 1 \(one for all\), 8"),
+    ],
+)
+def test_other_numbers_of_rows_are_refused_with_those_that_are_allowed(images, rows, allowed):
+    with pytest.raises(ValueError, match=allowed):
+        sample(Second(), images=images, steps=2, batch=8, shape=(1, 4, 4), conditions={"emb": torch.zeros(rows)})

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 from ..cost import predict_state_bytes, working_set
-from .shapes import model_shapes
+from .shapes import model_shapes, on_meta, refuse_modulated
 
 
 class _Live(TorchDispatchMode):
@@ -49,12 +49,15 @@ class _Live(TorchDispatchMode):
 def live_bytes(model: nn.Module, *inputs: Any, **named: Any) -> int:
     """The most bytes of tensors that are alive at one time in ``model(*inputs, **named)``, weights and inputs left out.
 
-    Nothing is computed: everything is on the meta device. Workspaces of kernels are not seen.
+    Nothing is computed: everything is on the meta device, and the model stays. Workspaces of kernels are not seen.
+
+    Raises RuntimeError for a model that is modulated, or that cannot be run on the meta device.
     """
-    state = {k: t.detach().to("meta") for k, t in [*model.named_parameters(), *model.named_buffers()]}
-    inputs, named = tree_map(lambda x: x.to("meta") if isinstance(x, Tensor) else x, (inputs, named))
+    refuse_modulated(model)
+    hint = "pass inputs that fit; for a model that looks at values the need is not predicted, choose its batch yourself"
+    _, call = on_meta(model, inputs, named, hint)
     with torch.inference_mode(False), torch.no_grad(), _Live() as live:
-        torch.func.functional_call(model, state, inputs, named)
+        call()
     return live.most
 
 
@@ -88,11 +91,11 @@ def needs(model: nn.Module, *inputs: Any, weights: bool, states: bool, **named: 
 
     weights: quantized ones lie beside the model's own. states: of the open or the closed loop, as computed: those of
     the last call, which must outlive a call that fails, those of this one, buffers of the same size, and one residual
-    per shape.
+    per shape. Raises RuntimeError as ``live_bytes``.
     """
+    per_image = live_bytes(model, *inputs, **named)
     shapes = model_shapes(model, *inputs, **named)
     size = 4 if (first := next(model.parameters(), None)) is None else first.element_size()
-    per_image = live_bytes(model, *inputs, **named)
     if weights or states:
         per_image += working_set(shapes.layers, itemsize=size)
     if states:

@@ -8,6 +8,7 @@ interrupted.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
@@ -21,7 +22,7 @@ from torch.utils import _pytree as pytree
 from ..noise import image_noise
 from ..samplers import SAMPLERS
 from ..schedules import Schedule, linear
-from .calling import caller, prediction, unwrapped
+from .calling import BETWEEN, TIMES, caller, prediction, unwrapped
 from .run import Run, active_run
 from .schedulers import attached, schedule_of
 
@@ -39,15 +40,15 @@ def denoiser(model: nn.Module, conditions: Mapping[str, Any] | None = None) -> C
 
 
 def _denoiser(
-    model: nn.Module, conditions: Mapping[str, Any] | None, where: str = ""
+    model: nn.Module, conditions: Mapping[str, Any] | None, where: str = "", images: int = 0
 ) -> Callable[[Tensor, int], Tensor]:
-    """``denoiser``, whose errors of values begin with ``where``."""
-    call, name = caller(model), type(unwrapped(model)).__name__
+    """``denoiser``, whose errors of values begin with ``where``; conditions may have ``images`` rows as well."""
+    call, name = _called(model, conditions or {}), type(unwrapped(model)).__name__
     made = 0
 
     def predict(x: Tensor, t: int) -> Tensor:
         nonlocal made
-        named = {} if not conditions else _per_sample(dict(conditions), x)
+        named = {} if not conditions else _per_sample(dict(conditions), x, images)
         out = prediction(call(x, t, **named), x, name)
         if not bool(torch.isfinite(out).all()):
             raise ValueError(f"{where}sampling gave NaN or Inf: {_not_finite(model, name, x, t, made)}")
@@ -74,17 +75,55 @@ def _not_finite(model: nn.Module, name: str, x: Tensor, t: int, call: int) -> st
     return f"{said}, from a finite input in {x.dtype}: {more}"
 
 
-def _per_sample(conditions: dict[str, Any], x: Tensor) -> dict[str, Any]:
-    """Conditions with one row (axis 0 of size 1) repeated for every sample."""
+def _called(model: nn.Module, conditions: Mapping[str, Any]) -> Callable[..., Any]:
+    """``caller``, for a model whose first argument may be a condition: then the image goes by its name.
+
+    It is the one argument that is left. Raises ValueError where there is none, or several.
+    """
+    call, inner = caller(model), unwrapped(model)
+    parameters = list(inspect.signature(type(inner).forward).parameters.values())[1:]  # without self
+    places = [p for p in parameters if p.kind in BETWEEN]
+    times = [p for p in parameters if p.name in TIMES and p.name not in conditions]
+    time = min(times, key=lambda p: (p.default is not p.empty, TIMES.index(p.name)), default=None)
+    first = next((p.name for p in places if p is not time), None)
+    if first not in conditions:
+        return call
+    left = [p for p in places if p is not time and p.name not in conditions]
+    image = [p for p in left if p.default is p.empty] or left
+    if time is None or len(image) != 1:
+        raise ValueError(
+            f"conditions: {first!r} is where {type(inner).__name__}.forward has the image, if it is called by position,"
+            f" and of its arguments ({', '.join(p.name for p in parameters)}) not one alone is left for the image, "
+            "beside one for the timestep: name the other ones in conditions, or wrap the model in one whose forward "
+            "begins with x, t"
+        )
+    number = time.annotation in (int, float, "int", "float")
+
+    def by_name(x: Tensor, t: int, **named: Any) -> Any:
+        at: Any = t if number else torch.full((len(x),), t, dtype=torch.int64, device=x.device)
+        return model(**{image[0].name: x, time.name: at}, **named)
+
+    return by_name
+
+
+def _per_sample(conditions: dict[str, Any], x: Tensor, images: int = 0) -> dict[str, Any]:
+    """Conditions with a row for every sample: one row is repeated, and so are in turn those of all images."""
+    allowed = {1: "one for all", len(x): "one per sample of the micro-batch"}
+    if 1 < images < len(x):
+        allowed[images] = "one per image"
 
     def repeat(value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
-        if value.ndim == 0 or value.shape[0] not in (1, len(x)):
+        if value.ndim == 0 or value.shape[0] not in allowed:
             raise ValueError(
-                f"conditions: a tensor of shape {tuple(value.shape)} has neither 1 nor {len(x)} rows, one per sample"
+                f"conditions: a tensor of shape {tuple(value.shape)} has {value.shape[0] if value.ndim else 'no'} rows;"
+                f" allowed are {', '.join(f'{n} ({why})' for n, why in sorted(allowed.items()))}"
             )
-        return value.to(x.device).expand(len(x), *value.shape[1:])
+        value = value.to(x.device)
+        if value.shape[0] in (1, len(x)):
+            return value.expand(len(x), *value.shape[1:])
+        return value[torch.arange(len(x), device=x.device) % len(value)]
 
     made: dict[str, Any] = pytree.tree_map(repeat, conditions)
     return made
@@ -182,7 +221,9 @@ def sample(
     steps, spacing: which of its timesteps; ``spacing`` is by default the schedule's own ("uniform", if it has none).
     progress: label of a progress bar (a plain line per micro-batch where stderr is no terminal); None is silent.
     conditions: further arguments of the model by name, the same at every call (text embeddings, class labels); tensors,
-              in dicts as well, have one row, or one per position in the micro-batch.
+              in dicts as well, have one row, or ``batch`` rows, one per position in the micro-batch. Where ``images``
+              is a count below ``batch``, they may have that many rows: the positions after them, whose images are
+              not wanted, get these rows again in turn.
     options:  passed to the sampler (eta, clip, variance); the schedule may bring some (``Schedule.defaults``).
 
     Raises ValueError for unknown names (listing the known ones), no images, a scheduler that cannot be followed, a
@@ -210,6 +251,7 @@ def sample(
     device, dtype = _place(model)
     out = np.empty((len(wanted), *size), np.float32)
     place = {image: row for row, image in enumerate(wanted)}
+    counted = len(wanted) if wanted == list(range(len(wanted))) else 0
     resets = [*([run.reset] if run is not None else []), *on_batch]
 
     for index in _watched(micro_batches(wanted, batch), progress):
@@ -223,7 +265,7 @@ def sample(
             return torch.from_numpy(drawn).to(device, dtype)
 
         with torch.inference_mode():
-            predict = _denoiser(model, conditions, f"micro-batch {index}: ")
+            predict = _denoiser(model, conditions, f"micro-batch {index}: ", counted)
             x = SAMPLERS[sampler](predict, draw(), chosen, noise=draw, callback=callback, **options)
         values = x.float().cpu().numpy()
         if not np.isfinite(values).all():

@@ -13,7 +13,8 @@ out of one (softmax·v), or weights alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -155,30 +156,71 @@ def model_shapes(model: nn.Module, *inputs: Any, real: bool = False, **named: An
 
     Raises RuntimeError for a model that is modulated, or that cannot be run on the meta device.
     """
+    refuse_modulated(model)
+    hint = "pass real=True to run it for real, or inputs that fit"
+    weights: list[Tensor]
+    call: Callable[[], object]
+    if real:
+        weights, call = list(model.parameters()), partial(model, *inputs, **named)
+    else:
+        weights, call = on_meta(model, inputs, named, hint)
+    watch = _Watch(model, weights)
+    # in inference mode matmul and linear would arrive here in one piece
+    with _followed(model, watch) as layers, torch.inference_mode(False), torch.no_grad(), watch:
+        call()
+    parameters = sum(math.prod(p.shape) for p in model.parameters())
+    return ModelShapes(tuple(layers), tuple(watch.products), parameters)
+
+
+def refuse_modulated(model: Any) -> None:
+    """TypeError for what is no module, RuntimeError for a model that is modulated."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"the model must be a torch.nn.Module, got {model!r}")
     if (owner := active_run(model)) is not None:
         raise RuntimeError(f"the model is modulated (by {owner}): take its shapes outside of that context")
+
+
+def on_meta(
+    model: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any], hint: str
+) -> tuple[list[Tensor], Callable[[], None]]:
+    """Meta copies of the model's parameters, and a function that calls the model once with all on the meta device.
+
+    That call leaves the model as it was. Where it fails, it raises RuntimeError, ending with ``hint``.
+    """
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    parameters = sum(math.prod(p.shape) for p in model.parameters())
-    state = tensors if real else {name: t.detach().to("meta") for name, t in tensors.items()}
-    weights = [state[name] for name, _ in model.named_parameters()]
-    if not real:
-        inputs, named = tree_map(lambda x: x.to("meta") if isinstance(x, Tensor) else x, (inputs, named))
-    watch = _Watch(model, weights)
-    # in inference mode matmul and linear would arrive here in one piece
-    with _followed(model, watch) as layers, torch.inference_mode(False), torch.no_grad(), watch:
+    state = {name: t.detach().to("meta") for name, t in tensors.items()}
+    arguments = tree_map(lambda x: x.to("meta") if isinstance(x, Tensor) else x, (inputs, dict(named)))
+
+    def call() -> None:
         try:
-            if real:
-                model(*inputs, **named)
-            else:
-                torch.func.functional_call(model, state, inputs, named)
+            with _put_back(model):
+                torch.func.functional_call(model, state, *arguments)
         except Exception as error:
-            if real:
-                raise
-            hint = "pass real=True to run it for real, or inputs that fit"
             raise RuntimeError(f"{type(model).__name__} does not run on the meta device ({error}): {hint}") from error
-    return ModelShapes(tuple(layers), tuple(watch.products), parameters)
+
+    return [state[name] for name, _ in model.named_parameters()], call
+
+
+@contextmanager
+def _put_back(model: nn.Module) -> Iterator[None]:
+    """All attributes of the model's modules are afterwards what they were, and so is what lists and dicts there hold.
+
+    Hooks of weight norm, spectral norm and pruning write the weight they make into an attribute that is no parameter,
+    and models keep tables that they computed.
+    """
+    modules = [(vars(module), dict(vars(module))) for module in model.modules()]
+    values = [value for _, before in modules for value in before.values()]
+    dicts = [(value, dict(value)) for value in values if type(value) in (dict, OrderedDict)]
+    lists = [(value, list(value)) for value in values if type(value) is list]
+    try:
+        yield
+    finally:
+        for now, entries in (*modules, *dicts):
+            if now.keys() != entries.keys() or any(now[key] is not value for key, value in entries.items()):
+                now.clear()
+                now.update(entries)
+        for items, earlier in lists:
+            items[:] = earlier
 
 
 def layer_shapes(model: nn.Module, *inputs: Any, **named: Any) -> tuple[LayerShape, ...]:

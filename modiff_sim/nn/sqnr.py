@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from ..quantizer import Quantizer
+from ..quantizers import Identity
 from .layers import Operator, Weights, Where, check_weights, find
+from .modulate import modulated
 
 #: positional arguments of one model call
 Inputs = Iterable[tuple[Any, ...]]
@@ -78,8 +79,10 @@ def sqnr_table(
 
     Raises ValueError for a model without such layers.
     """
+    operators = _operators(model, weights, where)
+    found = None if inputs is None else output_sqnr(model, weights, inputs, where=where)
     rows, signal, noise = [], 0.0, 0.0
-    for name, operator in _operators(model, weights, where).items():
+    for name, operator in operators.items():  # after the calls: weights that are made anew are then those of a call
         own: Tensor = operator.module.weight  # type: ignore[assignment]
         s, n = energies(own, operator.weight)
         signal, noise = signal + s, noise + n
@@ -92,14 +95,13 @@ def sqnr_table(
             "layer": name, "kind": operator.kind, "weights": own.numel(), "bits": operator.weight_bits,
             "granularity": shared, "scheme": scheme, "sqnr_db": decibel(s, n),
         })  # fmt: skip
-    found = None if inputs is None else output_sqnr(model, weights, inputs, where=where)
     return SQNRTable(tuple(rows), decibel(signal, noise), found)
 
 
 def output_sqnr(model: nn.Module, weights: Weights, inputs: Inputs, *, where: Where | None = None) -> float:
     """SQNR in dB of the model's output (a tensor, or its ``.sample``) over all calls, with quantized weights alone.
 
-    Raises ValueError for no inputs.
+    Raises ValueError for no inputs, RuntimeError for a model that is modulated already.
     """
     signal = noise = 0.0
     for exact, approximate in outputs(model, weights, inputs, where=where):
@@ -113,16 +115,23 @@ def output_sqnr(model: nn.Module, weights: Weights, inputs: Inputs, *, where: Wh
 def outputs(
     model: nn.Module, weights: Weights, inputs: Inputs, *, where: Where | None = None
 ) -> Iterable[tuple[Tensor, Tensor]]:
-    """Per call the model's output in full precision and with quantized weights; the model itself is only read."""
-    made = {
-        "weight" if name == "(root)" else f"{name}.weight": operator.quantized
-        for name, operator in _operators(model, weights, where).items()
-        if operator.quantized is not None
-    }
-    for arguments in inputs:
+    """Per call the model's output in full precision and with quantized weights; the model itself is only read.
+
+    The quantized outputs are those of ``modulated`` with exact activations. They are all computed first, and held.
+    Raises RuntimeError for a model that is modulated already.
+    """
+    calls = list(inputs)
+    for arguments in calls:
         if not isinstance(arguments, tuple):
             raise TypeError(f"inputs are tuples of positional arguments, (x, t), got {type(arguments).__name__}")
+
+    def output(arguments: tuple[Any, ...]) -> Tensor:
         with torch.no_grad():
-            pair = model(*arguments), functional_call(model, made, arguments)
-        exact, approximate = (getattr(out, "sample", out) for out in pair)
-        yield exact, approximate
+            out = model(*arguments)
+        found: Tensor = getattr(out, "sample", out)
+        return found
+
+    with modulated(model, activations=Identity(), recursion="direct", weights=weights, where=where):
+        quantized = [output(arguments) for arguments in calls]
+    for arguments, approximate in zip(calls, quantized, strict=True):
+        yield output(arguments), approximate
