@@ -52,3 +52,10 @@ def test_memory_is_measured_beside_its_prediction(monkeypatch):
         assert row["peak"] > row["states"]
     assert rows[0]["buffers"] > 0 == rows[1]["buffers"]
     assert rows[0]["peak"] > rows[1]["peak"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        sampling.main(["--model", "digits", "--device", "cuda"])
+    assert "torch sees no GPU here" in capsys.readouterr().err

@@ -58,7 +58,15 @@ def _random(module: nn.Module) -> None:
         b.zero_()
 
 
-def turns(name: str, arms: Sequence[str], batch: int, calls: int) -> tuple[np.ndarray, dict[str, float]]:
+def finish(device: str) -> None:
+    """Wait for what a GPU has been given to do."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def turns(
+    name: str, arms: Sequence[str], batch: int, calls: int, device: str = "cpu"
+) -> tuple[np.ndarray, dict[str, float]]:
     """Seconds of a model call, shape (calls, arms), the first two calls of a run left out; MiB of state per image."""
     seconds = np.empty((calls, len(arms)))
     shape = (ARCHITECTURES[name].config["in_channels"], *2 * (ARCHITECTURES[name].config["sample_size"],))
@@ -66,14 +74,17 @@ def turns(name: str, arms: Sequence[str], batch: int, calls: int) -> tuple[np.nd
     with ExitStack() as stack, torch.inference_mode():
         models, runs = [], {}
         for arm in arms:
-            models.append(make(name))
+            models.append(make(name).to(device))
             if (options := ARMS[arm]) is not None:
                 runs[arm] = stack.enter_context(modulated(models[-1], **options))
         for call in range(-2, calls):
             x = x + 0.01 * torch.randn(x.shape, generator=torch.Generator().manual_seed(call + 2))
+            given = x.to(device)
             for i, model in enumerate(models):
+                finish(device)
                 start = time.perf_counter()
-                model(x, 900 - call)
+                model(given, 900 - call)
+                finish(device)
                 if call >= 0:
                     seconds[call, i] = time.perf_counter() - start
         held = {arm: run.state_bytes() / 2**20 / batch for arm, run in runs.items()}
@@ -86,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=4, help="images per call (default: 4)")
     parser.add_argument("--calls", type=int, default=30, help="turns, one call of every arm each (default: 30)")
     parser.add_argument("--threads", type=int, default=2, help="torch threads, no more than idle cores (default: 2)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument(
         "--arms", nargs="+", metavar="ARM", default=list(ARMS), help="in quotes (default: all of these); "
         + "; ".join(ARMS).replace("%", "%%")
@@ -95,14 +107,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown arm {unknown[0]!r}; known: {'; '.join(ARMS)}")
     if min(chosen.batch, chosen.calls, chosen.threads) < 1:
         parser.error("--batch, --calls and --threads must be at least 1")
+    if chosen.device != "cpu" and not torch.cuda.is_available():
+        parser.error(f"--device {chosen.device}: torch sees no GPU here")
     torch.set_num_threads(chosen.threads)
     first = next(iter(ARMS))
     arms = [first, *(arm for arm in chosen.arms if arm != first)]
-    seconds, held = turns(chosen.model, arms, chosen.batch, chosen.calls)
+    seconds, held = turns(chosen.model, arms, chosen.batch, chosen.calls, chosen.device)
     ratios = np.median(seconds / seconds[:, :1], axis=0)
+    place = f"{chosen.threads} thread{'s' * (chosen.threads > 1)}"
+    if chosen.device != "cpu":
+        place = torch.cuda.get_device_name(chosen.device)
     print(
-        f"{ARCHITECTURES[chosen.model].label}, batch {chosen.batch}, {chosen.calls} turns, {chosen.threads} "
-        f"thread{'s' * (chosen.threads > 1)}, "
+        f"{ARCHITECTURES[chosen.model].label}, batch {chosen.batch}, {chosen.calls} turns, {place}, "
         f"torch {torch.__version__}\n"
     )
     print(f"| {'arm':<34} | ms per call | ratio | state, MiB per image |\n| --- | --- | --- | --- |")
