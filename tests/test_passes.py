@@ -10,7 +10,8 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import modulated, record
-from modiff_sim.nn.pass_finder import ALL_NEW, MOST_PASSES, Finder
+from modiff_sim.nn.call_arguments import MOST_BYTES, MOST_ENTRIES
+from modiff_sim.nn.pass_finder import ALL_NEW, MOST_PASSES, STANDING, Finder
 from modiff_sim.samplers import SAMPLERS
 from modiff_sim.schedules import linear
 
@@ -286,20 +287,23 @@ def test_without_a_state_there_is_nothing_to_mix():
 
 
 def test_passes_without_end_are_refused():
-    """A pass for every call would quantize nothing; many passes that come again are as many states."""
-    net, (x, y, *_) = model(), slowly()
+    net, x = model(), slowly()[0]
     with modulated(net, activations=ms.AbsMax(4)) as run:
-        for i in range(ALL_NEW - 1):
+        for i in range(MOST_PASSES):
             net(x, 9, A + i)
-        with pytest.raises(RuntimeError, match=r"each of the first 16 model calls.*run\.apart"):
-            net(x, 9, B)
-        for i in range(ALL_NEW - 1):
-            net(y, 8, A + i)
-        for i in range(ALL_NEW - 1, MOST_PASSES):
-            net(y, 8, A + i)
-        assert run.audit().passes == MOST_PASSES
+        assert run.audit().passes == MOST_PASSES  # as many prompts at one time are allowed
         with pytest.raises(RuntimeError, match="sets of conditions at one time"):
-            net(y, 8, B)
+            net(x, 9, B)
+
+
+def test_a_pass_for_every_call_is_refused():
+    """An x that stands still while the time and other conditions move on would leave all in full precision."""
+    net, x = model(), slowly()[0]
+    with modulated(net, activations=ms.AbsMax(4)):
+        for i in range(ALL_NEW - 1):
+            net(x, 90 - i, A + i)
+        with pytest.raises(RuntimeError, match=r"each of the first 16 model calls.*run\.reset\(\).*run\.apart"):
+            net(x, 70, B)
 
 
 class InAnyOrder(nn.Module):
@@ -344,7 +348,6 @@ ORDERS = {
     "a condition first, two passes": (ConditionThenInput, lambda k, x: [(A, x, 9 - k, e) for e in (A, B)]),
     "a level as tau": (ConditionThenInput, lambda k, x: [(A, x, torch.full((4,), 1 - k / 9))]),
     "the time first, x named y": (TimeThenLetter, lambda k, x: [(torch.tensor(9 - k), x, A)]),
-    "no names": (AnyArguments, lambda k, x: [(A, x, 9 - k)]),
     "a mapping": (Batch, lambda k, x: [({"ctx": A, "x": x, "t": 9 - k},)]),
     "a mapping, several calls at a time": (
         Batch,
@@ -373,6 +376,108 @@ def test_what_is_denoised_is_what_moves(order):
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.parametrize("kind", [AnyArguments, ConditionThenInput])
+def test_without_a_time_or_names_a_few_calls_tell_what_moves(kind):
+    """Until then every call is a pass of its own, and exact."""
+    net = kind().requires_grad_(False)
+    with modulated(net, activations=ms.AbsMax(4)) as run:
+        for x in slowly(10):
+            net(A, x, None)
+    assert run.audit().passes <= STANDING
+    assert run.audit().call_share >= 0.6
+
+
+PROMPTS = (A, B, A / 2)
+
+
+@pytest.mark.parametrize("prompts", [PROMPTS[:2], PROMPTS], ids=["two", "three"])
+def test_passes_without_a_time_or_names(prompts):
+    """x is the first argument here, and another prompt at the same x does not make it a condition."""
+
+    class Net(InAnyOrder):
+        def forward(self, *args):
+            return self.made(*args)
+
+    made = []
+    for named in (False, True):
+        net = Net().requires_grad_(False)
+        with modulated(net, activations=ms.AbsMax(4)) as run:
+            out = []
+            for x in slowly():
+                for c in prompts:
+                    with run.apart(f"{c.sum()}") if named else nullcontext():
+                        out.append(net(x, c))
+            made.append((out, run.audit().passes))
+    (found, passes), (expected, wanted) = made
+    assert passes == wanted == len(prompts)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_labels_in_the_second_place_are_no_time():
+    found, finder = [], Finder()
+    for k, x in enumerate(slowly()):
+        for label in (ONE, ZERO):
+            found.append(finder.find({"picture": x, "kind": label, "t": 9 - k}))
+    assert found == [0, 1] * STEPS
+
+
+def test_a_mistaken_choice_of_what_is_denoised_is_refused():
+    """More prompts than calls after which x seems to stand still, without a time or names."""
+    finder, (x, y, *_) = Finder(), slowly()
+    for i in range(STANDING + 2):
+        finder.find({"0": x, "1": A + i})
+    with pytest.raises(RuntimeError, match=r"run\.apart"):
+        finder.find({"0": y, "1": A})
+
+
+def test_objects_of_two_types_are_two_conditions():
+    class With:
+        pass
+
+    class Without:
+        pass
+
+    found, finder = [], Finder()
+    for k, x in enumerate(slowly()):
+        found += [finder.find({"x": x, "t": 9 - k, "how": kind()}) for kind in (With, Without)]
+    assert found == [0, 1] * STEPS
+
+
+def test_objects_that_hold_much_are_not_copied():
+    """Nor looked through: they are compared as a whole."""
+    much, finder = Held(torch.zeros(MOST_BYTES // 4 + 1)), Finder()
+    many = Held(list(range(10 * MOST_ENTRIES)))
+    for k, x in enumerate(slowly()):
+        assert finder.find({"x": x, "t": 9 - k, "much": much, "many": many}) == 0
+    kept = finder.last.conditions
+    assert kept["['much']"] is much
+    assert kept["['many']"] is many
+
+
+def test_arguments_that_cannot_be_looked_into():
+    @dataclass
+    class Raising:
+        c: int = 0
+
+        def __getattribute__(self, name):
+            if name == "c":
+                raise RuntimeError("not now")
+            return super().__getattribute__(name)
+
+    finder, held = Finder(), Raising.__new__(Raising)
+    assert [finder.find({"x": x, "t": 9 - k, "held": held}) for k, x in enumerate(slowly())] == [0] * STEPS
+
+
+def test_many_views_in_one_step_of_a_scheduler():
+    found, finder = [], Finder(watched=True)
+    g = torch.Generator().manual_seed(0)
+    views = torch.randn(25, 2, 8, generator=g)
+    for k in range(3):
+        found += [finder.find({"x": v * (1 - 0.01 * k), "t": 9 - k}) for v in views]
+        finder.step()
+    assert found == [*range(25)] * 3
+
+
 def test_a_transformer_with_a_fixed_source_is_one_pass():
     torch.manual_seed(0)
     net = nn.Transformer(8, 2, 1, 1, 16, dropout=0, batch_first=True).eval().requires_grad_(False)
@@ -382,6 +487,10 @@ def test_a_transformer_with_a_fixed_source_is_one_pass():
             net(source, target + 0.1 * k)
     assert run.audit().passes == 1
     assert run.audit().call_share == 0.8
+    with modulated(net.decoder, activations=ms.AbsMax(4)) as run:  # queries that stand still
+        for k in range(10):
+            net.decoder(target, source + 0.1 * k)
+    assert run.audit().passes == STANDING
 
 
 @pytest.mark.parametrize("times", [(9, 8, 8, 7, 7), (9, 9, 8, 8, 7, 7)], ids=["Heun", "corrector at every time"])
@@ -550,6 +659,16 @@ def test_record_inside_modulated_sees_the_passes_of_the_run(recursion):
     for (name, call), norms in quantized.items():
         assert np.allclose(log.stats[name, call, "r"].norm, torch.cat(norms), rtol=1e-6)
     assert log.stats["inner", 1, "d"].values.absmax < 0.5  # across the passes it is 6
+
+
+def test_record_around_modulated_is_refused():
+    """It would see nothing: inside of the run the layers' own forwards are not called."""
+    net = model()
+    with record(net, ms.AbsMax(4)), pytest.raises(RuntimeError, match="inside of it"):
+        modulated(net, activations=ms.AbsMax(4)).__enter__()
+    with modulated(net, activations=ms.AbsMax(4)), record(net, ms.AbsMax(4)) as log:
+        net(slowly()[0], 9, A)
+    assert log.calls == 1
 
 
 def test_record_can_be_told_the_passes():

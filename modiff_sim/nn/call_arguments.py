@@ -17,11 +17,12 @@ from .calling import CONDITIONS, LEVELS, TIMES
 #: names of the argument that says when: a timestep or a noise level
 WHEN = frozenset({*TIMES, *LEVELS, "tau"})
 #: names of the argument that is denoised
-DENOISED = frozenset(
-    {"x", "sample", "hidden_states", "latents", "latent", "z", "x_t", "xt", "noisy", "noisy_latents", "input_ids"}
-)
-#: an argument that holds more entries than this is compared as a whole
-MOST_ENTRIES = 1000
+DENOISED = frozenset({
+    "x", "sample", "hidden_states", "latents", "latent", "z", "x_t", "xt", "noisy", "noisy_latents", "noisy_image",
+    "noisy_images", "noised", "img", "imgs", "video", "inp", "input", "inputs", "input_ids", "tgt", "target",
+})  # fmt: skip
+#: an argument that holds more entries than this, or objects with larger arrays, is compared as a whole
+MOST_ENTRIES, MOST_BYTES = 1000, 2**24
 
 
 @dataclass(frozen=True)
@@ -82,23 +83,40 @@ class CallArguments:
 
 
 def _flat(arguments: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-    return pytree.tree_flatten_with_path(_opened(dict(arguments), [MOST_ENTRIES], ()))[0]
+    return pytree.tree_flatten_with_path({k: _opened(v) for k, v in arguments.items()})[0]
 
 
-def _opened(value: Any, budget: list[int], within: tuple[int, ...]) -> Any:
+class _TooMuch(Exception):
+    """An argument holds more than is looked at."""
+
+
+def _opened(value: Any) -> Any:
     """The value with objects replaced by what they hold, as they are compared by it and may be written to.
 
-    Objects that compare themselves are left alone, and so are modules, functions and whatever holds too much.
+    Objects that compare themselves are left alone, and so are modules, functions and what holds too much, or cannot be
+    looked into.
     """
-    budget[0] -= 1
+    try:
+        return _looked_into(value, [MOST_ENTRIES, MOST_BYTES], (), inside=False)
+    except Exception:
+        return value
+
+
+def _looked_into(value: Any, left: list[int], within: tuple[int, ...], inside: bool) -> Any:
+    """left: entries, and bytes of arrays inside of objects, that may still come."""
     if id(value) in within:  # an object that refers to itself
         return None
+    left[0] -= 1
+    if inside and isinstance(value, (Tensor, np.ndarray)):
+        left[1] -= value.nbytes
+    if min(left) < 0:
+        raise _TooMuch
     within = (*within, id(value))
     if type(value) in (list, tuple):
-        return type(value)(_opened(v, budget, within) for v in value)
+        return type(value)(_looked_into(v, left, within, inside) for v in value)
     if type(value) is dict:
-        return {k: _opened(v, budget, within) for k, v in value.items()}
-    if isinstance(value, (Tensor, np.ndarray, nn.Module, type)) or callable(value) or budget[0] < 0:
+        return {k: _looked_into(v, left, within, inside) for k, v in value.items()}
+    if isinstance(value, (Tensor, np.ndarray, nn.Module, type)) or callable(value):
         return value
     if dataclasses.is_dataclass(value):
         held = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
@@ -106,7 +124,7 @@ def _opened(value: Any, budget: list[int], within: tuple[int, ...]) -> Any:
         held = vars(value)
     else:
         return value
-    return {k: _opened(v, budget, within) for k, v in held.items()}
+    return {"(type)": type(value)} | {k: _looked_into(v, left, within, inside=True) for k, v in held.items()}
 
 
 def _name(path: Any) -> str:

@@ -6,8 +6,8 @@
   same t that differ in x alone, and repetitions of the same call (a warm-up).
 * Later calls belong to the pass whose conditions theirs are nearest to; conditions that stood still and then jump are
   another pass, and so are those that a pass seems to have left, once they come back.
-* What is denoised is the array that its name says, or the first; if it stands still while the time moves on, it is the
-  array that moves, as in ``forward(condition, x, t)``.
+* What is denoised is the array that its name says, or the first; if it stands still while the time moves on, or for some
+  calls where there is no time, it is the array that moves, as in ``forward(condition, x, t)``.
 * Calls that nothing tells apart are refused: an x that goes back and forth between two sequences, the same arguments
   twice at every step, or a pass for every call.
 """
@@ -25,8 +25,10 @@ from .calling import CONDITIONS
 
 #: more passes than this are no guidance
 MOST_PASSES = 64
-#: after so many calls some pass must have been called twice
+#: after so many calls at several times some pass must have been called twice
 ALL_NEW = 16
+#: without a time, what is denoised moves at least every so many calls
+STANDING = 4
 #: conditions nearer than this to those of a pass may have moved there; further ones have jumped
 JUMP = 0.25
 #: a sequence goes back and forth if x is so much nearer to the call before the last than to the last, or if this share
@@ -104,10 +106,13 @@ class Finder:
     """
 
     watched: bool = False
-    denoised: str | None = None  # the path of what is denoised, once that is known
+    denoised: str | None = None  # the path of what is denoised, where it is not the likeliest array
+    fixed: str | None = None  # the path of that one, if it must not move any more
+    standing: int = 0  # for how many calls what is denoised has not moved
     now: int = 0
     last: CallArguments | None = None
     before: CallArguments | None = None  # the call before the last
+    first: CallArguments | None = None
     known: list[_Pass] = field(default_factory=list)
     group: tuple[int, ...] = ()  # passes that have been called since x or t moved on
     groups: int = 0
@@ -148,38 +153,58 @@ class Finder:
             self._new_group(call)
         self._refuse_back_and_forth(call)
         self.known[self.now].see(call, self.groups)
-        self._refuse_all_new()
+        self._refuse_all_new(call)
         self.before, self.last, self.stepped = self.last, call, False
         return self.now
 
     def _read(self, arguments: Mapping[str, Any]) -> CallArguments:
-        """The arguments; what is denoised is another array than so far where that stands still and the other moves."""
+        """The arguments; what is denoised is another array than so far where that stands still and the other moves.
+
+        It stands still if the time has moved on; without a time, if it has not moved for some calls.
+        """
         call, last = CallArguments.of(arguments, self.denoised), self.last
         if last is None or call.denoised is None or call.denoised != last.denoised:
             return call
         if not same(call.x, last.x):
-            if self.denoised and self.before is not None and same(call.x, self.before.x):
-                raise RuntimeError(BACK_AND_FORTH)  # what was taken for the one that moves
+            self.standing = 0
+            self._refuse_if_mistaken(call, last)
             return call
-        if call.when and same_time(call.when, last.when):  # the same step
+        self.standing += 1
+        if same_time(call.t, last.t) if call.t else self.standing < STANDING:
             return call
-        old = call.denoised
         for k in call.arrays:
-            if k == old or k not in last.arrays or not self._as_likely(call, k):
-                continue
-            if not any(same(call.arrays[k], p.conditions.get(k)) for p in self.known):
-                self.denoised, self.last = k, last.about(k)
-                self.before = None if self.before is None else self.before.about(k)
-                for p in self.known:
-                    p.denoises(self.last, old, call.x)
+            if self._may_be_denoised(call, last, k):
+                self._denoise(k, call.denoised, timed=bool(call.t))
                 return call.about(k)
         return call
 
-    def _as_likely(self, call: CallArguments, k: str) -> bool:
-        """Whether an array may be what is denoised as well as the present one, by its name."""
-        if call.denoised is None or call.names[call.denoised] in DENOISED:
-            return call.names[k] in DENOISED
-        return bool(call.when) or call.names[k] not in CONDITIONS
+    def _may_be_denoised(self, call: CallArguments, last: CallArguments, k: str) -> bool:
+        """Whether another array may be what is denoised, by its name and axes, and has a value that is new."""
+        old = str(call.denoised)
+        if k == old or k not in last.arrays or call.arrays[k].ndim < call.x.ndim:
+            return False
+        if call.t:
+            likely = call.names[k] in DENOISED or call.names[old] not in DENOISED
+        else:
+            likely = call.names[k] not in CONDITIONS
+        return likely and not any(same(call.arrays[k], p.conditions.get(k)) for p in self.known)
+
+    def _denoise(self, k: str, old: str, timed: bool) -> None:
+        """From now on the array k is taken for what is denoised, and the old one for a condition."""
+        assert self.last is not None
+        x, self.last = self.last.x, self.last.about(k)
+        self.before = None if self.before is None else self.before.about(k)
+        self.denoised, self.fixed = k, None if timed else old
+        for p in self.known:
+            p.denoises(self.last, old, x)
+
+    def _refuse_if_mistaken(self, call: CallArguments, last: CallArguments) -> None:
+        """Raise where what was taken for the array that moves is a condition of several passes after all."""
+        if self.denoised is None:
+            return
+        returned = self.before is not None and same(call.x, self.before.x)
+        if returned or (self.fixed is not None and not same(call.arrays.get(self.fixed), last.arrays.get(self.fixed))):
+            raise RuntimeError(BACK_AND_FORTH)
 
     @property
     def _told(self) -> bool:
@@ -285,13 +310,16 @@ class Finder:
         self.known.append(_Pass(call))
         return len(self.known) - 1
 
-    def _refuse_all_new(self) -> None:
-        """Raise where every call so far was taken for a pass of its own."""
-        if len(self.known) >= ALL_NEW and all(p.calls == 1 for p in self.known):
+    def _refuse_all_new(self, call: CallArguments) -> None:
+        """Raise where every call so far was taken for a pass of its own, though the time has moved on."""
+        self.first = self.first or call
+        if len(self.known) < ALL_NEW or self._told or same_time(call.t, self.first.t):
+            return
+        if all(p.calls == 1 for p in self.known):
             raise RuntimeError(
-                f"each of the first {len(self.known)} model calls came with other conditions at the same input and "
-                "time, so that each would have a state of its own and nothing would be quantized. Say which calls "
-                'belong together: `with run.apart("name"):` (record: `log.apart`) around each'
+                f"each of the first {len(self.known)} model calls came with other conditions, so that each would have "
+                "a state of its own and nothing would be quantized. Call run.reset() before another sampling, or say "
+                'which calls belong together: `with run.apart("name"):` (record: `log.apart`) around each'
             )
 
     def _refuse_back_and_forth(self, call: CallArguments) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -63,6 +63,11 @@ class Run(LayerSteps):
             raise ValueError(f"where= keeps none of the {len(everything)} layers, such as '{next(iter(everything))}'")
         if (owner := active_run(model)) is not None:
             raise RuntimeError(f"{type(model).__name__} is modulated already (by {owner}): leave that context first")
+        if any(owner is not None for owner in _owners(model)):
+            raise RuntimeError(
+                f"{type(model).__name__} is being recorded, which would see nothing of this: enter modulated(...) "
+                "first, and record(...) inside of it"
+            )
         if absent := [name for name, module in everything.items() if module.weight.is_meta and not offloaded(model)]:
             raise ValueError(
                 f"{type(model).__name__} has no weights yet, its layer '{absent[0]}' is on the meta device: load them "
@@ -289,10 +294,11 @@ class Run(LayerSteps):
         return output
 
 
+def _owners(model: nn.Module) -> Iterator[Any]:
+    """The owners of all active patches of a model."""
+    return (patch.owner for module in model.modules() for patch in patches(module))
+
+
 def active_run(model: nn.Module) -> Run | None:
     """The run whose context the model is in, None outside."""
-    for module in model.modules():
-        for patch in patches(module):
-            if isinstance(patch.owner, Run):
-                return patch.owner
-    return None
+    return next((owner for owner in _owners(model) if isinstance(owner, Run)), None)
