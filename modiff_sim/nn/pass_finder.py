@@ -6,8 +6,8 @@
   same t that differ in x alone, and repetitions of the same call (a warm-up).
 * Later calls belong to the pass whose conditions theirs are nearest to; conditions that stood still and then jump are
   another pass, and so are those that a pass seems to have left, once they come back.
-* What is denoised is the array that its name says, or the first; if it stands still while the time moves on, or for some
-  calls where there is no time, it is the array that moves, as in ``forward(condition, x, t)``.
+* What is denoised is the array that its name says, or the first; if it stands still while the time moves on, or for
+  some calls where there is no time, it is the array that moves, as in ``forward(condition, x, t)``.
 * Calls that nothing tells apart are refused: an x that goes back and forth between two sequences, the same arguments
   twice at every step, or a pass for every call.
 """

@@ -200,8 +200,9 @@ def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None
     """Record the inputs of the model's Conv1d, Conv2d and Linear layers while the context is open.
 
     quantizer: for c, kappa and the loop of r; deterministic. where: (name, module) -> bool, None is all layers.
-    Call ``reset()`` of what it yields between batches. With ``modulated`` on the same model, this is the inner context. Raises ValueError for a randomised quantizer, for a model
-    without such layers, and inside for NaN or Inf (naming layer and call).
+    Call ``reset()`` of what it yields between batches. With ``modulated`` on the same model, this is the inner context.
+    Raises ValueError for a randomised quantizer, for a model without such layers, and inside for NaN or Inf (naming
+    layer and call).
     """
     if not isinstance(quantizer, Quantizer) or quantizer.laws.randomised:
         raise ValueError(f"record needs a deterministic quantizer, got {quantizer!r}")
