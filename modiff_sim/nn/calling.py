@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -54,22 +54,32 @@ def unwrapped(model: nn.Module) -> nn.Module:
         model = inner
 
 
-def caller(model: nn.Module) -> Callable[..., Any]:
+def caller(model: nn.Module, conditions: Collection[str] = ()) -> Callable[..., Any]:
     """(x, t, **named) -> the model's answer, t an int.
 
-    Raises ValueError for a model that takes no timestep, or a noise level in its place.
+    conditions: names among ``named``; where one of them is the model's first argument, the image goes by its name.
+
+    Raises ValueError for a model that takes no timestep, or a noise level in its place, and for one that has no single
+    argument left for the image.
     """
     name = type(unwrapped(model)).__name__
     parameters = list(inspect.signature(type(unwrapped(model)).forward).parameters.values())
     if parameters[0].kind in BETWEEN:  # self
         del parameters[0]
     positional = [p for p in parameters if p.kind in BETWEEN]
-    found = _timestep(name, parameters, positional)
+    found, image = _timestep(name, parameters, positional), None
+    first = next((p.name for p in positional if p is not found), None)
+    if first is not None and first in conditions:
+        left = [p for p in positional if p.name not in conditions]
+        found = _timestep(name, [p for p in parameters if p.name not in conditions], left)
+        image = _image(name, first, parameters, [p for p in left if p is not found])
     number = found is not None and found.annotation in (int, float, "int", "float")
 
     def call(x: Tensor, t: int, **named: Any) -> Any:
         time: Any = t if number else torch.full((len(x),), t, dtype=torch.int64, device=x.device)
         try:
+            if found is not None and image is not None:
+                return model(**{image.name: x, found.name: time}, **named)
             if found is None or (positional[1:] and found is positional[1]):
                 return model(x, time, **named)
             if positional and found is positional[0]:
@@ -85,6 +95,20 @@ def caller(model: nn.Module) -> Callable[..., Any]:
             raise
 
     return call
+
+
+def _image(
+    name: str, first: str, parameters: list[inspect.Parameter], left: list[inspect.Parameter]
+) -> inspect.Parameter:
+    """The argument that is the image: the only one left, or the only one of those that has to be given."""
+    image = [p for p in left if p.default is p.empty] or left
+    if len(image) != 1:
+        raise ValueError(
+            f"conditions: {first!r} is where {name}.forward has the image, if it is called by position, and of its "
+            f"arguments ({', '.join(p.name for p in parameters)}) not one alone is left for the image, beside one for "
+            "the timestep: name the other ones in conditions, or wrap the model in one whose forward begins with x, t"
+        )
+    return image[0]
 
 
 def _timestep(

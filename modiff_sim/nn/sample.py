@@ -8,7 +8,6 @@ interrupted.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
@@ -22,7 +21,7 @@ from torch.utils import _pytree as pytree
 from ..noise import image_noise
 from ..samplers import SAMPLERS
 from ..schedules import Schedule, linear
-from .calling import BETWEEN, TIMES, caller, prediction, unwrapped
+from .calling import caller, prediction, unwrapped
 from .run import Run, active_run
 from .schedulers import attached, schedule_of
 
@@ -43,7 +42,7 @@ def _denoiser(
     model: nn.Module, conditions: Mapping[str, Any] | None, where: str = "", images: int = 0
 ) -> Callable[[Tensor, int], Tensor]:
     """``denoiser``, whose errors of values begin with ``where``; conditions may have ``images`` rows as well."""
-    call, name = _called(model, conditions or {}), type(unwrapped(model)).__name__
+    call, name = caller(model, conditions or ()), type(unwrapped(model)).__name__
     made = 0
 
     def predict(x: Tensor, t: int) -> Tensor:
@@ -73,37 +72,6 @@ def _not_finite(model: nn.Module, name: str, x: Tensor, t: int, call: int) -> st
         )
     more = "a model in this dtype may overflow, take float32" if x.dtype.itemsize < 4 else "look at its weights"
     return f"{said}, from a finite input in {x.dtype}: {more}"
-
-
-def _called(model: nn.Module, conditions: Mapping[str, Any]) -> Callable[..., Any]:
-    """``caller``, for a model whose first argument may be a condition: then the image goes by its name.
-
-    It is the one argument that is left. Raises ValueError where there is none, or several.
-    """
-    call, inner = caller(model), unwrapped(model)
-    parameters = list(inspect.signature(type(inner).forward).parameters.values())[1:]  # without self
-    places = [p for p in parameters if p.kind in BETWEEN]
-    times = [p for p in parameters if p.name in TIMES and p.name not in conditions]
-    time = min(times, key=lambda p: (p.default is not p.empty, TIMES.index(p.name)), default=None)
-    first = next((p.name for p in places if p is not time), None)
-    if first not in conditions:
-        return call
-    left = [p for p in places if p is not time and p.name not in conditions]
-    image = [p for p in left if p.default is p.empty] or left
-    if time is None or len(image) != 1:
-        raise ValueError(
-            f"conditions: {first!r} is where {type(inner).__name__}.forward has the image, if it is called by position,"
-            f" and of its arguments ({', '.join(p.name for p in parameters)}) not one alone is left for the image, "
-            "beside one for the timestep: name the other ones in conditions, or wrap the model in one whose forward "
-            "begins with x, t"
-        )
-    number = time.annotation in (int, float, "int", "float")
-
-    def by_name(x: Tensor, t: int, **named: Any) -> Any:
-        at: Any = t if number else torch.full((len(x),), t, dtype=torch.int64, device=x.device)
-        return model(**{image[0].name: x, time.name: at}, **named)
-
-    return by_name
 
 
 def _per_sample(conditions: dict[str, Any], x: Tensor, images: int = 0) -> dict[str, Any]:
