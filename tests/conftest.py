@@ -1,8 +1,9 @@
-"""Hypothesis profiles by environment: dev (random, 50 examples), ci (derandomised, 60), nightly (2000)."""
+"""Hypothesis profiles by environment: dev (random, 50 examples), ci (derandomised, 60), nightly (2000); fixtures."""
 
 import os
 
 import hypothesis
+import pytest
 
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True, database=None)
@@ -12,3 +13,19 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 # two test workers on two cores: one thread each
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Three layers: constant, slowly drifting, and new at every call."""
+    import numpy as np  # after the number of threads is set
+
+    rng = np.random.default_rng(0)
+    start, drift = rng.standard_normal((2, 1, 6, 32))
+    layers = {
+        "still": np.repeat(start, 12, axis=0),
+        "slow": start + 0.02 * np.cumsum(np.repeat(drift, 12, axis=0), axis=0),
+        "wild": rng.standard_normal((12, 6, 32)),
+    }
+    np.savez(tmp_path / "layers.npz", **layers)
+    return tmp_path / "layers.npz"

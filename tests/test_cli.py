@@ -207,20 +207,6 @@ def test_worst_case_without_the_solver_says_so(capsys, monkeypatch):
 # -- recommend ----------------------------------------
 
 
-@pytest.fixture
-def recording(tmp_path):
-    """Three layers: constant, slowly drifting, and new at every call."""
-    rng = np.random.default_rng(0)
-    start, drift = rng.standard_normal((2, 1, 6, 32))
-    layers = {
-        "still": np.repeat(start, 12, axis=0),
-        "slow": start + 0.02 * np.cumsum(np.repeat(drift, 12, axis=0), axis=0),
-        "wild": rng.standard_normal((12, 6, 32)),
-    }
-    np.savez(tmp_path / "layers.npz", **layers)
-    return tmp_path / "layers.npz"
-
-
 def test_recommend_prints_the_librarys_recommendation(capsys, recording):
     found = parsed(capsys, "recommend", recording, "--tolerance", 0.05)
     expected = recommendation.recommend(recommendation.read_recording(recording), tolerance=0.05)

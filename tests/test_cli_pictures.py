@@ -2,25 +2,10 @@
 
 import sys
 
-import numpy as np
 import pytest
 from command_line import run
 
 import modiff_sim as ms
-
-
-@pytest.fixture
-def recording(tmp_path):
-    """Three layers: constant, slowly drifting, and new at every call."""
-    rng = np.random.default_rng(0)
-    start, drift = rng.standard_normal((2, 1, 6, 32))
-    layers = {
-        "still": np.repeat(start, 12, axis=0),
-        "slow": start + 0.02 * np.cumsum(np.repeat(drift, 12, axis=0), axis=0),
-        "wild": rng.standard_normal((12, 6, 32)),
-    }
-    np.savez(tmp_path / "layers.npz", **layers)
-    return tmp_path / "layers.npz"
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])

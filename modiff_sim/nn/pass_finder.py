@@ -282,9 +282,8 @@ class Finder:
         if self._told or (len(self.group) > 1 and self._agree(call, self.now)):
             return False
         back = any(p.left_behind is not None and not differing(p.left_behind, call.conditions) for p in self.known)
-        given_up = any(
-            p.seen < self.groups - 1 for p in self.known
-        )  # after one jump for good the next is no other pass
+        # after one jump for good the next is no other pass
+        given_up = any(p.seen < self.groups - 1 for p in self.known)
         return back or (not given_up and all(p.stood(call) for p in self.known))
 
     def _moved_along(self, call: CallArguments) -> bool:
