@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import modiff_sim as ms
 from modiff_sim.store import digest
@@ -27,3 +29,14 @@ def sampling_source(*more: Path) -> str:
             raise FileNotFoundError(f"{core}: no module or package {name}")
         files += found
     return digest([*files, Path(__file__).with_name("arms.py"), *more])
+
+
+def expect(point: Mapping[str, Any], **mine: str) -> None:
+    """Raise ValueError where this process has another source, or other weights, than a point is to be computed with.
+
+    mine: entries of the point as they are here.
+    """
+    if other := [name for name, value in mine.items() if point[name] != value]:
+        raise ValueError(
+            f"the point was made with another {' and '.join(other)} than this process has: the bytes would differ"
+        )

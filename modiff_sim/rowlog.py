@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from .store import StoreError, canonical, digest_of, sync_folder
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows: one writer at a time, which nothing checks
-    fcntl = None  # type: ignore[assignment]
+from .files import digest_of, fcntl, is_at, is_regular, locked, sync_folder
+from .store import StoreError, canonical
 
 LOG = ".rows.jsonl"  # a log is called NAME.rows.jsonl
+ASIDE = ".aside.jsonl"  # NAME.aside.jsonl beside it: what was measured of its points, outside of every checksum
+CLAIMS = ".claims"  # .NAME.claims beside it: who works on what
 
 
 @dataclass(frozen=True)
@@ -37,19 +35,26 @@ class Entry:
 
 def line_of(key: str, entry: Entry) -> bytes:
     """The line of a row, its end included. Raises ValueError for NaN or Inf, which are no JSON."""
-    about = {"key": key, "row": entry.row, "arrays": entry.arrays}
+    return _summed({"key": key, "row": entry.row, "arrays": entry.arrays})
+
+
+def aside_line(key: str, numbers: Mapping[str, float]) -> bytes:
+    """The line of what was measured of a point, its end included. Raises ValueError for NaN or Inf."""
+    return _summed({"key": key, **numbers})
+
+
+def _summed(about: Mapping[str, Any]) -> bytes:
     total = digest_of(canonical(about).encode())
-    return (canonical(about | {"sha256": total}) + "\n").encode()
+    return (canonical({**about, "sha256": total}) + "\n").encode()
 
 
 def parsed(line: bytes, where: str) -> tuple[str, Entry]:
-    """(key, entry) of one line. Raises StoreError where its checksum is not that of its content."""
+    """(key, entry) of one line. Raises StoreError where it is not, byte for byte, a line that was written."""
     try:
         about = json.loads(line)
-        stated = about.pop("sha256")
-        right = stated == digest_of(canonical(about).encode())
         key, entry = about["key"], Entry(about["row"], about["arrays"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+        right = line == line_of(key, entry)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         right = False
     if not right:
         raise StoreError(f"{where}: a damaged row; delete this line and run again, which computes its point once more")
@@ -57,14 +62,23 @@ def parsed(line: bytes, where: str) -> tuple[str, Entry]:
 
 
 class RowLog:
-    """The entries of ``path`` by key. Several processes may append to one log, and threads may share this object."""
+    """The entries of ``path`` by key. Several processes may append to one log, and threads may share this object.
+
+    A log that was deleted, replaced or shortened since it was read is read anew: what stands in it counts, and nothing
+    that was in it before.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._mine = threading.RLock()
+        self._forget()
+
+    def _forget(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._read = 0  # bytes that have been read, all of them whole lines
         self._lines = 0
-        self._mine = threading.RLock()
+        self._last = b""  # the last of these lines
+        self._file: tuple[int, int] | None = None  # which file they were read from
 
     def entries(self) -> Mapping[str, Entry]:
         """key -> entry, what others have appended since included. Raises StoreError for a damaged line."""
@@ -73,7 +87,7 @@ class RowLog:
                 with open(self.path, "rb") as file:
                     self._catch_up(file)
             except FileNotFoundError:
-                pass
+                self._forget()
             return self._entries
 
     def append(self, key: str, entry: Entry) -> None:
@@ -85,9 +99,7 @@ class RowLog:
             ValueError: NaN or Inf in the row.
         """
         line = line_of(key, entry)
-        new = not self.path.exists()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._mine, open(self.path, "a+b", buffering=0) as file, locked(file):
+        with self._mine, self._writing() as file:
             self._catch_up(file)
             if key in self._entries:
                 if line_of(key, self._entries[key]) != line:
@@ -95,6 +107,7 @@ class RowLog:
                         f"{self.path}: point {key} gave another row before: its parameters do not decide it"
                     )
                 return
+            new = self._read == 0
             file.truncate(self._read)  # a torn line of somebody who was killed
             try:
                 _write(file, line)
@@ -106,16 +119,37 @@ class RowLog:
         if new:
             sync_folder(self.path.parent)
 
+    @contextmanager
+    def _writing(self) -> Iterator[IO[bytes]]:
+        """The log, locked; made where there is none, and again where it was deleted while its lock was waited for."""
+        while True:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "a+b", buffering=0) as file, locked(file):
+                if is_at(file.fileno(), self.path):
+                    yield file
+                    return
+
     def _catch_up(self, file: IO[bytes]) -> None:
-        file.seek(self._read)
-        for line in _whole_lines(file.read()):
+        about = os.fstat(file.fileno())
+        if self._file != (about.st_dev, about.st_ino):
+            self._forget()
+            self._file = (about.st_dev, about.st_ino)
+        file.seek(self._read - len(self._last))
+        content = file.read()
+        if not content.startswith(self._last):  # shorter than it was, or with other lines
+            self._forget()
+            return self._catch_up(file)
+        for line in whole_lines(content[len(self._last) :]):
             self._take(line)
+        return None
 
     def _take(self, line: bytes) -> None:
         key, entry = parsed(line, f"{self.path}, line {self._lines + 1}")
-        self._entries.setdefault(key, entry)
+        if self._entries.setdefault(key, entry) != entry:
+            raise StoreError(f"{self.path}, line {self._lines + 1}: a second, other row of point {key}; delete one")
         self._read += len(line)
         self._lines += 1
+        self._last = line
 
 
 def _write(file: IO[bytes], line: bytes) -> None:
@@ -124,43 +158,25 @@ def _write(file: IO[bytes], line: bytes) -> None:
         line = line[file.write(line) :]
 
 
-def _whole_lines(content: bytes) -> list[bytes]:
+def whole_lines(content: bytes) -> list[bytes]:
     """The lines that have an end."""
     return [line + b"\n" for line in content.split(b"\n")[:-1]]
 
 
-def verify_log(path: Path) -> list[str]:
-    """What is wrong with the log NAME.rows.jsonl: damaged lines, and arrays (NAME-key/arrays.npz) that are missing or
-    others. A torn last line is an interrupted write and nothing wrong."""
-    wrong, name = [], path.name.removesuffix(LOG)
-    for number, line in enumerate(_whole_lines(path.read_bytes()), 1):
+def noted(path: Path) -> dict[str, dict[str, float]]:
+    """key -> numbers, of a file NAME.aside.jsonl. Lines that are damaged are left out: nothing depends on them."""
+    found = {}
+    for line in whole_lines(path.read_bytes()) if is_regular(path) else []:
         try:
-            key, entry = parsed(line, f"{path}, line {number}")
-        except StoreError as error:
-            wrong.append(str(error))
+            about = json.loads(line)
+            del about["sha256"]
+            right = line == _summed(about)
+            key = about.pop("key")
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
-        if entry.arrays:
-            manifest = path.parent / f"{name}-{key}" / "manifest.json"
-            try:
-                stated = json.loads(manifest.read_text())["sha256"]["arrays.npz"]
-            except (OSError, ValueError, KeyError, TypeError):
-                stated = None
-            if stated != entry.arrays:
-                wrong.append(f"{path}, line {number}: its arrays in {manifest.parent} are missing or are others")
-    return wrong
-
-
-@contextmanager
-def locked(file: IO[bytes]) -> Iterator[None]:
-    """Hold the lock of an open file; the system gives it back when its holder dies."""
-    if fcntl is None:  # pragma: no cover - Windows
-        yield
-        return
-    fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
+        if right:
+            found[key] = about
+    return found
 
 
 class Claims:
@@ -196,6 +212,12 @@ class Claims:
             return True
         self._held[key] = file
         return True
+
+    def clear(self) -> None:
+        """Remove the claims that killed processes left."""
+        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
+            if self.take(path.name):
+                self.give_up(path.name)
 
     def held(self) -> list[str]:
         return list(self._held)

@@ -8,12 +8,12 @@
 
 The key is a hash of name and parameters (which hold seed, micro-batch size, threads and dtype) and of the versions:
 these decide the bytes. A folder without a manifest is an interrupted write and is done again. Everything is written
-into a temporary sibling and moved into place, so a kill leaves either the old result or the new one.
+into a temporary sibling and moved into place, so a kill leaves either the old result or the new one. The manifest of
+files that are no keyed result (``write_files``) holds a sha256 of itself, for no key vouches for what it says.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import io
 import json
@@ -21,10 +21,9 @@ import os
 import platform
 import re
 import shutil
-import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -32,10 +31,28 @@ from typing import Any
 
 import numpy as np
 
+from .files import (
+    digest,
+    digest_of,
+    is_regular,
+    remove_abandoned,
+    sha256,
+    sync_folder,
+    temporary_folder,
+    write_atomic,
+)
+
+__all__ = [
+    "Store", "StoreError", "Stored", "canonical", "digest", "digest_of", "key", "npz_bytes", "plain", "read", "sha256",
+    "sync_folder", "verify", "verify_one", "versions", "write_atomic", "write_files",
+]  # fmt: skip
+
 FILES = ("arrays.npz", "rows.json")  # what a manifest vouches for
 WALLTIME = "walltime.json"  # beside them, and outside of every checksum
 KEYED = re.compile(r".+-[0-9a-f]{16}")  # what the folder of a result is called
-PART = ".part-"  # an unfinished result: a kill may leave one, it is never read
+PART = ".part-"  # an unfinished result: it is never read, and the next run removes one that a kill has left
+SELF = "manifest_sha256"  # in a manifest that no key protects: of its other entries
+LARGEST_MANIFEST = 2**26  # bytes: a larger file is no manifest and is not read into memory
 VERSIONED = ("modiff-sim", "numpy", "scipy", "torch", "diffusers", "scikit-learn", "matplotlib")
 
 
@@ -87,56 +104,6 @@ def key(name: str, params: Mapping[str, Any], made_with: Mapping[str, str] | Non
     return digest_of(text.encode())[:16]
 
 
-def sha256(path: Path) -> str:
-    """sha256 of a file, in hex."""
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def digest_of(content: bytes) -> str:
-    """sha256 of bytes, in hex."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def digest(files: Iterable[Path]) -> str:
-    """One sha256 over the contents of several files, in the order given: the source part of a key in a checkout."""
-    together = hashlib.sha256()
-    for file in files:
-        together.update(file.read_bytes())
-    return together.hexdigest()
-
-
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part. Makes the parent folder.
-
-    It is on disk when this returns: a row that refers to it may be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(content.encode() if isinstance(content, str) else content)
-            f.flush()
-            os.fsync(f.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names of a folder on disk: a file whose content is synced can still lose its name with the power."""
-    if os.name != "posix":  # elsewhere a folder cannot be opened
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     """An .npz whose bytes depend on the arrays alone (np.savez stamps the time into the zip)."""
     out = io.BytesIO()
@@ -167,6 +134,13 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+        self._cleaned = False
+
+    def clean(self) -> None:
+        """Remove unfinished results whose writers were killed, once per object: those of living writers are locked."""
+        if not self._cleaned and self.root.is_dir():
+            remove_abandoned(self.root, PART)
+            self._cleaned = True
 
     def path(self, name: str, params: Mapping[str, Any]) -> Path:
         return self.root / f"{name}-{key(name, params)}"
@@ -186,8 +160,8 @@ class Store:
         target = self.path(name, params)
         if not self.has(name, params):
             self.root.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(dir=self.root, prefix=PART))
-            try:
+            self.clean()
+            with temporary_folder(self.root, PART) as work:
                 write_atomic(work / "arrays.npz", npz_bytes(arrays or {}))
                 write_atomic(work / "rows.json", _json(list(rows)))
                 sums = {f: sha256(work / f) for f in FILES}
@@ -203,8 +177,6 @@ class Store:
                 except OSError:
                     if not self.has(name, params):
                         raise
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
         return self.load(name, params)
 
     def load(self, name: str, params: Mapping[str, Any]) -> Stored:
@@ -225,66 +197,115 @@ def read(path: Path) -> Stored:
     problems = verify_one(path)
     if problems:
         raise StoreError("; ".join(problems) + ": delete the folder and run again")
-    manifest = json.loads((path / "manifest.json").read_text())
     with np.load(path / "arrays.npz", allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    return Stored(arrays, json.loads((path / "rows.json").read_text()), manifest, path)
+    return Stored(arrays, json.loads((path / "rows.json").read_text(encoding="utf-8")), manifest_of(path), path)
+
+
+def manifest_of(path: Path) -> dict[str, Any]:
+    """The manifest of a result folder. Raises ValueError where there is none that says what a manifest must say."""
+    file = path / "manifest.json"
+    if not is_regular(file):
+        raise ValueError("it is missing or no file")
+    if file.stat().st_size > LARGEST_MANIFEST:
+        raise ValueError("it is too large for one")
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("too deeply nested") from error
+    sums = about.get("sha256") if isinstance(about, dict) else None
+    if not isinstance(sums, dict) or not all(isinstance(value, str) for value in sums.values()):
+        raise ValueError("it holds no sha256 of files")
+    return about
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError where a name stands in it twice: only one of its values would be read."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in it")
+    return found
 
 
 def verify_one(path: Path) -> list[str]:
     """What is wrong with one result folder; empty if nothing."""
     try:
-        manifest = json.loads((path / "manifest.json").read_text())
-        loose = manifest.get("kind") == "files"  # of ``write_files``: named by a person, not by a key
-        # a file that the manifest of a keyed result forgot is not verified
-        sums = {**({} if loose else dict.fromkeys(FILES, "")), **manifest["sha256"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return [f"{path}: no readable manifest ({type(error).__name__})"]
-    wrong = []
-    about = (manifest.get("name", ""), manifest.get("params", {}), manifest.get("versions", {}))
-    try:
-        right = loose or path.name == f"{about[0]}-{key(*about)}"
-    except ValueError:  # NaN or Inf among the parameters: no key is ever made of those
-        right = False
-    if not right:
-        wrong.append(f"{path}: name, parameters or versions in the manifest are not those of the folder's key")
+        manifest = manifest_of(path)
+    except (OSError, ValueError) as error:
+        return [f"{path}: no readable manifest ({type(error).__name__}: {error})"]
+    if (kind := manifest.get("kind")) is None:
+        wrong = _keyed_manifest(path, manifest)
+    elif kind == "files":  # of ``write_files``: named by a person, not by a key
+        wrong = _own_sum(path, manifest)
+    else:
+        return [f"{path}: a manifest of the unknown kind {kind!r}"]
+    # a file that the manifest of a keyed result forgot is not verified
+    sums = ({} if kind else dict.fromkeys(FILES, "")) | manifest["sha256"]
     for name, expected in sums.items():
         file = path / name
-        if not file.is_file():
-            wrong.append(f"{file}: missing")
+        if not _is_plain(name):
+            wrong.append(f"{path}: the manifest names {name!r}, which is no file of this folder")
+        elif not is_regular(file):
+            wrong.append(f"{file}: {'no file' if os.path.lexists(file) else 'missing'}")
         elif sha256(file) != expected:
             wrong.append(f"{file}: sha256 differs from the manifest")
-    if not loose:
+    if not kind:
         known = {*sums, "manifest.json", WALLTIME}
         wrong += [f"{file}: unknown to the manifest" for file in sorted(path.iterdir()) if file.name not in known]
     return wrong
 
 
+def _keyed_manifest(path: Path, manifest: dict[str, Any]) -> list[str]:
+    """Name, parameters and versions are protected by the name of the folder, the sums by the files."""
+    about = (manifest.get("name", ""), manifest.get("params", {}), manifest.get("versions", {}))
+    try:
+        right = path.name == f"{about[0]}-{key(*about)}"
+    except (ValueError, RecursionError):  # NaN or Inf among the parameters: no key is ever made of those
+        right = False
+    wrong = []
+    if not right:
+        wrong.append(f"{path}: name, parameters or versions in the manifest are not those of the folder's key")
+    if more := sorted(manifest.keys() - {"name", "params", "versions", "sha256"}):
+        wrong.append(f"{path}: the manifest holds {', '.join(more)}, which nothing vouches for")
+    return wrong
+
+
+def _own_sum(path: Path, manifest: dict[str, Any]) -> list[str]:
+    about = {k: v for k, v in manifest.items() if k != SELF}
+    if SELF not in manifest:
+        return [f"{path}: the manifest holds no {SELF}, so that nothing vouches for what it says: make the files anew"]
+    if manifest[SELF] != digest_of(canonical(about).encode()):
+        return [f"{path}: the manifest was changed: its {SELF} is not that of its content"]
+    return []
+
+
+def _is_plain(name: str) -> bool:
+    """Whether this names a file of the folder itself."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(os.fsencode(name)) < 256
+
+
 def verify(root: str | Path) -> tuple[int, list[str]]:
     """Check every result, every log of rows and every table below a folder: how many were found, and what is wrong.
 
-    Wrong are files that were changed, are missing or are in a result's folder and unknown to its manifest, results
-    without a manifest, damaged lines of a log, and rows whose arrays are missing or others.
+    Wrong are files that were changed, are missing or are in a result's folder and unknown to its manifest, manifests
+    that were changed, results without a manifest, damaged lines of a log, rows whose arrays are missing or others, and
+    arrays without a row. Links are followed. What cannot be read is named, and the check goes on.
     """
-    from .rowlog import LOG, verify_log  # it stands on this module
+    from .verification import verify_below  # it stands on this module
 
-    root = Path(root)
-    if not root.is_dir():
-        raise StoreError(f"{root} is not a folder")
-    results = sorted(p.parent for p in root.rglob("manifest.json") if not p.parent.name.startswith(PART))
-    logs = sorted(root.rglob(f"*{LOG}"))
-    keyed = (p for p in sorted(root.rglob("*")) if KEYED.fullmatch(p.name) and p.is_dir() and not p.is_symlink())
-    wrong = [f"{p}: no manifest" for p in keyed if not p.name.startswith(".") and not (p / "manifest.json").is_file()]
-    wrong += [problem for path in results for problem in verify_one(path)]
-    return len(results) + len(logs), wrong + [problem for path in logs for problem in verify_log(path)]
+    return verify_below(Path(root))
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes | str], about: Mapping[str, Any]) -> None:
-    """Write files that are no keyed result (tables, images) and ``manifest.json``, last, with their sha256.
+    """Write files that are no keyed result (tables, images) and ``manifest.json``, last, with their sha256 and its own.
 
-    ``about`` says what made them: parameters, seeds, versions. Each file is replaced atomically.
+    ``about`` says what made them: parameters, seeds, versions. Each file is replaced atomically. Raises ValueError for
+    a name that is no plain file name.
     """
+    if wrong := [name for name in contents if not _is_plain(name)]:
+        raise ValueError(f"files of one folder have plain names, got {wrong[0]!r}")
     for name, content in contents.items():
         write_atomic(folder / name, content)
     sums = {name: sha256(folder / name) for name in contents}
-    write_atomic(folder / "manifest.json", _json({**about, "kind": "files", "sha256": sums}))
+    manifest = plain({k: v for k, v in about.items() if k != SELF} | {"kind": "files", "sha256": sums})
+    write_atomic(folder / "manifest.json", _json(manifest | {SELF: digest_of(canonical(manifest).encode())}))

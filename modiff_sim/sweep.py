@@ -14,7 +14,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import platform
 import re
+import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,9 +30,11 @@ from typing import Any
 
 import numpy as np
 
+from .environment import Environment, environment
+from .files import digest_of
 from .parallel import WorkerLost, progress, unordered
-from .rowlog import LOG, Claims, Entry, RowLog
-from .store import Store, Stored, StoreError, canonical, digest_of, key, plain, versions, write_files
+from .rowlog import ASIDE, CLAIMS, LOG, Claims, Entry, RowLog, aside_line, noted
+from .store import Store, Stored, StoreError, canonical, key, plain, versions, write_files
 
 Point = Mapping[str, Any]
 LOSSES = 3  # workers that may be lost in a row before a point is taken to be what kills them
@@ -52,6 +57,10 @@ class Stopped(KeyboardInterrupt):
     """Ctrl-C, with a sentence on what is kept."""
 
 
+class OtherCode(RuntimeError):
+    """A worker has another source or other versions than the process that began the sweep: its bytes would differ."""
+
+
 def run(
     points: Sequence[Point],
     compute: Callable[[Point], Output],
@@ -68,50 +77,95 @@ def run(
     compute:   a function of a module, so that workers can import it; it sets its number of threads, since workers are
                given different ones. What it raises is reported with its point; the other points go on.
     name:      of the log and of the folders of arrays, which ``store.load(name, point)`` reads.
-    workers, scheduler: see ``parallel.unordered``. They change no byte.
+    workers, scheduler: see ``parallel.unordered``. They change no byte: a worker whose versions, or whose source of
+               this package or of that of ``compute``, are not those of this process is refused.
     label:     what progress is called on stderr; none is shown without.
 
     Raises:
-        SweepError: points that failed, a disk that is full, or workers that are killed again and again.
+        SweepError: points that failed, a disk that is full, workers that are killed again and again, or a worker with
+            other code.
         Stopped: Ctrl-C.
         StoreError: what is on disk is damaged, or a point was computed again and came out otherwise.
         ValueError: a name that is no plain file name, a point that is no JSON.
     """
-    sweep = _Sweep(points, compute, store, name)
+    sweep: _Sweep | None = None
+    try:
+        with _interrupts() as check:
+            sweep = _Sweep(points, compute, store, name)
+            _finish(sweep, workers, scheduler, label, check)
+            check()
+    except KeyboardInterrupt:
+        raise Stopped(f"interrupted: {sweep.kept() if sweep else 'nothing was begun'}") from None
+    finally:
+        if sweep:
+            sweep.claims.give_up_all()
+    if sweep.failed:
+        first = next(iter(sweep.failed.values()))
+        raise SweepError(f"{len(sweep.failed)} of {len(points)} points failed: {sweep.kept()}. The first: {first}")
+    return sweep.rows()
+
+
+def _finish(sweep: _Sweep, workers: int | None, scheduler: str | None, label: str, check: Callable[[], None]) -> None:
+    """Compute until no point waits any more."""
     claims, losses = sweep.claims, 0
     say, todo = progress(label, len(sweep.waiting)), len(sweep.waiting)
-    try:
-        while sweep.waiting:
-            before = len(sweep.waiting)
-            offered = sweep.offered()
-            if (first := next(offered, None)) is None:  # all that is left is being computed by other processes
-                sweep.forget_done()
-                time.sleep(0.2 if len(sweep.waiting) == before else 0)
-                continue
-            try:
-                with closing(unordered(chain([first], offered), workers=workers, scheduler=scheduler)) as results:
-                    for k, output, seconds, error in results:
-                        sweep.take(k, output, seconds, error)
-                        say(todo - len(sweep.waiting))
-            except WorkerLost as error:
-                losses = losses + 1 if len(sweep.waiting) == before else 1
-                if losses == LOSSES:
-                    where = "; ".join(canonical(sweep.waiting[k]) for k in claims.held() if k in sweep.waiting)
-                    raise SweepError(
-                        f"{error}, {LOSSES} times without a point being finished (is the memory too small?), at one of "
-                        f"{where}: {sweep.kept()}"
-                    ) from error
-                claims.give_up_all()
+    while sweep.waiting or sweep.lost():
+        check()
+        before = len(sweep.waiting)
+        offered = sweep.offered()
+        if (first := next(offered, None)) is None:  # all that is left is being computed by other processes
+            sweep.forget_done()
             if sweep.trouble:
                 raise sweep.trouble[0]
-    except KeyboardInterrupt:
-        raise Stopped(f"interrupted: {sweep.kept()}") from None
+            time.sleep(0.2 if len(sweep.waiting) == before else 0)
+            continue
+        try:
+            with closing(unordered(chain([first], offered), workers=workers, scheduler=scheduler)) as results:
+                for k, output, seconds, error in results:
+                    sweep.take(k, output, seconds, error)
+                    say(todo - len(sweep.waiting))
+                    check()
+        except WorkerLost as error:
+            check()  # Ctrl-C reaches the workers as well
+            losses = losses + 1 if len(sweep.waiting) == before else 1
+            if losses == LOSSES:
+                where = "; ".join(canonical(sweep.waiting[k]) for k in claims.held() if k in sweep.waiting)
+                raise SweepError(
+                    f"{error}, {LOSSES} times without a point being finished (is the memory too small?), at one of "
+                    f"{where}: {sweep.kept()}"
+                ) from error
+            claims.give_up_all()
+        except OtherCode as error:
+            raise SweepError(f"{error}: {sweep.kept()}") from None
+        if sweep.trouble:
+            raise sweep.trouble[0]
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """A function that raises KeyboardInterrupt if Ctrl-C was pressed in the meantime.
+
+    Python raises it wherever the main thread is, and where that is a destructor or a callback it is printed and lost.
+    """
+    pressed = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: Any) -> None:
+        pressed.set()
+        signal.default_int_handler(number, frame)
+
+    def check() -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+
+    mine = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if mine:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield check
     finally:
-        claims.give_up_all()
-    if sweep.failed:
-        first_one = next(iter(sweep.failed.values()))
-        raise SweepError(f"{len(sweep.failed)} of {len(points)} points failed: {sweep.kept()}. The first: {first_one}")
-    return sweep.rows()
+        if mine:
+            signal.signal(signal.SIGINT, before)
 
 
 class _Sweep:
@@ -120,12 +174,15 @@ class _Sweep:
     def __init__(self, points: Sequence[Point], compute: Callable[[Point], Output], store: Store, name: str) -> None:
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(f"the name of a sweep becomes a file name: letters, digits, _ . and -, got {name!r}")
-        self.compute, self.store, self.name = compute, store, name
-        self.log, self.claims = RowLog(store.root / f"{name}{LOG}"), Claims(store.root / f".{name}.claims")
+        self.points, self.compute, self.store, self.name = points, compute, store, name
+        self.log, self.claims = RowLog(store.root / f"{name}{LOG}"), Claims(store.root / f".{name}{CLAIMS}")
         self.keys = [key(name, point) for point in points]
         self.waiting: dict[str, Point] = dict(zip(self.keys, points, strict=True))
         self.failed: dict[str, str] = {}
         self.trouble: list[Exception] = []
+        self.environment = environment(compute)
+        store.clean()
+        self.claims.clear()
         self.forget_done()
 
     def done(self, k: str, point: Point) -> bool:
@@ -145,6 +202,15 @@ class _Sweep:
         for k in [k for k, point in self.waiting.items() if self.done(k, point)]:
             del self.waiting[k]
 
+    def lost(self) -> bool:
+        """Whether points that had a row have none any more: their log was deleted, or a line of it. They wait again."""
+        found = self.log.entries()
+        for k, point in zip(self.keys, self.points, strict=True):
+            gone = k not in found or (found[k].arrays and not self.store.has(self.name, point))
+            if gone and k not in self.failed:
+                self.waiting[k] = point
+        return bool(self.waiting)
+
     def offered(self) -> Iterator[Callable[[], Any]]:
         """Points that nobody has done or works on, claimed at the moment a worker is free for them.
 
@@ -157,7 +223,7 @@ class _Sweep:
                 if self.done(k, point):  # another process finished it just before
                     self.claims.give_up(k)
                     continue
-                yield partial(_attempt, self.compute, k, point)
+                yield partial(_attempt, self.compute, k, point, self.environment)
         except (SweepError, StoreError) as error:
             self.trouble.append(error)
 
@@ -178,8 +244,8 @@ class _Sweep:
                 self._append(k, self.store.save(self.name, point, output.arrays, [output.row], walltime=seconds))
             else:
                 self.log.append(k, Entry(plain(output.row)))
-            with open(_aside(self.store, self.name), "a", encoding="utf-8") as beside:
-                beside.write(canonical({"key": k, "seconds": round(seconds, 6), **output.aside}) + "\n")
+            with open(self.store.root / f"{self.name}{ASIDE}", "ab") as beside:
+                beside.write(aside_line(k, {"seconds": round(seconds, 6), **output.aside}))
 
     def _append(self, k: str, stored: Stored) -> None:
         with self._said():
@@ -195,7 +261,11 @@ class _Sweep:
 
     def kept(self) -> str:
         """Counted on disk: Ctrl-C may come between a row that is written and what this process notes of it."""
-        entries, waiting = self.log.entries(), self.waiting
+        waiting = self.waiting
+        try:
+            entries = self.log.entries()
+        except (StoreError, OSError) as error:
+            return f"what is kept cannot be counted ({error})"
         lost = {k for k in waiting if k in entries and entries[k].arrays and not self.store.has(self.name, waiting[k])}
         kept = sum(k in entries and k not in lost for k in self.keys)
         return f"{kept} of {len(self.keys)} points are kept, and the same command goes on from there"
@@ -205,8 +275,15 @@ class _Sweep:
         return [found[k].row for k in self.keys]
 
 
-def _attempt(compute: Callable[[Point], Output], k: str, point: Point) -> tuple[str, Output | None, float, str]:
-    """(key, output or None, seconds, what went wrong); runs on a worker."""
+def _attempt(
+    compute: Callable[[Point], Output], k: str, point: Point, wanted: Environment
+) -> tuple[str, Output | None, float, str]:
+    """(key, output or None, seconds, what went wrong); runs on a worker. Raises OtherCode where its code is another."""
+    if other := environment(compute).against(wanted, "the process that began"):
+        raise OtherCode(
+            f"the worker on {platform.node()} has {other}; its bytes could differ: start the workers anew with the "
+            "same source and versions"
+        )
     start = time.perf_counter()
     try:
         output = compute(point)
@@ -222,20 +299,10 @@ def _attempt(compute: Callable[[Point], Output], k: str, point: Point) -> tuple[
         return k, None, time.perf_counter() - start, f"{type(error).__name__}: {error}\n" + "\n".join(where[1:-1])
 
 
-def _aside(store: Store, name: str) -> Path:
-    return store.root / f"{name}.aside.jsonl"
-
-
 def asides(points: Sequence[Point], store: Store, *, name: str) -> list[dict[str, float]]:
     """Seconds, and what else was measured, of those points for which it was noted; outside of every checksum."""
-    found, path = {}, _aside(store, name)
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            about = json.loads(line)
-            found[about.pop("key")] = about
-        except (ValueError, KeyError, AttributeError):  # of a kill
-            continue
-    return [found[k] for k in (key(name, point) for point in points) if k in found]
+    found = noted(store.root / f"{name}{ASIDE}")
+    return [found[k] for k in (key(name, point) for point in points) if "seconds" in found.get(k, ())]
 
 
 def table(points: Sequence[Point], rows: Sequence[Mapping[str, Any]], folder: str | Path, *, name: str) -> Path:

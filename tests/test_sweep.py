@@ -207,7 +207,7 @@ def test_many_threads_append_to_one_log_each_row_once(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    lines = path.read_bytes().splitlines()
+    lines = path.read_bytes().splitlines(keepends=True)
     assert len(lines) == 20
     assert {rowlog.parsed(line, "here")[0] for line in lines} == {f"k{i}" for i in range(20)}
 

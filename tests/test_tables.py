@@ -16,7 +16,7 @@ from analysis.tables import layouts, measure, rows, write
 from analysis.tables.cells import Cell, flat, from_flat
 from analysis.tables.layouts import TABLES, Table
 from modiff_sim.nn import zoo
-from modiff_sim.store import StoreError
+from modiff_sim.store import StoreError, write_files
 
 TINY = Table(
     "tiny", "digits",
@@ -144,8 +144,9 @@ def test_damaged_or_foreign_rows_are_refused(tiny, monkeypatch):
     with pytest.raises(StoreError, match=r"rows\.csv: sha256 differs"):
         rows.committed("digits", tiny / "tables")
     (folder / "rows.csv").write_bytes(before)
-    about = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(about | {"model_sha256": "other"}))
+    about = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    contents = {name: (folder / name).read_bytes() for name in about["sha256"]}
+    write_files(folder, contents, about | {"model_sha256": "other"})
     with pytest.raises(StoreError, match="other weights"):
         rows.committed("digits", tiny / "tables")
     with pytest.raises(StoreError, match="measure them with --rerun"):

@@ -20,7 +20,7 @@ from .. import metrics
 from ..arm_table import CALIBRATION_SEED
 from ..arms import Arm
 from ..pictures import fingerprint, levels
-from ..source import sampling_source
+from ..source import expect, sampling_source
 from ..workspace import store
 from .cells import Cell, flat
 from .layouts import cells_of
@@ -62,6 +62,7 @@ def points(model: str, chosen: Iterable[Wanted]) -> list[dict[str, Any]]:
 def compute(point: Mapping[str, Any]) -> Output:
     """Sample one micro-batch: its images, its audit, and mean and rms of its pixels, by which it can be known again."""
     cell, seed, index = _place(point)
+    expect(point, source=sampling_source(), model_sha256=zoo.card(point["model"])["sha256"])
     torch.set_num_threads(point["threads"])
     model = _model(point["model"])
     first = index * point["batch"]

@@ -21,7 +21,9 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed
 
-from ..store import canonical, digest_of
+from ..environment import Environment, environment
+from ..files import digest_of
+from ..store import canonical
 
 T = TypeVar("T")
 
@@ -96,18 +98,21 @@ def together(folder: str | Path, work: Any) -> Iterator[Ranks]:
             root.mkdir(parents=True, exist_ok=True)
             mark.touch()
         distributed.barrier()
-        mine = (mark.exists(), digest_of(canonical(work).encode()))
-        everyone: list[Any] = [None] * who.world
+        mine = (mark.exists(), environment(), digest_of(canonical(work).encode()))
+        everyone: list[tuple[bool, Environment, str]] = [mine] * who.world
         distributed.all_gather_object(everyone, mine)
         if who.first:
             mark.unlink()
-        if blind := [i for i, (sees, _) in enumerate(everyone) if not sees]:
+        if blind := [i for i, (sees, _, _) in enumerate(everyone) if not sees]:
             raise RuntimeError(
                 f"ranks {blind} do not see the folder {root} of rank 0: all need one file system, or use a Dask "
                 "cluster, whose workers need none"
             )
-        if other := [i for i, (_, its) in enumerate(everyone) if its != everyone[0][1]]:
-            raise RuntimeError(f"ranks {other} have other work than rank 0: the same command and versions everywhere")
+        for rank, (_, its, _) in enumerate(everyone):
+            if other := its.against(everyone[0][1], "rank 0"):
+                raise RuntimeError(f"rank {rank} has {other}: install the same everywhere")
+        if others := [i for i, (_, _, its) in enumerate(everyone) if its != everyone[0][2]]:
+            raise RuntimeError(f"ranks {others} have other work than rank 0: the same command everywhere")
         yield who
         distributed.barrier()
     finally:
