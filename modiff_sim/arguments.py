@@ -1,10 +1,28 @@
-"""Scalar arguments within their range: one place that refuses the others, with the name and what was given."""
+"""Arguments as they must be: one place that refuses the others, with their name, what was given and what is needed.
+
+``number`` and ``count`` are for one number; ``reals`` makes a NumPy array of real numbers from whatever holds such
+(lists, arrays, tensors on the CPU, pandas); ``namespace`` is for arrays that are used as they are, of any library of
+the array API. ``affordable`` refuses what does not fit into this machine's memory before it is begun.
+
+Refused are masked arrays (what is masked would be used), text, dates, complex numbers, truth values, records and
+objects, all with TypeError; ragged lists, and NaN and Inf where asked for, with ValueError.
+"""
 
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+_KINDS = {
+    "b": "truth values", "c": "complex numbers", "M": "dates", "m": "time spans", "U": "text", "S": "bytes",
+    "T": "text", "V": "records", "O": "objects",
+}  # fmt: skip
 
 
 def number(
@@ -12,23 +30,132 @@ def number(
 ) -> float:
     """``value``, if it is one real number with least <= value < below and value > above; ``what`` explains the name.
 
-    Raises TypeError for what is no number (text, arrays, None, complex), ValueError for one out of range or NaN.
+    Raises TypeError for what is no number (text, truth values, arrays, None, complex), ValueError for one out of range,
+    NaN, or beyond the floats.
     """
     who = f"{name} is {what} and" if what else name
-    if not isinstance(value, Real):
-        raise TypeError(f"{who} must be one real number, got {value!r}")
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{who} must be one real number, got {_shown(value)}")
     x: Any = value  # to a type checker a Real is not comparable with a float
-    if not (least <= x < below and x > above):
+    if not (least <= x < below and x > above and _is_float(x)):
         low, sign = (above, "<") if above >= least else (least, "<=")
-        allowed = f"finite and {'>=' if sign == '<=' else '>'} {low:g}"
+        allowed = "finite" if low == -math.inf else f"finite and {'>=' if sign == '<=' else '>'} {low:g}"
         if below < math.inf:
             allowed = f"such that {low:g} {sign} {name} < {below:g}"
-        raise ValueError(f"{who} must be {allowed}, got {value}")
+        raise ValueError(f"{who} must be {allowed}, got {_shown(value)}")
     return x
 
 
-def count(name: str, value: Any, least: int = 1) -> int:
-    """``value``, if it is an int (no bool) of at least ``least``; ValueError otherwise."""
+def count(name: str, value: Any, least: int = 1, *, most: float = math.inf, why: str = "") -> int:
+    """``value``, if it is an int (no bool) from ``least`` to ``most``; ``why`` explains the end. Else ValueError."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
+        raise ValueError(f"{name} must be an int >= {least}, got {_shown(value)}")
+    if int(value) > most:
+        raise ValueError(f"{name} must be at most {most:,}{why and f', {why}'}, got {_shown(value)}")
     return int(value)
+
+
+def seed(value: Any, name: str = "seed") -> int:
+    """``value``, if it is a whole number >= 0, which is what a generator is seeded with; ValueError otherwise."""
+    return count(name, value, 0)
+
+
+def reals(name: str, value: Any, dtype: Any = np.float64, *, finite: bool = False) -> np.ndarray:
+    """``value`` as a NumPy array of real numbers; ``dtype`` None keeps its own. NaN and Inf pass unless ``finite``."""
+    _plain(name, value)
+    for part in _parts(value):
+        _plain(name, part)
+    try:
+        found = np.asarray(value)
+        if found.dtype == object and not hasattr(value, "dtype") and all(isinstance(v, Real) for v in found.flat):
+            found = found.astype(np.float64)  # whole numbers beyond 64 bits, fractions
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of real numbers: {error}") from None
+    except (TypeError, RuntimeError, OverflowError) as error:
+        raise TypeError(f"{name} must be an array of real numbers, got {type(value).__name__}: {error}") from None
+    if found.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be an array of real numbers, got {_given(found, value)}")
+    if dtype is not None:
+        with np.errstate(over="ignore"):  # beyond the dtype is Inf, of which ``finite`` speaks
+            found = found.astype(dtype, copy=False)
+    if finite and not np.isfinite(found).all():
+        where = [int(i) for i in np.argwhere(~np.isfinite(found))[0]]
+        raise ValueError(f"{name} must be finite, but holds NaN or Inf, first at {where}")
+    return found
+
+
+def namespace(who: str, a: Any) -> Any:
+    """The array-API namespace of ``a``, which is used as it is; TypeError for what is no plain array."""
+    _plain(who, a)
+    try:
+        return array_namespace(a)
+    except TypeError:
+        raise TypeError(
+            f"{who} takes an array of real floats, got {_shown(a)}: make it one first (numpy.asarray)"
+        ) from None
+
+
+def affordable(what: str, size: float) -> None:
+    """MemoryError where ``what`` takes so many bytes that this machine has not got them: before any are asked for."""
+    have = memory()
+    if size > have:
+        raise MemoryError(
+            f"{what} would take {_bytes(size)}, and this machine has {_bytes(have)} of memory: ask for less"
+        )
+
+
+def memory() -> float:
+    """Bytes of memory of this machine; inf where the system does not say."""
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return math.inf
+    return float(size) if size > 0 else math.inf
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 2**30:.3g} GiB"
+
+
+def _is_float(x: Any) -> bool:
+    try:
+        return not math.isinf(float(x))
+    except OverflowError:
+        return False
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """What nested lists and tuples hold, to any depth."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield part
+            yield from _parts(part)
+
+
+def _plain(who: str, value: Any) -> None:
+    """Raise TypeError for values that NumPy would take for something else without a word."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{who} must not be masked, as what is masked would be used: fill it or leave it out (filled())"
+        )
+    if isinstance(value, np.matrix):
+        raise TypeError(f"{who} must not be a numpy.matrix, whose * is another product: pass numpy.asarray(...)")
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{who} must be real numbers, got the truth value {value}")
+
+
+def _given(found: np.ndarray, value: Any) -> str:
+    if found.dtype == object and not isinstance(value, np.ndarray | list | tuple):
+        return f"a {type(value).__name__}"
+    kind = _KINDS.get(found.dtype.kind, "something else")
+    own = "" if isinstance(value, np.ndarray | list | tuple) else f" in a {type(value).__name__}"
+    return f"{kind} ({found.dtype}){own}"
+
+
+def _shown(value: Any) -> str:
+    """``value`` in a message: as Python writes it, cut where that is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an int of more digits than Python writes
+        return f"an int of about {int(math.log10(2) * value.bit_length()):,} digits"
+    return text if len(text) <= 200 else f"{text[:150]}... ({type(value).__name__})"

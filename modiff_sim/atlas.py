@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from . import contraction
+from .arguments import affordable, count, reals
+from .arguments import seed as whole_seed
 from .granularity import Granularity, PerGroup, parse
 from .quantizer import Quantizer
 from .quantizers import QUANTIZERS, make
@@ -53,7 +55,7 @@ DISTRIBUTIONS: dict[str, Draw] = {
 
 def trials_for(d: int, trials: int) -> int:
     """How many samples of d entries are drawn: ``trials``, fewer where they would exceed ``DRAWN`` entries."""
-    return min(trials, max(FEWEST, DRAWN // d))
+    return min(count("trials", trials), max(FEWEST, DRAWN // count("d", d)))
 
 
 def parts(name: str, d: int, trials: int, seed: int) -> Iterator[np.ndarray]:
@@ -62,6 +64,7 @@ def parts(name: str, d: int, trials: int, seed: int) -> Iterator[np.ndarray]:
     Every piece has its own generator, SeedSequence(seed, spawn_key = (place of the name, d, piece)): a row of the atlas
     does not depend on which other rows are asked for.
     """
+    seed, d, trials = whole_seed(seed), count("d", d), count("trials", trials)
     place, at_once = list(DISTRIBUTIONS).index(name), max(BATCH, FLOATS // d // BATCH * BATCH)
     for i, start in enumerate(range(0, trials, at_once)):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place, d, i)))
@@ -161,9 +164,14 @@ def atlas(
     Deterministic given the seed; a row does not depend on which others are asked for. Raises ValueError for unknown
     names, dims or trials too small (trials >= 2), and recorded data that is empty, not finite or has another shape.
     """
+    seed, trials = whole_seed(seed), count("trials", trials, 2)
+    dims = [count("dims", d) for d in dims]
+    for d in dims:
+        affordable(f"{trials_for(d, trials):,} samples of {d:,} entries", 64 * d * min(FEWEST, trials))
+    bits = [count("bits", b, 0) for b in bits]
     grids = [pair for g in granularities for pair in _grid(quantizers, bits, g)]
-    if not grids or not dims or min(dims) < 1 or trials < 2:
-        raise ValueError(f"needs quantizers, dims >= 1 and trials >= 2, got dims={list(dims)}, trials={trials}")
+    if not grids or not dims:
+        raise ValueError(f"needs quantizers and dims >= 1, got dims={dims} and {len(grids)} quantizers")
     for kind, names, known in (("distribution", distributions, DISTRIBUTIONS), ("norm", norms, contraction.NORMS)):
         for name in names:
             if name not in known:
@@ -204,7 +212,7 @@ def _measured(
 
 
 def _recorded(recorded: Any) -> np.ndarray:
-    samples = np.asarray(recorded, np.float64)
+    samples = reals("recorded samples", recorded)
     if samples.ndim not in (2, 3) or samples.size == 0:
         raise ValueError(f"recorded samples have shape (n, entries) or (steps, n, entries), got {samples.shape}")
     if not np.isfinite(samples).all():

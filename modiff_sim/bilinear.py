@@ -33,10 +33,10 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from . import recursion as _recursion
-from .arguments import count
+from .arguments import count, number, reals
 from .bounds import max_norm_closed_loop
 from .bounds._common import qmax
-from .quantizer import Quantizer
+from .quantizer import MAX_BITS, Quantizer
 from .quantizers import Zero
 from .recursion import Recursion, Refresh, State, Warmup
 
@@ -172,12 +172,15 @@ def run(
     pair = (Q, Q) if isinstance(Q, Quantizer) else Q
     is_refresh = _recursion.refresh_calls(refresh)
     state: ProductState | None = None
+    first: Any = None
     for call, (a, b) in enumerate(inputs):
-        if call == 0:
-            pair[0].check(a)
-            pair[1].check(b)
+        first = (a, b) if call == 0 else first
+        for quantizer, operand, before in zip(pair, (a, b), first, strict=True):
+            _recursion.check_input(quantizer, operand, before, call)
         bits = None if random is None else random(call)
         state = advance(chosen, state, a, b, pair, product, warmup=warmup, refreshed=is_refresh(call), random=bits)
+        for quantizer, operand, kept in zip(pair, (a, b), (state.left, state.right), strict=True):
+            _recursion.check_finite(quantizer, kept, operand, f"call {call}")
         yield state
 
 
@@ -191,6 +194,8 @@ def error_bound(size_a: Any, size_b: Any, error_a: Any, error_b: Any, inner: int
     errors have their operands' signs reversed (â overshoots). With ‖·‖_{∞→∞} (largest absolute row sum) for the left
     operand and its error it holds with ``inner`` = 1: rows of a softmax have size 1.
     """
+    size_a, size_b, error_a, error_b = (_norms(x) for x in (size_a, size_b, error_a, error_b))
+    count("inner", inner)
     return inner * (error_a * size_b + size_a * error_b + error_a * error_b)
 
 
@@ -208,8 +213,19 @@ def open_loop_bound(a_before: Any, b: Any, d_a: Any, d_b: Any, kappa: tuple[floa
 
     a_before: max norm of a before each difference, b: of b after it; shapes (n, ...) as the differences'.
     """
-    a_before, b, d_a, d_b = (np.asarray(x, np.float64) for x in (a_before, b, d_a, d_b))
+    a_before, b, d_a, d_b = (_norms(x) for x in (a_before, b, d_a, d_b))
+    count("inner", inner)
+    for k in kappa:
+        number("kappa", k)
     return inner * np.cumsum(kappa[0] * d_a * b + kappa[1] * a_before * d_b, axis=0)
+
+
+def _norms(x: Any) -> np.ndarray:
+    """Norms as an array; TypeError or ValueError for what is none."""
+    norms = reals("norms", x)
+    if not (norms >= 0).all():
+        raise ValueError("norms are >= 0, and hold no NaN")
+    return norms
 
 
 # -- cost --------------------------------------------------------------------------------------------------------------
@@ -220,6 +236,8 @@ def bops_per_mac(bits: tuple[float, float], state_bits: tuple[float, float]) -> 
 
     bits: of the residuals (left, right); state_bits: of what the references are kept in.
     """
+    for b in (*bits, *state_bits):
+        number("bits", b)
     return bits[0] * state_bits[1] + state_bits[0] * bits[1]
 
 
@@ -247,9 +265,9 @@ def vanishing_tokens(bits: int) -> int:
     1/n is at most half the step 1/(2^b - 1) of an unsigned grid (``MinMax``), ties to even: n >= 2(2^b - 1), 30 at 4
     bits and 510 at 8.
     """
-    return int(2 * (2 ** count("bits", bits) - 1))
+    return int(2 * (2 ** count("bits", bits, most=MAX_BITS) - 1))
 
 
 def state_elements(shape_a: Sequence[int], shape_b: Sequence[int], shape_o: Sequence[int]) -> int:
     """Numbers that a modulated product keeps between calls: both references and ô."""
-    return math.prod(shape_a) + math.prod(shape_b) + math.prod(shape_o)
+    return sum(math.prod(count("every number of a shape", n, 0) for n in s) for s in (shape_a, shape_b, shape_o))

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import count, number
+from .arguments import count, number, reals
 
 #: largest relative gap between the two ends of a certificate, and largest relative violation of any constraint
 TOLERANCE = 1e-4
@@ -306,7 +306,7 @@ def _check(n: int, c: float, gains: tuple[float, ...], start: float) -> None:
 
 def _norms(d: Any, n: int, layers: int) -> np.ndarray:
     """The norms as an (n, layers) array."""
-    norms = np.asarray(d, np.float64)
+    norms = reals("d", d)
     shape = (n,) if layers == 1 else (n, layers)
     if norms.ndim and norms.shape != shape:
         raise ValueError(f"d must be one norm or have shape {shape}, got {norms.shape}")
@@ -317,7 +317,7 @@ def _norms(d: Any, n: int, layers: int) -> np.ndarray:
 
 def _radii(budget: Budget, n: int) -> np.ndarray:
     """total/sqrt(w_k): how large each difference could be on its own."""
-    weights = np.ones(n) if budget.weights is None else np.asarray(budget.weights, np.float64)
+    weights = np.ones(n) if budget.weights is None else reals("a budget's weights", budget.weights)
     if weights.shape != (n,) or not (np.isfinite(weights).all() and (weights > 0).all()):
         raise ValueError(f"a budget needs {n} finite weights > 0 (with 0 the worst case is infinite), got {weights}")
     return number("a budget's total", budget.total, above=0) / np.sqrt(weights)

@@ -7,7 +7,6 @@ run. Errors are one line on stderr with exit code 2.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -15,34 +14,35 @@ from typing import Any, NoReturn
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    chosen = _parser().parse_args(arguments)
-    from . import commands
+    from . import console
 
-    try:
-        code = commands.run(chosen)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # ``| head``: nobody reads on, which is no error; Python must not flush again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, TypeError, OSError, ImportError, RuntimeError, OverflowError, MemoryError) as error:
-        text = f"numbers left the floats: {error}" if isinstance(error, OverflowError) else error
-        print(f"modiff-sim {chosen.command}: error: {text}", file=sys.stderr)
-        return 2
+    chosen = argparse.Namespace(command="")
+
+    def run() -> int:
+        _parser().parse_args(arguments, chosen)
+        from . import commands
+
+        return commands.run(chosen)
+
+    console.utf8_output()
+    return console.finish(run, lambda: f"modiff-sim {chosen.command or ''}".strip())
 
 
 class _Parser(argparse.ArgumentParser):
     """One line per error: the usage would bury it."""
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if action.option_strings and arg_strings == ["--"]:  # ``--bits=--``, of which argparse makes an empty list
+            raise argparse.ArgumentError(action, "expected an argument, got '--'")
+        return super()._get_values(action, arg_strings)
+
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {' '.join(message.splitlines())}\n")
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"an int >= 0, got {text!r}")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 1000):
+        raise argparse.ArgumentTypeError(f"an int >= 0, got {text[:100]!r}")
     return int(text)
 
 

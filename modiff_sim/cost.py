@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import count, number
 from .quantizers.fixed import FixedScale
 from .storage import NATIVE, Codes, Format, Storage
 
@@ -25,17 +26,21 @@ Stored = Storage | Callable[[str], Storage]
 # -- multiply-accumulates ---------------------------------------------------------------------------------------------
 def conv_macs(output_shape: Sequence[int], kernel_shape: Sequence[int]) -> int:
     """MACs of a convolution: output elements (n, out, *size) times kernel (out, in/groups, *k) entries per output."""
-    return math.prod(output_shape) * math.prod(kernel_shape[1:])
+    return _entries(output_shape) * _entries(kernel_shape[1:])
 
 
 def linear_macs(output_shape: Sequence[int], in_features: int) -> int:
     """MACs of a linear layer: output elements (..., out) times in_features."""
-    return math.prod(output_shape) * in_features
+    return _entries(output_shape) * count("in_features", in_features, 0)
 
 
 def matmul_macs(output_shape: Sequence[int], inner: int) -> int:
     """MACs of a (batched) matrix product: output elements times the length of the axis that is summed over."""
-    return math.prod(output_shape) * inner
+    return _entries(output_shape) * count("inner", inner, 0)
+
+
+def _entries(shape: Sequence[int]) -> int:
+    return math.prod(count("every number of a shape", n, 0) for n in shape)
 
 
 # -- what a model computes --------------------------------------------------------------------------------------------
@@ -110,6 +115,8 @@ class ModelShapes:
 # -- bit operations ---------------------------------------------------------------------------------------------------
 def bops(macs: float, weight_bits: float, activation_bits: float) -> float:
     """Bit operations of that many MACs; for a product of two activations, the bits of its two operands."""
+    for name, value in (("macs", macs), ("weight_bits", weight_bits), ("activation_bits", activation_bits)):
+        number(name, value)
     return macs * weight_bits * activation_bits
 
 
@@ -132,8 +139,9 @@ def run_bops(
 
     Raises ValueError for counts that do not fit, or negative numbers.
     """
-    if min(macs, weight_bits, activation_bits, calls, full_precision_calls, skipped_calls) < 0:
-        raise ValueError("MACs, bits and calls must not be negative")
+    named = {"calls": calls, "full_precision_calls": full_precision_calls, "skipped_calls": skipped_calls}
+    for name, value in named.items():
+        count(name, value, 0)
     if full_precision_calls + skipped_calls > calls:
         raise ValueError(
             f"{full_precision_calls} calls in full precision and {skipped_calls} skipped ones exceed {calls} calls"
@@ -152,6 +160,7 @@ def operand_bits(storage: Storage, residual_bits: float, *, aligned: bool = Fals
     lies on the same grid (``aligned``: ``GridAligned`` with the base step of the codes); for codes whose scale changes
     from call to call two products of codes. Never more than full precision.
     """
+    number("residual_bits", residual_bits)
     bits = storage.ref_format.bits
     if storage.recomputes:
         return bits
@@ -215,8 +224,8 @@ def cache_bytes(
     itemsize, packed: see ``array_bytes``.
     share_inputs: count the â of layers that are called with the very same array once (a run does not do this).
     """
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, got {batch}")
+    count("batch", batch)
+    count("itemsize", itemsize)
     rows = []
     for layer in layers:
         kept = (storage(layer.module) if callable(storage) else storage) or Storage()
@@ -245,6 +254,8 @@ def predict_state_bytes(
 
 def working_set(layers: Iterable[LayerShape], batch: int = 1, *, itemsize: int = 4) -> int:
     """Bytes of the largest single layer at work: its input, residual, product and output, all in the model's dtype."""
+    count("batch", batch)
+    count("itemsize", itemsize)
     return max(2 * batch * itemsize * (math.prod(x.input) + math.prod(x.output)) for x in layers)
 
 
@@ -254,6 +265,7 @@ def peak_bytes(
     """Weights, states, and the largest layer at work. The model's own activations (skip connections) come on top: they
     are the same without modulation.
     """
+    number("weight_bits", weight_bits)
     weights = math.ceil(shapes.parameters * weight_bits / 8)
     states = predict_state_bytes(shapes, storage, batch, itemsize=itemsize)
     return weights + states + working_set(shapes.layers, batch, itemsize=itemsize)

@@ -25,12 +25,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
 from . import recursion as _recursion
+from .arguments import namespace, reals
 from .mixtures import GaussianMixture
 from .quantizer import Quantizer, not_finite, require_floating
 from .schedules import Schedule
@@ -45,6 +47,17 @@ class Linear:
     name: str
     weight: np.ndarray
     bias: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        weight = reals(f"layer '{self.name}': weight", self.weight, finite=True)
+        bias = None if self.bias is None else reals(f"layer '{self.name}': bias", self.bias, finite=True)
+        if weight.ndim != 2 or weight.size == 0 or (bias is not None and bias.shape != weight.shape[:1]):
+            raise ValueError(
+                f"layer '{self.name}': weight has shape (out, in), bias (out,) or None, got {weight.shape} and "
+                f"{None if bias is None else bias.shape}"
+            )
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "bias", bias)
 
     def linear(self, a: Array) -> Array:
         """A(a): without the bias, in the namespace, dtype and device of a."""
@@ -94,12 +107,12 @@ class MixtureDenoiser:
 
     def __call__(self, x: Array, t: int) -> Array:
         """eps_hat (n, d) for x (n, d), a real floating array of any array-API namespace; t an index of alpha_bar."""
-        xp = array_namespace(x)
+        xp = namespace("MixtureDenoiser", x)
         require_floating(xp, x, "MixtureDenoiser")
         if x.ndim != 2 or x.shape[1] != self.mixture.d:
             raise ValueError(f"x must have shape (n, {self.mixture.d}), got {tuple(x.shape)}")
-        if not 0 <= t < self.schedule.T:
-            raise ValueError(f"t must lie in 0 .. {self.schedule.T - 1}, got {t}")
+        if isinstance(t, bool) or not isinstance(t, Integral) or not 0 <= t < self.schedule.T:
+            raise ValueError(f"t must lie in 0 .. {self.schedule.T - 1}, got {t!r}")
         alpha_bar = float(self.schedule.alpha_bar[t])
         v = alpha_bar * self.mixture.sigma**2 + 1 - alpha_bar
         first, second = self.layers
@@ -107,7 +120,10 @@ class MixtureDenoiser:
         logits = (math.sqrt(alpha_bar) / v) * self.apply(first, x) + shift
         e = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
         mu_hat = self.apply(second, e / xp.sum(e, axis=1, keepdims=True))
-        return (math.sqrt(1 - alpha_bar) / v) * (x - math.sqrt(alpha_bar) * mu_hat)
+        eps = (math.sqrt(1 - alpha_bar) / v) * (x - math.sqrt(alpha_bar) * mu_hat)
+        if not bool(xp.all(xp.isfinite(eps))):
+            raise ValueError(not_finite(xp, eps, f"MixtureDenoiser's output at t = {t}"))
+        return eps
 
     def shift(self, alpha_bar: float) -> np.ndarray:
         """β_k = log w_k - ᾱ·(||μ_k||² - ||m||²)/(2v), float64 (K,)."""
@@ -182,6 +198,7 @@ class ModulatedDenoiser:
 
     def __call__(self, x: Array, t: int) -> Array:
         """eps_hat (n, d) of the quantized denoiser."""
+        namespace("ModulatedDenoiser", x)
         shape = tuple(x.shape)
         if self._last is not None and (t > self._last[0] or shape != self._last[1]):
             raise ValueError(
@@ -210,9 +227,7 @@ class ModulatedDenoiser:
             affine=lambda hat: xp.concat([layer.affine(hat), hat], axis=1),
             warmup=self.warmup, refreshed=self.refresh(self.call), random=bits,
         )  # fmt: skip
-        probe = self.Q.probe(state.residual, state.qparams) if state.qparams is not None else a
-        if not bool(xp.all(xp.isfinite(probe))):
-            raise ValueError(not_finite(xp, a, f"layer '{layer.name}', call {self.call}"))
+        _recursion.check_finite(self.Q, state, a, f"layer '{layer.name}', call {self.call}")
         self.states[layer.name] = state
         out = layer.weight.shape[0]
         output, a_hat = state.output[:, :out], state.output[:, out:]

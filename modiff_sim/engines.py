@@ -5,8 +5,9 @@ Both take the calls in order and write what is measured where ``out`` says (``re
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,10 +15,12 @@ import numpy as np
 
 from . import fast, results
 from . import recursion as _recursion
+from .arguments import reals
 from .granularity import PerSample, PerToken
+from .own import check_output, check_own, ours
 from .processes import Process
 from .quantizer import Quantizer, as_made
-from .quantizers import QUANTIZERS, AbsMax
+from .quantizers import AbsMax
 
 STANDARD = (_recursion.Direct, _recursion.OpenLoop, _recursion.ClosedLoop)
 #: floats of one array operation, 1 MiB of doubles: half of it is more Python per entry, twice as much leaves the cache
@@ -42,6 +45,7 @@ class Job:
     operator: np.ndarray | None
     dtype: np.dtype
     measure: tuple[str, ...]
+    stopped: threading.Event = field(default_factory=threading.Event)  # set where nobody waits for the rest
 
     @property
     def feeds(self) -> int:
@@ -57,8 +61,8 @@ class Job:
     @property
     def row_by_row(self) -> bool:
         """Whether every trial is known to have a scale of its own, which depends on its extremes alone."""
-        ours = type(self.Q) in QUANTIZERS.values() and type(self.Q.granularity) in (PerSample, PerToken)
-        return ours and _as_made(self.Q) and self.Q.scale_from_extremes
+        known = ours(self.Q) and type(self.Q.granularity) in (PerSample, PerToken)
+        return known and _as_made(self.Q) and self.Q.scale_from_extremes
 
     def not_finite(self, call: int, drawn: np.ndarray) -> ValueError:
         what = f"numbers too large for {self.dtype}" if np.isfinite(drawn).all() else "NaN or Inf"
@@ -83,7 +87,20 @@ class Trials:
         return np.random.default_rng(inputs), np.random.default_rng(bits)
 
     def stream(self, job: Job) -> Iterator[np.ndarray]:
-        return job.process.stream(self.generators(job.seed)[0], self.rows, job.steps, first=self.start)
+        """The block's inputs call by call, as they are drawn; refused where they are no real numbers (rows, d)."""
+        process, call = job.process, -1
+        inputs = process.stream(self.generators(job.seed)[0], self.rows, job.steps, first=self.start)
+        for call, drawn in enumerate(inputs):
+            plain = type(drawn) is np.ndarray and drawn.dtype.kind in "fiu"
+            a = drawn if plain else reals(f"process {process.name}: input of step {call}", drawn)
+            if a.shape != (self.rows, process.d):
+                raise ValueError(
+                    f"process {process.name}: input of step {call} has shape {a.shape}, asked for were "
+                    f"{self.rows} trials of {process.d} entries"
+                )
+            yield a
+        if call + 1 < job.steps:
+            raise ValueError(f"process {process.name} ended after {call + 1} steps, asked for were {job.steps}")
 
 
 def _as_made(Q: Quantizer) -> bool:
@@ -132,19 +149,26 @@ def arrays(job: Job, blocks: Sequence[Trials], out: results.Block) -> None:
     """Consecutive blocks together, one array operation after the other: any quantizer, recursion and operator."""
     generators = [block.generators(job.seed)[1] for block in blocks] if job.Q.laws.randomised else []
     state, previous = None, None
+    known = ours(job.Q) and _recursion.standard(job.recursion) is not None
     size = np.getbufsize()  # of this thread
     if job.process.d >= LONG:
         np.setbufsize(16)
     try:
         for call, a in enumerate(_inputs(job, blocks)):
+            if job.stopped.is_set():
+                return
             if call == 0:
                 job.Q.check(a)
+                if not known:
+                    check_own(job.Q, a)
             random = _random(job, call, generators, blocks) if generators else None
             state = _recursion.advance(
                 job.recursion, state, a, job.Q, job.A, warmup=job.warmup, refreshed=job.refreshed(call), random=random
             )
             if state.qparams is not None and not np.isfinite(job.Q.probe(state.residual, state.qparams)).all():
                 raise job.overflow(call)
+            if not known:
+                check_output(job.Q, job.recursion, state, a, job.A, call)
             out.room(call)
             _measure(out.at(call), state, a, a if previous is None else previous, job.A)
             previous = a
@@ -258,7 +282,7 @@ def fused(job: Job, block: Trials, out: results.Block) -> None:
 
     drawn: Iterator[np.ndarray] = iter(()) if recorded else block.stream(job)
     call = 0
-    while call < job.steps:
+    while call < job.steps and not job.stopped.is_set():
         calls = out.room(call)
         if call == 0 or not recorded:
             calls = 1

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import reals
+
 
 class Verdict(enum.StrEnum):
     HOLDS = "HOLDS"
@@ -111,15 +113,17 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
     if evidence.not_run:
         return Judgement(claim, evidence, Verdict.NOT_RUN, evidence.not_run, np.nan, np.nan)
     claimed, measured = np.broadcast_arrays(
-        np.asarray(evidence.claimed, np.float64), np.asarray(evidence.measured, np.float64)
+        reals(f"claim {claim.id}: claimed", evidence.claimed), reals(f"claim {claim.id}: measured", evidence.measured)
     )
     if claimed.size == 0 or np.isnan(claimed).any() or np.isnan(measured).any():
         raise ValueError(
             f"claim {claim.id}: claimed or measured is empty or NaN; use not_run where nothing was measured"
         )
-    low = measured if evidence.low is None else np.broadcast_to(evidence.low, measured.shape)
-    high = measured if evidence.high is None else np.broadcast_to(evidence.high, measured.shape)
-    slack = np.broadcast_to(np.asarray(evidence.atol, np.float64), measured.shape)
+    ends = {"low": evidence.low, "high": evidence.high, "atol": evidence.atol}
+    low, high, slack = (
+        measured if value is None else np.broadcast_to(reals(f"claim {claim.id}: {name}", value), measured.shape)
+        for name, value in ends.items()
+    )
     if np.isnan(low).any() or np.isnan(high).any() or np.isnan(slack).any() or np.any(low > high):
         raise ValueError(f"claim {claim.id}: low, high and atol must not be NaN, and low <= high")
     if np.any(np.isinf(claimed) & (np.isinf(low) | np.isinf(high))):
@@ -156,7 +160,7 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
         if gap > evidence.attained:
             return Judgement(claim, evidence, Verdict.VIOLATED, f"not attained: relative gap {gap:.3g}", *shown)
     if evidence.trivial is not None:
-        trivial = np.broadcast_to(np.asarray(evidence.trivial, np.float64), claimed.shape)
+        trivial = np.broadcast_to(reals(f"claim {claim.id}: trivial", evidence.trivial), claimed.shape)
         empty = claimed <= trivial if claim.relation == "lower" else claimed >= trivial
         if np.all(empty):
             text = f"true, but known without it: trivial {float(trivial.flat[worst]):.4g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -64,16 +65,16 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part. Makes the parent folder.
 
     It is on disk when this returns: a row that refers to it may be written. What a killed writer of the same file left
-    is removed.
+    is removed. Raises OSError where it cannot be written, and for devices and FIFOs, which it would replace.
     """
+    if path.exists() and not path.is_dir() and not is_regular(path):
+        raise OSError(errno.EINVAL, "is no regular file, and would be replaced by one", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}{PART_OF_FILE}"
     remove_abandoned(path.parent, prefix)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
-    temporary = Path(name)
+    handle, temporary = _locked_file(path.parent, prefix)
     try:
         with os.fdopen(handle, "wb") as file:
-            _lock(file.fileno())  # so that nobody takes it for abandoned
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -83,6 +84,16 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _locked_file(folder: Path, prefix: str) -> tuple[int, Path]:
+    """A new file that nobody takes for abandoned."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=prefix)
+        _lock(handle)
+        if is_at(handle, Path(name)):
+            return handle, Path(name)
+        os.close(handle)  # somebody who cleans up came between: another one
 
 
 @contextmanager

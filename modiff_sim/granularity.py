@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 Shape = tuple[int, ...]
 
@@ -53,6 +54,12 @@ def _axes_except(shape: Shape, kept: set[int]) -> Shape:
 def _need_axes(granularity: Granularity, shape: Shape, least: int, hint: str) -> None:
     if len(shape) < least:
         raise ValueError(f"{granularity} needs an array of at least {least} axes, got shape {shape}: {hint}")
+
+
+def _whole_axis(granularity: Granularity, axis: Any) -> int:
+    if isinstance(axis, bool) or not isinstance(axis, Integral):
+        raise TypeError(f"{type(granularity).__name__}: an axis is an int, got {axis!r}")
+    return int(axis)
 
 
 def _axis(granularity: Granularity, shape: Shape, axis: int) -> int:
@@ -88,6 +95,14 @@ class PerChannel(Granularity):
 
     axis: int | tuple[int, ...] = 1
 
+    def __post_init__(self) -> None:
+        given: Any = self.axis
+        if isinstance(given, tuple | list):
+            axis: Any = tuple(_whole_axis(self, one) for one in given)
+        else:
+            axis = _whole_axis(self, given)
+        object.__setattr__(self, "axis", axis)
+
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
         kept = (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)
         return shape, _axes_except(shape, {_axis(self, shape, a) for a in kept})
@@ -112,6 +127,8 @@ class PerGroup(Granularity):
     def __post_init__(self) -> None:
         if isinstance(self.size, bool) or not isinstance(self.size, Integral) or self.size < 1:
             raise ValueError(f"PerGroup needs a whole group size of at least 1, got {self.size!r}")
+        object.__setattr__(self, "size", int(self.size))
+        object.__setattr__(self, "axis", _whole_axis(self, self.axis))
 
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
         axis = _axis(self, shape, self.axis)

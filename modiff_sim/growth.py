@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arguments import count, number
+from .arguments import affordable, count, number, reals
 
 
 class Fit(NamedTuple):
@@ -34,7 +34,7 @@ def slope(x: Any, error: Any, *, level: float = 0.95) -> Fit:
     Raises ValueError for shapes that do not fit, NaN or Inf, or a point whose errors are 0 in all trials but one:
     a logarithm of 0 has no slope.
     """
-    x, error = np.asarray(x, np.float64), np.asarray(error, np.float64)
+    x, error = reals("x", x), reals("error", error)
     if x.ndim != 1 or error.ndim != 2 or len(x) != len(error) or error.shape[1] == 0 or len(np.unique(x)) < 2:
         raise ValueError(
             f"a slope needs two or more different x (points,) and errors (points, trials), got {x.shape}, {error.shape}"
@@ -65,6 +65,7 @@ def calls(first: int, last: int, points: int = 40) -> np.ndarray:
     """About that many call numbers from first to last, evenly spaced on a logarithmic axis, each once; int64."""
     if count("first", first) >= count("last", last) or count("points", points) < 2:
         raise ValueError(f"calls go from first to a later last, in 2 points or more, got {first}, {last}, {points}")
+    affordable(f"{points:,} points", 40 * points)
     return np.unique(np.geomspace(first, last, points).round().astype(np.int64))
 
 
@@ -74,7 +75,7 @@ def power_law(error: Any, *, first: int | None = None, level: float = 0.95) -> F
     first: where the transient is over; default n/8. Points are evenly spaced in log n, so that the many late calls do
     not decide alone.
     """
-    error = np.asarray(error, np.float64)
+    error = reals("error", error, finite=True)
     if error.ndim != 2 or len(error) < 16:
         raise ValueError(f"an exponent needs errors (calls, trials) of at least 16 calls, got shape {error.shape}")
     chosen = calls(max(len(error) // 8, 1) if first is None else first, len(error))

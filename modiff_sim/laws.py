@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import wraps
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,20 @@ def _broken(law: str, Q: Quantizer, x: np.ndarray, detail: str) -> None:
     raise LawBroken(f"{Q} breaks its law '{law}' at x = {x!r}: {detail}")
 
 
+def _checked(law: Callable[..., None]) -> Callable[..., None]:
+    """The law's check, for an input that the quantizer takes."""
+
+    @wraps(law)
+    def check(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
+        Q.check(x)
+        if not np.isfinite(x).all():
+            raise ValueError(f"laws speak about finite inputs, got NaN or Inf: {x!r}")
+        law(Q, x, random=random)
+
+    return check
+
+
+@_checked
 def error_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
     """|x - Q(x)| <= r·scale, entry by entry."""
     r = Q.laws.error
@@ -79,6 +94,7 @@ def error_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> 
         _broken("error", Q, x, f"exceeds {r}·scale by {worst}")
 
 
+@_checked
 def c_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
     """||x - Q(x)||² <= c(d) ||x||² for every block of d entries that share a scale (sure quantizers only)."""
     if Q.laws.randomised:
@@ -93,6 +109,7 @@ def c_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None
         _broken("c", Q, x, f"squared error exceeds c·||x||² by {worst}")
 
 
+@_checked
 def kappa_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
     """||x - Q(x)||_inf <= kappa ||x||_inf for every block."""
     blocks, axes = Q.blocks(np, x)
@@ -104,6 +121,7 @@ def kappa_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> 
         _broken("kappa", Q, x, f"max-norm error exceeds kappa·||x||_inf by {worst}")
 
 
+@_checked
 def idempotent_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
     """Q(Q(x)) = Q(x)."""
     once = Q(x, random=random)
@@ -112,6 +130,7 @@ def idempotent_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None
         _broken("idempotent", Q, x, f"a second application moves an entry by {moved}")
 
 
+@_checked
 def sign_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
     """Q(-x) = -Q(x), exactly."""
     of_minus, minus_of = Q(-x, random=random), -Q(x, random=random)
@@ -119,6 +138,7 @@ def sign_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> N
         _broken("sign_equivariant", Q, x, f"Q(-x) = {of_minus!r}, -Q(x) = {minus_of!r}")
 
 
+@_checked
 def scale_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
     """Q(2^k x) = 2^k Q(x), exactly: scaling by a power of two commutes with every float operation."""
     for factor in (0.25, 8.0):
@@ -127,6 +147,7 @@ def scale_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> 
             _broken("scale_equivariant", Q, x, f"fails at factor {factor}")
 
 
+@_checked
 def zero_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
     """A zero entry stays zero, and a zero array stays zero."""
     with_zero = np.where(np.arange(x.size).reshape(x.shape) % 2 == 0, np.zeros_like(x), x)
@@ -134,6 +155,7 @@ def zero_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> N
         _broken("zero_to_zero", Q, with_zero, "a zero came back different")
 
 
+@_checked
 def unbiased_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
     """The mean of Q(x) over the random bits is x: averaged over K equally spaced bits it is within scale/K."""
     K = 64

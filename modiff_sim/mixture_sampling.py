@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from . import recursion as _recursion
-from .arguments import count
+from .arguments import affordable, count, number, reals
+from .arguments import seed as whole_seed
 from .denoisers import LayerCall, MixtureDenoiser, Observer, modulated_denoiser
 from .mixtures import GaussianMixture
 from .noise import FixedNoise
@@ -74,11 +75,13 @@ def wasserstein2(x: np.ndarray, y: np.ndarray) -> float:
     Between two independent samples of one distribution it is not 0 but of order n^(-1/max(d, 4)) or so: compare with
     that floor, or compare two samples with the same third. Raises ValueError for unequal shapes.
     """
+    x, y = reals("x", x, finite=True), reals("y", y, finite=True)
     if x.ndim != 2 or x.shape != y.shape or not x.size:
         raise ValueError(f"W₂ by assignment needs two samples of equal shape (n, d), got {x.shape} and {y.shape}")
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 
+    affordable(f"the distances of {len(x):,} samples to as many", 16 * len(x) ** 2)
     cost = cdist(x, y, "sqeuclidean")
     return float(math.sqrt(cost[linear_sum_assignment(cost)].mean()))
 
@@ -90,6 +93,9 @@ def mode_counts(mixture: GaussianMixture, x: np.ndarray) -> np.ndarray:
 
 def total_variation(counts: np.ndarray, weights: np.ndarray) -> float:
     """½ Σ_k |counts_k/n - w_k|, in [0, 1]."""
+    counts, weights = reals("counts", counts, finite=True), reals("weights", weights, finite=True)
+    if counts.shape != weights.shape or not counts.sum() > 0:
+        raise ValueError(f"counts and weights are of the same components, got {counts.shape} and {weights.shape}")
     return float(0.5 * np.abs(counts / counts.sum() - weights).sum())
 
 
@@ -102,6 +108,7 @@ def injected_variance(schedule: Schedule, eta: float = 1.0) -> np.ndarray:
     and likewise for the residual x_{t-1} - x̂_t of a closed loop, since x̂_t is decided by then. What the first layer
     quantizes cannot become smaller than what the sampler injects, whatever the recursion and however many bits.
     """
+    number("eta", eta)
     levels = [(here, after) for _, here, after in schedule.levels()]
     return np.array([
         eta**2 * (1 - after) / (1 - here) * (1 - here / after) if here < 1 else 0.0 for here, after in levels
@@ -230,6 +237,8 @@ def quantized_sampling(
     if not isinstance(mixture, GaussianMixture):
         raise TypeError(f"quantized_sampling samples a GaussianMixture, got {mixture!r}")
     count("images, which intervals need,", images, 2)
+    seed = whole_seed(seed)
+    affordable(f"the distances of {images:,} images to as many", 16 * images**2)
     if quantizer not in QUANTIZERS:
         raise ValueError(f"unknown quantizer {quantizer!r}; known: {', '.join(QUANTIZERS)}")
     truth, noise = Truth.of(mixture, images, seed), FixedNoise(seed, images, mixture.d)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import count
+from .arguments import affordable, count, number, reals
+from .arguments import seed as whole_seed
 
 
 def _log_sum_exp(z: np.ndarray) -> np.ndarray:
@@ -35,17 +36,15 @@ class GaussianMixture:
     weights: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        means = np.array(self.means, dtype=np.float64)
+        means = reals("means", self.means).copy()
         if means.ndim != 2 or means.size == 0 or not np.isfinite(means).all():
             raise ValueError(f"means must be finite, of shape (K, d) with K, d >= 1, got shape {means.shape}")
-        weights = np.ones(len(means)) if self.weights is None else np.array(self.weights, dtype=np.float64)
+        weights = np.ones(len(means)) if self.weights is None else reals("weights", self.weights).copy()
         if weights.shape != (len(means),) or not (np.isfinite(weights).all() and (weights > 0).all()):
             raise ValueError(f"weights must be {len(means)} positive numbers, one per mean, got {self.weights!r}")
         weights /= weights.max()  # first, so that the sum of large weights is finite
         weights /= weights.sum()
-        sigma = float(self.sigma)
-        if not (math.isfinite(sigma) and sigma > 0):
-            raise ValueError(f"sigma must be finite and > 0, got {self.sigma}")
+        sigma = float(number("sigma", self.sigma, above=0))
         means.flags.writeable = weights.flags.writeable = False
         for name, value in (("means", means), ("sigma", sigma), ("weights", weights)):
             object.__setattr__(self, name, value)
@@ -68,7 +67,7 @@ class GaussianMixture:
 
     def at(self, alpha_bar: float) -> GaussianMixture:
         """The marginal at noise level ᾱ in (0, 1]: means √ᾱ·μ_k, variance v = ᾱσ² + 1 - ᾱ."""
-        if not 0 < alpha_bar <= 1:
+        if not 0 < number("alpha_bar", alpha_bar) <= 1:
             raise ValueError(f"alpha_bar must lie in (0, 1], got {alpha_bar}")
         sigma = math.sqrt(alpha_bar * self.sigma**2 + 1 - alpha_bar)
         return GaussianMixture(math.sqrt(alpha_bar) * self.means, sigma, self.w)
@@ -93,18 +92,19 @@ class GaussianMixture:
     def entropy(self, n: int = 100_000, seed: int = 0) -> tuple[float, float]:
         """(-E[log p(x)], half-width of its 95 % interval) in nats, from n exact samples."""
         count("n, the samples of an interval,", n, 2)
+        seed = whole_seed(seed)
         values = -self.log_density(self.sample(np.random.default_rng(seed), n))
         return float(values.mean()), float(1.96 * values.std(ddof=1) / math.sqrt(n))
 
     def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """n independent samples, float64 (n, d)."""
-        count("n", n)
+        affordable(f"{count('n', n):,} samples of {self.d} entries", 8 * n * (3 * self.d + 1))
         k = rng.choice(len(self.means), size=n, p=self.w)
         return self.means[k] + self.sigma * rng.standard_normal((n, self.d))
 
     def log_joint(self, x: Any) -> np.ndarray:
         """log(w_k N(x; μ_k, σ²I)), float64 (n, K), for x of shape (n, d)."""
-        x = np.asarray(x, np.float64)
+        x = reals("x", x, finite=True)
         if x.ndim != 2 or x.shape[1] != self.d:
             raise ValueError(f"x must have shape (n, {self.d}), got {x.shape}")
         # the distances one mean at a time: no (n, K, d) array, and no cancellation
@@ -122,13 +122,13 @@ class GaussianMixture:
 
     def score(self, x: Any) -> np.ndarray:
         """∇ log p(x) = (Σ_k r_k μ_k - x)/σ², float64 (n, d)."""
-        return (self.responsibilities(x) @ self.means - np.asarray(x, np.float64)) / self.sigma**2
+        return (self.responsibilities(x) @ self.means - reals("x", x)) / self.sigma**2
 
     def posterior_mean(self, x: Any, alpha_bar: float) -> np.ndarray:
         """E[x₀ | x at noise level ᾱ], float64 (n, d). Tweedie: (x + (1-ᾱ)·∇log p_ᾱ(x))/√ᾱ is the same."""
         noisy = self.at(alpha_bar)
         mu_hat = noisy.responsibilities(x) @ self.means
-        x = np.asarray(x, np.float64)
+        x = reals("x", x)
         return (math.sqrt(alpha_bar) * self.sigma**2 * x + (1 - alpha_bar) * mu_hat) / noisy.sigma**2
 
     def eps(self, x: Any, alpha_bar: float) -> np.ndarray:
@@ -138,6 +138,7 @@ class GaussianMixture:
 
 def ring(modes: int = 8, d: int = 2, *, radius: float = 4.0, sigma: float = 0.4) -> GaussianMixture:
     """Modes on a circle in the first two of d coordinates, the i-th of weight proportional to 1 + i/modes."""
+    radius = float(number("radius", radius, least=-math.inf))
     angle = 2 * np.pi * np.arange(count("modes", modes)) / modes
     return _in_plane(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), d, sigma, 1 + np.arange(modes) / modes)
 
@@ -148,6 +149,7 @@ def grid(side: int = 8, d: int = 2, *, spacing: float = 1.0, sigma: float = 0.2)
     The large extent over the small σ is what makes quantization hard: one scale must serve both. All other
     coordinates are N(0, σ²): they carry nothing, and are quantized with the rest.
     """
+    spacing = float(number("spacing", spacing, least=-math.inf))
     u = (np.arange(count("side", side)) - (side - 1) / 2) * spacing
     where = np.stack([g.ravel() for g in np.meshgrid(u, u)], axis=1)
     phase = where / (side * spacing) * 2 * np.pi

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arguments import count
+from .arguments import affordable, count
+from .arguments import seed as whole_seed
 
 
 def image_noise(seed: int, image: int, *, stream: int = 0) -> np.random.Generator:
     """The generator that all noise of one image is drawn from, in the order of the model calls."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stream, image))))
+    key = (count("stream", stream, 0), count("image", image, 0))
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(whole_seed(seed), spawn_key=key)))
 
 
 class FixedNoise:
@@ -22,9 +24,9 @@ class FixedNoise:
     """
 
     def __init__(self, seed: int, images: int, d: int, *, stream: int = 0) -> None:
-        count("seed", seed, 0)
-        count("images", images)
-        self.d = count("d", d)
+        whole_seed(seed)
+        self.d, images = count("d", d), count("images", images)
+        affordable(f"noise for {images:,} images of {self.d:,} entries, for each call,", images * (8 * self.d + 1000))
         self._generators = [image_noise(seed, i, stream=stream) for i in range(images)]
         self._drawn: list[np.ndarray] = []
         self.start = self._draw()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 PATIENCE = 30.0  # seconds that a Dask scheduler, and its first worker, are waited for
@@ -66,13 +68,34 @@ def unordered(
             tasks = (partial(_call_pickled, pickle.dumps(task)) for task in tasks)
         run = joblib.Parallel(return_as="generator_unordered", batch_size=1, **options)
         try:
-            yield from run(joblib.delayed(_call)(task) for task in tasks)
+            starter = os.getpid() if scheduler is None else 0
+            yield from run(joblib.delayed(_call)(task, starter) for task in tasks)
         except lost as error:
             raise WorkerLost(f"a worker was killed ({type(error).__name__})") from error
 
 
-def _call(task: Callable[[], Any]) -> Any:
+def _call(task: Callable[[], Any], starter: int) -> Any:
+    """On a worker; ``starter`` is the process that started it, 0 for a worker of a cluster."""
+    if starter not in (0, os.getpid()):
+        _serve(starter)
     return task()
+
+
+@cache
+def _serve(starter: int) -> None:
+    """Have this worker end with the process that started it, and only with it.
+
+    loky's would go on with what is queued and then wait for five minutes. Ctrl-C goes to all processes of a terminal: a
+    worker that it interrupts between two tasks may keep a lock for ever, or is taken for lost; its starter ends it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == starter:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _call_pickled(task: bytes) -> Any:

@@ -44,6 +44,7 @@ from functools import partial
 import numpy as np
 
 from . import recursion as _recursion
+from .arguments import number, reals
 from .quantizer import Quantizer
 from .transfer import Driven, Transfer, energy
 from .transfer.call import ratio
@@ -73,7 +74,11 @@ class Noise:
     def __post_init__(self) -> None:
         if self.recursion not in PREDICTED:
             raise ValueError(f"errors are predicted for {', '.join(PREDICTED)}, got {self.recursion!r}")
-        shapes = {np.shape(v) for v in (self.contraction, self.gain, self.correlation)}
+        for name in ("contraction", "gain", "correlation"):
+            object.__setattr__(self, name, reals(name, getattr(self, name)))
+        if any(np.isnan(v).any() for v in (self.contraction, self.gain, self.correlation)):
+            raise ValueError("contraction, gain and correlation hold NaN")
+        shapes = {v.shape for v in (self.contraction, self.gain, self.correlation)}
         if len(shapes) != 1 or len(next(iter(shapes))) != 3:
             raise ValueError(f"contraction, gain and correlation have one shape (T, L, n), got {sorted(shapes)}")
 
@@ -82,6 +87,9 @@ def layer_noise(
     inputs: np.ndarray, Q: Quantizer, recursion: str, linear: Callable[[np.ndarray], np.ndarray] = lambda a: a
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(c, g, φ), each (T, n), of one layer with the inputs (T, n, ...) and the operator ``linear``, rows on axis 0."""
+    inputs = reals("a layer's inputs", inputs, dtype=None, finite=True)
+    if inputs.ndim < 3 or inputs.size == 0:
+        raise ValueError(f"a layer's inputs have shape (T, n, ...), none of them 0, got {inputs.shape}")
     T, n = inputs.shape[:2]
     chosen = _recursion.get(recursion)
     if _recursion.standard(chosen) not in PREDICTED:
@@ -235,8 +243,9 @@ def cliff(errors: Mapping[int, float], tolerance: float = TOLERANCE) -> int | No
 
     Raises ValueError for no errors or a tolerance that is not above 0.
     """
-    if not errors or not tolerance > 0:
-        raise ValueError(f"cliff needs errors per bits and a tolerance above 0, got {dict(errors)}, {tolerance}")
+    number("tolerance", tolerance, above=0)
+    if not errors:
+        raise ValueError("cliff needs errors per bits, got none")
     found = None
     for bits in sorted(errors, reverse=True):
         if not errors[bits] <= tolerance:

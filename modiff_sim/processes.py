@@ -7,16 +7,20 @@ difference of call k.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import recursion as _recursion
+from .arguments import affordable, count, number, reals
 from .quantizer import Quantizer
 from .quantizers import AbsMax
+from .recording_files import read_recording
 
 Array = np.ndarray
 Draw = Callable[[np.random.Generator, int, int], Iterator[Array]]
@@ -36,6 +40,22 @@ class Process:
     draw: Draw | None = field(default=None, repr=False, compare=False)
     values: Array | None = field(default=None, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        count(f"process {self.name}: the dimension d", self.d)
+        if (self.draw is None) == (self.values is None):
+            raise ValueError(f"process {self.name}: give draw, a function, or values, an array; one of the two")
+        if self.values is None:
+            return
+        who, values = self.params.get("source", self.name), reals(f"process {self.name}: values", self.values)
+        if values.ndim != 3 or values.size == 0 or values.shape[2] != self.d:
+            raise ValueError(f"process {self.name}: values have shape (steps, trials, {self.d}), got {values.shape}")
+        if not np.isfinite(values).all():
+            step = int(np.argmax(~np.isfinite(values).all(axis=(1, 2))))
+            raise ValueError(f"recorded inputs of {who} hold NaN or Inf, first at step {step}")
+        values = np.ascontiguousarray(values).view(np.ndarray)
+        values.flags.writeable = False  # they are handed out as they are
+        object.__setattr__(self, "values", values)
+
     def stream(self, rng: np.random.Generator, trials: int, steps: int, *, first: int = 0) -> Iterator[Array]:
         """``steps`` arrays of shape (trials, d), float64.
 
@@ -53,19 +73,20 @@ class Process:
             return
         have = self.values.shape
         if steps > have[0] or trials > have[1]:
-            source = self.params["source"]
+            source = self.params.get("source", self.name)
             raise ValueError(
                 f"{source} was recorded with {have[0]} steps × {have[1]} trials; asked for {steps} × {trials}"
             )
 
 
 def _process(name: str, d: int, draw: Draw, **params: Any) -> Process:
-    if isinstance(d, bool) or not isinstance(d, (int, np.integer)) or d < 1:
-        raise ValueError(f"{name}: the dimension d must be an int >= 1, got {d!r}")
-    for key, value in params.items():
-        if isinstance(value, float) and not np.isfinite(value):
-            raise ValueError(f"{name}: {key} must be finite, got {value}")
     return Process(name, int(d), {"d": int(d), **params}, draw)
+
+
+def _checked(name: str, d: int, least: int = 1, **numbers: float) -> dict[str, float]:
+    """The numbers of a process as floats, once they and its dimension are what a process can have."""
+    count(f"{name}: the dimension d", d, least)
+    return {key: float(number(f"{name}: {key}", value, least=-math.inf)) for key, value in numbers.items()}
 
 
 def _summed(start: Callable[[np.random.Generator, int], Array], difference: Callable[..., Array]) -> Draw:
@@ -93,12 +114,14 @@ def _normal(rng: np.random.Generator, trials: int, d: int, sigma: float) -> Arra
 
 def random_walk(d: int = 64, *, sigma: float = 1.0, start: float = 10.0) -> Process:
     """a_0 ~ N(0, start²), independent differences N(0, sigma²): stationary differences."""
+    params = _checked("random_walk", d, sigma=sigma, start=start)
     draw = _summed(lambda rng, n: _normal(rng, n, d, start), lambda rng, n, k: _normal(rng, n, d, sigma))
-    return _process("random_walk", d, draw, sigma=float(sigma), start=float(start))
+    return _process("random_walk", d, draw, **params)
 
 
 def ar1(d: int = 64, *, phi: float = 0.9, sigma: float = 1.0) -> Process:
     """a_k = phi·a_{k-1} + sqrt(1-phi²)·sigma·noise, stationary with standard deviation sigma. |phi| <= 1."""
+    params = _checked("ar1", d, phi=phi, sigma=sigma)
     if not -1 <= phi <= 1:
         raise ValueError(f"ar1 needs -1 <= phi <= 1 to be stationary, got {phi}")
 
@@ -111,30 +134,37 @@ def ar1(d: int = 64, *, phi: float = 0.9, sigma: float = 1.0) -> Process:
             a = moved
             yield a
 
-    return _process("ar1", d, draw, phi=float(phi), sigma=float(sigma))
+    return _process("ar1", d, draw, **params)
 
 
 def geometric(d: int = 64, *, ratio: float = 0.9, sigma: float = 1.0, start: float = 10.0) -> Process:
     """Differences N(0, (sigma·ratio^k)²): shrinking (ratio < 1) or growing (ratio > 1). ratio > 0."""
+    params = _checked("geometric", d, ratio=ratio, sigma=sigma, start=start)
     if not ratio > 0:
         raise ValueError(f"geometric needs ratio > 0, got {ratio}")
     draw = _summed(
         lambda rng, n: _normal(rng, n, d, start),
         lambda rng, n, k: _normal(rng, n, d, sigma * ratio**k),
     )
-    return _process("geometric", d, draw, ratio=float(ratio), sigma=float(sigma), start=float(start))
+    return _process("geometric", d, draw, **params)
 
 
 def burst(d: int = 64, *, at: Sequence[int] = (1,), sigma: float = 1.0, start: float = 10.0) -> Process:
     """Constant except at the calls ``at`` (>= 1), where the difference is N(0, sigma²). One index is an impulse."""
-    calls = tuple(int(k) for k in at)
-    if not calls or min(calls) < 1:
+    params = _checked("burst", d, sigma=sigma, start=start)
+    whole = (
+        [k for k in at if isinstance(k, Integral) and not isinstance(k, bool) and k >= 1]
+        if isinstance(at, Iterable)
+        else []
+    )
+    if not whole or len(whole) < len(at):
         raise ValueError(f"burst: calls of a difference are >= 1 (call 0 is the start), got {at!r}")
+    calls = tuple(map(int, whole))
     draw = _summed(
         lambda rng, n: _normal(rng, n, d, start),
         lambda rng, n, k: _normal(rng, n, d, sigma) if k in calls else np.zeros((n, d)),
     )
-    return _process("burst", d, draw, at=list(calls), sigma=float(sigma), start=float(start))
+    return _process("burst", d, draw, at=list(calls), **params)
 
 
 def alternating(d: int = 2, *, bits: int = 4, size: float = 1.0) -> Process:
@@ -145,7 +175,7 @@ def alternating(d: int = 2, *, bits: int = 4, size: float = 1.0) -> Process:
     a tie. So E ← kappa(size + E), which is the bound. The sequence is deterministic and equal for all trials.
     In float64 only: a cast to float32 moves the ties, and the sequence then stays below the bound.
     """
-    Q = AbsMax(bits)
+    Q, params = AbsMax(bits), _checked("alternating", d, size=size)
     if d < 2:
         raise ValueError(f"alternating needs d >= 2 (with d=1 AbsMax is exact), got {d}")
 
@@ -163,7 +193,7 @@ def alternating(d: int = 2, *, bits: int = 4, size: float = 1.0) -> Process:
             state = _recursion.advance(_recursion.RECURSIONS["closed_loop"], state, a, Q, lambda x: x)
             yield np.repeat(a, trials, axis=0)
 
-    return _process("alternating", d, draw, bits=bits, size=float(size))
+    return _process("alternating", d, draw, bits=Q.bits, **params)
 
 
 def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candidates: int = 32) -> Process:
@@ -172,10 +202,13 @@ def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candida
     Candidates have 2-norm ``size``: random directions, the current error's direction, and the AbsMax worst case (one
     coordinate far out, the others half a step off their level). A search: it gives a lower bound of the worst case.
     """
+    if not isinstance(quantizer, Quantizer):
+        raise TypeError(f"adversarial takes a quantizer, got {quantizer!r}")
     if quantizer.laws.randomised:
         raise ValueError(f"adversarial needs a deterministic quantizer, got {quantizer}")
-    if candidates < 1:
-        raise ValueError(f"adversarial needs at least one candidate, got {candidates}")
+    params = _checked("adversarial", d, size=size)
+    count("adversarial needs at least one candidate: candidates", candidates)
+    affordable(f"{candidates:,} candidates of {d:,} entries", 24 * candidates * d)
     closed = _recursion.RECURSIONS["closed_loop"]
 
     def propose(rng: np.random.Generator, error: Array) -> Array:
@@ -201,7 +234,7 @@ def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candida
             state = _recursion.advance(closed, state, a, quantizer, lambda x: x)
             yield a
 
-    return _process("adversarial", d, draw, quantizer=str(quantizer), size=float(size), candidates=candidates)
+    return _process("adversarial", d, draw, quantizer=str(quantizer), candidates=int(candidates), **params)
 
 
 def recorded(source: str | Path | Array) -> Process:
@@ -210,22 +243,13 @@ def recorded(source: str | Path | Array) -> Process:
     It has as many steps and trials as were recorded; asking for more is an error, never a repetition.
     """
     if isinstance(source, (str, Path)):
-        loaded = np.load(source, allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            if "inputs" not in loaded.files:
-                raise ValueError(f"{source} has no array 'inputs'; it holds {', '.join(loaded.files) or 'nothing'}")
-            loaded = loaded["inputs"]
-        name = str(source)
+        (loaded,), name = read_recording(source, only="inputs").values(), str(source)
     else:
-        loaded, name = np.asarray(source), "array"
+        loaded, name = reals("recorded inputs", source, dtype=None), "array"
     if loaded.ndim != 3 or loaded.size == 0:
         raise ValueError(f"recorded inputs have shape (steps, trials, d), none of them 0; {name} has {loaded.shape}")
-    values = np.ascontiguousarray(loaded, np.float64)
-    if not np.isfinite(values).all():
-        step = int(np.argmax(~np.isfinite(values).all(axis=(1, 2))))
-        raise ValueError(f"recorded inputs of {name} hold NaN or Inf, first at step {step}")
-    params = {"d": values.shape[2], "source": name, "shape": list(values.shape)}
-    return Process("recorded", values.shape[2], params, values=values)
+    params = {"d": loaded.shape[2], "source": name, "shape": list(loaded.shape)}
+    return Process("recorded", loaded.shape[2], params, values=loaded)
 
 
 #: name -> constructor. CLI choices and tests iterate over it.

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, ClassVar
 
 from array_api_compat import array_namespace
 
+from .arguments import namespace
 from .granularity import Granularity, PerSample
 from .laws import Laws
 
@@ -52,8 +54,9 @@ class Quantizer:
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        if isinstance(self.bits, bool) or not isinstance(self.bits, int):
+        if isinstance(self.bits, bool) or not isinstance(self.bits, Integral):
             raise TypeError(f"{name}: bits must be an int, got {self.bits!r}")
+        object.__setattr__(self, "bits", int(self.bits))
         if not self.min_bits <= self.bits <= MAX_BITS:
             hint = " (0 bits is Zero())" if self.bits == 0 else ""
             raise ValueError(f"{name} needs {self.min_bits} <= bits <= {MAX_BITS}, got {self.bits}{hint}")
@@ -83,7 +86,7 @@ class Quantizer:
 
     def check(self, a: Any) -> None:
         """Raise unless ``a`` is a non-empty array of real floats that fits granularity and bits."""
-        xp = array_namespace(a)
+        xp = namespace(str(self), a)
         require_floating(xp, a, str(self))
         self.granularity.blocked(tuple(a.shape))
         if type(self).has_codes and 2.0**self.bits > float(xp.finfo(a.dtype).max):
@@ -132,13 +135,18 @@ class Quantizer:
 
         Raises TypeError for a non-floating array, ValueError for an empty one, NaN, Inf, or missing random bits.
         """
-        xp = array_namespace(a)
         self.check(a)
+        xp = array_namespace(a)
         if self.laws.randomised and random is None:
             raise ValueError(f"{self} draws no random numbers of its own: pass random=, uniform in [0, 1), like a")
+        if random is not None:
+            check_random(random, a, str(self))
         values, qparams = self.apply(a, random=random)
         if not bool(xp.all(xp.isfinite(self.probe(a, qparams)))):
             raise ValueError(not_finite(xp, a, str(self)))
+        check_like(values, a, f"what {self} returns")
+        if not bool(xp.all(xp.isfinite(values))):
+            raise ValueError(f"what {self} returns holds NaN or Inf, for an input that is finite")
         return values
 
     # -- declared worst cases ------------------------------------------------------------------------------------------
@@ -162,6 +170,26 @@ def require_floating(xp: Any, a: Any, who: str) -> None:
         raise TypeError(f"{who} takes an array of real floats, got {a.dtype}: convert it first (astype)")
     if math.prod(a.shape) == 0:
         raise ValueError(f"{who} got an empty array of shape {tuple(a.shape)}: there is nothing to take a scale of")
+
+
+def check_like(values: Any, a: Any, who: str) -> None:
+    """Raise unless ``values`` is a plain array of the shape and dtype of ``a``, in its library."""
+    xp = namespace(who, values)
+    kind, own = (getattr(x.dtype, "type", x.dtype) for x in (values, a))  # of NumPy's, whatever the order of its bytes
+    if tuple(values.shape) != tuple(a.shape) or kind != own or xp is not array_namespace(a):
+        raise ValueError(
+            f"{who} must have shape {tuple(a.shape)} and {a.dtype}, got shape {tuple(values.shape)} and {values.dtype}"
+        )
+
+
+def check_random(random: Any, a: Any, who: str) -> None:
+    """Raise unless ``random`` holds a number in [0, 1) for every entry of ``a``."""
+    xp = namespace(f"{who}: random=", random)
+    require_floating(xp, random, f"{who}: random=")
+    if tuple(random.shape) != tuple(a.shape):
+        raise ValueError(f"{who}: random= has shape {tuple(random.shape)}, what is quantized {tuple(a.shape)}")
+    if not bool(xp.all((random >= 0) & (random < 1))):
+        raise ValueError(f"{who}: random= must be uniform in [0, 1), and holds other numbers or NaN")
 
 
 def not_finite(xp: Any, a: Any, who: str) -> str:

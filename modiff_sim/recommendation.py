@@ -18,11 +18,8 @@ cheapest if that exceeds the tolerance (under "bound" it cannot, where the decla
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +29,12 @@ from .granularity import Granularity, PerChannel, PerSample
 from .quantizer import Quantizer
 from .quantizers import QUANTIZERS, AbsMax, Zero
 from .recorded_layer import CRITERIA, JUDGED, RecordedLayer
+from .recording_files import read_recording
 from .regimes import FULL_BITS, effective_bits
 
 MAX_BITS = 8
+__all__ = ["Recommendation", "default_candidates", "read_recording", "recommend"]
+
 _SLACK = 1e-12  # relative: the run rounds some ten times per call, at 2e-16, where a bound may be attained
 _NAMES = {"direct": "direct", "cache": "a cache", "closed_loop": "a closed loop", "full_precision": "full precision"}
 
@@ -212,26 +212,3 @@ def _why(layer: RecordedLayer, chosen: _Setting, fitting: Sequence[_Setting], se
             parts.append(f"{_NAMES[scheme]} comes no nearer than {least:.2g}")
     size = f"{layer.rho:.2g} times the input ({layer.rho_max:.2g} at most)" if layer.rho_max else "all 0"
     return f"differences are {size}: " + ", ".join(parts)
-
-
-# -- files ------------------------------------------------------------------------------------------------------------
-
-
-def read_recording(path: str | Path) -> dict[str, np.ndarray]:
-    """Recorded inputs by layer: an .npz has one array per layer, an .npy a single one, named like the file.
-
-    Raises FileNotFoundError, or ValueError for a file that holds something else. Shapes are checked by ``recommend``.
-    """
-    path = Path(path)
-    if path.suffix not in (".npz", ".npy"):
-        raise ValueError(f"{path}: recordings are .npz (one array per layer) or .npy (one layer)")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = (
-            {k: loaded[k] for k in loaded.files} if isinstance(loaded, np.lib.npyio.NpzFile) else {path.stem: loaded}
-        )
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-        raise ValueError(f"{path} holds no plain numeric arrays: it is damaged, or was saved with objects") from None
-    if not arrays:
-        raise ValueError(f"{path} holds no arrays: save one per layer, numpy.savez(path, **inputs)")
-    return arrays

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import recursion as _recursion
+from .arguments import reals
 from .granularity import Granularity
 from .quantizer import Quantizer
 
@@ -35,8 +36,8 @@ class RecordedLayer:
     """
 
     def __init__(self, name: str, inputs: Any, criterion: str, judged: str) -> None:
-        a = np.asarray(inputs)
         who = f"layer '{name}'"
+        a = reals(f"{who}: recorded inputs", inputs, dtype=None)
         if not np.issubdtype(a.dtype, np.floating):
             raise TypeError(f"{who}: recorded inputs are real floats, got {a.dtype}: convert them first (astype)")
         least = 4 if judged == "channel" else 3

@@ -47,7 +47,7 @@ import numpy as np
 
 from . import bounds
 from . import recursion as _recursion
-from .arguments import count, number
+from .arguments import count, number, reals
 from .bounds._common import geometric
 from .processes import Process
 from .quantizers import AbsMax
@@ -68,7 +68,7 @@ def _power(reading: str) -> int:
 def _checked(scheme: str, rho: Any, n: Any, contraction: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if scheme not in SCHEMES:
         raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
-    rho, n, x = (np.asarray(v, np.float64) for v in (rho, n, contraction))
+    rho, n, x = reals("rho", rho), reals("n", n), reals("contraction", contraction)
     if not (np.isfinite(rho).all() and (rho >= 0).all()):
         raise ValueError("rho = ||d||/||a|| must be finite and >= 0")
     if not (np.isfinite(n).all() and (n >= 1).all() and (n == np.floor(n)).all()):
@@ -145,7 +145,7 @@ def longest_run(scheme: str, rho: Any, tolerance: Any, contraction: Any, *, read
     """
     p = _power(reading)
     rho, _, x = _checked(scheme, rho, 1, contraction)
-    tolerance = np.asarray(tolerance, np.float64)
+    tolerance = reals("tolerance", tolerance)
     if not (np.isfinite(tolerance).all() and (tolerance > 0).all()):
         raise ValueError(f"a tolerance is a finite share of ||a||, above 0, got {tolerance}")
     if scheme == "direct":
@@ -169,7 +169,7 @@ def effective_bits(bits: Any, calls: Any, refresh: Any = 0, *, full_bits: float 
 
     refresh: every how many calls, 0 for never. The audit of a modulated model counts the same (``activation_bits``).
     """
-    bits, calls, refresh = (np.asarray(v, np.float64) for v in (bits, calls, refresh))
+    bits, calls, refresh = reals("bits", bits), reals("calls", calls), reals("refresh", refresh)
     whole = (calls == np.floor(calls)).all() and (refresh == np.floor(refresh)).all()
     if not ((bits >= 0).all() and (calls >= 1).all() and (refresh >= 0).all() and whole):
         raise ValueError(
@@ -215,7 +215,8 @@ def cheapest(
     for bits, x in contractions.items():
         number(f"the contraction at {count('bits', bits)} bits", x)
     number("full_bits", full_bits, above=max(contractions))
-    rho, calls, tolerance = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (rho, calls, tolerance)))
+    named = {"rho": rho, "calls": calls, "tolerance": tolerance}
+    rho, calls, tolerance = np.broadcast_arrays(*(reals(name, v) for name, v in named.items()))
     if not (calls >= 2).all():
         raise ValueError("cheapest needs calls >= 2: a single call has no difference")
     found = Cheapest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from .arguments import number
 
 #: what can be measured at every call, in the order of columns and rows
 QUANTITIES = ("error", "error_inf", "d", "d_inf", "a", "a_inf", "c", "kappa")
@@ -112,7 +115,7 @@ class Summary:
         The ceil(q·n)-th smallest value (the smallest for q = 0), to the middle of its bin: within 1/64 relative.
         Below 2^-63 all counts as 0, above 2^63 as Inf. Raises ValueError unless 0 <= q <= 1.
         """
-        if not 0 <= q <= 1:
+        if not 0 <= number("q", q, least=-math.inf) <= 1:
             raise ValueError(f"a quantile needs 0 <= q <= 1, got {q}")
         if name not in self.counts:
             raise ValueError(f"{name!r} was not measured, only {', '.join(self.counts)}")

@@ -38,11 +38,6 @@ def line_of(key: str, entry: Entry) -> bytes:
     return _summed({"key": key, "row": entry.row, "arrays": entry.arrays})
 
 
-def aside_line(key: str, numbers: Mapping[str, float]) -> bytes:
-    """The line of what was measured of a point, its end included. Raises ValueError for NaN or Inf."""
-    return _summed({"key": key, **numbers})
-
-
 def _summed(about: Mapping[str, Any]) -> bytes:
     total = digest_of(canonical(about).encode())
     return (canonical({**about, "sha256": total}) + "\n").encode()
@@ -108,12 +103,12 @@ class RowLog:
                     )
                 return
             new = self._read == 0
-            file.truncate(self._read)  # a torn line of somebody who was killed
+            _shorten(file, self._read)  # a torn line of somebody who was killed
             try:
                 _write(file, line)
                 os.fsync(file.fileno())
             except OSError:
-                file.truncate(self._read)
+                _shorten(file, self._read)
                 raise
             self._take(line)
         if new:
@@ -152,6 +147,12 @@ class RowLog:
         self._last = line
 
 
+def _shorten(file: IO[bytes], size: int) -> None:
+    """Never lengthen: a file that somebody cut in the meantime would be filled with NULs."""
+    if os.fstat(file.fileno()).st_size > size:
+        file.truncate(size)
+
+
 def _write(file: IO[bytes], line: bytes) -> None:
     """All of it: one call, unless the disk takes a part only, and then the next call says why."""
     while line:
@@ -177,6 +178,15 @@ def noted(path: Path) -> dict[str, dict[str, float]]:
         if right:
             found[key] = about
     return found
+
+
+def add_aside(path: Path, key: str, numbers: Mapping[str, float]) -> None:
+    """Add what was measured of a point, behind what a kill may have torn. Raises ValueError for NaN or Inf."""
+    with open(path, "a+b", buffering=0) as file:
+        if end := file.seek(0, os.SEEK_END):
+            file.seek(end - 1)
+        whole = file.read() in (b"", b"\n")
+        _write(file, (b"" if whole else b"\n") + _summed({"key": key, **numbers}))
 
 
 class Claims:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .arguments import affordable, count, number, reals
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -55,8 +58,9 @@ class Schedule:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        alpha_bar = np.array(self.alpha_bar, dtype=np.float64)
-        timesteps = np.array(self.timesteps, dtype=np.int64)
+        alpha_bar = reals("alpha_bar", self.alpha_bar).copy()
+        given = reals("timesteps", self.timesteps, dtype=None)
+        timesteps = np.zeros_like(given, np.int64) if not np.isfinite(given).all() else given.astype(np.int64)
         if alpha_bar.ndim != 1 or alpha_bar.size == 0:
             raise ValueError(f"alpha_bar must have shape (T,) with T >= 1, got {alpha_bar.shape}")
         if self.prediction not in PREDICTIONS:
@@ -70,15 +74,14 @@ class Schedule:
                 "alpha_bar is 0 at the last training timestep (zero terminal SNR), where a predicted noise says "
                 "nothing about the clean image: such a model has to predict v_prediction or sample"
             )
-        if not alpha_bar[0] <= self.final <= 1:
+        if not alpha_bar[0] <= number("final", self.final, least=-math.inf) <= 1:
             raise ValueError(f"final must lie in [alpha_bar[0], 1] = [{alpha_bar[0]}, 1], got {self.final}")
         if self.spacing not in SPACINGS:
             raise ValueError(f"unknown spacing {self.spacing!r}; known: {', '.join(SPACINGS)}")
-        if isinstance(self.offset, bool) or int(self.offset) != self.offset or self.offset < 0:
-            raise ValueError(f"offset must be an integer >= 0, got {self.offset!r}")
+        count("offset", self.offset, 0)
         if timesteps.ndim != 1 or timesteps.size == 0:
             raise ValueError(f"timesteps must have shape (n,) with n >= 1, got {timesteps.shape}")
-        if not np.array_equal(timesteps, np.asarray(self.timesteps)):
+        if not np.array_equal(timesteps, given):
             raise ValueError("timesteps must be integers")
         if timesteps.min() < 0 or timesteps.max() >= alpha_bar.size:
             raise ValueError(f"timesteps must lie in 0 .. {alpha_bar.size - 1}")
@@ -145,8 +148,8 @@ class Schedule:
         spacing = self.spacing if spacing is None else spacing
         if spacing not in SPACINGS:
             raise ValueError(f"unknown spacing {spacing!r}; known: {', '.join(SPACINGS)}")
-        if isinstance(steps, bool) or int(steps) != steps or not 1 <= steps <= self.T:
-            raise ValueError(f"steps must be an integer in 1 .. {self.T} (the training timesteps), got {steps}")
+        if isinstance(steps, bool) or not isinstance(steps, Integral) or not 1 <= steps <= self.T:
+            raise ValueError(f"steps must be an integer in 1 .. {self.T} (the training timesteps), got {steps!r}")
         timesteps = SPACINGS[spacing](self.T, int(steps))[::-1]
         if self.offset and spacing.startswith("uniform"):
             timesteps = timesteps + self.offset
@@ -164,9 +167,8 @@ def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedul
     Raises:
         ValueError: T < 1, or not 0 < beta_1 <= beta_T < 1.
     """
-    if T < 1:
-        raise ValueError(f"T must be at least 1, got {T}")
-    if not 0 < beta_1 <= beta_T < 1:
+    affordable(f"T = {count('T', T):,} timesteps", 40 * T)
+    if not 0 < number("beta_1", beta_1) <= number("beta_T", beta_T) < 1:
         raise ValueError(f"need 0 < beta_1 <= beta_T < 1, got {beta_1}, {beta_T}")
     alpha_bar = np.cumprod(1.0 - np.linspace(beta_1, beta_T, T), dtype=np.float64)
     return Schedule(alpha_bar=alpha_bar, timesteps=np.arange(T, dtype=np.int64)[::-1])

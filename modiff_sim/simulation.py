@@ -15,6 +15,8 @@ import numpy as np
 
 from . import engines, results
 from . import recursion as _recursion
+from .arguments import affordable, count, reals
+from .arguments import seed as whole_seed
 from .granularity import GRANULARITIES, Granularity
 from .processes import Process
 from .quantizer import Quantizer, as_made
@@ -27,6 +29,8 @@ BLOCK_FLOATS = 2**15
 #: steps·trials·d from which ``engine="auto"`` takes the fused kernel: below, compiling it may cost more than it saves
 AUTO_FLOATS = 2**26
 ENGINES = ("auto", "numpy", "numba")
+#: more threads than that no machine has cores for, and systems refuse
+MOST_THREADS = 1024
 
 
 def simulate(
@@ -62,37 +66,60 @@ def simulate(
               which one ran.
 
     Raises ValueError for steps, trials or workers < 1, an unknown recursion, warm-up, refresh, quantity or engine, a
-    mismatched operator, a job the engine cannot do, more trials or steps than were recorded, and, naming the step, for
-    inputs with NaN or Inf or an overflow of what is quantized.
+    mismatched operator or one with NaN or Inf, a job the engine cannot do, more trials or steps than were recorded,
+    and, naming the step, for inputs with NaN or Inf or an overflow of what is quantized; where a process, quantizer or
+    recursion of your own returns what it must not, ValueError or TypeError with its name; MemoryError, before anything
+    is run, for what this machine cannot hold.
     """
-    for name, value in (("steps", steps), ("trials", trials), ("workers", 1 if workers is None else workers)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be an int >= 1, got {value!r}")
+    if not isinstance(process, Process) or not isinstance(Q, Quantizer):
+        raise TypeError(f"simulate takes a Process and a Quantizer, got {process!r} and {Q!r}")
+    steps, trials, seed = count("steps", steps), count("trials", trials), whole_seed(seed)
+    threads = os.cpu_count() or 1 if workers is None else count("workers", workers)
     for name, word, known in (("keep", keep, tuple(results.KEEP)), ("engine", engine, ENGINES)):
         if word not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {word!r}")
     _recursion.check_warmup(warmup)
+    kind = _float_type(dtype)
     if operator is not None:
-        operator = np.asarray(operator, dtype)
+        operator = reals("operator", operator, kind, finite=True)
         if operator.ndim != 2 or operator.shape[1] != process.d:
             raise ValueError(f"operator must have shape (m, {process.d}) for this process, got {operator.shape}")
     chosen = _recursion.get(recursion)
     process.require(trials, steps)
     job = engines.Job(
-        process=process, Q=Q, recursion=chosen, steps=int(steps), seed=int(seed), warmup=warmup,
-        refreshed=_recursion.refresh_calls(refresh), operator=operator, dtype=np.dtype(dtype),
+        process=process, Q=Q, recursion=chosen, steps=steps, seed=seed, warmup=warmup,
+        refreshed=_recursion.refresh_calls(refresh), operator=operator, dtype=kind,
         measure=results.chosen(measure),
     )  # fmt: skip
     fused = _fused(job, engine, trials)
-    kept = results.KEEP[keep](job.measure, job.steps, int(trials))
-    _run(job, _cut(job, int(trials)), fused, kept, workers or os.cpu_count() or 1)
+    affordable(f"{steps:,} steps × {trials:,} trials, {process.d:,} entries each,", _bytes(job, trials, keep))
+    kept = results.KEEP[keep](job.measure, job.steps, trials)
+    _run(job, _cut(job, trials), fused, kept, threads)
     return kept.result({
         "process": process.name, "process_params": dict(process.params), "quantizer": Q,
-        "recursion": _recursion.label(chosen), "steps": int(steps), "trials": int(trials), "seed": int(seed),
+        "recursion": _recursion.label(chosen), "steps": steps, "trials": trials, "seed": seed,
         "warmup": warmup, "refresh": refresh, "dtype": job.dtype.name,
         "operator": None if operator is None else list(operator.shape), "measure": job.measure, "keep": keep,
         "engine": "numba" if fused else "numpy",
     })  # fmt: skip
+
+
+def _float_type(dtype: Any) -> np.dtype:
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind.kind != "f":
+        raise TypeError(f"dtype must be a float type of NumPy's, such as numpy.float32, got {dtype!r}")
+    return kind
+
+
+def _bytes(job: engines.Job, trials: int, keep: str) -> int:
+    """Memory at least: what is kept, and a block's inputs, residual and its parts (at first those of all feeds)."""
+    bits, rows = max(job.feeds, 1) if job.Q.laws.randomised else 0, _rows(job, trials)
+    each = 8 * trials if keep == "trials" else 4 * results.BINS
+    arrays = (4 + bits) * min(rows, trials) * job.process.d * job.dtype.itemsize
+    return job.steps * each * len(job.measure) + arrays + trials // rows * 100
 
 
 def _fused(job: engines.Job, engine: str, trials: int) -> bool:
@@ -104,10 +131,15 @@ def _fused(job: engines.Job, engine: str, trials: int) -> bool:
     return not why_not
 
 
-def _cut(job: engines.Job, trials: int) -> list[engines.Trials]:
-    size = max(1, BLOCK_FLOATS // job.process.d)
+def _rows(job: engines.Job, trials: int) -> int:
+    """How many trials a block has, but for the last one."""
     if not _apart(job.Q.granularity, job.process.d):
-        size = trials  # the scale is shared across trials, or may be: they cannot be cut apart
+        return trials  # the scale is shared across trials, or may be: they cannot be cut apart
+    return max(1, BLOCK_FLOATS // job.process.d)
+
+
+def _cut(job: engines.Job, trials: int) -> list[engines.Trials]:
+    size = _rows(job, trials)
     return [engines.Trials(i, start, min(size, trials - start)) for i, start in enumerate(range(0, trials, size))]
 
 
@@ -138,7 +170,11 @@ def _run(job: engines.Job, blocks: Sequence[engines.Trials], fused: bool, kept: 
     if threads == 1 or len(firsts) == 1:
         for first in firsts:
             kept.add(work(first))
-    else:
-        with ThreadPoolExecutor(threads) as pool:
+        return
+    with ThreadPoolExecutor(min(threads, len(firsts), MOST_THREADS)) as pool:
+        try:
             for out in pool.map(work, firsts):
                 kept.add(out)
+        except BaseException:  # an error, or Ctrl-C: the other threads need not finish
+            job.stopped.set()
+            raise

@@ -18,11 +18,12 @@ is the last input: a skipped difference is in no later residual, and its loss is
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from array_api_compat import array_namespace
+
+from .arguments import number
 
 NORMS = ("l1", "l2", "max")
 
@@ -40,10 +41,7 @@ class Threshold:
     norm: str = "l1"
 
     def __post_init__(self) -> None:
-        if isinstance(self.tau, bool) or not isinstance(self.tau, int | float):
-            raise TypeError(f"Threshold needs a number tau >= 0, got {self.tau!r}")
-        if not 0 <= self.tau < math.inf:
-            raise ValueError(f"Threshold needs a finite tau >= 0, got {self.tau!r}")
+        number("Threshold needs a number tau >= 0: tau", self.tau)
         if self.norm not in NORMS:
             raise ValueError(f"Threshold: unknown norm {self.norm!r}; known: {', '.join(NORMS)}")
 

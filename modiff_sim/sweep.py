@@ -30,10 +30,11 @@ from typing import Any
 
 import numpy as np
 
+from .console import Stopped
 from .environment import Environment, environment
 from .files import digest_of
 from .parallel import WorkerLost, progress, unordered
-from .rowlog import ASIDE, CLAIMS, LOG, Claims, Entry, RowLog, aside_line, noted
+from .rowlog import ASIDE, CLAIMS, LOG, Claims, Entry, RowLog, add_aside, noted
 from .store import Store, Stored, StoreError, canonical, key, plain, versions, write_files
 
 Point = Mapping[str, Any]
@@ -51,10 +52,6 @@ class Output:
 
 class SweepError(RuntimeError):
     """Some points could not be computed, or nothing more could be written; the finished ones are kept."""
-
-
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C, with a sentence on what is kept."""
 
 
 class OtherCode(RuntimeError):
@@ -244,8 +241,7 @@ class _Sweep:
                 self._append(k, self.store.save(self.name, point, output.arrays, [output.row], walltime=seconds))
             else:
                 self.log.append(k, Entry(plain(output.row)))
-            with open(self.store.root / f"{self.name}{ASIDE}", "ab") as beside:
-                beside.write(aside_line(k, {"seconds": round(seconds, 6), **output.aside}))
+            add_aside(self.store.root / f"{self.name}{ASIDE}", k, {"seconds": round(seconds, 6), **output.aside})
 
     def _append(self, k: str, stored: Stored) -> None:
         with self._said():
@@ -288,7 +284,8 @@ def _attempt(
     try:
         output = compute(point)
         if not isinstance(output, Output):
-            raise TypeError(f"{compute.__name__} must return an Output(row, arrays), got {type(output).__name__}")
+            name = getattr(compute, "__name__", compute)
+            raise TypeError(f"{name} must return an Output(row, arrays), got {type(output).__name__}")
         canonical(output.row)  # NaN and Inf are no JSON
         for name, array in output.arrays.items():
             if not isinstance(array, np.ndarray) or array.dtype.hasobject:

@@ -22,6 +22,7 @@ from hypothesis.extra import numpy as hnp
 
 from . import bounds, contraction, laws
 from . import recursion as _recursion
+from .arguments import count
 from .granularity import GRANULARITIES, PerBatch, PerChannel, PerGroup, PerSample, PerToken
 from .quantizer import Quantizer
 from .quantizers import QUANTIZERS, AbsMax, make
@@ -93,6 +94,7 @@ def integer_sequences(*, max_steps: int = 8, d: int = 4, limit: int = 8) -> st.S
 
 def _run(test: Any, examples: int, shrink: bool) -> None:
     phases = [Phase.explicit, Phase.generate, Phase.target] + [Phase.shrink] * shrink
+    count("examples", examples)
     settings(max_examples=examples, deadline=None, database=None, derandomize=True, phases=phases)(test)()
 
 
@@ -206,7 +208,7 @@ def hunt(Q: Quantizer, d: int, *, norm: str = "c", examples: int = 300) -> contr
     """
     if Q.laws.randomised:
         raise ValueError(f"hunt needs a deterministic quantizer, got {Q}")
-    Q = dataclasses.replace(Q, granularity=PerSample())
+    Q, d = dataclasses.replace(Q, granularity=PerSample()), count("d", d)
     reach = 2 ** (min(Q.bits, 8) - 1)
     entry = st.one_of(
         st.integers(-2 * reach, 2 * reach).map(lambda i: i / 2),

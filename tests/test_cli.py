@@ -295,8 +295,8 @@ def test_verify(capsys, tmp_path):
         (["bounds", "--steps", "0"], "at least 1"),
         (["bounds", "--at", "99"], "differences 0..11, got 99"),
         (["bounds", "--c", "-1"], "must be"),
-        (["contraction", "--d", "0"], "dims >= 1"),
-        (["contraction", "--trials", "1"], "trials >= 2"),
+        (["contraction", "--d", "0"], "dims must be an int >= 1"),
+        (["contraction", "--trials", "1"], "trials must be an int >= 2"),
         (["contraction", "--quantizer", "fp9"], "unknown quantizer 'fp9'; known: absmax"),
         (["contraction", "--granularity", "row"], "unknown granularity 'row'; known: batch"),
         (["contraction", "--granularity", "group:"], "the size of a group is an int >= 1"),
@@ -334,4 +334,4 @@ def test_an_interrupt_is_no_traceback(capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("modiff_sim.commands.bounds.run", interrupted)
-    assert run(capsys, "bounds") == (130, "", "")
+    assert run(capsys, "bounds") == (130, "", "modiff-sim bounds: interrupted\n")

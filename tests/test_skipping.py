@@ -81,8 +81,8 @@ def test_one_definition_for_numpy_and_torch(norm, x):
     ("arguments", "error", "message"),
     [
         ((-0.1,), ValueError, "tau >= 0"),
-        ((math.nan,), ValueError, "finite tau"),
-        ((math.inf,), ValueError, "finite tau"),
+        ((math.nan,), ValueError, "tau must be finite"),
+        ((math.inf,), ValueError, "tau must be finite"),
         ((True,), TypeError, "number tau"),
         (("0.1",), TypeError, "number tau"),
         ((0.1, "l3"), ValueError, "unknown norm 'l3'; known: l1, l2, max"),

@@ -160,7 +160,7 @@ def test_aligned_grid_law(bits, base, values):
         (lambda: Storage(ref=ms.Stochastic(8)), "no fixed integer codes"),
         (lambda: Storage(ref=Split(ms.MinMax(8), at=(4,))), "no one kind of codes"),
         (lambda: list(rec.run("open_loop", sequence(2), ms.AbsMax(4), storage=Storage(o_hat="recompute"))), "keep ô"),
-        (lambda: ms.GridAligned(4, base=0.0), "base step > 0"),
+        (lambda: ms.GridAligned(4, base=0.0), "base is a step and must be finite and > 0"),
         (lambda: ms.GridAligned(4, base=1e-300)(np.ones((1, 2), np.float32)), "cannot hold"),
     ],
 )

@@ -6,20 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import count, number
+from ..arguments import count, number, reals
 
 
 def checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0, gain: float = 1.0) -> np.ndarray:
     """d as a float64 array, once it and what comes with it are what a bound can take: TypeError or ValueError."""
-    d = np.asarray(d, np.float64)
+    d = reals("d", d)
     if d.ndim == 0 or d.size == 0:
         raise ValueError(f"d must hold the norms of at least one difference, got shape {d.shape}")
     if not (np.isfinite(d).all() and (d >= 0).all()):
         raise ValueError("d are norms of differences: finite and >= 0")
     number(name, contraction, what="a ratio of norms or of their squares")
     number("gain", gain, what="the norm of an operator")
-    if not np.all(np.asarray(start, np.float64) >= 0):
+    begin = reals("start", start)
+    if not (begin >= 0).all():
         raise ValueError(f"start is the norm of an error and must be >= 0, got {start}")
+    try:
+        np.broadcast_shapes(begin.shape, d.shape[1:])
+    except ValueError:
+        raise ValueError(f"start has shape {begin.shape}, which does not fit the trials of d, {d.shape[1:]}") from None
     return d
 
 
@@ -32,7 +37,7 @@ def qmax(bits: int) -> int:
 
 def geometric(n: Any, x: Any) -> np.ndarray:
     """x + x² + ... + x^n for x >= 0 and n >= 0, elementwise: n at x = 1, inf beyond the largest float."""
-    n, x = np.asarray(n, np.float64), np.asarray(x, np.float64)
+    n, x = reals("n", n), reals("x", x)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(x == 1, n, -np.expm1(n * np.log(x)) / (1 - x))
         return np.asarray(np.where(x == 0, 0.0, x * ratio))
@@ -45,7 +50,7 @@ def times(factor: float, x: Any) -> Any:
 
 def unroll(inputs: np.ndarray, keep: float, start: Any = 0.0) -> np.ndarray:
     """x_j = keep·x_{j-1} + inputs_j with x_{-1} = start: the closed form Σ_k keep^age inputs_k + keep^(j+1) start."""
-    rows, x = [], start
+    rows, x = [], np.asarray(start, np.float64)
     with np.errstate(over="ignore"):  # beyond the largest float a bound is infinite, which is what it is worth
         for row in inputs:
             x = keep * x + row

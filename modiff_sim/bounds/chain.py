@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import reals
 from ._common import checked, times
 
 
 def _chain(d: Any, q: Any, gains: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    d = np.asarray(d, np.float64)
+    d, q, gains = reals("d", d), reals("q", q), reals("gains", gains)
     if d.ndim < 2 or d.size == 0:
         raise ValueError(f"d must have shape (steps, layers, ...), none of them 0, got {d.shape}")
     checked(d, 0.0)
     layers = d.shape[1]
-    q = np.broadcast_to(np.asarray(q, np.float64), (layers,)) if np.ndim(q) == 0 else np.asarray(q, np.float64)
-    gains = np.asarray(gains, np.float64)
+    q = np.broadcast_to(q, (layers,)) if q.ndim == 0 else q
     if q.shape != (layers,) or gains.shape != (layers - 1,):
         raise ValueError(
             f"{layers} layers need one q or {layers}, and {layers - 1} gains between them, got {q.shape}, {gains.shape}"
@@ -113,7 +113,7 @@ def chain_steady_state(d: Any, q: Any, gains: Any) -> np.ndarray:
     inf from the first layer with q_l >= 1 on (while anything enters it). It is the fixed point of the recursion and
     its limit for constant differences, from below.
     """
-    d, q, gains = _chain(np.asarray(d, np.float64)[None], q, gains)
+    d, q, gains = _chain(reals("d", d)[None], q, gains)
     now: list[Any] = []
     for layer, size in enumerate(d[0]):
         push = (1 + q[layer]) * _enters(gains, now, layer, size) + q[layer] * size

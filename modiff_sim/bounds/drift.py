@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import count, number
+from ..arguments import count, number, reals
 from ._common import checked, unroll
 
 #: significant bits of the float types, the hidden one included; the unit roundoff is 2^-p
@@ -33,10 +33,11 @@ def rounded(y: Any, dtype: str) -> np.ndarray:
     """float64 values rounded once to the significant bits of ``dtype``, ties to even; still float64.
 
     Exact, and free of the type's exponent range: equal to a cast wherever the result is a normal number of the type.
+    NaN and Inf stay what they are.
     """
     unit_roundoff(dtype)
     p = SIGNIFICANT_BITS[dtype]
-    mantissa, exponent = np.frexp(np.asarray(y, np.float64))
+    mantissa, exponent = np.frexp(reals("y", y))
     return np.ldexp(np.rint(np.ldexp(mantissa, p)), exponent - p)
 
 
@@ -46,8 +47,11 @@ def accumulate(first: Any, increments: Any, dtype: str) -> np.ndarray:
     increments: A r̂ of every call, shape (n, ...), in sampling order; computed in float64, so that storing is the one
     thing that rounds (float64 storage rounds as float64 does). Returns (n, ...).
     """
-    o_hat, rows = rounded(first, dtype), []
-    for x in np.asarray(increments, np.float64):
+    o_hat, rows = rounded(reals("first", first, finite=True), dtype), []
+    steps = reals("increments", increments, finite=True)
+    if steps.ndim == 0 or len(steps) == 0:
+        raise ValueError(f"increments must hold at least one call's, got shape {steps.shape}")
+    for x in steps:
         o_hat = rounded(o_hat + x, dtype)
         rows.append(o_hat)
     return np.stack(rows)
@@ -139,7 +143,7 @@ def stored_reference(d: Any, contraction: float, rounding: Any, *, gain: float =
     Tight: the quantizer Q(x) = (1-k)x, differences of one sign, and a store that is always below by ρ.
     """
     d = checked(d, contraction, "contraction", start, gain)
-    rounding = np.asarray(rounding, np.float64)
+    rounding = reals("rounding", rounding)
     if not (np.isfinite(rounding).all() and (rounding >= 0).all()):
         raise ValueError("rounding is the norm of what storing â loses: finite and >= 0")
     return gain * unroll(contraction * d + rounding, contraction, start)

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import count, number
-from ..recursion import Refresh, refresh_calls
+from ..arguments import count, number, reals
+from ..recursion import Refresh, refresh_calls, refreshes
 from ._common import checked, geometric, times
 from .static import steps_to_drain
 
@@ -75,9 +75,7 @@ def refresh_interval(ratio: float) -> int:
 
 def refresh_share(refresh: Refresh, calls: int) -> float:
     """Share of the calls that are done in full precision: the exact start, call 0, and the refreshes."""
-    is_refresh = refresh_calls(refresh)
-    count("calls", calls)
-    return (1 + sum(is_refresh(call) for call in range(1, calls))) / calls
+    return (1 + refreshes(refresh, count("calls", calls))) / calls
 
 
 def effective_bits(bits: Any, share: Any, *, full: float = 32) -> Any:
@@ -85,7 +83,7 @@ def effective_bits(bits: Any, share: Any, *, full: float = 32) -> Any:
 
     Bit operations are MACs × weight bits × activation bits, so they grow with this mean. Numbers or arrays.
     """
-    bits, share = np.asarray(bits, np.float64), np.asarray(share, np.float64)
+    bits, share = reals("bits", bits), reals("share", share)
     if not ((share >= 0) & (share <= 1)).all():
         raise ValueError(f"share is a part of the calls, between 0 and 1; got {share}")
     if not (np.isfinite(bits) & (bits >= 0)).all():
@@ -150,11 +148,12 @@ def static_feeds(a: float, scale: float, bits: int) -> float:
     (qmax+½)s saturates and loses qmax·s a feed (one level more below zero); one within ends at most s/2 from a level,
     and from then on it rounds to 0: s/2 remains, however often it is fed. Attained by a_T = (M, s/2), M > 0.
     """
-    return steps_to_drain(max(0.0, float(_sizes(a)) - scale / 2), 0.0, scale, bits)
+    half = number("a static scale", scale, above=0) / 2
+    return steps_to_drain(max(0.0, number("a", a, what="the norm of an input") - half), 0.0, scale, bits)
 
 
 def _sizes(a: Any) -> np.ndarray:
-    a = np.asarray(a, np.float64)
+    a = reals("a", a)
     if not (np.isfinite(a).all() and (a >= 0).all()):
         raise ValueError(f"a is the norm of an input, finite and >= 0; got {a}")
     return a

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import count, number
+from ..arguments import count, number, reals
 from ._common import qmax
 
 
@@ -16,7 +16,7 @@ def theorem_4_3(scale: Any, d: int, *, rounding: str = "floor") -> np.ndarray:
     factor = {"floor": 1.0, "nearest": 0.25}
     if rounding not in factor:
         raise ValueError(f"unknown rounding {rounding!r}; known: {', '.join(factor)}")
-    scale = np.asarray(scale, np.float64)
+    scale = reals("scale", scale)
     count("d", d)
     if not (np.isfinite(scale).all() and (scale >= 0).all()):
         raise ValueError(f"Theorem 4.3 needs finite scales >= 0, got scale={scale}")

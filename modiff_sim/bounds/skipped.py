@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import number
+from ..arguments import number, reals
 from ._common import checked
 
 
@@ -24,7 +24,7 @@ def _lost(size: Any, k: float, limit: Any) -> Any:
 
 def _limits(d: np.ndarray, tau: float, ref: Any) -> np.ndarray:
     number("tau", tau, what="a part of the reference's norm")
-    sizes = np.asarray(ref, np.float64)
+    sizes = reals("ref", ref)
     if not (np.isfinite(sizes).all() and (sizes >= 0).all()):
         raise ValueError("ref is the norm of the reference: finite and >= 0")
     return np.broadcast_to(tau * sizes, d.shape)
@@ -62,4 +62,5 @@ def skipped_open_loop(
     Proof: the residual is d_j itself, and the errors of all calls add up. Tight: the same Q and differences.
     """
     d = checked(d, contraction, "contraction", start, gain)
-    return np.asarray(gain * (start + np.cumsum(_lost(d, contraction, _limits(d, tau, ref)), axis=0)))
+    lost = np.cumsum(_lost(d, contraction, _limits(d, tau, ref)), axis=0)
+    return np.asarray(gain * (np.asarray(start, np.float64) + lost))

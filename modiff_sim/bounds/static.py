@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import number
+from ..arguments import number, reals
 from ._common import checked, qmax
 
 CRITERIA = ("max", "mean", "last")
@@ -34,7 +34,7 @@ def _reach(scale: float, bits: int) -> float:
 def static_error(x: Any, scale: float, bits: int) -> np.ndarray:
     """ψ(|x|), the largest error of one quantization of x; the shape of x. See the top of this file."""
     reach = _reach(scale, bits)
-    size = np.abs(np.asarray(x, np.float64))
+    size = np.abs(reals("x", x))
     if not np.isfinite(size).all():
         raise ValueError("x is what is quantized: NaN and Inf have no error")
     return np.minimum(size, np.maximum(scale / 2, size - reach))
@@ -48,7 +48,7 @@ def static_contraction(x: Any, scale: float, bits: int) -> np.ndarray:
     by f (up to 1), one too fine by f makes it 1 - 1/f (from f = (qmax+½)/qmax on).
     Tight for every M and d >= 2: the block (M, min(M, s/2)).
     """
-    size = np.abs(np.asarray(x, np.float64))
+    size = np.abs(reals("x", x))
     if not np.all(size > 0):
         raise ValueError("static_contraction needs sizes > 0: a ratio of norms of a zero block is undefined")
     return static_error(size, scale, bits) / size

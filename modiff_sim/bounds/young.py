@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import number
+from ..arguments import number, reals
 from ._common import checked
 
 CHOICES = ("best", "horizon")
@@ -153,7 +153,7 @@ def _per_call(beta: Any, d: np.ndarray, recursion: str) -> list[Any]:
             return [None] * len(d)
         known = (*CHOICES, "ef21") if recursion == "closed_loop" else CHOICES
         raise ValueError(f"unknown beta {beta!r}; known: a number, an array, {', '.join(known)}")
-    values = np.asarray(beta, np.float64)
+    values = reals("beta", beta)
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError(f"Young's inequality needs a finite beta > 0, got {beta}")
     if values.ndim == 0:

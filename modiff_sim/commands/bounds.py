@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import bounds
+from ..arguments import affordable
 from . import granularities
 from .printing import known, print_json, table
 
@@ -18,17 +19,18 @@ def profile(chosen: Namespace, n: int) -> np.ndarray:
     """Norms of n differences in sampling order. "random": log-normal, from the seed."""
     if n < 1:
         raise ValueError(f"there must be at least 1 difference, got {n}")
+    affordable(f"every bound of {n:,} differences", 500 * n)
     at = n - 1 if chosen.at is None else chosen.at
     if not 0 <= at < n:
         raise ValueError(f"--at must be one of the {n} differences 0..{n - 1}, got {at}")
     known("profile", chosen.profile, PROFILES)
     if chosen.profile == "impulse":
-        return np.asarray(np.eye(n)[at])
+        return np.asarray(np.arange(n) == at, np.float64)
     if chosen.profile == "random":
         return np.random.default_rng(chosen.seed).lognormal(size=n)
     if chosen.profile == "constant":
         return np.ones(n)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         d = np.asarray(chosen.ratio ** np.arange(n))
     if not (np.isfinite(d).all() and (d >= 0).all()):
         raise ValueError(f"--ratio {chosen.ratio}: {n} differences are not all finite and >= 0")

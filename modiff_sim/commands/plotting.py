@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .. import store
+from ..console import complain
 
 SUFFIXES = (".png", ".pdf", ".svg")
 #: colours that survive greyscale and colour blindness (seaborn's "colorblind")
@@ -55,7 +55,7 @@ def picture(
         date = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[suffix]
         figure.savefig(out, format=suffix, dpi=150, metadata=date)
     store.write_atomic(Path(path), out.getvalue())
-    print(f"wrote {path}", file=sys.stderr)
+    complain(f"wrote {path}")
 
 
 def legend_below(figure: Any, handles: Sequence[Any], *, columns: int = 5) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from .. import bounds, processes, recursion
+from ..arguments import affordable
 from ..atlas import shared_by_samples
 from ..quantizer import Quantizer
 from ..simulation import Result, simulate
@@ -39,8 +40,10 @@ def run(chosen: Namespace) -> int:
     Q = granularities.quantizer(chosen, chosen.quantizer, chosen.bits)
     process = _process(chosen, Q)
     block = granularities.block(Q, process.d, chosen.trials)
-    warmup = int(chosen.warmup) if chosen.warmup.lstrip("-").isdigit() else chosen.warmup
+    warmup = _warmup(chosen.warmup)
     refresh = _refresh(chosen.refresh)
+    # what is measured, and about as much again twice where it is compared
+    affordable(f"{chosen.steps:,} steps × {chosen.trials:,} trials", 24 * 8 * chosen.steps * chosen.trials)
     runs: dict[str, dict[str, dict[str, Any]]] = {}
     for name in dict.fromkeys(chosen.recursion or recursion.RECURSIONS):
         options: dict[str, Any] = {"steps": chosen.steps, "trials": chosen.trials, "seed": chosen.seed}
@@ -267,6 +270,13 @@ def _number(text: str, key: str) -> Any:
         return int(text) if key == "candidates" else float(text)
     except ValueError:
         raise ValueError(f"--option {key}: {text!r} is not a number") from None
+
+
+def _warmup(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:  # a name, or neither: ``simulate`` knows
+        return text
 
 
 def _refresh(text: str) -> Any:

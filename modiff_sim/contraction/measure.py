@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import affordable, count, number, reals
+from ..arguments import seed as whole_seed
 from ..quantizer import Quantizer
 
 NORMS = ("c", "kappa")
@@ -27,7 +29,8 @@ def ratios(Q: Quantizer, x: Any, *, norm: str = "c", random: Any = None) -> np.n
     """||x - Q(x)||²/||x||² ("c") or the max-norm ratio ("kappa") of every block of x; 0 for a block of zeros."""
     if norm not in NORMS:
         raise ValueError(f"unknown norm {norm!r}; known: {', '.join(NORMS)}")
-    x = np.asarray(x)
+    x = reals("x", x, dtype=None)
+    Q.check(x)
     blocks, axes = Q.blocks(np, x)
     wide = blocks.astype(np.float64)
     error = wide - np.reshape(Q(x, random=random), blocks.shape)
@@ -40,10 +43,15 @@ def ratios(Q: Quantizer, x: Any, *, norm: str = "c", random: Any = None) -> np.n
 
 def summary(values: Any, *, level: float = 0.95, resamples: int = 1000, seed: int = 0) -> Measured:
     """Mean of independent values with its percentile-bootstrap interval. Raises ValueError for fewer than 2 values."""
-    values = np.asarray(values, np.float64)
-    if values.size < 2:
-        raise ValueError("an interval needs at least 2 blocks (rows, for PerSample); use ratios() for a single one")
-    rng = np.random.default_rng(seed)
+    values = reals("values", values, finite=True)
+    if values.ndim != 1 or values.size < 2:
+        raise ValueError(
+            f"an interval needs at least 2 blocks (rows, for PerSample), shape (n,), got {values.shape}; use ratios() "
+            "for a single one"
+        )
+    number("level", level, above=0, below=1, what="a probability")
+    rng = np.random.default_rng(whole_seed(seed))
+    affordable(f"{count('resamples', resamples):,} resamples of {values.size:,} values", 16 * resamples * values.size)
     means = values[rng.integers(0, values.size, (resamples, values.size))].mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Measured(values, float(values.mean()), float(low), float(high), float(values.max()))

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import affordable, count, reals
+
 if TYPE_CHECKING:
     import scipy.sparse
 
 
 def linear_norms(weight: Any) -> tuple[float, float]:
     """(spectral norm, ||A||_{inf→inf} = largest absolute row sum) of a weight matrix of shape (out, in)."""
-    W = np.asarray(weight, np.float64)
+    W = reals("weight", weight, finite=True)
     if W.ndim != 2 or W.size == 0:
         raise ValueError(f"a linear layer's weight has shape (out, in), got {W.shape}")
     return float(np.linalg.norm(W, 2)), float(np.abs(W).sum(axis=1).max())
@@ -28,19 +30,24 @@ def conv_matrix(
     """
     import scipy.sparse  # here, because importing it takes longer than the rest of the core
 
-    K = np.asarray(kernel, np.float64)
+    K = reals("kernel", kernel, finite=True)
+    for name, value in (("stride", stride), ("dilation", dilation), ("groups", groups)):
+        count(name, value)
+    count("padding", padding, 0)
+    size = tuple(count("size, of the input in space,", n) for n in size)
     space = K.ndim - 2
     if space not in (1, 2) or len(size) != space:
         raise ValueError(
             f"kernel (out, in/groups, *k) with 1 or 2 spatial axes and a matching size, got {K.shape}, {size}"
         )
-    if K.shape[0] % groups:
+    if K.size == 0 or K.shape[0] % groups:
         raise ValueError(f"{K.shape[0]} output channels cannot be split into {groups} groups")
     out_size = tuple(
         (n + 2 * padding - dilation * (k - 1) - 1) // stride + 1 for n, k in zip(size, K.shape[2:], strict=True)
     )
     if min(out_size) < 1:
         raise ValueError(f"kernel {K.shape[2:]} does not fit into an input of size {size} with padding {padding}")
+    affordable(f"a convolution of {out_size} places as a matrix", 24 * K.size * math.prod(out_size))
     positions = np.stack(np.meshgrid(*map(np.arange, out_size), indexing="ij"), -1).reshape(-1, space)
     rows, columns, values = [], [], []
     per_out, per_in = K.shape[0] // groups, K.shape[1]

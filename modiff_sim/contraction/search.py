@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..arguments import affordable, count
+from ..arguments import seed as whole_seed
 from ..granularity import PerSample
 from ..quantizer import Quantizer
 from .measure import NORMS, ratios
@@ -85,11 +87,10 @@ def search(
         raise ValueError(f"unknown norm {norm!r}; known: {', '.join(NORMS)}")
     if Q.laws.randomised:
         raise ValueError(f"search needs a deterministic quantizer, got {Q}")
-    if d < 1:
-        raise ValueError(f"d must be at least 1, got {d}")
-    if tries < 1:
-        raise ValueError(f"tries must be at least 1, got {tries}")
-    rng, groups = np.random.default_rng(seed), _Groups(Q, norm)
+    d, tries, rounds = count("d", d), count("tries", tries), count("rounds", rounds, 0)
+    rng, groups = np.random.default_rng(whole_seed(seed)), _Groups(Q, norm)
+    affordable(f"an input of {d:,} entries", 48 * d)  # it, its codes and values
+    affordable(f"{tries:,} tries", 8 * GROUPS * (GROUPS + 2) * (len(_SCAN) + len(_TIES)) * tries)
     if not Q.scale_from_extremes:
         inputs = _EXPANDED // d
         tries, rounds, polish = min(tries, max(inputs // 64, 4)), min(rounds, inputs // 1024), polish and inputs > 1024

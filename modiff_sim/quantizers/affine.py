@@ -9,6 +9,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from ..arguments import number
 from ..laws import Laws
 from ..quantizer import QParams, Quantizer
 from .closed_form import Boundary, SymmetricGrid, need_dimension
@@ -145,8 +146,7 @@ class MinMaxRaw(MinMax):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.floor < math.inf:
-            raise ValueError(f"{type(self).__name__} needs a finite floor >= 0, got {self.floor}")
+        number(f"{type(self).__name__}: floor", self.floor)
 
     def range(self, xp: Any, blocks: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         return xp.min(blocks, axis=axes, keepdims=True), xp.max(blocks, axis=axes, keepdims=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from ..arguments import number
 from ..laws import Laws
 from ..quantizer import QParams, Quantizer
 from .closed_form import need_dimension
@@ -30,8 +31,7 @@ class GridAligned(Quantizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (math.isfinite(self.base) and self.base > 0):
-            raise ValueError(f"GridAligned needs a finite base step > 0, got {self.base}")
+        number("GridAligned: base", self.base, above=0, what="a step")
 
     @property
     def qmax(self) -> int:

@@ -11,10 +11,13 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from ..arguments import count, number
 from ..laws import Laws
 from ..quantizer import QParams
 from .affine import AbsMax, guarded
 from .closed_form import need_dimension
+
+MOST_CANDIDATES = 10**4
 
 
 def _rows(xp: Any, blocks: Any, axes: tuple[int, ...]) -> Any:
@@ -75,7 +78,7 @@ class Percentile(_Clipped):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.percentile <= 100:
+        if not 0 < number("Percentile: percentile", self.percentile, least=-math.inf) <= 100:
             raise ValueError(f"Percentile needs 0 < percentile <= 100, got {self.percentile}")
 
     def rank(self, d: int) -> int:
@@ -109,8 +112,7 @@ class MSEClip(_Clipped):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.candidates, bool) or not isinstance(self.candidates, int) or self.candidates < 1:
-            raise ValueError(f"MSEClip needs an int candidates >= 1, got {self.candidates!r}")
+        count("MSEClip: candidates", self.candidates, most=MOST_CANDIDATES, why="as each is tried in turn")
 
     def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
         unit = guarded(xp, top).scale

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..arguments import count
 from ..quantizer import Quantizer
 
 #: (m, h), in units of the scale
@@ -33,9 +34,7 @@ Boundary = tuple[float, float]
 
 def need_dimension(d: int) -> int:
     """d, or a ValueError."""
-    if d < 1:
-        raise ValueError(f"a block has at least one entry, got d={d}")
-    return d
+    return count("a block has at least one entry: d", d)
 
 
 def sup_c(d: int, boundaries: Sequence[Boundary], top: float) -> float:

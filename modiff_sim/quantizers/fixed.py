@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from array_api_compat import array_namespace
 
+from ..arguments import number
 from ..laws import Laws
 from ..quantizer import QParams, Quantizer
 from .closed_form import need_dimension
@@ -56,8 +57,7 @@ class Static(FixedScale):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"Static needs a finite scale > 0, got {self.scale}")
+        number("Static: scale", self.scale, above=0)
 
     @property
     def step(self) -> float:
@@ -98,6 +98,8 @@ class StaticAffine(FixedScale):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("low", "high"):
+            number(f"StaticAffine: {name}", getattr(self, name), least=-math.inf)
         if not (-math.inf < self.low <= 0 <= self.high < math.inf and self.low < self.high):
             raise ValueError(
                 f"StaticAffine needs finite low <= 0 <= high that differ, so that zero is a level; got {self.low}, "

@@ -8,6 +8,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from ..arguments import number
 from ..laws import Laws
 from ..quantizer import QParams
 from .affine import AbsMax, guarded
@@ -71,8 +72,7 @@ class DeadZone(AbsMax):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.threshold < 1:
-            raise ValueError(f"DeadZone needs 0 <= threshold < 1 (a part of max|x|), got {self.threshold}")
+        number("DeadZone: threshold", self.threshold, below=1, what="a part of max|x|")
 
     @property
     def boundaries(self) -> Sequence[Boundary]:

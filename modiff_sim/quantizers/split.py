@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 from array_api_compat import array_namespace
 
+from ..arguments import namespace
 from ..laws import Laws
 from ..quantizer import QParams, Quantizer
 
@@ -60,8 +62,10 @@ class Split(Quantizer):
         given = self.parts if isinstance(self.parts, tuple) else (self.parts,)
         if not given or not all(isinstance(Q, Quantizer) for Q in given):
             raise TypeError(f"Split takes a quantizer or a tuple of quantizers, got {self.parts!r}")
+        if isinstance(self.axis, bool) or not isinstance(self.axis, Integral):
+            raise TypeError(f"Split: axis must be an int, got {self.axis!r}")
         cuts = self.at if isinstance(self.at, tuple) else tuple(self.at)
-        ints = all(isinstance(i, int) and not isinstance(i, bool) and i >= 1 for i in cuts)
+        ints = all(isinstance(i, Integral) and not isinstance(i, bool) and i >= 1 for i in cuts)
         if not cuts or not ints or sorted(set(cuts)) != list(cuts):
             raise ValueError(f"Split: at must be ascending indices >= 1, such as (128,), got {self.at!r}")
         if len(given) not in (1, len(cuts) + 1):
@@ -70,7 +74,7 @@ class Split(Quantizer):
             if len(found := {getattr(Q, what) for Q in given}) > 1:
                 raise ValueError(f"Split: the parts must have the same {what}, got {', '.join(map(str, found))}")
             object.__setattr__(self, what, getattr(given[0], what))
-        object.__setattr__(self, "at", cuts)
+        object.__setattr__(self, "at", tuple(map(int, cuts)))
         super().__post_init__()
 
     # -- what it is, by what its parts are ---------------------------------------------------------------------------
@@ -136,6 +140,7 @@ class Split(Quantizer):
         return [_slice(a, axis, start, stop) for start, stop in pairwise(ends)]
 
     def check(self, a: Any) -> None:
+        namespace(str(self), a)
         for Q, part in zip(self.quantizers, self.cut(a), strict=True):
             Q.check(part)
 

@@ -29,12 +29,12 @@ from .loops import (
     label,
     standard,
 )
-from .options import Refresh, Warmup, check_warmup, feeds, refresh_calls
-from .sequence import advance, check_storage, run
+from .options import Refresh, Warmup, check_warmup, feeds, refresh_calls, refreshes
+from .sequence import advance, check_finite, check_input, check_storage, run
 from .state import Operator, State, identity
 
 __all__ = [
     "AS_COMPUTED", "RECURSIONS", "ClosedLoop", "Direct", "OpenLoop", "Operator", "Recursion", "Refresh", "State",
-    "Warmup", "advance", "check_storage", "check_warmup", "feeds", "get", "identity", "label", "refresh_calls", "run",
-    "standard",
+    "Warmup", "advance", "check_finite", "check_input", "check_storage", "check_warmup", "feeds", "get", "identity",
+    "label", "refresh_calls", "refreshes", "run", "standard",
 ]  # fmt: skip

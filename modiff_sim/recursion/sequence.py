@@ -6,11 +6,14 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..quantizer import Quantizer
+from array_api_compat import array_namespace
+
+from ..arguments import namespace
+from ..quantizer import Quantizer, check_like, check_random, not_finite, require_floating
 from ..skipping import Threshold
 from ..storage import Storage
 from .loops import AS_COMPUTED, Recursion, get, label
-from .options import Refresh, Warmup, refresh_calls
+from .options import Refresh, Warmup, feeds, refresh_calls
 from .state import Operator, State, identity
 
 
@@ -84,17 +87,62 @@ def run(
     """States of a whole sequence of inputs, in sampling order. ``random(call)`` gives the random bits of a call.
 
     skip, storage: see ``modiff_sim.skipping`` and ``modiff_sim.storage``.
+
+    Raises TypeError or ValueError, naming the call, for inputs that are no arrays of real floats of one shape and
+    dtype, for NaN, Inf and overflow, and for an operator whose first output is not finite.
     """
     chosen = get(recursion)
     check_storage(chosen, storage, skip)
     is_refresh = refresh_calls(refresh)
     state: State | None = None
+    first: Any = None
     for call, a in enumerate(inputs):
-        if call == 0:
-            Q.check(a)
+        first = a if call == 0 else first
+        check_input(Q, a, first, call)
         bits = None if random is None else random(call)
+        used = call > 0 or feeds(warmup) or not chosen.has_state  # an exact start draws nothing
+        if bits is not None and Q.laws.randomised and used:
+            for drawn in bits if call == 0 else (bits,):
+                check_random(drawn, a, f"random({call})")
         state = advance(
             chosen, state, a, Q, A, affine=affine, warmup=warmup, refreshed=is_refresh(call), random=bits, skip=skip,
             storage=storage,
         )  # fmt: skip
+        check_finite(Q, state, a, f"call {call}")
+        _check_quantized(Q, state)
+        if call == 0:
+            _check_operator(state.output)
         yield state
+
+
+def check_input(Q: Quantizer, a: Any, first: Any, call: int) -> None:
+    """Raise TypeError or ValueError unless the input of a call is one that Q takes, and like that of call 0."""
+    if call == 0:
+        Q.check(a)
+    else:
+        check_like(a, first, f"the input of call {call}")
+
+
+def check_finite(Q: Quantizer, state: State, a: Any, who: str) -> None:
+    """Raise ValueError where the call just done met NaN, Inf or an overflow; of its own errors a scale tells."""
+    xp = array_namespace(a)
+    probe = a if state.qparams is None else Q.probe(state.residual, state.qparams)
+    if not bool(xp.all(xp.isfinite(probe))):
+        raise ValueError(not_finite(xp, a, who))
+
+
+def _check_quantized(Q: Quantizer, state: State) -> None:
+    """Raise TypeError or ValueError where a quantizer, one of the user's own, did not return what it must."""
+    if state.residual_hat is not None and state.residual is not None:
+        check_like(state.residual_hat, state.residual, f"what {Q} returns")
+        xp = array_namespace(state.residual_hat)
+        if not bool(xp.all(xp.isfinite(state.residual_hat))):
+            raise ValueError(f"what {Q} returns holds NaN or Inf, for an input that is finite")
+
+
+def _check_operator(output: Any) -> None:
+    """Raise ValueError where A of the first input, which is finite, is not: a weight of NaN shows at once."""
+    xp = namespace("the operator's output", output)
+    require_floating(xp, output, "the operator's output")
+    if not bool(xp.all(xp.isfinite(output))):
+        raise ValueError(not_finite(xp, output, "the operator's output, of a finite first input,"))

@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_numpy_array
 
+from ..arguments import namespace, number
+from ..quantizer import not_finite, require_floating
 from ..schedules import Schedule
 
 Array = Any
@@ -23,14 +25,26 @@ def predictor(denoiser: Denoiser, schedule: Schedule, clip: float | None, *, cli
     From ε̂: x̂₀ = (x - √(1-ᾱ)·ε̂)/√ᾱ. From v̂: x̂₀ = √ᾱ·x - √(1-ᾱ)·v̂ and ε̂ = √ᾱ·v̂ + √(1-ᾱ)·x. From x̂₀:
     ε̂ = (x - √ᾱ·x̂₀)/√(1-ᾱ), 0 without noise. With clip, x̂₀ is clamped and, with clip_noise, ε̂ recomputed from it.
 
-    Raises ValueError for clip <= 0, and when called for a denoiser that returns another shape.
+    Raises TypeError for an x that is no array of real floats, ValueError for clip <= 0, and when called for a denoiser
+    that returns another shape or dtype, NaN or Inf (of other arrays than NumPy's the first call's values alone are
+    looked at: a device is not waited for).
     """
     check_clip(clip)
+    first = True
 
     def predict(x: Array, t: int, alpha_bar: float) -> tuple[Array, Array]:
+        nonlocal first
+        if first:
+            require_floating(namespace("a sampler", x), x, "a sampler")
         out = denoiser(x, t)
+        xp = namespace("the denoiser's output", out)
         if tuple(out.shape) != tuple(x.shape):
             raise ValueError(f"the denoiser returned shape {tuple(out.shape)} for an input of shape {tuple(x.shape)}")
+        if first or is_numpy_array(out):
+            require_floating(xp, out, "the denoiser's output")
+            if not bool(xp.all(xp.isfinite(out))):
+                raise ValueError(not_finite(xp, out, f"the denoiser's output at t = {t}"))
+        first = False
         signal, noise_level = math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
 
         def noise_beside(x0: Array) -> Array:
@@ -75,14 +89,15 @@ def draw(noise: Noise | None, call: int, x: Array) -> Array:
     if noise is None:
         raise ValueError("this sampler adds noise: pass noise=, a function from the call index to standard normals")
     z = noise(call)
+    require_floating(namespace(f"noise({call})", z), z, f"noise({call})")
     if tuple(z.shape) != tuple(x.shape):
         raise ValueError(f"noise({call}) has shape {tuple(z.shape)}, x has {tuple(x.shape)}")
     return z
 
 
 def check_clip(clip: float | None) -> None:
-    if clip is not None and not clip > 0:
-        raise ValueError(f"clip must be positive or None, got {clip}")
+    if clip is not None:
+        number("clip", clip, above=0)
 
 
 def transfer(x: Array, eps: Array, here: float, after: float) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..arguments import number
 from ..schedules import Schedule
 from .common import Array, Callback, Denoiser, Noise, draw, predictor
 
@@ -36,7 +37,7 @@ def ddim(
     Raises:
         ValueError: eta outside [0, 1], clip <= 0, noise missing where needed, or a shape that does not fit.
     """
-    if not 0.0 <= eta <= 1.0:
+    if not 0.0 <= number("eta", eta, least=-math.inf) <= 1.0:
         raise ValueError(f"eta must lie in [0, 1], got {eta}")
     predict = predictor(denoiser, schedule, clip, clip_noise=clip_noise)
     for call, (t, here, after) in enumerate(schedule.levels()):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..arguments import count, number, reals
 from ..schedules import Schedule
 
 #: (index of a layer, its input) -> the input that it is to work on
@@ -28,9 +30,25 @@ class Network(Protocol):
         ...
 
 
+def checked_start(x: Any) -> np.ndarray:
+    """Where a run starts, (n, ...); TypeError or ValueError where it is no finite floating array."""
+    x = reals("x", x, dtype=None, finite=True)
+    if x.ndim < 2 or not x.size or not np.issubdtype(x.dtype, np.floating):
+        raise ValueError(f"x must be a non-empty floating array (samples, ...), got {x.dtype} {x.shape}")
+    return x
+
+
+def checked_output(out: np.ndarray, x: np.ndarray, call: int) -> np.ndarray:
+    """What a network returned for x; ValueError where it is not finite or not like x."""
+    if np.shape(out) != x.shape or not np.isfinite(reals(f"call {call}: the output", out, dtype=None)).all():
+        raise ValueError(f"call {call}: the output must be finite and of shape {x.shape}, got shape {np.shape(out)}")
+    return out
+
+
 def energy(z: np.ndarray) -> np.ndarray:
     """Squared 2-norm per sample (axis 0), float64."""
-    flat = z.reshape(len(z), -1)
+    z = reals("z", z, dtype=None)
+    flat = z.reshape(len(z), math.prod(z.shape[1:]))
     return np.einsum("ij,ij->i", flat, flat).astype(np.float64)
 
 
@@ -95,7 +113,9 @@ def call_transfer(
     network: Network, x: np.ndarray, call: int = 0, *, levels: float = 100.0, rng: np.random.Generator
 ) -> CallTransfer:
     """Measure one call: one pass over (L+2)·n rows, of which L·n have noise in one layer each and n have it in x."""
-    L, n = len(network.layers), len(x)
+    x, L = checked_start(x), len(network.layers)
+    n = len(x)
+    number("levels", levels, above=1)
     in_x = noise_like(x, levels, rng)
     inputs, put = [np.empty(0)] * L, np.zeros((L, n))
 
@@ -107,7 +127,8 @@ def call_transfer(
         noisy[n * (1 + layer) : n * (2 + layer)] += z
         return noisy
 
-    out = network(np.concatenate([x] * (1 + L) + [x + in_x]), call, edit)
+    rows = np.concatenate([x] * (1 + L) + [x + in_x])
+    out = checked_output(network(rows, call, edit), rows, call)
     at_output = off(out, n)
     at_inputs = np.stack([off(a, n) for a in inputs])  # (layer reached, row group, n)
     size = energy(in_x)
@@ -129,8 +150,9 @@ def random_sign_gain(
     in the max norm, all layers as one stacked vector, in one call and for these signs: a lower bound of L, which is
     the largest over all signs and calls.
     """
-    if not size > 0 or probes < 1:
-        raise ValueError(f"random_sign_gain needs size > 0 and probes >= 1, got {size}, {probes}")
+    number("size", size, above=0)
+    count("probes", probes)
+    x = checked_start(x)
     n = len(x)
     moved = np.zeros((probes, n))
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import recursion as _recursion
+from ..arguments import number, reals
 from ..quantizer import Quantizer
-from .call import Network, energy
+from .call import Network, checked_output, checked_start, energy
 from .run import advance, checked_steps
 
 
@@ -24,7 +25,9 @@ def same_for_all(inputs: Sequence[np.ndarray], *, rtol: float = 1e-6) -> tuple[b
     rtol: of the largest entry; float32 matrix products of equal rows may differ by a few eps = 1.2e-7.
     Raises ValueError for fewer than 2 samples, which are always equal.
     """
-    if not len(inputs) or min(a.shape[1] for a in inputs) < 2:
+    inputs = [reals("a layer's inputs", a, dtype=None, finite=True) for a in inputs]
+    number("rtol", rtol)
+    if not inputs or min(a.ndim for a in inputs) < 2 or min(a.shape[1] for a in inputs) < 2:
         raise ValueError("same_for_all compares samples: it needs layers with inputs (T, n, ...), n >= 2")
     return tuple(bool(np.abs(a - a[:, :1]).max() <= rtol * np.abs(a).max()) for a in inputs)
 
@@ -56,7 +59,7 @@ def drive(
     x, steps: as of ``measure_transfer``. All arms and full precision are computed side by side, (1 + arms)·n rows.
     Raises ValueError for a name that is no layer or a quantizer that needs random bits.
     """
-    carry, add = checked_steps(steps)
+    (carry, add), x = checked_steps(steps), checked_start(x)
     if unknown := set(layers) - set(network.layers):
         raise ValueError(f"no layer {sorted(unknown)}; the network has {list(network.layers)}")
     if randomised := [Q for Q, _ in arms if Q.laws.randomised]:
@@ -86,7 +89,7 @@ def drive(
                 states[layer, k], used[1 + k] = state, state.output
             return used.reshape(a.shape)
 
-        rows = advance(rows, network(rows, call, edit), carry[call], add[call])
+        rows = advance(rows, checked_output(network(rows, call, edit), rows, call), carry[call], add[call])
         states_of_x = rows.reshape(1 + K, n, *x.shape[1:])
         off[:, call + 1] = energy((states_of_x[1:] - states_of_x[:1]).reshape(-1, *x.shape[1:])).reshape(K, n)
     return [Driven(tuple(network.layers), off[k], moved[k]) for k in range(K)]

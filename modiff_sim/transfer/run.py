@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .call import CallTransfer, Network, call_transfer, energy, noise_like, off, ratio
+from ..arguments import count, number, reals
+from ..arguments import seed as whole_seed
+from .call import (
+    CallTransfer,
+    Network,
+    call_transfer,
+    checked_output,
+    checked_start,
+    energy,
+    noise_like,
+    off,
+    ratio,
+)
 
 
 @dataclass(frozen=True)
@@ -43,13 +54,13 @@ class Transfer:
     def from_arrays(cls, arrays: Any) -> Transfer:
         return cls(
             layers=tuple(str(name) for name in arrays["layers"]), alignment=float(arrays["alignment"]),
-            **{name: np.asarray(arrays[name]) for name in cls.ARRAYS},
+            **{name: reals(name, arrays[name], dtype=None) for name in cls.ARRAYS},
         )  # fmt: skip
 
 
 def full_precision(network: Network, x: np.ndarray, steps: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
     """The inputs of every layer along a run, one array (T, n, ...) per layer; x (n, ...) is where the run starts."""
-    carry, add = checked_steps(steps)
+    (carry, add), x = checked_steps(steps), checked_start(x)
     seen: list[list[np.ndarray]] = [[] for _ in network.layers]
 
     def edit(layer: int, a: np.ndarray) -> np.ndarray:
@@ -57,13 +68,13 @@ def full_precision(network: Network, x: np.ndarray, steps: tuple[np.ndarray, np.
         return a
 
     for call in range(len(carry)):
-        x = advance(x, network(x, call, edit), carry[call], add[call])
+        x = advance(x, checked_output(network(x, call, edit), x, call), carry[call], add[call])
     return [np.stack(arrays) for arrays in seen]
 
 
 def checked_steps(steps: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(carry, add) as float64 (T,); ValueError where they are not that."""
-    carry, add = (np.asarray(s, np.float64) for s in steps)
+    carry, add = (reals("steps", s) for s in steps)
     if carry.ndim != 1 or carry.shape != add.shape or not carry.size or not np.isfinite([carry, add]).all():
         raise ValueError(f"steps: two finite arrays (T,), T >= 1, as of linear_steps; got {carry.shape}, {add.shape}")
     return carry, add
@@ -172,13 +183,11 @@ def measure_transfer(
 
     Raises ValueError for bad shapes or counts, and for a network whose output is not like x or not finite.
     """
-    carry, add = checked_steps(steps)
-    x = np.asarray(x)
-    if x.ndim < 2 or not x.size or not np.issubdtype(x.dtype, np.floating):
-        raise ValueError(f"x must be a non-empty floating array (samples, ...), got {x.dtype} {x.shape}")
-    if min(probe_every, source_every, lasting_every) < 1 or not 1 < levels < math.inf:
-        raise ValueError("probe_every, source_every and lasting_every are counts >= 1, and levels is a number above 1")
-    T, rng = len(carry), np.random.default_rng(seed)
+    (carry, add), x = checked_steps(steps), checked_start(x)
+    for name, every in (("probe_every", probe_every), ("source_every", source_every), ("lasting_every", lasting_every)):
+        count(f"{name} is a count and", every)
+    number("levels", levels, above=1)
+    T, rng = len(carry), np.random.default_rng(whole_seed(seed))
     followed = _Followed(network, x, T, levels, rng)
     probes: dict[int, CallTransfer] = {}
     first, held, size = np.empty(0), x, [energy(x)]
@@ -189,8 +198,7 @@ def measure_transfer(
         source = call % source_every == 0 or call == T - 1
         lasting = source and len(followed.sources) % lasting_every == 1 % lasting_every
         out = followed.call(call, carry[call], add[call], source=source, lasting=lasting)
-        if out.shape != x.shape or not np.isfinite(out).all():
-            raise ValueError(f"call {call}: the output must be finite and of shape {x.shape}, got shape {out.shape}")
+        checked_output(out, x, call)
         first = out if call == 0 else first
         held = advance(held, first, carry[call], add[call])
         size.append(energy(followed.x))

@@ -1,0 +1,97 @@
+"""What a program writes to the terminal: UTF-8 whatever the locale is, and endings without a traceback.
+
+Nothing but the standard library is imported, so that ``--help`` waits for nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_READABLE = "modiff_sim.readable"
+
+
+#: what a program refuses with one line: all that wrong arguments and files lead to
+REFUSED = (ValueError, TypeError, OSError, ImportError, RuntimeError, ArithmeticError, MemoryError)
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, with a sentence on what is kept."""
+
+
+def utf8_output() -> None:
+    """Write UTF-8 to stdout and stderr from here on, whatever LC_ALL, PYTHONIOENCODING and the like say.
+
+    Undecodable bytes of a file's name (surrogates, in Python's text) are written as the UTF-8 that they are, as they
+    are where the locale is not UTF-8, and else escaped, as \\xff: what is written is UTF-8 in every case. Streams that
+    are not files (a notebook's, a test's) stay as they are.
+    """
+    codecs.register_error(_READABLE, _readable)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=_READABLE)
+
+
+def _readable(error: UnicodeError) -> tuple[bytes, int]:
+    """Error handler of the encoder: surrogates as the text that their bytes are, or escaped."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    try:
+        shown = text.encode("ascii", "surrogateescape").decode("utf-8", "backslashreplace").encode("utf-8")
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        shown = text.encode("ascii", "backslashreplace")
+    return shown, error.end
+
+
+def complain(text: str) -> None:
+    """One line on stderr; nothing where there is no stderr, or nobody reads it."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(" ".join(text.splitlines()), file=sys.stderr, flush=True)
+
+
+def finish(run: Callable[[], int], who: Callable[[], str], refused: tuple[type[BaseException], ...] = REFUSED) -> int:
+    """The exit code of ``run()``, whatever happens to it: what a program's entry point returns.
+
+    A reader that leaves (``| head``) is no error: 0. Ctrl-C: one line on stderr, and 130. One of the ``refused``
+    errors: one line, and 2; so for output that cannot be written (a full disk). ``who`` names the program in a line.
+    """
+    try:
+        code = run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt as stopped:
+        complain(f"{who()}: {str(stopped) or 'interrupted'}")
+        return 130
+    except refused as error:
+        complain(f"{who()}: error: {_said(error)}")
+        return 2
+    finally:
+        _drop_output()  # also where argparse leaves by SystemExit
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, OverflowError):
+        return f"numbers left the floats: {error}"
+    if isinstance(error, OSError) and isinstance(error.filename, str):  # by itself it escapes all but ASCII of a name
+        return f"[Errno {error.errno}] {error.strerror}: '{error.filename}'"
+    return str(error) or {"MemoryError": "out of memory"}.get(type(error).__name__, type(error).__name__)
+
+
+def _drop_output() -> None:
+    """Where stdout takes no more, what is left for it goes nowhere: Python would write it once more at its end."""
+    stream: Any = sys.stdout
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stream.flush()
+        return
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
