@@ -40,6 +40,7 @@ from modiff_sim.nn.weights import mse_optimal, quantize_weights
 from modiff_sim.store import write_atomic
 
 from . import metrics
+from .limits import Parser
 from .subjects import Subject, subject
 
 Options = Mapping[str, Any]
@@ -226,7 +227,7 @@ def line(r: dict[str, Any], width: int, judged: bool) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command ``python -m analysis.arms``."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m analysis.arms", description=__doc__.replace("``", ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from torch import nn
 import modiff_sim as ms
 from modiff_sim.nn import Run, modulated, presets
 from modiff_sim.nn.select import with_layers
+
+from . import interrupts
 
 RECURSIONS = tuple(ms.RECURSIONS)
 BITS = (8, 6, 4, 3, 2)
@@ -158,8 +161,4 @@ KEY_ARMS = (FULL, *(Arm(r, 4, 8) for r in RECURSIONS), *(Arm(r, 3, 8) for r in R
 
 
 if __name__ == "__main__":
-    import sys
-
-    from .arm_table import main
-
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.arm_table"))

@@ -8,7 +8,6 @@ Each scheme is sampled from the same noise as the full-precision model, and stor
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,9 +25,10 @@ from modiff_sim.nn.reuse import deepcache
 from modiff_sim.skipping import Threshold
 from modiff_sim.store import digest
 
-from . import metrics
+from . import interrupts, metrics
 from .arms import effort_of
 from .experiments import MODEL, settings
+from .limits import Parser
 from .workspace import spread, store
 
 IMAGES = {"quick": 16, "full": 64}
@@ -156,11 +156,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.caching", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.caching", description=__doc__.splitlines()[0])
     parser.add_argument("--effort", default="quick", choices=sorted(IMAGES))
     print(table(measure(parser.parse_args(argv).effort)))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.caching"))

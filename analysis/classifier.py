@@ -6,8 +6,8 @@ Where a data set is not at hand everywhere, the statistics of its features are s
 
 from __future__ import annotations
 
-import argparse
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import torch
 
 from modiff_sim.store import sha256, write_atomic
 
-from . import datasets
+from . import datasets, interrupts
 from .datasets import SPLIT_SEED, Images, split
 from .images import checked
+from .limits import Parser
 from .metrics import EXTRACTORS, Extractor, reference
 from .metrics.extractors import CLASSES
 from .training import progress, write_json
@@ -94,7 +95,7 @@ def train(extractor: Extractor, data: Images, out: Path, settings: Settings) -> 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis.classifier", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.classifier", description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=list(SETTINGS))
     parser.add_argument("--data", type=Path, help="the data set (digits need none)")
     parser.add_argument("--out", type=Path, help="where the weights go (default: analysis/weights)")
@@ -112,4 +113,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(interrupts.begin("analysis.classifier"))

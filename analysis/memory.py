@@ -6,7 +6,6 @@ costs then. No weights are read or drawn; SDXL takes seconds.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,9 @@ from typing import Any
 
 from modiff_sim import AbsMax, Static, cost
 from modiff_sim.storage import Storage
+
+from . import interrupts
+from .limits import Parser
 
 MIB = 2**20
 WEIGHT_BITS = (32, 16, 8, 4)
@@ -243,7 +245,7 @@ def _paper_text() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m analysis.memory",
         description="Plan the memory and the cost of a compensated run from a model's shapes: no weights, no GPU.",
     )
@@ -286,4 +288,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.memory"))

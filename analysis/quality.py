@@ -6,8 +6,8 @@ written into the json of the model.
 
 from __future__ import annotations
 
-import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import torch
 
 from modiff_sim.nn import image_noise, sample, zoo
 
-from . import datasets, metrics
+from . import datasets, interrupts, metrics
 from .datasets import split
+from .limits import Parser
 from .training import write_json
 
 
@@ -54,7 +55,7 @@ def measure(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis.quality", description=__doc__)
+    parser = Parser(prog="python -m analysis.quality", description=__doc__)
     parser.add_argument("name", choices=zoo.MODELS)
     parser.add_argument("--data", type=Path, help="the data set it was trained on (digits need none)")
     parser.add_argument("--images", type=int, default=1024)
@@ -71,4 +72,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(interrupts.begin("analysis.quality"))

@@ -9,7 +9,6 @@ no arrays are ``experiments.distributions``.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -24,8 +23,10 @@ from modiff_sim.nn.layers import find
 from modiff_sim.schedules import SPACINGS
 from modiff_sim.store import digest, npz_bytes, write_atomic
 
+from . import interrupts
 from .arms import EFFORTS, effort_of
 from .experiments import MODEL, settings
+from .limits import Parser
 from .workspace import store
 
 #: the first and last convolution, both resolutions, attention, and the widest input (a skip connection)
@@ -104,7 +105,7 @@ def save(path: str | Path, inputs: Mapping[str, np.ndarray]) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0, or 2 for a bad argument."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.recordings", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.recordings", description=__doc__.splitlines()[0])
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="where the arrays are written")
     parser.add_argument("--effort", choices=list(EFFORTS), default="quick", help="default numbers of steps and images")
     parser.add_argument("--layers", nargs="+", metavar="NAME", help=f"default: {', '.join(LAYERS)}")
@@ -126,4 +127,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.recordings"))

@@ -11,7 +11,6 @@ side by side. Exit code 1 if a verdict is not the expected one, 2 if a step fail
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -25,8 +24,9 @@ from typing import Any
 
 from modiff_sim.store import StoreError, write_atomic
 
-from . import workspace
+from . import interrupts, workspace
 from .arms import EFFORTS
+from .limits import Parser
 
 
 def say(text: str) -> None:
@@ -88,7 +88,7 @@ def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis.reproduce", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.reproduce", description=__doc__.splitlines()[0])
     parser.add_argument("--effort", choices=list(EFFORTS), default="full", help="2 min or 15 min on 2 cores")
     parser.add_argument("--out", default="out", metavar="DIR", help="where everything is written (default: out)")
     chosen = parser.parse_args(arguments)
@@ -125,4 +125,4 @@ def reproduce(effort: str, out: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.reproduce"))

@@ -8,17 +8,25 @@ manifest, the same bytes whatever ended it before and whoever computed. It runs 
 
 from __future__ import annotations
 
-import argparse
 import sys
+
+if __name__ == "__main__":
+    from analysis import interrupts
+
+    sys.exit(interrupts.begin("analysis.sample"))  # ``compute`` belongs to a module that workers can import
+
+import argparse
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import distributed
 
 from modiff_sim import sweep
 from modiff_sim.nn import zoo
@@ -30,15 +38,18 @@ from modiff_sim.recursion import check_warmup
 from modiff_sim.samplers import SAMPLERS
 from modiff_sim.schedules import SPACINGS
 from modiff_sim.store import Store, digest_of, npz_bytes, versions, write_files
-from modiff_sim.sweep import Output, Stopped
+from modiff_sim.sweep import Output, SweepError
 
+from . import limits
 from .arms import RECURSIONS, REFRESHES, Arm
 from .pictures import fingerprint, levels, save_grid
-from .source import sampling_source
+from .source import expect, sampling_source
 from .subjects import Subject, subject
 from .workspace import largest_resident
 
 NAME = "images"
+WORKER = 400 * 2**20  # bytes that a process takes before it computes anything
+MOST_FEEDS = 1000  # of the first input: as many as models have timesteps
 SCALES = ("sample", "batch", "channel")  # static ones need a calibration: see ``analysis.tables``
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -67,7 +78,7 @@ class Plan:
         """A point per micro-batch; the number of images is in none, so that more of them begin with these."""
         about = _subject(self.model, "cpu", "contiguous")
         fixed = asdict(self) | about.key() | {
-            "model_sha256": weights_sha256(about.model),
+            "model_sha256": _loaded(self.model, "cpu", "contiguous")[1],
             "source": sampling_source(Path(__file__)), "dtype": "float32",
         }  # fmt: skip
         del fixed["images"]
@@ -84,15 +95,22 @@ def weights_sha256(model: torch.nn.Module) -> str:
 
 
 @cache
-def _subject(name: str, place: str, memory_format: str) -> Subject:
-    """Loaded once per process and kept: leaving an arm restores the model bit for bit."""
+def _loaded(name: str, place: str, memory_format: str) -> tuple[Subject, str]:
+    """A model, and the sha256 of its weights; once per process, for leaving an arm restores the model bit for bit."""
     found = subject(name)
     found.model.to(place, memory_format=MEMORY_FORMATS[memory_format])
-    return found
+    return found, weights_sha256(found.model)
 
 
-def compute(point: Mapping[str, Any]) -> Output:
-    """One micro-batch: its images float32 (batch, C, H, W), its mean and rms pixel and the share of quantized MACs."""
+def _subject(name: str, place: str, memory_format: str) -> Subject:
+    return _loaded(name, place, memory_format)[0]
+
+
+def compute(point: Mapping[str, Any], *, maker: int = 0) -> Output:
+    """One micro-batch: its images float32 (batch, C, H, W), its mean and rms pixel and the share of quantized MACs.
+
+    maker: of the run that it is made for, noted beside the results, which do not depend on it.
+    """
     torch.set_num_threads(point["threads"])
     place = "cpu"
     if point["device"] != "cpu":
@@ -104,7 +122,8 @@ def compute(point: Mapping[str, Any]) -> Output:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.cuda.reset_peak_memory_stats(place)
-    chosen = _subject(point["model"], place, point["memory_format"])
+    chosen, weights = _loaded(point["model"], place, point["memory_format"])
+    expect(point, source=sampling_source(Path(__file__)), model_sha256=weights)
     first, batch = point["micro_batch"] * point["batch"], point["batch"]
     with Arm(**point["arm"]).on(chosen.model) as run:
         images = chosen.sample(
@@ -114,7 +133,7 @@ def compute(point: Mapping[str, Any]) -> Output:
         share = run.audit().summary()["mac_share"] if run else 0.0
     row = fingerprint(images) | {"mac_share": share}
     peak = largest_resident() if place == "cpu" else torch.cuda.max_memory_allocated(place)
-    return Output(row, {"images": images}, {"peak_bytes": peak})
+    return Output(row, {"images": images}, {"peak_bytes": peak, "maker": maker, "micro_batch": point["micro_batch"]})
 
 
 def memory(model: str, arm: Arm) -> Needs:
@@ -129,14 +148,18 @@ def memory(model: str, arm: Arm) -> Needs:
 def make(plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | None = None) -> dict[str, float] | None:
     """Sample what is missing; on the first rank write images.npz (float32), levels.npz (uint8) and their manifest.
 
-    Returns what it took, on the first rank; None on the others.
+    Returns what it took, on the first rank; None on the others. Counted as made is what this run made, all of its ranks
+    and workers together, and not what others made on the same folder at the same time.
     """
     store, points = Store(out / "store"), plan.points()
-    start, missing = time.perf_counter(), [point for point in points if not store.has(NAME, point)]
+    start, maker = time.perf_counter(), [secrets.randbits(52)]
     with together(out, points) as who:
+        if who.world > 1:
+            distributed.broadcast_object_list(maker)
         sweep.run(
-            own_first(points, who), compute, store, name=NAME, workers=1 if who.world > 1 else workers,
-            scheduler=scheduler, label=f"{plan.model}, {plan.arm.label}" if who.first else "",
+            own_first(points, who), partial(compute, maker=maker[0]), store, name=NAME,
+            workers=1 if who.world > 1 else workers, scheduler=scheduler,
+            label=f"{plan.model}, {plan.arm.label}" if who.first else "",
         )  # fmt: skip
         seconds = time.perf_counter() - start
     if not who.first:
@@ -149,7 +172,8 @@ def make(plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | Non
     content = {"images.npz": npz_bytes({"images": images}), "levels.npz": npz_bytes({"images": levels(images)})}
     write_files(out, content, about)
     measured = sweep.asides(points, store, name=NAME)
-    made = sum(min(plan.batch, plan.images - point["micro_batch"] * plan.batch) for point in missing)
+    own = [int(m["micro_batch"]) for m in measured if m.get("maker") == maker[0]]
+    made = sum(min(plan.batch, plan.images - i * plan.batch) for i in own)
     share = len(measured) / len(points)
     by_one = share * plan.images / sum(m["seconds"] for m in measured) if measured else 0.0
     return {
@@ -160,11 +184,11 @@ def make(plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | Non
 
 def _parser() -> argparse.ArgumentParser:
     about, _, _ = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(prog="python -m analysis.sample", description=about.replace("``", ""))
+    parser = limits.Parser(prog="python -m analysis.sample", description=about.replace("``", ""))
     add = parser.add_argument
     add("--model", required=True, help=f"of the zoo ({', '.join(zoo.MODELS)}), a folder, or a hub name")
-    add("--images", type=int, default=64, help="how many (default: 64)")
-    add("--steps", type=int, default=50, help="timesteps (default: 50)")
+    add("--images", type=limits.whole(1, 10**15), default=64, help="how many (default: 64)")
+    add("--steps", type=limits.whole(1, 10**5), default=50, help="timesteps (default: 50)")
     add("--sampler", choices=SAMPLERS, default="ddim", help="(default: ddim)")
     add("--spacing", choices=SPACINGS, help="(default: that of the scheduler beside the model, else quad)")
     add("--recursion", choices=RECURSIONS, default="direct", help="(default: direct)")
@@ -173,10 +197,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--scale", choices=SCALES, default="sample", help="what shares a scale (default: sample)")
     add("--warmup", default="exact", help="exact, quantized, or how often the first input is fed (default: exact)")
     add("--refresh", choices=REFRESHES, default="never", help="(default: never)")
-    add("--seed", type=int, default=0, help="of the noise (default: 0)")
-    add("--batch", type=int, help="images per micro-batch, part of what decides the bytes (default: 128)")
-    add("--memory-budget", type=float, metavar="MIB", help="choose the batch by its predicted need, within a fifth")
-    add("--threads", type=int, default=1, help="torch threads, part of what decides the bytes (default: 1)")
+    add("--seed", type=limits.whole(0, limits.MOST_SEED), default=0, help="of the noise (default: 0)")
+    batch = "images per micro-batch, part of what decides the bytes (default: 128)"
+    add("--batch", type=limits.whole(1, 2**20), help=batch)
+    budget = "choose the batch by its predicted need, within a fifth"
+    add("--memory-budget", type=limits.positive(), metavar="MIB", help=budget)
+    threads = "torch threads, part of what decides the bytes (default: 1)"
+    add("--threads", type=limits.whole(1, limits.MOST_THREADS), default=1, help=threads)
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: cuda where there is one)")
     add("--memory-format", choices=MEMORY_FORMATS, default="contiguous", help="(default: contiguous)")
     add("--workers", type=int, default=1, help="processes of this machine (default: 1)")
@@ -189,14 +216,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def planned(args: argparse.Namespace, who: Ranks) -> Plan:
-    """Raises ValueError for what does not fit together."""
-    if min(args.images, args.steps, args.threads, 1 if args.batch is None else args.batch) < 1 or args.seed < 0:
-        raise ValueError("--images, --steps, --threads and --batch must be at least 1, --seed at least 0")
+    """Raises ValueError for what does not fit together, or cannot be done here."""
     if args.batch and args.memory_budget:
         raise ValueError("--batch or --memory-budget: one decides the other")
     if who.world > 1 and (args.workers != 1 or args.scheduler):
         raise ValueError("torchrun starts the processes: --workers and --scheduler mean nothing under it")
+    if not 1 <= args.workers <= limits.MOST_THREADS:
+        raise ValueError(f"--workers must be at least 1 and at most {limits.MOST_THREADS}, got {args.workers}")
     warmup = int(args.warmup) if args.warmup.isdecimal() else args.warmup
+    if isinstance(warmup, int) and warmup > MOST_FEEDS:
+        raise ValueError(f"--warmup feeds the first input at most {MOST_FEEDS} times, got {args.warmup[:40]}")
     arm = Arm(args.recursion, args.bits, args.weight_bits, args.scale, warmup, args.refresh)
     check_warmup(warmup)
     _ = arm.activations, arm.weights  # bits that no quantizer has are refused before anything starts
@@ -204,11 +233,37 @@ def planned(args: argparse.Namespace, who: Ranks) -> Plan:
     name = "cpu" if place.type == "cpu" else torch.cuda.get_device_name(place)
     batch = args.batch or 128
     if args.memory_budget:
-        batch = memory(args.model, arm).largest_batch(int(args.memory_budget * 2**20))
-    return Plan(
+        batch = memory(args.model, arm).largest_batch(int(min(args.memory_budget, 2**40) * 2**20))
+    plan = Plan(
         args.model, arm, args.sampler, args.steps, args.spacing or "", args.images, args.seed, batch, args.threads,
         name, args.memory_format,
     )  # fmt: skip
+    _check_room(plan, args)
+    return plan
+
+
+def _check_room(plan: Plan, args: argparse.Namespace) -> None:
+    """Raises ValueError or OSError, before hours of sampling, for what can neither be held nor be written."""
+    shape = _subject(plan.model, "cpu", "contiguous").shape
+    limits.writable(args.out / "store")
+    limits.check_images(plan.images, shape, plan.batch, args.out)
+    limits.check_file(args.out / "images.npz")
+    if args.scheduler is None:
+        limits.check_memory(min(args.workers, -(-plan.images // plan.batch)) * WORKER, f"{args.workers} workers")
+    if plan.device == "cpu" and (need := _predicted(plan)) is not None:
+        limits.check_memory(need, f"{plan.batch} images per micro-batch")
+    if args.grid:
+        limits.check_file(args.grid)
+        if shape[0] not in (1, 3):
+            raise ValueError(f"--grid draws images of 1 or 3 channels, and those of {plan.model} have {shape[0]}")
+
+
+def _predicted(plan: Plan) -> float | None:
+    """Predicted bytes of a process; None for a model that cannot be run on shapes alone."""
+    try:
+        return memory(plan.model, plan.arm).total(plan.batch)
+    except Exception:  # foreign models raise nearly anything there, and can be sampled all the same
+        return None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -219,31 +274,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = planned(args, who)
         for sentence in _subject(plan.model, "cpu", "contiguous").about if who.first else ():
             print(sentence, flush=True)
-        took = make(plan, args.out, workers=args.workers, scheduler=args.scheduler)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
-    except RuntimeError as error:  # failed points, ranks that do not agree
+        workers = min(args.workers, -(-plan.images // plan.batch))
+        took = make(plan, args.out, workers=workers, scheduler=args.scheduler)
+        if took is None:
+            return 0
+        if args.grid:
+            with np.load(args.out / "images.npz") as file:
+                save_grid(file["images"][:100], args.grid)
+        print(_told(plan, args.out, took))
+    except (ValueError, OSError, ImportError) as error:
+        parser.error(limits.one_line(error))
+    except SweepError as error:  # with the place of the first point that failed
         print(error, file=sys.stderr)
         return 1
-    except Stopped as error:
-        print(error, file=sys.stderr)
+    except (RuntimeError, MemoryError) as error:  # ranks that do not agree, a memory that is full
+        print(f"{parser.prog}: {limits.one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stopped:
+        kept = f"interrupted: what is finished is kept in {args.out / 'store'}, and the same command goes on from there"
+        print(str(stopped) or kept, file=sys.stderr)
         return 130
-    if took is None:
-        return 0
-    if args.grid:
-        with np.load(args.out / "images.npz") as file:
-            save_grid(file["images"][:100], args.grid)
-    predicted = memory(plan.model, plan.arm).total(plan.batch) / 2**20
-    print(
-        f"{args.out / 'images.npz'}: {plan.images} images, {plan.arm.label}; {took['images']:.0f} of them made now in "
-        f"{took['seconds']:.1f} s, {took['images_per_s']:.2f} images/s ({took['images_per_s_and_worker']:.2f} by one "
-        f"worker), peak {took['peak_mib']:.0f} MiB by one ({predicted:.0f} predicted without libraries), "
-        f"batch {plan.batch}"
-    )
     return 0
 
 
-if __name__ == "__main__":
-    from analysis import sample  # so that ``compute`` belongs to a module that workers can import
-
-    sys.exit(sample.main())
+def _told(plan: Plan, out: Path, took: Mapping[str, float]) -> str:
+    need = _predicted(plan)
+    predicted = "" if need is None else f" ({need / 2**20:.0f} predicted without libraries)"
+    return (
+        f"{out / 'images.npz'}: {plan.images} images, {plan.arm.label}; {took['images']:.0f} of them made now in "
+        f"{took['seconds']:.1f} s, {took['images_per_s']:.2f} images/s ({took['images_per_s_and_worker']:.2f} by one "
+        f"worker), peak {took['peak_mib']:.0f} MiB by one{predicted}, batch {plan.batch}"
+    )

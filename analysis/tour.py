@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from modiff_sim.store import write_atomic
+
+from . import interrupts
+from .limits import Parser
 
 PAGE = Path(__file__).parent.parent / "docs" / "tour.ipynb"
 
@@ -30,7 +32,7 @@ def execute(path: Path) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    argparse.ArgumentParser(prog="python -m analysis.tour", description=__doc__).parse_args(arguments)
+    Parser(prog="python -m analysis.tour", description=__doc__).parse_args(arguments)
     import nbformat
 
     write_atomic(PAGE, nbformat.writes(execute(PAGE)) + "\n")
@@ -39,4 +41,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.tour"))

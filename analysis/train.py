@@ -7,57 +7,69 @@ Where the checkpoint is lost, --begin-from goes on from the averaged weights tha
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    from analysis import interrupts
+
+    sys.exit(interrupts.begin("analysis.train"))
+
 import argparse
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from . import datasets
+from .limits import Parser, one_line, positive, whole
 from .recipes import RECIPES
-from .training import PRECISIONS, train
+from .training import PRECISIONS, RANGES, train
+
+
+def _parser() -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="python -m analysis.train", description=__doc__, formatter_class=form)
+    add = parser.add_argument
+    add("name", choices=list(RECIPES), help="the recipe (analysis/recipes.py)")
+    add("--data", type=Path, help="folder or .npz with the data set, in any of its usual formats")
+    add("--out", type=Path, help="where to write (default: runs/NAME)")
+    steps = "the learning rate falls to zero over them (default: the recipe's)"
+    add("--steps", type=whole(*RANGES["steps"]), help=steps)
+    add("--minutes", type=positive(endless=True), default=math.inf, help="stop then; go on with --resume")
+    add("--threads", type=whole(*RANGES["threads"]), help="of torch on the CPU")
+    add("--seed", type=whole(*RANGES["seed"]))
+    add("--device", help="cpu or cuda (default: the recipe's)")
+    add("--precision", choices=PRECISIONS)
+    add("--grid", type=whole(0, RANGES["steps"][1]), default=1000, help="steps between pictures of samples; 0: none")
+    add("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    add("--begin-from", type=Path, metavar="FILE", help="without a checkpoint, go on from these averaged weights")
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("name", choices=list(RECIPES), help="the recipe (analysis/recipes.py)")
-    parser.add_argument("--data", type=Path, help="folder or .npz with the data set, in any of its usual formats")
-    parser.add_argument("--out", type=Path, help="where to write (default: runs/NAME)")
-    parser.add_argument("--steps", type=int, help="the learning rate falls to zero over them (default: the recipe's)")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop then; go on with --resume")
-    parser.add_argument("--threads", type=int, help="of torch on the CPU")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--device", help="cpu or cuda (default: the recipe's)")
-    parser.add_argument("--precision", choices=PRECISIONS)
-    parser.add_argument("--grid", type=int, default=1000, help="steps between pictures of samples; 0: none")
-    parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
-    parser.add_argument(
-        "--begin-from", type=Path, metavar="FILE", help="without a checkpoint, go on from these averaged weights"
-    )
+    parser = _parser()
     args = parser.parse_args(arguments)
     recipe, out = RECIPES[args.name], args.out or Path("runs") / args.name
     changes = {k: getattr(args, k) for k in ("steps", "threads", "seed", "device", "precision")}
     try:
         settings = replace(recipe.settings, **{k: v for k, v in changes.items() if v is not None})
-        if settings.device.startswith("cuda") and not torch.cuda.is_available():
+        if settings.device != "cpu" and not torch.cuda.is_available():
             raise ValueError(f"{args.name} asks for a GPU and none is here: pass --device cpu, which takes very long")
+        if settings.device[5:] and int(settings.device[5:]) >= torch.cuda.device_count():
+            raise ValueError(f"there is no {settings.device}: this machine has {torch.cuda.device_count()} GPUs")
         done = train(
             args.name, recipe.config, datasets.load(recipe.data, args.data), settings, out,
             minutes=args.minutes, resume=args.resume, begin_from=args.begin_from, grid_every=args.grid,
             stored=recipe.stored,
         )  # fmt: skip
-    except (OSError, ValueError) as problem:
-        parser.error(str(problem))
-    except KeyboardInterrupt:
-        print(f"interrupted; go on from the last checkpoint with --resume --out {out}", file=sys.stderr)
+    except (OSError, ValueError, ImportError) as problem:
+        parser.error(one_line(problem))
+    except (ArithmeticError, RuntimeError, MemoryError) as problem:  # a loss that is NaN, a GPU that is full
+        print(f"{parser.prog}: {one_line(problem)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stopped:
+        print(str(stopped) or "interrupted before the first step", file=sys.stderr)
         return 130
     print(f"wrote {done}" if done else f"stopped; go on with --resume --out {out}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

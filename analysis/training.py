@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +24,14 @@ from modiff_sim.nn import sample
 from modiff_sim.schedules import linear
 from modiff_sim.store import sha256, write_atomic
 
+from . import checkpoints
 from .datasets import Images
+from .limits import MOST_SEED, MOST_THREADS, writable
 from .pictures import save_grid
+from .sitting import Sitting
 
+#: whole numbers among the settings, and what they may be
+RANGES = {"steps": (1, 10**7), "batch": (1, 2**16), "threads": (1, MOST_THREADS), "seed": (0, MOST_SEED)}
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
@@ -51,11 +57,14 @@ class Settings:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, (least, most) in RANGES.items():
+            if not least <= (value := getattr(self, name)) <= most:
+                bound = f"at least {least}" if value < least else f"at most {most}"
+                raise ValueError(f"{name} must be {bound}, got {value}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"unknown precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
+        if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", self.device):
+            raise ValueError(f"unknown device {self.device!r}; known: cpu, cuda, cuda:NUMBER")
 
     def lr_at(self, step: int) -> float:
         """Learning rate of step 0, 1, ...: linear warm-up, then a cosine to zero at the last step."""
@@ -173,22 +182,19 @@ class Training:
         are a new stream, so the result has other bytes than an uninterrupted run; the manifest says so.
 
         Raises:
-            ValueError: the file is not the one its manifest describes, or is of another network.
+            ValueError: the file is not the one its manifest describes, is damaged, or is of another network.
             OSError: the file or its manifest is missing.
         """
         for path, what in ((weights, ""), (weights.with_suffix(".json"), f", the manifest that belongs to {weights}")):
             if not path.is_file():
                 raise FileNotFoundError(f"{path} does not exist{what}")
-        about = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
-        if about.get("sha256") != sha256(weights):
-            raise ValueError(f"{weights} is not the file that {weights.with_suffix('.json').name} beside it describes")
-        if about["config"] != self.config:
-            raise ValueError(f"{weights} is of another network: {about['config']}, needed: {self.config}")
-        self.model.load_state_dict(safetensors.torch.load_file(weights))
+        digest, own = sha256(weights), self.model.state_dict()
+        values, step = checkpoints.read_weights(weights, digest, self.config, own, self.settings.steps)
+        self.model.load_state_dict(values)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.step = int(about["training"]["steps_done"])
+        self.step = step
         self.rng.manual_seed(self.settings.seed + self.step)
-        self.begun_from = {"sha256": about["sha256"], "step": self.step}
+        self.begun_from = {"sha256": digest, "step": step}
 
     def save(self, path: Path) -> None:
         state = self._about() | {
@@ -201,14 +207,19 @@ class Training:
         write_atomic(path, buffer.getvalue())
 
     def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True, map_location=self.device)
-        for name, mine in self._about().items():
-            if state[name] != mine:
-                raise ValueError(f"{path} was made with {name} {state[name]}; use the same, or another --out")
+        """Go on from a checkpoint. Raises ValueError for one that is damaged, or of something else."""
+        like = {
+            "model": self.model.state_dict(), "opt": self.opt.state_dict(), "rng": self.rng.get_state(),
+            "parameters": [name for name, _ in self.model.named_parameters()],
+        }  # fmt: skip
+        state = checkpoints.read(path, self._about(), like, self.device)
         self.model.load_state_dict(state["model"])
         self.opt.load_state_dict(state["opt"])
         self.ema, self.losses = state["ema"], state["losses"]
-        self.rng.set_state(state["rng"].cpu())
+        try:
+            self.rng.set_state(state["rng"].cpu())
+        except RuntimeError as error:
+            raise checkpoints.Unusable(f"{path} is damaged, its random state is none: {checkpoints.ADVICE}") from error
         self.step, self.seconds = state["step"], state["seconds"]
         self.begun_from = state.get("begun_from")
 
@@ -271,9 +282,12 @@ def train(
 
     Raises:
         FileExistsError: there is a checkpoint and ``resume`` is False.
-        ValueError: the checkpoint was made with other settings, data or another network.
+        ValueError: the checkpoint is damaged, or was made with other settings, data or another network.
+        OSError: nothing can be written, from the beginning or any more; it says what is kept.
+        Stopped: Ctrl-C. The step that is being made is finished and kept; a second Ctrl-C does not wait for it.
     """
     checkpoint = out / "checkpoint.pt"
+    writable(out)
     if checkpoint.exists() and not resume:
         raise FileExistsError(f"{checkpoint} exists: pass --resume to go on from it, or another --out")
     run = Training(config, data, settings)
@@ -281,20 +295,23 @@ def train(
         run.load(checkpoint)
     elif begin_from is not None:
         run.begin_from(begin_from)
+    sitting = Sitting(run, checkpoint, run.step if checkpoint.exists() else 0)
     before, begun = run.seconds, time.monotonic()
     saved = begun
-    for _ in progress(run.step, settings.steps, lambda: f"loss {run.mean_loss():.4f}"):
-        run.one_step()
-        if grid_every and run.step % grid_every == 0:
-            _save_samples(run, out / f"samples-{run.step:06d}.png")
-        now = time.monotonic()
-        run.seconds = before + now - begun
-        out_of_time = now - begun > 60 * minutes and run.step < settings.steps
-        if now - saved > save_every or out_of_time:
-            run.save(checkpoint)
-            saved = now
-        if out_of_time:
-            run.write_weights(out, name, data, stored)
-            return None
-    run.save(checkpoint)
-    return run.write_weights(out, name, data, stored)
+    with sitting.interrupted():
+        for _ in progress(run.step, settings.steps, lambda: f"loss {run.mean_loss():.4f}"):
+            sitting.one_step()
+            if grid_every and run.step % grid_every == 0:
+                _save_samples(run, out / f"samples-{run.step:06d}.png")
+            now = time.monotonic()
+            run.seconds = before + now - begun
+            out_of_time = now - begun > 60 * minutes and run.step < settings.steps
+            if now - saved > save_every or out_of_time:
+                sitting.save()
+                saved = now
+            if out_of_time:
+                break
+        sitting.save()
+        with sitting.kept_if_full(f"the weights in {out}"):
+            weights = run.write_weights(out, name, data, stored)
+    return weights if run.step == settings.steps else None

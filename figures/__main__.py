@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+
+from analysis import interrupts
+from analysis.limits import Parser
 
 from . import EFFORTS, make, names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m figures", description="Compute and draw the figures.")
+    parser = Parser(prog="python -m figures", description="Compute and draw the figures.")
     parser.add_argument("--effort", choices=EFFORTS, default="quick", help="how much to compute (default: quick)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"these figures only: {', '.join(names())}")
     parser.add_argument("--out", default="out/figures", metavar="DIR", help="folder (default: out/figures)")
@@ -23,4 +25,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("figures.__main__"))

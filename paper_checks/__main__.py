@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -14,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis import interrupts
+from analysis.limits import Parser
 from modiff_sim import store
 from modiff_sim.evidence import RELATIONS, Judgement, Verdict
 
@@ -126,7 +127,7 @@ class Progress:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m paper_checks",
         description="Check the statements of the paper and of this project by running them.",
         epilog="Exit code 0: every verdict is the expected one; 1: at least one is not; 2: bad arguments.",
@@ -170,4 +171,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("paper_checks.__main__"))

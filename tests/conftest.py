@@ -1,6 +1,7 @@
 """Hypothesis profiles by environment: dev (random, 50 examples), ci (derandomised, 60), nightly (2000); fixtures."""
 
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -13,6 +14,10 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 # two test workers on two cores: one thread each
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# a shell starts a command with `&` so that it ignores Ctrl-C, and what it starts would as well
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_stored_images_depend_on_the_scheduler(tmp_path, capsys):
     points = []
     for prediction in ("v_prediction", "sample"):
         folder = pipeline_folder(tmp_path, DDIMScheduler(prediction_type=prediction, num_train_timesteps=50))
-        sampling._subject.cache_clear()
+        sampling._loaded.cache_clear()
         plan = sampling.Plan(folder, arms.Arm(), images=2, batch=2, steps=3)
         assert plan.spacing == "uniform"
         points += plan.points()

@@ -261,7 +261,7 @@ def test_the_command_says_what_is_missing(tmp_path, capsys):
         (["fashion32"], "needs --data"),
         (["fashion32", "--data", str(tmp_path)], "found no idx files"),
         (["digits", "--data", "x"], "take no path"),
-        (["digits", "--steps", "0"], "error: steps must be at least 1, got 0\n"),
+        (["digits", "--steps", "0"], "error: argument --steps: must be at least 1, got 0\n"),
         (["digits", "--begin-from", str(tmp_path / "w.safetensors")], "w.safetensors does not exist\n"),
         (["fashion32", "--data", str(tmp_path / "nowhere")], "nowhere does not exist\n"),
     ):

@@ -9,7 +9,6 @@ MALLOC_MMAP_THRESHOLD_), else what is measured is how the heap was cut up: sever
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +23,8 @@ from modiff_sim.nn import modulated
 from modiff_sim.nn.architectures import ARCHITECTURES, shapes_of
 from modiff_sim.storage import Storage
 
+from .. import interrupts
+from ..limits import Parser
 from ..workspace import largest_resident
 from .sampling import ARMS, make
 
@@ -65,7 +66,7 @@ def measure(name: str, arms: Sequence[str], batch: int) -> list[dict[str, Any]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis.benchmarks.memory", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.benchmarks.memory", description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=["cifar10", "digits"], default="cifar10", help="(default: cifar10)")
     parser.add_argument("--batch", type=int, default=8, help="images per call (default: 8)")
     chosen = parser.parse_args(arguments)
@@ -81,4 +82,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.benchmarks.memory"))

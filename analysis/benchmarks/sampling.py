@@ -9,7 +9,6 @@ give ``--threads 1`` on a machine that does other things.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,10 @@ from torch import nn
 import modiff_sim as ms
 from modiff_sim.nn import modulated, zoo
 from modiff_sim.nn.architectures import ARCHITECTURES, from_config
+from modiff_sim.nn.sample import image_shape
 
-from .. import arm_table
+from .. import arm_table, interrupts
+from ..limits import Parser
 
 #: label -> options of ``modulated``; the first is what the others are divided by
 ARMS: dict[str, Mapping[str, Any] | None] = {
@@ -69,8 +70,7 @@ def turns(
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Seconds of a model call, shape (calls, arms), the first two calls of a run left out; MiB of state per image."""
     seconds = np.empty((calls, len(arms)))
-    shape = (ARCHITECTURES[name].config["in_channels"], *2 * (ARCHITECTURES[name].config["sample_size"],))
-    x = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(batch, *image_shape(make(name)), generator=torch.Generator().manual_seed(0))
     with ExitStack() as stack, torch.inference_mode():
         models, runs = [], {}
         for arm in arms:
@@ -92,7 +92,7 @@ def turns(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis.benchmarks.sampling", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.benchmarks.sampling", description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=["cifar10", *zoo.MODELS], default="cifar10", help="(default: cifar10)")
     parser.add_argument("--batch", type=int, default=4, help="images per call (default: 4)")
     parser.add_argument("--calls", type=int, default=30, help="turns, one call of every arm each (default: 30)")
@@ -117,10 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = f"{chosen.threads} thread{'s' * (chosen.threads > 1)}"
     if chosen.device != "cpu":
         place = torch.cuda.get_device_name(chosen.device)
-    print(
-        f"{ARCHITECTURES[chosen.model].label}, batch {chosen.batch}, {chosen.calls} turns, {place}, "
-        f"torch {torch.__version__}\n"
-    )
+    label = ARCHITECTURES[chosen.model].label if chosen.model in ARCHITECTURES else f"{chosen.model} of the zoo"
+    print(f"{label}, batch {chosen.batch}, {chosen.calls} turns, {place}, torch {torch.__version__}\n")
     print(f"| {'arm':<34} | ms per call | ratio | state, MiB per image |\n| --- | --- | --- | --- |")
     for arm, median, ratio in zip(arms, np.median(seconds, axis=0), ratios, strict=True):
         state = f"{held[arm]:.3g}" if arm in held else "–"
@@ -129,4 +127,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.benchmarks.sampling"))

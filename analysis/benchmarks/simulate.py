@@ -6,7 +6,6 @@ the clock. The tables go to a page that is committed.
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import subprocess
@@ -19,7 +18,10 @@ from pathlib import Path
 import numpy as np
 
 import modiff_sim as ms
+from modiff_sim.files import write_atomic
 
+from .. import interrupts
+from ..limits import Parser
 from .contest import SHAPES, Contestant, Q, fused_rows, target_rows, turns
 
 HERE = Path(__file__).with_suffix(".md")
@@ -191,18 +193,16 @@ Peak of a whole process, interpreter and compiler included; `keep="summary"`, al
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.benchmarks.simulate", description="simulate against a hand-fused kernel"
-    )
+    parser = Parser(prog="python -m analysis.benchmarks.simulate", description="simulate against a hand-fused kernel")
     parser.add_argument("--quick", action="store_true", help="small sizes, printed only")
     parser.add_argument("--out", type=Path, default=None, help=f"where to write it (default: {HERE.name} beside this)")
     chosen = parser.parse_args(arguments)
     text = page(QUICK if chosen.quick else FULL)
     print(text)
     if chosen.out is not None or not chosen.quick:
-        (chosen.out or HERE).write_text(text, encoding="utf-8")
+        write_atomic(chosen.out or HERE, text)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.benchmarks.simulate"))

@@ -7,7 +7,6 @@ done, and of sending it through worker processes and through a Dask cluster on l
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -21,6 +20,9 @@ import numpy as np
 from modiff_sim import sweep
 from modiff_sim.store import Store
 from modiff_sim.sweep import Output
+
+from .. import interrupts
+from ..limits import Parser
 
 NAME = "points"
 
@@ -68,7 +70,7 @@ def measure(count: int, shape: Sequence[int], cluster: bool = True) -> dict[str,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis.benchmarks.sweeps", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.benchmarks.sweeps", description=__doc__.splitlines()[0])
     parser.add_argument("--points", type=int, default=100, help="(default: 100)")
     parser.add_argument("--shape", type=int, nargs="+", default=[128, 3, 32, 32], help="(default: 128 3 32 32)")
     chosen = parser.parse_args(arguments)
@@ -85,6 +87,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from analysis.benchmarks import sweeps  # so that ``compute`` belongs to a module that workers can import
-
-    sys.exit(sweeps.main())
+    sys.exit(interrupts.begin("analysis.benchmarks.sweeps"))

@@ -9,7 +9,6 @@ loaded, beside what ``nn.live`` predicts, by which ``analysis.sample --memory-bu
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -24,7 +23,9 @@ import torch
 
 from modiff_sim.nn import zoo
 
+from .. import interrupts
 from ..arms import FULL, RECURSIONS, Arm
+from ..limits import Parser
 from ..sample import MEMORY_FORMATS, memory
 from ..subjects import Subject, subject
 from ..workspace import largest_resident
@@ -86,9 +87,7 @@ def measure(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.benchmarks.throughput", description=__doc__.splitlines()[0]
-    )
+    parser = Parser(prog="python -m analysis.benchmarks.throughput", description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=zoo.MODELS, default="digits", help="(default: digits)")
     parser.add_argument("--batch", type=int, default=128, help="images per micro-batch (default: 128)")
     parser.add_argument("--steps", type=int, default=10, help="DDIM steps of a run (default: 10)")
@@ -117,4 +116,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(interrupts.begin("analysis.benchmarks.throughput"))

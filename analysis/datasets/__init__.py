@@ -11,7 +11,8 @@
     folders     a folder with one folder of picture files per class
     archives    an .npz with ``images`` and ``labels``, or ``jpeg`` (bytes of files, joined), ``offsets`` and ``labels``
 
-Only the training part is read. What cannot be read rightly is refused by name; what is left out (hidden folders, files
+Only the training part is read. What cannot be read rightly is refused by name, before it is inflated where its size is
+what is wrong (``raw.LARGEST`` bytes of grey levels are the most in any case); what is left out (hidden folders, files
 that are no pictures) is counted in ``Images.notes`` and logged, which a program that sets up no logging prints on
 stderr. Data are never committed here.
 """
@@ -20,7 +21,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +33,11 @@ from .archives import archive
 from .cifar import cifar_batches, other_versions
 from .folders import class_folders, pictures_elsewhere
 from .idx import idx_files, misspelt
-from .raw import Raw, whole_labels
+from .raw import LARGEST, Raw, whole_labels
 
 SPLIT_SEED = 20250613
 FOLDERS = (idx_files, cifar_batches, class_folders)  # the first that finds something reads it
+CHUNK = 1024  # images that become float32 at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +109,7 @@ def load(name: str, path: str | Path | None = None) -> Images:
         return _named(name, *digits())
     if path is None:
         raise ValueError(f"{name} needs --data PATH: a folder or .npz that holds it")
-    raw = _read(Path(path))
+    raw = _read(Path(path), DATASETS[name])
     labels = whole_labels(raw.labels, len(raw.levels), str(path))
     brightest = int(raw.levels.max())
     if brightest == 1:
@@ -139,18 +143,36 @@ def _named(name: str, images: NDArray[np.float32], labels: NDArray[np.int64], no
     return Images(name, images, labels, seen.hexdigest(), notes)
 
 
+def _fits(where: str, wanted: DataSet | None, shape: tuple[int, int, int, int], files: bool) -> None:
+    """Raises ValueError for images (n, H, W, C) that are more than can be, or are not those of the data set.
+
+    files: picture files, which may hold grey as colour: their channels are looked at when they are read.
+    """
+    n, height, width, channels = shape
+    if wanted is not None:
+        border = wanted.side - height
+        if (channels != wanted.channels and not files) or height != width or border < 0 or border % 2:
+            raise ValueError(
+                f"{where}: images of {height}×{width} with {channels} channels; "
+                f"needed: {wanted.channels} channels, {wanted.side}×{wanted.side} or smaller by an even number"
+            )
+    if math.prod(shape) > LARGEST:
+        raise ValueError(
+            f"{where}: {n} images of {height}×{width} with {channels} channels have {math.prod(shape)} bytes of grey "
+            f"levels, and {LARGEST} is the most"
+        )
+
+
 def _fitted(levels: NDArray[np.uint8], wanted: DataSet, where: str) -> NDArray[np.float32]:
     """(n, H, W, C) grey levels 0..255 to [-1, 1], (n, C, side, side), padded with black on all sides alike."""
     n, height, width, channels = levels.shape
+    _fits(where, wanted, (n, height, width, channels), False)
     border = wanted.side - height
-    if channels != wanted.channels or height != width or border < 0 or border % 2:
-        raise ValueError(
-            f"{where}: images of {height}×{width} with {channels} channels; "
-            f"needed: {wanted.channels} channels, {wanted.side}×{wanted.side} or smaller by an even number"
-        )
     images = np.full((n, channels, wanted.side, wanted.side), -1.0, np.float32)
     inner = slice(border // 2, wanted.side - border // 2)
-    images[:, :, inner, inner] = levels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(127.5) - 1
+    for first in range(0, n, CHUNK):  # all at once would take three times the memory
+        part = levels[first : first + CHUNK].transpose(0, 3, 1, 2)
+        images[first : first + CHUNK, :, inner, inner] = part.astype(np.float32) / np.float32(127.5) - 1
     return images
 
 
@@ -161,18 +183,19 @@ def read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         ValueError: damaged files, files that cannot be read rightly, labels that are no whole numbers from 0.
         FileNotFoundError: none of the known formats is found, or some of the files are missing.
     """
-    raw = _read(Path(path))
+    raw = _read(Path(path), None)
     _say(path, raw.notes)
     return raw.levels, whole_labels(raw.labels, len(raw.levels), str(path))
 
 
-def _read(path: Path) -> Raw:
+def _read(path: Path, wanted: DataSet | None) -> Raw:
+    fits = partial(_fits, str(path), wanted)
     if path.is_file():
-        return archive(path)
+        return archive(path, fits)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     for reader in FOLDERS:
-        if (found := reader(path)) is not None:
+        if (found := reader(path, fits)) is not None:
             return found
     if cause := misspelt(path) or other_versions(path) or pictures_elsewhere(path):
         raise FileNotFoundError(f"{path}: {cause}")

@@ -1,80 +1,157 @@
-"""An .npz with ``images`` and ``labels``, or with picture files joined (``jpeg``), their ``offsets`` and ``labels``."""
+"""An .npz with ``images`` and ``labels``, or with picture files joined (``jpeg``), their ``offsets`` and ``labels``.
+
+The heads of its arrays are read first: what does not fit is refused before anything is inflated, and never more is
+inflated than the heads say.
+"""
 
 from __future__ import annotations
 
 import io
+import math
 import zipfile
-import zlib
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .picture import picture, same_size
-from .raw import Raw
+from .picture import same_size
+from .raw import LARGEST, Fits, Raw, one_each, said, whole_labels
 
 UNPACKED = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar", ".zst")
+NEEDED = ("images", "jpeg", "offsets", "labels")
+HEAD = 2**14  # bytes within which the head of an array must end; NumPy takes no longer one
+SEEN = 2**24  # entries of images of another dtype that are looked at, to say how they become grey levels
 
 
-def archive(path: Path) -> Raw:
+class Member(NamedTuple):
+    """An array in an archive: where it is, its head as NumPy wrote it, and where its data begin."""
+
+    name: str
+    info: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    columns_first: bool
+    dtype: np.dtype[Any]
+    begin: int
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def archive(path: Path, fits: Fits) -> Raw:
     """What such a file holds.
 
     Raises:
         ValueError: another kind of file, a damaged one, missing arrays, or arrays that do not fit; it says which.
     """
-    arrays = _arrays(path)
-    if not any(needed <= set(arrays) for needed in ({"images", "labels"}, {"jpeg", "offsets", "labels"})):
-        held = ", ".join(arrays) or "nothing"
-        raise ValueError(f"{path} holds {held}; needed: labels and images, or jpeg, offsets and labels")
-    if "images" in arrays:
-        return Raw(_with_channels(arrays["images"], f"{path}: images"), arrays["labels"])
-    return Raw(_joined(arrays["jpeg"], arrays["offsets"], path), arrays["labels"], files=True)
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     if path.suffix.lower() in UNPACKED:
         raise ValueError(f"{path} is packed: unpack it and give the folder")
-    with open(path, "rb") as stream:  # NumPy leaves a damaged archive open
+    with open(path, "rb") as stream, _opened(stream, path) as file:
+        infos = {info.filename.removesuffix(".npy"): info for info in file.infolist()}
+        if not any(needed <= set(infos) for needed in ({"images", "labels"}, {"jpeg", "offsets", "labels"})):
+            held = ", ".join(infos)[:200] or "nothing"
+            raise ValueError(f"{path} holds {held}; needed: labels and images, or jpeg, offsets and labels")
+        members = {name: _member(file, name, infos[name], path) for name in NEEDED if name in infos}
+        return _images(file, members, path, fits) if "images" in members else _joined(file, members, path, fits)
+
+
+def _opened(stream: Any, path: Path) -> zipfile.ZipFile:
+    start = stream.read(8)
+    if start[:6] == np.lib.format.MAGIC_PREFIX:
         try:
-            file = np.load(stream, allow_pickle=False)
-        except (EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path} is no .npz: {error}; is it whole?") from error
-        except ValueError as error:  # NumPy's message would advise to load it unsafely
-            raise ValueError(f"{path} is no .npz: it is neither a zip archive nor an array") from error
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise ValueError(f"{path} is a single array of shape {file.shape}; needed: an .npz with images and labels")
-        with file:
-            return {name: _array(file, name, path) for name in file.files}
-
-
-def _array(file: Any, name: str, path: Path) -> NDArray[Any]:
-    """One member; those that are not needed, such as names of classes, are not read."""
-    if name not in ("images", "jpeg", "offsets", "labels"):
-        return np.empty(0)
+            shape, _, _, _ = _head(start + stream.read(HEAD))
+        except ValueError as error:
+            raise ValueError(f"{path} is no .npz: it is a damaged .npy ({said(error)})") from error
+        raise ValueError(f"{path} is a single array of shape {shape}; needed: an .npz with images and labels")
+    if start and not start.startswith(b"PK"):
+        raise ValueError(f"{path} is no .npz: it is neither a zip archive nor an array")
     try:
-        return file[name]
-    except (EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: {name} cannot be read ({error}): fetch it anew") from error
+        return zipfile.ZipFile(stream)
+    except Exception as error:  # a damaged directory raises nearly anything
+        raise ValueError(f"{path} is no .npz: {said(error)}; is it whole?") from error
+
+
+def _head(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """(shape, whether columns come first, dtype, where the data begin) of the first bytes of an .npy."""
+    head = io.BytesIO(start)
+    version = np.lib.format.read_magic(head)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"version {version} of the .npy format")
+    try:
+        shape, columns_first, dtype = readers[version](head)
+    except Exception as error:  # a parser of Python code raises nearly anything
+        raise ValueError("its head is damaged") from error
+    if dtype.hasobject or dtype.names or dtype.subdtype or not dtype.itemsize or min(shape, default=0) < 0:
+        raise ValueError("it is no plain array")
+    return shape, columns_first, dtype, head.tell()
+
+
+def _member(file: zipfile.ZipFile, name: str, info: zipfile.ZipInfo, path: Path) -> Member:
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{path}: {name} is packed in an unusual way: save it by numpy.savez or savez_compressed")
+    start = _inflated(file, info, name, path, HEAD)
+    try:
+        member = Member(name, info, *_head(start))
     except ValueError as error:
         raise ValueError(f"{path}: {name} cannot be read: save plain arrays, no objects") from error
-
-
-def _with_channels(images: NDArray[Any], where: str) -> NDArray[np.uint8]:
-    """(n, H, W, C) of uint8 (n, H, W) or (n, H, W, C)."""
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+    if member.begin + member.size != info.file_size:
         raise ValueError(
-            f"{where} must be uint8 (n, H, W) or (n, H, W, C), got {images.dtype} {images.shape}{_to_levels(images)}"
+            f"{path}: {name} cannot be read (its head says {member.dtype} {member.shape}, which are {member.size} "
+            f"bytes, and the archive has {info.file_size - member.begin} of them): fetch it anew"
         )
-    if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in (1, 3):
+    if member.size > LARGEST and member.dtype == np.uint8:
+        raise ValueError(f"{path}: {name} {member.shape} has {member.size} bytes, and {LARGEST} is the most")
+    return member
+
+
+def _inflated(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, path: Path, most: int) -> bytes:
+    """The first bytes of a member; zipfile checks its sum where they are all."""
+    try:
+        with file.open(info) as stream:
+            return stream.read(most)
+    except Exception as error:  # a damaged or encrypted member raises nearly anything
+        raise ValueError(f"{path}: {name} cannot be read ({said(error)}): fetch it anew") from error
+
+
+def _data(file: zipfile.ZipFile, member: Member, path: Path, entries: int | None = None) -> NDArray[Any]:
+    """The array, or the first entries of it as they lie in the file."""
+    size = member.size if entries is None else min(member.size, entries * member.dtype.itemsize)
+    content = _inflated(file, member.info, member.name, path, member.begin + size)[member.begin :]
+    if len(content) != size:
+        raise ValueError(f"{path}: {member.name} cannot be read ({len(content)} of {size} bytes): fetch it anew")
+    flat = np.frombuffer(content, member.dtype)
+    return flat if entries is not None else flat.reshape(member.shape, order="F" if member.columns_first else "C")
+
+
+def _labels(file: zipfile.ZipFile, member: Member, n: int, path: Path) -> NDArray[np.int64]:
+    if len(member.shape) == 1:
+        one_each(n, member.shape[0], str(path))
+    if member.size > LARGEST:
+        raise ValueError(f"{path}: labels {member.shape} of {member.dtype}, but each image needs one label, ({n},)")
+    return whole_labels(_data(file, member, path), n, str(path))
+
+
+def _images(file: zipfile.ZipFile, members: Mapping[str, Member], path: Path, fits: Fits) -> Raw:
+    """uint8 (n, H, W) or (n, H, W, C), and their labels, which are read first."""
+    images, where = members["images"], f"{path}: images"
+    if images.dtype != np.uint8 or len(images.shape) not in (3, 4):
+        how = "" if images.dtype == np.uint8 else _to_levels(_data(file, images, path, SEEN))
+        raise ValueError(f"{where} must be uint8 (n, H, W) or (n, H, W, C), got {images.dtype} {images.shape}{how}")
+    if len(images.shape) == 4 and images.shape[1] in (1, 3) and images.shape[3] not in (1, 3):
         raise ValueError(f"{where} {images.shape} have their channels first: save images.transpose(0, 2, 3, 1)")
-    return images[..., None] if images.ndim == 3 else images
+    n, height, width, channels = images.shape if len(images.shape) == 4 else (*images.shape, 1)
+    labels = _labels(file, members["labels"], n, path)
+    fits((n, height, width, channels), False)
+    return Raw(_data(file, images, path).reshape(n, height, width, channels), labels)
 
 
 def _to_levels(images: NDArray[Any]) -> str:
     """How images of another dtype become grey levels, by what range they fill; nothing where that cannot be told."""
-    if images.dtype.kind not in "biuf" or images.dtype == np.uint8 or not images.size or not np.isfinite(images).all():
+    if images.dtype.kind not in "biuf" or not images.size or not np.isfinite(images).all():
         return ""
     if images.dtype.kind == "b":
         return ": save 255 * images.astype(np.uint8)"
@@ -87,13 +164,15 @@ def _to_levels(images: NDArray[Any]) -> str:
     return f": save np.rint(images{' / 257' if high > 255 else ''}).astype(np.uint8)"
 
 
-def _joined(joined: NDArray[Any], offsets: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    """Picture i is joined[offsets[i]:offsets[i + 1]]."""
-    if joined.dtype != np.uint8 or joined.ndim != 1:
-        raise ValueError(f"{path}: jpeg must be uint8 (bytes,), got {joined.dtype} {joined.shape}")
-    if offsets.dtype.kind not in "iu" or offsets.ndim != 1 or len(offsets) < 2:
-        raise ValueError(f"{path}: offsets must be whole numbers (n + 1,), got {offsets.dtype} {offsets.shape}")
-    offsets = offsets.astype(np.int64)
+def _joined(file: zipfile.ZipFile, members: Mapping[str, Member], path: Path, fits: Fits) -> Raw:
+    """Picture i is jpeg[offsets[i]:offsets[i + 1]]."""
+    jpeg, places = members["jpeg"], members["offsets"]
+    if jpeg.dtype != np.uint8 or len(jpeg.shape) != 1:
+        raise ValueError(f"{path}: jpeg must be uint8 (bytes,), got {jpeg.dtype} {jpeg.shape}")
+    if places.dtype.kind not in "iu" or len(places.shape) != 1 or not 2 <= places.shape[0] <= jpeg.size + 1:
+        raise ValueError(f"{path}: offsets must be whole numbers (n + 1,), got {places.dtype} {places.shape}")
+    labels = _labels(file, members["labels"], places.shape[0] - 1, path)
+    joined, offsets = _data(file, jpeg, path), _data(file, places, path).astype(np.int64)
     wrong = np.flatnonzero((offsets[1:] <= offsets[:-1]) | (offsets[:-1] < 0) | (offsets[1:] > len(joined)))
     if wrong.size:
         i = int(wrong[0])
@@ -104,5 +183,5 @@ def _joined(joined: NDArray[Any], offsets: NDArray[Any], path: Path) -> NDArray[
     if offsets[0] != 0 or offsets[-1] != len(joined):
         raise ValueError(f"{path}: offsets go from {offsets[0]} to {offsets[-1]}, and jpeg has {len(joined)} bytes")
     names = [f"{path}: picture {i}" for i in range(len(offsets) - 1)]
-    parts = (joined[a:b].tobytes() for a, b in pairwise(offsets))
-    return same_size([picture(io.BytesIO(part), name) for part, name in zip(parts, names, strict=True)], names)
+    parts = (io.BytesIO(joined[a:b].tobytes()) for a, b in pairwise(offsets))
+    return Raw(same_size(parts, names, fits), labels, files=True)

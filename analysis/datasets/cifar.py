@@ -9,29 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .raw import Raw, one_folder, visible, whole_labels
+from . import pickles
+from .raw import Fits, Raw, one_folder, said, visible, whole_labels
 
 NAMES = tuple(f"data_batch_{k}" for k in range(1, 6))
+LARGEST = 2**28  # bytes of a batch: eight times one of CIFAR-10
 
 
 class BatchError(ValueError, pickle.UnpicklingError):
     """A batch that is damaged, or that asks for more than arrays."""
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Reads CIFAR's batches, which are pickles, without running what a pickle may run: NumPy arrays and no more."""
-
-    ALLOWED = frozenset({("numpy", "ndarray"), ("numpy", "dtype")} | {
-        (f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")
-    } | {("_codecs", "encode")})  # fmt: skip
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"a batch of CIFAR holds arrays only, this one asks for {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def cifar_batches(root: Path) -> Raw | None:
+def cifar_batches(root: Path, fits: Fits) -> Raw | None:
     """The training batches below root; None where there are none.
 
     Raises:
@@ -55,6 +44,7 @@ def cifar_batches(root: Path) -> Raw | None:
     for path, (images, _) in parts.items():
         if len(images) != first:
             raise ValueError(f"{path} has {len(images)} images and {found[0].name} has {first}: fetch them anew")
+    fits((len(parts) * first, 32, 32, 3), False)
     return Raw(*(np.concatenate(each) for each in zip(*parts.values(), strict=True)))
 
 
@@ -75,18 +65,33 @@ def _pickled(path: Path) -> bool:
 
 def _batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images (n, 32, 32, 3) and labels (n,) of one file."""
+    if (size := path.stat().st_size) > LARGEST:
+        raise BatchError(f"{path} has {size} bytes, and a batch of CIFAR-10 has 31 million: is it another file?")
+    content = path.read_bytes()
     try:
-        with open(path, "rb") as file:
-            batch = _ArraysOnly(file, encoding="bytes").load()
-    except OSError:
-        raise
+        batch = pickles.loads(content)
     except Exception as error:  # a damaged pickle raises nearly anything
-        raise BatchError(f"{path} cannot be read as a batch of CIFAR ({error or type(error).__name__})") from error
+        raise BatchError(f"{path} cannot be read as a batch of CIFAR ({said(error)})") from error
     if not isinstance(batch, dict) or not {b"data", b"labels"} <= set(batch):
-        held = sorted(map(repr, batch)) if isinstance(batch, dict) else type(batch).__name__
+        held = str(sorted(map(repr, batch)))[:200] if isinstance(batch, dict) else type(batch).__name__
         raise ValueError(f"{path} holds {held}; a batch of CIFAR-10 holds b'data' and b'labels'")
     data = batch[b"data"]
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3072:
         got = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
         raise ValueError(f"{path}: images must be uint8 (n, 3072), got {got}")
-    return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), whole_labels(batch[b"labels"], len(data), str(path))
+    return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), _labels(batch[b"labels"], len(data), path)
+
+
+def _labels(labels: Any, n: int, path: Path) -> NDArray[np.int64]:
+    """Those of a list or an array. NumPy is not asked what else a list might be: one that holds itself is large."""
+    if isinstance(labels, (list, tuple)):
+        kinds = {type(label) for label in labels}
+        if kinds <= {bytes, str} and kinds:
+            labels = np.full(len(labels), "name")
+        elif not all(issubclass(kind, (int, float, np.number)) for kind in kinds):
+            raise ValueError(f"{path}: labels must be one list of whole numbers")
+        elif wrong := [i for i, label in enumerate(labels) if not -(2**63) <= label < 2**63]:
+            raise ValueError(f"{path}: label {wrong[0]} is beyond 64 bits, but labels must be whole numbers from 0")
+    elif not isinstance(labels, np.ndarray):
+        raise ValueError(f"{path}: labels must be one list of whole numbers, got {type(labels).__name__}")
+    return whole_labels(labels, n, str(path))

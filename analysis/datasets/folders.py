@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .picture import picture, same_size
-from .raw import Raw, hidden, visible
+from .picture import same_size
+from .raw import Fits, Raw, hidden, visible
 
 PICTURES = frozenset({
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
@@ -24,7 +24,7 @@ OTHERS = "files of other kinds left out"
 NAMED = 3  # examples that a note gives of what it counts
 
 
-def class_folders(root: Path) -> Raw | None:
+def class_folders(root: Path, fits: Fits) -> Raw | None:
     """The pictures in the folders of root; labels number the folders that hold any. None where none does.
 
     Labels follow the names as text, or as numbers where every name is a whole number; where that makes a difference, a
@@ -48,7 +48,7 @@ def class_folders(root: Path) -> Raw | None:
     if parts:
         notes += (f"taken as classes, though named like parts of a data set: {', '.join(parts)}",)
     names = [str(p) for p in pictures]
-    levels = same_size([picture(p, name) for p, name in zip(pictures, names, strict=True)], names)
+    levels = same_size(pictures, names, fits)
     number = {name: i for i, name in enumerate(classes)}
     return Raw(
         levels, np.array([number[p.parent.name] for p in pictures]), _notes(root, left_out, len(pictures)) + notes,

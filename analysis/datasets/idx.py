@@ -5,18 +5,23 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .raw import Raw, one_folder, visible, whole_labels
+from .raw import Fits, Raw, one_each, one_folder, said, visible, whole_labels
 
 NAMES = ("train-images-idx3-ubyte", "train-images.idx3-ubyte")
+T = TypeVar("T")
 
 
-def idx_files(root: Path) -> Raw | None:
+def idx_files(root: Path, fits: Fits) -> Raw | None:
     """The training part below root; None where there is none. Unpacked files go before gzipped ones.
+
+    The heads of both files and the labels are read before the pixels, and no more pixels than the head says.
 
     Raises:
         FileNotFoundError: images without labels, or another part only.
@@ -32,11 +37,14 @@ def idx_files(root: Path) -> Raw | None:
     images = next((p for p in found if p.suffix != ".gz"), found[0])
     name = images.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
     places = [images.with_name(name), images.with_name(name + ".gz")]
-    levels = _whole(images, 3)[..., None]
+    n, height, width = _whole(_shape, images)
     labels = next((p for p in places if p.is_file()), None)
     if labels is None:
         raise FileNotFoundError(f"{places[0]} is missing, the labels of {images.name}")
-    return Raw(levels, whole_labels(_whole(labels, 1), len(levels), str(labels)))
+    levels_of = _whole(lambda path: _array(path, 1, lambda shape: one_each(n, shape[0], str(labels))), labels)
+    numbers = whole_labels(levels_of, n, str(labels))
+    levels = _whole(lambda path: _array(path, 3, lambda shape: fits((n, height, width, 1), False)), images)
+    return Raw(levels[..., None], numbers)
 
 
 def misspelt(root: Path) -> str:
@@ -46,38 +54,68 @@ def misspelt(root: Path) -> str:
     return f"names of idx files are lower case: rename {found[0]} and its labels" if found else ""
 
 
-def _whole(path: Path, axes: int) -> NDArray[np.uint8]:
-    """As ``_array``; where the file is damaged and a whole gzipped one lies beside it, the error says so."""
+def _whole(reader: Callable[[Path], T], path: Path) -> T:
+    """As the reader; where the file is damaged and a whole gzipped one lies beside it, the error says so."""
     try:
-        return _array(path, axes)
+        return reader(path)
     except ValueError as error:
         zipped = path.with_name(path.name + ".gz")
         if not zipped.is_file():
             raise
         try:
-            _array(zipped, axes)
+            reader(zipped)
         except (OSError, ValueError):
             raise error from None
         raise ValueError(f"{error}; {zipped.name} beside it is whole: delete {path.name} to have that read") from error
 
 
-def _array(path: Path, axes: int) -> NDArray[np.uint8]:
-    """An idx file: two zero bytes, 8 for uint8, the number of axes, lengths (big-endian, 32 bits), data."""
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is cut short or damaged ({error}): fetch it anew") from error
-    if content[:3] != b"\0\0\x08" or len(content) < 4:
-        raise ValueError(f"{path} is no idx file of bytes: it begins with {content[:4].hex(' ') or 'nothing'}")
-    if content[3] != axes:
-        raise ValueError(f"{path} has {content[3]} axes, but {axes} are needed: images and labels may be interchanged")
-    if len(content) < 4 + 4 * axes:
-        raise ValueError(f"{path} is cut short: its head has {len(content)} of {4 + 4 * axes} bytes")
-    shape = tuple(np.frombuffer(content, ">u4", axes, offset=4).tolist())
-    data = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-    if data.size != math.prod(shape):
-        what = "is cut short" if data.size < math.prod(shape) else "is longer than its head says"
-        raise ValueError(f"{path} {what}: {data.size} bytes for shape {shape}")
-    return data.reshape(shape)
+def _array(path: Path, axes: int, fits: Callable[[tuple[int, ...]], None]) -> NDArray[np.uint8]:
+    """An idx file: two zero bytes, 8 for uint8, the number of axes, lengths (big-endian, 32 bits), data.
+
+    ``fits`` is told the shape before the data are read, of which one byte too many shows that there are more.
+    """
+    with _opened(path) as file:
+        shape = _head(path, file, axes)
+        fits(shape)
+        content = _read(path, file, math.prod(shape) + 1)
+    _complete(path, shape, len(content))
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _opened(path: Path) -> Any:
+    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+
+
+def _read(path: Path, file: Any, size: int) -> bytes:
+    try:
+        content: bytes = file.read(size)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is cut short or damaged ({said(error)}): fetch it anew") from error
+    return content
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    with _opened(path) as file:
+        return _head(path, file, 3)
+
+
+def _head(path: Path, file: Any, axes: int) -> tuple[int, ...]:
+    head = _read(path, file, 4 + 4 * axes)
+    if head[:3] != b"\0\0\x08" or len(head) < 4:
+        raise ValueError(f"{path} is no idx file of bytes: it begins with {head[:4].hex(' ') or 'nothing'}")
+    if head[3] != axes:
+        raise ValueError(f"{path} has {head[3]} axes, but {axes} are needed: images and labels may be interchanged")
+    if len(head) < 4 + 4 * axes:
+        raise ValueError(f"{path} is cut short: its head has {len(head)} of {4 + 4 * axes} bytes")
+    shape = tuple(np.frombuffer(head, ">u4", axes, offset=4).tolist())
+    if path.suffix != ".gz":
+        _complete(path, shape, path.stat().st_size - len(head))
+    return shape
+
+
+def _complete(path: Path, shape: tuple[int, ...], size: int) -> None:
+    wanted = math.prod(shape)
+    if size != wanted:
+        more = "" if path.suffix != ".gz" or size < wanted else " or more"
+        what = "is cut short" if size < wanted else "is longer than its head says"
+        raise ValueError(f"{path} {what}: {size}{more} bytes for shape {shape}")

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .raw import LARGEST, Fits, said
+
+#: what Pillow may take a file for, whatever its name: other formats run programs (EPS) or are no pixels
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM")
+PIXELS = 2**24  # of one picture, 4096×4096: a small file may say that it holds more, and decoding would make them
 GREY = ("1", "L", "LA", "La")
 COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX")
 SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -28,24 +37,32 @@ def picture(file: Any, name: str) -> NDArray[np.uint8]:
 
     Raises:
         Damaged: damaged or cut short.
-        Refused: transparent pixels, whose colour nobody knows; inks, floats, 32 bits, 16-bit
+        Refused: more than ``PIXELS``; transparent pixels, whose colour nobody knows; inks, floats, 32 bits, 16-bit
             colour (of which Pillow keeps 8 bits), several frames.
     """
     from PIL import Image, UnidentifiedImageError
 
+    if isinstance(file, Path) and file.exists() and not file.is_file():  # a pipe would be waited for
+        raise Damaged(f"{name} is no file: fetch it anew or delete it")
     try:
-        with Image.open(file) as opened:
-            return _pixels(opened, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes, which are looked at here, and of damaged tags
+            with Image.open(file, formats=FORMATS) as opened:
+                return _pixels(opened, name)
     except Refused:
         raise
+    except Image.DecompressionBombError as error:
+        raise Refused(f"{name} has more than {PIXELS} pixels: it is no picture of a data set") from error
     except UnidentifiedImageError as error:
         raise Damaged(f"{name} is no picture of a known format: fetch it anew or delete it") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, EOFError, struct.error and others
-        said = str(error) or type(error).__name__
-        raise Damaged(f"{name} cannot be read as a picture ({said}): fetch it anew or delete it") from error
+        raise Damaged(f"{name} cannot be read as a picture ({said(error)}): fetch it anew or delete it") from error
 
 
 def _pixels(opened: Any, name: str) -> NDArray[np.uint8]:
+    if math.prod(opened.size) > PIXELS:
+        size = f"{opened.size[1]}×{opened.size[0]}"
+        raise Refused(f"{name} has {size} pixels, more than {PIXELS}: it is no picture of a data set")
     frames = getattr(opened, "n_frames", 1)
     if frames != 1:
         raise Refused(f"{name} holds {frames} frames: save each as a picture of its own, or delete it")
@@ -92,12 +109,23 @@ def _sixteen(opened: Any, name: str, stored: str) -> NDArray[np.uint8]:
     return np.rint(levels / 257).astype(np.uint8)[..., None]
 
 
-def same_size(pictures: list[NDArray[np.uint8]], names: list[str]) -> NDArray[np.uint8]:
-    """All in one array (n, H, W, C).
+def same_size(files: Iterable[Any], names: Sequence[str], fits: Fits) -> NDArray[np.uint8]:
+    """All pictures in one array (n, H, W, C). ``fits`` is told the shape of that as soon as the first one is read.
 
     Raises:
-        ValueError: different sizes, or grey ones among colour; it names two and counts.
+        ValueError: a picture that cannot be read; different sizes, or grey ones among colour, of which it names two and
+            counts them; more than can be.
     """
+    pictures: list[NDArray[np.uint8]] = []
+    size = 0
+    for file, name in zip(files, names, strict=True):
+        pictures.append(picture(file, name))
+        if len(pictures) == 1:
+            height, width, channels = pictures[0].shape
+            fits((len(names), height, width, channels), True)
+        size += pictures[-1].size
+        if size > LARGEST:
+            raise ValueError(f"{names[0]} and {len(pictures) - 1} more have over {LARGEST} bytes of grey levels")
     shapes = [p.shape for p in pictures]
     other = [i for i, shape in enumerate(shapes) if shape != shapes[0]]
     if other:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+#: bytes of grey levels that a data set may have: seven times CIFAR-10. A file that says it holds more is not inflated.
+LARGEST = 2**30
 #: what file managers, notebooks and archives leave in folders, besides all whose name begins with a dot
 LEFT_BEHIND = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin"})
+
+#: is told (n, H, W, C) before the pixels are read, and whether they come from picture files, which may hold grey as
+#: colour; raises ValueError for what is too much, or not what is wanted
+Fits = Callable[[tuple[int, int, int, int], bool], None]
 
 
 class Raw(NamedTuple):
@@ -42,6 +48,18 @@ def one_folder(found: Sequence[Path], kind: str) -> None:
         raise ValueError(f"{kind} in {len(folders)} folders, {folders[0]} and {folders[1]}: give the one that is meant")
 
 
+def said(error: BaseException) -> str:
+    """What an error of a library says, as part of a line: it may quote a whole damaged file."""
+    text = " ".join(str(error).split())
+    return text[:200] + "…" * (len(text) > 200) or type(error).__name__
+
+
+def one_each(images: int, labels: int, where: str) -> None:
+    """Raises ValueError where there is not one label per image."""
+    if labels != images or not images:
+        raise ValueError(f"{where}: {images} images and {labels} labels, but each image needs one label")
+
+
 def whole_labels(labels: Any, n: int, where: str) -> NDArray[np.int64]:
     """Labels as int64 (n,). Floats are taken where every one is a whole number; one-hot rows are not.
 
@@ -57,8 +75,7 @@ def whole_labels(labels: Any, n: int, where: str) -> NDArray[np.int64]:
         raise ValueError(f"{where}: labels of shape {a.shape}, but each image needs one label, ({n},): {how}")
     if a.ndim != 1:
         raise ValueError(f"{where}: {n} images, but labels of shape {a.shape}")
-    if len(a) != n or not n:
-        raise ValueError(f"{where}: {n} images and {len(a)} labels, but each image needs one label")
+    one_each(n, len(a), where)
     if a.dtype.kind in "USO":
         raise ValueError(
             f"{where}: labels are names; convert them to whole numbers with np.unique(labels, return_inverse=True)[1]"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from modiff_sim.store import StoreError
 
-from .. import workspace
+from .. import interrupts, workspace
+from ..limits import Parser
 from . import rows as stored
 from .layouts import TABLES
 from .measure import measure, wanted
@@ -19,7 +20,7 @@ from .write import FORMATS, VALUES, document, page, save
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m analysis.tables", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"default: all ({', '.join(TABLES)})")
@@ -58,4 +59,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(interrupts.begin("analysis.tables.__main__"))

@@ -1,0 +1,162 @@
+"""Checkpoints and weights as ``training`` reads them: what is damaged or of something else is refused in one line.
+
+A file is read without running anything that it holds (``weights_only``), everything in it is looked at before anything
+is taken over, and it is never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+KEYS = frozenset({"settings", "config", "data", "step", "seconds", "losses", "rng", "model", "ema", "opt"})
+ADVICE = "bring back a whole one, or begin anew in another --out (--begin-from takes the weights so far)"
+
+
+class Unusable(ValueError):
+    """A file that training cannot go on from, and what to do."""
+
+
+def read(path: Path, about: Mapping[str, Any], like: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """The state in a checkpoint of this run.
+
+    about: settings, configuration and data of this run. like: the state of a run that has just begun.
+
+    Raises ``Unusable`` for a damaged file, one of another program, and one of another run.
+    """
+    if not path.is_file():  # a pipe would be waited for
+        raise Unusable(f"{path} is no file: {ADVICE}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the file looks like; it is read as data in any case
+            state = torch.load(path, weights_only=True, map_location=device)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged archive or pickle raises nearly anything
+        raise Unusable(f"{path} is damaged, or no checkpoint of analysis.train: {ADVICE}") from error
+    if not isinstance(state, dict) or not state.keys() >= KEYS:
+        missing = ", ".join(sorted(KEYS - state.keys())) if isinstance(state, dict) else "everything"
+        raise Unusable(f"{path} is no checkpoint of analysis.train, it lacks {missing}: {ADVICE}")
+    for name, mine in about.items():
+        if (differs := _difference(state[name], mine)) is not None:
+            raise Unusable(f"{path} was made with {name} {differs}; use the same, or another --out")
+    if wrong := _wrong(state, like, about["settings"]["steps"]):
+        raise Unusable(f"{path} is damaged, {wrong}: {ADVICE}")
+    return state
+
+
+def _difference(found: Any, mine: Any) -> str | None:
+    """What is in a checkpoint and not in this run, or None where they are the same."""
+    if type(found) is not type(mine):
+        return f"of another kind ({type(found).__name__})"
+    if not isinstance(mine, dict):
+        return None if found == mine else f"{found}"[:80]
+    names = [k for k in (*mine, *found) if repr(found.get(k)) != repr(mine.get(k))]
+    said = ", ".join(f"{k}={found.get(k)!r} (now {mine.get(k)!r})" for k in dict.fromkeys(names))
+    return said[:300] if names else None
+
+
+def _wrong(state: Mapping[str, Any], like: Mapping[str, Any], steps: int) -> str:
+    """What is not as training would have written it; empty if nothing."""
+    step, seconds, losses, begun = state["step"], state["seconds"], state["losses"], state.get("begun_from")
+    if type(step) is not int or not 0 < step <= steps:
+        return f"its step is {_cut(step)} of {steps}"
+    if type(seconds) is not float or not 0 < seconds < math.inf:
+        return f"its time is {_cut(seconds)} s"
+    if type(losses) is not list or not 0 < len(losses) <= step or not all(map(_finite, losses)):
+        return "its losses are no list of finite numbers"
+    if begun is not None and (type(begun) is not dict or set(begun) != {"sha256", "step"}):
+        return "it does not say what it was begun from"
+    if wrong := tensors(state["model"], like["model"]) or tensors(state["ema"], like["model"]):
+        return wrong
+    if not _alike(state["rng"], like["rng"]):
+        return "its random state is none"
+    return _optimizer(state["opt"], like["opt"], [like["model"][name] for name in like["parameters"]])
+
+
+def _cut(value: Any) -> str:
+    return repr(value)[:40]
+
+
+def _finite(value: Any) -> bool:
+    return type(value) is float and math.isfinite(value)
+
+
+def _alike(found: Any, mine: torch.Tensor) -> bool:
+    return isinstance(found, torch.Tensor) and found.shape == mine.shape and found.dtype == mine.dtype
+
+
+def tensors(found: Any, mine: Mapping[str, torch.Tensor], *, dtypes: bool = True) -> str:
+    """How weights differ from the network's in names, shapes or dtypes, or which hold NaN; empty if all is well."""
+    if not isinstance(found, dict) or found.keys() != mine.keys():
+        return "it holds the weights of another network"
+    for name, value in found.items():
+        if not isinstance(value, torch.Tensor) or value.shape != mine[name].shape:
+            return f"{name} is not of the network's shape"
+        if dtypes and value.dtype != mine[name].dtype:
+            return f"{name} is {value.dtype} instead of {mine[name].dtype}"
+        if not bool(torch.isfinite(value).all()):
+            return f"{name} holds NaN or Inf"
+    return ""
+
+
+def _optimizer(found: Any, mine: Mapping[str, Any], parameters: Sequence[torch.Tensor]) -> str:
+    wrong = "its optimizer is of another network or program"
+    if not isinstance(found, dict) or not found.keys() >= {"state", "param_groups"}:
+        return wrong
+    groups, states = found["param_groups"], found["state"]
+    if not isinstance(groups, list) or len(groups) != 1 or not isinstance(groups[0], dict):
+        return wrong
+    own = mine["param_groups"][0]
+    if any(k != "lr" and repr(groups[0].get(k)) != repr(v) for k, v in own.items()):
+        return wrong
+    if not isinstance(groups[0].get("lr"), float) or not isinstance(states, dict):
+        return wrong
+    if states.keys() != set(range(len(parameters))):
+        return wrong
+    for i, parameter in enumerate(parameters):
+        of_one = states[i]
+        if not isinstance(of_one, dict) or of_one.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+            return wrong
+        moments = {"exp_avg": parameter, "exp_avg_sq": parameter, "step": torch.tensor(0.0)}
+        if problem := tensors(of_one, moments):
+            return f"{problem} in its optimizer"
+    return ""
+
+
+def read_weights(
+    path: Path, digest: str, config: Mapping[str, Any], like: Mapping[str, torch.Tensor], steps: int
+) -> tuple[dict[str, torch.Tensor], int]:
+    """Averaged weights that an earlier run left, and its step; ``digest`` is the file's sha256, ``like`` the network's.
+
+    Raises ``Unusable`` where the manifest beside the file, or the file, is not what such a run leaves.
+    """
+    manifest = path.with_suffix(".json")
+    try:
+        about = json.loads(manifest.read_text(encoding="utf-8"))
+        told, step = about["sha256"], about["training"]["steps_done"]
+        of = about["config"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Unusable(f"{manifest} is no manifest of analysis.train: bring back that of {path}") from error
+    if told != digest:
+        raise Unusable(f"{path} is not the file that {manifest.name} beside it describes")
+    if of != config:
+        raise Unusable(f"{path} is of another network: {_difference(of, config)}")
+    if type(step) is not int or not 0 < step < steps:
+        raise Unusable(f"{manifest} says that step {_cut(step)} is done, and this run has {steps}: none is left")
+    try:
+        values = safetensors.torch.load_file(path)
+    except OSError:
+        raise
+    except Exception as error:  # safetensors has an exception of its own
+        raise Unusable(f"{path} is damaged, or no .safetensors: bring back that of {manifest.name}") from error
+    if wrong := tensors(values, like, dtypes=False):
+        raise Unusable(f"{path} cannot be begun from: {wrong}")
+    return values, step
