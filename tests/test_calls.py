@@ -305,19 +305,19 @@ def test_a_second_thread_is_refused():
 
     def wait(*_):
         inside.set()
-        go_on.wait(60)
+        go_on.wait(600)
 
     hook, said = model.w.register_forward_pre_hook(wait), []
     with modulated(model, activations=ms.AbsMax(4)) as run:
         other = Thread(target=lambda: model(x))
         other.start()
-        assert inside.wait(60)
+        assert inside.wait(600)
         try:
             model(x)
         except RuntimeError as error:
             said.append(str(error))
         go_on.set()
-        other.join(60)
+        other.join(600)
         hook.remove()
         assert run.audit().model_calls == 1
         model(x)

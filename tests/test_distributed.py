@@ -1,13 +1,9 @@
 """``analysis.sample``: one process, two ranks of torchrun, a killed rank: the same bytes, and no image made twice."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
 import sys
-import time
-from pathlib import Path
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -16,35 +12,36 @@ from torch import nn
 
 from analysis import sample as command
 from analysis.arms import Arm
+from analysis.faults.waiting import Program, begun, wait_for
 from modiff_sim.nn import modulated, sample, zoo
 from modiff_sim.nn.distributed import Ranks, device, own_first, ranks, together
 from modiff_sim.nn.live import live_bytes, needs
 from modiff_sim.rowlog import RowLog
 from modiff_sim.store import verify
 
-ROOT = Path(__file__).parent.parent
 BATCHES = 6
 OPTIONS = (
     "--model digits --images 90 --steps 12 --recursion closed_loop --bits 4 --weight-bits 8 --batch 16 --device cpu"
 )
-COMMAND = ["-m", "analysis.sample", *OPTIONS.split(), "--out"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
+COMMAND = [*OPTIONS.split(), "--out"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+HELD = """
+import sys
+from analysis import sample
+from analysis.faults.driver import begin
+compute = sample.compute
+def held(point, **more):
+    begin(point["micro_batch"])
+    return compute(point, **more)
+sample.compute = held
+sys.exit(sample.main())
+"""
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def start(program, out):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    if program is TORCHRUN:
-        program = [*TORCHRUN, "--master-port", str(free_port())]
-    return subprocess.Popen(
-        [*program, *COMMAND, str(out)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+def start(out, **environment):
+    """Two ranks of torchrun, which finds a free port itself, and keeps it."""
+    command = [*TORCHRUN, "--nproc-per-node", 2, "--no-python", sys.executable, "-c", HELD, *COMMAND, out]
+    return Program(command, out / "said", {"OMP_NUM_THREADS": 1, "COUNT": out / "count"} | environment)
 
 
 def made(out):
@@ -63,13 +60,13 @@ def noted(out):
 
 
 def results(out):
-    return {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()}
+    return {p.name: p.read_bytes() for p in out.iterdir() if p.is_file() and p.name not in ("said", "count")}
 
 
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory):
     out = tmp_path_factory.mktemp("one")
-    assert command.main([*COMMAND[2:], str(out)]) == 0
+    assert command.main([*COMMAND, str(out)]) == 0
     return out
 
 
@@ -90,7 +87,7 @@ def test_one_process_gives_what_sample_gives(one_process, capsys):
     assert verify(one_process) == (BATCHES + 2, [])
     assert noted(one_process) == BATCHES
     written = results(one_process)
-    assert command.main([*COMMAND[2:], str(one_process), "--grid", str(one_process / "store" / "grid.png")]) == 0
+    assert command.main([*COMMAND, str(one_process), "--grid", str(one_process / "store" / "grid.png")]) == 0
     assert "0 of them made now" in capsys.readouterr().out
     assert noted(one_process) == BATCHES
     assert results(one_process) == written
@@ -98,21 +95,19 @@ def test_one_process_gives_what_sample_gives(one_process, capsys):
 
 
 def test_a_rank_is_killed_and_the_command_repeated(one_process, tmp_path):
-    process = start(TORCHRUN, tmp_path)
-    while made(tmp_path) < 2:
-        time.sleep(0.02)
-        assert process.poll() is None
-    pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(pids[1]), signal.SIGKILL)
-    process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert 2 <= made(tmp_path) < BATCHES
+    """Each rank has stored one micro-batch and is at its second."""
+    with start(tmp_path, HOLD=f"2:{tmp_path / 'never'}") as program:
+        wait_for(lambda: made(tmp_path) == 2 and len(begun(tmp_path / "count")) == 4, program)
+        program.signal(signal.SIGKILL, to=begun(tmp_path / "count")[-1][1])
+        code, _ = program.end()
+    assert code != 0
+    assert made(tmp_path) == 2
     assert not (tmp_path / "images.npz").exists()
     missing = 90 - wanted(tmp_path)
-    process = start(TORCHRUN, tmp_path)
-    out, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert f"; {missing} of them made now" in out
+    with start(tmp_path) as program:
+        code, said = program.end()
+    assert code == 0, said
+    assert f"; {missing} of them made now" in said
     assert results(tmp_path) == results(one_process)
     assert verify(tmp_path) == (BATCHES + 2, [])
 
@@ -126,7 +121,7 @@ def test_only_images_that_were_asked_for_are_counted_as_made(tmp_path, capsys):
 
 
 def test_more_images_begin_with_fewer(one_process, tmp_path):
-    few = [*COMMAND[2:], str(tmp_path)]
+    few = [*COMMAND, str(tmp_path)]
     few[few.index("90")] = "20"
     assert command.main(few) == 0
     with np.load(tmp_path / "images.npz") as file, np.load(one_process / "images.npz") as more:
@@ -148,7 +143,7 @@ def test_more_images_begin_with_fewer(one_process, tmp_path):
 )
 def test_bad_options_are_one_line(tmp_path, capsys, more, match):
     with pytest.raises(SystemExit) as left:
-        command.main([*COMMAND[2:], str(tmp_path), *more])
+        command.main([*COMMAND, str(tmp_path), *more])
     assert left.value.code == 2
     assert match in capsys.readouterr().err
 
@@ -180,7 +175,7 @@ def test_ranks_come_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert ranks() == Ranks(1, 2, 1)
     with pytest.raises(SystemExit):
-        command.main([*COMMAND[2:], str(tmp_path), "--workers", "2"])
+        command.main([*COMMAND, str(tmp_path), "--workers", "2"])
 
 
 DISAGREE = """
@@ -203,17 +198,17 @@ except RuntimeError as error:
     ],
 )
 def test_ranks_that_do_not_fit_together_say_so(tmp_path, folders, work, said):
-    port, processes = str(free_port()), []
-    for rank in range(2):
-        about = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-c", DISAGREE, str(tmp_path / folders[rank]), work[rank]], cwd=ROOT, text=True,
-                env=os.environ | about | {"MASTER_PORT": port}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            )
-        )  # fmt: skip
-    for process, expected in zip(processes, said, strict=True):
-        assert process.communicate(timeout=60)[0].startswith(expected)
+    """They meet at a port that this process keeps, as they meet at torchrun's."""
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port, "TORCHELASTIC_USE_AGENT_STORE": True}
+    with ExitStack() as stack:
+        programs = []
+        for rank in range(2):
+            command = [sys.executable, "-c", DISAGREE, tmp_path / folders[rank], work[rank]]
+            about = shared | {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2}
+            programs.append(stack.enter_context(Program(command, tmp_path / f"said-{rank}", about)))
+        for program, expected in zip(programs, said, strict=True):
+            assert expected in program.end()[1]
     assert list(tmp_path.rglob(".ranks-*")) == []
 
 

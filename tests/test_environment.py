@@ -4,8 +4,8 @@ import sys
 from functools import partial
 
 import pytest
-import sweep_driver
 
+from analysis.faults import driver
 from modiff_sim import environment as module
 from modiff_sim import sweep
 from modiff_sim.environment import Environment, environment
@@ -74,11 +74,11 @@ def test_what_differs_is_said_in_words():
 def test_a_worker_with_other_code_ends_the_sweep(tmp_path, monkeypatch, changed, said):
     """Here the driver pretends to have other code than it has; what is finished is kept."""
     monkeypatch.setenv("COUNT", str(tmp_path / "count"))
-    points, store = sweep_driver.points(), Store(tmp_path / "s")
-    sweep.run(points[:2], sweep_driver.compute, store, name="small", workers=1)
-    real = environment(sweep_driver.compute)
+    points, store = driver.points(), Store(tmp_path / "s")
+    sweep.run(points[:2], driver.compute, store, name="small", workers=1)
+    real = environment(driver.compute)
     calls = iter([changed(real)])  # of the driver; the worker's own follow
     monkeypatch.setattr(sweep, "environment", lambda compute: next(calls, real))
     with pytest.raises(sweep.SweepError, match=rf"the worker on \S+ has {said}; its bytes.*: 2 of 8 points are kept"):
-        sweep.run(points, sweep_driver.compute, store, name="small", workers=1)
-    assert len(sweep.run(points, sweep_driver.compute, store, name="small", workers=1)) == 8
+        sweep.run(points, driver.compute, store, name="small", workers=1)
+    assert len(sweep.run(points, driver.compute, store, name="small", workers=1)) == 8

@@ -1,40 +1,39 @@
 """The runs that must survive: kill -9 anywhere, any number of workers, started again: the same bytes."""
 
-import os
-import signal
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis import arms, experiments, workspace
+from analysis.faults.waiting import ROOT, Program, begun, wait_for
 from modiff_sim.store import sha256, verify
 
-ROOT = Path(__file__).parent.parent
 TINY = arms.Effort("tiny", steps=3, n=6, n_key=6, n_fine=6, weight_bits=(8,), n_recorded=2, batch=2)
 ARMS = (arms.FULL, *arms.KEY_ARMS[2:4])
 SCRIPT = """
 import sys
+from itertools import count
 sys.path.insert(0, "tests")
+from analysis.faults.driver import begin
 from test_experiments import ARMS, TINY, experiments
+if sys.argv[1:] == ["held"]:
+    number, task = count(), experiments._sample_task
+    experiments._sample_task = lambda *about: begin(next(number)) or task(*about)
 experiments._ensure(TINY, ARMS, 6, "sampling")
 """
 
 
-def start(out, workers):
-    environment = os.environ | {"MODIFF_OUT": str(out), "MODIFF_WORKERS": str(workers), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def start(out, workers, *arguments, **environment):
+    about = {"MODIFF_OUT": out, "MODIFF_WORKERS": workers, "OMP_NUM_THREADS": 1} | environment
+    said = out.with_suffix(f".{workers}")
+    return Program([sys.executable, "-c", SCRIPT, *arguments], said, about, cwd=ROOT)
 
 
-def finish(process):
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors.decode()
+def finish(program):
+    with program:
+        code, said = program.end()
+    assert code == 0, said
 
 
 def checksums(out):
@@ -52,14 +51,10 @@ def test_a_killed_run_finishes_with_the_same_bytes(tmp_path):
     expected = checksums(whole)
     assert len(expected) == 3 * 3 * 3  # arms × micro-batches × (arrays, rows, manifest)
 
-    process = start(killed, workers=1)
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and len(list(killed.rglob("manifest.json"))) < 3:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    done = checksums(killed)
-    assert 0 < len(done) < len(expected)
+    count = tmp_path / "count"
+    with start(killed, 1, "held", COUNT=count, HOLD=f"3:{tmp_path / 'never'}") as program:
+        wait_for(lambda: len(begun(count)) == 4, program)
+    assert len(checksums(killed)) == 3 * 3  # leaving the context killed it
     finish(start(killed, workers=2))
     assert checksums(killed) == expected
     assert verify(killed) == (9, [])

@@ -3,35 +3,27 @@
 import os
 import re
 import signal
-import subprocess
 import sys
-import time
 from functools import partial
-from pathlib import Path
 
 import pytest
-import sweep_driver
-from test_kill import POINTS, assert_whole, computed, finish, rows_stored, start, table
 
+from analysis.faults import workers
+from analysis.faults.driver import GUARD, POINTS
+from analysis.faults.waiting import ROOT, Program, Run, wait_for
 from modiff_sim import parallel
 from modiff_sim.parallel import WorkerLost, unordered
+from modiff_sim.rowlog import RowLog
 from modiff_sim.store import Store
-from modiff_sim.sweep import SweepError, run
-
-TESTS = Path(__file__).parent
-
-
-def children(pid):
-    """Process ids of what a process started, and they started."""
-    own = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(c) for c in own] + [d for c in own for d in children(c)]
+from modiff_sim.sweep import Output, SweepError, run
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    assert finish(folder)[0] == 0
-    return folder
+    """The table of a run that nothing happened to."""
+    whole = Run(tmp_path_factory.mktemp("whole"))
+    assert whole.finish()[0] == 0
+    return whole.bytes()
 
 
 def test_tasks_are_taken_as_workers_become_free():
@@ -52,44 +44,32 @@ def test_tasks_are_taken_as_workers_become_free():
 
 
 def test_two_processes_give_the_same_bytes(tmp_path, undisturbed):
-    assert finish(tmp_path, WORKERS=2)[0] == 0
-    assert_whole(tmp_path, undisturbed, again=0)
+    two = Run(tmp_path)
+    code, said = two.finish(WORKERS=2)
+    assert code == 0, said
+    assert two.problems(undisturbed, again=0) == []
 
 
-def test_a_killed_process_is_replaced(tmp_path, undisturbed):
-    process = start(tmp_path, WORKERS=2, SLOW=1)
-    while rows_stored(tmp_path) < 2:
-        time.sleep(0.02)
-    workers = [pid for pid in children(process.pid) if b"popen_loky" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    os.kill(workers[0], signal.SIGKILL)
-    process.communicate(timeout=120)
-    assert process.returncode == 0
-    again = len(computed(tmp_path)) - POINTS
-    assert 1 <= again <= 2  # joblib ends the other worker as well
-    assert_whole(tmp_path, undisturbed, again)
-
-
-def test_ctrl_c_reaches_the_workers(tmp_path, undisturbed):
-    process = start(tmp_path, WORKERS=2, SLOW=2)  # so slow that a busy machine sends the signal before the end
-    while rows_stored(tmp_path) < 2:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
-    assert f"interrupted: {rows_stored(tmp_path)} of {POINTS} points are kept" in said
-    assert finish(tmp_path)[0] == 0
-    assert table(tmp_path) == table(undisturbed)
+@pytest.mark.parametrize(
+    ("target", "name"), [("a worker", "SIGKILL"), ("the driver", "SIGTERM"), ("everyone", "SIGINT")]
+)
+def test_what_is_killed_or_interrupted_costs_what_it_was_at(tmp_path, undisturbed, target, name):
+    """A killed worker is replaced; with the driver its workers end; Ctrl-C says what is kept."""
+    attempt = workers.disturbed(Run(tmp_path), target, name, 2, undisturbed)
+    assert attempt.right, attempt.outcome
 
 
 def deadly(point):
     if point["seed"] == 1:
+        log = RowLog(point["log"])
+        wait_for(lambda: len(log.entries()) == 2)
         os.kill(os.getpid(), signal.SIGKILL)
-    return sweep_driver.sweep.Output({"seed": point["seed"]})
+    return Output({"seed": point["seed"]})
 
 
 def test_a_point_that_kills_its_workers_is_named(tmp_path):
-    points = [{"seed": i} for i in range(3)]
-    with pytest.raises(SweepError, match=r'a worker was killed.*3 times without.*"seed": 1.*[12] of 3 points are kept'):
+    points = [{"seed": i, "log": str(tmp_path / "x.rows.jsonl")} for i in range(3)]
+    with pytest.raises(SweepError, match=r'a worker was killed.*3 times without.*"seed": 1.*2 of 3 points are kept'):
         run(points, deadly, Store(tmp_path), name="x", workers=2)
     assert issubclass(WorkerLost, RuntimeError)
 
@@ -97,78 +77,89 @@ def test_a_point_that_kills_its_workers_is_named(tmp_path):
 # -- Dask ----------------------------------------
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+@pytest.fixture
+def cluster(tmp_path):
     """Address of a scheduler, and a function that starts a worker: one process of one thread on loopback."""
-    folder, started = tmp_path_factory.mktemp("dask"), []
-    file = folder / "scheduler.json"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]), "OMP_NUM_THREADS": "1"}
+    started, folder = [], tmp_path / "dask"
+    patient = {f"DASK_DISTRIBUTED__COMM__TIMEOUTS__{name}": f"{GUARD}s" for name in ("CONNECT", "TCP")}
 
     def launch(*arguments, **more):
-        command = [sys.executable, "-m", "dask", *map(str, arguments)]
-        with open(folder / f"{len(started)}.log", "w") as log:
-            started.append(subprocess.Popen(command, env=environment | more, stdout=log, stderr=log, cwd=folder))
+        command = [sys.executable, "-m", "dask", *arguments]
+        said = folder / f"said-{len(started)}"
+        started.append(Program(command, said, {"OMP_NUM_THREADS": 1} | patient | more, cwd=tmp_path))
         return started[-1]
 
-    launch("scheduler", "--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", file)
-    for _ in range(300):
-        if file.exists() and (found := re.search(r"tcp://127\.0\.0\.1:\d+", file.read_text())):
-            break
-        time.sleep(0.1)
-    address = found.group(0)
-
     def worker(**more):
-        return launch("worker", address, "--host", "127.0.0.1", "--nthreads", 1, "--no-nanny", "--no-dashboard", **more)
+        """It is there when this returns."""
+        arguments = ("--host", "127.0.0.1", "--nthreads", 1, "--no-nanny", "--no-dashboard")
+        made = launch("worker", address, *arguments, **more)
+        wait_for(lambda: "Registered to" in made.output(), made)
+        return made
 
+    file = tmp_path / "scheduler.json"
+    scheduler = launch("scheduler", "--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", file)
+    address = wait_for(
+        lambda: file.exists() and re.search(r"tcp://127\.0\.0\.1:\d+", file.read_text(encoding="utf-8")), scheduler
+    ).group(0)
     yield address, worker
-    for process in reversed(started):
-        process.kill()
-        process.wait()
+    for program in reversed(started):
+        with program:  # leaving kills it
+            pass
 
 
-def test_a_cluster_that_is_not_there_is_an_error(cluster, monkeypatch):
+def test_a_cluster_that_is_not_there_is_an_error(monkeypatch):
     monkeypatch.setattr(parallel, "PATIENCE", 0.5)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(ValueError, match="no Dask scheduler answers at"):
             list(unordered([partial(abs, -1)], scheduler=address))
+
+
+def test_a_cluster_without_workers_is_an_error(cluster, monkeypatch):
+    from distributed import Client
+
+    monkeypatch.setattr(parallel, "PATIENCE", GUARD)
+    real = Client.wait_for_workers
+    monkeypatch.setattr(Client, "wait_for_workers", lambda self, n, timeout: real(self, n, timeout=timeout / 10_000))
     with pytest.raises(ValueError, match="has no workers: start some with `dask worker"):
         list(unordered([partial(abs, -1)], scheduler=cluster[0]))
 
 
 def test_a_dask_worker_is_killed_in_the_middle(tmp_path, undisturbed, cluster):
     """The driver writes; the workers have a folder of their own and see nothing of the store."""
-    address, worker = cluster
-    workers = [worker(COUNT=str(tmp_path / "count"), SLOW="0.4") for _ in range(2)]
-    process = start(tmp_path, SCHEDULER=address, COUNT=tmp_path / "here")
-    while rows_stored(tmp_path) < 2:
-        time.sleep(0.02)
-        assert process.poll() is None
-    assert rows_stored(tmp_path) < POINTS
-    workers[0].kill()
-    said = process.communicate(timeout=120)[1]
-    assert process.returncode == 0, said
-    again = len(computed(tmp_path)) - POINTS
-    assert 0 <= again <= 1
-    assert_whole(tmp_path, undisturbed, again)
+    (address, worker), gate = cluster, tmp_path / "gate"
+    spread = Run(tmp_path)
+    killed, _ = [worker(COUNT=spread.count, HOLD=f"2:{gate}") for _ in range(2)]
+    with spread.start(SCHEDULER=address, PATIENCE=GUARD, COUNT=tmp_path / "here") as program:
+        spread.wait(program, rows=2, begun=4)  # each worker is at a point
+        mine = [index for index, pid in spread.begun() if pid == killed.pid]
+        killed.signal(signal.SIGKILL)
+        gate.touch()
+        code, said = program.end()
+    assert code == 0, said
+    again = len(spread.begun()) - POINTS  # what it was at, and what it still held of results that were on their way
+    assert 1 <= again <= len(mine)
+    assert spread.problems(undisturbed, again) == []
     assert not (tmp_path / "here").exists()  # nothing was computed by the driver
-    workers[1].kill()
-    workers[1].wait()
 
 
-def test_workers_that_lack_the_code_are_an_error_and_no_endless_wait(tmp_path, cluster, monkeypatch):
-    """A worker that cannot import the sweep's function, and one that cannot import modiff_sim at all."""
+def test_workers_that_lack_the_code_are_an_error_and_no_endless_wait(tmp_path, cluster):
+    """A worker that cannot import the sweep's function."""
     address, worker = cluster
-    stranger = worker(PYTHONPATH=str(TESTS.parent))
-    process = start(tmp_path, SCHEDULER=address)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 1
-    assert "a Dask worker cannot import what it is to compute (No module named 'sweep_driver')" in said
-    assert rows_stored(tmp_path) == 0
-    stranger.kill()
-    stranger.wait()
+    (tmp_path / "other" / "analysis").mkdir(parents=True)
+    (tmp_path / "other" / "analysis" / "__init__.py").touch()
+    worker(PYTHONPATH=os.pathsep.join([str(tmp_path / "other"), str(ROOT)]))
+    lacking = Run(tmp_path)
+    code, said = lacking.finish(SCHEDULER=address, PATIENCE=GUARD)
+    assert code == 1
+    assert "a Dask worker cannot import what it is to compute (No module named 'analysis.faults')" in said
+    assert lacking.rows() == 0 < POINTS
+
+
+def test_workers_without_this_package_are_an_error(tmp_path, cluster, monkeypatch):
+    address, worker = cluster
     (tmp_path / "modiff_sim").mkdir()
-    (tmp_path / "modiff_sim" / "__init__.py").write_text("raise ImportError('not installed')")
-    worker(PYTHONPATH=str(tmp_path))
-    monkeypatch.setattr(parallel, "PATIENCE", 5)
+    (tmp_path / "modiff_sim" / "__init__.py").write_text("raise ImportError('not installed')", encoding="utf-8")
+    worker(PYTHONPATH=tmp_path)
+    monkeypatch.setattr(parallel, "PATIENCE", GUARD)
     with pytest.raises(ValueError, match="does not run modiff_sim"):
         list(unordered([partial(abs, -1)], scheduler=address))

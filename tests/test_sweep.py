@@ -7,9 +7,10 @@ import threading
 
 import numpy as np
 import pytest
-import sweep_driver
-from sweep_driver import NAME
 
+from analysis.faults import driver
+from analysis.faults.driver import NAME
+from analysis.faults.waiting import begun, wait_for
 from modiff_sim import rowlog, sweep
 from modiff_sim.rowlog import Claims, Entry, RowLog
 from modiff_sim.store import Store, StoreError, verify
@@ -25,18 +26,18 @@ def count(tmp_path, monkeypatch):
 
 
 def computed(count):
-    return count.read_text().splitlines()
+    return [index for index, _ in begun(count)]
 
 
-def small(store, points=None, compute=sweep_driver.compute, **options):
-    return run(points or sweep_driver.points(), compute, store, name=NAME, **({"workers": 1} | options))
+def small(store, points=None, compute=driver.compute, **options):
+    return run(points or driver.points(), compute, store, name=NAME, **({"workers": 1} | options))
 
 
 # -- what comes back ----------------------------------------
 
 
 def test_rows_come_in_the_order_of_the_points_and_each_point_is_computed_once(tmp_path, count):
-    points, store = sweep_driver.points(), Store(tmp_path / "s")
+    points, store = driver.points(), Store(tmp_path / "s")
     rows = small(store, points[::-1])
     assert small(store, points) == rows[::-1]
     assert len(computed(count)) == len(points)
@@ -47,12 +48,12 @@ def test_rows_come_in_the_order_of_the_points_and_each_point_is_computed_once(tm
 
 
 def test_more_points_and_points_given_twice(tmp_path, count):
-    store, points = Store(tmp_path / "s"), sweep_driver.points()
+    store, points = Store(tmp_path / "s"), driver.points()
     few = small(store, points[2:4])
     assert small(store, [points[3], *points, points[3]])[1:-1][2:4] == few
     assert len(computed(count)) == len(points)
     assert small(store, points[:1], workers=2) == small(store, points)[:1]
-    assert run([], sweep_driver.compute, store, name="none") == []
+    assert run([], driver.compute, store, name="none") == []
 
 
 def test_rows_without_arrays_need_no_folder(tmp_path):
@@ -106,11 +107,11 @@ def test_what_cannot_be_stored_is_a_failed_point(tmp_path, output, match):
 def test_names_and_workers_are_checked(tmp_path):
     for name in ("", "a/b", "../a", ".hidden"):
         with pytest.raises(ValueError, match="becomes a file name"):
-            run([], sweep_driver.compute, Store(tmp_path), name=name)
+            run([], driver.compute, Store(tmp_path), name=name)
     with pytest.raises(ValueError, match="workers must be at least 1"):
         small(Store(tmp_path), workers=0)
     with pytest.raises(ValueError, match="Out of range float"):
-        run([{"x": float("inf")}], sweep_driver.compute, Store(tmp_path), name="x")
+        run([{"x": float("inf")}], driver.compute, Store(tmp_path), name="x")
 
 
 def test_a_point_that_does_not_decide_its_result_is_found(tmp_path):
@@ -164,7 +165,7 @@ def test_a_torn_last_line_is_cut_off_and_other_damage_is_named(tmp_path):
 
 
 def test_a_deleted_line_comes_back_from_its_arrays_and_deleted_arrays_are_computed_again(tmp_path, count):
-    store, points = Store(tmp_path / "s"), sweep_driver.points()
+    store, points = Store(tmp_path / "s"), driver.points()
     rows = small(store)
     log = tmp_path / "s" / f"{NAME}.rows.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
@@ -188,8 +189,8 @@ def test_a_deleted_line_comes_back_from_its_arrays_and_deleted_arrays_are_comput
 
 
 def test_an_unknown_file_in_a_result_is_named(tmp_path):
-    small(Store(tmp_path / "s"), sweep_driver.points()[:1])
-    folder = Store(tmp_path / "s").path(NAME, sweep_driver.points()[0])
+    small(Store(tmp_path / "s"), driver.points()[:1])
+    folder = Store(tmp_path / "s").path(NAME, driver.points()[0])
     (folder / "extra.bin").touch()
     assert verify(tmp_path / "s")[1] == [f"{folder / 'extra.bin'}: unknown to the manifest"]
 
@@ -214,16 +215,21 @@ def test_many_threads_append_to_one_log_each_row_once(tmp_path):
 
 def test_a_claimed_point_waits_for_its_owner(tmp_path, count):
     """Another process works on point 0; when it gives up without a row, the point is ours."""
-    store, points = Store(tmp_path / "s"), sweep_driver.points()
+    store, points = Store(tmp_path / "s"), driver.points()
     k = sweep.key(NAME, points[0])
     others = Claims(store.root / f".{NAME}.claims")
     assert others.take(k)
     assert not others.take(k)
-    timer = threading.Timer(0.5, others.give_up_all)
-    timer.start()
+
+    def give_up():
+        wait_for(lambda: len(computed(count)) == 7)
+        others.give_up_all()
+
+    owner = threading.Thread(target=give_up)
+    owner.start()
     rows = small(store)
-    timer.join()
-    assert computed(count)[-1] == "0 3"  # last, though it is the first
+    owner.join()
+    assert computed(count)[-1] == 0  # last, though it is the first
     assert len(computed(count)) == 8
     assert small(store) == rows
 
@@ -232,7 +238,7 @@ def test_a_claimed_point_waits_for_its_owner(tmp_path, count):
 
 
 def test_the_table_names_what_differs_and_its_manifest_what_does_not(tmp_path):
-    points = sweep_driver.points()
+    points = driver.points()
     rows = small(Store(tmp_path / "s"), points)
     folder = table(points, rows, tmp_path / "t", name=NAME)
     with open(folder / f"{NAME}.csv", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Faults on purpose: runs that are killed, files that are damaged, calls that are interrupted, commands that are misused.
+"""Faults on purpose: runs are killed, files are damaged, calls are interrupted and commands are misused.
 
 ``python -m analysis.faults KIND --times N`` tries one kind and counts what happened; docs/faults.md holds the counts.
 Every kind is a module here with a function ``attempts(times, seed, folder)`` that yields an ``Attempt`` at a time.

@@ -1,0 +1,170 @@
+"""The programs of this project that are fuzzed, and what keeps each of their command lines cheap.
+
+``cheap`` are arguments that come first and that later ones override. What is still expensive, or writes into this
+checkout where the arguments are right, is replaced while a program is fuzzed (``stubs``): the arguments are parsed and
+checked by the program itself, and so are the files that they name; the stub then stands for minutes of computing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Program:
+    """A module with a ``main(arguments)``, or one command of it.
+
+    begun: run as ``python -m`` runs it, by ``interrupts.begin``, which handles what ``main`` leaves; the console script
+           does so itself.
+    stubs: "module.name", or "module:owner.name" -> what it is replaced by, given the folder of the attempts.
+    """
+
+    module: str
+    command: str = ""
+    cheap: tuple[str, ...] = ()
+    begun: bool = True
+    stubs: Mapping[str, Callable[[Path], Any]] = field(default_factory=dict)
+
+    def main(self) -> Callable[[list[str]], Any]:
+        if not self.begun:
+            return importlib.import_module(self.module).main
+        from ..interrupts import begin
+
+        def as_started(arguments: list[str]) -> int:
+            with mock.patch.object(sys, "argv", [self.module, *arguments]):
+                return begin(self.module)
+
+        return as_started
+
+    @contextmanager
+    def made_cheap(self, place: Path) -> Iterator[None]:
+        """With the stubs in their places."""
+        with ExitStack() as stack:
+            for name, made in self.stubs.items():
+                owner, _, attribute = name.rpartition(".")
+                stack.enter_context(mock.patch.object(pkgutil.resolve_name(owner), attribute, made(place)))
+            yield
+
+
+def _returns(value: Any) -> Callable[[Path], Any]:
+    return lambda place: lambda *_, **__: value
+
+
+def _small_recipes(place: Path) -> dict[str, Any]:
+    """The recipes with the digits' network, of the data's shape, and two images a step."""
+    from ..recipes import RECIPES
+
+    small = {"block_out_channels": [8, 8], "norm_num_groups": 4, "attention_head_dim": 8}
+    return {
+        name: replace(
+            recipe,
+            config=RECIPES["digits"].config
+            | {k: recipe.config[k] for k in ("sample_size", "in_channels", "out_channels")}
+            | small,
+            settings=replace(recipe.settings, batch=2, warmup=1, device="cpu"),
+        )
+        for name, recipe in RECIPES.items()
+    }
+
+
+def _few_arms(place: Path) -> dict[str, Any]:
+    from ..arm_table import ARMS
+
+    return dict(list(ARMS.items())[:4])
+
+
+_COMMANDS = {
+    "simulate": ("--steps", "3", "--trials", "2", "--d", "4"), "bounds": ("--steps", "3"),
+    "contraction": ("--d", "4", "--trials", "2"), "worst-case": ("--n", "1", "2"), "recommend": (), "quantizers": (),
+    "verify": (),
+}  # fmt: skip
+
+PROGRAMS = {
+    **{f"modiff-sim {name}": Program("modiff_sim.cli", name, cheap, begun=False) for name, cheap in _COMMANDS.items()},
+    "analysis.sample": Program(
+        "analysis.sample",
+        cheap=("--images", "2", "--batch", "2", "--steps", "2", "--device", "cpu"),
+        stubs={"modiff_sim.parallel.PATIENCE": lambda place: 0.2},
+    ),
+    "analysis.train": Program(
+        "analysis.train",
+        cheap=("--steps", "2", "--minutes", "0.02", "--grid", "0"),
+        stubs={"analysis.train.RECIPES": _small_recipes},
+    ),
+    "analysis.arms": Program(
+        "analysis.arm_table", cheap=("--images", "2", "--steps", "2"), stubs={"analysis.arm_table.ARMS": _few_arms}
+    ),
+    "analysis.tables": Program(
+        "analysis.tables.__main__",
+        stubs={
+            "analysis.tables.__main__.measure": _returns([]),
+            "analysis.tables.__main__:stored.save": _returns(None),
+        },
+    ),
+    "analysis.reproduce": Program(
+        "analysis.reproduce",
+        stubs={
+            "analysis.reproduce.sample_everything": _returns([]),
+            "analysis.reproduce.figures_and_checks": _returns(0),
+            "analysis.report.build": _returns("report.html"),
+        },
+    ),
+    "analysis.recordings": Program("analysis.recordings", cheap=("--steps", "2", "--images", "2")),
+    "analysis.memory": Program(
+        "analysis.memory",
+        cheap=("--model", "digits"),
+        stubs={"analysis.memory.PAGE": lambda place: place / "empty", "analysis.memory.page": _returns("")},
+    ),
+    "analysis.quality": Program(
+        "analysis.quality",
+        stubs={"analysis.quality.measure": _returns({}), "analysis.quality.write_json": _returns(None)},
+    ),
+    "analysis.classifier": Program(
+        "analysis.classifier",
+        stubs={
+            "analysis.classifier.train": _returns({}),
+            "analysis.classifier.reference": lambda place: mock.MagicMock(),
+        },
+    ),
+    "analysis.caching": Program(
+        "analysis.caching", stubs={"analysis.caching.measure": _returns([]), "analysis.caching.table": _returns("")}
+    ),
+    "analysis.benchmarks.sampling": Program(
+        "analysis.benchmarks.sampling",
+        cheap=("--model", "digits", "--batch", "1", "--calls", "1", "--threads", "1"),
+        stubs={"analysis.benchmarks.sampling.turns": lambda place: lambda _, arms, *__: (np.ones((1, len(arms))), {})},
+    ),
+    "analysis.benchmarks.simulate": Program(
+        "analysis.benchmarks.simulate",
+        stubs={
+            "analysis.benchmarks.simulate.page": _returns("page"),
+            "analysis.benchmarks.simulate.HERE": lambda place: place / "here.md",
+        },
+    ),
+    "analysis.benchmarks.memory": Program(
+        "analysis.benchmarks.memory",
+        cheap=("--model", "digits", "--batch", "1"),
+        stubs={"analysis.benchmarks.memory.measure": _returns([])},
+    ),
+    "analysis.benchmarks.throughput": Program(
+        "analysis.benchmarks.throughput",
+        cheap=("--batch", "1", "--steps", "1", "--repeats", "1"),
+        stubs={"analysis.benchmarks.throughput.measure": _returns([])},
+    ),
+    "analysis.benchmarks.sweeps": Program(
+        "analysis.benchmarks.sweeps",
+        stubs={"analysis.benchmarks.sweeps.measure": lambda place: lambda *_: {"bytes": 1.0}},
+    ),
+    "figures": Program("figures.__main__", stubs={"figures.__main__.make": _returns(None)}),
+    "paper_checks": Program("paper_checks.__main__", stubs={"paper_checks.__main__.run": _returns([])}),
+}
