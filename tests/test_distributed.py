@@ -180,7 +180,12 @@ def test_ranks_come_from_the_environment(monkeypatch, tmp_path):
 
 DISAGREE = """
 import sys
+from modiff_sim import environment, store
 from modiff_sim.nn.distributed import together
+if sys.argv[2] == "v":  # as if installed otherwise
+    environment.versions = lambda: store.versions() | {"numpy": "0.1"}
+if sys.argv[2] == "s":
+    environment._source = lambda package: "other"
 try:
     with together(sys.argv[1], sys.argv[2]):
         print("together")
@@ -195,6 +200,8 @@ except RuntimeError as error:
         ("aa", "xx", ["together", "together"]),
         ("ab", "xx", ["ranks [1] do not see the folder"] * 2),
         ("aa", "xy", ["ranks [1] have other work than rank 0"] * 2),
+        ("aa", "xv", [f"rank 1 has numpy 0.1 (rank 0: {np.__version__}): install the same everywhere"] * 2),
+        ("aa", "xs", ["rank 1 has other source of modiff_sim: install the same everywhere"] * 2),
     ],
 )
 def test_ranks_that_do_not_fit_together_say_so(tmp_path, folders, work, said):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sys
 from functools import partial
@@ -163,3 +164,26 @@ def test_workers_without_this_package_are_an_error(tmp_path, cluster, monkeypatc
     monkeypatch.setattr(parallel, "PATIENCE", GUARD)
     with pytest.raises(ValueError, match="does not run modiff_sim"):
         list(unordered([partial(abs, -1)], scheduler=address))
+
+
+def test_a_worker_with_other_source_is_refused(tmp_path, cluster):
+    """It imports what it is to compute, and one constant of the package is another there."""
+    address, worker = cluster
+    other = tmp_path / "other"
+    for package in ("modiff_sim", "analysis"):
+        shutil.copytree(ROOT / package, other / package, ignore=lambda _, names: [n for n in names if _is_heavy(n)])
+    changed = other / "modiff_sim" / "quantizers" / "affine.py"
+    changed.write_text(changed.read_text(encoding="utf-8") + "\nOTHER = 1\n", encoding="utf-8")
+    worker(PYTHONPATH=other, COUNT=tmp_path / "there")
+    refused = Run(tmp_path)
+    code, said = refused.finish(SCHEDULER=address, PATIENCE=GUARD)
+    assert code == 1, said
+    assert re.search(
+        r"the worker on \S+ has other source of modiff_sim; its bytes could differ: start the workers", said
+    )
+    assert "0 of 8 points are kept, and the same command goes on from there" in said
+    assert not (tmp_path / "there").exists()  # nothing was computed
+
+
+def _is_heavy(name):
+    return name == "__pycache__" or name.endswith((".safetensors", ".npz", ".png"))
