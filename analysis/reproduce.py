@@ -58,7 +58,7 @@ def figures_and_checks(effort: str, out: Path) -> int:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     log, table = out / "figures.log", out / "results" / "checks.json"
     table.unlink(missing_ok=True)  # checks that fail to run must not be reported by an older table
-    with open(log, "w") as sink:
+    with open(log, "w", encoding="utf-8") as sink:
         drawing = subprocess.Popen(
             command("figures", "--effort", effort, "--out", str(out / "figures")),
             stdout=sink, stderr=subprocess.STDOUT, env=environment,
@@ -73,7 +73,7 @@ def figures_and_checks(effort: str, out: Path) -> int:
             checking.kill()
     if failed or not table.exists():
         if failed:
-            say(log.read_text())
+            say(log.read_text(encoding="utf-8"))
         say("reproduce: a step failed (see above); what was finished is kept, run the same command again")
         raise SystemExit(2)
     log.unlink()

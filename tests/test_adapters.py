@@ -13,7 +13,7 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim import recursion as rec
-from modiff_sim.nn import adapters, checkpoints, modulated, sample
+from modiff_sim.nn import adapters, checkpoints, modulated, sample, zoo
 
 
 def outputs(model, name, **options):
@@ -97,11 +97,13 @@ def test_a_hub_name(pipe, tmp_path):
     folder = repository / "snapshots" / commit
     folder.mkdir(parents=True)
     (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(commit)
+    (repository / "refs" / "main").write_text(commit, encoding="utf-8")
     options = {"cache_dir": str(tmp_path), "local_files_only": True}
     if pipe:
         family("unet").save_pretrained(folder / "unet")
-        (folder / "model_index.json").write_text("{}")  # that there is one must not hide the subfolder
+        (folder / "model_index.json").write_text(
+            "{}", encoding="utf-8"
+        )  # that there is one must not hide the subfolder
         options["subfolder"] = "unet"
     else:
         family("unet").save_pretrained(folder)
@@ -192,22 +194,24 @@ def test_folders_that_hold_no_model_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no config\.json in .*unet"):
         adapters.load(tmp_path, subfolder="unet")
     for name in (None, "Evil", ["evil", "Evil"], "__version__"):
-        (tmp_path / "config.json").write_text(json.dumps({"_class_name": name}))
+        (tmp_path / "config.json").write_text(json.dumps({"_class_name": name}), encoding="utf-8")
         with pytest.raises(ValueError, match=r"names the class .* no model or pipeline of diffusers"):
             adapters.load(tmp_path)
     for text in ("{", "[" * 100_000):
-        (tmp_path / "config.json").write_text(text)
+        (tmp_path / "config.json").write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=r"config\.json is damaged, it is no JSON"):
             adapters.load(tmp_path)
     for text in ("[]", "3", "null"):
-        (tmp_path / "config.json").write_text(text)
+        (tmp_path / "config.json").write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=r"config\.json is no config of diffusers"):
             adapters.load(tmp_path)
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "DDPMPipeline", "unet": ["diffusers"]}))
+    (tmp_path / "model_index.json").write_text(
+        json.dumps({"_class_name": "DDPMPipeline", "unet": ["diffusers"]}), encoding="utf-8"
+    )
     with pytest.raises(ValueError, match=r"model_index\.json is no config of diffusers"):
         adapters.load(tmp_path)
     (tmp_path / "model_index.json").unlink()
-    (tmp_path / "config.json").write_text(json.dumps({"_class_name": "UNet2DModel"}))
+    (tmp_path / "config.json").write_text(json.dumps({"_class_name": "UNet2DModel"}), encoding="utf-8")
     with pytest.raises(OSError, match=r"could not load it.*safetensors"):
         adapters.load(tmp_path)
 
@@ -215,7 +219,7 @@ def test_folders_that_hold_no_model_are_refused(tmp_path):
 def test_a_pipeline_that_needs_another_package_says_so(tmp_path):
     if importlib.util.find_spec("transformers"):
         pytest.skip("the package transformers is there")
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}), encoding="utf-8")
     with pytest.raises(ImportError, match="transformers"):
         adapters.load(tmp_path)
 
@@ -406,8 +410,8 @@ def test_a_schedulers_config_that_diffusers_cannot_use_is_named(content, why, tm
 
     _, folder = described_pipeline(tmp_path)
     file = folder / "scheduler" / "scheduler_config.json"
-    text = json.dumps(json.loads(file.read_text()) | content) if isinstance(content, dict) else content
-    file.write_text(text)
+    text = json.dumps(json.loads(file.read_text(encoding="utf-8")) | content) if isinstance(content, dict) else content
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=f"{file}.*{why}"):
         adapters.load(folder)
     assert adapters.load(folder, scheduler=DDIMScheduler()).scheduler["_class_name"] == "DDIMScheduler"
@@ -420,7 +424,7 @@ def test_a_schedulers_config_that_diffusers_cannot_use_is_named(content, why, tm
 def test_a_schedulers_option_of_the_wrong_type_is_not_sampled_by(change, tmp_path):
     _, folder = described_pipeline(tmp_path)
     file = folder / "scheduler" / "scheduler_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | change), encoding="utf-8")
     with pytest.raises(ValueError, match=f"{next(iter(change))}=.*correct it in the scheduler's config"):
         sample(adapters.load(folder), images=1, steps=2)
 
@@ -446,3 +450,13 @@ def test_a_checkpoint_says_which_weights_it_gave(tmp_path):
     torch.save({f"model.{k}": v for k, v in weights.items()}, tmp_path / "inside.ckpt")
     loaded = adapters.load(tmp_path / "inside.ckpt")
     assert torch.equal(loaded.denoiser.conv_in.weight, weights["conv_in.weight"])
+
+
+def test_what_diffusers_raises_is_said_once(tmp_path, capfd):
+    """It prints the same sentence on a line of its own before."""
+    (tmp_path / "config.json").write_text(
+        json.dumps({"_class_name": "UNet2DModel", **zoo.card("digits")["config"]}), encoding="utf-8"
+    )
+    with pytest.raises(OSError, match="diffusers could not load it: Error no file named"):
+        adapters.load(tmp_path)
+    assert capfd.readouterr() == ("", "")

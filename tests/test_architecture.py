@@ -37,7 +37,7 @@ def sources():
 
 def imports(path: Path, module: str):
     """(imported module, whether at the top level) of every import statement, relative ones resolved."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     top_level = set(map(id, tree.body))
     for node in ast.walk(tree):
@@ -95,7 +95,11 @@ def test_the_wheel_holds_modiff_sim_only():
 
 
 def test_files_stay_short():
-    long = {str(p.relative_to(ROOT)): n for p, _ in sources() if (n := len(p.read_text().splitlines())) > 350}
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p, _ in sources()
+        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 350
+    }
     assert not long, f"split by meaning: {long}"
 
 
@@ -111,3 +115,15 @@ def test_public_names_are_loaded_when_used():
         _ = ms.simulated
     code = "import sys, modiff_sim.cli; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_text_is_read_and_written_as_utf_8():
+    """Whatever the locale is. The linter sees this where it can tell that something is a path."""
+    found = []
+    for path in [*(path for path, _ in sources()), *sorted((ROOT / "tests").rglob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                asked = node.func.attr in ("read_text", "write_text")
+                if asked and not any(keyword.arg == "encoding" for keyword in node.keywords):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []

@@ -71,7 +71,7 @@ def test_the_same_command_takes_a_diffusers_folder(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "UNet2DModel" in printed
     assert "Fréchet  " not in printed
-    assert [r["arm"] for r in json.loads(rows.read_text())] == ["W8A4 open loop"]
+    assert [r["arm"] for r in json.loads(rows.read_text(encoding="utf-8"))] == ["W8A4 open loop"]
 
 
 def pipeline_folder(tmp_path, scheduler):
@@ -92,7 +92,7 @@ def test_a_folder_is_sampled_as_its_scheduler_says(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "DDIM 3 steps (trailing)" in printed
     assert "sampled by v_prediction, linear betas, 100 training timesteps, spacing trailing" in printed
-    assert json.loads(rows.read_text())[0]["schedule"]["prediction"] == "v_prediction"
+    assert json.loads(rows.read_text(encoding="utf-8"))[0]["schedule"]["prediction"] == "v_prediction"
     about = subject(folder)
     found = about.sample(2, steps=3, batch=2)
     assert np.array_equal(found, sample(about.model, schedule=scheduler, images=2, steps=3, batch=2))

@@ -324,7 +324,7 @@ def test_saved_and_loaded_it_is_the_same_plan(found, tmp_path):
     again = Calibration.load(path, model=small())
     assert again == found
     assert all(again.quantizer(n, c) == found.quantizer(n, c) for n in found.ranges for c in range(STEPS))
-    manifest = json.loads(path.read_text())
+    manifest = json.loads(path.read_text(encoding="utf-8"))
     assert (manifest["bits"], manifest["samples"], manifest["model"]) == (4, 6, "Small")
     assert "torch" in manifest["versions"]
     before = path.read_bytes()
@@ -358,7 +358,7 @@ def test_saved_and_loaded_it_is_the_same_plan(found, tmp_path):
 def test_damaged_files_are_refused(found, tmp_path, damage, message):
     path = tmp_path / "c.json"
     found.save(path)
-    path.write_text(damage(json.loads(path.read_text())))
+    path.write_text(damage(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")
     with pytest.raises(CalibrationError, match=message) as error:
         Calibration.load(path)
     assert str(path) in str(error.value) or "calibration" in message

@@ -108,7 +108,9 @@ def test_a_damaged_or_missing_classifier_is_refused(tmp_path):
         damaged.features(np.zeros((1, 1, 8, 8)))
     assert "untrained" in damaged.name
     damaged.weights.write_bytes(DIGITS.weights.read_bytes()[:-1] + b"x")
-    damaged.weights.with_suffix(".json").write_text(DIGITS.weights.with_suffix(".json").read_text())
+    damaged.weights.with_suffix(".json").write_text(
+        DIGITS.weights.with_suffix(".json").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     with pytest.raises(RuntimeError, match=r"python -m analysis\.classifier digits"):
         damaged.features(np.zeros((1, 1, 8, 8)))
 
@@ -126,7 +128,7 @@ def test_training_is_deterministic_and_decided_by_its_settings(tmp_path):
     assert found["a"] == found["b"] | {"sha256": found["a"]["sha256"]}
     assert found["a"]["sha256"] == hashlib.sha256((tmp_path / "b.safetensors").read_bytes()).hexdigest()
     assert found["flipped"]["sha256"] != found["a"]["sha256"]
-    assert json.loads((tmp_path / "a.json").read_text()) == found["a"]
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == found["a"]
     assert 0.3 < found["a"]["test_accuracy"] < 1  # one epoch: far above chance
 
 

@@ -18,7 +18,7 @@ from modiff_sim.store import Store
 
 
 def test_help_needs_the_standard_library_only():
-    tree = ast.parse(Path(cli.__file__).read_text())
+    tree = ast.parse(Path(cli.__file__).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.Import):
             assert all(alias.name.split(".")[0] in sys.stdlib_module_names for alias in node.names)

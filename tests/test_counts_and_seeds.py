@@ -1,6 +1,5 @@
 """Seeds are whole numbers >= 0 and counts whole numbers, by one rule; what no machine can hold is refused at once."""
 
-
 import numpy as np
 import pytest
 

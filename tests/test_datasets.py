@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     np.savez(tmp_path / "short.npz", images=GREY, labels=LABELS[:2])
     np.savez(tmp_path / "float.npz", images=GREY / 255.0, labels=LABELS)
     np.savez(tmp_path / "other.npz", x=GREY)
-    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "text.npz").write_text("no archive", encoding="utf-8")
     (tmp_path / "empty").mkdir()
     cut = tmp_path / "cut"
     cut.mkdir()

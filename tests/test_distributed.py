@@ -50,13 +50,16 @@ def made(out):
 
 def wanted(out):
     """Images of the stored micro-batches that are among the 90: the last one holds ten of them."""
-    places = [json.loads(path.read_text())["params"]["micro_batch"] for path in out.glob("store/**/manifest.json")]
+    places = [
+        json.loads(path.read_text(encoding="utf-8"))["params"]["micro_batch"]
+        for path in out.glob("store/**/manifest.json")
+    ]
     return sum(min(16, 90 - 16 * place) for place in places)
 
 
 def noted(out):
     path = out / "store" / "images.aside.jsonl"
-    return len(path.read_text().splitlines())
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 def results(out):

@@ -15,7 +15,7 @@ def toy(monkeypatch, tmp_path):
     """A figure module outside the package, and a log of what was computed."""
     log = []
     source = tmp_path / "fig_toy.py"
-    source.write_text("# toy\n")
+    source.write_text("# toy\n", encoding="utf-8")
 
     def data(effort):
         log.append(effort)
@@ -68,13 +68,13 @@ def test_data_with_another_key_or_damage_is_computed_again(toy, tmp_path, monkey
     if change == "params":
         toy.PARAMS["quick"] = {"seed": 1, "n": 0}
     elif change == "source":
-        (tmp_path / "fig_toy.py").write_text("# toy, changed\n")
+        (tmp_path / "fig_toy.py").write_text("# toy, changed\n", encoding="utf-8")
     elif change == "versions":
         monkeypatch.setattr("modiff_sim.store.versions", lambda: {"numpy": "0.0"})
     elif change == "damaged data":
         first.data.write_bytes(first.data.read_bytes()[:-1])
     elif change == "damaged manifest":
-        first.manifest.write_text("[]")
+        first.manifest.write_text("[]", encoding="utf-8")
     again = make(tmp_path, "full" if change == "effort" else "quick")
     assert not again.reused
     assert len(toy.log) == 2

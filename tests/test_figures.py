@@ -233,10 +233,10 @@ def theory(tmp_path_factory):
 def test_theory_figures_are_files_that_can_be_read(theory, name):
     made, figure = theory[name]
     assert made.png.read_bytes().startswith(b"\x89PNG")
-    svg = made.svg.read_text()
+    svg = made.svg.read_text(encoding="utf-8")
     assert "</svg>" in svg
     assert "<dc:date>" not in svg
-    about = json.loads(made.manifest.read_text())
+    about = json.loads(made.manifest.read_text(encoding="utf-8"))
     assert about["effort"] == "quick"
     assert about["params"] == figures.load(name).PARAMS["quick"]
     assert about["versions"]["numpy"] == np.__version__

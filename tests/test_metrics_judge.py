@@ -161,7 +161,7 @@ def test_a_reference_comes_back_as_it_was_saved(tmp_path, monkeypatch, judge):
     ):
         assert np.array_equal(mine, theirs)
     assert (back.n, back.data_sha256, back.extractor) == (1797, data.sha256, small)
-    about = json.loads((tmp_path / "fashion32" / "manifest.json").read_text())
+    about = json.loads((tmp_path / "fashion32" / "manifest.json").read_text(encoding="utf-8"))
     assert about["versions"]["numpy"] == np.__version__
     monkeypatch.setitem(metrics.EXTRACTORS, "fashion32", dataclasses.replace(small, kind="another"))
     reference.load.cache_clear()

@@ -95,7 +95,7 @@ def test_claims_are_found_and_ordered():
 
 @pytest.mark.parametrize("content", ["x = 1\n", "from paper_checks.bits_saved import CLAIM, check\n"])
 def test_a_file_that_is_no_claim_is_an_error(tmp_path, monkeypatch, content):
-    (tmp_path / "not_a_claim.py").write_text(content)
+    (tmp_path / "not_a_claim.py").write_text(content, encoding="utf-8")
     monkeypatch.setattr(paper_checks, "__path__", [*paper_checks.__path__, str(tmp_path)])
     with pytest.raises(TypeError, match=r"not_a_claim.py must define check\(\) and CLAIM with id='not_a_claim'"):
         paper_checks.claims()
@@ -119,10 +119,10 @@ def test_command_writes_table_and_json(tmp_path, capsys):
     assert max(map(len, shown.splitlines())) <= 110
     assert "all 3 verdicts are as expected" in shown
     assert progress.count("\n") == 3  # a line per claim where stderr is no terminal
-    table = (tmp_path / "out" / "paper_checks.txt").read_text()
+    table = (tmp_path / "out" / "paper_checks.txt").read_text(encoding="utf-8")
     assert table in shown
-    written = json.loads((tmp_path / "a" / "b.json").read_text())
-    assert written == json.loads((tmp_path / "out" / "paper_checks.json").read_text())
+    written = json.loads((tmp_path / "a" / "b.json").read_text(encoding="utf-8"))
+    assert written == json.loads((tmp_path / "out" / "paper_checks.json").read_text(encoding="utf-8"))
     rows = {row["id"]: row for row in written["claims"]}
     assert rows["corollary_a3"]["verdict"] == "VACUOUS"
     assert rows["corollary_a3"]["params"]["bits for c = 1/2"]["1024"] == 6.52

@@ -19,7 +19,7 @@ def test_the_verdict_tables_are_the_claims():
 
 
 def test_commands_of_the_readme_exist():
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in set(re.findall(r"make (\w+)", README)):
         assert re.search(rf"^{target}:", makefile, flags=re.M), target
     for module in set(re.findall(r"python -m (\w+(?:\.\w+)*)", README)):

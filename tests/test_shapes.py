@@ -235,7 +235,7 @@ def test_a_folder_is_planned_from_its_config_alone(tmp_path):
     known = architectures.architecture("cifar10")
     config = {"_class_name": known.cls, "_diffusers_version": "0.30.0", **known.config}
     (tmp_path / "pipeline" / "unet").mkdir(parents=True)
-    (tmp_path / "pipeline" / "unet" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "pipeline" / "unet" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     for folder in (tmp_path / "pipeline", tmp_path / "pipeline" / "unet"):
         assert architectures.shapes_of_folder(folder) == architectures.shapes_of("cifar10")
 
@@ -253,10 +253,10 @@ def test_inputs_are_made_from_the_config(name):
 def test_folders_that_cannot_be_planned(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no config\.json"):
         architectures.shapes_of_folder(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="no _class_name"):
         architectures.shapes_of_folder(tmp_path)
-    (tmp_path / "config.json").write_text('{"_class_name": "AutoencoderKL"}')
+    (tmp_path / "config.json").write_text('{"_class_name": "AutoencoderKL"}', encoding="utf-8")
     with pytest.raises(ValueError, match="AutoencoderKL are not known here; known: UNet2DModel"):
         architectures.shapes_of_folder(tmp_path)
     with pytest.raises(ValueError, match="unknown model 'sd3'; known: digits, cifar10"):

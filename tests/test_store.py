@@ -207,7 +207,7 @@ def test_write_atomic_leaves_the_old_content_where_it_fails(tmp_path, monkeypatc
         patched.setattr(os, "replace", fail)
         with pytest.raises(Killed):
             write_atomic(path, "new")
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
 
 
@@ -226,7 +226,7 @@ def test_get_computes_once(tmp_path):
     assert len(calls) == 1
     Store(tmp_path).get("run", PARAMS | {"seed": 1}, compute)
     assert len(calls) == 2
-    seconds = json.loads((Store(tmp_path).path("run", PARAMS) / "walltime.json").read_text())["seconds"]
+    seconds = json.loads((Store(tmp_path).path("run", PARAMS) / "walltime.json").read_text(encoding="utf-8"))["seconds"]
     assert 0 <= seconds < 60
 
 
@@ -281,11 +281,11 @@ def test_missing_files_and_unreadable_manifests_are_found(tmp_path):
     (path / "arrays.npz").unlink()
     assert verify_one(path) == [f"{path / 'arrays.npz'}: missing"]
     for broken in ("{", "[]", '{"name": 1}', '{"sha256": 3}'):
-        (path / "manifest.json").write_text(broken)
+        (path / "manifest.json").write_text(broken, encoding="utf-8")
         (problem,) = verify_one(path)
         assert "no readable manifest" in problem
         assert verify(tmp_path) == (1, [problem])
-    (path / "manifest.json").write_text('{"sha256": {}}')  # vouches for nothing
+    (path / "manifest.json").write_text('{"sha256": {}}', encoding="utf-8")  # vouches for nothing
     assert len(verify_one(path)) == 3  # both files, and the folder's key
     (path / "walltime.json").unlink()  # outside every checksum
     with pytest.raises(StoreError, match="not a folder"):
@@ -299,7 +299,7 @@ def test_edited_parameters_are_found(tmp_path):
     path = Store(tmp_path).save("run", {"seed": 1}, {"x": np.zeros(2)}).path
     assert verify_one(path) == []
     manifest = path / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"seed": 1', '"seed": 2'))
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace('"seed": 1', '"seed": 2'), encoding="utf-8")
     (problem,) = verify_one(path)
     assert "not those of the folder's key" in problem
 

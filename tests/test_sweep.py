@@ -64,8 +64,8 @@ def test_rows_without_arrays_need_no_folder(tmp_path):
     assert verify(tmp_path) == (1, [])
     noted = sweep.asides([*points, {"seed": 9}], store, name="rows")
     assert [each["bytes"] for each in noted] == [0, 1, 2]
-    assert all(0 <= each["seconds"] < 10 for each in noted)
-    with open(tmp_path / "rows.aside.jsonl", "a") as file:
+    assert all(each["seconds"] >= 0 for each in noted)
+    with open(tmp_path / "rows.aside.jsonl", "a", encoding="utf-8") as file:
         file.write('{"key": "torn')
     assert sweep.asides(points, store, name="rows") == noted
     assert sweep.asides(points, store, name="other") == []
@@ -245,12 +245,15 @@ def test_the_table_names_what_differs_and_its_manifest_what_does_not(tmp_path):
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == ["seed", "quantizer.bits", "error", "label"]
     assert [float(line["error"]) for line in lines] == [row["error"] for row in rows]
-    assert json.loads((folder / f"{NAME}.json").read_text())[3] == {"seed": 1, "quantizer.bits": 4} | rows[3]
-    about = json.loads((folder / "manifest.json").read_text())
+    assert (
+        json.loads((folder / f"{NAME}.json").read_text(encoding="utf-8"))[3]
+        == {"seed": 1, "quantizer.bits": 4} | rows[3]
+    )
+    about = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert about["params"] == {"steps": 6, "trials": 8, "threads": 1, "dtype": "float64"}
     assert about["points"] == 8
     assert verify(folder) == (1, [])
-    (folder / f"{NAME}.csv").write_text("seed\n")
+    (folder / f"{NAME}.csv").write_text("seed\n", encoding="utf-8")
     assert verify(folder)[1] == [f"{folder / NAME}.csv: sha256 differs from the manifest"]
     with pytest.raises(ValueError, match="seed: both a parameter and a column"):
         table(points, [{"seed": 1}] * 8, folder, name=NAME)

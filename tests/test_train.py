@@ -92,7 +92,7 @@ def test_out_of_time_leaves_a_checkpoint_that_finishes_to_the_same_bytes(tmp_pat
 def test_lost_checkpoint_goes_on_from_the_averaged_weights(tmp_path):
     assert train_digits(tmp_path / "first", TINY, minutes=0.0, stored=torch.float16) is None
     weights = tmp_path / "first" / "digits.safetensors"
-    assert json.loads(weights.with_suffix(".json").read_text())["training"]["steps_done"] == 1
+    assert json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))["training"]["steps_done"] == 1
     on = digits_run(TINY)
     on.begin_from(weights)
     assert on.step == 1
@@ -102,7 +102,7 @@ def test_lost_checkpoint_goes_on_from_the_averaged_weights(tmp_path):
     first = on.batch()[2]
     assert not torch.equal(first, digits_run(TINY).batch()[2])  # not the images that were seen already
     done = train_digits(tmp_path / "second", TINY, begin_from=weights)
-    about = json.loads(done.with_suffix(".json").read_text())["training"]
+    about = json.loads(done.with_suffix(".json").read_text(encoding="utf-8"))["training"]
     assert (about["steps_done"], about["begun_from"]["step"]) == (6, 1)
 
 
@@ -124,7 +124,7 @@ def test_weights_of_another_run_are_not_begun_from(tmp_path):
 
 def test_the_json_describes_the_weights(tmp_path):
     weights = train_digits(tmp_path, Settings(steps=1, batch=2))
-    about = json.loads((tmp_path / "digits.json").read_text())
+    about = json.loads((tmp_path / "digits.json").read_text(encoding="utf-8"))
     assert about["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert about["config"] == UNET
     assert about["training"]["images_seen"] == 2
@@ -242,7 +242,7 @@ def test_flips_mirror_about_half_of_the_images():
 def test_weights_are_stored_in_the_dtype_of_the_recipe(tmp_path):
     weights = train_digits(tmp_path, Settings(steps=1, batch=2), stored=torch.bfloat16)
     assert {v.dtype for v in safetensors.torch.load_file(weights).values()} == {torch.bfloat16}
-    assert json.loads((tmp_path / "digits.json").read_text())["dtype"] == "bfloat16"
+    assert json.loads((tmp_path / "digits.json").read_text(encoding="utf-8"))["dtype"] == "bfloat16"
 
 
 def test_every_recipe_fits_its_data_set_and_its_size_limit():

@@ -61,7 +61,7 @@ class Program:
         found = {}
         for entry in Path("/proc").iterdir():
             try:
-                state, _, group, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                state, _, group, session = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:4]
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except (OSError, ValueError):  # no process, or one that has just ended
                 continue

@@ -13,6 +13,8 @@ came with: ``sample(loaded)`` and ``sample(loaded.denoiser)`` sample as it says,
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +32,23 @@ from .schedulers import attach, schedule_of
 __all__ = ["Loaded", "denoiser", "load", "modulated_pipeline", "pipeline_resets", "to_safetensors"]
 
 LOG = logging.getLogger(__name__)
+
+
+@contextmanager
+def _errors_once() -> Iterator[None]:
+    """Diffusers prints some errors and then raises them: they are said once, by what is raised. Warnings are kept."""
+
+    def no_error(record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR
+
+    handlers = logging.getLogger("diffusers").handlers
+    for handler in handlers:
+        handler.addFilter(no_error)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(no_error)
 
 
 @dataclass(frozen=True)
@@ -95,7 +114,8 @@ def load(
     if find_spec("accelerate") is None:  # diffusers falls back to this by itself, with a warning for every model
         options.setdefault("low_cpu_mem_usage", False)
     try:
-        whole = made(cls, str(source), config, options)
+        with _errors_once():
+            whole = made(cls, str(source), config, options)
     except OSError as error:
         refuse_damaged(path / (subfolder or ""))
         raise OSError(
