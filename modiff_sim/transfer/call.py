@@ -38,10 +38,13 @@ def checked_start(x: Any) -> np.ndarray:
     return x
 
 
-def checked_output(out: np.ndarray, x: np.ndarray, call: int) -> np.ndarray:
-    """What a network returned for x; ValueError where it is not finite or not like x."""
-    if np.shape(out) != x.shape or not np.isfinite(reals(f"call {call}: the output", out, dtype=None)).all():
-        raise ValueError(f"call {call}: the output must be finite and of shape {x.shape}, got shape {np.shape(out)}")
+def checked_output(out: np.ndarray, shape: tuple[int, ...], call: int) -> np.ndarray:
+    """What a network returned; ValueError where it is not finite or not of this shape; (n,) is n rows of any shape."""
+    found = np.shape(out)
+    fits = found[:1] == shape if len(shape) == 1 else found == shape
+    if not fits or not np.isfinite(reals(f"call {call}: the output", out, dtype=None)).all():
+        wanted = f"have {shape[0]} rows" if len(shape) == 1 else f"be of shape {shape}"
+        raise ValueError(f"call {call}: the output must be finite and {wanted}, got shape {found}")
     return out
 
 
@@ -128,7 +131,7 @@ def call_transfer(
         return noisy
 
     rows = np.concatenate([x] * (1 + L) + [x + in_x])
-    out = checked_output(network(rows, call, edit), rows, call)
+    out = checked_output(network(rows, call, edit), (len(rows),), call)
     at_output = off(out, n)
     at_inputs = np.stack([off(a, n) for a in inputs])  # (layer reached, row group, n)
     size = energy(in_x)

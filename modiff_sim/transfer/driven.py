@@ -89,7 +89,7 @@ def drive(
                 states[layer, k], used[1 + k] = state, state.output
             return used.reshape(a.shape)
 
-        rows = advance(rows, checked_output(network(rows, call, edit), rows, call), carry[call], add[call])
+        rows = advance(rows, checked_output(network(rows, call, edit), rows.shape, call), carry[call], add[call])
         states_of_x = rows.reshape(1 + K, n, *x.shape[1:])
         off[:, call + 1] = energy((states_of_x[1:] - states_of_x[:1]).reshape(-1, *x.shape[1:])).reshape(K, n)
     return [Driven(tuple(network.layers), off[k], moved[k]) for k in range(K)]

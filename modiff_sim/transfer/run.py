@@ -68,7 +68,7 @@ def full_precision(network: Network, x: np.ndarray, steps: tuple[np.ndarray, np.
         return a
 
     for call in range(len(carry)):
-        x = advance(x, checked_output(network(x, call, edit), x, call), carry[call], add[call])
+        x = advance(x, checked_output(network(x, call, edit), x.shape, call), carry[call], add[call])
     return [np.stack(arrays) for arrays in seen]
 
 
@@ -198,7 +198,7 @@ def measure_transfer(
         source = call % source_every == 0 or call == T - 1
         lasting = source and len(followed.sources) % lasting_every == 1 % lasting_every
         out = followed.call(call, carry[call], add[call], source=source, lasting=lasting)
-        checked_output(out, x, call)
+        checked_output(out, x.shape, call)
         first = out if call == 0 else first
         held = advance(held, first, carry[call], add[call])
         size.append(energy(followed.x))
