@@ -2,7 +2,9 @@
 
 import contextlib
 import copy
+import gc
 import pickle
+import weakref
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim import recursion as rec
-from modiff_sim.nn import modulated
+from modiff_sim.nn import modulated, record
 from modiff_sim.nn.attention import Attention
 from modiff_sim.nn.reuse import matching
 from modiff_sim.skipping import Threshold
@@ -213,6 +215,89 @@ def test_copies(arm):
     for copied in (twin, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         with torch.no_grad():
             assert all(torch.equal(y, z) for y, z in zip(run_unet(copied, calls), plain, strict=True))
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_shallow_copy_of_a_layer_is_a_plain_one(wrapped):
+    """With weights of its own, inside and after: never the run's forward, nor the first layer's."""
+    model = normed()
+    if wrapped:
+        inner = model.head.forward
+        model.head.forward = lambda x: inner(x) + 1
+    x = torch.randn(3, 4)
+    with modulated(model, activations=ms.AbsMax(2)) as run, record(model, Q):
+        copies = {name: copy.copy(model.get_submodule(name)) for name in ("head", "conv")}
+        plain = nn.Parameter(2 * model.twin.weight.detach()), model.twin.bias
+        twin = copy.copy(model.twin)
+        twin._parameters = dict(zip(("weight", "bias"), plain, strict=True))
+        assert torch.equal(twin(x), nn.functional.linear(x, *plain))
+        model(next(walk(1, dtype=torch.float32)))
+        assert run.audit().model_calls == 1
+    assert torch.equal(twin(x), nn.functional.linear(x, *plain))
+    for name, copied in copies.items():
+        own = model.get_submodule(name)
+        assert vars(copied).keys() == vars(own).keys()
+        assert all(vars(copied)[k] is v for k, v in vars(own).items())
+    pickle.dumps(twin), copy.deepcopy(twin)
+
+
+def test_a_shallow_copy_of_a_model_holds_the_models_layers():
+    """Inside they are modulated, and reached past the model: refused. Afterwards both are plain."""
+    model, x = normed(), next(walk(1, dtype=torch.float32))
+    with torch.no_grad():
+        plain = model(x)
+    with modulated(model, activations=Q):
+        copied = copy.copy(model)
+        with pytest.raises(RuntimeError, match="outside of a call of the Normed"):
+            copied(x)
+        model(x)
+    with torch.no_grad():
+        assert torch.equal(copied(x), plain)
+
+
+# -- what is freed ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arm", ["closed_loop", "affine", "attention", "reuse", "recorded", "in an exception"])
+def test_nothing_is_held_by_what_was_left(arm):
+    """A run, its weights and its states are freed at once, without a search for cycles."""
+    model, call = family("unet"), unet_calls(1)[0]
+    made = []
+
+    def once(expected=()):
+        arguments = options(arm, model) if arm in ARMS else {"activations": Q, "weights": ms.AbsMax(8)}
+        with contextlib.suppress(expected), modulated(model, **arguments) as run:
+            made.append(weakref.ref(run))
+            made.extend(weakref.ref(state.o_hat) for state in run._states.values())
+            made.extend(weakref.ref(x) for o in run.operators.values() if (x := o.quantized) is not None)
+            with record(model, Q) if arm == "recorded" else contextlib.nullcontext():
+                model(**call)
+            if arm == "in an exception":
+                raise KeyError
+
+    once(KeyError)
+    gc.collect()
+    gc.disable()
+    try:
+        made.clear()
+        for _ in range(3):
+            once(KeyError)
+        assert len(made) >= 3
+        assert [one for one in made if one() is not None] == []
+    finally:
+        gc.enable()
+
+
+def test_a_layer_that_is_the_model_is_not_held_either():
+    """Its entrance is the patch of the layer: a cache of signatures must not hold that."""
+    layer, made = nn.Linear(3, 3), []
+    for _ in range(3):
+        with modulated(layer, activations=Q, weights=ms.AbsMax(8)) as run:
+            layer(torch.ones(2, 3))
+        made.append(weakref.ref(run))
+        del run
+    gc.collect()
+    assert [one for one in made if one() is not None] == []
 
 
 # -- modes of torch --------------------------------------------------------------------------------------------------

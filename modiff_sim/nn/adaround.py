@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ..arguments import count, number
 from ..quantizer import Quantizer
 from .layers import Where, find
+from .modes import inference
 from .modulate import active_run
 from .moments import Calibration, Moments, gather, matrix
 from .plan import Plan
@@ -119,7 +120,7 @@ def round_layer(weight: Tensor, layer: LayerCodes, moments: Moments, settings: A
     layer: of ``encode(weight, Q)``, on the weight's device. Deterministic; works under ``no_grad`` and inference mode.
     """
     # gradients whatever the caller has switched off; what inference mode made cannot be part of a graph, copies can
-    with torch.inference_mode(False), torch.enable_grad():
+    with inference(False, gradients=True):
         gram = moments.gram.clone()
         exact = weight.detach().to(gram.dtype).clone()
         zero = None if layer.zero_point is None else layer.zero_point.clone()

@@ -15,6 +15,7 @@ softmax is not made to sum to one again.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ class Session(Counting):
         self._counts: dict[str, LayerCount] = {}
         self._random = RandomBits(seed, other=1 << 62)  # the layers' bits begin at the same seed
         self._seen: dict[tuple[str, str], int] = {}
-        self._products = Products(model, self)
+        self._products = Products(model, weakref.proxy(self))
 
     # -- what a run calls ----------------------------------------------------------------------------------------------
     def scope(self) -> str:
@@ -171,7 +172,12 @@ class Session(Counting):
 
     def state_bytes(self) -> int:
         """Bytes held between calls: both references and ô of every modulated product."""
-        tensors = [t for s in self._states.values() for t in (s.left.ref, s.right.ref, s.o_hat)]
+        return self.bytes_of(self._states)
+
+    @staticmethod
+    def bytes_of(states: Mapping[str, bilinear.ProductState]) -> int:
+        """Bytes of these states."""
+        tensors = [t for s in states.values() for t in (s.left.ref, s.right.ref, s.o_hat)]
         return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, Tensor))
 
     def seen(self) -> dict[Any, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,11 +115,13 @@ class Branches:
         self._states.clear()
         self._work.clear()
 
-    def close(self) -> None:
-        self.reset()
-
     def state_bytes(self) -> int:
-        leaves = (x for s in self._states.values() for x in pytree.tree_leaves(s.o_hat) if isinstance(x, Tensor))
+        return self.bytes_of(self._states)
+
+    @staticmethod
+    def bytes_of(states: Mapping[tuple[str, int], _recursion.State]) -> int:
+        """Bytes of these outputs."""
+        leaves = (x for s in states.values() for x in pytree.tree_leaves(s.o_hat) if isinstance(x, Tensor))
         return sum(x.numel() * x.element_size() for x in leaves)
 
 

@@ -263,7 +263,8 @@ def _pass(
     seen = Seen(target, boundaries, cuts)
     with modulated(model, activations=activations, **arm) as run:
         run.observers.append(seen)
-        seen.pass_now = lambda: run.passes.now
+        passes = run.passes
+        seen.pass_now = lambda: passes.now
         resets: Iterable[Callable[..., object]] = [run.reset, seen.reset]
         run_sampling(list(resets))
         clipped = run.audit().summary()["saturated_share"]

@@ -10,18 +10,23 @@ is, so it is refused.
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from functools import lru_cache, partial
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 from typing import Any
 
+import torch
 from torch import nn
 
 from . import frames
-from .kernels import eagerly, layers_are_called
+from .kernels import LayersAreCalled, eagerly
 from .patching import Patch
+from .threads import Turn
+from .undo import Context, Undo
 
 #: methods that stand for ``forward``, besides those whose name begins with "forward_"
 ENTRANCES = ("apply_model",)
@@ -32,10 +37,33 @@ METHOD = "(method)"
 OnEnter = Callable[[Mapping[str, Any], int], Any]
 
 
-class Calls:
-    """Counts the calls of a model and the uses of its layers within them. Its patches are off after ``remove``.
+@dataclass(eq=False)
+class _Going:
+    """The call that is going on."""
 
-    on_enter: called when a call begins, see ``OnEnter``; on_leave: when it has ended, with whether it failed.
+    frame: FrameType
+    by_frame: bool  # it passed the patches by: its end is noticed late
+    root: int
+    before: int  # how many calls that root had
+    gradients: bool = field(default_factory=torch.is_grad_enabled)
+    cut: bool = False  # another thread has left the context meanwhile
+    thread: threading.Thread = field(default_factory=threading.current_thread)
+
+    @property
+    def mine(self) -> bool:
+        """Whether it is the present thread's."""
+        return self.thread.ident == threading.get_ident()
+
+    def over(self) -> bool:
+        """Whether its frame has left the stack; of another thread, whether that has ended."""
+        return not frames.running(self.frame) if self.mine else not self.thread.is_alive()
+
+
+class Calls:
+    """A change (see ``undo``) that counts the calls of a model and the uses of its layers within them.
+
+    on_enter: called when a call begins, see ``OnEnter``; on_leave: when it has ended, with whether it failed; once more
+    where that was interrupted.
     """
 
     def __init__(
@@ -48,85 +76,106 @@ class Calls:
     ) -> None:
         self._on_enter, self._on_leave = on_enter, on_leave
         self.calls_of: dict[int, int] = {}  # by entrance
-        self._root = 0
         self._model, self._owner = model, owner
-        self._depth = 0
-        self._busy = threading.Lock()
-        self._thread: int | None = None  # of the present call
-        self._frame: FrameType | None = None  # of a method that passed the patches by
+        self._going: dict[None, _Going] = {}  # at most one: it is taken by ``setdefault``, which no thread interrupts
+        self._turn = Turn()
         self._seen: dict[str, int] = {}
-        self._patches: list[Patch] = []
+        self._home = threading.get_ident()
+        self._undo = Undo()
         self._codes: frames.Codes = {}
         self._roots: list[nn.Module] = []
         self._within: list[set[nn.Module]] = []
-        self._open = ExitStack()
 
-    def install(self) -> Calls:
+    def put(self) -> None:
         """Patch the model. After the patches of its layers, since a model may be a layer itself."""
-        self._open.enter_context(layers_are_called())
         found = list(entrances(self._model))
         self._codes = frames.codes(found)
         self._roots = list(dict.fromkeys(module for module, _ in found))
         self._within = [set(root.modules()) for root in self._roots]
-        try:
-            for module, name in found:
-                entered = partial(self._entered, self._roots.index(module), name)
-                self._patches.append(Patch(module, entered, name=name, owner=self._owner))
-        except BaseException:
-            self.remove()
-            raise
-        return self
+        self._undo.put(LayersAreCalled())
+        for module, name in found:
+            entered = partial(self._entered, self._roots.index(module), name, frames.Signature(getattr(module, name)))
+            self._undo.put(Patch(module, entered, name=name, owner=self._owner))
 
-    def _entered(self, root: int, name: str, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _entered(
+        self, root: int, name: str, signature: frames.Signature, inner: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
         self.look()
-        if self._depth:  # a forward that calls itself
-            if self._thread != threading.get_ident():
-                raise self._other_thread()
+        if self._within_one():  # a forward that calls itself
             return inner(*args, **kwargs)
-        with eagerly(), self.call(_named(inner, args, kwargs) | {METHOD: name}, root):
+        with eagerly(), self.call(signature.named(args, kwargs) | {METHOD: name}, root):
             return inner(*args, **kwargs)
 
-    @contextmanager
-    def call(self, arguments: Mapping[str, Any], root: int = 0) -> Iterator[None]:
+    def call(self, arguments: Mapping[str, Any], root: int = 0) -> AbstractContextManager[None]:
         """One call of the model happens inside."""
-        self.settle()
-        if self._depth and self._thread == threading.get_ident():
-            yield
-            return
-        failed = True
-        try:
-            self._begin(arguments, root)
-            yield
-            failed = False
-        finally:
-            self._end(failed)
+        return _Call(self, arguments, root)
 
-    def _begin(self, arguments: Mapping[str, Any], root: int) -> None:
-        if not self._busy.acquire(blocking=False):
-            raise self._other_thread()
-        self._thread = threading.get_ident()
+    def _within_one(self) -> bool:
+        """Whether a call of this thread is going on. One whose end was interrupted is ended."""
+        going = self._going.get(None)
+        if going is not None and going.over():
+            self._end(not (going.by_frame and frames.returned(going.frame)))
+            return False
+        return going is not None and going.mine
+
+    def _begin(self, arguments: Mapping[str, Any], root: int, frame: FrameType, *, by_frame: bool = False) -> None:
+        going = _Going(frame, by_frame, root, self.calls_of.get(root, 0))
+        if self._going.setdefault(None, going) is not going:
+            raise self._other_thread("called")
+        if not self._turn.take():
+            raise self._other_thread("called")
         self._seen.clear()
-        self._depth, self._root = 1, root
-        self.calls_of[root] = self.calls_of.get(root, 0) + 1
+        self.calls_of[root] = going.before + 1
         if self._on_enter:
             self._on_enter(arguments, root)
 
     def _end(self, failed: bool) -> None:
-        if self._thread != threading.get_ident():  # another thread's call goes on
+        """The call is over. Where this is interrupted it may be done again, as the end of a call that failed."""
+        going = self._going.get(None)
+        if going is None or not (going.mine or going.over()):  # another thread's goes on
             return
-        self._depth, self._frame, self._thread = 0, None, None
-        self.calls_of[self._root] -= failed
-        try:
-            if self._on_leave:
-                self._on_leave(failed)
-        finally:
-            self._busy.release()
+        if self._on_leave:
+            self._on_leave(failed)
+        if failed:
+            self.calls_of[going.root] = going.before
+            if going.mine and not going.by_frame:
+                torch._C._set_grad_enabled(going.gradients)
+        self._going.clear()
 
-    def _other_thread(self) -> RuntimeError:
+    def _other_thread(self, did: str) -> RuntimeError:
         return RuntimeError(
-            f"a second thread called the {type(self._model).__name__} while a call of it was going on: its states "
-            "belong to one sequence of calls. Give every thread a copy of the model and a context of its own"
+            f"a second thread {did} the {type(self._model).__name__} while a call of it was going on, or before the "
+            "calls of the first one had ended: states belong to one sequence of calls. Give every thread a model "
+            "(copy.deepcopy(model), before it is modulated) and a context of its own; a thread that goes on where "
+            "another has stopped begins with a reset()"
         )
+
+    def alone(self, what: str) -> Context[None]:
+        """While open, no call begins. RuntimeError where one is going on, in whatever thread, saying ``what`` must not.
+
+        It must be opened by who calls this.
+        """
+        refused = RuntimeError(f"{what} during a call of the model: its first layers have used the old state")
+        if self._within_one():
+            raise refused
+        mine = _Going(sys._getframe(1), False, 0, self.calls_of.get(0, 0))
+
+        def enter(undo: Undo) -> None:
+            undo.note(lambda: self._going.clear() if self._going.get(None) is mine else None)
+            if self._going.setdefault(None, mine) is not mine:
+                raise refused
+
+        return Context(enter)
+
+    def mine(self) -> None:
+        """Raise RuntimeError where the present sequence of calls is another thread's."""
+        self._within_one()
+        if not self._turn.take():
+            raise self._other_thread("changed the states of")
+
+    def anew(self) -> None:
+        """The next call begins a sequence of its own: the states were reset."""
+        self._turn.anew()
 
     @property
     def model_calls(self) -> int:
@@ -141,13 +190,18 @@ class Calls:
     @property
     def by_frame(self) -> bool:
         """Whether the present call passed the patches by: its end is noticed late."""
-        return self._frame is not None
+        going = self._going.get(None)
+        return going is not None and going.by_frame
 
     def _adopt(self, frame: FrameType) -> None:
-        self._frame = frame
+        if threading.get_ident() != self._home:
+            raise RuntimeError(
+                f"this thread's call of the {type(self._model).__name__} began before another thread entered a context "
+                "on it, or passes it by: give every thread a model, copy.deepcopy(model), and a context of its own"
+            )
         try:
             name, root = frame.f_code.co_name, self._roots.index(self._codes[id(frame.f_code)][1])
-            self._begin(frames.arguments(frame) | {METHOD: name}, root)
+            self._begin(frames.arguments(frame) | {METHOD: name}, root, frame, by_frame=True)
         except BaseException:
             self._end(True)
             raise
@@ -155,17 +209,19 @@ class Calls:
     def look(self) -> None:
         """Begin a call that passed the patches by, if one is on the stack; end one that is there no more."""
         self.settle()
-        if not self._depth and (frame := frames.on_stack(self._codes)) is not None:
+        if not self._going and (frame := frames.on_stack(self._codes)) is not None:
             self._adopt(frame)
 
     def settle(self) -> None:
         """A call that passed the patches by is over once its frame has left the stack."""
-        if self._frame is not None and not frames.running(self._frame):
-            self._end(not frames.returned(self._frame))
+        going = self._going.get(None)
+        if going is not None and going.by_frame and going.mine and going.over():
+            self._end(not frames.returned(going.frame))
 
     def going_on(self) -> bool:
         """Whether a call is going on."""
-        return self._depth > 0 and (self._frame is None or frames.running(self._frame))
+        going = self._going.get(None)
+        return going is not None and not (going.by_frame and going.over())
 
     def take(self, name: str) -> int:
         """The occurrence of this use of a layer within the call: 0 unless the model uses it several times."""
@@ -177,29 +233,62 @@ class Calls:
         Raises RuntimeError outside of a call.
         """
         self.look()
-        if self._depth and self._thread != threading.get_ident():
-            raise self._other_thread()
-        if not self._depth and name == "(root)":  # the model is the layer, seen by a hook around its call
+        going = self._going.get(None)
+        if going is None and name == "(root)":  # the model is the layer, seen by a hook around its call
             return 0
-        if not self._depth:
+        if going is None:
             raise RuntimeError(
                 f"layer '{name}' was reached outside of a call of the {type(self._model).__name__}: through none of "
                 f"its forward, forward_... and {', '.join(ENTRANCES)}, so that nothing says which use of it this is. "
                 "Call the model itself, give the module that you do call to this context, or, inside modulated(...) as "
                 "run, put the call into `with run.model_call():`"
             )
+        if not going.mine:
+            raise self._other_thread("called")
         index = self._seen.get(name, 0)
         self._seen[name] = index + times
         return index
 
     def remove(self) -> None:
-        """Take the patches off the model."""
-        if self._frame is not None:
-            self._end(frames.running(self._frame) or not frames.returned(self._frame))
-        self._open.close()
-        for patch in reversed(self._patches):
-            patch.remove()
-        self._patches.clear()
+        """Take the patches off the model. A call that goes on in another thread fails at its end."""
+        if self._within_one():
+            self._end(True)
+        for going in self._going.values():
+            going.cut = True
+        self._undo.all()
+        if not self._going:
+            self._on_enter = self._on_leave = self._owner = None  # what they belong to may be freed at once
+
+
+class _Call(AbstractContextManager[None]):
+    """See ``Calls.call``. A class: an interrupt between two frames of a generator would leave the call going on."""
+
+    def __init__(self, calls: Calls, arguments: Mapping[str, Any], root: int) -> None:
+        self._calls, self._arguments, self._root = calls, arguments, root
+        self._going: _Going | None = None
+
+    def __enter__(self) -> None:
+        calls = self._calls
+        if calls._within_one():
+            return
+        try:
+            calls._begin(self._arguments, self._root, sys._getframe(1))
+            self._going = calls._going.get(None)
+        except BaseException:
+            calls._end(True)
+            raise
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        going = self._going
+        if going is None:  # within another one
+            return
+        try:
+            self._calls._end(kind is not None)
+        except BaseException:
+            self._calls._end(True)
+            raise
+        if going.cut and kind is None:
+            raise RuntimeError("another thread left the context during this call: its last layers ran as they are")
 
 
 def entrances(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
@@ -214,25 +303,3 @@ def entrances(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
             inspect.getattr_static(type(model), name)
         ):
             yield model, name
-
-
-def _named(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by the function's parameter names, in their order, with defaults; those of ``*args`` by position."""
-    try:
-        method = inspect.ismethod(function)
-        names, defaults = _parameters(function.__func__ if method else function)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        names, defaults, method = (), {}, False
-    names = names[method:]
-    given = {names[i] if i < len(names) else str(i): value for i, value in enumerate(args)} | kwargs
-    every = dict.fromkeys((*names, *defaults))
-    ordered = {name: given.pop(name, defaults.get(name)) for name in every if name in given or name in defaults}
-    return ordered | given
-
-
-@lru_cache(maxsize=256)
-def _parameters(function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Names of the parameters that can be given by position, and the defaults of all."""
-    every = inspect.signature(function).parameters.values()
-    names = tuple(p.name for p in every if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
-    return names, {p.name: p.default for p in every if p.default is not p.empty}

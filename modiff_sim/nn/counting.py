@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from .audit import LayerCount
 from .layers import occurrence_name
+from .modes import Gradients
+from .patching import Hook
 from .products import Products, always
+from .undo import Context, Undo
 
 
 class Counting:
@@ -64,7 +66,7 @@ class ProductCounter(Counting):
         self._products: Products | None = None
         self._now: dict[str, int] = {}  # module -> MACs since it began
         self._took: dict[str, dict[tuple[int, ...], int]] = {}  # module -> shape of its input -> MACs of one call
-        self._hooks: list[Any] = []
+        self._undo = Undo()
 
     def full(self, module: str, role: str, macs: int) -> None:
         super().full(module, role, macs)
@@ -72,7 +74,7 @@ class ProductCounter(Counting):
         if module not in self._took:
             self._took[module] = {}
             owner = self._model if module == "(root)" else self._model.get_submodule(module)
-            self._hooks.append(owner.register_forward_hook(partial(self._ended, module), with_kwargs=True))
+            self._undo.put(Hook.of(owner, self._ended, module, after=True))
 
     def _ended(self, module: str, _: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         shape = next((tuple(x.shape) for x in (*args, *kwargs.values()) if isinstance(x, Tensor)), ())
@@ -93,7 +95,7 @@ class ProductCounter(Counting):
         """A model call begins; ``alive`` says whether it is still going on."""
         if not self._watched:
             self._forget()
-            self._products = Products(self._model, self)
+            self._products = Products(self._model, weakref.proxy(self))
             self._products.enter()
             self._products.scope.alive = alive
 
@@ -113,9 +115,7 @@ class ProductCounter(Counting):
         self._full_macs, self._unsupported, self._watched = snapshot
 
     def _forget(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        self._undo.all()
         self._took.clear()
         self._now.clear()
 
@@ -158,10 +158,12 @@ def count_products(model: nn.Module, *inputs: Any, **options: Any) -> list[Layer
     """
     rows = _Rows()
     products = Products(model, rows)
-    products.enter()
-    try:
-        with torch.no_grad():
-            model(*inputs, **options)
-    finally:
-        products.close()
+
+    def enter(undo: Undo) -> None:
+        undo.put(Gradients(False))
+        undo.note(products.close)
+        products.enter()
+
+    with Context(enter):
+        model(*inputs, **options)
     return rows.rows

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dis
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
@@ -40,7 +40,7 @@ def on_stack(known: Codes) -> FrameType | None:
 
 
 def stack() -> Iterator[FrameType]:
-    """The frames of this thread, innermost first."""
+    """The frames of this thread, innermost first. Those of another one, which goes on meanwhile, must not be walked."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         yield frame
@@ -48,7 +48,7 @@ def stack() -> Iterator[FrameType]:
 
 
 def running(frame: FrameType) -> bool:
-    """Whether the frame is on the stack."""
+    """Whether the frame is on the stack of this thread."""
     return any(other is frame for other in stack())
 
 
@@ -62,3 +62,25 @@ def arguments(frame: FrameType) -> dict[str, Any]:
     """What the method was called with, by name, without its self."""
     names = frame.f_code.co_varnames[1 : frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
     return {name: frame.f_locals[name] for name in names if name in frame.f_locals}
+
+
+class Signature:
+    """The parameters of a method."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        method = inspect.ismethod(function)
+        try:
+            every = list(inspect.signature(function.__func__ if method else function).parameters.values())  # type: ignore[attr-defined]
+        except (TypeError, ValueError):
+            every, method = [], False
+        names = [p.name for p in every if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        self._names = names[method:]  # that can be given by position
+        self._defaults = {p.name: p.default for p in every if p.default is not p.empty}
+
+    def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Arguments by their names, in the order of these, with defaults; those of ``*args`` by position."""
+        names, defaults = self._names, self._defaults
+        given = {names[i] if i < len(names) else str(i): value for i, value in enumerate(args)} | kwargs
+        every = dict.fromkeys((*names, *defaults))
+        ordered = {name: given.pop(name, defaults.get(name)) for name in every if name in given or name in defaults}
+        return ordered | given

@@ -18,6 +18,7 @@ from ..granularity import PerBatch, PerSample
 from ..quantizer import Quantizer
 from ..quantizers import AbsMax
 from .layers import Operator
+from .modes import inference
 
 
 class Step(NamedTuple):
@@ -59,7 +60,9 @@ class Scratch:
 
 def _owned(make: Callable[[], Tensor]) -> Tensor:
     """A new tensor that can be written in any mode: one made in inference mode could not be outside of it."""
-    with torch.inference_mode(False), torch.no_grad():
+    if not (torch.is_inference_mode_enabled() or torch.is_grad_enabled()):
+        return make()
+    with inference(False):
         return make()
 
 

@@ -11,13 +11,14 @@ import weakref
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..cost import predict_state_bytes, working_set
+from .modes import On, inference
 from .shapes import model_shapes, on_meta, refuse_modulated
+from .undo import Context
 
 
 class _Live(TorchDispatchMode):
@@ -56,7 +57,8 @@ def live_bytes(model: nn.Module, *inputs: Any, **named: Any) -> int:
     refuse_modulated(model)
     hint = "pass inputs that fit; for a model that looks at values the need is not predicted, choose its batch yourself"
     _, call = on_meta(model, inputs, named, hint)
-    with torch.inference_mode(False), torch.no_grad(), _Live() as live:
+    live = _Live()
+    with inference(False), Context(lambda undo: undo.put(On(live))):
         call()
     return live.most
 

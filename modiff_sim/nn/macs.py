@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from .. import cost
+from .modes import On
+from .undo import Context
 
 aten = torch.ops.aten
 #: where the two operands of a matrix product are among the arguments
@@ -74,7 +76,7 @@ class Outside(TorchDispatchMode):
         self.macs: Counter[str] = Counter()
         self.borrowed: dict[tuple[str, str], None] = {}  # (layer, module), an ordered set
         self.uncounted: dict[str, None] = {}
-        self._scope = scope
+        self.scope = scope
         self._owners = {w.untyped_storage()._cdata: name for name, w in weights}
         self._out = 0
 
@@ -92,16 +94,16 @@ class Outside(TorchDispatchMode):
             return func(*args, **kwargs)
         packet = func.overloadpacket
         if packet not in MATMUL and packet not in CONVOLUTION and func is not torch.ops.prim.device.default:
-            with self:  # in inference mode matmul and linear arrive here in one piece
+            with Context(lambda undo: undo.put(On(self))):  # in inference mode matmul and linear come in one piece
                 made = func.decompose(*args, **kwargs)
             if made is not NotImplemented:
                 return made
         out = func(*args, **kwargs)
         macs = elementary_macs(packet, args, out)
         if not macs and MULTIPLIES.search(packet.__name__):
-            self.uncounted[f"{self._scope()}: {packet.__name__}"] = None
+            self.uncounted[f"{self.scope()}: {packet.__name__}"] = None
         if macs:
-            where = self._scope()
+            where = self.scope()
             self.macs[where] += macs
             for x in tree_leaves((args, kwargs)):
                 if isinstance(x, Tensor) and (layer := self._owners.get(x.untyped_storage()._cdata)) is not None:
@@ -115,21 +117,29 @@ class FirstCall:
     def __init__(self) -> None:
         self.inside = 0  # MACs of layers and products that have a row
         self._outside: Outside | None = None
+        self._on: On | None = None
         self.watching = False
 
     def begin(self, scope: Callable[[], str], weights: Iterable[tuple[str, Tensor]]) -> None:
         """A model call begins; it is watched if none was."""
         if self._outside is None:
             self.inside, self._outside, self.watching = 0, Outside(scope, weights), True
-            self._outside.__enter__()
+            self._on = On(self._outside)
+            self._on.put()
 
     def end(self, failed: bool) -> None:
-        """It has ended; one that failed was none."""
+        """It has ended; one that failed was none. Where this was interrupted it may be done again."""
+        self.remove()
         if self.watching and self._outside is not None:
-            self.watching = False
-            self._outside.__exit__(None, None, None)
+            self._outside.scope = str  # nobody is asked any more, or held
             if failed:
                 self._outside = None
+            self.watching = False
+
+    def remove(self) -> None:
+        """See to it that the present thread's operations are not watched."""
+        if self._on is not None:
+            self._on.remove()
 
     def row(self) -> AbstractContextManager[None]:
         """What runs inside has a row of its own."""

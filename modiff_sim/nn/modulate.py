@@ -10,8 +10,7 @@ too. The arithmetic is simulated: values on the quantization grid in the model's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from torch import nn
 
@@ -23,13 +22,13 @@ from .options import Options, Skip, Stored
 from .plan import Plan
 from .reuse import Reuse
 from .run import Run, active_run
+from .undo import Context
 
 __all__ = ["ENGINES", "active_run", "modulated"]
 
 ENGINES = ("simulated",)
 
 
-@contextmanager
 def modulated(
     model: nn.Module,
     *,
@@ -45,7 +44,7 @@ def modulated(
     reuse: Reuse | None = None,
     engine: str = "simulated",
     seed: int = 0,
-) -> Iterator[Run]:
+) -> AbstractContextManager[Run]:
     """Run the model's Conv1d, Conv2d and Linear layers as an arm of the paper while the context is open.
 
     activations: quantizer of the layers' inputs (direct) or residuals (open and closed loop), or a plan that names one
@@ -74,11 +73,5 @@ def modulated(
     """
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
-    run = Run(
-        model,
-        Options(activations, weights, recursion, warmup, refresh, where, skip, storage, attention, reuse, seed),
-    )
-    try:
-        yield run
-    finally:
-        run.close()
+    options = Options(activations, weights, recursion, warmup, refresh, where, skip, storage, attention, reuse, seed)
+    return Context(lambda undo: Run(model, options).put(undo))

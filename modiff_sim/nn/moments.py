@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .modes import Gradients
+from .patching import Hook
+from .undo import Context, Undo
 
 #: what runs the model in full precision: a function of it, or the positional arguments of its calls
 Calibration = Callable[[nn.Module], object] | Iterable[tuple[Any, ...]]
@@ -117,12 +119,13 @@ class _Gatherer:
                 moments.add(rows_of(module, part, self._patches, self._generators[name]))
 
 
-@contextmanager
-def _hooked(modules: dict[str, nn.Module], gatherer: _Gatherer) -> Iterator[None]:
-    with ExitStack() as stack:
+def _hooked(modules: dict[str, nn.Module], gatherer: _Gatherer) -> Context[None]:
+    def enter(undo: Undo) -> None:
+        undo.put(Gradients(False))
         for name, module in modules.items():
-            stack.callback(module.register_forward_pre_hook(partial(gatherer.see, name), with_kwargs=True).remove)
-        yield
+            undo.put(Hook.of(module, gatherer.see, name))
+
+    return Context(enter)
 
 
 def gather(
@@ -160,7 +163,7 @@ def gather(
             taken.append(names.pop(0))
         some = {name: modules[name] for name in taken}
         gatherer = _Gatherer(some, holdout, patches, seed)
-        with _hooked(some, gatherer), torch.no_grad():
+        with _hooked(some, gatherer):
             if calls is None:
                 calibration(model)  # type: ignore[operator]
             else:

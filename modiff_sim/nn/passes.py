@@ -25,7 +25,8 @@ class Passes:
     """The states of all passes of a run: those of the present one are the run's, the others are kept here by name."""
 
     def __init__(self, run: Run, *, matter: bool) -> None:
-        self._run, self._matter = run, matter
+        self._run: Run | None = run
+        self._matter = matter
         self._kept: dict[tuple[tuple[str, ...], int], dict] = {}
         self._names: tuple[str, ...] = ()  # of the open ``apart`` contexts
         self._now: tuple[tuple[str, ...], int] = ((), 0)
@@ -37,8 +38,7 @@ class Passes:
         return len(self._kept)
 
     def _used(self) -> int:
-        present = any(vars(owner)[name] for owner, name in self._owners())
-        return present + sum(any(held.values()) for held in self._kept.values())
+        return any(self._owned().values()) + sum(any(held.values()) for held in self._kept.values())
 
     @property
     def most(self) -> int:
@@ -99,20 +99,30 @@ class Passes:
     def _go(self, where: tuple[tuple[str, ...], int]) -> None:
         if where == self._now:
             return
-        self._kept[self._now] = self._exchange(self._kept.pop(where, None))
+        held = self._owned()
+        present = {key: {} for key in held} if (other := self._kept.get(where)) is None else other
+        try:
+            self._place(present)
+        except BaseException:  # all or none
+            self._place(held)
+            raise
+        self._kept[self._now] = held
+        self._kept.pop(where, None)
         self._now = where
         self._most = max(self._most, self._used())
 
-    def _owners(self) -> list[tuple[Any, str]]:
+    def _owned(self) -> dict[tuple[Any, str], dict]:
+        """The states in place: by who holds them, and under which name."""
+        if self._run is None:
+            return {}
         owners: tuple[Any, ...] = (self._run, self._run._products, self._run._branches)
-        return [(owner, name) for owner in owners for name in STATES if name in vars(owner)]
+        return {(owner, name): vars(owner)[name] for owner in owners for name in STATES if name in vars(owner)}
 
-    def _exchange(self, other: dict | None) -> dict:
-        """Put these states in place, none at all for None; returns those that were there. Counts stay."""
-        held = {(owner, name): vars(owner)[name] for owner, name in self._owners()}
-        for owner, name in held:
-            setattr(owner, name, {} if other is None else other[owner, name])
-        return held
+    @staticmethod
+    def _place(states: dict[tuple[Any, str], dict]) -> None:
+        """Put these states in place. Counts stay."""
+        for (owner, name), value in states.items():
+            setattr(owner, name, value)
 
     def clear(self) -> None:
         """Forget all states but the present ones, and what was found about passes."""
@@ -121,11 +131,12 @@ class Passes:
         self._finders.clear()
         self._now = (self._names, 0)
 
+    def close(self) -> None:
+        """The run has ended."""
+        self.clear()
+        self._run = None
+
     def state_bytes(self) -> int:
         """Bytes of the states kept here."""
-        total = 0
-        for other in self._kept.values():
-            present = self._exchange(other)
-            total += self._run.held_bytes()
-            self._exchange(present)
-        return total
+        every = [item for other in self._kept.values() for item in other.items()]
+        return sum(owner.bytes_of(states) for (owner, name), states in every if name == "_states")

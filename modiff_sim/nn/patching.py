@@ -8,19 +8,26 @@ meantime it stays, and passes calls on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
+
+from .modes import On
+from .undo import Context
 
 #: (what was there before, arguments of the call)
 Handler = Callable[..., Any]
+NO_COPIES = (
+    "this model is modulated or recorded: leave the context before copying it, the state is not the model's "
+    "(copy.copy of one layer gives a plain one)"
+)
 
 
 class Patch:
-    """The attribute ``name`` of one module: ``handler(inner, *args, **kwargs)`` is called in its place.
+    """A change (see ``undo``): ``handler(inner, *args, **kwargs)`` is called in place of an attribute of one module.
 
     inner: what the attribute was, bound to the module. owner: the run or recorder that this belongs to.
     """
@@ -31,7 +38,13 @@ class Patch:
         self.inner = getattr(module, name)
         self.__wrapped__ = self.inner  # so that its signature is found
         self.active = True
-        module.__dict__[name] = self
+        # of methods that outlive a call
+        self._copies = None if name.startswith("_") else Patch(module, _state, name="__getstate__")
+
+    def put(self) -> None:
+        if self._copies is not None:
+            self._copies.put()
+        self.module.__dict__[self.name] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self.active:
@@ -41,20 +54,45 @@ class Patch:
     def remove(self) -> None:
         """Give the module back what was there, or become a mere passage where others have wrapped this."""
         self.active = False
-        found = self.module.__dict__.get(self.name)
-        while isinstance(found, Patch) and not found.active:  # also those that were left in another order
-            found = found.inner if found._had else None
+        found = without(self.module.__dict__.get(self.name), lambda patch: not patch.active)
         if found is None:
             self.module.__dict__.pop(self.name, None)
         else:
             self.module.__dict__[self.name] = found
+        if self._copies is not None:
+            self._copies.remove()
+
+    def before(self) -> Any:
+        """What was put on the module before this; None where it was its class's."""
+        return self.inner if self._had else None
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # copying and pickling a model come by here
         if self.active:
-            raise RuntimeError(
-                "this model is modulated or recorded: leave the context before copying it, the state is not the model's"
-            )
+            raise RuntimeError(NO_COPIES)
         return super().__reduce_ex__(protocol)
+
+
+class _State(dict[str, Any]):
+    """What a module is made of: ``copy.copy`` takes what is in it, ``deepcopy`` and ``pickle`` take the whole."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise RuntimeError(NO_COPIES)
+
+
+def _state(inner: Callable[[], Any]) -> Any:
+    """The state of a module without patches: its copy would hand its calls to the module that it was copied from."""
+    state = inner()
+    if not isinstance(state, dict):
+        return state
+    own = {name: value for name, value in state.items() if not isinstance(value, Patch) or without(value) is not None}
+    return _State({name: without(value) for name, value in own.items()})
+
+
+def without(found: Any, which: Callable[[Patch], bool] = lambda _: True) -> Any:
+    """What is below the outermost patches of this kind; None where that is the class's own method."""
+    while isinstance(found, Patch) and which(found):
+        found = found.before()
+    return found
 
 
 def patches(module: nn.Module, name: str = "forward") -> Iterator[Patch]:
@@ -73,10 +111,42 @@ def patches(module: nn.Module, name: str = "forward") -> Iterator[Patch]:
 
 def own_forward(module: nn.Module) -> Any:
     """The forward that somebody else has put on this one module; None where it is the class's, or a patch on that."""
-    found = module.__dict__.get("forward")
-    while isinstance(found, Patch):
-        found = found.inner if found._had else None
-    return found
+    return without(module.__dict__.get("forward"))
+
+
+class Hook(partial[Any]):
+    """A change (see ``undo``): this function is a hook of one module, before or after its forward.
+
+    The function is called as torch calls hooks that are given keyword arguments, too, after ``arguments``.
+    """
+
+    module: nn.Module
+    _kind: str
+    _always: bool
+
+    @staticmethod
+    def of(
+        module: nn.Module, function: Callable[..., Any], *arguments: Any, after: bool = False, always: bool = False
+    ) -> Hook:
+        """after: the forward; always: also where it failed."""
+        made = Hook(function, *arguments)
+        made.module, made._kind, made._always = module, "forward" if after else "forward_pre", always
+        return made
+
+    def put(self) -> None:
+        if self._kind == "forward":
+            self.module.register_forward_hook(self, with_kwargs=True, always_call=self._always)
+        else:
+            self.module.register_forward_pre_hook(self, with_kwargs=True)
+
+    def remove(self) -> None:
+        """Not through the handle, which nobody has where an interrupt came after the registration."""
+        own = vars(self.module)
+        hooks = own[f"_{self._kind}_hooks"]
+        for key in [key for key, hook in hooks.items() if hook is self]:
+            for more in ("with_kwargs", "always_called"):
+                own.get(f"_{self._kind}_hooks_{more}", {}).pop(key, None)
+            hooks.pop(key, None)
 
 
 class _LinearInside(TorchFunctionMode):
@@ -84,13 +154,13 @@ class _LinearInside(TorchFunctionMode):
 
     def __init__(self, module: nn.Module, instead: Callable[[Tensor], Tensor], changed: Callable[[], Any]) -> None:
         super().__init__()
-        self._module, self._instead, self._changed = module, instead, changed
+        self.module, self._instead, self._changed = module, instead, changed
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is F.linear:
             given = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
-            weight, bias = self._module.weight, self._module.bias
+            weight, bias = self.module.weight, self.module.bias
             if given["weight"] is weight and given.get("bias") is bias:
                 return self._instead(given["input"])
             if given["weight"] is weight:
@@ -98,38 +168,37 @@ class _LinearInside(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-@contextmanager
 def operation_inside(
     module: nn.Module, instead: Callable[[Tensor], Tensor], changed: Callable[[], Any] = lambda: None
-) -> Iterator[None]:
+) -> Context[None]:
     """While open, ``instead(a)`` computes the linear operation of a Linear or a convolution, whatever is around it.
 
     Only where that operation has the module's own weight and bias; ``changed`` is called where it has others.
     """
     if isinstance(module, nn.Linear):
-        with _LinearInside(module, instead, changed):
-            yield
-        return
-    before, own = module._conv_forward, module.__dict__.get("_conv_forward")
+        return Context(lambda undo: undo.put(On(_LinearInside(module, instead, changed))))
     busy = False
 
-    def conv_forward(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def conv_forward(inner: Callable[..., Any], input: Tensor, weight: Tensor, bias: Tensor | None) -> Any:
         nonlocal busy
         own = weight is module.weight and bias is module.bias
         if busy or not own:  # it is the operation itself that is asked for, or another one
             if not busy:
                 changed()
-            return before(input, weight, bias)  # type: ignore[operator]
+            return inner(input, weight, bias)
         busy = True
         try:
             return instead(input)
         finally:
             busy = False
 
-    module.__dict__["_conv_forward"] = conv_forward
-    try:
-        yield
-    finally:
-        del module.__dict__["_conv_forward"]
-        if own is not None:
-            module.__dict__["_conv_forward"] = own
+    return Context(lambda undo: undo.put(Patch(module, conv_forward, name="_conv_forward")))
+
+
+def operation_outside(module: nn.Module) -> None:
+    """Take back what an interrupt has kept ``operation_inside`` from taking back."""
+    if isinstance(patch := module.__dict__.get("_conv_forward"), Patch):
+        patch.remove()
+    for mode in _get_current_function_mode_stack():
+        if isinstance(mode, _LinearInside) and mode.module is module:
+            On(mode).remove()

@@ -12,14 +12,16 @@ switches guidance off half way, where it had doubled the batch, goes on with a s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import wraps
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial, wraps
 from typing import Any
 
 from torch import nn
 
 from .modulate import modulated
+from .patching import Hook, Patch
 from .run import Run
+from .undo import Context, Undo
 
 __all__ = ["denoiser", "modulated_pipeline", "pipeline_resets"]
 
@@ -66,18 +68,22 @@ def _denoises(part: Any) -> bool:
     return _of(part, "diffusers.models.unets") or _of(part, "diffusers.models.transformers")
 
 
-@contextmanager
-def modulated_pipeline(pipeline: Any, *, component: str | None = None, **options: Any) -> Iterator[Run]:
+def modulated_pipeline(pipeline: Any, *, component: str | None = None, **options: Any) -> AbstractContextManager[Run]:
     """``modulated`` on the pipeline's denoiser, reset at every call of the pipeline.
 
     component: which, see ``denoiser``. options: those of ``modulated``.
     """
-    with modulated(denoiser(pipeline, component), **options) as run, pipeline_resets(pipeline, run):
-        yield run
+    model = denoiser(pipeline, component)
+
+    def enter(undo: Undo) -> Run:
+        run = undo.enter(modulated(model, **options))
+        undo.enter(pipeline_resets(pipeline, run))
+        return run
+
+    return Context(enter)
 
 
-@contextmanager
-def pipeline_resets(pipeline: Any, run: Run) -> Iterator[None]:
+def pipeline_resets(pipeline: Any, run: Run) -> Context[None]:
     """Reset the run whenever one of the pipeline's schedulers is given new timesteps, which begins a sampling run.
 
     Also keeps the states of guidance's separate passes apart, which the scheduler's steps tell. Leaving takes
@@ -98,45 +104,51 @@ def pipeline_resets(pipeline: Any, run: Run) -> Iterator[None]:
             if getattr(pipeline, name) is not scheduler:
                 raise RuntimeError(f"the pipeline's {name} was exchanged: leave the context first, else nothing resets")
 
-    active = [True]
+    active = [run]  # copies of a scheduler may live on, and its subclass does until it is collected
 
     def begin() -> None:
-        if active:
-            run.reset()
+        for told in active:
+            told.reset()
 
     def step() -> None:
-        if active:
-            run.passes.step()
+        for told in active:
+            told.passes.step()
 
-    with ExitStack() as stack:
+    def enter(undo: Undo) -> None:
         for scheduler in {id(x): x for x in schedulers.values()}.values():
-            stack.enter_context(_telling(scheduler, begin, step))
+            undo.put(_Telling(scheduler, begin, step))
+        undo.note(lambda: run.passes.watch(False))
         run.passes.watch(True)
-        stack.callback(run.passes.watch, False)
         if hasattr(run.model, "cache_context"):
-            stack.enter_context(_instead(run.model, "cache_context", _apart(run, run.model.cache_context)))
-        stack.callback(run.model.register_forward_pre_hook(same).remove)
-        stack.callback(active.clear)  # copies of a scheduler may live on
-        yield
+            undo.put(Patch(run.model, partial(_apart, run), name="cache_context"))
+        undo.put(Hook.of(run.model, same))
+        undo.note(active.clear)
+
+    return Context(enter)
 
 
-@contextmanager
-def _telling(scheduler: Any, begin: Callable[[], None], step: Callable[[], None]) -> Iterator[None]:
-    """A scheduler that tells when it is given timesteps and when it makes a step, through a subclass of its own.
+class _Telling:
+    """A change (see ``undo``): a scheduler tells when it is given timesteps and when it makes a step.
 
-    Nothing is put into the scheduler itself: some pipelines copy it, or exchange what it holds.
+    It does so through a subclass of its own: some pipelines copy it, or exchange what it holds.
     """
-    own = type(scheduler)
-    told: dict[str, Any] = {"__module__": own.__module__, "__qualname__": own.__qualname__, "__doc__": own.__doc__}
-    for name in dir(own):
-        if callable(inner := getattr(own, name)) and (name == "step" or name.startswith("step_")):
-            told[name] = _tells(inner, after=step)
-    told["set_timesteps"] = _tells(own.set_timesteps, before=begin)
-    scheduler.__class__ = type(own.__name__, (own,), told)
-    try:
-        yield
-    finally:
-        scheduler.__class__ = own
+
+    def __init__(self, scheduler: Any, begin: Callable[[], None], step: Callable[[], None]) -> None:
+        self._scheduler, self._own = scheduler, type(scheduler)
+        own = self._own
+        told: dict[str, Any] = {"__module__": own.__module__, "__qualname__": own.__qualname__, "__doc__": own.__doc__}
+        for name in dir(own):
+            if callable(inner := getattr(own, name)) and (name == "step" or name.startswith("step_")):
+                told[name] = _tells(inner, after=step)
+        told["set_timesteps"] = _tells(own.set_timesteps, before=begin)
+        self._told = type(own.__name__, (own,), told)
+
+    def put(self) -> None:
+        self._scheduler.__class__ = self._told
+
+    def remove(self) -> None:
+        if type(self._scheduler) is self._told:
+            self._scheduler.__class__ = self._own
 
 
 def _tells(inner: Any, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None) -> Any:
@@ -152,26 +164,8 @@ def _tells(inner: Any, before: Callable[[], None] | None = None, after: Callable
     return method
 
 
-def _apart(run: Run, cache_context: Any) -> Any:
-    """diffusers' ``cache_context(name)``, with the states of that pass inside."""
-
-    @wraps(cache_context)
-    @contextmanager
-    def inside(name: str, *args: Any, **named: Any) -> Iterator[None]:
-        with cache_context(name, *args, **named), run.apart(name):
-            yield
-
-    return inside
-
-
 @contextmanager
-def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """An attribute of the instance, put back or taken off at the end."""
-    before = vars(owner).get(name)
-    setattr(owner, name, value)
-    try:
+def _apart(run: Run, cache_context: Any, name: str, *args: Any, **named: Any) -> Iterator[None]:
+    """diffusers' ``cache_context(name)``, with the states of that pass inside."""
+    with cache_context(name, *args, **named), run.apart(name):
         yield
-    finally:
-        del vars(owner)[name]
-        if before is not None:
-            setattr(owner, name, before)

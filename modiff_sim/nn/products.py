@@ -21,7 +21,11 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
+from torch.overrides import TorchFunctionMode
+
+from .modes import On
+from .patching import Hook
+from .undo import Undo
 
 ROLES = ("qk", "sv")
 #: role -> the product of a left operand with a right one whose rows are tokens
@@ -54,21 +58,26 @@ def always() -> bool:
 
 
 class Scope:
-    """Which module is being executed: the innermost whose forward has begun. Hooks on every module but the model."""
+    """Which module is being executed: the innermost whose forward has begun. A change (see ``undo``).
+
+    It has hooks on every module but the model.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         #: whether the model's call is still going on; a run puts its own answer here
         self.alive: Callable[[], bool] = always
         self._stack: list[str] = []
-        self._hooks: list[Any] = []
-        try:
-            for name, module in model.named_modules():
-                if name and not isinstance(module, torch.jit.ScriptModule):  # which has no hooks, and is one operation
-                    self._hooks.append(module.register_forward_pre_hook(self._entering(name)))
-                    self._hooks.append(module.register_forward_hook(self._left, always_call=True))
-        except BaseException:
-            self.remove()
-            raise
+        self._model, self._undo, self._on = model, Undo(), False
+
+    def put(self) -> None:
+        if self._on:
+            return
+        self._undo.all()  # what an interrupt has left
+        for name, module in self._model.named_modules():
+            if name and not isinstance(module, torch.jit.ScriptModule):  # which has no hooks, and is one operation
+                self._undo.put(Hook.of(module, self._entering(name)))
+                self._undo.put(Hook.of(module, self._left, after=True, always=True))
+        self._on = True
 
     def _entering(self, name: str) -> Callable[..., None]:
         return lambda *_: self._stack.append(name)
@@ -85,8 +94,8 @@ class Scope:
         self._stack.clear()
 
     def remove(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
+        self._on = False
+        self._undo.all()
 
 
 def _storage(x: Tensor) -> int:
@@ -109,17 +118,6 @@ _WHAT = {
 }  # fmt: skip
 
 
-def take_off(mode: TorchFunctionMode) -> None:
-    """Take a mode off torch's stack, also from below others."""
-    if not any(other is mode for other in _get_current_function_mode_stack()):
-        return
-    above = []
-    while (top := _pop_mode()) is not mode:
-        above.append(top)
-    for other in reversed(above):
-        _push_mode(other)
-
-
 class Watchman(TorchFunctionMode):
     """Looks for a call that nobody has noticed yet when a product is formed, before the first layer is reached."""
 
@@ -140,28 +138,27 @@ class Products(TorchFunctionMode):
         super().__init__()
         self._model, self._handler = model, handler
         self.scope = Scope(model)
-        self._entered, self._inert = False, True
+        self._inert = True
         self._constants: set[int] = set()
         self._softmax: list[Tensor] = []  # held until used, so that no other tensor gets its storage's address
 
     def enter(self) -> None:
+        self.scope.put()
         self.scope.clear()
         self._softmax.clear()
         self._constants = {_storage(x) for x in (*self._model.parameters(), *self._model.buffers())}
-        self._inert = False
-        if not self._entered:
-            self.__enter__()
-            self._entered = True
+        if self._inert:
+            self._inert = False
+            On(self).put()
 
     def leave(self) -> None:
         """Take it off, also from below modes that others have entered since (a call's end was noticed late)."""
         self._softmax.clear()
+        On(self).remove()
         self._inert = True
-        if self._entered:
-            take_off(self)
-            self._entered = False
 
     def close(self) -> None:
+        """Take everything off the model."""
         self.leave()
         self.scope.remove()
 

@@ -18,7 +18,7 @@ residual that is quantized.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -33,8 +33,9 @@ from .calls import Calls
 from .histogram import Streaming
 from .layers import Where, find, finite, occurrence_name, refuse_wrapped
 from .pass_finder import Finder
-from .patching import Patch, operation_inside, own_forward
+from .patching import Patch, operation_inside, operation_outside, own_forward
 from .run import Run, active_run
+from .undo import Context, Listed, Undo
 
 QUANTITIES = ("a", "d", "r")
 
@@ -86,9 +87,46 @@ class Recorder:
         return 1 + max((call for _, call, _ in self.stats), default=-1)
 
     def reset(self, **_: Any) -> None:
-        """Start a new batch at call 0: forget the last inputs, keep the statistics."""
+        """Start a new batch at call 0: forget the last inputs, keep the statistics.
+
+        Raises RuntimeError during a call of the model.
+        """
+        if self._calls is None:
+            return self._forget()
+        with self._calls.alone("reset()"):
+            self._forget()
+            self._calls.anew()
+
+    def _forget(self) -> None:
         self._last.clear()
         self._finders, self._found = {}, 0
+
+    def _put(self, model: nn.Module, chosen: Mapping[str, nn.Module], undo: Undo) -> Recorder:
+        """Touch the model; ``undo`` gives it back."""
+        undo.note(self._gone)
+        self._calls = Calls(model, self._enter, owner=self)
+        run = self._run = active_run(model)
+        told = []
+        for name, module in chosen.items():
+            plain = own_forward(module) is None
+            if not plain and run is not None and name in run.operators:  # inside it the run computes the operation
+                told.append(name)
+                continue
+            see = partial(self._forward, name)
+            if not plain:
+                see = partial(self._around, name, module)
+                undo.note(partial(operation_outside, module))
+            undo.put(Patch(module, see, owner=self))
+        if run is not None:
+            run.passes.follow()
+        if run is not None and told:
+            undo.put(Listed(run.listeners, lambda name, a: self._see(name, a) if name in told else None))
+        undo.put(self._calls)
+        return self
+
+    def _gone(self) -> None:
+        self._forget()
+        self._calls = self._run = None
 
     @contextmanager
     def apart(self, name: str) -> Iterator[None]:
@@ -96,6 +134,8 @@ class Recorder:
 
         Inside ``modulated`` its own ``apart`` is what counts.
         """
+        if self._calls is not None:
+            self._calls.mine()
         before, self._names = self._names, (*self._names, name)
         try:
             yield
@@ -195,8 +235,7 @@ class Recorder:
         return out
 
 
-@contextmanager
-def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None) -> Iterator[Recorder]:
+def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None) -> AbstractContextManager[Recorder]:
     """Record the inputs of the model's Conv1d, Conv2d and Linear layers while the context is open.
 
     quantizer: for c, kappa and the loop of r; deterministic. where: (name, module) -> bool, None is all layers.
@@ -209,34 +248,5 @@ def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None
     chosen = find(model, where)
     if not chosen:
         raise ValueError(f"{type(model).__name__}: no Conv1d, Conv2d or Linear layer to record (after where=)")
-    recorder, patches, told = Recorder(quantizer), list[Patch](), list[str]()
-    run = None
-
-    def listen(name: str, a: Tensor) -> None:
-        if name in told:
-            recorder._see(name, a)
-
-    try:
-        recorder._calls = Calls(model, recorder._enter, owner=recorder)
-        run = recorder._run = active_run(model)
-        if run is not None:
-            run.passes.follow()
-        for name, module in chosen.items():
-            plain = own_forward(module) is None
-            if not plain and run is not None and name in run.operators:  # inside it the run computes the operation
-                told.append(name)
-                continue
-            see = partial(recorder._forward, name) if plain else partial(recorder._around, name, module)
-            patches.append(Patch(module, see, owner=recorder))
-        if run is not None and told:
-            run.listeners.append(listen)
-        recorder._calls.install()
-        yield recorder
-    finally:
-        if run is not None and listen in run.listeners:
-            run.listeners.remove(listen)
-        if recorder._calls is not None:
-            recorder._calls.remove()
-        for patch in reversed(patches):
-            patch.remove()
-        recorder.reset()
+    recorder = Recorder(quantizer)
+    return Context(lambda undo: recorder._put(model, chosen, undo))

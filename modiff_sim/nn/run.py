@@ -35,13 +35,15 @@ from .layers import (
     with_matrices,
 )
 from .macs import FirstCall
+from .modes import On
 from .options import Options
 from .passes import Passes
-from .patching import Patch, operation_inside, own_forward, patches
+from .patching import Patch, operation_inside, operation_outside, own_forward, patches
 from .plan import Plan, as_plan
-from .products import Watchman, take_off
+from .products import Watchman
 from .random_bits import RandomBits
 from .step import LayerSteps, Observer
+from .undo import Undo
 from .weights import QuantizedWeights
 
 
@@ -100,29 +102,29 @@ class Run(LayerSteps):
         self._samples, self._sample_axis = 0, sample_axis(model)  # samples: of the present model call
         self.observers: list[Observer] = []
         self.listeners: list[Callable[[str, Tensor], Any]] = []  # told of every input of a layer, before its call
-        self._patches: list[Patch] = []
         plain = [(name, operator.module) for name, operator in self.operators.items() if not operator.remade]
         self._unchanged = Unchanged(model, plain, partial(with_matrices, model))
-        # last: from here on the model is touched
-        self._watchman: Watchman | None = None
         self._calls = Calls(model, self._enter, self._leave, owner=self)
-        try:
-            self._products = (
-                ProductCounter(model) if options.attention is None else options.attention.session(model, self)
-            )
-            self._branches = Branches(model, options.reuse, self._counts, self._products, self._calls)
-            for name, operator in self.operators.items():
-                how = self._call if own_forward(operator.module) is None else self._around
-                self._patches.append(Patch(operator.module, partial(how, name), owner=self))
-            for name, module in self._branches.modules.items():
-                self._patches.append(Patch(module, partial(self._branches.call, name), owner=self))
-            self._calls.install()
-            if options.attention is not None:
-                self._watchman = Watchman(self._calls.look)
-                self._watchman.__enter__()
-        except BaseException:
-            self.close()
-            raise
+        self._products = ProductCounter(model) if options.attention is None else options.attention.session(model, self)
+        self._branches = Branches(model, options.reuse, self._counts, self._products, self._calls)
+
+    def put(self, undo: Undo) -> Run:
+        """Touch the model, which nothing has done so far; ``undo`` gives it back. The audit stays readable."""
+        undo.note(self._gone)
+        undo.note(self.first_call.remove)
+        undo.note(self._products.close)
+        for name, operator in self.operators.items():
+            how: Callable[..., Any] = self._call
+            if own_forward(operator.module) is not None:
+                how = self._around
+                undo.note(partial(operation_outside, operator.module))
+            undo.put(Patch(operator.module, partial(how, name), owner=self))
+        for name, module in self._branches.modules.items():
+            undo.put(Patch(module, partial(self._branches.call, name), owner=self))
+        undo.put(self._calls)
+        if self.options.attention is not None:
+            undo.put(On(Watchman(self._calls.look)))
+        return self
 
     def __repr__(self) -> str:
         return f"Run({_recursion.label(self.recursion)}, activations={self.activations}, weights={self.weights})"
@@ -150,15 +152,14 @@ class Run(LayerSteps):
         Raises RuntimeError where the model's layers or weights were changed since the context was entered, and during a
         call of the model, whose first layers have used the old state.
         """
-        self._calls.settle()
-        if self._calls.going_on():
-            raise RuntimeError("reset() during a call of the model: its first layers have used the old state")
-        self._unchanged.check(everything=True)
-        self._resets += bool(self._states or self._passes)
-        self._forget()
-        self._random.restart(stream)
-        self._products.reset(stream=stream)
-        self._branches.reset()
+        with self._calls.alone("reset()"):
+            self._unchanged.check(everything=True)
+            self._resets += bool(self._states or self._passes)
+            self._forget()
+            self._random.restart(stream)
+            self._products.reset(stream=stream)
+            self._branches.reset()
+            self._calls.anew()
 
     def _forget(self) -> None:
         self._passes.clear()
@@ -182,7 +183,7 @@ class Run(LayerSteps):
 
     def apart(self, name: str) -> AbstractContextManager[None]:
         """Model calls inside have states of their own, kept under this name: guidance in passes."""
-        self._calls.settle()
+        self._calls.mine()
         return self._passes.inside(name)
 
     def model_call(self) -> AbstractContextManager[None]:
@@ -199,31 +200,25 @@ class Run(LayerSteps):
         all passes (see ``apart``)."""
         return self.held_bytes() + self._passes.state_bytes()
 
+    @staticmethod
+    def bytes_of(states: Mapping[Any, Kept]) -> int:
+        """Bytes of the layers' states."""
+        return sum(kept_bytes(s.ref) + kept_bytes(s.o_hat) for s in states.values())
+
     def held_bytes(self) -> int:
         """``state_bytes`` of the present pass alone."""
-        layers = sum(kept_bytes(s.ref) + kept_bytes(s.o_hat) for s in self._states.values())
-        return layers + self._products.state_bytes() + self._branches.state_bytes()
+        return self.bytes_of(self._states) + self._products.state_bytes() + self._branches.state_bytes()
 
     def buffer_bytes(self) -> int:
         """Bytes held on top: temporaries, and on the fused path buffers for the next step, as large as the states."""
         spare = (x for s in self._states.values() for x in s.spare or ())
         return self._scratch.bytes() + sum(kept_bytes(x) for x in spare)
 
-    # -- entering and leaving ---------------------------------------------------------------------------------------
-    def close(self) -> None:
-        """Give the model back as it was; the audit stays readable."""
-        if self._watchman is not None:
-            take_off(self._watchman)
-            self._watchman = None
-        self._calls.remove()
-        for patch in reversed(self._patches):
-            patch.remove()
-        self._patches.clear()
-        parts = [part for part in ("_products", "_branches") if hasattr(self, part)]  # not where making one failed
-        for part in parts:
-            getattr(self, part).close()
-        if len(parts) == 2:
-            self._forget()
+    def _gone(self) -> None:
+        """The model is as it was. Nothing refers to this run any more but who wants to read the audit."""
+        self._forget()
+        self._branches.reset()
+        self._passes.close()
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # copying and pickling a model come by here
         raise RuntimeError("this model is modulated: leave the context before copying it, the state is not the model's")
@@ -250,20 +245,20 @@ class Run(LayerSteps):
             self.first_call.begin(self._products.scope, ((k, o.own_weight) for k, o in self.operators.items()))
 
     def _leave(self, failed: bool) -> None:
-        before, self._before = self._before, None  # else the last call's states would be held as well
+        before = self._before
         if before is None:
             return
         self.first_call.end(failed)
         self._products.leave()
-        if not failed:
-            return
-        self._states = before["states"]
-        for name, count in before["counts"].items():  # in place: branches count for the layers they hold
-            vars(self._counts[name]).update(count)
-        self._random.restore(before["random"])
-        self._products.restore(before["products"])
-        self._branches.restore(before["branches"])
-        self._passes.restore(before["passes"])
+        if failed:
+            self._states = before["states"]
+            for name, count in before["counts"].items():  # in place: branches count for the layers they hold
+                vars(self._counts[name]).update(count)
+            self._random.restore(before["random"])
+            self._products.restore(before["products"])
+            self._branches.restore(before["branches"])
+            self._passes.restore(before["passes"])
+        self._before = None  # else the last call's states would be held as well
 
     # -- one call of a layer -------------------------------------------------------------------------------------------
     def _around(self, name: str, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -22,6 +22,7 @@ from ..noise import image_noise
 from ..samplers import SAMPLERS
 from ..schedules import Schedule, linear
 from .calling import caller, prediction, unwrapped
+from .modes import inference
 from .run import Run, active_run
 from .schedulers import attached, schedule_of
 
@@ -232,7 +233,7 @@ def sample(
             drawn = np.stack([g.standard_normal(size, dtype=np.float32) for g in generators])
             return torch.from_numpy(drawn).to(device, dtype)
 
-        with torch.inference_mode():
+        with inference():
             predict = _denoiser(model, conditions, f"micro-batch {index}: ", counted)
             x = SAMPLERS[sampler](predict, draw(), chosen, noise=draw, callback=callback, **options)
         values = x.float().cpu().numpy()

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,7 +29,10 @@ from ..cost import LayerShape, ModelShapes, ProductShape
 from .calls import Calls
 from .layers import find, kind, occurrence_name
 from .macs import CONVOLUTION, MATMUL, convolution_macs
-from .modulate import active_run
+from .modes import On, inference
+from .patching import Hook
+from .run import active_run
+from .undo import Context, Undo
 
 aten = torch.ops.aten
 SOFTMAX = {aten._softmax, aten._safe_softmax, aten.softmax}
@@ -110,12 +112,11 @@ class _Watch(TorchDispatchMode):
         self.products.append(ProductShape(name, role, left, right, macs))
 
 
-@contextmanager
-def _followed(model: nn.Module, watch: _Watch) -> Iterator[list[LayerShape]]:
-    """Hooks that tell ``watch`` which module is being called and collect the layers' shapes."""
+def _followed(model: nn.Module, watch: _Watch) -> Context[list[LayerShape]]:
+    """Hooks that tell ``watch``, which is on, what module is being called, and collect the layers' shapes."""
     layers: list[LayerShape] = []
     inputs: list[tuple[Tensor, str]] = []  # kept alive: an id is used again once its tensor is gone
-    calls = Calls(model).install()
+    calls = Calls(model)
     chosen = find(model, None)
 
     def enter(name: str, is_layer: bool, *_: Any) -> None:
@@ -135,17 +136,17 @@ def _followed(model: nn.Module, watch: _Watch) -> Iterator[list[LayerShape]]:
         macs = cost.linear_macs(out, weight[1]) if is_linear else cost.conv_macs(out, weight)
         layers.append(LayerShape(full, str(kind(module)), tuple(a.shape), out, weight, macs, same))
 
-    hooks = []
-    for name, module in model.named_modules():
-        hooks.append(module.register_forward_pre_hook(partial(enter, name or "(root)", bool(kind(module)))))
-        hooks.append(module.register_forward_hook(leave, always_call=True))
-    hooks += [m.register_forward_hook(partial(layer, name), with_kwargs=True) for name, m in chosen.items()]
-    try:
-        yield layers
-    finally:
-        calls.remove()
-        for hook in hooks:
-            hook.remove()
+    def follow(undo: Undo) -> list[LayerShape]:
+        undo.put(calls)
+        for name, module in model.named_modules():
+            undo.put(Hook.of(module, enter, name or "(root)", bool(kind(module))))
+            undo.put(Hook.of(module, leave, after=True, always=True))
+        for name, module in chosen.items():
+            undo.put(Hook.of(module, layer, name, after=True))
+        undo.put(On(watch))
+        return layers
+
+    return Context(follow)
 
 
 def model_shapes(model: nn.Module, *inputs: Any, real: bool = False, **named: Any) -> ModelShapes:
@@ -166,7 +167,7 @@ def model_shapes(model: nn.Module, *inputs: Any, real: bool = False, **named: An
         weights, call = on_meta(model, inputs, named, hint)
     watch = _Watch(model, weights)
     # in inference mode matmul and linear would arrive here in one piece
-    with _followed(model, watch) as layers, torch.inference_mode(False), torch.no_grad(), watch:
+    with inference(False), _followed(model, watch) as layers:
         call()
     parameters = sum(math.prod(p.shape) for p in model.parameters())
     return ModelShapes(tuple(layers), tuple(watch.products), parameters)
@@ -201,26 +202,26 @@ def on_meta(
     return [state[name] for name, _ in model.named_parameters()], call
 
 
-@contextmanager
-def _put_back(model: nn.Module) -> Iterator[None]:
+def _put_back(model: nn.Module) -> Context[None]:
     """All attributes of the model's modules are afterwards what they were, and so is what lists and dicts there hold.
 
     Hooks of weight norm, spectral norm and pruning write the weight they make into an attribute that is no parameter,
-    and models keep tables that they computed.
+    models keep tables that they computed, and an interrupt may keep torch from giving the parameters back.
     """
     modules = [(vars(module), dict(vars(module))) for module in model.modules()]
     values = [value for _, before in modules for value in before.values()]
     dicts = [(value, dict(value)) for value in values if type(value) in (dict, OrderedDict)]
     lists = [(value, list(value)) for value in values if type(value) is list]
-    try:
-        yield
-    finally:
+
+    def put_back() -> None:
         for now, entries in (*modules, *dicts):
             if now.keys() != entries.keys() or any(now[key] is not value for key, value in entries.items()):
                 now.clear()
                 now.update(entries)
         for items, earlier in lists:
             items[:] = earlier
+
+    return Context(lambda undo: undo.note(put_back))
 
 
 def layer_shapes(model: nn.Module, *inputs: Any, **named: Any) -> tuple[LayerShape, ...]:

@@ -27,8 +27,7 @@ stride), which is counted exactly; products with padding are no entry's and are 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +36,9 @@ from torch import Tensor, nn
 
 from ..recursion import State
 from .layers import Operator
+from .modes import inference
 from .run import Run
+from .undo import Context, Listed, Undo
 
 BLOCKS = (4, 16)
 KINDS = ("element", "block4", "block16", "group24", "tensor24")
@@ -103,7 +104,7 @@ def uses(operator: Operator, shape: tuple[int, ...], device: torch.device) -> Te
     module: Any = operator.module
     if isinstance(module, nn.Linear):
         return torch.tensor(module.out_features, device=device)
-    with torch.inference_mode(False), torch.enable_grad():
+    with inference(False, gradients=True):
         x = torch.zeros(1, *shape[1:], dtype=torch.float64, device=device, requires_grad=True)
         ones = torch.ones(module.weight.shape, dtype=torch.float64, device=device)
         (found,) = torch.autograd.grad(module._conv_forward(x, ones, None).sum(), x)
@@ -206,8 +207,7 @@ def _row(found: Count) -> dict[str, Any]:
     return row | {f"saved_{kind}": found.saved_share(kind) for kind in KINDS}
 
 
-@contextmanager
-def measure(run: Run) -> Iterator[Sparsity]:
+def measure(run: Run) -> Context[Sparsity]:
     """Count the zeros of what this run quantizes while the context is open; over several batches they add up.
 
     Outputs of the run are unchanged to the bit. Nothing is kept of the tensors. Raises TypeError unless ``run`` is what
@@ -216,8 +216,9 @@ def measure(run: Run) -> Iterator[Sparsity]:
     if not isinstance(run, Run):
         raise TypeError(f"measure needs the run that modulated() yields, got {run!r}")
     found = Sparsity(run)
-    run.observers.append(found._see)
-    try:
-        yield found
-    finally:
-        run.observers.remove(found._see)
+
+    def enter(undo: Undo) -> Sparsity:
+        undo.put(Listed(run.observers, found._see))
+        return found
+
+    return Context(enter)

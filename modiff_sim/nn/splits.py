@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..quantizer import Quantizer
 from ..quantizers import Split, Zero
 from .layers import find
+from .modes import On, inference
+from .patching import Hook
 from .plan import Plan, as_plan
+from .undo import Context, Undo
 
 #: functions that keep every channel where it is: what they return is cut where their argument is
 _KEEP_CHANNELS = {
@@ -89,21 +91,18 @@ class _Cats(TorchFunctionMode):
 def _traced(model: nn.Module, args: Any, kwargs: Any) -> dict[str, int]:
     cuts: dict[str, int] = {}
 
-    def look(name: str, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def look(name: str, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         a = inputs[0] if inputs else named["input"]
         if (cut := getattr(a, "_skip_cut", None)) is not None:
             cuts[name] = cut
 
-    hooks = [
-        module.register_forward_pre_hook(lambda _m, i, k, name=name: look(name, i, k), with_kwargs=True)
-        for name, module in find(model, None).items()
-    ]
-    try:
-        with torch.inference_mode(), _Cats():
-            model(*args, **kwargs)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    def enter(undo: Undo) -> None:
+        for name, module in find(model, None).items():
+            undo.put(Hook.of(module, look, name))
+        undo.put(On(_Cats()))
+
+    with inference(), Context(enter):
+        model(*args, **kwargs)
     return cuts
 
 

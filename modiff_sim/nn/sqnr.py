@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..quantizer import Quantizer
 from ..quantizers import Identity
 from .layers import Operator, Weights, Where, check_weights, find
+from .modes import Gradients
 from .modulate import modulated
+from .undo import Context
 
 #: positional arguments of one model call
 Inputs = Iterable[tuple[Any, ...]]
@@ -126,7 +127,7 @@ def outputs(
             raise TypeError(f"inputs are tuples of positional arguments, (x, t), got {type(arguments).__name__}")
 
     def output(arguments: tuple[Any, ...]) -> Tensor:
-        with torch.no_grad():
+        with Context(lambda undo: undo.put(Gradients(False))):
             out = model(*arguments)
         found: Tensor = getattr(out, "sample", out)
         return found

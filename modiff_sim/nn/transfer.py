@@ -12,9 +12,7 @@ input must have the sample on axis 0. The model is left as it was, after an exce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,10 @@ from ..transfer import CallTransfer, Edit, call_transfer
 from .calling import caller, likeliest
 from .calls import Calls
 from .layers import Operator, Where, find, occurrence_name
+from .modes import inference
+from .patching import Hook
 from .run import active_run
+from .undo import Context, Undo
 
 #: (rows of x, call index) -> output, a tensor
 Forward = Callable[[Tensor, int], Tensor]
@@ -56,7 +57,7 @@ class Probed:
         """The model's output (float32, or float64 for a float64 model) for rows x, every layer's input edited."""
         self._edit, self._rows = edit, len(x)
         try:
-            with torch.inference_mode():
+            with inference():
                 out = self._forward(self._tensor(x), call)
         finally:
             self._edit = None
@@ -65,7 +66,7 @@ class Probed:
     def linear(self, layer: int, a: np.ndarray) -> np.ndarray:
         """A(a) of a layer, without its bias."""
         name = self.layers[layer].partition("#")[0]
-        with torch.inference_mode():
+        with inference():
             return self._array(self._operators[name].linear(self._tensor(a)))
 
     def _tensor(self, a: np.ndarray) -> Tensor:
@@ -90,14 +91,13 @@ class Probed:
         return ((edited, *inputs[1:]), named) if inputs else (inputs, {**named, "input": edited})
 
 
-@contextmanager
 def probed(
     model: nn.Module,
     *,
     timesteps: Sequence[int] | None = None,
     forward: Forward | None = None,
     where: Where | None = None,
-) -> Iterator[Probed]:
+) -> Context[Probed]:
     """The model as a network whose transfer can be measured, while the context is open.
 
     timesteps: of the calls: call i is model(x, timesteps[i]), called and answered as ``nn.calling`` has it; or
@@ -123,15 +123,16 @@ def probed(
         return likeliest(caller(model)(x, timesteps[call]), type(model).__name__)
 
     like = next(model.parameters())
-    calls = Calls(model).install()
+    calls = Calls(model)
     network = Probed(modules, forward or at_timestep, like, calls)
-    hooks = [m.register_forward_pre_hook(partial(network._hook, k), with_kwargs=True) for k, m in modules.items()]
-    try:
-        yield network
-    finally:
-        calls.remove()
-        for hook in hooks:
-            hook.remove()
+
+    def enter(undo: Undo) -> Probed:
+        undo.put(calls)
+        for name, module in modules.items():
+            undo.put(Hook.of(module, network._hook, name))
+        return network
+
+    return Context(enter)
 
 
 def transfer(

@@ -1,0 +1,88 @@
+"""Modes of torch that are left as they were found, whoever has entered what in the meantime; see ``undo``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import overrides
+from torch.overrides import TorchFunctionMode
+from torch.utils import _python_dispatch as dispatch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .undo import Context, Undo
+
+
+class Gradients:
+    """A change: gradients are on, or off."""
+
+    def __init__(self, on: bool = False) -> None:
+        self._on, self._before = on, torch.is_grad_enabled()
+
+    def put(self) -> None:
+        torch._C._set_grad_enabled(self._on)
+
+    def remove(self) -> None:
+        torch._C._set_grad_enabled(self._before)
+
+
+class Inference:
+    """A change: torch's inference mode is on, or off.
+
+    Torch's own context keeps its guard where an interrupt comes as it is entered or left, and what was before is put
+    back whenever somebody frees the guard.
+    """
+
+    def __init__(self, on: bool) -> None:
+        self._on = on
+        self._guard: Any = None
+
+    def put(self) -> None:
+        self._guard = torch._C._InferenceMode(self._on)  # from here on, whatever is entered
+
+    def remove(self) -> None:
+        if self._guard is not None:
+            self._guard.__exit__(None, None, None)
+
+
+def inference(on: bool = True, *, gradients: bool = False) -> Context[None]:
+    """With or without inference mode, whose tensors cannot be written outside of it; and with or without gradients."""
+
+    def enter(undo: Undo) -> None:
+        undo.put(Inference(on))  # which switches gradients as well
+        undo.put(Gradients(gradients))
+
+    return Context(enter)
+
+
+class On:
+    """A change: this mode is on top of this thread's stack of its kind."""
+
+    def __init__(self, mode: TorchFunctionMode | TorchDispatchMode) -> None:
+        self.mode = mode
+        kind: Any = overrides if isinstance(mode, TorchFunctionMode) else dispatch
+        self._push: Callable[[Any], None] = kind._push_mode
+        self._pop: Callable[[], Any] = kind._pop_mode
+        function = isinstance(mode, TorchFunctionMode)
+        name = "_get_current_function_mode_stack" if function else "_get_current_dispatch_mode_stack"
+        self._stack: Callable[[], list[Any]] = getattr(kind, name)
+        self._others: list[Any] | None = None  # those that have to be there afterwards
+
+    def put(self) -> None:
+        self._push(self.mode)
+
+    def remove(self) -> None:
+        """Take it off, also from below others, and where it is there several times."""
+        if self._others is None:
+            self._others = [mode for mode in self._stack() if mode is not self.mode]
+        while len(self._stack()) > len(self._others) or not self._as_before():
+            self._pop()
+        for mode in self._others[len(self._stack()) :]:
+            self._push(mode)
+        self._others = None
+
+    def _as_before(self) -> bool:
+        """Whether what is there is the beginning of what has to be."""
+        stack = self._stack()
+        return all(mode is other for mode, other in zip(stack, self._others or (), strict=False))
