@@ -40,7 +40,7 @@ from modiff_sim.nn.weights import mse_optimal, quantize_weights
 from modiff_sim.store import write_atomic
 
 from . import metrics
-from .limits import Parser
+from .limits import MOST_SEED, MOST_THREADS, Parser, check_file, one_line, whole
 from .subjects import Subject, subject
 
 Options = Mapping[str, Any]
@@ -235,11 +235,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--model", default="digits", help="zoo name, diffusers folder, hub name or DDPM checkpoint (default: digits)"
     )
     parser.add_argument("--arms", default="*", help="pattern of the arms' names, such as '*closed*' (default: all)")
-    parser.add_argument("--images", type=int, default=64, help="images per arm (default: 64)")
-    parser.add_argument("--steps", type=int, default=20, help="DDIM steps (default: 20)")
-    parser.add_argument("--batch", type=int, help="micro-batch (default: all images, at most 64)")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise and of fixed conditions (default: 0)")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads (default: 1; part of what decides bytes)")
+    parser.add_argument("--images", type=whole(1, 10**6), default=64, help="images per arm (default: 64)")
+    parser.add_argument("--steps", type=whole(1, 10**5), default=20, help="DDIM steps (default: 20)")
+    parser.add_argument("--batch", type=whole(1, 2**20), help="micro-batch (default: all images, at most 64)")
+    parser.add_argument(
+        "--seed", type=whole(0, MOST_SEED), default=0, help="of the noise and of fixed conditions (default: 0)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=whole(1, MOST_THREADS),
+        default=1,
+        help="torch threads; part of what decides bytes (default: 1)",
+    )
     parser.add_argument("--json", type=Path, help="write the rows to this file, too")
     parser.add_argument("--list", action="store_true", help="print the arms' names and stop")
     chosen = parser.parse_args(arguments)
@@ -249,10 +256,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.list:
         print(*labels, sep="\n")
         return 0
-    if min(chosen.images, chosen.steps, chosen.threads, chosen.batch or 1) < 1:
-        parser.error("--images, --steps, --batch and --threads must be at least 1")
     torch.set_num_threads(chosen.threads)
     try:
+        if chosen.json:
+            check_file(chosen.json)
         about = subject(chosen.model, seed=chosen.seed)
         shown = judged(about, chosen.images)
         batch = chosen.batch or min(chosen.images, 64)
@@ -263,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         start = time.perf_counter()
         setting.full  # noqa: B018 - computed here, so that a model that cannot be sampled says so before the table
     except (OSError, TypeError, ValueError, ImportError) as error:
-        said = str(error)
+        said = one_line(error)
         print(said if said.startswith(chosen.model) else f"{chosen.model}: {said}", file=sys.stderr)
         return 2
     seconds = time.perf_counter() - start

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from modiff_sim.arguments import memory as memory_here
 
-MOST_THREADS = 1024
+MOST_THREADS = 256  # of torch, or workers; beyond, systems refuse them and OpenMP ends the process
 MOST_SEED = 2**63 - 1  # what torch takes
 POINT = 4096  # bytes that a micro-batch takes in memory besides its images
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")

@@ -26,7 +26,7 @@ from modiff_sim.store import digest, npz_bytes, write_atomic
 from . import interrupts
 from .arms import EFFORTS, effort_of
 from .experiments import MODEL, settings
-from .limits import Parser
+from .limits import Parser, check_file, one_line
 from .workspace import store
 
 #: the first and last convolution, both resolutions, attention, and the widest input (a skip connection)
@@ -114,11 +114,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--spacing", choices=list(SPACINGS), help="of the timesteps")
     chosen = parser.parse_args(arguments)
     try:
+        check_file(Path(chosen.out), (".npz",))
         options = {k: getattr(chosen, k) for k in ("layers", "steps", "images", "spacing")}
         inputs = layer_inputs(chosen.effort, **options)
         path = save(chosen.out, inputs)
     except (OSError, ValueError) as error:
-        print(f"recordings: {error}", file=sys.stderr)
+        print(f"recordings: {one_line(error)}", file=sys.stderr)
         return 2
     for name, array in inputs.items():
         print(f"{name}: {' × '.join(map(str, array.shape))} (steps × images × d)")

@@ -65,9 +65,11 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part. Makes the parent folder.
 
     It is on disk when this returns: a row that refers to it may be written. What a killed writer of the same file left
-    is removed. Raises OSError where it cannot be written, and for devices and FIFOs, which it would replace.
+    is removed. Raises OSError where it cannot be written, and for folders, devices and FIFOs.
     """
-    if path.exists() and not path.is_dir() and not is_regular(path):
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not is_regular(path):
         raise OSError(errno.EINVAL, "is no regular file, and would be replaced by one", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}{PART_OF_FILE}"

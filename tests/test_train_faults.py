@@ -339,7 +339,7 @@ def test_weights_with_nan_are_not_begun_from(tmp_path):
         (["--seed", "-1"], "argument --seed: must be at least 0, got -1"),
         (["--seed", "9" * 5000], "argument --seed: must be a whole number, got 9999"),
         (["--steps", f"{10**12}"], "argument --steps: must be at most 10000000, got 1000000000000"),
-        (["--threads", f"{10**9}"], "argument --threads: must be at most 1024"),
+        (["--threads", f"{10**9}"], "argument --threads: must be at most 256"),
         (["--minutes", "nan"], "argument --minutes: must be a number from 0, got nan"),
         (["--minutes", "-1"], "argument --minutes: must be a number from 0, got -1"),
         (["--grid", "-5"], "argument --grid: must be at least 0, got -5"),
