@@ -122,7 +122,7 @@ def test_every_wrong_end_is_found(tmp_path, monkeypatch):
         "import sys\n"
         "from analysis.faults import fuzz_child, fuzz_lines\n"
         "from analysis.faults.fuzz_programs import Program\n"
-        f"fuzz_child.PROGRAMS = {{how: Program('bad', cheap=(how,)) for how in {ways}}}\n"
+        f"fuzz_child.PROGRAMS = {{how: Program('bad', cheap=(how,), begun=False) for how in {ways}}}\n"
         "fuzz_lines.line = lambda parser, rng: []\n"
         "fuzz_child.main(*sys.argv[1:])\n",
         encoding="utf-8",
