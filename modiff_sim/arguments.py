@@ -41,7 +41,7 @@ def number(
         low, sign = (above, "<") if above >= least else (least, "<=")
         allowed = "finite" if low == -math.inf else f"finite and {'>=' if sign == '<=' else '>'} {low:g}"
         if below < math.inf:
-            allowed = f"such that {low:g} {sign} {name} < {below:g}"
+            allowed = f"such that {low:g} {sign} {name.rpartition(': ')[2]} < {below:g}"
         raise ValueError(f"{who} must be {allowed}, got {_shown(value)}")
     return x
 

@@ -181,7 +181,7 @@ def test_dtype_is_kept_and_error_is_half_a_step(dtype):
         (lambda: ms.AbsMax(4.0), TypeError, "must be an int"),
         (lambda: ms.AbsMax(True), TypeError, "must be an int"),
         (lambda: ms.AbsMax(4, granularity="sample"), TypeError, "granularity"),
-        (lambda: ms.Static(4, scale=0.0), ValueError, "scale > 0"),
+        (lambda: ms.Static(4, scale=0.0), ValueError, "scale must be finite and > 0"),
         (lambda: ms.StaticAffine(4, low=0.5, high=1.0), ValueError, "low <= 0 <= high"),
         (lambda: ms.StaticAffine(4, low=0.0, high=0.0), ValueError, "that differ"),
         (lambda: ms.StaticAffine(4, low=-5e-324, high=0.0), ValueError, "smallest float"),
@@ -194,8 +194,8 @@ def test_dtype_is_kept_and_error_is_half_a_step(dtype):
         (lambda: ms.DeadZone(4, threshold=1.0), ValueError, "0 <= threshold < 1"),
         (lambda: ms.DeadZone(4, threshold=np.nan), ValueError, "0 <= threshold < 1"),
         (lambda: ms.Percentile(4, percentile=0.0), ValueError, "0 < percentile <= 100"),
-        (lambda: ms.MSEClip(4, candidates=0), ValueError, "candidates >= 1"),
-        (lambda: ms.MSEClip(4, candidates=2.0), ValueError, "candidates >= 1"),
+        (lambda: ms.MSEClip(4, candidates=0), ValueError, "candidates must be an int >= 1"),
+        (lambda: ms.MSEClip(4, candidates=2.0), ValueError, "candidates must be an int >= 1"),
         (lambda: declared(ms.AbsMax(4), "nice"), ValueError, "known: error, c"),
     ],
 )
@@ -258,5 +258,5 @@ def test_codes_stay_within_qmax_in_short_mantissas():
 
 @pytest.mark.parametrize("floor", [-1.0, np.nan, np.inf])
 def test_the_scale_floor_is_checked(floor):
-    with pytest.raises(ValueError, match="floor >= 0"):
+    with pytest.raises(ValueError, match="floor must be finite and >= 0"):
         ms.MinMaxRaw(4, floor=floor)
