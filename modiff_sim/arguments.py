@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import UserList, deque
 from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
@@ -67,7 +68,11 @@ def reals(name: str, value: Any, dtype: Any = np.float64, *, finite: bool = Fals
         _plain(name, part)
     try:
         found = np.asarray(value)
-        if found.dtype == object and not hasattr(value, "dtype") and all(isinstance(v, Real) for v in found.flat):
+        if (
+            found.dtype == object
+            and not hasattr(value, "dtype")
+            and all(isinstance(v, Real) and not isinstance(v, bool | np.bool_) for v in found.flat)
+        ):
             found = found.astype(np.float64)  # whole numbers beyond 64 bits, fractions
     except ValueError as error:
         raise ValueError(f"{name} must be an array of real numbers: {error}") from None
@@ -126,7 +131,7 @@ def _is_float(x: Any) -> bool:
 
 def _parts(value: Any) -> Iterator[Any]:
     """What nested lists and tuples hold, to any depth."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | UserList | deque):
         for part in value:
             yield part
             yield from _parts(part)
@@ -140,7 +145,7 @@ def _plain(who: str, value: Any) -> None:
         )
     if isinstance(value, np.matrix):
         raise TypeError(f"{who} must not be a numpy.matrix, whose * is another product: pass numpy.asarray(...)")
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, bool | np.bool_) or (isinstance(value, np.ndarray) and value.dtype == bool):
         raise TypeError(f"{who} must be real numbers, got the truth value {value}")
 
 

@@ -55,8 +55,10 @@ def _source(top: str) -> str:
 
 
 def _files(top: str) -> Iterator[tuple[str, Path]]:
-    module = sys.modules[top]
+    module = sys.modules.get(top)  # none for what was made by ``exec``: its code travels with it
     for folder in map(Path, getattr(module, "__path__", ())):
-        yield from ((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*.py"))
-    if not hasattr(module, "__path__") and (file := getattr(module, "__file__", None)):
+        found = (path for path in folder.rglob("[!.]*.py") if path.is_file())  # editors leave hidden links
+        yield from ((path.relative_to(folder).as_posix(), path) for path in found)
+    file = getattr(module, "__file__", None)
+    if not hasattr(module, "__path__") and file and Path(file).is_file():
         yield Path(file).name, Path(file)

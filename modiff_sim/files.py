@@ -20,6 +20,7 @@ except ImportError:  # pragma: no cover - Windows: one writer at a time, which n
     fcntl = None  # type: ignore[assignment]
 
 PART_OF_FILE = ".part-"  # .NAME.part-RANDOM is written before it becomes NAME
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # of a file system without them: then nobody is waited for
 RANDOM = re.compile(r"[a-z0-9_]{8}")  # what ``tempfile`` ends its names with
 
 
@@ -152,11 +153,16 @@ def locked(file: IO[bytes]) -> Iterator[None]:
     if fcntl is None:  # pragma: no cover - Windows
         yield
         return
-    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
     try:
         yield
     finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _lock(handle: int) -> None:

@@ -85,6 +85,12 @@ class RowLog:
                 self._forget()
             return self._entries
 
+    def anew(self) -> Mapping[str, Entry]:
+        """``entries``, all of them read again: somebody may have edited what was read."""
+        with self._mine:
+            self._forget()
+            return self.entries()
+
     def append(self, key: str, entry: Entry) -> None:
         """Add a row and sync it to disk. A row that is there already is left as it is.
 
@@ -186,7 +192,7 @@ def add_aside(path: Path, key: str, numbers: Mapping[str, float]) -> None:
         if end := file.seek(0, os.SEEK_END):
             file.seek(end - 1)
         whole = file.read() in (b"", b"\n")
-        _write(file, (b"" if whole else b"\n") + _summed({"key": key, **numbers}))
+        _write(file, (b"" if whole else b"\n") + _summed({**numbers, "key": key}))
 
 
 class Claims:

@@ -23,8 +23,8 @@ import re
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,18 @@ def _versions() -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """A JSON value for parameters: dataclasses carry their class name, arrays become lists."""
+    """A JSON value for parameters: dataclasses carry their class name, arrays and tensors become lists.
+
+    Raises TypeError for what has no text that decides it, such as a set, a function or an object of another class;
+    ValueError for two names in a mapping that have the same text.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {"class": type(value).__name__, **{k: plain(v) for k, v in vars(value).items()}}
+        return {"class": type(value).__name__, **{f.name: plain(getattr(value, f.name)) for f in fields(value)}}
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        found = {str(k): plain(v) for k, v in value.items()}
+        if len(found) < len(value):
+            raise ValueError(f"two names have the same text among {', '.join(map(repr, value))}")
+        return found
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     if isinstance(value, np.ndarray):
@@ -90,7 +97,12 @@ def plain(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    return str(value)
+    if hasattr(value, "__array__"):  # tensors, series: their own text leaves entries out
+        return plain(np.asarray(value))
+    text = str(value)
+    if isinstance(value, set | frozenset | Iterator) or callable(value) or text == object.__repr__(value):
+        raise TypeError(f"a {type(value).__name__} is no parameter: it has no text that decides it")
+    return text
 
 
 def canonical(value: Any) -> str:
@@ -100,7 +112,7 @@ def canonical(value: Any) -> str:
 
 def key(name: str, params: Mapping[str, Any], made_with: Mapping[str, str] | None = None) -> str:
     """Content key: 16 hex digits over name, parameters and versions (default: those of now)."""
-    text = canonical({"name": name, "params": params, "versions": made_with or versions()})
+    text = canonical({"name": name, "params": params, "versions": versions() if made_with is None else made_with})
     return digest_of(text.encode())[:16]
 
 
@@ -109,6 +121,10 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(arrays):
+            if isinstance(arrays[name], np.ma.MaskedArray):
+                raise TypeError(f"{name!r} is masked, and what is masked would be stored: fill it (filled())")
+            if not _is_plain(name) or name.endswith(".npy"):
+                raise ValueError(f"arrays have plain names that do not end in .npy, got {name!r}")
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.asanyarray(arrays[name]), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0)), buffer.getvalue())
@@ -299,13 +315,25 @@ def verify(root: str | Path) -> tuple[int, list[str]]:
 def write_files(folder: Path, contents: Mapping[str, bytes | str], about: Mapping[str, Any]) -> None:
     """Write files that are no keyed result (tables, images) and ``manifest.json``, last, with their sha256 and its own.
 
-    ``about`` says what made them: parameters, seeds, versions. Each file is replaced atomically. Raises ValueError for
-    a name that is no plain file name.
+    ``about`` says what made them: parameters, seeds, versions. Each file is replaced atomically. Other files that lie
+    there, and that a manifest vouches for, stay vouched for. Raises ValueError for a name that is no plain file name.
     """
     if wrong := [name for name in contents if not _is_plain(name)]:
         raise ValueError(f"files of one folder have plain names, got {wrong[0]!r}")
     for name, content in contents.items():
         write_atomic(folder / name, content)
-    sums = {name: sha256(folder / name) for name in contents}
+    sums = _still_right(folder) | {name: sha256(folder / name) for name in contents}
     manifest = plain({k: v for k, v in about.items() if k != SELF} | {"kind": "files", "sha256": sums})
     write_atomic(folder / "manifest.json", _json(manifest | {SELF: digest_of(canonical(manifest).encode())}))
+
+
+def _still_right(folder: Path) -> dict[str, str]:
+    """The sums that an earlier manifest of files holds here, of those that are still as they were."""
+    try:
+        about = manifest_of(folder)
+    except (OSError, ValueError):
+        return {}
+    if about.get("kind") != "files" or _own_sum(folder, about):
+        return {}
+    files = ((name, folder / name) for name in about["sha256"] if _is_plain(name))
+    return {n: about["sha256"][n] for n, file in files if is_regular(file) and sha256(file) == about["sha256"][n]}

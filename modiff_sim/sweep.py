@@ -201,7 +201,7 @@ class _Sweep:
 
     def lost(self) -> bool:
         """Whether points that had a row have none any more: their log was deleted, or a line of it. They wait again."""
-        found = self.log.entries()
+        found = self.log.anew()
         for k, point in zip(self.keys, self.points, strict=True):
             gone = k not in found or (found[k].arrays and not self.store.has(self.name, point))
             if gone and k not in self.failed:
@@ -286,14 +286,27 @@ def _attempt(
         if not isinstance(output, Output):
             name = getattr(compute, "__name__", compute)
             raise TypeError(f"{name} must return an Output(row, arrays), got {type(output).__name__}")
-        canonical(output.row)  # NaN and Inf are no JSON
+        canonical(output.row).encode()  # NaN and Inf are no JSON, half of a surrogate pair is no UTF-8
+        canonical(output.aside).encode()
         for name, array in output.arrays.items():
             if not isinstance(array, np.ndarray) or array.dtype.hasobject:
                 raise TypeError(f"{name!r} is no NumPy array of numbers")
         return k, output, time.perf_counter() - start, ""
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = traceback.format_exc(limit=-2).strip().splitlines()
-        return k, None, time.perf_counter() - start, f"{type(error).__name__}: {error}\n" + "\n".join(where[1:-1])
+        return (
+            k,
+            None,
+            time.perf_counter() - start,
+            f"{type(error).__name__}: {_said(error)}\n" + "\n".join(where[1:-1]),
+        )
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # its own text fails
+        return "(no text)"
 
 
 def asides(points: Sequence[Point], store: Store, *, name: str) -> list[dict[str, float]]:

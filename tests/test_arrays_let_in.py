@@ -1,5 +1,7 @@
 """What is no array of real numbers is refused at every entrance, with its name, and never used as if it were one."""
 
+import collections
+
 import array_api_strict
 import numpy as np
 import pandas as pd
@@ -257,3 +259,18 @@ def test_a_recorded_array_cannot_be_written_through_a_process():
     with pytest.raises(ValueError, match="read-only"):
         next(process.stream(np.random.default_rng(0), 2, 4))[0, 0] = 1.0
     inputs[0] = 0.0  # the caller's own stays the caller's
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        collections.deque([True, 2.0]), collections.UserList([True, 0.5]),
+        [np.array([True, False]), np.array([0.5, 0.5])],
+        collections.deque([np.ma.masked_array([1.0, 999.0], [0, 1])]),
+        pd.DataFrame({"a": [True, False], "b": [0.1, 0.2]}),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_truth_values_and_masks_inside_of_containers_are_refused(value):
+    with pytest.raises(TypeError, match=r"truth value|masked|got a DataFrame"):
+        reals("x", value)

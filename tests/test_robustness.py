@@ -531,3 +531,41 @@ def test_on_a_cuda_device(arm):
         layer(torch.ones(1, 3).cuda())
         with pytest.raises(ValueError, match="device changed from cuda:0 to cpu"):
             layer(torch.ones(1, 3))
+
+
+@pytest.mark.parametrize("way", ["with", "stack", "helper"])
+def test_a_model_call_is_opened_in_any_way(way):
+    """By ``with``, an ExitStack, or a context of one's own around it: the layers' states go on alike."""
+
+    @contextlib.contextmanager
+    def helper(run):
+        with run.model_call():
+            yield
+
+    torch.manual_seed(0)
+    first, net = nn.Linear(8, 8), nn.Linear(8, 8)
+    model = nn.Sequential(first, net)
+    xs = [torch.randn(3, 8) for _ in range(4)]
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        expected = [model(x) for x in xs]
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        for x, right in zip(xs, expected, strict=True):
+            with contextlib.ExitStack() as stack:
+                if way == "stack":
+                    stack.enter_context(run.model_call())
+                opened = {"with": run.model_call, "helper": lambda: helper(run), "stack": contextlib.nullcontext}[way]
+                with opened():
+                    assert torch.equal(net(first(x)), right)
+
+
+def test_a_context_that_is_open_is_not_entered_again():
+    model = nn.Sequential(nn.Linear(4, 4))
+    context = modulated(model, activations=ms.AbsMax(4))
+    x = torch.randn(2, 4)
+    with context as run:
+        with pytest.raises(RuntimeError, match="this context is open already"):
+            context.__enter__()
+        model(x)
+        assert run.audit().summary()["mac_share"] >= 0
+        assert "forward" in vars(model[0])  # still modulated
+    assert "forward" not in vars(model[0])

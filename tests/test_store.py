@@ -353,3 +353,42 @@ def test_a_rename_that_fails_for_another_reason_is_an_error(tmp_path, monkeypatc
     with pytest.raises(PermissionError):
         Store(tmp_path).save("run", PARAMS, ARRAYS)
     assert list(tmp_path.iterdir()) == []
+
+
+# -- what may be a parameter ----------------------------------------
+
+
+def test_what_holds_numbers_is_told_apart_by_all_of_them():
+    """The text of a large tensor or series leaves most entries out."""
+    pandas, torch = pytest.importorskip("pandas"), pytest.importorskip("torch")
+    one = np.arange(5000.0)
+    other = one.copy()
+    other[2500] = -1
+    for made in (torch.tensor, pandas.Series, np.asarray):
+        assert key("x", {"w": made(one)}) != key("x", {"w": made(other)})
+        assert key("x", {"w": made(one)}) == key("x", {"w": one})
+
+
+@pytest.mark.parametrize("value", [{1, 2}, frozenset("ab"), len, lambda: 0, object(), iter([1])])
+def test_what_has_no_text_that_decides_it_is_no_parameter(value):
+    with pytest.raises(TypeError, match="is no parameter: it has no text that decides it"):
+        key("x", {"w": value})
+
+
+def test_two_names_of_one_text_are_refused():
+    with pytest.raises(ValueError, match="two names have the same text"):
+        key("x", {1: 2, "1": 3})
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"m": np.ma.masked_array([1.0, 999.0], [0, 1])}, "'m' is masked"),
+        ({"a.npy": np.ones(2)}, "plain names that do not end in .npy"),
+        ({"../a": np.ones(2)}, "plain names"),
+    ],
+)
+def test_arrays_that_would_come_back_otherwise_are_refused(tmp_path, arrays, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        Store(tmp_path).save("x", {}, arrays)
+    assert list(tmp_path.iterdir()) == []

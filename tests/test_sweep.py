@@ -259,3 +259,57 @@ def test_the_table_names_what_differs_and_its_manifest_what_does_not(tmp_path):
         table(points, [{"seed": 1}] * 8, folder, name=NAME)
     with pytest.raises(ValueError, match="zip"):
         table(points, rows[1:], folder, name=NAME)
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def _misbehaves(point):
+    def leave():
+        raise SystemExit(3)
+
+    def unspeakable():
+        raise Unspeakable
+
+    how = {
+        "aside": lambda: Output({"v": 1}, {}, {"peak": float("nan")}), "surrogate": lambda: Output({"v": "\udcff"}),
+        "leave": leave, "unspeakable": unspeakable,
+    }  # fmt: skip
+    return how.get(point["how"], lambda: Output({"v": 0}))()
+
+
+@pytest.mark.parametrize("how", ["aside", "surrogate", "leave", "unspeakable"])
+def test_one_bad_point_is_named_and_the_others_go_on(tmp_path, how):
+    points = [{"how": how}, {"how": "well", "i": 1}, {"how": "well", "i": 2}]
+    with pytest.raises(SweepError, match=rf'1 of 3 points failed: 2 of 3 points are kept.*"how": "{how}"'):
+        run(points, _misbehaves, Store(tmp_path), name="x", workers=1)
+
+
+def test_without_locks_a_row_is_written_all_the_same(tmp_path, monkeypatch):
+    from modiff_sim import files
+
+    def flock(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
+    rows = small(Store(tmp_path / "s"))
+    assert len(RowLog(tmp_path / "s" / f"{NAME}.rows.jsonl").entries()) == len(rows) == 8
+
+
+def test_a_log_that_was_edited_at_the_same_length_is_mended(tmp_path):
+    log = tmp_path / "x.rows.jsonl"
+    times = []
+
+    def compute(point):
+        times.append(point["i"])
+        if point["i"] == 2 and times.count(2) == 1:
+            line = log.read_bytes().splitlines(keepends=True)[1]
+            with open(log, "r+b") as file:
+                file.write(line + line)
+        return Output({"v": point["i"]})
+
+    points = [{"i": i} for i in range(3)]
+    assert run(points, compute, Store(tmp_path), name="x", workers=1) == [{"v": 0}, {"v": 1}, {"v": 2}]
+    assert {entry.row["v"] for entry in RowLog(log).entries().values()} == {0, 1, 2}

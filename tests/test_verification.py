@@ -116,3 +116,28 @@ def _row_only(point):
 def test_a_folder_that_is_not_there():
     with pytest.raises(StoreError, match="is not a folder"):
         verify("absent")
+
+
+def test_versions_that_were_emptied_are_named(whole):
+    place = min((whole / "store").glob("small-*"))
+    about = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+    for changed in (about | {"versions": {}}, {k: v for k, v in about.items() if k != "versions"}):
+        (place / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
+        (problem,) = verify(whole)[1]
+        assert "not those of the folder's key" in problem
+
+
+def test_two_tables_in_one_folder_are_both_vouched_for(tmp_path):
+    for name in ("a", "b"):
+        write_files(tmp_path, {f"{name}.csv": name}, {"name": name})
+    assert verify(tmp_path) == (1, [])
+    (tmp_path / "a.csv").write_text("other", encoding="utf-8")
+    assert verify(tmp_path)[1] == [f"{tmp_path / 'a.csv'}: sha256 differs from the manifest"]
+
+
+def test_other_names_and_folders_for_people_are_no_damage(whole):
+    result = min((whole / "store").glob("small-*"))
+    (whole / "store" / "best").symlink_to(result)
+    (whole / "run-0123456789abcdef").mkdir()
+    (whole / "run-0123456789abcdef" / "notes").mkdir()
+    assert verify(whole) == (6, [])

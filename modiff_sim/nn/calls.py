@@ -59,6 +59,16 @@ class _Going:
         return not frames.running(self.frame) if self.mine else not self.thread.is_alive()
 
 
+def _opener(frame: FrameType) -> FrameType:
+    """The frame that a context is opened in: not that of an ExitStack or of a context made of a generator around it."""
+    outer: FrameType | None = frame
+    while outer is not None:
+        if outer.f_globals.get("__name__") != "contextlib" and not outer.f_code.co_flags & inspect.CO_GENERATOR:
+            return outer
+        outer = outer.f_back
+    return frame
+
+
 class Calls:
     """A change (see ``undo``) that counts the calls of a model and the uses of its layers within them.
 
@@ -272,7 +282,7 @@ class _Call(AbstractContextManager[None]):
         if calls._within_one():
             return
         try:
-            calls._begin(self._arguments, self._root, sys._getframe(1))
+            calls._begin(self._arguments, self._root, _opener(sys._getframe(1)))
             self._going = calls._going.get(None)
         except BaseException:
             calls._end(True)

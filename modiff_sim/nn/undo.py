@@ -88,6 +88,8 @@ class Context(Undo, AbstractContextManager[T], Generic[T]):
         self._enter = enter
 
     def __enter__(self) -> T:
+        if self._steps:
+            raise RuntimeError("this context is open already: make another one")
         try:
             found = self._enter(self)
         except BaseException:
