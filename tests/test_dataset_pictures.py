@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from analysis.datasets import load, read
-from analysis.datasets.picture import picture
+from analysis.datasets.picture import Damaged, picture
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -299,3 +299,27 @@ def test_pictures_of_kinds_that_are_not_read_are_said(tmp_path, suffix):
         FileNotFoundError, match=rf"kinds that are not read \(\.{suffix.lower()}\): convert them to PNG"
     ):
         load("cifar10", folder(tmp_path, {f"a/0.{suffix}": b"x", f"b/1.{suffix}": b"x"}))
+
+
+def test_a_flipped_bit_among_the_pixels_of_a_png_is_named(tmp_path):
+    """Pillow would read on, with other pixels."""
+    ramp = np.arange(1024, dtype=np.uint8).reshape(32, 32)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    content = bytearray((tmp_path / "ramp.png").read_bytes())
+    assert (picture(io.BytesIO(content), "ramp")[..., 0] == ramp).all()
+    start, end = content.find(b"IDAT") + 4, content.find(b"IEND") - 8
+    for i in range(start, end):
+        for bit in range(8):
+            content[i] ^= 1 << bit
+            with pytest.raises(Damaged, match="ramp cannot be read as a picture"):
+                picture(io.BytesIO(content), "ramp")
+            content[i] ^= 1 << bit
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_sixteen_bits_where_white_is_zero(tmp_path, white_is_zero):
+    levels = np.array([[0, 257, 65535]], np.uint16)
+    image = Image.fromarray(levels)
+    image.save(tmp_path / "a.tif", tiffinfo={262: 0} if white_is_zero else {})
+    expected = [255, 254, 0] if white_is_zero else [0, 1, 255]
+    assert picture(tmp_path / "a.tif", "a").ravel().tolist() == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from .raw import LARGEST, Fits, said
 #: what Pillow may take a file for, whatever its name: other formats run programs (EPS) or are no pixels
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM")
 PIXELS = 2**24  # of one picture, 4096×4096: a small file may say that it holds more, and decoding would make them
+PNG = b"\x89PNG\r\n\x1a\n"  # how such a file begins
+WHITE_IS_ZERO = (262, 0)  # a tag of TIFF, and its value
 GREY = ("1", "L", "LA", "La")
 COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX")
 SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -47,6 +50,7 @@ def picture(file: Any, name: str) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of sizes, which are looked at here, and of damaged tags
+            _check_sums(file)
             with Image.open(file, formats=FORMATS) as opened:
                 return _pixels(opened, name)
     except Refused:
@@ -57,6 +61,19 @@ def picture(file: Any, name: str) -> NDArray[np.uint8]:
         raise Damaged(f"{name} is no picture of a known format: fetch it anew or delete it") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, EOFError, struct.error and others
         raise Damaged(f"{name} cannot be read as a picture ({said(error)}): fetch it anew or delete it") from error
+
+
+def _check_sums(file: Any) -> None:
+    """Raise what Pillow raises for a PNG with a wrong checksum, which it does not look at where it reads pixels."""
+    from PIL import Image
+
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
+        is_png = stream.read(len(PNG)) == PNG
+        stream.seek(0)
+        if is_png:
+            with Image.open(stream, formats=("PNG",)) as opened:
+                opened.verify()
+            stream.seek(0)
 
 
 def _pixels(opened: Any, name: str) -> NDArray[np.uint8]:
@@ -102,6 +119,9 @@ def _upright(opened: Any) -> None:
 
 def _sixteen(opened: Any, name: str, stored: str) -> NDArray[np.uint8]:
     levels = np.asarray(opened).astype(np.int64)
+    tag, value = WHITE_IS_ZERO
+    if opened.format == "TIFF" and opened.tag_v2.get(tag) == value:  # Pillow turns 8 bits around and not 16
+        levels = 65535 - levels
     if ";12" in stored or levels.min() < 0 or levels.max() > 65535:
         raise Refused(f"{name} holds grey levels {levels.min()}..{levels.max()} of unknown white: convert it to 8 bits")
     if "transparency" in opened.info and (levels == opened.info["transparency"]).any():
