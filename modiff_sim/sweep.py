@@ -16,8 +16,6 @@ import io
 import json
 import platform
 import re
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from .console import Stopped
+from .console import Stopped, interrupts
 from .environment import Environment, environment
 from .files import digest_of
 from .parallel import WorkerLost, progress, unordered
@@ -87,7 +85,7 @@ def run(
     """
     sweep: _Sweep | None = None
     try:
-        with _interrupts() as check:
+        with interrupts() as check:
             sweep = _Sweep(points, compute, store, name)
             _finish(sweep, workers, scheduler, label, check)
             check()
@@ -136,33 +134,6 @@ def _finish(sweep: _Sweep, workers: int | None, scheduler: str | None, label: st
             raise SweepError(f"{error}: {sweep.kept()}") from None
         if sweep.trouble:
             raise sweep.trouble[0]
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], None]]:
-    """A function that raises KeyboardInterrupt if Ctrl-C was pressed in the meantime.
-
-    Python raises it wherever the main thread is, and where that is a destructor or a callback it is printed and lost.
-    """
-    pressed = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: Any) -> None:
-        pressed.set()
-        signal.default_int_handler(number, frame)
-
-    def check() -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-
-    mine = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
-    if mine:
-        signal.signal(signal.SIGINT, note)
-    try:
-        yield check
-    finally:
-        if mine:
-            signal.signal(signal.SIGINT, before)
 
 
 class _Sweep:

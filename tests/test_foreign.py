@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from models import small, walk
+from torch import nn
 
 import modiff_sim as ms
 from modiff_sim import cli, prediction, processes, simulation
@@ -225,3 +226,17 @@ def test_a_quantizer_whose_scale_is_a_number_is_run():
 
     (made, _), (again, _) = (outputs(small(), list(walk(3)), observed=o, activations=Plain(4)) for o in (False, True))
     assert all(torch.equal(a, b) for a, b in zip(made, again, strict=True))
+
+
+@pytest.mark.parametrize("cls", [nn.Linear, nn.Conv2d])
+def test_a_forward_that_was_replaced_for_a_whole_class_is_not_taken_for_torchs(cls, monkeypatch):
+    """As some libraries add adapters: the layers compute something else, and are left out by name."""
+    own = cls.forward
+    made = {nn.Linear: lambda: nn.Linear(4, 4), nn.Conv2d: lambda: nn.Conv2d(2, 2, 3, padding=1)}[cls]()
+    other = {nn.Linear: nn.Conv1d(2, 2, 3, padding=1), nn.Conv2d: nn.Linear(4, 4)}[cls]
+    model, x = nn.Sequential(made, other), torch.randn(2, 2, 4) if cls is nn.Linear else torch.randn(1, 2, 4, 4)
+    monkeypatch.setattr(cls, "forward", lambda self, x: own(self, x) + 3.0)
+    right = model(x)
+    with modulated(model, activations=ms.Identity(), recursion="direct") as run:
+        assert torch.equal(model(x), right)
+        assert run.audit().unsupported == (f"0 ({cls.__name__})",)

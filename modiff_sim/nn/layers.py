@@ -24,18 +24,29 @@ KINDS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Linear)
 Where = Callable[[str, nn.Module], bool]
 
 
+def _torchs(known: type[nn.Module], name: str) -> Any:
+    """A method of torch's own class as torch wrote it; None where somebody had put another in its place."""
+    found = getattr(known, name, None)
+    return found if getattr(found, "__module__", None) == known.__module__ else None
+
+
+#: as they are when this is imported: libraries replace them for every layer of a class
+_FORWARDS = {known: _torchs(known, "forward") for known in KINDS}
+_CONVOLUTIONS = {known: _torchs(known, "_conv_forward") for known in KINDS}
+
+
 def kind(module: nn.Module) -> str | None:
     """ "Conv1d", "Conv2d" or "Linear" for a supported module, else None."""
     for known in KINDS:
         if isinstance(module, known):
-            return known.__name__ if type(module).forward is known.forward else None
+            return known.__name__ if type(module).forward is _FORWARDS[known] else None
     return None
 
 
 def stock(module: nn.Module) -> bool:
     """Whether what a supported module computes is known to be linear: torch's own code on a plain weight."""
     known = next(k for k in KINDS if isinstance(module, k))
-    changed = getattr(type(module), "_conv_forward", None) is not getattr(known, "_conv_forward", None)
+    changed = getattr(type(module), "_conv_forward", None) is not _CONVOLUTIONS[known]
     return not changed and "_conv_forward" not in module.__dict__ and type(module.weight) in (Tensor, nn.Parameter)
 
 
