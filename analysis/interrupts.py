@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from modiff_sim import console
-from modiff_sim.console import Stopped
+from modiff_sim.console import Stopped, raises_here
 
 __all__ = ["Stopped", "begin", "finished_first"]
 
@@ -29,19 +28,13 @@ def _imported(module: str) -> Any:
         console.complain(f"python -m {module}: interrupted before anything was begun")
         os._exit(130)
 
-    if not _ours():
+    if not raises_here():
         return importlib.import_module(module)
     signal.signal(signal.SIGINT, leave)
     try:
         return importlib.import_module(module)
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _ours() -> bool:
-    """Whether Ctrl-C would raise KeyboardInterrupt here: in the main thread, with Python's own handler."""
-    main = threading.current_thread() is threading.main_thread()
-    return main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @contextmanager
@@ -55,7 +48,7 @@ def finished_first() -> Iterator[None]:
             raise KeyboardInterrupt
         asked = True
 
-    if not _ours():
+    if not raises_here():
         yield
         return
     signal.signal(signal.SIGINT, later)

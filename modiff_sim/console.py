@@ -99,6 +99,12 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def raises_here() -> bool:
+    """Whether Ctrl-C would raise KeyboardInterrupt here: in the main thread, with Python's own handler."""
+    main = threading.current_thread() is threading.main_thread()
+    return main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @contextlib.contextmanager
 def interrupts() -> Iterator[Callable[[], None]]:
     """A function that raises KeyboardInterrupt if Ctrl-C was pressed in the meantime.
@@ -116,7 +122,7 @@ def interrupts() -> Iterator[Callable[[], None]]:
         if pressed.is_set():
             raise KeyboardInterrupt
 
-    mine = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    mine = raises_here()
     if mine:
         signal.signal(signal.SIGINT, note)
     try:

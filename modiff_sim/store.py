@@ -44,7 +44,7 @@ from .files import (
 
 __all__ = [
     "Store", "StoreError", "Stored", "canonical", "digest", "digest_of", "key", "npz_bytes", "plain", "read", "sha256",
-    "sync_folder", "verify", "verify_one", "versions", "write_atomic", "write_files",
+    "verify", "verify_one", "versions", "write_atomic", "write_files",
 ]  # fmt: skip
 
 FILES = ("arrays.npz", "rows.json")  # what a manifest vouches for
