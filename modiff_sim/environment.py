@@ -1,21 +1,57 @@
-"""What a process computes with: versions and source. Two processes that share work must have the same of both."""
+"""What a process computes with: versions and source. Two processes that share work must have the same of both.
+
+The source of a package is that of all its files, each as it was when its module was imported. Whoever edits a module
+and reloads it has the new source; a file that was changed between its import and the first look at it is refused, since
+nobody knows any more what was imported. What this cannot see: an edit of a module between its import and that of this
+one, which the modules of a sweep import themselves; modules that were loaded without Python's import system; code that
+was put in the place of other code in memory; and edits on a file system whose clock is behind.
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
+from importlib.machinery import all_suffixes
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from .files import digest_of, sha256
-from .store import versions
+from .store import VERSIONED, versions
+
+#: top-level modules whose versions are compared, or Python's own
+BY_VERSION = frozenset({*sys.stdlib_module_names, *VERSIONED, "sklearn"})
+
+
+class OtherCode(RuntimeError):
+    """The code of a process is not what it has to be: its bytes would differ from those of others."""
+
+
+class _Imports:
+    """When each module was looked for, which is just before its file is read. It finds nothing itself."""
+
+    def __init__(self) -> None:
+        self.when = dict.fromkeys(sys.modules, time.time_ns())
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        self.when[name] = time.time_ns()
+
+
+_imports = _Imports()
+sys.meta_path.insert(0, _imports)
+_read: dict[Path, tuple[int, str]] = {}  # of imported files: when they were read, and their sha256
+_sources: dict[str, tuple[int, str]] = {}  # package -> its latest import when it was looked at, and what was found
 
 
 @dataclass(frozen=True)
 class Environment:
-    """versions: as in a key (``store.versions``). sources: package -> sha256 of its Python files."""
+    """versions: as in a key (``store.versions``). sources: package -> sha256 of its files."""
 
     versions: Mapping[str, str]
     sources: Mapping[str, str]
@@ -31,34 +67,137 @@ class Environment:
         found += [f"other source of {n}" for n in names if self.sources.get(n) != other.sources.get(n)]
         return ", ".join(found)
 
+    def here(self) -> Environment:
+        """Of this process, for the same packages, which are imported where they are not yet; "" for what is absent."""
+        for name in self.sources:
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                continue
+        return Environment(versions(), {name: _source(name) for name in self.sources})
+
 
 def environment(function: Callable[..., Any] | None = None) -> Environment:
-    """Of this process: with the source of this package and of the package, or module, that ``function`` belongs to.
+    """Of this process: with the source of this package and of those that the code of ``function`` belongs to.
 
-    A function of a notebook or a script has no package; its code travels with it.
+    These are the packages, or modules, of the function, of its arguments (``partial``), its closure and its object, of
+    all classes among them with their bases, and of what a function of a notebook or a script uses by name: the code of
+    that function itself travels with it. What another package imports in its turn is not looked at.
+
+    Raises OtherCode where a file was changed after its import.
     """
-    while isinstance(function, partial):
-        function = function.func
-    top = str(getattr(function, "__module__", "") or "").partition(".")[0]
-    names = [__name__.partition(".")[0], *([top] if top not in ("", "__main__") else [])]
+    tops = {name.partition(".")[0] for name in _modules(function)} - BY_VERSION
+    names = sorted({__name__.partition(".")[0], *tops} & sys.modules.keys())
     return Environment(versions(), {name: found for name in names if (found := _source(name))})
 
 
-@cache
-def _source(top: str) -> str:
-    """Of the names and contents of all Python files of a package or module; "" for one that is not of files.
+def _modules(function: Any) -> set[str]:
+    """The names of the modules that hold the code of a function."""
+    found: set[str] = set()
+    todo, seen = [function], {}
+    while todo:
+        value = todo.pop()
+        if id(value) in seen:
+            continue
+        seen[id(value)] = value  # kept: an object that is gone may leave its id to another
+        if isinstance(value, dict):
+            todo += [*value.keys(), *value.values()]
+        elif isinstance(value, list | tuple | set | frozenset):
+            todo += value
+        elif isinstance(value, partial):
+            todo += [value.func, value.args, value.keywords]
+        elif isinstance(value, MethodType):
+            todo += [value.__func__, value.__self__]
+        elif isinstance(value, ModuleType):
+            found.add(value.__name__)
+        elif isinstance(value, FunctionType):
+            found.add(_home(value))
+            todo += [value.__defaults__, value.__kwdefaults__, value.__dict__, *_used(value)]
+        elif isinstance(value, type):
+            found |= {_home(c) for c in value.__mro__}
+            todo += [vars(c) | {} for c in value.__mro__ if c.__module__ == "__main__"]
+        else:
+            found.add(_home(value))
+            todo.append(type(value))
+            if _home(type(value)).partition(".")[0] not in BY_VERSION or hasattr(value, "__wrapped__"):
+                todo.append(getattr(value, "__dict__", None))
+    return found
 
-    Read once per process: what was imported does not change with its file.
+
+def _home(value: Any) -> str:
+    """The name of the module of a function, a class or an object; of ``python -m package.module``, its own."""
+    name = str(getattr(value, "__module__", None) or "")
+    if name == "__main__" and (spec := getattr(sys.modules[name], "__spec__", None)) and spec.parent:
+        return str(spec.name)
+    return name
+
+
+def _used(function: FunctionType) -> Iterator[Any]:
+    """What a function holds in its closure and, where its code travels with it, what it uses by name."""
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # empty as yet
+            continue
+    if function.__module__ != "__main__" and function.__module__ in sys.modules:
+        return
+    codes = [function.__code__]
+    for code in codes:
+        codes += [c for c in code.co_consts if isinstance(c, CodeType)]
+        yield from (function.__globals__[n] for n in code.co_names if n in function.__globals__)
+
+
+def _source(top: str) -> str:
+    """Of the names and contents of all files of a package or module; "" for one that is not of files.
+
+    What was imported does not change with its file: it is read anew only after another import from the package.
     """
-    lines = sorted(f"{name} {sha256(path)}" for name, path in _files(top))
-    return digest_of("\n".join(lines).encode()) if lines else ""
+    loaded: dict[Path, list[int]] = defaultdict(list)
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__spec__", None) if name == "__main__" else None
+        if (spec.name if spec else name).partition(".")[0] == top and (file := _file(module)) is not None:
+            loaded[file].append(_imports.when.get(name, 0))
+    latest = max((when for times in loaded.values() for when in times), default=0)
+    if top not in _sources or _sources[top][0] != latest:
+        lines = sorted(f"{name} {_sum(path, loaded[path])}" for name, path in _files(top))
+        _sources[top] = (latest, digest_of("\n".join(lines).encode()) if lines else "")
+    return _sources[top][1]
+
+
+def _sum(path: Path, imported: list[int]) -> str:
+    """sha256 of a file as it was at its imports, if there were any; those at 0 nobody has seen."""
+    known = _read.get(path)
+    if imported and known and known[0] >= max(imported):
+        return known[1]
+    now, about = time.time_ns(), path.stat()
+    first = min((when for when in imported if when), default=now)
+    # the time of modification comes along with a file that is copied or moved to here
+    if (about.st_ctime_ns if os.name == "posix" else about.st_mtime_ns) > first:
+        raise OtherCode(
+            f"{path} was changed after this process had imported it, so that nobody knows what it computes with: start "
+            "the process anew, or reload the module"
+        )
+    found = sha256(path)
+    if imported:
+        _read[path] = (now, found)
+    return found
+
+
+def _file(module: Any) -> Path | None:
+    """The file that a module was read from: an archive, where it lies in one."""
+    place = getattr(getattr(module, "__loader__", None), "archive", None) or getattr(module, "__file__", None)
+    return Path(place) if place and Path(place).is_file() else None
 
 
 def _files(top: str) -> Iterator[tuple[str, Path]]:
+    """The files of a package or module by their names in it; of one that lies in an archive, the archive."""
     module = sys.modules.get(top)  # none for what was made by ``exec``: its code travels with it
-    for folder in map(Path, getattr(module, "__path__", ())):
-        found = (path for path in folder.rglob("[!.]*.py") if path.is_file())  # editors leave hidden links
-        yield from ((path.relative_to(folder).as_posix(), path) for path in found)
-    file = getattr(module, "__file__", None)
-    if not hasattr(module, "__path__") and file and Path(file).is_file():
-        yield Path(file).name, Path(file)
+    folders = [folder for folder in map(Path, getattr(module, "__path__", ())) if folder.is_dir()]
+    for folder in folders:
+        for path in folder.rglob("*"):
+            name = path.relative_to(folder)
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)  # editors leave some
+            if path.name.endswith(tuple(all_suffixes())) and not hidden and path.is_file():
+                yield name.as_posix(), path
+    if not folders and (file := _file(module)) is not None:
+        yield file.name, file

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from .console import Stopped, interrupts
-from .environment import Environment, environment
+from .environment import Environment, OtherCode, environment
 from .files import digest_of
 from .parallel import WorkerLost, progress, unordered
 from .rowlog import ASIDE, CLAIMS, LOG, Claims, Entry, RowLog, add_aside, noted
@@ -50,10 +50,6 @@ class Output:
 
 class SweepError(RuntimeError):
     """Some points could not be computed, or nothing more could be written; the finished ones are kept."""
-
-
-class OtherCode(RuntimeError):
-    """A worker has another source or other versions than the process that began the sweep: its bytes would differ."""
 
 
 def run(
@@ -77,8 +73,8 @@ def run(
     label:     what progress is called on stderr; none is shown without.
 
     Raises:
-        SweepError: points that failed, a disk that is full, workers that are killed again and again, or a worker with
-            other code.
+        SweepError: points that failed, a disk that is full, workers that are killed again and again, a worker with
+            other code, or a file that was changed after its import.
         Stopped: Ctrl-C.
         StoreError: what is on disk is damaged, or a point was computed again and came out otherwise.
         ValueError: a name that is no plain file name, a point that is no JSON.
@@ -89,6 +85,8 @@ def run(
             sweep = _Sweep(points, compute, store, name)
             _finish(sweep, workers, scheduler, label, check)
             check()
+    except OtherCode as error:
+        raise SweepError(f"{error}: {sweep.kept() if sweep else 'nothing was begun'}") from None
     except KeyboardInterrupt:
         raise Stopped(f"interrupted: {sweep.kept() if sweep else 'nothing was begun'}") from None
     finally:
@@ -130,8 +128,6 @@ def _finish(sweep: _Sweep, workers: int | None, scheduler: str | None, label: st
                     f"{where}: {sweep.kept()}"
                 ) from error
             claims.give_up_all()
-        except OtherCode as error:
-            raise SweepError(f"{error}: {sweep.kept()}") from None
         if sweep.trouble:
             raise sweep.trouble[0]
 
@@ -246,14 +242,11 @@ def _attempt(
     compute: Callable[[Point], Output], k: str, point: Point, wanted: Environment
 ) -> tuple[str, Output | None, float, str]:
     """(key, output or None, seconds, what went wrong); runs on a worker. Raises OtherCode where its code is another."""
-    if other := environment(compute).against(wanted, "the process that began"):
-        raise OtherCode(
-            f"the worker on {platform.node()} has {other}; its bytes could differ: start the workers anew with the "
-            "same source and versions"
-        )
+    _compare(wanted)
     start = time.perf_counter()
     try:
         output = compute(point)
+        _compare(wanted)  # it may have imported more
         if not isinstance(output, Output):
             name = getattr(compute, "__name__", compute)
             raise TypeError(f"{name} must return an Output(row, arrays), got {type(output).__name__}")
@@ -263,6 +256,8 @@ def _attempt(
             if not isinstance(array, np.ndarray) or array.dtype.hasobject:
                 raise TypeError(f"{name!r} is no NumPy array of numbers")
         return k, output, time.perf_counter() - start, ""
+    except OtherCode:
+        raise
     except (Exception, SystemExit) as error:
         where = traceback.format_exc(limit=-2).strip().splitlines()
         return (
@@ -270,6 +265,14 @@ def _attempt(
             None,
             time.perf_counter() - start,
             f"{type(error).__name__}: {_said(error)}\n" + "\n".join(where[1:-1]),
+        )
+
+
+def _compare(wanted: Environment) -> None:
+    if other := wanted.here().against(wanted, "the process that began"):
+        raise OtherCode(
+            f"the worker on {platform.node()} has {other}; its bytes could differ: start the workers anew with the "
+            "same source and versions"
         )
 
 
