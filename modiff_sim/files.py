@@ -9,6 +9,7 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ except ImportError:  # pragma: no cover - Windows: one writer at a time, which n
 
 PART_OF_FILE = ".part-"  # .NAME.part-RANDOM is written before it becomes NAME
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # of a file system without them: then nobody is waited for
+ABANDONED = 3600.0  # seconds without a change after which what nobody has locked is taken for abandoned
 RANDOM = re.compile(r"[a-z0-9_]{8}")  # what ``tempfile`` ends its names with
 
 
@@ -66,7 +68,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part. Makes the parent folder.
 
     It is on disk when this returns: a row that refers to it may be written. What a killed writer of the same file left
-    is removed. Raises OSError where it cannot be written, and for folders, devices and FIFOs.
+    is removed (``remove_abandoned``). Raises OSError where it cannot be written, and for folders, devices and FIFOs.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -125,7 +127,11 @@ def _locked_folder(root: Path, prefix: str) -> tuple[Path, int | None]:
 
 
 def remove_abandoned(folder: Path, prefix: str) -> None:
-    """Remove the temporary files and folders of this prefix whose writers are dead: nobody holds their locks."""
+    """Remove the temporary files and folders of this prefix whose writers are dead.
+
+    Nobody holds their locks, and nothing in them has changed for an hour: on file systems whose locks do nothing, or
+    hold on one machine only, the writers are taken for alive that long.
+    """
     if fcntl is None:  # pragma: no cover - Windows
         return
     with os.scandir(folder) as entries:
@@ -137,6 +143,8 @@ def remove_abandoned(folder: Path, prefix: str) -> None:
             continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if max(p.lstat().st_mtime for p in (path, *path.rglob("*"))) > time.time() - ABANDONED:
+                continue
             if stat.S_ISDIR(os.fstat(handle).st_mode):
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -50,7 +50,7 @@ __all__ = [
 FILES = ("arrays.npz", "rows.json")  # what a manifest vouches for
 WALLTIME = "walltime.json"  # beside them, and outside of every checksum
 KEYED = re.compile(r".+-[0-9a-f]{16}")  # what the folder of a result is called
-PART = ".part-"  # an unfinished result: it is never read, and the next run removes one that a kill has left
+PART = ".part-"  # an unfinished result: it is never read, and a run an hour later removes one that a kill has left
 SELF = "manifest_sha256"  # in a manifest that no key protects: of its other entries
 LARGEST_MANIFEST = 2**26  # bytes: a larger file is no manifest and is not read into memory
 VERSIONED = ("modiff-sim", "numpy", "scipy", "torch", "diffusers", "scikit-learn", "matplotlib")
@@ -153,7 +153,7 @@ class Store:
         self._cleaned = False
 
     def clean(self) -> None:
-        """Remove unfinished results whose writers were killed, once per object: those of living writers are locked."""
+        """Remove unfinished results whose writers were killed, once per object (``files.remove_abandoned``)."""
         if not self._cleaned and self.root.is_dir():
             remove_abandoned(self.root, PART)
             self._cleaned = True

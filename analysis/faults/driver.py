@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import modiff_sim as ms
-from modiff_sim import parallel, store, sweep
+from modiff_sim import files, parallel, store, sweep
 
 NAME = "small"
 POINTS = 8
@@ -130,6 +130,7 @@ def main(arguments: list[str]) -> int:
     root, folder, *count = arguments
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's ``&`` leaves it ignored
     parallel.PATIENCE = float(os.environ.get("PATIENCE", parallel.PATIENCE))
+    files.ABANDONED = -1  # what a kill leaves goes at once: the locks of this disk are what is tested
     seen = kill_at(os.environ.get("KILL", ""), [root, folder]) if {"KILL", "STEPS"} & os.environ.keys() else []
     mine = points(*map(int, count))
     try:
