@@ -9,11 +9,15 @@ import re
 import shutil
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from weakref import WeakSet
+
+from .console import complain
 
 try:
     import fcntl
@@ -23,7 +27,9 @@ except ImportError:  # pragma: no cover - Windows: one writer at a time, which n
 PART_OF_FILE = ".part-"  # .NAME.part-RANDOM is written before it becomes NAME
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # of a file system without them: then nobody is waited for
 ABANDONED = 3600.0  # seconds without a change after which what nobody has locked is taken for abandoned
+SILENT = 1.0  # seconds that a lock is waited for without a word
 RANDOM = re.compile(r"[a-z0-9_]{8}")  # what ``tempfile`` ends its names with
+held: WeakSet[IO[bytes]] = WeakSet()  # files whose locks this process holds, and which others wait for
 
 
 def sha256(path: Path) -> str:
@@ -157,20 +163,49 @@ def remove_abandoned(folder: Path, prefix: str) -> None:
 
 @contextmanager
 def locked(file: IO[bytes]) -> Iterator[None]:
-    """Hold the lock of an open file; the system gives it back when its holder dies."""
+    """Hold the lock of an open file; the system gives it back when its holder dies.
+
+    Who waits for longer than ``SILENT`` seconds says so on stderr.
+    """
     if fcntl is None:  # pragma: no cover - Windows
         yield
         return
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _wait(file)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
+    held.add(file)
     try:
         yield
     finally:
+        held.discard(file)
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _wait(file: IO[bytes]) -> None:
+    with suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    saying = threading.Timer(SILENT, complain, (f"{file.name} is locked by another process, which is waited for",))
+    saying.daemon = True
+    saying.start()
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    finally:
+        saying.cancel()
+
+
+def _let_go() -> None:
+    """In a forked child, which has the open files of its parent: it would keep their locks after the parent's end."""
+    for file in held:
+        file.close()  # unlocking would unlock the parent's
+    held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _lock(handle: int) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from .files import digest_of, fcntl, is_at, is_regular, locked, sync_folder
+from .files import digest_of, fcntl, held, is_at, is_regular, locked, sync_folder
 from .store import StoreError, canonical
 
 LOG = ".rows.jsonl"  # a log is called NAME.rows.jsonl
@@ -227,6 +227,7 @@ class Claims:
             file.close()
             return True
         self._held[key] = file
+        held.add(file)
         return True
 
     def clear(self) -> None:
@@ -239,7 +240,9 @@ class Claims:
         return list(self._held)
 
     def give_up(self, key: str) -> None:
-        if (file := self._held.pop(key, None)) is not None:
+        file = self._held.pop(key, None)
+        if file is not None and not file.closed:  # closed in a forked child, whose parent has it
+            held.discard(file)
             Path(file.name).unlink(missing_ok=True)
             file.close()
 

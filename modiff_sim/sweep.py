@@ -28,9 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from .console import Stopped, interrupts
+from .console import Stopped, complain, interrupts
 from .environment import Environment, OtherCode, environment
-from .files import digest_of
+from .files import SILENT, digest_of
 from .parallel import WorkerLost, progress, unordered
 from .rowlog import ASIDE, CLAIMS, LOG, Claims, Entry, RowLog, add_aside, noted
 from .store import Store, Stored, StoreError, canonical, key, plain, versions, write_files
@@ -110,8 +110,10 @@ def _finish(sweep: _Sweep, workers: int | None, scheduler: str | None, label: st
             sweep.forget_done()
             if sweep.trouble:
                 raise sweep.trouble[0]
+            sweep.say_waiting()
             time.sleep(0.2 if len(sweep.waiting) == before else 0)
             continue
+        sweep.idle = 0.0
         try:
             with closing(unordered(chain([first], offered), workers=workers, scheduler=scheduler)) as results:
                 for k, output, seconds, error in results:
@@ -144,6 +146,7 @@ class _Sweep:
         self.waiting: dict[str, Point] = dict(zip(self.keys, points, strict=True))
         self.failed: dict[str, str] = {}
         self.trouble: list[Exception] = []
+        self.idle, self.said = 0.0, False
         self.environment = environment(compute)
         store.clean()
         self.claims.clear()
@@ -165,6 +168,16 @@ class _Sweep:
     def forget_done(self) -> None:
         for k in [k for k, point in self.waiting.items() if self.done(k, point)]:
             del self.waiting[k]
+
+    def say_waiting(self) -> None:
+        """Once, on stderr, where there has been nothing to do but to wait for a second."""
+        self.idle = self.idle or time.monotonic()
+        if self.waiting and not self.said and time.monotonic() - self.idle > SILENT:
+            self.said = True
+            complain(
+                f"{self.name}: waiting for other processes, which compute {len(self.waiting)} of the points (they hold "
+                f"the files in {self.claims.folder})"
+            )
 
     def lost(self) -> bool:
         """Whether points that had a row have none any more: their log was deleted, or a line of it. They wait again."""
