@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from .files import digest_of, fcntl, held, is_at, is_regular, locked, sync_folder
+from .store import LOG as LOG
 from .store import StoreError, canonical
 
-LOG = ".rows.jsonl"  # a log is called NAME.rows.jsonl
-ASIDE = ".aside.jsonl"  # NAME.aside.jsonl beside it: what was measured of its points, outside of every checksum
+ASIDE = ".aside.jsonl"  # NAME.aside.jsonl beside the log: what was measured of its points, outside of every checksum
 CLAIMS = ".claims"  # .NAME.claims beside it: who works on what
 
 

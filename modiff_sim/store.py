@@ -31,16 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import (
-    digest,
-    digest_of,
-    is_regular,
-    remove_abandoned,
-    sha256,
-    sync_folder,
-    temporary_folder,
-    write_atomic,
-)
+from .files import digest, digest_of, is_regular, remove_abandoned, sha256, sync_folder, temporary_folder, write_atomic
 
 __all__ = [
     "Store", "StoreError", "Stored", "canonical", "digest", "digest_of", "key", "npz_bytes", "plain", "read", "sha256",
@@ -48,6 +39,7 @@ __all__ = [
 ]  # fmt: skip
 
 FILES = ("arrays.npz", "rows.json")  # what a manifest vouches for
+LOG = ".rows.jsonl"  # the log of the sweep NAME is called NAME.rows.jsonl
 WALLTIME = "walltime.json"  # beside them, and outside of every checksum
 KEYED = re.compile(r".+-[0-9a-f]{16}")  # what the folder of a result is called
 PART = ".part-"  # an unfinished result: it is never read, and a run an hour later removes one that a kill has left
@@ -159,7 +151,11 @@ class Store:
             self._cleaned = True
 
     def path(self, name: str, params: Mapping[str, Any]) -> Path:
-        return self.root / f"{name}-{key(name, params)}"
+        """Where a result lies, or would. Raises ValueError for a name that makes no file name."""
+        folder = f"{name}-{key(name, params)}"
+        if not name or not _is_plain(folder) or folder.startswith(PART):
+            raise ValueError(f"the name of a result becomes that of a folder: letters, digits, _ . and -, got {name!r}")
+        return self.root / folder
 
     def has(self, name: str, params: Mapping[str, Any]) -> bool:
         return (self.path(name, params) / "manifest.json").is_file()
@@ -171,15 +167,22 @@ class Store:
         arrays: Mapping[str, np.ndarray] | None = None,
         rows: Sequence[Mapping[str, Any]] = (),
         walltime: float | None = None,
+        *,
+        swept: bool = False,
     ) -> Stored:
-        """Write a result. An existing one of the same key is left as it is."""
+        """Write a result. An existing one of the same key is left as it is. ``swept``: it is of the sweep of this name.
+
+        Raises ValueError for a name that makes no file name, or that of a sweep in this folder.
+        """
         target = self.path(name, params)
         if not self.has(name, params):
+            self._free(name, swept)
+            contents: tuple[bytes | str, ...] = (npz_bytes(arrays or {}), _json(list(rows)))
             self.root.mkdir(parents=True, exist_ok=True)
             self.clean()
             with temporary_folder(self.root, PART) as work:
-                write_atomic(work / "arrays.npz", npz_bytes(arrays or {}))
-                write_atomic(work / "rows.json", _json(list(rows)))
+                for file, content in zip(FILES, contents, strict=True):
+                    write_atomic(work / file, content)
                 sums = {f: sha256(work / f) for f in FILES}
                 manifest = {"name": name, "params": params, "versions": versions(), "sha256": sums}
                 write_atomic(work / WALLTIME, _json({"seconds": walltime}))
@@ -195,6 +198,10 @@ class Store:
                         raise
         return self.load(name, params)
 
+    def _free(self, name: str, swept: bool = False) -> None:
+        if not swept and (log := self.root / f"{name}{LOG}").exists():
+            raise ValueError(f"{name!r} is the name of a sweep, whose rows are in {log}: give the result another name")
+
     def load(self, name: str, params: Mapping[str, Any]) -> Stored:
         """Read a result back, its checksums verified. Raises StoreError where a file was changed or is missing."""
         return read(self.path(name, params))
@@ -203,6 +210,7 @@ class Store:
         """The stored result, computed now if it is not there yet: this is what makes a killed run resumable."""
         if self.has(name, params):
             return self.load(name, params)
+        self._free(name)
         start = time.perf_counter()
         arrays = compute()
         return self.save(name, params, arrays, walltime=time.perf_counter() - start)

@@ -32,8 +32,8 @@ from .console import Stopped, complain, interrupts
 from .environment import Environment, OtherCode, environment
 from .files import SILENT, digest_of
 from .parallel import WorkerLost, progress, unordered
-from .rowlog import ASIDE, CLAIMS, LOG, Claims, Entry, RowLog, add_aside, noted
-from .store import Store, Stored, StoreError, canonical, key, plain, versions, write_files
+from .rowlog import ASIDE, CLAIMS, Claims, Entry, RowLog, add_aside, noted
+from .store import LOG, Store, Stored, StoreError, canonical, key, plain, versions, write_files
 
 Point = Mapping[str, Any]
 LOSSES = 3  # workers that may be lost in a row before a point is taken to be what kills them
@@ -218,12 +218,15 @@ class _Sweep:
         """Arrays first, then the row that says they are there; wall times beside, outside of every checksum."""
         with self._said():
             if output.arrays:
-                self._append(k, self.store.save(self.name, point, output.arrays, [output.row], walltime=seconds))
+                saved = self.store.save(self.name, point, output.arrays, [output.row], walltime=seconds, swept=True)
+                self._append(k, saved)
             else:
                 self.log.append(k, Entry(plain(output.row)))
             add_aside(self.store.root / f"{self.name}{ASIDE}", k, {"seconds": round(seconds, 6), **output.aside})
 
     def _append(self, k: str, stored: Stored) -> None:
+        if len(stored.rows) != 1:
+            raise StoreError(f"{stored.path} is no result of a sweep, which has one row: give the sweep another name")
         with self._said():
             self.log.append(k, Entry(stored.rows[0], stored.manifest["sha256"]["arrays.npz"]))
 

@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 import modiff_sim as ms
 from modiff_sim import store as storage
+from modiff_sim import sweep
 from modiff_sim.store import Store, StoreError, key, npz_bytes, verify, verify_one, write_atomic
 
 PARAMS = {"quantizer": ms.AbsMax(4), "steps": 50, "seed": 0}
@@ -121,6 +122,37 @@ def test_an_existing_result_is_left_as_it_is(tmp_path):
     again = Store(tmp_path).save("run", PARAMS, {"x": np.zeros(2)})
     assert np.array_equal(again.arrays["x"], np.ones(2))
     assert files(first.path) == files(again.path)
+
+
+@pytest.mark.parametrize("name", ["sub/x", "../x", "", "a\\b", "a\0b", "a" * 250, ".part-x"])
+def test_a_name_that_makes_no_file_name_is_refused_before_anything_is_written(tmp_path, name):
+    store, computed = Store(tmp_path / "s"), []
+    for act in (store.save, store.load, store.has, lambda n, p: store.get(n, p, lambda: computed.append(1))):
+        with pytest.raises(ValueError, match="the name of a result becomes that of a folder"):
+            act(name, PARAMS)
+    with pytest.raises(ValueError, match="arrays have plain names"):
+        store.save("run", PARAMS, {"sub/x": np.ones(2)})
+    assert list(tmp_path.iterdir()) == []
+    assert computed == []
+
+
+def test_a_result_does_not_take_the_name_of_a_sweep(tmp_path):
+    """Its arrays would have no row in the log of the sweep."""
+    store, points, computed = Store(tmp_path), [{"seed": 0}], []
+    rows = sweep.run(points, _point, store, name="swept", workers=1)
+    assert store.save("swept", points[0]).rows == rows  # which is there already
+    for act in (store.save, lambda n, p: store.get(n, p, lambda: computed.append(1))):
+        with pytest.raises(ValueError, match=r"'swept' is the name of a sweep, whose rows are in .*: give the result"):
+            act("swept", PARAMS)
+    assert computed == []
+    assert verify(tmp_path) == (2, [])
+    store.save("saved", points[0], ARRAYS)
+    with pytest.raises(StoreError, match=r"saved-\w+ is no result of a sweep, which has one row: give"):
+        sweep.run(points, _point, store, name="saved", workers=1)
+
+
+def _point(point):
+    return sweep.Output({"seed": point["seed"]}, {"x": np.zeros(2)})
 
 
 # -- killed writes ----------------------------------------
