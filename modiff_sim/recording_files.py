@@ -32,6 +32,8 @@ def read_recording(path: str | Path, *, only: str | None = None) -> dict[str, np
         raise
     except Exception:  # a damaged file leads to errors of a dozen kinds in the readers below NumPy's
         raise ValueError(f"{path} holds no plain numeric arrays: it is damaged, or was saved with objects") from None
+    if twice := [name for name in arrays if names.count(name) > 1]:
+        raise ValueError(f"{path} holds the array '{twice[0]}' more than once: save the one that is meant")
     if only is not None and not arrays:
         raise ValueError(f"{path} has no array '{only}'; it holds {', '.join(names) or 'nothing'}")
     if not arrays:

@@ -10,6 +10,7 @@ import resource
 import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -333,6 +334,19 @@ def test_more_than_the_directory_of_the_archive_says_is_not_inflated(tmp_path, l
 def test_packers_that_inflate_without_a_limit_are_refused(tmp_path, kind):
     path = zipped(tmp_path / "a.npz", {"images": [head((1, 32, 32, 3)), bytes(3072)], "labels": ONE}, kind)
     with pytest.raises(ValueError, match="packed in an unusual way: save it by"):
+        load("cifar10", path)
+
+
+@pytest.mark.parametrize("name", ["images", "labels", "images.npy", "jpeg", "offsets"])
+def test_an_array_that_is_there_twice_is_refused(tmp_path, name):
+    """Whether it has the same name in the archive or not: each of them could be the one that is meant."""
+    one, plain = [head((1, 32, 32, 3)), bytes(3072)], name.removesuffix(".npy")
+    path = zipped(tmp_path / "a.npz", {"images": one, "labels": ONE, "jpeg": one, "offsets": one})
+    load("cifar10", path)
+    with zipfile.ZipFile(path, "a") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the name
+        file.writestr(plain if plain != name else f"{name}.npy", b"".join(one if plain != "labels" else ONE))
+    with pytest.raises(ValueError, match=rf"a\.npz holds {plain} 2 times: save the one that is meant"):
         load("cifar10", path)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import sys
+import warnings
+import zipfile
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
@@ -267,6 +269,18 @@ def test_files_that_hold_no_recording(tmp_path, name, content, message):
         read_recording(path)
     with pytest.raises(FileNotFoundError):
         read_recording(tmp_path / "nowhere.npz")
+
+
+@pytest.mark.parametrize("name", ["a", "a.npy"])
+def test_a_layer_that_is_there_twice_is_refused(tmp_path, name):
+    np.savez(tmp_path / "a.npz", a=np.ones((5, 2, 4)), b=np.ones((5, 2, 4)))
+    np.save(tmp_path / "other.npy", np.zeros((5, 2, 4)))
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the name
+        file.write(tmp_path / "other.npy", name)
+    with pytest.raises(ValueError, match="holds the array 'a' more than once: save the one that is meant"):
+        read_recording(tmp_path / "a.npz")
+    assert list(read_recording(tmp_path / "a.npz", only="b")) == ["b"]
 
 
 GOOD = np.ones((5, 2, 4))

@@ -50,7 +50,10 @@ def archive(path: Path, fits: Fits) -> Raw:
     if path.suffix.lower() in UNPACKED:
         raise ValueError(f"{path} is packed: unpack it and give the folder")
     with open(path, "rb") as stream, _opened(stream, path) as file:
-        infos = {info.filename.removesuffix(".npy"): info for info in file.infolist()}
+        names = [info.filename.removesuffix(".npy") for info in file.infolist()]
+        if twice := [name for name in NEEDED if names.count(name) > 1]:
+            raise ValueError(f"{path} holds {twice[0]} {names.count(twice[0])} times: save the one that is meant")
+        infos = dict(zip(names, file.infolist(), strict=True))
         if not any(needed <= set(infos) for needed in ({"images", "labels"}, {"jpeg", "offsets", "labels"})):
             held = ", ".join(infos)[:200] or "nothing"
             raise ValueError(f"{path} holds {held}; needed: labels and images, or jpeg, offsets and labels")
