@@ -101,6 +101,17 @@ def test_16_bit_pictures_are_no_longer_white(tmp_path):
     assert found.notes == ()
 
 
+@pytest.mark.parametrize("white", [15, 255, 1023, 4095, 65535])
+@pytest.mark.parametrize(("kind", "channels"), [(b"P2", 1), (b"P3", 3), (b"P5", 1), (b"P6", 3)])
+def test_portable_maps_of_every_depth_are_read(kind, channels, white):
+    levels = np.linspace(0, white, 16 * channels).round().astype(int).reshape(4, 4, channels)
+    text = b" ".join(b"%d" % level for level in levels.ravel())
+    pixels = levels.astype(">u2" if white > 255 else "u1").tobytes() if kind in (b"P5", b"P6") else text
+    found = picture(io.BytesIO(b"%s 4 4 %d\n" % (kind, white) + pixels), "x")
+    assert found.shape == levels.shape
+    assert np.abs(found - levels * 255 / white).max() <= 0.5 + 1 / 257  # rounded twice
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

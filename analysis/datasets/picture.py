@@ -41,7 +41,7 @@ def picture(file: Any, name: str) -> NDArray[np.uint8]:
     Raises:
         Damaged: damaged or cut short.
         Refused: more than ``PIXELS``; transparent pixels, whose colour nobody knows; inks, floats, 32 bits, 16-bit
-            colour (of which Pillow keeps 8 bits), several frames.
+            colour (of which Pillow keeps 8 bits, but for PPM, which it divides as well), several frames.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -87,7 +87,7 @@ def _pixels(opened: Any, name: str) -> NDArray[np.uint8]:
     opened.load()
     _upright(opened)
     mode = opened.mode
-    if mode in SIXTEEN or (mode == "I" and opened.format == "PNG"):  # older versions of Pillow say I
+    if mode in SIXTEEN or (mode == "I" and opened.format in ("PNG", "PPM")):  # of 16 bits, though called I
         return _sixteen(opened, name, stored)
     if mode not in (*GREY, *COLOUR):
         what = {"CMYK": "inks (CMYK)", "F": "floats (F)", "I": "32-bit numbers (I)"}.get(mode, f"pixels of mode {mode}")
