@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ import safetensors.torch
 import torch
 
 KEYS = frozenset({"settings", "config", "data", "step", "seconds", "losses", "rng", "model", "ema", "opt"})
+SHA256 = re.compile("[0-9a-f]{64}")
 ADVICE = "bring back a whole one, or begin anew in another --out (--begin-from takes the weights so far)"
 
 
@@ -72,13 +74,38 @@ def _wrong(state: Mapping[str, Any], like: Mapping[str, Any], steps: int) -> str
         return f"its time is {_cut(seconds)} s"
     if type(losses) is not list or not 0 < len(losses) <= step or not all(map(_finite, losses)):
         return "its losses are no list of finite numbers"
-    if begun is not None and (type(begun) is not dict or set(begun) != {"sha256", "step"}):
-        return "it does not say what it was begun from"
+    if begun is not None and not _begun(begun, step):
+        return f"begun_from is {repr(begun)[:120]}, which does not say what it was begun from"
     if wrong := tensors(state["model"], like["model"]) or tensors(state["ema"], like["model"]):
         return wrong
     if not _alike(state["rng"], like["rng"]):
         return "its random state is none"
-    return _optimizer(state["opt"], like["opt"], [like["model"][name] for name in like["parameters"]])
+    parameters = {name: like["model"][name] for name in like["parameters"]}
+    done = step - (begun["step"] if begun else 0)
+    return _optimizer(state["opt"], like["opt"], parameters, done) or _shared(state, like["parameters"])
+
+
+def _begun(about: Any, step: int) -> bool:
+    """Whether this names weights, by the sha256 of their file, and a step before the one that is done."""
+    if type(about) is not dict or about.keys() != {"sha256", "step"}:
+        return False
+    digest, first = about["sha256"], about["step"]
+    return type(digest) is str and bool(SHA256.fullmatch(digest)) and type(first) is int and 0 < first < step
+
+
+def _shared(state: Mapping[str, Any], parameters: Sequence[str]) -> str:
+    """Which two entries have the same memory, so that what changes one would change the other; empty if none."""
+    named = [(f"{name} in its {part}", value) for part in ("model", "ema") for name, value in state[part].items()]
+    for i, name in enumerate(parameters):
+        named += [(f"{entry} of {name} in its optimizer", value) for entry, value in state["opt"]["state"][i].items()]
+    seen: dict[int, str] = {}
+    for name, value in named:
+        memory = value.untyped_storage()
+        if memory.nbytes() < value.nbytes:
+            return f"entries of {name} share their memory"
+        if value.numel() and (other := seen.setdefault(memory.data_ptr(), name)) != name:
+            return f"{name} shares its memory with {other}"
+    return ""
 
 
 def _cut(value: Any) -> str:
@@ -107,7 +134,8 @@ def tensors(found: Any, mine: Mapping[str, torch.Tensor], *, dtypes: bool = True
     return ""
 
 
-def _optimizer(found: Any, mine: Mapping[str, Any], parameters: Sequence[torch.Tensor]) -> str:
+def _optimizer(found: Any, mine: Mapping[str, Any], parameters: Mapping[str, torch.Tensor], done: int) -> str:
+    """What is not as Adam leaves it after so many steps."""
     wrong = "its optimizer is of another network or program"
     if not isinstance(found, dict) or not found.keys() >= {"state", "param_groups"}:
         return wrong
@@ -121,13 +149,17 @@ def _optimizer(found: Any, mine: Mapping[str, Any], parameters: Sequence[torch.T
         return wrong
     if states.keys() != set(range(len(parameters))):
         return wrong
-    for i, parameter in enumerate(parameters):
+    for i, (name, parameter) in enumerate(parameters.items()):
         of_one = states[i]
         if not isinstance(of_one, dict) or of_one.keys() != {"step", "exp_avg", "exp_avg_sq"}:
             return wrong
         moments = {"exp_avg": parameter, "exp_avg_sq": parameter, "step": torch.tensor(0.0)}
         if problem := tensors(of_one, moments):
-            return f"{problem} in its optimizer"
+            return f"{problem} in its optimizer, for {name}"
+        if float(of_one["step"]) != done:
+            return f"step is {float(of_one['step']):g} in its optimizer, for {name}, and not {done}"
+        if bool((of_one["exp_avg_sq"] < 0).any()):
+            return f"exp_avg_sq is below 0 in its optimizer, for {name}, and is a mean of squares"
     return ""
 
 

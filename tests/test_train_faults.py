@@ -209,6 +209,10 @@ def changed(**changes):
     return change
 
 
+def begun_from(first, **changes):
+    return changed(begun_from={"sha256": "0" * 64, "step": first}, **changes)
+
+
 def edited(edit):
     def change(whole):
         state = torch.load(io.BytesIO(whole), weights_only=True)
@@ -252,7 +256,27 @@ JUNK = {
     "another optimizer": (edited(lambda s: s["opt"]["param_groups"][0].update(betas=(0.5, 0.5))), "its optimizer is"),
     "half an optimizer": (edited(lambda s: s["opt"]["state"].popitem()), "its optimizer is of another network"),
     "an optimizer with NaN": (edited(lambda s: s["opt"]["state"][0]["exp_avg"].fill_(np.nan)), "exp_avg holds NaN or"),
-    "begun from nothing": (changed(begun_from=3), "it does not say what it was begun from"),
+    "an optimizer with negative squares": (edited(lambda s: s["opt"]["state"][1]["exp_avg_sq"].fill_(-1)),
+        r"exp_avg_sq is below 0 in its optimizer, for conv_in\.bias"),
+    "an optimizer of other steps": (edited(lambda s: s["opt"]["state"][1]["step"].fill_(-5)),
+        r"step is -5 in its optimizer, for conv_in\.bias, and not 1"),
+    "an optimizer that was begun elsewhere": (begun_from(1, step=4),
+        r"step is 1 in its optimizer, for conv_in\.weight, and not 3"),
+    "an optimizer whose steps are one": (edited(lambda s: s["opt"]["state"][1].update(s["opt"]["state"][0], **{
+        k: v for k, v in s["opt"]["state"][1].items() if k != "step"})),
+        r"step of conv_in\.bias in its optimizer shares its memory with step of conv_in\.weight in its optimizer"),
+    "an average that is the model": (edited(lambda s: s.update(ema=dict(s["model"]))),
+        r"conv_in\.weight in its ema shares its memory with conv_in\.weight in its model"),
+    "an average that is another": (edited(lambda s: s["ema"].update({"conv_out.bias": s["ema"]["conv_in.bias"][:1]})),
+        r"conv_out\.bias in its ema shares its memory with conv_in\.bias in its ema"),
+    "an average of one number": (edited(lambda s: s["ema"].update({
+        "conv_in.bias": torch.zeros(1).expand_as(s["ema"]["conv_in.bias"])})),
+        r"entries of conv_in\.bias in its ema share their memory"),
+    "begun from a number": (changed(begun_from=3), "begun_from is 3, which does not say what it was begun from"),
+    "begun from no file": (changed(begun_from={"sha256": 5, "step": 1}), r"begun_from is .*'sha256': 5"),
+    "begun from no step": (begun_from("x"), "begun_from is .*'step': 'x'}, which does not"),
+    "begun from the step that is done": (begun_from(1), "begun_from is .*'step': 1}, which does not"),
+    "begun from a truth": (begun_from(True, step=4), "begun_from is .*'step': True}, which does not"),
 }  # fmt: skip
 
 
