@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 from modiff_sim import console
 from modiff_sim.console import Stopped, raises_here
+from modiff_sim.importing import importing
 
 __all__ = ["Stopped", "begin", "finished_first"]
 
@@ -22,19 +22,8 @@ def begin(module: str) -> int:
 
 
 def _imported(module: str) -> Any:
-    """The module. Ctrl-C ends the process at once: libraries turn a KeyboardInterrupt in their imports into others."""
-
-    def leave(*_: object) -> None:
-        console.complain(f"python -m {module}: interrupted before anything was begun")
-        os._exit(130)
-
-    if not raises_here():
+    with importing(f"python -m {module}"):
         return importlib.import_module(module)
-    signal.signal(signal.SIGINT, leave)
-    try:
-        return importlib.import_module(module)
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

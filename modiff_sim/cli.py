@@ -9,23 +9,31 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Entry point; returns the exit code. Without ``arguments`` it is a program, which Ctrl-C may end at once."""
     from . import console
 
     chosen = argparse.Namespace(command="")
 
+    def who() -> str:
+        return f"modiff-sim {chosen.command or ''}".strip()
+
     def run() -> int:
         _parser().parse_args(arguments, chosen)
-        from . import commands
+        from .importing import importing
 
-        return commands.run(chosen)
+        with importing(who()) if arguments is None else nullcontext():
+            from . import commands
+
+            command = commands.load(chosen)
+        return command(chosen)
 
     console.utf8_output()
-    return console.finish(run, lambda: f"modiff-sim {chosen.command or ''}".strip())
+    return console.finish(run, who)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -158,6 +158,45 @@ def test_ctrl_c_ends_a_command_with_one_line(workers):
     assert (process.returncode, out, err) == (130, b"", b"modiff-sim simulate: interrupted\n")
 
 
+IMPORTING = """
+import os, signal, sys, time
+
+which, how = sys.argv[1:3]
+del sys.argv[1:3]
+
+class Library:
+    \"\"\"As NumPy's C extension: Ctrl-C in its import is another error.\"\"\"
+    def find_spec(self, name, path=None, target=None):
+        if name == which:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(10)
+            except KeyboardInterrupt:
+                raise ImportError("the C extensions failed") from None
+
+sys.meta_path.insert(0, Library())
+from modiff_sim.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's ``&`` leaves it ignored
+sys.exit(main(sys.argv[1:]) if how == "arguments" else main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "how", "code", "said"),
+    [
+        ("numpy", "program", 130, "modiff-sim bounds: interrupted before anything was begun\n"),
+        ("modiff_sim.commands", "program", 130, "modiff-sim bounds: interrupted before anything was begun\n"),
+        ("matplotlib.figure", "program", 130, "modiff-sim bounds: interrupted before anything was begun\n"),
+        ("numpy", "arguments", 2, "modiff-sim bounds: error: the C extensions failed\n"),  # not its own process
+    ],
+)
+def test_ctrl_c_in_an_import_ends_a_command_with_one_line(tmp_path, module, how, code, said):
+    asked = [module, how, "bounds", "--plot", tmp_path / "x.png"]
+    ended = subprocess.run([sys.executable, "-c", IMPORTING, *asked], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", said)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

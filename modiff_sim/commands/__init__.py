@@ -7,17 +7,18 @@ command is run, so that none waits for what another needs.
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from importlib import import_module
 
 COMMANDS = ("simulate", "bounds", "contraction", "worst-case", "recommend", "quantizers", "verify")
 
 
-def run(chosen: Namespace) -> int:
-    """Run the chosen command; returns the exit code."""
+def load(chosen: Namespace) -> Callable[[Namespace], int]:
+    """Import what the chosen command needs, and check what can be checked before it; returns its ``run``."""
     module = import_module(f".{chosen.command.replace('-', '_')}", __name__)
     if getattr(chosen, "plot", None):
         from .plotting import check
 
         check(chosen.plot)  # before the work, not after it
-    code: int = module.run(chosen)
-    return code
+    run: Callable[[Namespace], int] = module.run
+    return run

@@ -24,7 +24,7 @@ def check(path: str) -> None:
     if not target.absolute().parent.is_dir():
         raise ValueError(f"--plot {path}: there is no folder {target.absolute().parent}")
     try:
-        import matplotlib  # noqa: F401
+        import matplotlib.figure  # noqa: F401 - all that is needed
     except ImportError:
         raise RuntimeError("--plot needs matplotlib: pip install 'modiff-sim[plot]'") from None
 
