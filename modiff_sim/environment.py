@@ -152,13 +152,17 @@ def _source(top: str) -> str:
 
     What was imported does not change with its file: it is read anew only after another import from the package.
     """
-    loaded: dict[Path, list[int]] = defaultdict(list)
+    modules = []
     for name, module in list(sys.modules.items()):
         spec = getattr(module, "__spec__", None) if name == "__main__" else None
-        if (spec.name if spec else name).partition(".")[0] == top and (file := _file(module)) is not None:
-            loaded[file].append(_imports.when.get(name, 0))
-    latest = max((when for times in loaded.values() for when in times), default=0)
+        if (spec.name if spec else name).partition(".")[0] == top:
+            modules.append((module, _imports.when.get(name, 0)))
+    latest = max((when for _, when in modules), default=0)
     if top not in _sources or _sources[top][0] != latest:
+        loaded: dict[Path, list[int]] = defaultdict(list)
+        for module, when in modules:
+            if (file := _file(module)) is not None:
+                loaded[file].append(when)
         lines = sorted(f"{name} {_sum(path, loaded[path])}" for name, path in _files(top))
         _sources[top] = (latest, digest_of("\n".join(lines).encode()) if lines else "")
     return _sources[top][1]
