@@ -224,3 +224,56 @@ def test_the_message_says_what_to_do():
         said = str(elsewhere(lambda: net(x)))
     assert "copy.deepcopy(model), before it is modulated" in said
     assert "reset()" in said
+
+
+class Waiting:
+    """Quantized weights that are ready when ``wait`` has returned: the model was looked at, and is not patched yet."""
+
+    def __init__(self, wait):
+        self._wait, self._waited = wait, False
+
+    def weight(self, name, module):
+        if not self._waited:
+            self._waited = True
+            self._wait()
+        return module.weight.detach()
+
+    def bits(self, name):
+        return 8
+
+
+@pytest.mark.parametrize("parts", [("", ""), ("", "mid_block"), ("mid_block", "")])
+def test_of_two_threads_that_enter_a_model_at_the_same_moment_one_gets_it(parts):
+    net, x = model(), inputs()[0]
+    before = seen(net)
+    looked, tried = threading.Barrier(2), threading.Barrier(2)
+
+    def enter(part):
+        try:
+            with modulated(net.get_submodule(part), activations=Q, weights=Waiting(lambda: looked.wait(60))) as run:
+                tried.wait(60)
+                return run
+        except RuntimeError as error:
+            tried.wait(60)
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(enter, parts))
+    (error,) = [one for one in found if isinstance(one, str)]
+    assert "is modulated already (by Run(" in error
+    assert differences(before, seen(net)) == []
+    with modulated(net, activations=Q):
+        net(x)
+
+
+def test_a_recording_that_another_thread_begins_meanwhile_is_not_covered():
+    net = model()
+    before = seen(net)
+    recording = record(net, Q)
+    with (
+        pytest.raises(RuntimeError, match="is being recorded"),
+        modulated(net, activations=Q, weights=Waiting(lambda: elsewhere(recording.__enter__))),
+    ):
+        pass
+    recording.__exit__(None, None, None)
+    assert differences(before, seen(net)) == []

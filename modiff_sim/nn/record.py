@@ -122,6 +122,8 @@ class Recorder:
         if run is not None and told:
             undo.put(Listed(run.listeners, lambda name, a: self._see(name, a) if name in told else None))
         undo.put(self._calls)
+        if active_run(model) is not run:  # another thread's, since this was begun
+            raise RuntimeError(f"another thread entered or left modulated(...) of the {type(model).__name__} meanwhile")
         return self
 
     def _gone(self) -> None:

@@ -43,6 +43,7 @@ from .plan import Plan, as_plan
 from .products import Watchman
 from .random_bits import RandomBits
 from .step import LayerSteps, Observer
+from .threads import Claim, Claimed
 from .undo import Undo
 from .weights import QuantizedWeights
 
@@ -64,12 +65,8 @@ class Run(LayerSteps):
         if not chosen:
             raise ValueError(f"where= keeps none of the {len(everything)} layers, such as '{next(iter(everything))}'")
         if (owner := active_run(model)) is not None:
-            raise RuntimeError(f"{type(model).__name__} is modulated already (by {owner}): leave that context first")
-        if any(owner is not None for owner in _owners(model)):
-            raise RuntimeError(
-                f"{type(model).__name__} is being recorded, which would see nothing of this: enter modulated(...) "
-                "first, and record(...) inside of it"
-            )
+            raise _modulated_already(model, owner)
+        _refuse_recorded(model)
         if absent := [name for name, module in everything.items() if module.weight.is_meta and not offloaded(model)]:
             raise ValueError(
                 f"{type(model).__name__} has no weights yet, its layer '{absent[0]}' is on the meta device: load them "
@@ -111,6 +108,12 @@ class Run(LayerSteps):
     def put(self, undo: Undo) -> Run:
         """Touch the model, which nothing has done so far; ``undo`` gives it back. The audit stays readable."""
         undo.note(self._gone)
+        claim = Claim(self.model.modules(), self)
+        undo.note(claim.remove)
+        try:
+            claim.put()
+        except Claimed as taken:
+            raise _modulated_already(self.model, taken.owner) from None
         undo.note(self.first_call.remove)
         undo.note(self._products.close)
         for name, operator in self.operators.items():
@@ -124,6 +127,7 @@ class Run(LayerSteps):
         undo.put(self._calls)
         if self.options.attention is not None:
             undo.put(On(Watchman(self._calls.look)))
+        _refuse_recorded(self.model, self)  # by another thread, since this was begun
         return self
 
     def __repr__(self) -> str:
@@ -292,6 +296,19 @@ class Run(LayerSteps):
 def _owners(model: nn.Module) -> Iterator[Any]:
     """The owners of all active patches of a model."""
     return (patch.owner for module in model.modules() for patch in patches(module))
+
+
+def _refuse_recorded(model: nn.Module, run: Run | None = None) -> None:
+    """Raise RuntimeError where patches of others than the run are on a model."""
+    if any(owner is not None and owner is not run for owner in _owners(model)):
+        raise RuntimeError(
+            f"{type(model).__name__} is being recorded, which would see nothing of this: enter modulated(...) "
+            "first, and record(...) inside of it"
+        )
+
+
+def _modulated_already(model: nn.Module, owner: Any) -> RuntimeError:
+    return RuntimeError(f"{type(model).__name__} is modulated already (by {owner}): leave that context first")
 
 
 def active_run(model: nn.Module) -> Run | None:

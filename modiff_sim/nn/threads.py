@@ -1,10 +1,14 @@
-"""Whose calls these are: states are of one sequence of calls, and that is one thread's."""
+"""Whose calls these are, and whose model: states are of one sequence of calls, and that is one thread's."""
 
 from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterable
 from threading import Thread
+from typing import Any
+
+_claims: dict[int, Claim] = {}  # by the id of a module
 
 
 class Turn:
@@ -34,3 +38,31 @@ class Turn:
         """The present thread has reset: the next call begins a sequence, whoever makes it."""
         self._by, self._owner = threading.current_thread(), None
         self._resetters.add(self._by)
+
+
+class Claim:
+    """A change (see ``undo``): these modules are one owner's, of two that want them at the same moment.
+
+    Each is taken in one step, without a lock that an interrupt could leave locked.
+    """
+
+    def __init__(self, modules: Iterable[Any], owner: Any) -> None:
+        self.owner, self._modules = owner, tuple(modules)
+
+    def put(self) -> None:
+        for module in self._modules:
+            if (first := _claims.setdefault(id(module), self)) is not self:
+                raise Claimed(first.owner)
+
+    def remove(self) -> None:
+        for module in self._modules:
+            if _claims.get(id(module)) is self:
+                del _claims[id(module)]
+
+
+class Claimed(Exception):
+    """Somebody else has a module that was to be claimed."""
+
+    def __init__(self, owner: Any) -> None:
+        super().__init__(repr(owner))
+        self.owner = owner
