@@ -1,6 +1,9 @@
 """A model that is changed while it is modulated is refused, at the next call or at a reset."""
 
 import copy
+import functools
+import gc
+import weakref
 
 import pytest
 import torch
@@ -17,6 +20,16 @@ def make(seed=0):
     return nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Conv1d(5, 5, 3, padding=1)).eval().requires_grad_(False)
 
 
+def hooked(layer):
+    """As accelerate puts a hook on a layer."""
+    layer._old_forward = old = layer.forward
+
+    def forward(module, *args, **kwargs):
+        return module._old_forward(*args, **kwargs)
+
+    layer.forward = functools.update_wrapper(functools.partial(forward, layer), old)
+
+
 def average(model):
     for mine, theirs in zip(model.parameters(), make(1).parameters(), strict=True):
         mine.data.copy_(theirs.data)  # torch's counter of writes does not see this
@@ -26,7 +39,16 @@ def one_entry(model):
     model[2].weight.data.view(-1)[37] += 1  # seen at the reset
 
 
+class Doubled(nn.Linear):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
 CHANGES = {
+    "another class": lambda m: setattr(m[0], "__class__", Doubled),
+    "another forward": lambda m: setattr(m[0], "forward", lambda x: 2 * x),
+    "its own forward again": lambda m: setattr(m[0], "forward", functools.partial(nn.Linear.forward, m[0])),
+    "a forward deleted": lambda m: m[0].__dict__.pop("forward"),
     "loaded": lambda m: m.load_state_dict(make(1).state_dict()),
     "assigned": lambda m: m.load_state_dict(make(1).state_dict(), assign=True),
     "averaged through .data": average,
@@ -80,6 +102,73 @@ def test_what_does_not_change_the_layers_is_allowed():
         model(x)
         run.reset()
         model(x)
+
+
+@pytest.mark.parametrize("then", ["call", "reset"])
+def test_a_hook_that_is_taken_off_a_layer_is_noticed(then):
+    """As accelerate does: what was there before the hook, and so before the context, is put back."""
+    model, x = make(), torch.randn(2, 5, 8)
+    hooked(model[2])
+    with modulated(model, activations=ms.AbsMax(8)) as run:
+        model(x)
+        model[2].forward = model[2]._old_forward
+        del model[2]._old_forward
+        with pytest.raises(ModelChanged, match="the forward of '2' was exchanged"):
+            model(x) if then == "call" else run.reset()
+
+
+before = {}  # where a script keeps what it has replaced
+
+
+class Around:
+    def __init__(self, inner):
+        self._inner = inner
+
+    def __call__(self, x):
+        return self._inner(x)
+
+
+def in_a_global(layer):
+    before["forward"] = layer.forward
+    layer.forward = lambda x: before["forward"](x)
+
+
+def in_a_closure(layer):
+    inner = layer.forward
+
+    def one(x):
+        return inner(x)
+
+    layer.forward = lambda x: one(x)
+
+
+WRAPPERS = {
+    "hook": hooked,
+    "closure": in_a_closure,
+    "global": in_a_global,
+    "default": lambda layer: setattr(layer, "forward", lambda x, inner=layer.forward: inner(x)),
+    "object": lambda layer: setattr(layer, "forward", Around(layer.forward)),
+    "method": lambda layer: setattr(layer, "forward", Around(layer.forward).__call__),
+}
+
+
+@pytest.mark.parametrize("around", WRAPPERS.values(), ids=list(WRAPPERS))
+def test_a_forward_that_is_put_around_a_layer_inside_is_allowed(around):
+    """And when the context is left, what it leaves on the model holds nothing, and is copied with it."""
+    model, x = nn.Sequential(nn.Linear(8, 8)).requires_grad_(False), torch.randn(2, 8)
+    plain = model(x)
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        expected = [model(x), model(2 * x)]
+        run.reset()
+        around(model[0])
+        assert all(torch.equal(model(k * x), y) for k, y in zip((1, 2), expected, strict=True))
+    held = weakref.ref(run)
+    del run
+    gc.collect()
+    assert held() is None
+    assert torch.equal(model(x), plain)
+    assert torch.equal(copy.deepcopy(model)(x), plain)
+    before.clear()
 
 
 def test_layers_in_other_memory_layouts_and_with_nan_are_unchanged():

@@ -2,8 +2,9 @@
 
 Noticed at the next model call: a layer's weight or bias that is another tensor (loaded with ``assign=True``,
 ``.half()``, ``.to``, an adapter, a parametrization), that was written to (``load_state_dict``, a fused LoRA, an
-exchange with a moving average, also through ``.data``), and layers that were added, replaced or taken away. At
-``reset`` every number is looked at; at a call a few of every weight, beside torch's own counter of writes.
+exchange with a moving average, also through ``.data``), layers that were added, replaced or taken away, and those whose
+class or forward is another one, unless that forward is put around the one that was there. At ``reset`` every number is
+looked at; at a call a few of every weight, beside torch's own counter of writes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .patching import Patch, reached
 
 #: entries of every weight that are looked at before a model call
 LOOKED_AT = 16
@@ -91,6 +94,11 @@ class _Seen:
         return self._sum() != self.sum
 
 
+def _class(module: nn.Module) -> tuple[type, Any]:
+    """The module's class, and that class's forward; modules that are scripts have none."""
+    return type(module), getattr(type(module), "forward", None)
+
+
 class Unchanged:
     """What a model's layers were when a context was entered. Made after everything was checked.
 
@@ -103,6 +111,8 @@ class Unchanged:
     ) -> None:
         self._names = names
         self._layers = names()
+        self._classes = {name: _class(module) for name, module in self._layers.items()}
+        self.patched: list[tuple[str, Patch]] = []  # by whose layer, what must still be on it
         self._children = [(m._modules, tuple(m._modules.values())) for m in model.modules()]
         self._seen = [_Seen(name, part, module) for name, module in layers for part in ("weight", "bias")]
         self._samples = self._look()
@@ -122,6 +132,12 @@ class Unchanged:
             if len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):
                 self._check_layers()
                 break
+        for name, module in self._layers.items():
+            if _class(module) != self._classes[name]:
+                raise ModelChanged(f"the class of layer '{name}', or its forward, was exchanged")
+        for name, patch in self.patched:
+            if patch.module.__dict__.get(patch.name) is not patch and not reached(patch):
+                raise ModelChanged(f"the forward of '{name}' was exchanged for one that does not call what was there")
         for seen in self._seen:
             if seen.changed():
                 raise ModelChanged(f"the {seen.part} of layer '{seen.layer}' was changed or exchanged")

@@ -7,8 +7,9 @@ meantime it stays, and passes calls on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch.nn.functional as F
@@ -24,6 +25,10 @@ NO_COPIES = (
     "this model is modulated or recorded: leave the context before copying it, the state is not the model's "
     "(copy.copy of one layer gives a plain one)"
 )
+#: how many objects are looked at to find a patch in what somebody has put in its place
+MOST_OBJECTS = 2000
+#: attributes of modules in which the modules around or below a layer are, and its hooks
+NOT_CALLED = frozenset(vars(nn.Module()))
 
 
 class Patch:
@@ -32,14 +37,23 @@ class Patch:
     inner: what the attribute was, bound to the module. owner: the run or recorder that this belongs to.
     """
 
+    # functools.wraps copies what is in a ``__dict__``, and would hold the run
+    __slots__ = ("__weakref__", "__wrapped__", "_copies", "_had", "handler", "inner", "module", "name", "owner")
+
     def __init__(self, module: nn.Module, handler: Handler, *, name: str = "forward", owner: Any = None) -> None:
-        self.module, self.handler, self.name, self.owner = module, handler, name, owner
+        self.module, self.name = module, name
+        self.handler: Handler | None = handler
+        self.owner = owner
         self._had = name in module.__dict__
         self.inner = getattr(module, name)
         self.__wrapped__ = self.inner  # so that its signature is found
-        self.active = True
         # of methods that outlive a call
         self._copies = None if name.startswith("_") else Patch(module, _state, name="__getstate__")
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not been removed."""
+        return self.handler is not None
 
     def put(self) -> None:
         if self._copies is not None:
@@ -47,13 +61,12 @@ class Patch:
         self.module.__dict__[self.name] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.active:
-            return self.inner(*args, **kwargs)
-        return self.handler(self.inner, *args, **kwargs)
+        handler = self.handler  # another thread may remove this
+        return self.inner(*args, **kwargs) if handler is None else handler(self.inner, *args, **kwargs)
 
     def remove(self) -> None:
-        """Give the module back what was there, or become a mere passage where others have wrapped this."""
-        self.active = False
+        """Give the module back what was there, or be a mere passage, which holds nothing, where others wrap this."""
+        self.handler = self.owner = None
         found = without(self.module.__dict__.get(self.name), lambda patch: not patch.active)
         if found is None:
             self.module.__dict__.pop(self.name, None)
@@ -107,6 +120,41 @@ def patches(module: nn.Module, name: str = "forward") -> Iterator[Patch]:
             found = found.inner
         else:
             found = getattr(found, "__wrapped__", None)
+
+
+def reached(patch: Patch) -> bool:
+    """Whether the module's method may still come by this patch: it is there, or what is there instead refers to it."""
+    todo, seen = [patch.module.__dict__.get(patch.name)], set[int]()
+    while todo and len(seen) < MOST_OBJECTS:
+        found = todo.pop()
+        if found is patch:
+            return True
+        if found is not None and id(found) not in seen:
+            seen.add(id(found))
+            todo.extend(_referred(found))
+    return bool(todo)  # nobody knows
+
+
+def _referred(x: Any) -> Iterator[Any]:
+    """What a function, method or object calls, as far as that can be seen from outside."""
+    if isinstance(x, Tensor | type | str | int | float | ModuleType):
+        return
+    if isinstance(x, FunctionType):
+        yield from (cell.cell_contents for cell in x.__closure__ or () if cell != CellType())
+        yield from (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values())
+        yield from (x.__globals__[name] for name in x.__code__.co_names if name in x.__globals__)
+    elif isinstance(x, Patch):
+        yield x.inner
+    elif isinstance(x, MethodType):
+        yield from (x.__self__, x.__func__)
+    elif isinstance(x, partial):
+        yield from (x.func, *x.args, *x.keywords.values())
+    elif isinstance(x, Mapping):
+        yield from x.values()
+    elif isinstance(x, list | tuple | set):
+        yield from x
+    if hasattr(x, "__dict__"):
+        yield from (value for name, value in vars(x).items() if name not in NOT_CALLED)
 
 
 def own_forward(module: nn.Module) -> Any:

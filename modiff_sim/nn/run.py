@@ -121,14 +121,19 @@ class Run(LayerSteps):
             if own_forward(operator.module) is not None:
                 how = self._around
                 undo.note(partial(operation_outside, operator.module))
-            undo.put(Patch(operator.module, partial(how, name), owner=self))
+            self._patch(name, operator.module, partial(how, name), undo)
         for name, module in self._branches.modules.items():
-            undo.put(Patch(module, partial(self._branches.call, name), owner=self))
+            self._patch(name, module, partial(self._branches.call, name), undo)
         undo.put(self._calls)
         if self.options.attention is not None:
             undo.put(On(Watchman(self._calls.look)))
         _refuse_recorded(self.model, self)  # by another thread, since this was begun
         return self
+
+    def _patch(self, name: str, module: nn.Module, handler: Callable[..., Any], undo: Undo) -> None:
+        patch = Patch(module, handler, owner=self)
+        undo.put(patch)
+        self._unchanged.patched.append((name, patch))
 
     def __repr__(self) -> str:
         return f"Run({_recursion.label(self.recursion)}, activations={self.activations}, weights={self.weights})"
