@@ -1,6 +1,8 @@
 """modulated(): every arm on small models equals the recursion layer by layer; what it touches and what it refuses."""
 
 import copy
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -9,9 +11,12 @@ from models import small, unet, walk
 from torch import nn
 
 import modiff_sim as ms
+from analysis.faults import interrupts as interrupted
 from modiff_sim import recursion as rec
-from modiff_sim.nn import modulated
+from modiff_sim.nn import modulated, record
+from modiff_sim.nn.attention import Attention
 from modiff_sim.nn.plan import ByCall
+from modiff_sim.nn.reuse import Reuse
 from modiff_sim.quantizers import Static
 from modiff_sim.skipping import Threshold
 from modiff_sim.storage import Storage
@@ -471,3 +476,30 @@ def test_a_recomputed_output_is_never_skipped():
         for x in walk(3):
             run.model(x)
     assert run.audit().summary()["skipped_macs"] == 0
+
+
+KEPT = {
+    "closed loop": {},
+    "attention": {"attention": Attention(q=ms.AbsMax(8), k=ms.AbsMax(8))},
+    "reuse": {"reuse": Reuse(("mid_block",), every=2)},
+}
+
+
+@pytest.mark.parametrize("options", KEPT.values(), ids=list(KEPT))
+def test_a_run_that_is_kept_for_its_audit_holds_neither_the_model_nor_its_weights(options):
+    net = interrupted.model()
+    with modulated(net, activations=ms.AbsMax(4), weights=ms.AbsMax(4), **options) as run, record(net, ms.AbsMax(4)):
+        for x in interrupted.inputs(3):
+            net(x)
+        audit, text = run.audit(), str(run.audit())
+        assert run.model is net
+        held = [weakref.ref(x) for x in (net, *net.parameters(), *(o.quantized for o in run.operators.values()))]
+    del net
+    gc.collect()
+    assert {ref() for ref in held} == {None}
+    assert (run.audit(), str(run.audit())) == (audit, text)
+    assert (run.state_bytes(), run.held_bytes(), run.buffer_bytes()) == (0, 0, 0)
+    run.reset()
+    assert repr(run).startswith("Run(closed_loop")
+    with pytest.raises(RuntimeError, match="the context was left"):
+        run.model  # noqa: B018

@@ -86,7 +86,8 @@ class Calls:
     ) -> None:
         self._on_enter, self._on_leave = on_enter, on_leave
         self.calls_of: dict[int, int] = {}  # by entrance
-        self._model, self._owner = model, owner
+        self._model: nn.Module | None = model
+        self._name, self._owner = type(model).__name__, owner
         self._going: dict[None, _Going] = {}  # at most one: it is taken by ``setdefault``, which no thread interrupts
         self._turn = Turn()
         self._seen: dict[str, int] = {}
@@ -98,6 +99,7 @@ class Calls:
 
     def put(self) -> None:
         """Patch the model. After the patches of its layers, since a model may be a layer itself."""
+        assert self._model is not None, "it was removed"
         found = list(entrances(self._model))
         self._codes = frames.codes(found)
         self._roots = list(dict.fromkeys(module for module, _ in found))
@@ -151,10 +153,12 @@ class Calls:
             if going.mine and not going.by_frame:
                 torch._C._set_grad_enabled(going.gradients)
         self._going.clear()
+        if going.cut:
+            self._let_go()
 
     def _other_thread(self, did: str) -> RuntimeError:
         return RuntimeError(
-            f"a second thread {did} the {type(self._model).__name__} while a call of it was going on, or before the "
+            f"a second thread {did} the {self._name} while a call of it was going on, or before the "
             "calls of the first one had ended: states belong to one sequence of calls. Give every thread a model "
             "(copy.deepcopy(model), before it is modulated) and a context of its own; a thread that goes on where "
             "another has stopped begins with a reset()"
@@ -192,9 +196,13 @@ class Calls:
         """Calls of the model; of a root without a forward, of the one of its modules that was called most."""
         return max(self.calls_of.values(), default=0)
 
-    def expected(self, module: nn.Module) -> int:
-        """How often a layer could have been called, by the calls of the root that it is in."""
-        return max((self.calls_of.get(i, 0) for i, r in enumerate(self._roots) if module in self._within[i]), default=0)
+    def containing(self, module: nn.Module) -> tuple[int, ...]:
+        """The roots that a module is in."""
+        return tuple(i for i, within in enumerate(self._within) if module in within)
+
+    def expected(self, roots: tuple[int, ...]) -> int:
+        """How often a layer could have been called, by the calls of the roots that it is in."""
+        return max((self.calls_of.get(i, 0) for i in roots), default=0)
 
     # -- calls that passed the patches by ------------------------------------------------------------------------------
     @property
@@ -206,7 +214,7 @@ class Calls:
     def _adopt(self, frame: FrameType) -> None:
         if threading.get_ident() != self._home:
             raise RuntimeError(
-                f"this thread's call of the {type(self._model).__name__} began before another thread entered a context "
+                f"this thread's call of the {self._name} began before another thread entered a context "
                 "on it, or passes it by: give every thread a model, copy.deepcopy(model), and a context of its own"
             )
         try:
@@ -248,7 +256,7 @@ class Calls:
             return 0
         if going is None:
             raise RuntimeError(
-                f"layer '{name}' was reached outside of a call of the {type(self._model).__name__}: through none of "
+                f"layer '{name}' was reached outside of a call of the {self._name}: through none of "
                 f"its forward, forward_... and {', '.join(ENTRANCES)}, so that nothing says which use of it this is. "
                 "Call the model itself, give the module that you do call to this context, or, inside modulated(...) as "
                 "run, put the call into `with run.model_call():`"
@@ -267,7 +275,12 @@ class Calls:
             going.cut = True
         self._undo.all()
         if not self._going:
-            self._on_enter = self._on_leave = self._owner = None  # what they belong to may be freed at once
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """What the callbacks belong to, and the model, may be freed at once."""
+        self._on_enter = self._on_leave = self._owner = self._model = None
+        self._codes, self._roots, self._within = {}, [], []
 
 
 class _Call(AbstractContextManager[None]):

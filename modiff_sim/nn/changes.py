@@ -117,6 +117,11 @@ class Unchanged:
         self._seen = [_Seen(name, part, module) for name, module in layers for part in ("weight", "bias")]
         self._samples = self._look()
 
+    def forget(self) -> None:
+        """Hold nothing of the model any more; from here on nothing is noticed."""
+        self._names, self._layers, self._classes = dict, {}, {}
+        self.patched, self._children, self._seen, self._samples = [], [], [], []
+
     def _look(self) -> list[Tensor]:
         """A few entries of every tensor, joined by kind and place."""
         found: dict[Any, list[Tensor]] = {}

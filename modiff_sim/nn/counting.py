@@ -61,7 +61,7 @@ class ProductCounter(Counting):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self._model = model
+        self._model: nn.Module | None = model
         self._watched = False
         self._products: Products | None = None
         self._now: dict[str, int] = {}  # module -> MACs since it began
@@ -73,6 +73,7 @@ class ProductCounter(Counting):
         self._now[module] = self._now.get(module, 0) + macs
         if module not in self._took:
             self._took[module] = {}
+            assert self._model is not None, "it was closed"
             owner = self._model if module == "(root)" else self._model.get_submodule(module)
             self._undo.put(Hook.of(owner, self._ended, module, after=True))
 
@@ -95,6 +96,7 @@ class ProductCounter(Counting):
         """A model call begins; ``alive`` says whether it is still going on."""
         if not self._watched:
             self._forget()
+            assert self._model is not None, "it was closed"
             self._products = Products(self._model, weakref.proxy(self))
             self._products.enter()
             self._products.scope.alive = alive
@@ -127,6 +129,7 @@ class ProductCounter(Counting):
         """Give the model back as it was; the count stays readable."""
         self.leave()
         self._forget()
+        self._model = None
 
     def counts(self) -> list[LayerCount]:
         """No rows: nothing was quantized."""

@@ -67,12 +67,14 @@ class Scope:
         #: whether the model's call is still going on; a run puts its own answer here
         self.alive: Callable[[], bool] = always
         self._stack: list[str] = []
-        self._model, self._undo, self._on = model, Undo(), False
+        self._model: nn.Module | None = model
+        self._undo, self._on = Undo(), False
 
     def put(self) -> None:
         if self._on:
             return
         self._undo.all()  # what an interrupt has left
+        assert self._model is not None, "it was closed"
         for name, module in self._model.named_modules():
             if name and not isinstance(module, torch.jit.ScriptModule):  # which has no hooks, and is one operation
                 self._undo.put(Hook.of(module, self._entering(name)))
@@ -96,6 +98,11 @@ class Scope:
     def remove(self) -> None:
         self._on = False
         self._undo.all()
+
+    def close(self) -> None:
+        """Take everything off the model, and hold it no longer."""
+        self.remove()
+        self._model, self.alive = None, always
 
 
 def _storage(x: Tensor) -> int:
@@ -136,7 +143,8 @@ class Products(TorchFunctionMode):
 
     def __init__(self, model: nn.Module, handler: Handler) -> None:
         super().__init__()
-        self._model, self._handler = model, handler
+        self._model: nn.Module | None = model
+        self._handler = handler
         self.scope = Scope(model)
         self._inert = True
         self._constants: set[int] = set()
@@ -146,6 +154,7 @@ class Products(TorchFunctionMode):
         self.scope.put()
         self.scope.clear()
         self._softmax.clear()
+        assert self._model is not None, "it was closed"
         self._constants = {_storage(x) for x in (*self._model.parameters(), *self._model.buffers())}
         if self._inert:
             self._inert = False
@@ -158,9 +167,10 @@ class Products(TorchFunctionMode):
         self._inert = True
 
     def close(self) -> None:
-        """Take everything off the model."""
+        """Take everything off the model, and hold it no longer."""
         self.leave()
-        self.scope.remove()
+        self.scope.close()
+        self._model = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         what, kwargs = _WHAT.get(func), kwargs or {}

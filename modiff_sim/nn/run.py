@@ -73,7 +73,8 @@ class Run(LayerSteps):
                 "first (load_state_dict(..., assign=True), or to_empty(device=...) and then load_state_dict)"
             )
         options.check_names(everything)
-        self.model, self.options = model, options
+        self._model: nn.Module | None = model
+        self.options = options
         self.recursion = _recursion.get(options.recursion)
         self._standard = _recursion.standard(self.recursion)
         self.plan = as_plan(options.activations)
@@ -94,7 +95,9 @@ class Run(LayerSteps):
         self._scratch = lean.Scratch()
         self._checked: dict[str, Quantizer] = {}  # by layer, what its input was last checked against
         self._before: dict[str, Any] | None = None
-        self._left_out: dict[str, None] = {}  # layers that turned out not to be linear
+        self._left_out: dict[str, str] = {}  # layers that turned out not to be linear, and their classes
+        self._within: dict[str, tuple[int, ...]] = {}  # layers, and the entrances of the model that they are in
+        self._over = False
         self.first_call = FirstCall()
         self._samples, self._sample_axis = 0, sample_axis(model)  # samples: of the present model call
         self.observers: list[Observer] = []
@@ -108,12 +111,13 @@ class Run(LayerSteps):
     def put(self, undo: Undo) -> Run:
         """Touch the model, which nothing has done so far; ``undo`` gives it back. The audit stays readable."""
         undo.note(self._gone)
-        claim = Claim(self.model.modules(), self)
+        model = self.model
+        claim = Claim(model.modules(), self)
         undo.note(claim.remove)
         try:
             claim.put()
         except Claimed as taken:
-            raise _modulated_already(self.model, taken.owner) from None
+            raise _modulated_already(model, taken.owner) from None
         undo.note(self.first_call.remove)
         undo.note(self._products.close)
         for name, operator in self.operators.items():
@@ -125,9 +129,10 @@ class Run(LayerSteps):
         for name, module in self._branches.modules.items():
             self._patch(name, module, partial(self._branches.call, name), undo)
         undo.put(self._calls)
+        self._within = {name: self._calls.containing(operator.module) for name, operator in self.operators.items()}
         if self.options.attention is not None:
             undo.put(On(Watchman(self._calls.look)))
-        _refuse_recorded(self.model, self)  # by another thread, since this was begun
+        _refuse_recorded(model, self)  # by another thread, since this was begun
         return self
 
     def _patch(self, name: str, module: nn.Module, handler: Callable[..., Any], undo: Undo) -> None:
@@ -143,6 +148,13 @@ class Run(LayerSteps):
         attention = self.options.attention
         products = attention is not None and _recursion.get(attention.recursion or self.recursion).has_state
         return self.recursion.has_state or products or self.options.reuse is not None
+
+    @property
+    def model(self) -> nn.Module:
+        """The model; RuntimeError where the context was left, since when the run does not hold it."""
+        if self._model is None:
+            raise RuntimeError("the context was left: the run keeps what its audit needs, and its model no longer")
+        return self._model
 
     @property
     def activations(self) -> Quantizer | Plan:
@@ -179,9 +191,8 @@ class Run(LayerSteps):
         """What was really quantized since the run began (resets do not clear it); works after leaving, too."""
         self._calls.settle()
         layers = (*self._counts.values(), *self._products.counts())
-        left_out = [f"{name} ({type(self.operators[name].module).__name__}: not linear)" for name in self._left_out]
-        calls = {name: self._calls.expected(operator.module) for name, operator in self.operators.items()}
-        rarely = (c.name for c in self._counts.values() if 0 < c.calls < calls[c.name])
+        left_out = [f"{name} ({cls}: not linear)" for name, cls in self._left_out.items()]
+        rarely = (c.name for c in self._counts.values() if 0 < c.calls < self._calls.expected(self._within[c.name]))
         first, elsewhere = self.first_call, self.first_call.elsewhere
         return Audit(
             tuple(replace(c) for c in layers if c.name not in self._left_out), self._calls.model_calls, self._resets,
@@ -228,6 +239,18 @@ class Run(LayerSteps):
         self._forget()
         self._branches.reset()
         self._passes.close()
+        self._over = True
+        if self._before is None:  # else another thread's call is going on, and does so at its end
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Hold neither the model nor its weights any more, only what ``audit`` says."""
+        self._model = None
+        self.operators = {}
+        self._branches.modules.clear()
+        self._unchanged.forget()
+        self.observers.clear()
+        self.listeners.clear()
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # copying and pickling a model come by here
         raise RuntimeError("this model is modulated: leave the context before copying it, the state is not the model's")
@@ -268,11 +291,15 @@ class Run(LayerSteps):
             self._branches.restore(before["branches"])
             self._passes.restore(before["passes"])
         self._before = None  # else the last call's states would be held as well
+        if self._over:
+            self._forget()
+            self._let_go()
 
     # -- one call of a layer -------------------------------------------------------------------------------------------
     def _around(self, name: str, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A layer whose forward somebody else has replaced: theirs runs, and the linear operation inside it is ours."""
-        module, changed = self.operators[name].module, partial(self._left_out.setdefault, name)
+        module = self.operators[name].module
+        changed = partial(self._left_out.setdefault, name, type(module).__name__)
         with operation_inside(module, partial(self._call, name, None), changed):
             return inner(*args, **kwargs)
 
@@ -286,7 +313,7 @@ class Run(LayerSteps):
         occurrence = self._calls.take(name)
         if a.numel() == 0 or (operator.is_linear is not True and not operator.check_linear(a)):
             if a.numel():
-                self._left_out.setdefault(name)
+                self._left_out.setdefault(name, type(operator.module).__name__)
             # nothing to take a scale of, or no operator that the recursions are defined for: as the layer is
             return type(operator.module).forward(operator.module, a)
         operator.verify()
