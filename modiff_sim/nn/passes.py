@@ -8,10 +8,11 @@ slowly within each of these passes and not from one to the next, so the two shar
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from .aparts import Aparts
 from .pass_finder import Finder
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ class Passes:
         self._run: Run | None = run
         self._matter = matter
         self._kept: dict[tuple[tuple[str, ...], int], dict] = {}
-        self._names: tuple[str, ...] = ()  # of the open ``apart`` contexts
+        self._aparts = Aparts(self._said)
         self._now: tuple[tuple[str, ...], int] = ((), 0)
+        self._found = 0  # of the passes that nobody has named
         self._finders: dict[int, Finder] = {}
         self._watched = False
         self._most = 1
@@ -60,24 +62,23 @@ class Passes:
         """Somebody who listens wants to know the pass of every call: find it even where no state is kept."""
         self._matter = True
 
-    @contextmanager
-    def inside(self, name: str) -> Iterator[None]:
+    def inside(self, name: str) -> AbstractContextManager[None]:
         """The states of this pass are the run's; nested passes are separate, too."""
-        outside, before = self._now, self._names
-        self._names = (*before, name)
-        self._go((self._names, 0))
-        try:
-            yield
-        finally:
-            self._names = before
-            self._go(outside)
+        return self._aparts.inside(name)
+
+    def _said(self) -> None:
+        """Put the states of the pass in place that the open contexts name."""
+        names = self._aparts.names
+        self._go((names, 0 if names else self._found))
 
     def choose(self, arguments: Mapping[str, Any], root: int = 0) -> None:
         """Put the states of the pass in place that a call of this root with these arguments belongs to."""
-        if self._names or not self._matter:  # it is said, or there is no state to mix
+        self._aparts.check()
+        if self._aparts.names or not self._matter:  # it is said, or there is no state to mix
             return
         finder = self._finders.setdefault(root, Finder(watched=self._watched))
-        self._go(((), finder.find(arguments)))
+        self._found = finder.find(arguments)
+        self._go(((), self._found))
 
     def watch(self, watched: bool) -> None:
         """Whether ``step`` will be called after every step of a scheduler."""
@@ -129,7 +130,7 @@ class Passes:
         self._most = self.most
         self._kept.clear()
         self._finders.clear()
-        self._now = (self._names, 0)
+        self._found, self._now = 0, (self._aparts.names, 0)
 
     def close(self) -> None:
         """The run has ended."""

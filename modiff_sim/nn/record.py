@@ -17,8 +17,8 @@ residual that is quantized.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from .. import recursion as _recursion
 from ..quantizer import Quantizer
+from .aparts import Aparts
 from .calls import Calls
 from .histogram import Streaming
 from .layers import Where, find, finite, occurrence_name, refuse_wrapped
@@ -76,7 +77,7 @@ class Recorder:
         self.layers: list[str] = []
         self.stats: dict[tuple[str, int, str], Recorded] = {}
         self._calls: Calls | None = None
-        self._finders, self._names = dict[int, Finder](), tuple[str, ...]()
+        self._finders, self._aparts = dict[int, Finder](), Aparts()
         self._found: Hashable = 0
         self._run: Run | None = None  # of the model, which knows the passes then
         self._last: dict[tuple[Hashable, str], tuple[int, Tensor, _recursion.State]] = {}
@@ -130,29 +131,26 @@ class Recorder:
         self._forget()
         self._calls = self._run = None
 
-    @contextmanager
-    def apart(self, name: str) -> Iterator[None]:
+    def apart(self, name: str) -> AbstractContextManager[None]:
         """Differences of the model calls inside are taken among those under this name: guidance in passes.
 
         Inside ``modulated`` its own ``apart`` is what counts.
         """
         if self._calls is not None:
             self._calls.mine()
-        before, self._names = self._names, (*self._names, name)
-        try:
-            yield
-        finally:
-            self._names = before
+        return self._aparts.inside(name)
 
     @property
     def _pass(self) -> Hashable:
         """The pass that the present call belongs to."""
         passes = () if self._run is None else self._run.passes.key
-        return (self._names, passes) if self._run is not None or self._names else self._found
+        names = self._aparts.names
+        return (names, passes) if self._run is not None or names else self._found
 
     def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
         refuse_wrapped(arguments)
-        if self._run is None and not self._names:
+        self._aparts.check()
+        if self._run is None and not self._aparts.names:
             self._found = self._finders.setdefault(root, Finder()).find(arguments)
 
     def _forward(self, name: str, inner: Callable[..., Any], input: Tensor) -> Any:
