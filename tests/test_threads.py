@@ -1,16 +1,20 @@
 """One modulated model belongs to one thread at a time: others are refused, never given other numbers."""
 
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import nn
+from torch.overrides import _get_current_function_mode_stack
 
 import modiff_sim as ms
 from analysis.faults.interrupts import differences, inputs, model, seen
 from modiff_sim.nn import modulated, record, sample
 from modiff_sim.nn.attention import Attention
+from modiff_sim.nn.products import Watchman
 
 Q = ms.AbsMax(4)
 ARMS = {
@@ -277,3 +281,30 @@ def test_a_recording_that_another_thread_begins_meanwhile_is_not_covered():
         pass
     recording.__exit__(None, None, None)
     assert differences(before, seen(net)) == []
+
+
+def test_a_context_that_is_left_in_another_thread_leaves_nothing_at_work():
+    """The first thread's mode of torch cannot be taken off by the second: it does nothing, and goes when it can."""
+    net, xs = model(), inputs(3)
+    plain = [net(x) for x in xs]
+    context = modulated(net, activations=Q, attention=Attention(q=Q))
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(context.__enter__).result()
+        pool.submit(net, xs[0]).result()
+        context.__exit__(None, None, None)
+        held = weakref.ref(run)
+        del run
+        gc.collect()
+        assert held() is None
+        assert torch.equal(pool.submit(net, xs[0]).result(), plain[0])
+        assert [type(mode) for mode in pool.submit(_get_current_function_mode_stack).result()] == [Watchman]
+
+        def again():
+            with modulated(net, activations=ms.Identity(), recursion="direct", attention=Attention(q=ms.Identity())):
+                inside = _get_current_function_mode_stack()
+                return net(xs[1]), len(inside)
+
+        found, modes = pool.submit(again).result()
+        assert torch.allclose(found, plain[1], atol=1e-5)
+        assert modes == 1
+        assert pool.submit(_get_current_function_mode_stack).result() == []

@@ -57,7 +57,11 @@ def inference(on: bool = True, *, gradients: bool = False) -> Context[None]:
 
 
 class On:
-    """A change: this mode is on top of this thread's stack of its kind."""
+    """A change: this mode is on top of this thread's stack of its kind.
+
+    Another thread cannot take it off. It says of itself that it is ``stale`` then, does nothing any more, and goes with
+    the thread, or when that puts on or takes off another one.
+    """
 
     def __init__(self, mode: TorchFunctionMode | TorchDispatchMode) -> None:
         self.mode = mode
@@ -70,12 +74,14 @@ class On:
         self._others: list[Any] | None = None  # those that have to be there afterwards
 
     def put(self) -> None:
+        if any(_stale(mode) for mode in self._stack()):
+            self.remove()
         self._push(self.mode)
 
     def remove(self) -> None:
         """Take it off, also from below others, and where it is there several times."""
         if self._others is None:
-            self._others = [mode for mode in self._stack() if mode is not self.mode]
+            self._others = [mode for mode in self._stack() if mode is not self.mode and not _stale(mode)]
         while len(self._stack()) > len(self._others) or not self._as_before():
             self._pop()
         for mode in self._others[len(self._stack()) :]:
@@ -86,3 +92,8 @@ class On:
         """Whether what is there is the beginning of what has to be."""
         stack = self._stack()
         return all(mode is other for mode, other in zip(stack, self._others or (), strict=False))
+
+
+def _stale(mode: Any) -> bool:
+    """Whether a mode is over."""
+    return getattr(mode, "stale", False) is True

@@ -130,10 +130,19 @@ class Watchman(TorchFunctionMode):
 
     def __init__(self, look: Callable[[], Any]) -> None:
         super().__init__()
-        self._look = look
+        self._look: Callable[[], Any] | None = look
+
+    @property
+    def stale(self) -> bool:
+        """Whether there is nothing to look for any more."""
+        return self._look is None
+
+    def close(self) -> None:
+        """Look no more, also where another thread cannot take this off."""
+        self._look = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _WHAT:
+        if self._look is not None and func in _WHAT:
             self._look()
         return func(*args, **(kwargs or {}))
 
@@ -149,6 +158,11 @@ class Products(TorchFunctionMode):
         self._inert = True
         self._constants: set[int] = set()
         self._softmax: list[Tensor] = []  # held until used, so that no other tensor gets its storage's address
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is on no call."""
+        return self._inert
 
     def enter(self) -> None:
         self.scope.put()

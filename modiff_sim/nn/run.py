@@ -131,7 +131,9 @@ class Run(LayerSteps):
         undo.put(self._calls)
         self._within = {name: self._calls.containing(operator.module) for name, operator in self.operators.items()}
         if self.options.attention is not None:
-            undo.put(On(Watchman(self._calls.look)))
+            watchman = Watchman(self._calls.look)
+            undo.put(On(watchman))
+            undo.note(watchman.close)
         _refuse_recorded(model, self)  # by another thread, since this was begun
         return self
 
