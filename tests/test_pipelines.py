@@ -174,6 +174,28 @@ def test_a_copied_scheduler_resets_too():
     assert len(twin.timesteps) == 2
 
 
+@pytest.mark.parametrize("last_first", [True, False])
+def test_pipelines_that_share_a_scheduler_give_it_back_in_any_order(last_first):
+    first = guided()
+    second = guided(first.scheduler)
+    own, before = type(first.scheduler), dict(vars(first.scheduler))
+    contexts = [adapters.modulated_pipeline(p, activations=ms.AbsMax(4)) for p in (first, second)]
+    for context in contexts:
+        context.__enter__()
+
+    def starts_anew(pipeline):
+        return torch.equal(pipeline(0), pipeline(0))
+
+    assert starts_anew(first)
+    assert starts_anew(second)
+    left, stays = (1, 0) if last_first else (0, 1)
+    contexts[left].__exit__(None, None, None)
+    assert starts_anew((first, second)[stays])
+    contexts[stays].__exit__(None, None, None)
+    assert type(first.scheduler) is own
+    assert vars(first.scheduler).keys() == before.keys() | {"num_inference_steps"}
+
+
 def test_pipelines_that_cannot_be_reset_are_refused():
     from diffusers import DDIMScheduler
 

@@ -127,16 +127,22 @@ def pipeline_resets(pipeline: Any, run: Run) -> Context[None]:
     return Context(enter)
 
 
+#: in which attribute of its subclass a change of a scheduler is
+_BY = "_told_by"
+
+
 class _Telling:
     """A change (see ``undo``): a scheduler tells when it is given timesteps and when it makes a step.
 
-    It does so through a subclass of its own: some pipelines copy it, or exchange what it holds.
+    It does so through a subclass of its own: some pipelines copy it, or exchange what it holds. Where several tell of
+    one scheduler, in whatever order they end, the last one gives it back.
     """
 
     def __init__(self, scheduler: Any, begin: Callable[[], None], step: Callable[[], None]) -> None:
-        self._scheduler, self._own = scheduler, type(scheduler)
-        own = self._own
-        told: dict[str, Any] = {"__module__": own.__module__, "__qualname__": own.__qualname__, "__doc__": own.__doc__}
+        self._scheduler, self._over = scheduler, False
+        self._own = own = type(scheduler)
+        told: dict[str, Any] = {name: getattr(own, name) for name in ("__module__", "__qualname__", "__doc__")}
+        told[_BY] = self
         for name in dir(own):
             if callable(inner := getattr(own, name)) and (name == "step" or name.startswith("step_")):
                 told[name] = _tells(inner, after=step)
@@ -147,8 +153,12 @@ class _Telling:
         self._scheduler.__class__ = self._told
 
     def remove(self) -> None:
-        if type(self._scheduler) is self._told:
-            self._scheduler.__class__ = self._own
+        self._over = True
+        own = found = type(self._scheduler)
+        while (by := vars(own).get(_BY)) is not None and by._over:
+            own = by._own
+        if own is not found:
+            self._scheduler.__class__ = own
 
 
 def _tells(inner: Any, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None) -> Any:
