@@ -1,5 +1,6 @@
 """One modulated model belongs to one thread at a time: others are refused, never given other numbers."""
 
+import functools
 import gc
 import threading
 import weakref
@@ -14,7 +15,9 @@ import modiff_sim as ms
 from analysis.faults.interrupts import differences, inputs, model, seen
 from modiff_sim.nn import modulated, record, sample
 from modiff_sim.nn.attention import Attention
+from modiff_sim.nn.plan import ByCall, ByLayer
 from modiff_sim.nn.products import Watchman
+from modiff_sim.nn.reuse import Reuse
 
 Q = ms.AbsMax(4)
 ARMS = {
@@ -308,3 +311,103 @@ def test_a_context_that_is_left_in_another_thread_leaves_nothing_at_work():
         assert torch.allclose(found, plain[1], atol=1e-5)
         assert modes == 1
         assert pool.submit(_get_current_function_mode_stack).result() == []
+
+
+def test_threads_that_reset_after_their_calls_may_come_again():
+    net, xs = model(), inputs(2)
+    with modulated(net, activations=Q) as run, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+
+        def request():
+            made = [net(x) for x in xs]
+            run.reset()
+            return torch.stack(made)
+
+        found = [pool.submit(request).result() for pool in (one, other, one, other)]
+        found.append(request())
+    assert all(torch.equal(y, found[0]) for y in found)
+
+
+@pytest.mark.parametrize("resets", [1, 2])
+def test_a_thread_whose_sequence_another_one_has_cut_off_is_refused_until_it_resets(resets):
+    net, xs = model(), inputs(2)
+    with modulated(net, activations=Q) as run, ThreadPoolExecutor(1) as pool:
+        pool.submit(run.reset).result()
+        first = pool.submit(net, xs[0]).result()
+        for _ in range(resets):
+            run.reset()
+        with pytest.raises(RuntimeError, match=ELSEWHERE):
+            pool.submit(net, xs[1]).result()
+        pool.submit(run.reset).result()
+        assert torch.equal(pool.submit(net, xs[0]).result(), first)
+
+
+STATELESS = {
+    "direct": {},
+    "by layer": {"activations": ByLayer({"twice": ms.AbsMax(8)}, default=Q)},
+    "attention": {"attention": Attention(q=ms.AbsMax(8))},
+}
+STATES = {
+    "refresh": {"refresh": 2},
+    "by call": {"activations": ByCall(lambda call: ms.AbsMax(4 + call))},
+    "random": {"activations": ms.Stochastic(4)},
+    "random in one layer": {"activations": ByLayer({"twice": ms.Stochastic(4)}, default=Q)},
+    "random attention": {"attention": Attention(v=ms.Stochastic(4))},
+    "modulated attention": {"attention": Attention(v=ms.AbsMax(4), recursion="closed_loop")},
+    "reuse": {"reuse": Reuse(("mid_block",), every=2)},
+}
+
+
+@pytest.mark.parametrize("options", STATELESS.values(), ids=list(STATELESS))
+def test_what_depends_on_no_other_call_needs_no_turn(options):
+    net, xs = model(), inputs(3)
+    with modulated(net, **{"activations": Q, "recursion": "direct", **options}), ThreadPoolExecutor(1) as pool:
+        expected = [net(x) for x in xs]
+        assert all(torch.equal(pool.submit(net, x).result(), y) for x, y in zip(xs, expected, strict=True))
+        held = Held(net, xs[0])
+        with pytest.raises(RuntimeError, match=ELSEWHERE):  # at one time there is still one
+            net(xs[1])
+        assert torch.equal(held.finish().result(), expected[0])
+
+
+@pytest.mark.parametrize("options", STATES.values(), ids=list(STATES))
+def test_what_depends_on_other_calls_needs_a_turn(options):
+    net, x = model(), inputs()[0]
+    with modulated(net, **{"activations": Q, "recursion": "direct", **options}):
+        net(x)
+        error = elsewhere(lambda: net(x))
+    assert isinstance(error, RuntimeError)
+
+
+@pytest.mark.parametrize("enter", [lambda net: modulated(net, activations=Q), lambda net: record(net, Q)])
+def test_requests_in_threads_on_a_model_whose_hook_is_taken_off_and_put_on_after_each(enter):
+    """As diffusers does with offloading: what was there before the hook, and before the context, is put back."""
+    net, xs = model(), inputs(3)
+    before = seen(net)
+
+    def hook():
+        net._old_forward = net.forward
+        net.forward = functools.partial(lambda module, *args: module._old_forward(*args), net)
+
+    def unhook():
+        net.forward = net._old_forward
+        del net._old_forward
+
+    def request():
+        what.reset()
+        made = torch.stack([net(x) for x in xs])
+        unhook()
+        hook()
+        return made
+
+    hook()
+    with enter(net) as what:
+        found = [elsewhere(request) for _ in range(3)]
+        assert all(torch.equal(y, found[0]) for y in found)
+        what.reset()
+        held = Held(net, xs[0])
+        with pytest.raises(RuntimeError, match=ELSEWHERE):
+            net(xs[0])
+        held.finish().result()
+    unhook()
+    del net.forward
+    assert differences(before, seen(net)) == []

@@ -24,7 +24,7 @@ from torch import nn
 
 from . import frames
 from .kernels import LayersAreCalled, eagerly
-from .patching import Patch
+from .patching import Patch, reached
 from .threads import Turn
 from .undo import Context, Undo
 
@@ -73,7 +73,7 @@ class Calls:
     """A change (see ``undo``) that counts the calls of a model and the uses of its layers within them.
 
     on_enter: called when a call begins, see ``OnEnter``; on_leave: when it has ended, with whether it failed; once more
-    where that was interrupted.
+    where that was interrupted. sequence: a call may depend on those before it, which are one thread's then.
     """
 
     def __init__(
@@ -83,18 +83,20 @@ class Calls:
         on_leave: Callable[[bool], Any] | None = None,
         *,
         owner: Any = None,
+        sequence: bool = True,
     ) -> None:
         self._on_enter, self._on_leave = on_enter, on_leave
         self.calls_of: dict[int, int] = {}  # by entrance
         self._model: nn.Module | None = model
         self._name, self._owner = type(model).__name__, owner
         self._going: dict[None, _Going] = {}  # at most one: it is taken by ``setdefault``, which no thread interrupts
-        self._turn = Turn()
+        self._turn = Turn(needed=sequence)
         self._seen: dict[str, int] = {}
         self._home = threading.get_ident()
         self._undo = Undo()
         self._codes: frames.Codes = {}
         self._roots: list[nn.Module] = []
+        self._entrances: dict[tuple[nn.Module, str], Patch] = {}
         self._within: list[set[nn.Module]] = []
 
     def put(self) -> None:
@@ -106,8 +108,12 @@ class Calls:
         self._within = [set(root.modules()) for root in self._roots]
         self._undo.put(LayersAreCalled())
         for module, name in found:
-            entered = partial(self._entered, self._roots.index(module), name, frames.Signature(getattr(module, name)))
-            self._undo.put(Patch(module, entered, name=name, owner=self._owner))
+            self._patch(module, name)
+
+    def _patch(self, module: nn.Module, name: str) -> None:
+        entered = partial(self._entered, self._roots.index(module), name, frames.Signature(getattr(module, name)))
+        self._entrances[module, name] = patch = Patch(module, entered, name=name, owner=self._owner)
+        self._undo.put(patch)
 
     def _entered(
         self, root: int, name: str, signature: frames.Signature, inner: Callable[..., Any], *args: Any, **kwargs: Any
@@ -188,7 +194,14 @@ class Calls:
             raise self._other_thread("changed the states of")
 
     def anew(self) -> None:
-        """The next call begins a sequence of its own: the states were reset."""
+        """The next call begins a sequence of its own: the states were reset.
+
+        Offloading takes its hooks off a model and puts them on again, between what it takes for two uses of it; our
+        patches go with them, and are put on again here.
+        """
+        for (module, name), patch in list(self._entrances.items()):
+            if not reached(patch):
+                self._patch(module, name)
         self._turn.anew()
 
     @property
@@ -280,7 +293,7 @@ class Calls:
     def _let_go(self) -> None:
         """What the callbacks belong to, and the model, may be freed at once."""
         self._on_enter = self._on_leave = self._owner = self._model = None
-        self._codes, self._roots, self._within = {}, [], []
+        self._codes, self._roots, self._within, self._entrances = {}, [], [], {}
 
 
 class _Call(AbstractContextManager[None]):

@@ -10,9 +10,9 @@ from .. import recursion as _recursion
 from ..quantizer import Quantizer
 from ..skipping import Threshold
 from ..storage import Storage
-from .attention import Attention
+from .attention import OPERANDS, Attention
 from .layers import Weights, Where, check_weights
-from .plan import ByLayer, Plan, as_plan
+from .plan import ByLayer, Plan, alike, as_plan
 from .reuse import Reuse
 
 Skip = Threshold | Mapping[str, Threshold] | None
@@ -34,6 +34,23 @@ class Options:
     attention: Attention | None = None
     reuse: Reuse | None = None
     seed: int = 0
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether anything is kept from one model call to the next, which two passes could mix."""
+        chosen = [_recursion.get(self.recursion)]
+        if self.attention is not None:
+            chosen.append(_recursion.get(self.attention.recursion or self.recursion))
+        return any(one.has_state for one in chosen) or self.reuse is not None
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether what a call gives may depend on the calls before it: on states, on their number, on random bits."""
+        foreign = _recursion.standard(_recursion.get(self.recursion)) is None
+        every = [self.activations]
+        if self.attention is not None:
+            every += [Q for role in OPERANDS for Q in self.attention.quantizers(role) or ()]
+        return foreign or self.keeps_state or self.refresh != "never" or not all(map(alike, every))
 
     def check(self) -> None:
         """Raise for what can be told without a model."""

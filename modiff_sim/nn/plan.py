@@ -89,3 +89,10 @@ def as_plan(what: Any, who: str = "activations") -> Plan:
     raise TypeError(
         f"{who} must be a quantizer such as AbsMax(bits=4), or a plan with quantizer(name, call); got {what!r}"
     )
+
+
+def alike(what: Quantizer | Plan) -> bool:
+    """Whether all calls of a layer are known to be quantized alike, whatever came before: no call counts, no bits."""
+    if isinstance(what, Constant | Quantizer):
+        return not (what.always if isinstance(what, Constant) else what).laws.randomised
+    return type(what) is ByLayer and all(map(alike, (*what.layers.values(), what.default)))

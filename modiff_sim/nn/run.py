@@ -89,7 +89,7 @@ class Run(LayerSteps):
         self._excluded = tuple(name for name in everything if name not in chosen)
         self._unsupported = tuple(unsupported(model))
         self._states: dict[tuple[str, int], Kept] = {}
-        self._passes = Passes(self, matter=self._keeps_state())
+        self._passes = Passes(self, matter=options.keeps_state)
         self._resets = 0
         self._random = RandomBits(options.seed)
         self._scratch = lean.Scratch()
@@ -104,7 +104,7 @@ class Run(LayerSteps):
         self.listeners: list[Callable[[str, Tensor], Any]] = []  # told of every input of a layer, before its call
         plain = [(name, operator.module) for name, operator in self.operators.items() if not operator.remade]
         self._unchanged = Unchanged(model, plain, partial(with_matrices, model))
-        self._calls = Calls(model, self._enter, self._leave, owner=self)
+        self._calls = Calls(model, self._enter, self._leave, owner=self, sequence=options.is_sequence)
         self._products = ProductCounter(model) if options.attention is None else options.attention.session(model, self)
         self._branches = Branches(model, options.reuse, self._counts, self._products, self._calls)
 
@@ -144,12 +144,6 @@ class Run(LayerSteps):
 
     def __repr__(self) -> str:
         return f"Run({_recursion.label(self.recursion)}, activations={self.activations}, weights={self.weights})"
-
-    def _keeps_state(self) -> bool:
-        """Whether anything is kept from one model call to the next, which two passes could mix."""
-        attention = self.options.attention
-        products = attention is not None and _recursion.get(attention.recursion or self.recursion).has_state
-        return self.recursion.has_state or products or self.options.reuse is not None
 
     @property
     def model(self) -> nn.Module:

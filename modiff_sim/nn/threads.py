@@ -14,30 +14,38 @@ _claims: dict[int, Claim] = {}  # by the id of a module
 class Turn:
     """Which thread a sequence of calls belongs to, from its first call to the next reset.
 
-    A thread that has ended leaves its sequence to whoever goes on with it. One that resets for itself expects its own
-    sequence afterwards, so it gets no other's: two threads that sample on one model are told from two that take turns.
+    A thread that has ended leaves its sequence to whoever goes on with it. One that resets for itself, and whose
+    sequence another one has cut off by a reset, expects to go on with it: it gets no other's until it has reset again.
+    So two threads that sample on one model are told from two that take turns.
+
+    needed: False where no call depends on another one, so that anybody may make it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, needed: bool = True) -> None:
+        self._needed = needed
         self._owner: Thread | None = None
-        self._by: Thread | None = None  # who reset last
         self._resetters: weakref.WeakSet[Thread] = weakref.WeakSet()
+        self._cut: weakref.WeakSet[Thread] = weakref.WeakSet()
 
     def take(self) -> bool:
         """Whether the present thread may go on with the sequence, which is its own from here on."""
         me = threading.current_thread()
-        if self._owner is me:
+        if not self._needed or self._owner is me:
             return True
         free = self._owner is None or not self._owner.is_alive()
-        if not free or (self._by is not me and me in self._resetters):
+        if not free or me in self._cut:
             return False
         self._owner = me
         return True
 
     def anew(self) -> None:
         """The present thread has reset: the next call begins a sequence, whoever makes it."""
-        self._by, self._owner = threading.current_thread(), None
-        self._resetters.add(self._by)
+        me, owner = threading.current_thread(), self._owner
+        if owner is not None and owner is not me and owner in self._resetters:
+            self._cut.add(owner)
+        self._cut.discard(me)
+        self._resetters.add(me)
+        self._owner = None
 
 
 class Claim:
