@@ -635,3 +635,28 @@ def test_refused_calls():
         Session(model, ALL8, warmup=0)
     assert clean(model)
     assert rec.RECURSIONS.keys() == set(EVERY)
+
+
+@pytest.mark.parametrize("entered", [lambda model: model, lambda model: model.forward], ids=["call", "forward"])
+def test_products_that_the_model_itself_forms_are_counted_at_every_call(entered):
+    """Whether its hooks run or not."""
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x):
+            y = self.layer(x)
+            return y @ y.mT
+
+    model = Own().requires_grad_(False)
+    with modulated(model, activations=ms.AbsMax(8), recursion="direct") as run:
+        call = entered(model)
+        for calls, batch in enumerate([2, 2, 2, 4], 1):
+            call(torch.randn(batch, 3, 4))
+            if batch == 4:
+                calls += 1
+            assert run.audit().product_macs == calls * 2 * 3 * 3 * 4
+            if calls == 2:
+                run.reset()

@@ -1,5 +1,7 @@
 """A model call is the same whichever way the model is entered; kernels that would pass the layers by are off."""
 
+from contextlib import ExitStack
+
 import pytest
 import torch
 from models import small, walk
@@ -98,6 +100,70 @@ def test_a_call_that_fails_changes_nothing_and_may_be_made_again(entrance):
         made += [call(x) for x in inputs[2:]]
         assert run.audit().model_calls == 5
     assert all(torch.equal(a, b) for a, b in zip(made, expected, strict=True))
+
+
+HOOKS = {
+    "last": lambda model, hook: model.register_forward_hook(hook),
+    "first": lambda model, hook: model.register_forward_hook(hook, prepend=True),
+    "always called": lambda model, hook: model.register_forward_hook(hook, always_call=True),
+    "of all modules": lambda _, hook: nn.modules.module.register_module_forward_hook(hook),
+}
+
+
+@pytest.mark.parametrize("register", HOOKS.values(), ids=list(HOOKS))
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("handling", [False, True])
+@pytest.mark.parametrize("attention", [None, A8])
+def test_a_call_is_taken_back_where_a_hook_on_the_model_raises_after_it(register, inside, handling, attention):
+    """The first call too, which is watched; and where the model is called while another exception is handled."""
+    model, inputs, failing = block(), list(tokens()), False
+    expected, whole = outputs(model, model, inputs, attention=attention)
+
+    def hook(module, *_):
+        if module is model and failing:
+            raise KeyError
+
+    def call(x):
+        if not handling:
+            return model(x)
+        try:
+            raise ValueError
+        except ValueError:
+            return model(x)
+
+    with ExitStack() as stack:
+        if not inside:
+            stack.callback(register(model, hook).remove)
+        run = stack.enter_context(modulated(model, activations=ms.AbsMax(4), attention=attention))
+        if inside:
+            stack.callback(register(model, hook).remove)
+        made = []
+        for x in inputs:
+            failing = True
+            with pytest.raises(KeyError):
+                call(x)
+            failing = False
+            made.append(call(x))
+        assert run.audit() == whole
+    assert all(torch.equal(a, b) for a, b in zip(made, expected, strict=True))
+    assert not model._forward_hooks
+
+
+def test_a_call_stays_made_where_another_one_or_a_reset_came_before_the_hook_raised():
+    model, inputs = block(), list(tokens())
+    with modulated(model, activations=ms.AbsMax(4)) as run:
+        first = model(inputs[0])
+
+        def reset(*_):
+            run.reset()
+            raise KeyError
+
+        broken = model.register_forward_hook(reset)
+        with pytest.raises(KeyError):
+            model(inputs[1])
+        broken.remove()
+        assert run.state_bytes() == 0
+        assert torch.equal(model(inputs[0]), first)
 
 
 def test_a_layer_outside_of_any_call_is_refused_and_may_be_put_into_one():

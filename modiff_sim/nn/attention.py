@@ -129,7 +129,7 @@ class Session(Counting):
         """The module that is being executed."""
         return self._products.scope.name
 
-    def enter(self, alive: Callable[[], bool] = always) -> None:
+    def enter(self, alive: Callable[[], bool] = always, arguments: Mapping[str, Any] | None = None) -> None:
         """A model call begins; ``alive`` says whether it is still going on."""
         self._seen.clear()
         self._products.enter()

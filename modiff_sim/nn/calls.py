@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from . import frames
+from .after_hooks import AfterHooks
 from .kernels import LayersAreCalled, eagerly
 from .patching import Patch, reached
 from .threads import Turn
@@ -73,7 +74,7 @@ class Calls:
     """A change (see ``undo``) that counts the calls of a model and the uses of its layers within them.
 
     on_enter: called when a call begins, see ``OnEnter``; on_leave: when it has ended, with whether it failed; once more
-    where that was interrupted. sequence: a call may depend on those before it, which are one thread's then.
+    where that was interrupted; it may return what takes the call back. sequence: a call may depend on earlier ones.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Calls:
         self._turn = Turn(needed=sequence)
         self._seen: dict[str, int] = {}
         self._home = threading.get_ident()
-        self._undo = Undo()
+        self._undo, self._after = Undo(), AfterHooks()
         self._codes: frames.Codes = {}
         self._roots: list[nn.Module] = []
         self._entrances: dict[tuple[nn.Module, str], Patch] = {}
@@ -122,6 +123,7 @@ class Calls:
         if self._within_one():  # a forward that calls itself
             return inner(*args, **kwargs)
         with eagerly(), self.call(signature.named(args, kwargs) | {METHOD: name}, root):
+            self._after.watch(self._roots[root])
             return inner(*args, **kwargs)
 
     def call(self, arguments: Mapping[str, Any], root: int = 0) -> AbstractContextManager[None]:
@@ -142,6 +144,7 @@ class Calls:
             raise self._other_thread("called")
         if not self._turn.take():
             raise self._other_thread("called")
+        self._after.forget()
         self._seen.clear()
         self.calls_of[root] = going.before + 1
         if self._on_enter:
@@ -152,15 +155,21 @@ class Calls:
         going = self._going.get(None)
         if going is None or not (going.mine or going.over()):  # another thread's goes on
             return
-        if self._on_leave:
-            self._on_leave(failed)
-        if failed:
+        back = self._on_leave(failed) if self._on_leave else None
+        if not failed:
+            self._after.ended(partial(self._take_back, going, back))
+        else:
             self.calls_of[going.root] = going.before
             if going.mine and not going.by_frame:
                 torch._C._set_grad_enabled(going.gradients)
         self._going.clear()
         if going.cut:
             self._let_go()
+
+    def _take_back(self, going: _Going, back: Callable[[], Any] | None) -> None:
+        self.calls_of[going.root] = going.before
+        if back:
+            back()
 
     def _other_thread(self, did: str) -> RuntimeError:
         return RuntimeError(
@@ -196,12 +205,12 @@ class Calls:
     def anew(self) -> None:
         """The next call begins a sequence of its own: the states were reset.
 
-        Offloading takes its hooks off a model and puts them on again, between what it takes for two uses of it; our
-        patches go with them, and are put on again here.
+        Offloading takes its hooks off between two uses, our patches with them: those are put on again here.
         """
         for (module, name), patch in list(self._entrances.items()):
             if not reached(patch):
                 self._patch(module, name)
+        self._after.forget()
         self._turn.anew()
 
     @property
@@ -276,8 +285,7 @@ class Calls:
             )
         if not going.mine:
             raise self._other_thread("called")
-        index = self._seen.get(name, 0)
-        self._seen[name] = index + times
+        self._seen[name] = (index := self._seen.get(name, 0)) + times
         return index
 
     def remove(self) -> None:
@@ -286,6 +294,7 @@ class Calls:
             self._end(True)
         for going in self._going.values():
             going.cut = True
+        self._after.remove()
         self._undo.all()
         if not self._going:
             self._let_go()

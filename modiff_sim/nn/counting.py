@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from .modes import Gradients
 from .patching import Hook
 from .products import Products, always
 from .undo import Context, Undo
+
+#: what the model itself is called
+ROOT = "(root)"
 
 
 class Counting:
@@ -63,6 +66,7 @@ class ProductCounter(Counting):
         super().__init__()
         self._model: nn.Module | None = model
         self._watched = False
+        self._shape: tuple[int, ...] | None = None  # of the first input of the model call that is going on
         self._products: Products | None = None
         self._now: dict[str, int] = {}  # module -> MACs since it began
         self._took: dict[str, dict[tuple[int, ...], int]] = {}  # module -> shape of its input -> MACs of one call
@@ -74,11 +78,13 @@ class ProductCounter(Counting):
         if module not in self._took:
             self._took[module] = {}
             assert self._model is not None, "it was closed"
-            owner = self._model if module == "(root)" else self._model.get_submodule(module)
-            self._undo.put(Hook.of(owner, self._ended, module, after=True))
+            if module != ROOT:  # whose end is told: torch asks for hooks before, and there may have been none
+                self._undo.put(Hook.of(self._model.get_submodule(module), self._ended, module, after=True))
 
     def _ended(self, module: str, _: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
-        shape = next((tuple(x.shape) for x in (*args, *kwargs.values()) if isinstance(x, Tensor)), ())
+        self._count(module, _shape((*args, *kwargs.values())))
+
+    def _count(self, module: str, shape: tuple[int, ...]) -> None:
         took = self._took[module]
         if (macs := self._now.pop(module, None)) is not None:  # it was watched, and is counted already
             took[shape] = macs
@@ -90,10 +96,11 @@ class ProductCounter(Counting):
 
     def scope(self) -> str:
         """The module that is being executed."""
-        return "(root)" if self._products is None else self._products.scope.name
+        return ROOT if self._products is None else self._products.scope.name
 
-    def enter(self, alive: Callable[[], bool] = always) -> None:
+    def enter(self, alive: Callable[[], bool] = always, arguments: Mapping[str, Any] | None = None) -> None:
         """A model call begins; ``alive`` says whether it is still going on."""
+        self._shape = _shape((arguments or {}).values())
         if not self._watched:
             self._forget()
             assert self._model is not None, "it was closed"
@@ -104,6 +111,9 @@ class ProductCounter(Counting):
     def leave(self) -> None:
         """It has ended."""
         self._watched = True
+        shape, self._shape = self._shape, None
+        if shape is not None and ROOT in self._took:
+            self._count(ROOT, shape)
         if self._products is not None:
             self._products.close()
             self._products = None
@@ -138,6 +148,11 @@ class ProductCounter(Counting):
     def state_bytes(self) -> int:
         """No state."""
         return 0
+
+
+def _shape(values: Iterable[Any]) -> tuple[int, ...]:
+    """Of the first array."""
+    return next((tuple(x.shape) for x in values if isinstance(x, Tensor)), ())
 
 
 class _Rows(Counting):

@@ -136,6 +136,10 @@ class FirstCall:
                 self._outside = None
             self.watching = False
 
+    def forget(self) -> None:
+        """The call that was watched was taken back: it was none."""
+        self._outside = None
+
     def remove(self) -> None:
         """See to it that the present thread's operations are not watched."""
         if self._on is not None:

@@ -268,28 +268,33 @@ class Run(LayerSteps):
             "branches": self._branches.snapshot(),
             "passes": passes,
         }
-        self._products.enter(self._calls.going_on)
+        self._products.enter(self._calls.going_on, arguments)
         if not self._calls.by_frame:  # whose end would be noticed too late
             self.first_call.begin(self._products.scope, ((k, o.own_weight) for k, o in self.operators.items()))
 
-    def _leave(self, failed: bool) -> None:
-        before = self._before
-        if before is None:
-            return
+    def _leave(self, failed: bool) -> Callable[[], None] | None:
+        """Returns what takes the call back."""
+        if (before := self._before) is None:
+            return None
+        watched = self.first_call.watching
         self.first_call.end(failed)
         self._products.leave()
         if failed:
-            self._states = before["states"]
-            for name, count in before["counts"].items():  # in place: branches count for the layers they hold
-                vars(self._counts[name]).update(count)
-            self._random.restore(before["random"])
-            self._products.restore(before["products"])
-            self._branches.restore(before["branches"])
-            self._passes.restore(before["passes"])
+            self._restore(before, watched)
         self._before = None  # else the last call's states would be held as well
         if self._over:
             self._forget()
             self._let_go()
+        return partial(self._restore, before, watched)
+
+    def _restore(self, before: dict[str, Any], watched: bool) -> None:
+        if watched:
+            self.first_call.forget()
+        self._states = before["states"]
+        for name, count in before["counts"].items():  # in place: branches count for the layers they hold
+            vars(self._counts[name]).update(count)
+        for name in ("random", "products", "branches", "passes"):
+            getattr(self, f"_{name}").restore(before[name])
 
     # -- one call of a layer -------------------------------------------------------------------------------------------
     def _around(self, name: str, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
