@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 import modiff_sim as ms
-from modiff_sim.nn import modulated
+from modiff_sim.nn import modulated, record
 from modiff_sim.nn.changes import ModelChanged
 
 
@@ -117,6 +117,15 @@ def test_a_hook_that_is_taken_off_a_layer_is_noticed(then):
             model(x) if then == "call" else run.reset()
 
 
+def test_a_forward_that_knows_the_run_does_not_go_by_what_was_there():
+    model, x = make(), torch.randn(2, 5, 8)
+    with modulated(model, activations=ms.AbsMax(8)) as run, record(model, ms.AbsMax(8)) as log:
+        model(x)
+        model[0].forward = lambda x: 0 * x if run or log else x
+        with pytest.raises(ModelChanged, match="the forward of '0' was exchanged"):
+            model(x)
+
+
 before = {}  # where a script keeps what it has replaced
 
 
@@ -142,7 +151,20 @@ def in_a_closure(layer):
     layer.forward = lambda x: one(x)
 
 
+class Slots:
+    __slots__ = ("inner",)
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __call__(self, x):
+        return self.inner(x)
+
+
 WRAPPERS = {
+    "object without a dict": lambda layer: setattr(layer, "forward", Slots(layer.forward)),
+    "decorator": lambda layer: setattr(layer, "forward", torch.no_grad()(layer.forward)),
+    "cache": lambda layer: setattr(layer, "forward", functools.lru_cache(None)(layer.forward)),
     "hook": hooked,
     "closure": in_a_closure,
     "global": in_a_global,

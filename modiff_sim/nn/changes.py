@@ -113,6 +113,7 @@ class Unchanged:
         self._layers = names()
         self._classes = {name: _class(module) for name, module in self._layers.items()}
         self.patched: list[tuple[str, Patch]] = []  # by whose layer, what must still be on it
+        self._around: dict[Patch, Any] = {}  # what was found around them, and allowed
         self._children = [(m._modules, tuple(m._modules.values())) for m in model.modules()]
         self._seen = [_Seen(name, part, module) for name, module in layers for part in ("weight", "bias")]
         self._samples = self._look()
@@ -121,6 +122,7 @@ class Unchanged:
         """Hold nothing of the model any more; from here on nothing is noticed."""
         self._names, self._layers, self._classes = dict, {}, {}
         self.patched, self._children, self._seen, self._samples = [], [], [], []
+        self._around = {}
 
     def _look(self) -> list[Tensor]:
         """A few entries of every tensor, joined by kind and place."""
@@ -141,8 +143,13 @@ class Unchanged:
             if _class(module) != self._classes[name]:
                 raise ModelChanged(f"the class of layer '{name}', or its forward, was exchanged")
         for name, patch in self.patched:
-            if patch.module.__dict__.get(patch.name) is not patch and not reached(patch):
-                raise ModelChanged(f"the forward of '{name}' was exchanged for one that does not call what was there")
+            found = patch.module.__dict__.get(patch.name)
+            if found is not self._around.get(patch, patch):
+                if not reached(patch):
+                    raise ModelChanged(
+                        f"the forward of '{name}' was exchanged for one that does not call what was there"
+                    )
+                self._around[patch] = found
         for seen in self._seen:
             if seen.changed():
                 raise ModelChanged(f"the {seen.part} of layer '{seen.layer}' was changed or exchanged")

@@ -68,8 +68,8 @@ def modulated(
     Raises TypeError for arguments of another type, ValueError for a model without such layers and for names or
     patterns in ``weights``, ``reuse``, ``skip`` and ``ByLayer`` that fit none of its layers, RuntimeError for a model
     that is modulated already; the model is then untouched. Inside: ValueError naming layer and call for NaN or Inf and
-    for a batch of another shape, dtype or device without ``run.reset()``; after any exception in the model's forward
-    all states and counts are as before that call.
+    for a batch of another shape, dtype or device without ``run.reset()``; after any exception in the model's forward,
+    or in a hook after it, all states and counts are as before that call.
     """
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")

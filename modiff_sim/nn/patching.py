@@ -7,9 +7,10 @@ meantime it stays, and passes calls on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import gc
+from collections.abc import Callable, Iterator
 from functools import partial
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import torch.nn.functional as F
@@ -37,8 +38,10 @@ class Patch:
     inner: what the attribute was, bound to the module. owner: the run or recorder that this belongs to.
     """
 
-    # functools.wraps copies what is in a ``__dict__``, and would hold the run
-    __slots__ = ("__weakref__", "__wrapped__", "_copies", "_had", "handler", "inner", "module", "name", "owner")
+    # functools.wraps copies what is in the ``__dict__``, which is others', and must not hold the run
+    __slots__ = (
+        "__dict__", "__weakref__", "__wrapped__", "_copies", "_had", "handler", "inner", "module", "name", "owner",
+    )  # fmt: skip
 
     def __init__(self, module: nn.Module, handler: Handler, *, name: str = "forward", owner: Any = None) -> None:
         self.module, self.name = module, name
@@ -124,7 +127,7 @@ def patches(module: nn.Module, name: str = "forward") -> Iterator[Patch]:
 
 def reached(patch: Patch) -> bool:
     """Whether the module's method may still come by this patch: it is there, or what is there instead refers to it."""
-    todo, seen = [patch.module.__dict__.get(patch.name)], set[int]()
+    todo, seen = [patch.module.__dict__.get(patch.name)], {id(patch.owner)}  # which refers to it
     while todo and len(seen) < MOST_OBJECTS:
         found = todo.pop()
         if found is patch:
@@ -145,15 +148,9 @@ def _referred(x: Any) -> Iterator[Any]:
         yield from (x.__globals__[name] for name in x.__code__.co_names if name in x.__globals__)
     elif isinstance(x, Patch):
         yield x.inner
-    elif isinstance(x, MethodType):
-        yield from (x.__self__, x.__func__)
-    elif isinstance(x, partial):
-        yield from (x.func, *x.args, *x.keywords.values())
-    elif isinstance(x, Mapping):
-        yield from x.values()
-    elif isinstance(x, list | tuple | set):
-        yield from x
-    if hasattr(x, "__dict__"):
+    elif not isinstance(x, nn.Module):
+        yield from gc.get_referents(x)
+    if isinstance(x, FunctionType | nn.Module):
         yield from (value for name, value in vars(x).items() if name not in NOT_CALLED)
 
 
