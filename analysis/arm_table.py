@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 import modiff_sim as ms
+from modiff_sim.console import one_line
 from modiff_sim.nn import Audit, modulated, presets
 from modiff_sim.nn.adaround import AdaRound, adaround
 from modiff_sim.nn.aligned import aligned
@@ -40,7 +41,7 @@ from modiff_sim.nn.weights import mse_optimal, quantize_weights
 from modiff_sim.store import write_atomic
 
 from . import metrics
-from .limits import MOST_SEED, MOST_THREADS, Parser, check_file, one_line, whole
+from .limits import MOST_SEED, MOST_THREADS, Parser, check_file, whole
 from .subjects import Subject, subject
 
 Options = Mapping[str, Any]

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from modiff_sim.arguments import memory as memory_here
+from modiff_sim.arguments import affordable, said_bytes
 
 MOST_THREADS = 256  # of torch, or workers; beyond, systems refuse them and OpenMP ends the process
 MOST_SEED = 2**63 - 1  # what torch takes
 POINT = 4096  # bytes that a micro-batch takes in memory besides its images
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,13 +30,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         super().error(" ".join(message.split()))
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, as the one line that a command ends with."""
-    if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike) and error.strerror:
-        return " ".join(f"{error.filename}: {error.strerror}".split())
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -76,29 +68,14 @@ def _cut(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-def said_bytes(size: float) -> str:
-    """1.5 GiB, as people say it."""
-    for unit in UNITS:
-        if size < 1024 or unit == UNITS[-1]:
-            break
-        size /= 1024
-    return f"{size:.3g} {unit}"
-
-
-def check_memory(size: float, what: str) -> None:
-    """Raises ValueError where ``size`` bytes are more than this machine has."""
-    if size > (here := memory_here()):
-        raise ValueError(f"{what} take {said_bytes(size)} of memory, and this machine has {said_bytes(here)}")
-
-
 def check_images(images: int, shape: tuple[int, ...], batch: int, folder: Path) -> None:
-    """Raises ValueError where so many images in micro-batches fit neither in memory nor on the disk of the folder.
+    """Raises MemoryError or ValueError where so many images do not fit into memory, or onto the disk of the folder.
 
     They lie on the disk twice, as micro-batches and as one file, and three times in memory when that file is written.
     What is in the folder already is taken to be of them.
     """
     size, what = 4 * images * math.prod(shape), f"{images} images of {shape} in float32"
-    check_memory(3 * size + images / batch * POINT, what)
+    affordable(what, 3 * size + images / batch * POINT)
     there = sum(path.stat().st_size for pattern in ("*.npz", "store/*/*.npz") for path in folder.glob(pattern))
     if 2 * size - there > (free := shutil.disk_usage(writable(folder)).free):
         raise ValueError(f"{what} take {said_bytes(2 * size)}, and the disk of {folder} has {said_bytes(free)} free")

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from modiff_sim.console import one_line
 from modiff_sim.nn import sample, zoo
 from modiff_sim.nn.layers import find
 from modiff_sim.schedules import SPACINGS
@@ -26,7 +27,7 @@ from modiff_sim.store import digest, npz_bytes, write_atomic
 from . import interrupts
 from .arms import EFFORTS, effort_of
 from .experiments import MODEL, settings
-from .limits import Parser, check_file, one_line
+from .limits import Parser, check_file
 from .workspace import store
 
 #: the first and last convolution, both resolutions, attention, and the widest input (a skip connection)

@@ -29,6 +29,8 @@ import torch
 from torch import distributed
 
 from modiff_sim import sweep
+from modiff_sim.arguments import affordable
+from modiff_sim.console import one_line
 from modiff_sim.nn import zoo
 from modiff_sim.nn.architectures import example_inputs
 from modiff_sim.nn.distributed import Ranks, device, own_first, ranks, together
@@ -216,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def planned(args: argparse.Namespace, who: Ranks) -> Plan:
-    """Raises ValueError for what does not fit together, or cannot be done here."""
+    """Raises ValueError for what does not fit together, OSError or MemoryError for what this machine cannot hold."""
     if args.batch and args.memory_budget:
         raise ValueError("--batch or --memory-budget: one decides the other")
     if who.world > 1 and (args.workers != 1 or args.scheduler):
@@ -243,15 +245,15 @@ def planned(args: argparse.Namespace, who: Ranks) -> Plan:
 
 
 def _check_room(plan: Plan, args: argparse.Namespace) -> None:
-    """Raises ValueError or OSError, before hours of sampling, for what can neither be held nor be written."""
+    """Raises ValueError, OSError or MemoryError, before hours of sampling, for what cannot be held or written."""
     shape = _subject(plan.model, "cpu", "contiguous").shape
     limits.writable(args.out / "store")
     limits.check_images(plan.images, shape, plan.batch, args.out)
     limits.check_file(args.out / "images.npz")
     if args.scheduler is None:
-        limits.check_memory(min(args.workers, -(-plan.images // plan.batch)) * WORKER, f"{args.workers} workers")
+        affordable(f"{args.workers} workers", min(args.workers, -(-plan.images // plan.batch)) * WORKER)
     if plan.device == "cpu" and (need := _predicted(plan)) is not None:
-        limits.check_memory(need, f"{plan.batch} images per micro-batch")
+        affordable(f"{plan.batch} images per micro-batch", need)
     if args.grid:
         limits.check_file(args.grid)
         if shape[0] not in (1, 3):
@@ -271,7 +273,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         who = ranks()
-        plan = planned(args, who)
+        try:
+            plan = planned(args, who)
+        except MemoryError as error:  # foreseen: nothing has begun
+            parser.error(one_line(error))
         for sentence in _subject(plan.model, "cpu", "contiguous").about if who.first else ():
             print(sentence, flush=True)
         workers = min(args.workers, -(-plan.images // plan.batch))
@@ -283,12 +288,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 save_grid(file["images"][:100], args.grid)
         print(_told(plan, args.out, took))
     except (ValueError, OSError, ImportError) as error:
-        parser.error(limits.one_line(error))
+        parser.error(one_line(error))
     except SweepError as error:  # with the place of the first point that failed
         print(error, file=sys.stderr)
         return 1
     except (RuntimeError, MemoryError) as error:  # ranks that do not agree, a memory that is full
-        print(f"{parser.prog}: {limits.one_line(error)}", file=sys.stderr)
+        print(f"{parser.prog}: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:
         kept = f"interrupted: what is finished is kept in {args.out / 'store'}, and the same command goes on from there"

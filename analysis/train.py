@@ -21,8 +21,10 @@ from pathlib import Path
 
 import torch
 
+from modiff_sim.console import one_line
+
 from . import datasets
-from .limits import Parser, one_line, positive, whole
+from .limits import Parser, positive, whole
 from .recipes import RECIPES
 from .training import PRECISIONS, RANGES, train
 

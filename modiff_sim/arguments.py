@@ -24,6 +24,7 @@ _KINDS = {
     "b": "truth values", "c": "complex numbers", "M": "dates", "m": "time spans", "U": "text", "S": "bytes",
     "T": "text", "V": "records", "O": "objects",
 }  # fmt: skip
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 def number(
@@ -105,7 +106,7 @@ def affordable(what: str, size: float) -> None:
     have = memory()
     if size > have:
         raise MemoryError(
-            f"{what} would take {_bytes(size)}, and this machine has {_bytes(have)} of memory: ask for less"
+            f"{what} would take {said_bytes(size)}, and this machine has {said_bytes(have)} of memory: ask for less"
         )
 
 
@@ -118,8 +119,13 @@ def memory() -> float:
     return float(size) if size > 0 else math.inf
 
 
-def _bytes(size: float) -> str:
-    return f"{size / 2**30:.3g} GiB"
+def said_bytes(size: float) -> str:
+    """A number of bytes as people say it: 1.5 GiB."""
+    for unit in UNITS:
+        if size < 1024 or unit == UNITS[-1]:
+            break
+        size /= 1024
+    return f"{size:.3g} {unit}"
 
 
 def _is_float(x: Any) -> bool:

@@ -75,18 +75,25 @@ def finish(run: Callable[[], int], who: Callable[[], str], refused: tuple[type[B
         complain(f"{who()}: {str(stopped) or 'interrupted'}")
         return 130
     except refused as error:
-        complain(f"{who()}: error: {_said(error)}")
+        complain(f"{who()}: error: {one_line(error)}")
         return 2
     finally:
         _drop_output()  # also where argparse leaves by SystemExit
 
 
-def _said(error: BaseException) -> str:
-    if isinstance(error, OverflowError):
-        return f"numbers left the floats: {error}"
-    if isinstance(error, OSError) and isinstance(error.filename, str):  # by itself it escapes all but ASCII of a name
-        return f"[Errno {error.errno}] {error.strerror}: '{error.filename}'"
-    return str(error) or {"MemoryError": "out of memory"}.get(type(error).__name__, type(error).__name__)
+def one_line(error: BaseException, most: int | None = None) -> str:
+    """What an error says, as one line of at most ``most`` characters: errors of libraries quote whole files."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # its own __str__ raises
+        text = ""
+    if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike) and error.strerror:
+        text = " ".join(f"{error.filename}: {error.strerror}".split())  # str(error) escapes all but ASCII of a name
+    elif isinstance(error, OverflowError):
+        text = f"overflow: {text}"
+    elif not text:
+        text = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
+    return text if most is None or len(text) <= most else f"{text[:most]}…"
 
 
 def _drop_output() -> None:

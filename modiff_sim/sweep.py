@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from .console import Stopped, complain, interrupts
+from .console import Stopped, complain, interrupts, one_line
 from .environment import Environment, OtherCode, environment
 from .files import SILENT, digest_of
 from .parallel import WorkerLost, progress, unordered
@@ -280,7 +280,7 @@ def _attempt(
             k,
             None,
             time.perf_counter() - start,
-            f"{type(error).__name__}: {_said(error)}\n" + "\n".join(where[1:-1]),
+            f"{type(error).__name__}: {one_line(error)}\n" + "\n".join(where[1:-1]),
         )
 
 
@@ -290,13 +290,6 @@ def _compare(wanted: Environment) -> None:
             f"the worker on {platform.node()} has {other}; its bytes could differ: start the workers anew with the "
             "same source and versions"
         )
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # its own text fails
-        return "(no text)"
 
 
 def asides(points: Sequence[Point], store: Store, *, name: str) -> list[dict[str, float]]:

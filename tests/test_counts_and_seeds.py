@@ -165,3 +165,8 @@ def test_where_the_system_does_not_say_how_much_memory_there_is(monkeypatch):
     arguments.affordable("anything", 1e30)
     monkeypatch.delattr("os.sysconf")
     assert arguments.memory() == np.inf
+
+
+def test_bytes_as_people_say_them():
+    assert [arguments.said_bytes(n) for n in (12, 1536, 2**30, 768e12)] == ["12 bytes", "1.5 KiB", "1 GiB", "698 TiB"]
+    assert arguments.said_bytes(1e30).endswith(" EiB")

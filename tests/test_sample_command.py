@@ -9,6 +9,7 @@ import torch
 
 from analysis import limits
 from analysis import sample as command
+from modiff_sim import arguments
 
 OPTIONS = ["--model", "digits", "--images", "6", "--batch", "2", "--steps", "1", "--device", "cpu"]
 
@@ -23,7 +24,10 @@ def _keep_threads():
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--images", f"{10**12}"], r"1000000000000 images of \(1, 8, 8\) in float32 take 2.5 PiB of memory, and this"),
+        (
+            ["--images", f"{10**12}"],
+            r"1000000000000 images of \(1, 8, 8\) in float32 would take 2.5 PiB, and this machine has",
+        ),
         (["--images", f"{10**30}"], "argument --images: must be at most 1000000000000000, got 1000000"),
         (["--images", "0"], "argument --images: must be at least 1, got 0"),
         (["--warmup", f"{10**21}"], "--warmup feeds the first input at most 1000 times, got 1000000000000000000000"),
@@ -32,10 +36,10 @@ def _keep_threads():
         (["--seed", f"{10**30}"], "argument --seed: must be at most"),
         (["--seed", "-1"], "argument --seed: must be at least 0"),
         (["--batch", f"{10**12}"], "argument --batch: must be at most 1048576"),
-        (["--batch", f"{2**20}"], "1048576 images per micro-batch take .* GiB of memory, and this machine has"),
+        (["--batch", f"{2**20}"], "1048576 images per micro-batch would take .* GiB, and this machine has"),
         (["--threads", f"{10**9}"], "argument --threads: must be at most 256"),
         (["--workers", f"{10**9}"], "--workers must be at least 1 and at most 256, got 1000000000"),
-        (["--images", "2048", "--workers", "256"], "256 workers take 100 GiB of memory, and this machine has"),
+        (["--images", "2048", "--workers", "256"], "256 workers would take 100 GiB, and this machine has"),
         (["--memory-budget", "nan"], "argument --memory-budget: must be a number above 0, got nan"),
         (["--memory-budget", "inf"], "argument --memory-budget: must be a number above 0, got inf"),
         (["--memory-budget", "-5"], "argument --memory-budget: must be a number above 0, got -5"),
@@ -52,7 +56,7 @@ def _keep_threads():
 )
 def test_what_cannot_be_done_is_refused_at_once_in_one_line(tmp_path, monkeypatch, capsys, more, said):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(limits, "memory_here", lambda: 2**34)
+    monkeypatch.setattr(arguments, "memory", lambda: 2**34)
     Path("FOLDER").mkdir()
     Path("FILE").touch()
     Path("LOOP").symlink_to("LOOP")
@@ -126,22 +130,3 @@ def test_channels_that_no_picture_has_are_refused_before_the_sampling(tmp_path, 
     with pytest.raises(SystemExit, match="2"):
         command.main([*OPTIONS, "--out", str(tmp_path), "--grid", str(tmp_path / "g.png")])
     assert "--grid draws images of 1 or 3 channels, and those of digits have 4" in capsys.readouterr().err
-
-
-# limits --------------------------------------------------------------------------------------------------------
-
-
-def test_bytes_as_people_say_them():
-    assert [limits.said_bytes(n) for n in (12, 1536, 2**30, 768e12)] == ["12 bytes", "1.5 KiB", "1 GiB", "698 TiB"]
-
-
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (FileNotFoundError(2, "No such file", "a\nb"), "a b: No such file"),
-        (OSError("several\n  lines"), "several lines"),
-        (MemoryError(), "MemoryError"),
-    ],
-)
-def test_errors_are_one_line(error, line):
-    assert limits.one_line(error) == line

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .picture import same_size
-from .raw import LARGEST, Fits, Raw, one_each, said, whole_labels
+from .raw import LARGEST, Fits, Raw, one_each, quoted, whole_labels
 
 UNPACKED = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar", ".zst")
 NEEDED = ("images", "jpeg", "offsets", "labels")
@@ -67,14 +67,14 @@ def _opened(stream: Any, path: Path) -> zipfile.ZipFile:
         try:
             shape, _, _, _ = _head(start + stream.read(HEAD))
         except ValueError as error:
-            raise ValueError(f"{path} is no .npz: it is a damaged .npy ({said(error)})") from error
+            raise ValueError(f"{path} is no .npz: it is a damaged .npy ({quoted(error)})") from error
         raise ValueError(f"{path} is a single array of shape {shape}; needed: an .npz with images and labels")
     if start and not start.startswith(b"PK"):
         raise ValueError(f"{path} is no .npz: it is neither a zip archive nor an array")
     try:
         return zipfile.ZipFile(stream)
     except Exception as error:  # a damaged directory raises nearly anything
-        raise ValueError(f"{path} is no .npz: {said(error)}; is it whole?") from error
+        raise ValueError(f"{path} is no .npz: {quoted(error)}; is it whole?") from error
 
 
 def _head(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
@@ -117,7 +117,7 @@ def _inflated(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, path: Pat
         with file.open(info) as stream:
             return stream.read(most)
     except Exception as error:  # a damaged or encrypted member raises nearly anything
-        raise ValueError(f"{path}: {name} cannot be read ({said(error)}): fetch it anew") from error
+        raise ValueError(f"{path}: {name} cannot be read ({quoted(error)}): fetch it anew") from error
 
 
 def _data(file: zipfile.ZipFile, member: Member, path: Path, entries: int | None = None) -> NDArray[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import pickles
-from .raw import Fits, Raw, one_folder, said, visible, whole_labels
+from .raw import Fits, Raw, one_folder, quoted, visible, whole_labels
 
 NAMES = tuple(f"data_batch_{k}" for k in range(1, 6))
 LARGEST = 2**28  # bytes of a batch: eight times one of CIFAR-10
@@ -71,7 +71,7 @@ def _batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     try:
         batch = pickles.loads(content)
     except Exception as error:  # a damaged pickle raises nearly anything
-        raise BatchError(f"{path} cannot be read as a batch of CIFAR ({said(error)})") from error
+        raise BatchError(f"{path} cannot be read as a batch of CIFAR ({quoted(error)})") from error
     if not isinstance(batch, dict) or not {b"data", b"labels"} <= set(batch):
         held = str(sorted(map(repr, batch)))[:200] if isinstance(batch, dict) else type(batch).__name__
         raise ValueError(f"{path} holds {held}; a batch of CIFAR-10 holds b'data' and b'labels'")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .raw import Fits, Raw, one_each, one_folder, said, visible, whole_labels
+from .raw import Fits, Raw, one_each, one_folder, quoted, visible, whole_labels
 
 NAMES = ("train-images-idx3-ubyte", "train-images.idx3-ubyte")
 T = TypeVar("T")
@@ -90,7 +90,7 @@ def _read(path: Path, file: Any, size: int) -> bytes:
     try:
         content: bytes = file.read(size)
     except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is cut short or damaged ({said(error)}): fetch it anew") from error
+        raise ValueError(f"{path} is cut short or damaged ({quoted(error)}): fetch it anew") from error
     return content
 
 

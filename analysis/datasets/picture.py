@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .raw import LARGEST, Fits, said
+from .raw import LARGEST, Fits, quoted
 
 #: what Pillow may take a file for, whatever its name: other formats run programs (EPS) or are no pixels
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM")
@@ -60,7 +60,7 @@ def picture(file: Any, name: str) -> NDArray[np.uint8]:
     except UnidentifiedImageError as error:
         raise Damaged(f"{name} is no picture of a known format: fetch it anew or delete it") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, EOFError, struct.error and others
-        raise Damaged(f"{name} cannot be read as a picture ({said(error)}): fetch it anew or delete it") from error
+        raise Damaged(f"{name} cannot be read as a picture ({quoted(error)}): fetch it anew or delete it") from error
 
 
 def _check_sums(file: Any) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modiff_sim.console import one_line
+
 #: bytes of grey levels that a data set may have: seven times CIFAR-10. A file that says it holds more is not inflated.
 LARGEST = 2**30
 #: what file managers, notebooks and archives leave in folders, besides all whose name begins with a dot
 LEFT_BEHIND = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin"})
+
+#: what an error of a library says, as part of a line
+quoted = partial(one_line, most=200)
 
 #: is told (n, H, W, C) before the pixels are read, and whether they come from picture files, which may hold grey as
 #: colour; raises ValueError for what is too much, or not what is wanted
@@ -46,12 +52,6 @@ def one_folder(found: Sequence[Path], kind: str) -> None:
     folders = sorted({p.parent for p in found})
     if len(folders) > 1:
         raise ValueError(f"{kind} in {len(folders)} folders, {folders[0]} and {folders[1]}: give the one that is meant")
-
-
-def said(error: BaseException) -> str:
-    """What an error of a library says, as part of a line: it may quote a whole damaged file."""
-    text = " ".join(str(error).split())
-    return text[:200] + "…" * (len(text) > 200) or type(error).__name__
 
 
 def one_each(images: int, labels: int, where: str) -> None:
