@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from modiff_sim import console
-from modiff_sim.console import Stopped, raises_here
-from modiff_sim.importing import importing
+from modiff_sim.console import Stopped, importing, on_interrupt
 
 __all__ = ["Stopped", "begin", "finished_first"]
 
@@ -37,13 +35,7 @@ def finished_first() -> Iterator[None]:
             raise KeyboardInterrupt
         asked = True
 
-    if not raises_here():
+    with on_interrupt(later):
         yield
-        return
-    signal.signal(signal.SIGINT, later)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     if asked:
         raise KeyboardInterrupt

@@ -24,9 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         _parser().parse_args(arguments, chosen)
-        from .importing import importing
-
-        with importing(who()) if arguments is None else nullcontext():
+        with console.importing(who()) if arguments is None else nullcontext():
             from . import commands
 
             command = commands.load(chosen)

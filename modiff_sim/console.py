@@ -113,13 +113,25 @@ def raises_here() -> bool:
 
 
 @contextlib.contextmanager
+def on_interrupt(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Ctrl-C calls ``handler`` within the block, where it would raise KeyboardInterrupt (``raises_here``)."""
+    if not raises_here():
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
 def interrupts() -> Iterator[Callable[[], None]]:
     """A function that raises KeyboardInterrupt if Ctrl-C was pressed in the meantime.
 
     Python raises it wherever the main thread is, and where that is a destructor or a callback it is printed and lost.
     """
     pressed = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
 
     def note(number: int, frame: Any) -> None:
         pressed.set()
@@ -129,11 +141,18 @@ def interrupts() -> Iterator[Callable[[], None]]:
         if pressed.is_set():
             raise KeyboardInterrupt
 
-    mine = raises_here()
-    if mine:
-        signal.signal(signal.SIGINT, note)
-    try:
+    with on_interrupt(note):
         yield check
-    finally:
-        if mine:
-            signal.signal(signal.SIGINT, before)
+
+
+def importing(who: str) -> contextlib.AbstractContextManager[None]:
+    """Ctrl-C within the block, in which a program imports what it needs, is one line and ends the process with 130.
+
+    Libraries turn a KeyboardInterrupt in their imports into other exceptions, or print it and go on without a part.
+    """
+
+    def leave(*_: object) -> None:
+        complain(f"{who}: interrupted before anything was begun")
+        os._exit(130)
+
+    return on_interrupt(leave)

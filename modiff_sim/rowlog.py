@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from .files import digest_of, fcntl, held, is_at, is_regular, locked, sync_folder
-from .store import LOG as LOG
 from .store import StoreError, canonical
 
 ASIDE = ".aside.jsonl"  # NAME.aside.jsonl beside the log: what was measured of its points, outside of every checksum

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from .files import is_regular
-from .rowlog import ASIDE, CLAIMS, LOG, Entry, noted, parsed, whole_lines
-from .store import FILES, KEYED, PART, WALLTIME, StoreError, manifest_of, verify_one
+from .rowlog import ASIDE, CLAIMS, Entry, noted, parsed, whole_lines
+from .store import FILES, KEYED, LOG, PART, WALLTIME, StoreError, manifest_of, verify_one
 
 
 def verify_below(root: Path) -> tuple[int, list[str]]:

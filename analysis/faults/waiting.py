@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from modiff_sim.rowlog import LOG, RowLog
-from modiff_sim.store import verify
+from modiff_sim.rowlog import RowLog
+from modiff_sim.store import LOG, verify
 
 from . import driver
 from .driver import GUARD
