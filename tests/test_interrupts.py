@@ -12,6 +12,7 @@ import modiff_sim as ms
 from analysis.faults.interrupts import ARMS, Interrupt, Subject, attempts, differences, inputs, model, seen
 from modiff_sim.nn import modulated
 from modiff_sim.nn.attention import Attention, count_products
+from modiff_sim.nn.calls import _Call
 from modiff_sim.nn.layers import find
 from modiff_sim.nn.modes import On, inference
 from modiff_sim.nn.moments import gather
@@ -282,6 +283,46 @@ def test_inference_mode_and_gradients_are_given_back(outside):
             assert torch.is_grad_enabled()
         with inference(False, gradients=True):
             assert torch.is_grad_enabled()
+
+
+def switches():
+    return torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("inner", [True, False])
+def test_a_mode_whose_end_was_interrupted_ends_with_the_one_around_it(inner):
+    """And not when the interrupt is freed, which may be much later."""
+    before = switches()
+    with inference():
+        kept = inference(inner)
+        kept.__enter__()  # Ctrl-C before the first line of its __exit__
+    assert switches() == before
+    with inference(False, gradients=False):
+        del kept
+        assert switches() == (False, False)
+    assert switches() == before
+
+
+def test_a_call_that_is_ended_late_leaves_gradients_alone(monkeypatch):
+    """Ctrl-C before the first line of a call's end: those around it have put gradients back when it is noticed."""
+    net, end = nn.Linear(3, 3), _Call.__exit__
+    interrupts = [KeyboardInterrupt]
+
+    def interrupted(self, *error):
+        if interrupts:
+            raise interrupts.pop()
+        return end(self, *error)
+
+    monkeypatch.setattr(_Call, "__exit__", interrupted)
+    with modulated(net, activations=Q) as run:
+        with pytest.raises(KeyboardInterrupt), torch.no_grad():
+            net(torch.ones(2, 3))
+        assert torch.is_grad_enabled()
+        net(torch.ones(2, 3))
+        assert torch.is_grad_enabled()
+    assert not interrupts
+    assert torch.is_grad_enabled()
+    assert run.audit().model_calls == 1
 
 
 def test_a_context_binds_what_it_is_told():

@@ -160,7 +160,7 @@ class Calls:
             self._after.ended(partial(self._take_back, going, back))
         else:
             self.calls_of[going.root] = going.before
-            if going.mine and not going.by_frame:
+            if going.mine and not going.by_frame and not going.over():  # later, those around it have put theirs back
                 torch._C._set_grad_enabled(going.gradients)
         self._going.clear()
         if going.cut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,20 +15,54 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .undo import Context, Undo
 
 
-class Gradients:
+class _Open(threading.local):
+    """The changes below that are open in a thread, oldest first."""
+
+    def __init__(self) -> None:
+        self.changes: list[_OfThread] = []
+
+
+_here = _Open()
+
+
+class _OfThread:
+    """A change of a switch of which every thread has its own.
+
+    An interrupt may keep a change from being taken back in its turn. Then the next one around it takes it back as well,
+    and nothing happens when it is taken back at last: by then what was before it is not what should be.
+    """
+
+    def put(self) -> None:
+        _here.changes.append(self)
+        self._switch()
+
+    def remove(self) -> None:
+        while self in _here.changes:
+            _here.changes[-1]._back()
+            _here.changes.pop()
+
+    def _switch(self) -> None:
+        raise NotImplementedError
+
+    def _back(self) -> None:
+        """To be called more than once, and also where the switch was not reached."""
+        raise NotImplementedError
+
+
+class Gradients(_OfThread):
     """A change: gradients are on, or off."""
 
     def __init__(self, on: bool = False) -> None:
         self._on, self._before = on, torch.is_grad_enabled()
 
-    def put(self) -> None:
+    def _switch(self) -> None:
         torch._C._set_grad_enabled(self._on)
 
-    def remove(self) -> None:
+    def _back(self) -> None:
         torch._C._set_grad_enabled(self._before)
 
 
-class Inference:
+class Inference(_OfThread):
     """A change: torch's inference mode is on, or off.
 
     Torch's own context keeps its guard where an interrupt comes as it is entered or left, and what was before is put
@@ -38,10 +73,10 @@ class Inference:
         self._on = on
         self._guard: Any = None
 
-    def put(self) -> None:
+    def _switch(self) -> None:
         self._guard = torch._C._InferenceMode(self._on)  # from here on, whatever is entered
 
-    def remove(self) -> None:
+    def _back(self) -> None:
         if self._guard is not None:
             self._guard.__exit__(None, None, None)
 
