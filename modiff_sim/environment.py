@@ -22,8 +22,8 @@ from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from .content import VERSIONED, versions
 from .files import digest_of, sha256
-from .store import VERSIONED, versions
 
 #: top-level modules whose versions are compared, or Python's own
 BY_VERSION = frozenset({*sys.stdlib_module_names, *VERSIONED, "sklearn"})
@@ -51,7 +51,7 @@ _sources: dict[str, tuple[int, str]] = {}  # package -> its latest import when i
 
 @dataclass(frozen=True)
 class Environment:
-    """versions: as in a key (``store.versions``). sources: package -> sha256 of its files."""
+    """versions: as in a key (``content.versions``). sources: package -> sha256 of its files."""
 
     versions: Mapping[str, str]
     sources: Mapping[str, str]

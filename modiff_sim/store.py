@@ -14,23 +14,19 @@ files that are no keyed result (``write_files``) holds a sha256 of itself, for n
 
 from __future__ import annotations
 
-import importlib.metadata
-import io
 import json
 import os
-import platform
 import re
 import shutil
 import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .content import canonical, is_plain_name, npz_bytes, plain, versions
 from .files import digest, digest_of, is_regular, remove_abandoned, sha256, sync_folder, temporary_folder, write_atomic
 
 __all__ = [
@@ -45,82 +41,16 @@ KEYED = re.compile(r".+-[0-9a-f]{16}")  # what the folder of a result is called
 PART = ".part-"  # an unfinished result: it is never read, and a run an hour later removes one that a kill has left
 SELF = "manifest_sha256"  # in a manifest that no key protects: of its other entries
 LARGEST_MANIFEST = 2**26  # bytes: a larger file is no manifest and is not read into memory
-VERSIONED = ("modiff-sim", "numpy", "scipy", "torch", "diffusers", "scikit-learn", "matplotlib")
 
 
 class StoreError(RuntimeError):
     """A result on disk is not what its manifest says."""
 
 
-def versions() -> dict[str, str]:
-    """Versions that decide the bytes of a result ("absent" for what is not installed)."""
-    return dict(_versions())
-
-
-@cache  # looking them up takes 15 ms, and every key of every point holds them
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
-
-
-def plain(value: Any) -> Any:
-    """A JSON value for parameters: dataclasses carry their class name, arrays and tensors become lists.
-
-    Raises TypeError for what has no text that decides it, such as a set, a function or an object of another class;
-    ValueError for two names in a mapping that have the same text.
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        return {"class": type(value).__name__, **{f.name: plain(getattr(value, f.name)) for f in fields(value)}}
-    if isinstance(value, Mapping):
-        found = {str(k): plain(v) for k, v in value.items()}
-        if len(found) < len(value):
-            raise ValueError(f"two names have the same text among {', '.join(map(repr, value))}")
-        return found
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if hasattr(value, "__array__"):  # tensors, series: their own text leaves entries out
-        return plain(np.asarray(value))
-    text = str(value)
-    if isinstance(value, set | frozenset | Iterator) or callable(value) or text == object.__repr__(value):
-        raise TypeError(f"a {type(value).__name__} is no parameter: it has no text that decides it")
-    return text
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no NaN."""
-    return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
-
-
 def key(name: str, params: Mapping[str, Any], made_with: Mapping[str, str] | None = None) -> str:
     """Content key: 16 hex digits over name, parameters and versions (default: those of now)."""
     text = canonical({"name": name, "params": params, "versions": versions() if made_with is None else made_with})
     return digest_of(text.encode())[:16]
-
-
-def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """An .npz whose bytes depend on the arrays alone (np.savez stamps the time into the zip)."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(arrays):
-            if isinstance(arrays[name], np.ma.MaskedArray):
-                raise TypeError(f"{name!r} is masked, and what is masked would be stored: fill it (filled())")
-            if not _is_plain(name) or name.endswith(".npy"):
-                raise ValueError(f"arrays have plain names that do not end in .npy, got {name!r}")
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asanyarray(arrays[name]), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0)), buffer.getvalue())
-    return out.getvalue()
 
 
 def _json(value: Any) -> str:
@@ -153,7 +83,7 @@ class Store:
     def path(self, name: str, params: Mapping[str, Any]) -> Path:
         """Where a result lies, or would. Raises ValueError for a name that makes no file name."""
         folder = f"{name}-{key(name, params)}"
-        if not name or not _is_plain(folder) or folder.startswith(PART):
+        if not name or not is_plain_name(folder) or folder.startswith(PART):
             raise ValueError(f"the name of a result becomes that of a folder: letters, digits, _ . and -, got {name!r}")
         return self.root / folder
 
@@ -267,7 +197,7 @@ def verify_one(path: Path) -> list[str]:
     sums = ({} if kind else dict.fromkeys(FILES, "")) | manifest["sha256"]
     for name, expected in sums.items():
         file = path / name
-        if not _is_plain(name):
+        if not is_plain_name(name):
             wrong.append(f"{path}: the manifest names {name!r}, which is no file of this folder")
         elif not is_regular(file):
             wrong.append(f"{file}: {'no file' if os.path.lexists(file) else 'missing'}")
@@ -303,11 +233,6 @@ def _own_sum(path: Path, manifest: dict[str, Any]) -> list[str]:
     return []
 
 
-def _is_plain(name: str) -> bool:
-    """Whether this names a file of the folder itself."""
-    return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(os.fsencode(name)) < 256
-
-
 def verify(root: str | Path) -> tuple[int, list[str]]:
     """Check every result, every log of rows and every table below a folder: how many were found, and what is wrong.
 
@@ -326,7 +251,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str], about: Mappin
     ``about`` says what made them: parameters, seeds, versions. Each file is replaced atomically. Other files that lie
     there, and that a manifest vouches for, stay vouched for. Raises ValueError for a name that is no plain file name.
     """
-    if wrong := [name for name in contents if not _is_plain(name)]:
+    if wrong := [name for name in contents if not is_plain_name(name)]:
         raise ValueError(f"files of one folder have plain names, got {wrong[0]!r}")
     for name, content in contents.items():
         write_atomic(folder / name, content)
@@ -343,5 +268,5 @@ def _still_right(folder: Path) -> dict[str, str]:
         return {}
     if about.get("kind") != "files" or _own_sum(folder, about):
         return {}
-    files = ((name, folder / name) for name in about["sha256"] if _is_plain(name))
+    files = ((name, folder / name) for name in about["sha256"] if is_plain_name(name))
     return {n: about["sha256"][n] for n, file in files if is_regular(file) and sha256(file) == about["sha256"][n]}

@@ -20,7 +20,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -31,21 +30,13 @@ import numpy as np
 from .console import Stopped, complain, interrupts, one_line
 from .environment import Environment, OtherCode, environment
 from .files import SILENT, digest_of
+from .output import Output
 from .parallel import WorkerLost, progress, unordered
 from .rowlog import ASIDE, CLAIMS, Claims, Entry, RowLog, add_aside, noted
 from .store import LOG, Store, Stored, StoreError, canonical, key, plain, versions, write_files
 
 Point = Mapping[str, Any]
 LOSSES = 3  # workers that may be lost in a row before a point is taken to be what kills them
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a point gives: a row of plain numbers and words, and arrays; ``aside`` is what differs from run to run."""
-
-    row: Mapping[str, Any]
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
-    aside: Mapping[str, float] = field(default_factory=dict)
 
 
 class SweepError(RuntimeError):

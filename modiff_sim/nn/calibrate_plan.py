@@ -12,9 +12,10 @@ from typing import Any
 
 from torch import nn
 
+from ..content import versions
+from ..files import write_atomic
 from ..quantizer import MAX_BITS, Quantizer
 from ..quantizers import Split
-from ..store import versions, write_atomic
 from .calibrate_ranges import Range, grid
 from .layers import find
 

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed
 
+from ..content import canonical
 from ..environment import Environment, environment
 from ..files import digest_of
-from ..store import canonical
 
 T = TypeVar("T")
 

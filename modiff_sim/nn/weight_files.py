@@ -19,7 +19,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..store import canonical, write_atomic
+from ..content import canonical
+from ..files import write_atomic
 from .weights import LayerCodes, QuantizedWeights
 
 FORMAT, VERSION = "modiff-sim weights", 1
@@ -45,7 +46,7 @@ def save(weights: QuantizedWeights, path: str | Path) -> None:
             if (value := getattr(layer, part)) is not None:
                 tensors[f"{name}.{part}"] = value.detach().cpu().contiguous().clone()  # shared storage is refused
         about[name] = {"bits": layer.bits, "scheme": layer.scheme, "info": layer.info}
-    # store.canonical sorts: the order of the layers is kept outside it
+    # content.canonical sorts: the order of the layers is kept outside it
     listed = ", ".join(f"{json.dumps(name)}: {canonical(value)}" for name, value in about.items())
     header = {FORMAT: f'{{"version": {VERSION}, "layers": {{{listed}}}}}'}
     write_atomic(path, safetensors.torch.save(tensors, metadata=header))
