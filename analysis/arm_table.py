@@ -41,11 +41,11 @@ from modiff_sim.nn.weights import mse_optimal, quantize_weights
 from modiff_sim.store import write_atomic
 
 from . import metrics
+from .arms import CALIBRATION_SEED
 from .limits import MOST_SEED, MOST_THREADS, Parser, check_file, whole
 from .subjects import Subject, subject
 
 Options = Mapping[str, Any]
-CALIBRATION_SEED = 1_000_003  # images that no arm is judged on
 W8 = ms.AbsMax(8, granularity=ms.PerChannel(0))
 W4 = ms.AbsMax(4, granularity=ms.PerChannel(0))
 

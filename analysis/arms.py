@@ -21,6 +21,7 @@ from . import interrupts
 
 RECURSIONS = tuple(ms.RECURSIONS)
 BITS = (8, 6, 4, 3, 2)
+CALIBRATION_SEED = 1_000_003  # of images that no arm is judged on
 #: what shares a scale -> how the paper calls it
 SCALES = {
     "sample": "dynamic, one scale per sample (LTQ with --act_tensor)",

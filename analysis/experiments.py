@@ -9,81 +9,37 @@ stopped and gives the same bytes. All arms start from the same noise per image: 
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-import modiff_sim as ms
-from modiff_sim.nn import record, sample, zoo
 from modiff_sim.nn.sample import micro_batches
 from modiff_sim.schedules import linear
 
 from . import metrics
 from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep
 from .datasets import digits
-from .source import sampling_source
+from .digits_runs import LEVELS, MODEL, RECORD_BITS, key, record_task, recording_key, sample_task
 from .workspace import spread, store
 
-MODEL = "digits"
 CLASSIFIER = metrics.EXTRACTORS[MODEL]
-MIDDLE = 32  # images whose middle-block features are kept: the first of micro-batch 0
-RECORD_BITS = 3  # the bit width at which c and kappa of recorded quantities are measured
-LEVELS = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
-
-
-def settings(effort: Effort) -> dict[str, Any]:
-    """What decides the bytes of a sampling result, besides arm, micro-batch and versions."""
-    return {
-        "model": zoo.card(MODEL)["sha256"], "sampler": "ddim", "steps": effort.steps,
-        "spacing": effort.spacing, "source": sampling_source(Path(__file__)), "batch": effort.batch,
-        "seed": effort.seed, "threads": effort.threads, "dtype": "float32",
-    }  # fmt: skip
 
 
 # -- sampling ---------------------------------------------------------------------------------------
-
-
-def _key(effort: Effort, arm: Arm, index: int) -> dict[str, Any]:
-    """The parameters under which a micro-batch of an arm is stored."""
-    return settings(effort) | {"arm": asdict(arm), "micro_batch": index}
-
-
-def _sample_task(effort: Effort, arm: Arm, index: int) -> None:
-    """Sample one micro-batch of one arm and store images, middle-block features (micro-batch 0) and audit."""
-    params = _key(effort, arm, index)
-    if store().has("sample", params):
-        return
-    torch.set_num_threads(effort.threads)
-    model = zoo.load(MODEL)
-    features: list[np.ndarray] = []
-    hook = model.mid_block.register_forward_hook(lambda _m, _i, out: features.append(out[:MIDDLE].flatten(1).numpy()))
-    images = range(index * effort.batch, (index + 1) * effort.batch)
-    with arm.on(model) as run:
-        made = sample(
-            model, images=images, steps=effort.steps, spacing=effort.spacing, batch=effort.batch, seed=effort.seed,
-            run=run,
-        )  # fmt: skip
-        audit = run.audit().summary() if run else {"mac_share": 0.0, "call_share": 0.0, "activation_bits": 32.0}
-    hook.remove()
-    arrays = {"images": made} | ({"middle": np.stack(features)} if index == 0 else {})
-    store().save("sample", params, arrays, rows=[audit])
 
 
 def _ensure(effort: Effort, arms: list[Arm] | tuple[Arm, ...], n: int, label: str) -> None:
     tasks = []
     for arm in arms:
         for index in micro_batches(range(n), effort.batch):
-            if not store().has("sample", _key(effort, arm, index)):
-                tasks.append(partial(_sample_task, effort, arm, index))
+            if not store().has("sample", key(effort, arm, index)):
+                tasks.append(partial(sample_task, effort, arm, index))
     spread(tasks, label)
 
 
 def _load(effort: Effort, arm: Arm, index: int) -> Any:
-    return store().load("sample", _key(effort, arm, index))
+    return store().load("sample", key(effort, arm, index))
 
 
 def arm_images(arm: Arm, effort: str, n: int) -> np.ndarray:
@@ -183,30 +139,6 @@ def middle_block(effort: str) -> dict[str, np.ndarray]:
 # -- (b) distributions ------------------------------------------------------------------------------
 
 
-def _record_task(effort: Effort) -> dict[str, np.ndarray]:
-    torch.set_num_threads(effort.threads)
-    model = zoo.load(MODEL)
-    with record(model, ms.AbsMax(RECORD_BITS)) as log:
-        sample(
-            model, images=effort.n_recorded, steps=effort.steps, spacing=effort.spacing, batch=effort.n_recorded,
-            seed=effort.seed, on_batch=[log.reset], progress="recording distributions",
-        )  # fmt: skip
-    arrays: dict[str, np.ndarray] = {"layers": np.array(log.layers)}
-    for q in ("a", "d", "r"):
-        for value in ("absmax", "variance", "kurtosis", "norm"):
-            arrays[f"{value}_{q}"] = log.table(q, value)
-        for value in ("c", "kappa"):
-            arrays[f"{value}_{q}"] = log.table(q, value)
-            arrays[f"{value}_max_{q}"] = log.table(q, value, reduce=np.max)
-        quantiles = np.full((len(log.layers), log.calls, len(LEVELS)), np.nan)
-        for i, name in enumerate(log.layers):
-            for call in range(log.calls):
-                if (entry := log.stats.get((name, call, q))) is not None:
-                    quantiles[i, call] = entry.values.quantiles(LEVELS)
-        arrays[f"quantiles_{q}"] = quantiles
-    return arrays
-
-
 def distributions(effort: str) -> dict[str, np.ndarray]:
     """What the layers of the full-precision model see, per layer and step, over n_recorded images.
 
@@ -217,8 +149,7 @@ def distributions(effort: str) -> dict[str, np.ndarray]:
     images), c_max_q, kappa_max_q (maxima). NaN at step 0 for d and r.
     """
     chosen = effort_of(effort)
-    params = settings(chosen) | {"batch": chosen.n_recorded, "bits": RECORD_BITS, "levels": LEVELS}
-    arrays = store().get("distributions", params, partial(_record_task, chosen)).arrays
+    arrays = store().get("distributions", recording_key(chosen), partial(record_task, chosen)).arrays
     extra = {"steps": np.arange(chosen.steps), "levels": np.array(LEVELS), "bits": np.array(RECORD_BITS)}
     timesteps = linear().spaced(chosen.steps, spacing=chosen.spacing).timesteps
     return arrays | extra | {"timesteps": timesteps}

@@ -12,21 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-import modiff_sim as ms
 from modiff_sim.nn import image_noise, sample, zoo
 from modiff_sim.nn.sample import image_shape
 from modiff_sim.nn.transfer import Probed, probed
 from modiff_sim.prediction import Noise, Prediction, predict, quantization_noise
 from modiff_sim.samplers import ddim
 from modiff_sim.schedules import Schedule, linear
-from modiff_sim.store import digest
 from modiff_sim.transfer import (
     Driven,
     Transfer,
@@ -39,7 +36,8 @@ from modiff_sim.transfer import (
 )
 
 from .arms import FULL, RECURSIONS, Arm, Effort, effort_of
-from .experiments import MODEL, settings
+from .digits_runs import MODEL, settings
+from .source import source_of
 from .workspace import spread, store
 
 BITS = (2, 3, 4, 5, 6, 7, 8)
@@ -64,15 +62,8 @@ def plan_of(effort: str) -> tuple[Effort, Plan]:
     return effort_of(effort), PLANS[effort_of(effort).name]
 
 
-@cache
-def _source() -> str:
-    """Hash of the code that decides what is measured, besides that of sampling."""
-    core = Path(ms.__file__).parent
-    return digest([core / "prediction.py", *sorted((core / "transfer").glob("*.py")), Path(__file__)])
-
-
 def _params(effort: Effort, plan: Plan, **more: Any) -> dict[str, Any]:
-    return settings(effort) | {"plan": asdict(plan), "prediction_source": _source()} | more
+    return settings(effort, source_of(__name__)) | {"plan": asdict(plan)} | more
 
 
 def schedule(effort: Effort) -> Schedule:

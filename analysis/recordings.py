@@ -22,12 +22,13 @@ from modiff_sim.console import one_line
 from modiff_sim.nn import sample, zoo
 from modiff_sim.nn.layers import find
 from modiff_sim.schedules import SPACINGS
-from modiff_sim.store import digest, npz_bytes, write_atomic
+from modiff_sim.store import npz_bytes, write_atomic
 
 from . import interrupts
 from .arms import EFFORTS, effort_of
-from .experiments import MODEL, settings
+from .digits_runs import MODEL, settings
 from .limits import Parser, check_file
+from .source import source_of
 from .workspace import store
 
 #: the first and last convolution, both resolutions, attention, and the widest input (a skip connection)
@@ -87,9 +88,8 @@ def layer_inputs(
     names = LAYERS if layers is None else tuple(layers)
     if not names:
         raise ValueError("no layers were named: leave layers out for the default ones")
-    params = settings(chosen) | {
-        "layers": names, "steps": steps, "batch": images, "spacing": spacing, "recorder": digest([Path(__file__)]),
-    }  # fmt: skip
+    about = settings(chosen, source_of(__name__))
+    params = about | {"layers": names, "steps": steps, "batch": images, "spacing": spacing}
     compute = partial(_record, names, steps, images, spacing, chosen.seed, chosen.threads)
     arrays = store().get("recordings", params, compute).arrays
     return {name: arrays[name] for name in names}

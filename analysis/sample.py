@@ -13,16 +13,15 @@ import sys
 if __name__ == "__main__":
     from analysis import interrupts
 
-    sys.exit(interrupts.begin("analysis.sample"))  # ``compute`` belongs to a module that workers can import
+    sys.exit(interrupts.begin("analysis.sample"))
 
 import argparse
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache, partial
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,112 +34,26 @@ from modiff_sim.nn import zoo
 from modiff_sim.nn.architectures import example_inputs
 from modiff_sim.nn.distributed import Ranks, device, own_first, ranks, together
 from modiff_sim.nn.live import Needs, needs
-from modiff_sim.nn.sample import micro_batches
 from modiff_sim.recursion import check_warmup
 from modiff_sim.samplers import SAMPLERS
 from modiff_sim.schedules import SPACINGS
-from modiff_sim.store import Store, digest_of, npz_bytes, versions, write_files
-from modiff_sim.sweep import Output, SweepError
+from modiff_sim.store import Store, npz_bytes, versions, write_files
+from modiff_sim.sweep import SweepError
 
 from . import limits
 from .arms import RECURSIONS, REFRESHES, Arm
-from .pictures import fingerprint, levels, save_grid
-from .source import expect, sampling_source
-from .subjects import Subject, subject
-from .workspace import largest_resident
+from .pictures import levels, save_grid
+from .sampling import MEMORY_FORMATS, Plan, compute, model_of
 
 NAME = "images"
 WORKER = 400 * 2**20  # bytes that a process takes before it computes anything
 MOST_FEEDS = 1000  # of the first input: as many as models have timesteps
 SCALES = ("sample", "batch", "channel")  # static ones need a calibration: see ``analysis.tables``
-MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that decides the images, besides the code and its versions."""
-
-    model: str
-    arm: Arm
-    sampler: str = "ddim"
-    steps: int = 50
-    spacing: str = ""  # that of the scheduler beside the model, else "quad"
-    images: int = 64
-    seed: int = 0
-    batch: int = 128
-    threads: int = 1
-    device: str = "cpu"  # "cpu", or the name of the GPU: another one gives other bytes
-    memory_format: str = "contiguous"
-
-    def __post_init__(self) -> None:
-        own = "quad" if self.model in zoo.MODELS else _subject(self.model, "cpu", "contiguous").spacing
-        object.__setattr__(self, "spacing", self.spacing or own)
-
-    def points(self) -> list[dict[str, Any]]:
-        """A point per micro-batch; the number of images is in none, so that more of them begin with these."""
-        about = _subject(self.model, "cpu", "contiguous")
-        fixed = asdict(self) | about.key() | {
-            "model_sha256": _loaded(self.model, "cpu", "contiguous")[1],
-            "source": sampling_source(Path(__file__)), "dtype": "float32",
-        }  # fmt: skip
-        del fixed["images"]
-        return [fixed | {"micro_batch": i} for i in micro_batches(range(self.images), self.batch)]
-
-
-def weights_sha256(model: torch.nn.Module) -> str:
-    """Of names, dtypes and values of a model's parameters and buffers."""
-    parts = []
-    for name, tensor in sorted(model.state_dict().items()):
-        content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        parts.append(f"{name} {tensor.dtype} {tuple(tensor.shape)} {digest_of(content)}")
-    return digest_of("\n".join(parts).encode())
-
-
-@cache
-def _loaded(name: str, place: str, memory_format: str) -> tuple[Subject, str]:
-    """A model, and the sha256 of its weights; once per process, for leaving an arm restores the model bit for bit."""
-    found = subject(name)
-    found.model.to(place, memory_format=MEMORY_FORMATS[memory_format])
-    return found, weights_sha256(found.model)
-
-
-def _subject(name: str, place: str, memory_format: str) -> Subject:
-    return _loaded(name, place, memory_format)[0]
-
-
-def compute(point: Mapping[str, Any], *, maker: int = 0) -> Output:
-    """One micro-batch: its images float32 (batch, C, H, W), its mean and rms pixel and the share of quantized MACs.
-
-    maker: of the run that it is made for, noted beside the results, which do not depend on it.
-    """
-    torch.set_num_threads(point["threads"])
-    place = "cpu"
-    if point["device"] != "cpu":
-        place = str(device("cuda", ranks()))
-        if point["device"] != (here := torch.cuda.get_device_name(place)):
-            raise ValueError(
-                f"the images are to come from a {point['device']}, this is a {here}: the bytes would differ"
-            )
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        torch.cuda.reset_peak_memory_stats(place)
-    chosen, weights = _loaded(point["model"], place, point["memory_format"])
-    expect(point, source=sampling_source(Path(__file__)), model_sha256=weights)
-    first, batch = point["micro_batch"] * point["batch"], point["batch"]
-    with Arm(**point["arm"]).on(chosen.model) as run:
-        images = chosen.sample(
-            range(first, first + batch), batch=batch, seed=point["seed"], run=run, steps=point["steps"],
-            sampler=point["sampler"], spacing=point["spacing"],
-        )  # fmt: skip
-        share = run.audit().summary()["mac_share"] if run else 0.0
-    row = fingerprint(images) | {"mac_share": share}
-    peak = largest_resident() if place == "cpu" else torch.cuda.max_memory_allocated(place)
-    return Output(row, {"images": images}, {"peak_bytes": peak, "maker": maker, "micro_batch": point["micro_batch"]})
 
 
 def memory(model: str, arm: Arm) -> Needs:
     """What sampling this arm needs, predicted from shapes."""
-    network = _subject(model, "cpu", "contiguous").model
+    network = model_of(model).model
     inputs, named = example_inputs(network)
     return needs(
         network, *inputs, **named, weights=arm.weight_bits != 32, states=arm.bits != 32 and arm.recursion != "direct"
@@ -170,7 +83,7 @@ def make(plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | Non
     images = np.concatenate([store.load(NAME, point).arrays["images"] for point in points])[: plan.images]
     about = {"params": asdict(plan), "dtype": "float32", "versions": versions(), "source": points[0]["source"],
              "model_sha256": points[0]["model_sha256"], "mac_share": rows[0]["mac_share"]}  # fmt: skip
-    about |= _subject(plan.model, "cpu", "contiguous").key()
+    about |= model_of(plan.model).key()
     content = {"images.npz": npz_bytes({"images": images}), "levels.npz": npz_bytes({"images": levels(images)})}
     write_files(out, content, about)
     measured = sweep.asides(points, store, name=NAME)
@@ -246,7 +159,7 @@ def planned(args: argparse.Namespace, who: Ranks) -> Plan:
 
 def _check_room(plan: Plan, args: argparse.Namespace) -> None:
     """Raises ValueError, OSError or MemoryError, before hours of sampling, for what cannot be held or written."""
-    shape = _subject(plan.model, "cpu", "contiguous").shape
+    shape = model_of(plan.model).shape
     limits.writable(args.out / "store")
     limits.check_images(plan.images, shape, plan.batch, args.out)
     limits.check_file(args.out / "images.npz")
@@ -277,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             plan = planned(args, who)
         except MemoryError as error:  # foreseen: nothing has begun
             parser.error(one_line(error))
-        for sentence in _subject(plan.model, "cpu", "contiguous").about if who.first else ():
+        for sentence in model_of(plan.model).about if who.first else ():
             print(sentence, flush=True)
         workers = min(args.workers, -(-plan.images // plan.batch))
         took = make(plan, args.out, workers=workers, scheduler=args.scheduler)

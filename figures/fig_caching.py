@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import caching
+from analysis import caching, schemes
 
 from . import style
 from .practice import STAND_IN, params
@@ -20,7 +20,7 @@ CAPTION = (
     "precision counted as 32 and what is not computed as 0. Bottom right: the same against the share of MACs that meet "
     "a zero code. Weights in full precision. " + STAND_IN
 )
-PARAMS = {effort: values | {"n_cached": caching.IMAGES[effort]} for effort, values in params().items()}
+PARAMS = {effort: values | {"n_cached": schemes.IMAGES[effort]} for effort, values in params().items()}
 LOOKS = style.SCHEME | {name: style.RECURSION[name] for name in ("closed_loop", "direct")}
 THRESHOLDS = {0.05: (0, (1, 1)), 0.1: (0, (4, 1.5)), 0.2: "-"}
 SPENT = ("cached", "deepcache", "shallow", "threshold", "closed_loop", "direct")  # by effective bits
@@ -46,7 +46,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
         (found,) = np.flatnonzero((data["kind"] == kind) & np.isclose(data["value"], value))
         return int(found)
 
-    for panel, every in zip(axes[0], caching.EVERY, strict=True):
+    for panel, every in zip(axes[0], schemes.EVERY, strict=True):
         style.spread(panel, steps, data["middle"][place("cached", every)], _bare(LOOKS["cached"]), lw=2.4)
         middle = np.median(data["middle"][place("deepcache", every)], axis=1)
         panel.plot(steps, middle, color=LOOKS["deepcache"].colour, lw=1.1)

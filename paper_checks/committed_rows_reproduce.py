@@ -36,8 +36,7 @@ def cells() -> list[tuple[str, Any]]:
 
 def check(effort: str = "quick", *, seed: int = 0, models=("digits", "fashion32")) -> Evidence:
     """``seed``: of the images that are sampled again; another one than the committed is another set of images."""
-    from analysis.source import sampling_source
-    from analysis.tables import measure
+    from analysis.tables import sampling
     from analysis.tables.cells import from_flat
     from analysis.tables.rows import committed
 
@@ -47,11 +46,11 @@ def check(effort: str = "quick", *, seed: int = 0, models=("digits", "fashion32"
             r for r in committed(model).measured.micro_batches
             if r["seed"] == 0 and r["micro_batch"] == 0 and from_flat(r) == cell
         )  # fmt: skip
-        (point,) = measure.points(model, [measure.Wanted(cell, measure.BATCH[model], seed)])
-        again = measure.compute(point).row
+        (point,) = sampling.points(model, [sampling.Wanted(cell, sampling.BATCH[model], seed)])
+        again = sampling.compute(point).row
         apart += [abs(again[k] - known[k]) for k in ("mean", "rms")]
         cases += [f"{model}, {cell.label}: {k} {again[k]:.6f}, committed {known[k]:.6f}" for k in ("mean", "rms")]
-    made_by = {model: committed(model).manifest["source"] == sampling_source() for model in models}
+    made_by = {model: committed(model).manifest["source"] == sampling.source() for model in models}
     same = "; ".join(f"{m}: {'this source' if same else 'an older source'}" for m, same in made_by.items())
     return Evidence(
         CLOSE, apart, cases=cases, seed=seed, params={"cells": len(apart) // 2},

@@ -18,7 +18,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, width: float = 0.15) -> Evidence:
-    from analysis.caching import Scheme
+    from analysis.schemes import Scheme
 
     zone, loop = Scheme("dead_zone", width), Scheme("closed_loop", 3)
     rows = _caching.measured(effort, [zone, loop])

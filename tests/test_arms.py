@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from models import unet
 
-from analysis import arm_table, arms
-from analysis import sample as sampling
+from analysis import arm_table, arms, sampling
+from analysis import sample as sample_command
 from analysis.subjects import subject
 from modiff_sim.evidence import Verdict, judge
 from modiff_sim.nn import sample, zoo
@@ -122,7 +122,7 @@ def test_a_scheduler_that_cannot_be_followed_ends_the_command(command, options, 
         code = arm_table.main(["--model", folder, "--images", "2", "--steps", "3"])
     else:
         with pytest.raises(SystemExit) as stop:
-            sampling.main(["--model", folder, "--images", "2", "--out", str(tmp_path / "out")])
+            sample_command.main(["--model", folder, "--images", "2", "--out", str(tmp_path / "out")])
         code = stop.value.code
     assert code == 2
     assert f"DDIMScheduler with {next(iter(options))}=True cannot be followed" in capsys.readouterr().err
@@ -142,7 +142,7 @@ def test_stored_images_depend_on_the_scheduler(tmp_path, capsys):
     assert {k for k in points[0] if points[0][k] != points[1][k]} == {"schedule"}
     out = tmp_path / "out"
     options = ["--images", "2", "--batch", "2", "--steps", "3", "--device", "cpu", "--out", str(out)]
-    assert sampling.main(["--model", folder, *options]) == 0
+    assert sample_command.main(["--model", folder, *options]) == 0
     assert "sampled by sample, linear betas, 50 training timesteps" in capsys.readouterr().out
     with np.load(out / "images.npz") as file:
         assert np.array_equal(file["images"], subject(folder).sample(2, steps=3, batch=2))

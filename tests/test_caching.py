@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_practice_checks import verdict
 
-from analysis import arms, caching
-from analysis.caching import FULL, SCHEMES, Scheme
+from analysis import arms, caching, schemes
+from analysis.schemes import FULL, SCHEMES, Scheme
 from modiff_sim.evidence import Verdict
 from paper_checks import _caching
 
@@ -20,7 +20,7 @@ def small(tmp_path_factory):
     patch.setenv("MODIFF_WORKERS", "1")
     effort = arms.Effort("quick", steps=16, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
     patch.setitem(arms.EFFORTS, "quick", effort)
-    patch.setitem(caching.IMAGES, "quick", 8)
+    patch.setitem(schemes.IMAGES, "quick", 8)
     yield
     patch.undo()
 
@@ -60,7 +60,7 @@ def test_what_the_schemes_skip():
     for row in rows.values():
         assert row["middle"].shape == (16, 8)
         assert (row["middle"][0] == 0).all()  # the first call is in full precision everywhere
-        assert np.isnan(row["zeros"]) == (row["scheme"].kind not in caching.SPARSE)
+        assert np.isnan(row["zeros"]) == (row["scheme"].kind not in schemes.SPARSE)
     text = caching.table(list(rows.values()))
     assert "all layers cached, every 5" in text
     assert max(map(len, text.splitlines())) <= 110

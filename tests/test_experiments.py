@@ -18,8 +18,8 @@ sys.path.insert(0, "tests")
 from analysis.faults.driver import begin
 from test_experiments import ARMS, TINY, experiments
 if sys.argv[1:] == ["held"]:
-    number, task = count(), experiments._sample_task
-    experiments._sample_task = lambda *about: begin(next(number)) or task(*about)
+    number, task = count(), experiments.sample_task
+    experiments.sample_task = lambda *about: begin(next(number)) or task(*about)
 experiments._ensure(TINY, ARMS, 6, "sampling")
 """
 
@@ -69,7 +69,7 @@ def test_what_is_stored_is_not_computed_again(tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("sampled again")
 
-    monkeypatch.setattr(experiments, "_sample_task", fail)
+    monkeypatch.setattr(experiments, "sample_task", fail)
     assert np.array_equal(experiments.arm_images(arms.FULL, "tiny", 4)[:3], first)
     with pytest.raises(AssertionError, match="sampled again"):
         experiments.arm_images(arms.FULL, "tiny", 5)

@@ -166,7 +166,7 @@ def comparison(effort):
 
 def schemes(effort):
     """As ``analysis.caching.measure``: sawtooth errors, one scheme that is lost, zeros only where codes are."""
-    from analysis.caching import SCHEMES, SPARSE
+    from analysis.schemes import SCHEMES, SPARSE
 
     rng = np.random.default_rng(0)
     made = []

@@ -125,7 +125,7 @@ def test_ctrl_c_while_the_grid_is_drawn_is_one_line(tmp_path, monkeypatch, capsy
 
 
 def test_channels_that_no_picture_has_are_refused_before_the_sampling(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "_subject", lambda *_: type("S", (), {"shape": (4, 8, 8), "spacing": "quad"}))
+    monkeypatch.setattr(command, "model_of", lambda *_: type("S", (), {"shape": (4, 8, 8), "spacing": "quad"}))
     monkeypatch.setattr(command, "_predicted", lambda plan: None)
     with pytest.raises(SystemExit, match="2"):
         command.main([*OPTIONS, "--out", str(tmp_path), "--grid", str(tmp_path / "g.png")])

@@ -26,7 +26,8 @@ from modiff_sim.nn import zoo
 from .. import interrupts
 from ..arms import FULL, RECURSIONS, Arm
 from ..limits import Parser
-from ..sample import MEMORY_FORMATS, memory
+from ..sample import memory
+from ..sampling import MEMORY_FORMATS
 from ..subjects import Subject, subject
 from ..workspace import largest_resident
 

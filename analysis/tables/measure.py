@@ -2,101 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
-import torch
 
 from modiff_sim import sweep
-from modiff_sim.nn import sample, zoo
-from modiff_sim.nn.calibrate import calibrate
 from modiff_sim.nn.sample import micro_batches
-from modiff_sim.sweep import Output
 
 from .. import metrics
-from ..arm_table import CALIBRATION_SEED
-from ..arms import Arm
-from ..pictures import fingerprint, levels
-from ..source import expect, sampling_source
+from ..pictures import levels
 from ..workspace import store
-from .cells import Cell, flat
+from .cells import flat
 from .layouts import cells_of
+from .sampling import BATCH, Wanted, compute, place_of, points
 
 NAME = "cells"
-CALIBRATION_IMAGES = 16
 FEATURES_KEPT = ("fashion32",)  # 12 cells, 1.2 MB; of the 190 cells of digits they would be 15 MB
 PICTURES = 16  # images of a cell that are kept to be looked at
-#: model -> images per micro-batch, part of what decides the bytes
-BATCH = {"digits": 128, "fashion32": 64}
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A cell at so many images from one seed."""
-
-    cell: Cell
-    images: int
-    seed: int
 
 
 def wanted(tables: Sequence[str]) -> list[Wanted]:
     """All that these tables ask for, full precision before what it judges."""
     return [Wanted(*each) for each in cells_of(tables)]
-
-
-def points(model: str, chosen: Iterable[Wanted]) -> list[dict[str, Any]]:
-    """The micro-batches that these need, once each: everything that decides their bytes."""
-    fixed = {"model": model, "model_sha256": zoo.card(model)["sha256"], "source": sampling_source(),
-             "batch": BATCH[model], "threads": 1, "dtype": "float32"}  # fmt: skip
-    found: dict[tuple[Cell, int, int], dict[str, Any]] = {}
-    for each in chosen:
-        for index in micro_batches(range(each.images), BATCH[model]):
-            about = {"cell": asdict(each.cell), "seed": each.seed, "micro_batch": index}
-            found.setdefault((each.cell, each.seed, index), fixed | about)
-    return list(found.values())
-
-
-def compute(point: Mapping[str, Any]) -> Output:
-    """Sample one micro-batch: its images, its audit, and mean and rms of its pixels, by which it can be known again."""
-    cell, seed, index = _place(point)
-    expect(point, source=sampling_source(), model_sha256=zoo.card(point["model"])["sha256"])
-    torch.set_num_threads(point["threads"])
-    model = _model(point["model"])
-    first = index * point["batch"]
-
-    def calibrated(target: str, bits: int, weights: Any) -> Any:
-        return _calibrated(point["model"], cell.full, target, bits, cell.arm.weight_bits)
-
-    with cell.arm.on(model, calibrated) as run:
-        made = sample(
-            model, images=range(first, first + point["batch"]), batch=point["batch"], seed=seed, run=run,
-            steps=cell.steps, sampler=cell.sampler, spacing=cell.spacing,
-        )  # fmt: skip
-        audit = run.audit().summary() if run else {"mac_share": 0.0, "activation_bits": 32.0, "saturated_share": 0.0}
-    row = {k: audit[k] for k in ("mac_share", "activation_bits", "saturated_share")}
-    row["gbops"] = audit["bops"] / point["batch"] / 1e9 if run else None
-    return Output(row | fingerprint(made), {"images": made})
-
-
-#: loaded once per process and kept: leaving an arm restores the model bit for bit
-_model = cache(zoo.load)
-
-
-@cache
-def _calibrated(name: str, ground: Cell, target: str, bits: int, weight_bits: int) -> Any:
-    """Static scales from images of their own, MSE-optimal; once per process."""
-    model, arm = _model(name), Arm(weight_bits=weight_bits)
-
-    def run_sampling(resets: Any) -> object:
-        return sample(
-            model, images=CALIBRATION_IMAGES, batch=CALIBRATION_IMAGES, seed=CALIBRATION_SEED, on_batch=resets,
-            steps=ground.steps, sampler=ground.sampler, spacing=ground.spacing,
-        )  # fmt: skip
-
-    return calibrate(model, run_sampling, bits=bits, quantizer="mse", target=target, weights=arm.weights)
 
 
 @dataclass(frozen=True)
@@ -121,7 +51,7 @@ def measure(
     audits = sweep.run(
         needed, compute, store(), name=NAME, workers=workers, scheduler=scheduler, label=f"sampling {model}"
     )
-    at = {_place(p): (p, audit) for p, audit in zip(needed, audits, strict=True)}
+    at = {place_of(p): (p, audit) for p, audit in zip(needed, audits, strict=True)}
     judge = metrics.Judge(model)
 
     @cache
@@ -148,8 +78,3 @@ def measure(
         for (cell, seed, i), (_, audit) in at.items()
     ]
     return Measured(rows, prints, pictures, features)
-
-
-def _place(point: Mapping[str, Any]) -> tuple[Cell, int, int]:
-    about = dict(point["cell"])
-    return Cell(**about | {"arm": Arm(**about["arm"])}), point["seed"], point["micro_batch"]

@@ -24,9 +24,9 @@ from modiff_sim.nn import zoo
 from modiff_sim.store import StoreError, npz_bytes, verify_one, versions, write_files
 
 from .. import metrics
-from ..source import sampling_source
 from .cells import Cell, from_flat
-from .measure import BATCH, Measured
+from .measure import Measured
+from .sampling import BATCH, source
 
 COMMITTED = Path(__file__).parent / "committed"
 FILES = ("rows.csv", "micro_batches.csv", "pictures.npz", "features.npz")
@@ -63,7 +63,7 @@ def manifest(model: str) -> dict[str, Any]:
     """What decides the rows, besides what each row says."""
     return {
         "model": model, "model_sha256": zoo.card(model)["sha256"], "features": metrics.EXTRACTORS[model].name,
-        "batch": BATCH[model], "threads": 1, "dtype": "float32", "source": sampling_source(), "versions": versions(),
+        "batch": BATCH[model], "threads": 1, "dtype": "float32", "source": source(), "versions": versions(),
     }  # fmt: skip
 
 

@@ -1,0 +1,97 @@
+"""Ways to compute less on the digits model, each sampled from the same noise and stored by content.
+
+What this module imports is what the key of their results depends on (``analysis.source``).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+import modiff_sim as ms
+from modiff_sim.nn import modulated, sample, sparsity, zoo
+from modiff_sim.nn.reuse import deepcache
+from modiff_sim.skipping import Threshold
+
+from .arms import effort_of
+from .digits_runs import MODEL, settings
+from .source import source_of
+from .workspace import store
+
+IMAGES = {"quick": 16, "full": 64}
+EVERY = (2, 3, 5)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One way of computing less. ``value`` is what its kind is swept over."""
+
+    kind: str
+    value: float = 0
+
+    @property
+    def label(self) -> str:
+        return KINDS[self.kind].format(self.value)
+
+    def options(self, model: Any) -> dict[str, Any]:
+        """For ``modulated``. Weights stay in full precision: nothing but the scheme differs."""
+        full = {"activations": ms.Identity(), "recursion": "direct"}
+        match self.kind:
+            case "full":
+                return full
+            case "cached":
+                return {"activations": ms.Zero(), "refresh": int(self.value)}
+            case "deepcache":
+                return full | {"reuse": deepcache(model, every=int(self.value))}
+            case "shallow":
+                return full | {"reuse": deepcache(model, every=int(self.value), skips=1)}
+            case "threshold":
+                return {"activations": ms.Identity(), "skip": Threshold(self.value, "l2")}
+            case "dead_zone":
+                return {"activations": ms.DeadZone(4, threshold=self.value)}
+            case "closed_loop":
+                return {"activations": ms.AbsMax(int(self.value))}
+        return {"activations": ms.AbsMax(int(self.value)), "recursion": "direct"}
+
+
+#: kind -> how its members are called
+KINDS = {
+    "full": "full precision", "cached": "all layers cached, every {}", "deepcache": "DeepCache depth 1, every {}",
+    "shallow": "DeepCache, 1 skip connection, every {}", "threshold": "threshold {}",
+    "dead_zone": "dead zone {}, 4 bits", "closed_loop": "closed loop, {} bits", "direct": "direct, {} bits",
+}  # fmt: skip
+SCHEMES = (
+    *(Scheme(kind, n) for kind in ("cached", "deepcache", "shallow") for n in EVERY),
+    *(Scheme("threshold", tau) for tau in (0.02, 0.05, 0.1, 0.2, 0.4)),
+    *(Scheme("dead_zone", width) for width in (0.08, 0.1, 0.15, 0.2)),
+    *(Scheme(kind, bits) for kind in ("closed_loop", "direct") for bits in (8, 6, 4, 3, 2)),
+)
+SPARSE = ("dead_zone", "closed_loop", "direct")  # whose zeros are counted
+FULL = Scheme("full")
+
+
+def key(effort: str, scheme: Scheme) -> dict[str, Any]:
+    """The parameters under which a scheme is stored."""
+    chosen = settings(effort_of(effort), source_of(__name__))
+    return chosen | {"scheme": asdict(scheme), "batch": IMAGES[effort]}
+
+
+def sample_scheme(effort: str, scheme: Scheme) -> None:
+    """Sample a scheme and store images, middle-block features and audit."""
+    params = key(effort, scheme)
+    if store().has("caching", params):
+        return
+    chosen = effort_of(effort)
+    torch.set_num_threads(chosen.threads)
+    model, n, features = zoo.load(MODEL), IMAGES[effort], []
+    hook = model.mid_block.register_forward_hook(lambda _m, _i, out: features.append(out.flatten(1).numpy().copy()))
+    with hook, ExitStack() as stack:
+        run = stack.enter_context(modulated(model, **scheme.options(model)))
+        counted = stack.enter_context(sparsity.measure(run)) if scheme.kind in SPARSE else None
+        images = sample(model, images=n, steps=chosen.steps, spacing=chosen.spacing, batch=n, seed=chosen.seed, run=run)
+        row = run.audit().summary() | ({} if counted is None else {"sparsity": counted.summary()})
+    store().save("caching", params, {"images": images, "middle": np.stack(features)}, rows=[row])
