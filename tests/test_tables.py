@@ -154,6 +154,57 @@ def test_damaged_or_foreign_rows_are_refused(tiny, monkeypatch):
     assert command.main(["tiny", "--rows", str(tiny / "nowhere")]) == 2
 
 
+def rewritten(folder, about=(), **contents):
+    """Change committed rows as their owner would, with right checksums."""
+    before = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    write_files(folder, contents, before | dict(about))
+    rows.committed.cache_clear()
+
+
+def test_rows_of_other_code_are_rekeyed_where_the_images_agree(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(layouts, "TABLES", {"tiny": TINY})
+    monkeypatch.setattr(command, "TABLES", {"tiny": TINY})
+    command.main(["tiny", "--rerun", "--out", str(tiny), "--workers", "1"])
+    place, folder = ["--rows", str(tiny / "tables")], tiny / "tables" / "digits"
+    assert command.main(["--rekey", *place, "--out", str(tiny)]) == 0
+    assert "digits: the rows are of this code" in capsys.readouterr().out
+    mine = rows.source()
+    rewritten(folder, {"source": "old"})
+    before = {name: (folder / name).read_bytes() for name in rows.FILES}
+    assert command.main(["--rekey", *place, "--out", str(tiny / "anew"), "--workers", "1"]) == 0
+    assert "digits: 3 cells agree, the largest difference" in capsys.readouterr().out
+    about = rows.committed("digits", tiny / "tables").manifest
+    assert about["source"] == mine
+    (note,) = about["rekeyed"]
+    assert (note["from"], note["to"], note["micro_batches"]) == ("old", mine, 3)
+    assert note["largest_difference"] <= 5e-8  # as many digits as are committed
+    assert {name: (folder / name).read_bytes() for name in rows.FILES} == before
+    assert len([*(tiny / "anew" / "results").glob("cells-*")]) == 3  # one micro-batch of every cell was sampled
+
+
+def test_rows_are_not_rekeyed_where_an_image_or_what_decides_it_is_another(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(command, "TABLES", {"tiny": TINY})
+    command.main(["tiny", "--rerun", "--out", str(tiny), "--workers", "1"])
+    again, folder = ["--rekey", "--rows", str(tiny / "tables"), "--out", str(tiny)], tiny / "tables" / "digits"
+    table = list(csv.DictReader(io.StringIO((folder / "micro_batches.csv").read_text(encoding="utf-8"))))
+    first = next(row for row in table if row["recursion"] == "closed_loop")
+    text = (folder / "micro_batches.csv").read_text(encoding="utf-8")
+    other = text.replace(first["mean"], f"{float(first['mean']) + 3e-6:.8g}", 1)
+    rewritten(folder, {"source": "old"}, **{"micro_batches.csv": other})
+    before = (folder / "manifest.json").read_bytes()
+    assert command.main(again) == 2
+    said = capsys.readouterr().err
+    assert "1 of 3 cells give other images than the committed ones: " in said
+    assert "closed loop" in said
+    assert "by 3e-06" in said
+    rewritten(folder, {"batch": 64, "versions": {"torch": "1.0"}}, **{"micro_batches.csv": text})
+    assert command.main(again) == 2
+    assert "made with other batch and versions" in capsys.readouterr().err
+    assert json.loads(before)["source"] == json.loads((folder / "manifest.json").read_bytes())["source"] == "old"
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["1", "--rekey"])
+
+
 # writing -------------------------------------------------------------------------------------------------------
 
 
