@@ -31,14 +31,20 @@ import torch
 
 import modiff_sim as ms
 from modiff_sim.console import one_line
-from modiff_sim.nn import Audit, modulated, presets
-from modiff_sim.nn.adaround import AdaRound, adaround
-from modiff_sim.nn.aligned import aligned
-from modiff_sim.nn.attention import Attention
-from modiff_sim.nn.calibrate import calibrate
-from modiff_sim.nn.reuse import deepcache
-from modiff_sim.nn.weights import mse_optimal, quantize_weights
-from modiff_sim.store import write_atomic
+from modiff_sim.nn import (
+    AdaRound,
+    Attention,
+    Audit,
+    adaround,
+    aligned,
+    calibrate,
+    deepcache,
+    modulated,
+    mse_optimal,
+    presets,
+    quantize_weights,
+)
+from modiff_sim.sweeps.store import write_atomic
 
 from . import metrics
 from .arms import CALIBRATION_SEED
@@ -124,8 +130,8 @@ def _attention(bits: int) -> Attention:
     )
 
 
-EIGHT = ms.storage.Storage(ref=ms.AbsMax(8), o_hat="float16")
-RECOMPUTE = ms.storage.Storage(ref=ms.AbsMax(8), o_hat="recompute")
+EIGHT = ms.Storage(ref=ms.AbsMax(8), o_hat="float16")
+RECOMPUTE = ms.Storage(ref=ms.AbsMax(8), o_hat="recompute")
 
 #: label -> options of ``modulated`` on a setting. Anything new is one line here.
 ARMS: dict[str, Make] = {
@@ -150,7 +156,7 @@ ARMS: dict[str, Make] = {
     "W8A4 closed, int8 â, fp16 ô": _fixed(**_closed(4, storage=EIGHT)),
     "W8A4 closed, int8 â, ô recomputed": _fixed(**_closed(4, storage=RECOMPUTE)),
     "W8A4 closed, grid-aligned int8 â": lambda s: _closed(4) | aligned(s.input_ranges, bits=4),
-    "W8A4 closed, skip below 5 %": _fixed(**_closed(4, skip=ms.skipping.Threshold(0.05))),
+    "W8A4 closed, skip below 5 %": _fixed(**_closed(4, skip=ms.Threshold(0.05))),
     "reuse every 3": _fixed(activations=ms.Zero(), recursion="closed_loop", refresh=3),
     "DeepCache every 3": lambda s: {
         "activations": ms.Identity(), "recursion": "direct", "reuse": deepcache(s.subject.model, every=3)

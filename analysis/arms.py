@@ -14,8 +14,7 @@ from typing import Any
 from torch import nn
 
 import modiff_sim as ms
-from modiff_sim.nn import Run, modulated, presets
-from modiff_sim.nn.select import with_layers
+from modiff_sim.nn import Run, modulated, presets, with_layers
 
 from . import interrupts
 

@@ -15,7 +15,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from modiff_sim.store import sha256, write_atomic
+from modiff_sim.sweeps.store import sha256, write_atomic
 
 from . import datasets, interrupts
 from .datasets import SPLIT_SEED, Images, split

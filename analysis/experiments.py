@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim.nn.sample import micro_batches
-from modiff_sim.schedules import linear
+from modiff_sim.diffusion.schedules import linear
+from modiff_sim.nn.sampling import micro_batches
 
 from . import metrics
 from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modiff_sim import AbsMax, Static, cost
-from modiff_sim.storage import Storage
+from modiff_sim import AbsMax, Static, Storage, cost
 
 from . import interrupts
 from .limits import Parser
@@ -115,7 +114,7 @@ def paper(bits: Sequence[int] = (8, 6, 4, 3, 2), images: Sequence[int] = (1, 16,
     Only the line that the tables fit is known here, not their cells. Beside it: â of the convolutions alone, which is
     what the line counts; both states of all layers, which a run has to keep; both in float32, as in the released code.
     """
-    from modiff_sim.nn.architectures import shapes_of
+    from modiff_sim.nn.models.architectures import shapes_of
 
     shapes = shapes_of("cifar10")
     weights = shapes.parameters / MIB

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modiff_sim.store import write_atomic
+from modiff_sim.sweeps.store import write_atomic
 
 from .images import checked
 

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from modiff_sim.nn import image_noise, sample, zoo
-from modiff_sim.nn.sample import image_shape
-from modiff_sim.nn.transfer import Probed, probed
-from modiff_sim.prediction import Noise, Prediction, predict, quantization_noise
-from modiff_sim.samplers import ddim
-from modiff_sim.schedules import Schedule, linear
+from modiff_sim.diffusion.samplers import ddim
+from modiff_sim.diffusion.schedules import Schedule, linear
+from modiff_sim.nn import image_noise, probed, sample, zoo
+from modiff_sim.nn.measure.transfer import Probed
+from modiff_sim.nn.sampling import image_shape
 from modiff_sim.transfer import (
     Driven,
     Transfer,
@@ -34,6 +33,7 @@ from modiff_sim.transfer import (
     random_sign_gain,
     same_for_all,
 )
+from modiff_sim.transfer.prediction import Noise, Prediction, predict, quantization_noise
 
 from .arms import FULL, RECURSIONS, Arm, Effort, effort_of
 from .digits_runs import MODEL, settings
@@ -150,7 +150,7 @@ def predictions(
     effort: str, change: Callable[[Transfer], Transfer] = lambda along: along, **options: Any
 ) -> dict[tuple[str, int], Prediction]:
     """(recursion, bits) -> the predicted error. ``change`` is applied to the measured transfer, for controls; options
-    are passed to ``modiff_sim.prediction.predict``."""
+    are passed to ``modiff_sim.transfer.prediction.predict``."""
     along, given = change(transfer(effort)), known(effort)[1]
     return {
         arm: predict(along, noise, known=given[arm].of(along.layers), **options)

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from modiff_sim.console import one_line
+from modiff_sim.diffusion.schedules import SPACINGS
 from modiff_sim.nn import sample, zoo
 from modiff_sim.nn.layers import find
-from modiff_sim.schedules import SPACINGS
-from modiff_sim.store import npz_bytes, write_atomic
+from modiff_sim.sweeps.store import npz_bytes, write_atomic
 
 from . import interrupts
 from .arms import EFFORTS, effort_of

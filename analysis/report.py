@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from modiff_sim.store import StoreError, sha256, verify, versions, write_atomic
+from modiff_sim.sweeps.store import StoreError, sha256, versions, write_atomic
+from modiff_sim.sweeps.verification import verify
 
 from .arms import effort_of
 from .tables.layouts import TABLES

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from modiff_sim.store import StoreError, write_atomic
+from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from . import interrupts, workspace
 from .arms import EFFORTS

@@ -27,18 +27,18 @@ import numpy as np
 import torch
 from torch import distributed
 
-from modiff_sim import sweep
 from modiff_sim.arguments import affordable
 from modiff_sim.console import one_line
+from modiff_sim.diffusion.samplers import SAMPLERS
+from modiff_sim.diffusion.schedules import SPACINGS
 from modiff_sim.nn import zoo
-from modiff_sim.nn.architectures import example_inputs
 from modiff_sim.nn.distributed import Ranks, device, own_first, ranks, together
-from modiff_sim.nn.live import Needs, needs
+from modiff_sim.nn.models.architectures import example_inputs
+from modiff_sim.nn.models.memory import Needs, needs
 from modiff_sim.recursion import check_warmup
-from modiff_sim.samplers import SAMPLERS
-from modiff_sim.schedules import SPACINGS
-from modiff_sim.store import Store, npz_bytes, versions, write_files
-from modiff_sim.sweep import SweepError
+from modiff_sim.sweeps import sweep
+from modiff_sim.sweeps.store import Store, npz_bytes, versions, write_files
+from modiff_sim.sweeps.sweep import SweepError
 
 from . import limits
 from .arms import RECURSIONS, REFRESHES, Arm

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from modiff_sim.files import digest_of
 from modiff_sim.nn import zoo
 from modiff_sim.nn.distributed import device, ranks
-from modiff_sim.nn.sample import micro_batches
-from modiff_sim.output import Output
+from modiff_sim.nn.sampling import micro_batches
+from modiff_sim.sweeps.files import digest_of
+from modiff_sim.sweeps.output import Output
 
 from .arms import Arm
 from .pictures import fingerprint

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 import modiff_sim as ms
-from modiff_sim.nn import modulated, sample, sparsity, zoo
-from modiff_sim.nn.reuse import deepcache
-from modiff_sim.skipping import Threshold
+from modiff_sim import Threshold
+from modiff_sim.nn import deepcache, modulated, sample, sparsity, zoo
 
 from .arms import effort_of
 from .digits_runs import MODEL, settings

@@ -17,7 +17,7 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
-from modiff_sim.files import digest_of
+from modiff_sim.sweeps.files import digest_of
 
 PROJECT = ("modiff_sim", "analysis", "figures", "paper_checks")
 #: fields of a syntax tree that decide nothing, or that not every version of Python has
@@ -88,8 +88,7 @@ def _module(name: str) -> _Module:
 class _Module:
     """A module's syntax tree, and what its imports lead to.
 
-    passes_on: name -> (module, name there), of the names that it imports when it is imported; for a package that loads
-               its names late, those that it imports for type checkers.
+    passes_on: name -> (module, name there), of the names that it imports when it is imported, or whose stub lists them.
     names:     local name -> (module, name there), or (module, None) for a module; those of others too.
     aliases:   local name -> module of this project that it stands for.
     """
@@ -102,11 +101,12 @@ class _Module:
         self.tree = ast.parse(path.read_text(encoding="utf-8"))
         self._nodes = list(_walk(self.tree))
         self.imports = [node for node in self._nodes if isinstance(node, ast.Import | ast.ImportFrom)]
-        late = any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in self.tree.body)
+        face = path.with_suffix(".pyi")  # of a package that loads its names late (``modiff_sim.faces``)
+        listed = ast.parse(face.read_text(encoding="utf-8")) if face.is_file() else self.tree
         self.names = dict(self._imported())
         self.passes_on = {
             alias.asname or alias.name: (self.origin(node), alias.name)
-            for node in _top_level(self.tree, late) if isinstance(node, ast.ImportFrom) for alias in node.names
+            for node in _top_level(listed) if isinstance(node, ast.ImportFrom) for alias in node.names
         }  # fmt: skip
 
     @cached_property
@@ -196,13 +196,13 @@ def _is_guarded(node: Any) -> bool:
     return isinstance(test, ast.Name) and test.id in ("TYPE_CHECKING", "__name__")
 
 
-def _top_level(tree: ast.Module, late: bool) -> Iterator[ast.stmt]:
-    """Statements that run on import, those in ``if`` and ``try`` included; ``late``: also those for type checkers."""
+def _top_level(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Statements that run on import, those in ``if`` and ``try`` included."""
     waiting: list[ast.stmt] = list(tree.body)
     while waiting:
         node = waiting.pop()
         yield node
-        if isinstance(node, ast.If) and (late or not _is_guarded(node)):
+        if isinstance(node, ast.If) and not _is_guarded(node):
             waiting += [*node.body, *node.orelse]
         elif isinstance(node, ast.Try):
             waiting += [*node.body, *node.orelse, *node.finalbody]

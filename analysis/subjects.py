@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from modiff_sim.diffusion.schedules import Schedule
 from modiff_sim.nn import sample, zoo
-from modiff_sim.nn.architectures import example_inputs
-from modiff_sim.nn.sample import image_shape
-from modiff_sim.nn.schedulers import describe
-from modiff_sim.schedules import Schedule
-from modiff_sim.store import digest_of
+from modiff_sim.nn.models.architectures import example_inputs
+from modiff_sim.nn.models.schedulers import describe
+from modiff_sim.nn.sampling import image_shape
+from modiff_sim.sweeps.store import digest_of
 
 from .metrics import EXTRACTORS
 
@@ -54,7 +54,7 @@ class Subject:
         }}  # fmt: skip
 
     def sample(self, images: int | Sequence[int], **options: Any) -> np.ndarray:
-        """Images, float32 (n, C, H, W); options as of ``modiff_sim.nn.sample``."""
+        """Images, float32 (n, C, H, W); options as of ``modiff_sim.nn.sampling``."""
         chosen: dict[str, Any] = {
             "shape": self.shape,
             "conditions": self.conditions,

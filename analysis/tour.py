@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from modiff_sim.store import write_atomic
+from modiff_sim.sweeps.store import write_atomic
 
 from . import interrupts
 from .limits import Parser

@@ -20,9 +20,9 @@ import safetensors.torch
 import torch
 from tqdm import tqdm
 
+from modiff_sim.diffusion.schedules import linear
 from modiff_sim.nn import sample
-from modiff_sim.schedules import linear
-from modiff_sim.store import sha256, write_atomic
+from modiff_sim.sweeps.store import sha256, write_atomic
 
 from . import checkpoints
 from .datasets import Images

@@ -1,6 +1,6 @@
 """Where results lie, and work spread over processes with a progress bar.
 
-The folder is ``$MODIFF_OUT`` (default ``out``); ``results`` in it is a ``modiff_sim.store.Store``.
+The folder is ``$MODIFF_OUT`` (default ``out``); ``results`` in it is a ``modiff_sim.sweeps.store.Store``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from modiff_sim.parallel import cores, progress, unordered
-from modiff_sim.store import Store
+from modiff_sim.sweeps.parallel import cores, progress, unordered
+from modiff_sim.sweeps.store import Store
 
 
 def folder() -> Path:
@@ -43,8 +43,8 @@ def workers() -> int:
 def spread(tasks: Sequence[Callable[[], Any]], label: str) -> None:
     """Run independent tasks, each of which stores its own result, over the cores. One torch thread per process.
 
-    For results of different kinds; many points of one kind are a ``modiff_sim.sweep``. Nothing is returned: what was
-    finished is in the store, so an interrupted call goes on where it stopped.
+    For results of different kinds; many points of one kind are a sweep (``modiff_sim.sweeps``). Nothing is returned:
+    what was finished is in the store, so an interrupted call goes on where it stopped.
     """
     if not tasks:
         return

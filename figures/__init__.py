@@ -100,7 +100,7 @@ def draw(module: ModuleType, data: dict[str, Any]) -> tuple[bytes, bytes]:
 def _make_one(name: str, module: ModuleType, effort: str, out: Path) -> Made:
     import numpy as np
 
-    from modiff_sim.store import npz_bytes, plain, sha256, versions, write_atomic
+    from modiff_sim.sweeps.store import npz_bytes, plain, sha256, versions, write_atomic
 
     start = time.perf_counter()
     png, svg, arrays, manifest = (out / f"{name}.{kind}" for kind in ("png", "svg", "npz", "json"))
@@ -124,7 +124,7 @@ def _make_one(name: str, module: ModuleType, effort: str, out: Path) -> Made:
 
 def _matches(manifest: Path, arrays: Path, key: dict[str, Any]) -> bool:
     """Whether the data on disk was made under this key and is unharmed."""
-    from modiff_sim.store import sha256
+    from modiff_sim.sweeps.store import sha256
 
     try:
         about = json.loads(manifest.read_text(encoding="utf-8"))
@@ -138,7 +138,7 @@ def _source(module: ModuleType) -> str:
 
     The packages are hashed as a whole: a stale picture costs more than computing one again.
     """
-    from modiff_sim.store import digest
+    from modiff_sim.sweeps.store import digest
 
     own = Path(str(module.__file__))
     core, nn = _ROOT / "modiff_sim", _ROOT / "modiff_sim" / "nn"

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.tables.layouts import TABLES, Table
 from analysis.tables.rows import COMMITTED, Rows, committed
-from modiff_sim.store import StoreError, sha256
+from modiff_sim.sweeps.store import StoreError, sha256
 
 
 def params(table: Table) -> dict[str, dict[str, Any]]:

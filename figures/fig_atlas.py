@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from modiff_sim.atlas import atlas
-from modiff_sim.quantizers import QUANTIZERS
+from modiff_sim import QUANTIZERS
+from modiff_sim.contraction.atlas import atlas
 
 from . import style
 

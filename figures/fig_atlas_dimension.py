@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from modiff_sim import PerGroup, contraction
-from modiff_sim.atlas import DISTRIBUTIONS, atlas
+from modiff_sim.contraction.atlas import DISTRIBUTIONS, atlas
 from modiff_sim.quantizers import make
 
 from . import style

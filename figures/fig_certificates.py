@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from modiff_sim import bounds, certificates
-from modiff_sim.certificates import Budget
+from modiff_sim.bounds.certificates import Budget
 
 from . import style
 

@@ -16,8 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 import modiff_sim as ms
-from modiff_sim import bounds
-from modiff_sim.laws import Laws
+from modiff_sim import Laws, bounds
 
 from . import style
 

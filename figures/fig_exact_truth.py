@@ -15,9 +15,9 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 import modiff_sim as ms
 from modiff_sim import mixtures
-from modiff_sim.mixture_sampling import injected_variance, quantized_sampling, sample_mixture
-from modiff_sim.noise import FixedNoise
-from modiff_sim.schedules import linear
+from modiff_sim.diffusion.mixture_sampling import injected_variance, quantized_sampling, sample_mixture
+from modiff_sim.diffusion.noise import FixedNoise
+from modiff_sim.diffusion.schedules import linear
 
 from . import style
 

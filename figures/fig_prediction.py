@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from analysis import prediction
 from modiff_sim.bounds import bits_for_small_gain
-from modiff_sim.prediction import TOLERANCE, cliff
+from modiff_sim.transfer.prediction import TOLERANCE, cliff
 
 from . import practice, style
 from .practice import STAND_IN

@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 import modiff_sim as ms
-from modiff_sim import bounds
-from modiff_sim.laws import Laws
+from modiff_sim import Laws, bounds
 
 from . import style
 from .fig_error_growth import Shrink

@@ -15,7 +15,7 @@ import numpy as np
 
 from .arguments import count, number
 from .quantizers.fixed import FixedScale
-from .storage import NATIVE, Codes, Format, Storage
+from .recursion.storage import NATIVE, Codes, Format, Storage
 
 FULL_BITS = 32
 Shape = tuple[int, ...]

@@ -20,12 +20,12 @@ from hypothesis import Phase, assume, given, settings, target
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from . import bounds, contraction, laws
+from . import bounds, contraction
 from . import recursion as _recursion
 from .arguments import count
-from .granularity import GRANULARITIES, PerBatch, PerChannel, PerGroup, PerSample, PerToken
-from .quantizer import Quantizer
-from .quantizers import QUANTIZERS, AbsMax, make
+from .quantizers import QUANTIZERS, AbsMax, law_checks, make
+from .quantizers.base import Quantizer
+from .quantizers.granularity import GRANULARITIES, PerBatch, PerChannel, PerGroup, PerSample, PerToken
 
 DTYPES = (np.float32, np.float64)
 
@@ -103,7 +103,7 @@ def check_quantizer(Q: Quantizer, *, examples: int = 100, dtypes: Any = DTYPES, 
 
     Also tests what every quantizer owes: shape and dtype kept, the argument untouched, finite in → finite out.
     """
-    names = [law for law in laws.LAWS if laws.declared(Q, law)]
+    names = [law for law in law_checks.LAWS if law_checks.declared(Q, law)]
     shapes = st.tuples(st.integers(1, 4), st.integers(1, 12).map(lambda n: n * getattr(Q.granularity, "size", 1)))
 
     @given(x=arrays(shapes=shapes, dtypes=dtypes), data=st.data())
@@ -118,7 +118,7 @@ def check_quantizer(Q: Quantizer, *, examples: int = 100, dtypes: Any = DTYPES, 
         assert np.array_equal(x, before), f"{Q} wrote into its argument"
         assert np.isfinite(out).all(), f"{Q} made a finite input non-finite: {x!r}"
         for law in names:
-            laws.LAWS[law](Q, x, random=random)
+            law_checks.LAWS[law](Q, x, random=random)
         size = float(np.max(np.abs(x)))
         if size:
             target(float(np.max(np.abs(x - out))) / size, label="max-norm error over max norm")

@@ -12,7 +12,8 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from types import ModuleType
 
-from modiff_sim.evidence import Evidence, Judgement, judge
+from modiff_sim import Evidence
+from modiff_sim.evidence import Judgement, judge
 
 TOPICS = ("theory", "practice")
 EFFORTS = ("quick", "full")

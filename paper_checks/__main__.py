@@ -15,8 +15,9 @@ from typing import Any
 
 from analysis import interrupts
 from analysis.limits import Parser
-from modiff_sim import store
-from modiff_sim.evidence import RELATIONS, Judgement, Verdict
+from modiff_sim import Verdict
+from modiff_sim.evidence import RELATIONS, Judgement
+from modiff_sim.sweeps import store
 
 from . import EFFORTS, TOPICS, claims, run
 from ._digits import STAND_IN

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim.evidence import Evidence
+from modiff_sim import Evidence
 
 AT_32 = (
     "On the 32×32 model (Fashion-MNIST, 1.1 M parameters, trained on a CPU; a stand-in for the paper's CIFAR-10 and "
@@ -34,7 +34,7 @@ def product(powers: dict[Any, int], label: str, *, claimed: float, resamples: in
     from analysis.metrics.frechet import distance_of_moments, moments
     from analysis.tables.layouts import TABLES
     from analysis.tables.rows import committed
-    from modiff_sim.store import StoreError
+    from modiff_sim.sweeps.store import StoreError
 
     table, rows = TABLES[TABLE], committed(TABLE)
     target = reference.load(TABLE).moments

@@ -47,7 +47,7 @@ def errors(effort: str, *, attention: Any = None, layers: int = 32) -> tuple[np.
 def everything(bits: int, recursion: str) -> Any:
     """q, k, v and softmax at these bits; the softmax unsigned where it is quantized itself."""
     from modiff_sim import AbsMax, MinMax
-    from modiff_sim.nn.attention import Attention
+    from modiff_sim.nn import Attention
 
     Q = AbsMax(bits)
     return Attention(q=Q, k=Q, v=Q, softmax=MinMax(bits) if recursion == "direct" else Q, recursion=recursion)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from modiff_sim import Quantizer
 from modiff_sim import recursion as rec
-from modiff_sim.quantizer import Quantizer
 
 from ._shared import Shrink
 

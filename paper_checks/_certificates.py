@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from modiff_sim import certificates
-from modiff_sim.evidence import Evidence
+from modiff_sim import Evidence, certificates
 
 from . import _shared
 from ._shared import Bound, Recursion, Shrink, collinear

@@ -18,7 +18,7 @@ HALF_A_DIGIT = 0.005  # of numbers printed with two decimals
 
 def cifar10() -> ModelShapes:
     """Shapes of one call at batch 1."""
-    from modiff_sim.nn.architectures import shapes_of
+    from modiff_sim.nn.models.architectures import shapes_of
 
     return shapes_of("cifar10")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modiff_sim.evidence import Evidence
+from modiff_sim import Evidence
 
 STAND_IN = "On the digits model (8×8, a stand-in for the paper's CIFAR-10 and LSUN models)"
 ENOUGH = 1024  # images; at 256 a Fréchet distance wanders by a factor of two

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modiff_sim.evidence import Evidence
-from modiff_sim.growth import calls, slope
-from modiff_sim.quantizer import Quantizer
+from modiff_sim import Evidence, Quantizer
+from modiff_sim.bounds.growth import calls, slope
 
 from . import _shared
 from ._shared import Recursion, Shrink

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modiff_sim import AbsMax, Stochastic
-from modiff_sim.growth import slope
+from modiff_sim.bounds.growth import slope
 
 from . import _shared
 from ._shared import Recursion, Shrink, collinear

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from modiff_sim import AbsMax, mixtures
-from modiff_sim.denoisers import LayerCall
-from modiff_sim.mixture_sampling import sample_mixture
-from modiff_sim.noise import FixedNoise
+from modiff_sim.diffusion.denoisers import LayerCall
+from modiff_sim.diffusion.mixture_sampling import sample_mixture
+from modiff_sim.diffusion.noise import FixedNoise
 
 #: 64 modes in a plane of 64 dimensions, σ = 0.2 against an extent of ±3.5: log p has to be learnt at a fine scale
 MIXTURE = mixtures.grid(side=8, d=64)

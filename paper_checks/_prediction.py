@@ -8,15 +8,14 @@ from functools import cache
 
 import numpy as np
 
-from modiff_sim import AbsMax
-from modiff_sim.denoisers import MixtureDenoiser, modulated_denoiser
-from modiff_sim.noise import FixedNoise
-from modiff_sim.prediction import TOLERANCE, Noise, cliff, quantization_noise
-from modiff_sim.recursion import RECURSIONS
-from modiff_sim.samplers import ddim
-from modiff_sim.schedules import linear
+from modiff_sim import RECURSIONS, AbsMax
+from modiff_sim.diffusion.denoisers import MixtureDenoiser, modulated_denoiser
+from modiff_sim.diffusion.noise import FixedNoise
+from modiff_sim.diffusion.samplers import ddim
+from modiff_sim.diffusion.schedules import linear
 from modiff_sim.transfer import Transfer, full_precision, linear_steps, measure_transfer
 from modiff_sim.transfer.mixture import MixtureNetwork
+from modiff_sim.transfer.prediction import TOLERANCE, Noise, cliff, quantization_noise
 
 from ._mixture import MIXTURE
 

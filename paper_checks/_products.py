@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim import bilinear
-from modiff_sim.quantizer import Quantizer
+from modiff_sim import Quantizer, bilinear
 
 from ._shared import EPS, Recursion, Run
 

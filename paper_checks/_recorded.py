@@ -9,11 +9,9 @@ from functools import cache
 
 import numpy as np
 
-from modiff_sim import bounds, processes, simulate
-from modiff_sim.evidence import Evidence
-from modiff_sim.growth import Fit, power_law
-from modiff_sim.quantizer import Quantizer
-from modiff_sim.simulation import Result
+from modiff_sim import Evidence, Quantizer, bounds, processes, simulate
+from modiff_sim.bounds.growth import Fit, power_law
+from modiff_sim.simulation.driver import Result
 
 SIZES = {"quick": (125, 6), "full": (250, 6)}  # calls, images
 FIRST = 10

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim import AbsMax
+from modiff_sim import AbsMax, Quantizer
 from modiff_sim import recursion as rec
-from modiff_sim.quantizer import Quantizer
 
 from . import _shared
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modiff_sim.evidence import Evidence, Premise
+from modiff_sim import Evidence
+from modiff_sim.evidence import Premise
 
 from . import _shared
 from ._shared import Bound, Recursion, Shrink

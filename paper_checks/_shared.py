@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from modiff_sim import Identity, Laws, Quantizer
 from modiff_sim import recursion as rec
-from modiff_sim.laws import Laws
-from modiff_sim.quantizer import Quantizer
-from modiff_sim.quantizers import Identity
 
 EPS = float(np.finfo(np.float64).eps)
 #: a case speaks about error/bound only if rounding is below this part of the bound; so no tolerance exceeds it

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from modiff_sim.evidence import Evidence, Premise
-from modiff_sim.laws import SLACK
-from modiff_sim.quantizer import Quantizer
+from modiff_sim import Evidence, Quantizer
+from modiff_sim.evidence import Premise
+from modiff_sim.quantizers.laws import SLACK
 
 from ._shared import EPS
 

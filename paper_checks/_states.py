@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim.evidence import Evidence
+from modiff_sim import Evidence
 
 BASE = "W8A4 closed loop"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim.evidence import Evidence
+from modiff_sim import Evidence
 
 from ._caching import ratio
 

@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from modiff_sim import Identity, Laws, Quantizer
 from modiff_sim import recursion as rec
-from modiff_sim.laws import Laws
-from modiff_sim.quantizer import Quantizer
-from modiff_sim.quantizers import Identity
 
 from . import _shared
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim.evidence import Evidence
+from modiff_sim import Evidence
 
 Pair = tuple[Any, Any]  # two cells: the one judged, the one it is judged by
 
@@ -20,7 +20,7 @@ def log_ratios(name: str, pairs: Sequence[Pair], value: str = "frechet") -> np.n
     """
     from analysis.tables.layouts import TABLES
     from analysis.tables.rows import committed
-    from modiff_sim.store import StoreError
+    from modiff_sim.sweeps.store import StoreError
 
     table = TABLES[name]
     rows = committed(table.model)

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from modiff_sim import AbsMax, Floor, MinMax, Zero
-from modiff_sim.evidence import Evidence, Premise
-from modiff_sim.quantizer import Quantizer
+from modiff_sim import AbsMax, Evidence, Floor, MinMax, Quantizer, Zero
+from modiff_sim.evidence import Premise
 
 from . import _shared
 from ._shared import Bound, Recursion, Shrink, collinear, families, worst_of

@@ -1,6 +1,6 @@
 """Table 4: direct is worse than modulation without compensation, which is worse than with it."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._digits import STAND_IN, frechet_ratios
 

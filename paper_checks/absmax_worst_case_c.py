@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, contraction
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, contraction
 
 from ._shared import EPS
 

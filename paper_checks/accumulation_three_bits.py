@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence
 
 from ._digits import STAND_IN
 from ._recorded import SIZES, limit, runs

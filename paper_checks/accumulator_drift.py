@@ -7,10 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import AbsMax, Identity, bounds
+from modiff_sim import AbsMax, Claim, Evidence, Identity, Quantizer, bounds
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.quantizer import Quantizer
 
 from ._beyond import Stored
 from ._shared import EPS, Run, Worst

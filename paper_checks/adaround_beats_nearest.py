@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 
@@ -30,12 +30,10 @@ def check(
     """Calibrated on one seed's images, judged on another's along their full-precision sampling, image by image."""
     import numpy as np
 
-    from modiff_sim.nn import sample, zoo
-    from modiff_sim.nn.adaround import AdaRound, adaround
+    from modiff_sim.nn import AdaRound, adaround, mse_optimal, quantize_weights, sample, zoo
+    from modiff_sim.nn.calibration.moments import gather
     from modiff_sim.nn.layers import find
-    from modiff_sim.nn.moments import gather
-    from modiff_sim.nn.sqnr import decibel, outputs
-    from modiff_sim.nn.weights import mse_optimal, quantize_weights
+    from modiff_sim.nn.measure.sqnr import decibel, outputs
 
     quick = effort == "quick"
     n, steps, patches = images or (32 if quick else 64), 10 if quick else 20, 256 if quick else 1024

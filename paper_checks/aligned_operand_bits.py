@@ -4,9 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim import GridAligned, Static, cost
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.storage import Storage
+from modiff_sim import Claim, Evidence, GridAligned, Static, Storage, cost
 
 from .stored_operand_bits import BITS, SEED, operand_bits, sequence
 

@@ -1,6 +1,6 @@
 """What the aligned grid costs: its scales are powers of two times one step per layer."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 from ._states import sqnr_loss

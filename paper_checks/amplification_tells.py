@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.prediction import TOLERANCE, amplification
+from modiff_sim import Claim, Evidence
+from modiff_sim.transfer.prediction import TOLERANCE, amplification
 
 from ._digits import STAND_IN
 from ._prediction import Change, unchanged

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from modiff_sim import AbsMax, contraction
-from modiff_sim.evidence import Claim, Evidence, Premise, Verdict
+from modiff_sim import AbsMax, Claim, Evidence, Verdict, contraction
+from modiff_sim.evidence import Premise
 
 ORDER = 22
 CLAIM = Claim(

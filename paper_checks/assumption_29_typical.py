@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, contraction
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import AbsMax, Claim, Evidence, Verdict, contraction
 
 ORDER = 23
 CLAIM = Claim(

@@ -1,6 +1,6 @@
 """Table 5 against Table 3 at 32×32."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._at_32 import AT_32, cell, product
 

@@ -1,6 +1,6 @@
 """Few steps at 32×32: what 10 steps do to the closed loop that 50 do not."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._at_32 import AT_32, cell, product
 

@@ -1,6 +1,6 @@
 """Table 4's order of open loop and direct, at 32×32."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._at_32 import AT_32, cell, product
 

@@ -1,6 +1,6 @@
 """Abstract and Table 1 at 32×32: activations down to 3 bits without performance loss."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._at_32 import AT_32, cell, product
 

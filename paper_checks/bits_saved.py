@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import brentq
 
-from modiff_sim import AbsMax, bounds, contraction, processes, simulate
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import AbsMax, Claim, Evidence, bounds, contraction, processes, simulate
+from modiff_sim.evidence import Premise
 
 ORDER = 60
 CLAIM = Claim(

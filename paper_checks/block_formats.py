@@ -6,8 +6,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from modiff_sim import MXFP4E2M1, MXFP6E2M3, MXFP6E3M2, MXFP8E4M3, MXFP8E5M2, MXINT8, PerGroup, contraction
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import (
+    MXFP4E2M1,
+    MXFP6E2M3,
+    MXFP6E3M2,
+    MXFP8E4M3,
+    MXFP8E5M2,
+    MXINT8,
+    Claim,
+    Evidence,
+    PerGroup,
+    contraction,
+)
+from modiff_sim.evidence import Premise
 from modiff_sim.quantizers import MX
 
 from ._shared import EPS

@@ -1,6 +1,6 @@
 """What 3-bit residuals save against ordinary 8-bit activations."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._cost import CALLS, SHAPES, speed_ups
 

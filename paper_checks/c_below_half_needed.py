@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import AbsMax, bounds, contraction
-from modiff_sim.evidence import Claim, Evidence, Premise, Verdict
-from modiff_sim.growth import slope
+from modiff_sim import AbsMax, Claim, Evidence, Verdict, bounds, contraction
+from modiff_sim.bounds.growth import slope
+from modiff_sim.evidence import Premise
 
 from . import _shared
 from ._shared import Shrink, collinear

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import Zero, processes, regimes, simulate
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, Zero, processes, regimes, simulate
 
 ORDER = 720
 CLAIM = Claim(

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import bounds, certificates
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, bounds, certificates
 
 from ._certificates import ACCURACY, missing
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from modiff_sim import certificates
-from modiff_sim.certificates import Budget
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, certificates
+from modiff_sim.bounds.certificates import Budget
 
 from . import _shared
 from ._certificates import ACCURACY, CONTRACTIONS, lengths, missing

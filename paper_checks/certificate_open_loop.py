@@ -1,7 +1,6 @@
 """The sharp bound without compensation against the exact worst case over all contractive quantizers."""
 
-from modiff_sim import bounds, certificates
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, bounds, certificates
 
 from ._certificates import formula_is_exact
 

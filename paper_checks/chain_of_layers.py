@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, bounds
 
 from ._beyond import Overshoot, alternating, run_chain
 from ._shared import EPS, Run, Shrink, Worst, families

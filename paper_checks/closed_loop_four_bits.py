@@ -1,6 +1,6 @@
 """The main result, on a model that anyone can run: error compensation makes 4-bit activations work."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN, frechet_ratios
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

@@ -1,6 +1,6 @@
 """What remains of Table 4's order: compensation beats both arms without it."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN, frechet_ratios
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import MinMaxRaw, bounds, contraction
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, MinMaxRaw, Verdict, bounds, contraction
 
 ORDER = 20
 CLAIM = Claim(

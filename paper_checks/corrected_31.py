@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, bounds
 
 from ._tight import sup_is_one
 

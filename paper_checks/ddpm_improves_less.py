@@ -1,6 +1,6 @@
 """Table 5 against Table 3: with fresh noise at every step there is less to gain."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._digits import STAND_IN
 

@@ -1,6 +1,7 @@
 """Zeros made on purpose (Remark 4.2's sparsity) against zeros that come with fewer bits."""
 
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import Claim, Evidence
+from modiff_sim.evidence import Premise
 
 from . import _caching
 from ._digits import STAND_IN

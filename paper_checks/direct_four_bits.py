@@ -1,6 +1,6 @@
 """The other half of the main result: without modulation 4-bit activations do not work."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN, frechet_ratios
 

@@ -1,6 +1,6 @@
 """The same break condition for solvers that are made for few steps."""
 
-from modiff_sim.evidence import Claim, Verdict
+from modiff_sim import Claim, Verdict
 
 from . import few_steps_break_it
 from ._digits import STAND_IN

@@ -1,6 +1,6 @@
 """The summary's break condition: with few steps the differences grow, and the closed loop loses its advantage."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from modiff_sim import FP8E4M3, FP8E5M2, AbsMax, contraction
-from modiff_sim.evidence import Claim, Evidence, Premise
-from modiff_sim.quantizer import Quantizer
+from modiff_sim import FP8E4M3, FP8E5M2, AbsMax, Claim, Evidence, Quantizer, contraction
+from modiff_sim.evidence import Premise
 
 from ._shared import EPS, label
 

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from modiff_sim import FP8E4M3, FP8E5M2, Logarithmic, contraction
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.laws import SLACK
-from modiff_sim.quantizer import Quantizer
+from modiff_sim import FP8E4M3, FP8E5M2, Claim, Evidence, Logarithmic, Quantizer, contraction
+from modiff_sim.quantizers.laws import SLACK
 
 from ._shared import EPS, label
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from modiff_sim import Floor, contraction
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, Floor, contraction
 
 from ._shared import EPS
 

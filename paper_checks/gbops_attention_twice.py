@@ -1,6 +1,6 @@
 """What Table 1's GBops count."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from . import printed_gbops
 from ._cost import SHAPES

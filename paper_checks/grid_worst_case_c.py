@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import FP8E4M3, FP8E5M2, AbsMax, DeadZone, HalfAway, Logarithmic, MidRise, contraction
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import FP8E4M3, FP8E5M2, AbsMax, Claim, DeadZone, Evidence, HalfAway, Logarithmic, MidRise, contraction
 from modiff_sim.quantizers import SymmetricGrid
 from modiff_sim.quantizers.closed_form import sup_c, sup_kappa
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, Stochastic
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, Stochastic
 
 from ._exponents import WORST, Case, exponents
 from ._shared import collinear

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import AbsMax
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.growth import slope
+from modiff_sim import AbsMax, Claim, Evidence
+from modiff_sim.bounds.growth import slope
 
 from . import _shared
 from ._shared import Shrink, collinear

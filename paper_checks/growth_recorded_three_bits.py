@@ -1,7 +1,6 @@
 """Does the compensated error grow over a long run of a trained model at 3 bits?"""
 
-from modiff_sim import AbsMax
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence
 
 from ._digits import STAND_IN
 from ._recorded import exponents, per_layer, runs

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import AbsMax, HalfAway, contraction
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import AbsMax, Claim, Evidence, HalfAway, contraction
+from modiff_sim.evidence import Premise
 
 from ._shared import EPS, label
 

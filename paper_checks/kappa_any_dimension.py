@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, MinMax, contraction
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.laws import SLACK
+from modiff_sim import AbsMax, Claim, Evidence, MinMax, contraction
+from modiff_sim.quantizers.laws import SLACK
 
 from ._shared import EPS, label
 

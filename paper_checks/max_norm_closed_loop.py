@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, Floor, MinMax, Stochastic, bounds, processes
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, Floor, MinMax, Stochastic, bounds, processes
 
 from . import _shared
 from ._shared import families, worst_of

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, MinMax, bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, MinMax, bounds
 
 from . import _shared
 from ._shared import families, worst_of

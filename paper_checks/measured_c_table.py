@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from modiff_sim import AbsMax, atlas, contraction
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, atlas, contraction
 
 ORDER = 548
 D = 131072

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, bounds
 
 from . import _mixture, _shared
 from ._mixture import MIXTURE, Paired, Trace

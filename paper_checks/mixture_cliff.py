@@ -1,7 +1,6 @@
 """How few bits each recursion can do with, against exact truth."""
 
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.recursion import RECURSIONS
+from modiff_sim import RECURSIONS, Claim, Evidence
 
 from . import _mixture
 from ._mixture import MIXTURE, Paired, interval

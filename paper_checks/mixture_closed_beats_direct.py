@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from modiff_sim.evidence import Claim, Evidence, Premise
-from modiff_sim.mixture_sampling import Truth, wasserstein2
+from modiff_sim import Claim, Evidence
+from modiff_sim.diffusion.mixture_sampling import Truth, wasserstein2
+from modiff_sim.evidence import Premise
 
 from . import _mixture
 from ._mixture import MIXTURE, Paired, interval

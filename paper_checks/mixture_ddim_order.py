@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from modiff_sim import mixtures
-from modiff_sim.denoisers import MixtureDenoiser
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.samplers import ddim
-from modiff_sim.schedules import linear
+from modiff_sim import Claim, Evidence, mixtures
+from modiff_sim.diffusion.denoisers import MixtureDenoiser
+from modiff_sim.diffusion.samplers import ddim
+from modiff_sim.diffusion.schedules import linear
 
 ORDER = 622
 CLAIM = Claim(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from . import _mixture
 from ._mixture import Paired, Trace, rms_ratio

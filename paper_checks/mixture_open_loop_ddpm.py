@@ -1,8 +1,8 @@
 """Modulation without compensation under DDPM: worse than no modulation at all."""
 
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.mixture_sampling import injected_variance
-from modiff_sim.schedules import linear
+from modiff_sim import Claim, Evidence
+from modiff_sim.diffusion.mixture_sampling import injected_variance
+from modiff_sim.diffusion.schedules import linear
 
 from . import _mixture
 from ._mixture import MIXTURE, Paired, rms_ratio

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from modiff_sim import AbsMax, MSEClip, atlas, contraction
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, MSEClip, atlas, contraction
 
 from ._shared import EPS
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import bounds
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict, bounds
 
 from ._growth import growth
 

@@ -1,6 +1,6 @@
 """Table 4 prints modulation without compensation as better than ordinary quantization. It is not."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modiff_sim import AbsMax, Percentile, contraction
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import AbsMax, Claim, Evidence, Percentile, contraction
+from modiff_sim.evidence import Premise
 
 from ._shared import EPS
 

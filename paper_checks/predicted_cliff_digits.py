@@ -1,7 +1,7 @@
 """From how many bits on: predicted and measured, on the trained model."""
 
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.prediction import TOLERANCE
+from modiff_sim import Claim, Evidence
+from modiff_sim.transfer.prediction import TOLERANCE
 
 from ._digits import STAND_IN
 from ._prediction import Change, cliff_interval, fewest_bits, unchanged
@@ -18,7 +18,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, change: Change = unchanged, **options) -> Evidence:
-    """``change`` of the measured transfer, ``options`` of ``modiff_sim.prediction.predict``."""
+    """``change`` of the measured transfer, ``options`` of ``modiff_sim.transfer.prediction.predict``."""
     from analysis import prediction
 
     chosen, plan = prediction.plan_of(effort)

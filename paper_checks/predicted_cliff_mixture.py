@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.prediction import predict
-from modiff_sim.recursion import RECURSIONS
+from modiff_sim import RECURSIONS, Claim, Evidence
+from modiff_sim.transfer.prediction import predict
 
 from . import _mixture, _prediction
 from ._prediction import BITS, Change, cliff_interval, fewest_bits, unchanged

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 from ._prediction import Change, off_by, unchanged
@@ -21,7 +21,7 @@ FACTOR = 3.0
 
 
 def check(effort: str = "quick", *, change: Change = unchanged, recursion: str = "closed_loop", **options) -> Evidence:
-    """``change`` of the measured transfer, ``options`` of ``modiff_sim.prediction.predict``."""
+    """``change`` of the measured transfer, ``options`` of ``modiff_sim.transfer.prediction.predict``."""
     from analysis import prediction
 
     _, plan = prediction.plan_of(effort)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.prediction import predict
+from modiff_sim import Claim, Evidence
+from modiff_sim.transfer.prediction import predict
 
 from . import _mixture, _prediction
 from ._prediction import Change, off_by, unchanged
@@ -11,9 +11,10 @@ from ._prediction import Change, off_by, unchanged
 ORDER = 680
 CLAIM = Claim(
     id="predicted_error_mixture",
-    statement="Errors taken as noise whose energies add, E||x_t - x̂_t||² = P(t) of modiff_sim.prediction, from the RMS "
-    "transfer measured in full precision: on a Gaussian mixture (d = 64, DDIM) this gives the median relative l2 error "
-    "at every call within a factor 2 in the closed loop at 2 to 8 bits, and 2.5 in the others at 3 to 8.",
+    statement="Errors taken as noise whose energies add, E||x_t - x̂_t||² = P(t) of modiff_sim.transfer.prediction, "
+    "from the RMS transfer measured in full precision: on a Gaussian mixture (d = 64, DDIM) this gives the median "
+    "relative l2 error at every call within a factor 2 in the closed loop at 2 to 8 bits, and 2.5 in the others at "
+    "3 to 8.",
     source="this project",
     relation="upper",
 )

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from modiff_sim import bounds
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict, bounds
 
 from . import _search
 

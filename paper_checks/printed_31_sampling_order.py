@@ -5,8 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from modiff_sim import AbsMax, MinMax, bounds
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import AbsMax, Claim, Evidence, MinMax, bounds
+from modiff_sim.evidence import Premise
 
 from . import _search
 from ._shared import Shrink, collinear, families, worst_of

@@ -1,6 +1,6 @@
 """Table 1's GBops against a recount of the model's multiply-accumulates."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._cost import SHAPES, TABLE_1, cifar10
 

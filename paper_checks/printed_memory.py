@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._cost import HALF_A_DIGIT, PRINTED_MIB, PRINTED_SLOPE, SHAPES, cifar10
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from . import printed_memory
 from ._cost import SHAPES

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, bilinear
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, bilinear
+from modiff_sim.bounds import products
 
 from ._beyond import Overshoot
 from ._products import run_products, turning
@@ -20,7 +20,7 @@ CLAIM = Claim(
 
 
 def check(
-    effort: str = "quick", *, recursion="closed_loop", bound=bilinear.closed_loop_bound, rule=bilinear.run
+    effort: str = "quick", *, recursion="closed_loop", bound=products.closed_loop_bound, rule=bilinear.run
 ) -> Evidence:
     """Attained by Q(x) = (1+κ)x on operands that change sign at every call; others: AbsMax on random operands."""
     n, trials = (16, 32) if effort == "quick" else (128, 128)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, bilinear
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence
+from modiff_sim.bounds import products
 
 from ._products import growing, run_products
 from ._shared import Shrink, Worst
@@ -18,7 +18,7 @@ CLAIM = Claim(
 )
 
 
-def check(effort: str = "quick", *, recursion="open_loop", bound=bilinear.open_loop_bound) -> Evidence:
+def check(effort: str = "quick", *, recursion="open_loop", bound=products.open_loop_bound) -> Evidence:
     """Attained by Q(x) = (1-κ)x on growing positive operands; others: AbsMax on random operands."""
     n, trials = (16, 32) if effort == "quick" else (128, 128)
     rng = np.random.default_rng(862)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, bilinear, contraction, processes
+from modiff_sim import AbsMax, Claim, Evidence, contraction, processes
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim.bounds import products
 
 ORDER = 863
 BITS = (2, 3, 4, 6, 8)
@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(
-    effort: str = "quick", *, recursion="closed_loop", ratio=bilinear.least_ratio, bops=bilinear.bops_per_mac
+    effort: str = "quick", *, recursion="closed_loop", ratio=products.least_ratio, bops=products.bops_per_mac
 ) -> Evidence:
     """Direct gets the most bits that cost no more; R is where its worst error is the closed loop's."""
     n = 80 if effort == "quick" else 400

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import bilinear
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, bilinear
 from modiff_sim.testing import _Grid
 
 ORDER = 860

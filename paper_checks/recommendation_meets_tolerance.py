@@ -3,8 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from modiff_sim import processes, quantizers, recommendation, simulate
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, processes, quantizers, recommendation, simulate
 
 from ._digits import STAND_IN
 

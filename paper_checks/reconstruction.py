@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from modiff_sim import QUANTIZERS, PerSample
+from modiff_sim import QUANTIZERS, Claim, Evidence, PerSample
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Claim, Evidence
 from modiff_sim.quantizers import make
 
 from ._shared import EPS, families, label

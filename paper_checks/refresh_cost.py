@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, bounds, simulate
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.processes import random_walk
+from modiff_sim import AbsMax, Claim, Evidence, bounds, simulate
+from modiff_sim.simulation.processes import random_walk
 
 ORDER = 426
 CLAIM = Claim(

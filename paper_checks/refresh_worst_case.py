@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from modiff_sim import AbsMax, bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import AbsMax, Claim, Evidence, bounds
 
 from . import _restarts, _shared
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.optimize import brentq
 
-from modiff_sim import AbsMax, Zero, recursion, regimes
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import AbsMax, Claim, Evidence, Zero, recursion, regimes
+from modiff_sim.evidence import Premise
 
 ORDER = 700
 CLAIM = Claim(

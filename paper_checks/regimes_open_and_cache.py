@@ -1,7 +1,6 @@
 """Where the two loops without compensation beat direct quantization, in the worst case."""
 
-from modiff_sim import regimes
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, regimes
 
 from .regimes_closed_beats_direct import crossings, worst_errors
 

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import AbsMax, Stochastic, processes, regimes, simulate
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.quantizer import Quantizer
+from modiff_sim import AbsMax, Claim, Evidence, Quantizer, Stochastic, processes, regimes, simulate
 
 from . import _shared
 

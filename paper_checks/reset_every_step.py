@@ -1,6 +1,6 @@
 """The official code's public release of June 2025 resets its cache at every step (PAPER, section 4)."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

@@ -1,6 +1,6 @@
 """Smaller states without visible loss: 8-bit â with 16-bit ô, or with ô recomputed."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 from ._states import sqnr_loss

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from modiff_sim.denoisers import MixtureDenoiser
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.mixtures import GaussianMixture
-from modiff_sim.samplers import SAMPLERS, Sampler
-from modiff_sim.schedules import Schedule
+from modiff_sim import Claim, Evidence
+from modiff_sim.diffusion.denoisers import MixtureDenoiser
+from modiff_sim.diffusion.mixtures import GaussianMixture
+from modiff_sim.diffusion.samplers import SAMPLERS, Sampler
+from modiff_sim.diffusion.schedules import Schedule
 
 ORDER = 623
 CLAIM = Claim(

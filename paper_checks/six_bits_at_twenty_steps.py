@@ -1,6 +1,6 @@
 """Tables 15 and 16: 6 bits without loss at 20 steps, with DPM-Solver-2 and with DDIM."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

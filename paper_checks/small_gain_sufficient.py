@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, bounds
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import AbsMax, Claim, Evidence, bounds
+from modiff_sim.evidence import Premise
 
 from ._beyond import Overshoot, alternating, linear_feedback, random_feedback, run_loop, worst_feedback
 from ._shared import EPS

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax
+from modiff_sim import AbsMax, Claim, Evidence, Verdict
 from modiff_sim.bounds import bits_for_small_gain
-from modiff_sim.evidence import Claim, Evidence, Premise, Verdict
-from modiff_sim.prediction import TOLERANCE
+from modiff_sim.evidence import Premise
+from modiff_sim.transfer.prediction import TOLERANCE
 
 from ._digits import STAND_IN
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from modiff_sim import MinMax, PerSample, bilinear
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, MinMax, PerSample
+from modiff_sim.bounds import products
 
 ORDER = 864
 BITS = (2, 3, 4, 6, 8)
@@ -16,7 +16,7 @@ CLAIM = Claim(
 )
 
 
-def check(effort: str = "quick", *, tokens=bilinear.vanishing_tokens, granularity=None, quantizer=MinMax) -> Evidence:
+def check(effort: str = "quick", *, tokens=products.vanishing_tokens, granularity=None, quantizer=MinMax) -> Evidence:
     measured, sums = [], {}
     for bits in BITS:
         Q = quantizer(bits, granularity=granularity or PerSample())

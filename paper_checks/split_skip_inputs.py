@@ -1,6 +1,6 @@
 """Q-Diffusion's split of concatenated skip inputs, in the closed loop."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

@@ -1,8 +1,6 @@
 """How small the states of the CIFAR-10 U-Net can be kept."""
 
-from modiff_sim import AbsMax, cost
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.storage import Storage
+from modiff_sim import AbsMax, Claim, Evidence, Storage, cost
 
 from ._cost import SHAPES, cifar10
 

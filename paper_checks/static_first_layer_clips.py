@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 
@@ -22,8 +22,7 @@ def check(effort: str = "quick", *, bits: int = 4, kept: str = "first") -> Evide
     """``kept``: which layer takes min-max, "first" or "last". Its largest values matter, though few have them."""
     import torch
 
-    from modiff_sim.nn import calibrate, modulated, zoo
-    from modiff_sim.nn.select import first_layer, last_layer, with_layers
+    from modiff_sim.nn import calibrate, first_layer, last_layer, modulated, with_layers, zoo
 
     from ._caching import ratio
     from ._static import CALIBRATION_SEED, SEED, SIZES, sampled

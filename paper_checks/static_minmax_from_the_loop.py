@@ -1,6 +1,6 @@
 """Min-max static scales do not gain from the running loop: they feed on its errors."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._digits import STAND_IN
 

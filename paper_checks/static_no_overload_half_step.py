@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from modiff_sim import Static
+from modiff_sim import Claim, Evidence, Static
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim.evidence import Premise
 
 from . import _shared
 from ._shared import EPS

@@ -1,6 +1,6 @@
 """What the official code's min-max initialisation of static scales costs."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

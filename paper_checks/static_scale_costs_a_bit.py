@@ -1,6 +1,6 @@
 """What one scale for all steps costs against a dynamic one."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._digits import STAND_IN
 

@@ -1,6 +1,6 @@
 """Least-squares static scales: calibrated on the running loop, or on full-precision differences?"""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

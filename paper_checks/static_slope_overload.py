@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import Static, bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, Static, bounds
 
 from . import _shared
 from ._beyond import overloading

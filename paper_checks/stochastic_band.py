@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim import Stochastic, bounds, simulate
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.processes import recorded
+from modiff_sim import Claim, Evidence, Stochastic, bounds, simulate
+from modiff_sim.simulation.processes import recorded
 
 from ._stochastic import coverage
 

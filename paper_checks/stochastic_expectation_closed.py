@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import Stochastic, bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, Stochastic, bounds
 
 from . import _shared, _stochastic
 from ._stochastic import Coin

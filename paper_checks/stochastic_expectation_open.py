@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from modiff_sim import Stochastic, bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, Stochastic, bounds
 
 from ._stochastic import Coin
 from .stochastic_expectation_closed import exactly

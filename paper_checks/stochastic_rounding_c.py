@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from modiff_sim import Stochastic
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, Stochastic
 
 from ._shared import EPS
 

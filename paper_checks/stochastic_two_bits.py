@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from modiff_sim import Stochastic, simulate
-from modiff_sim.evidence import Claim, Evidence, Premise
-from modiff_sim.growth import slope
-from modiff_sim.processes import random_walk
+from modiff_sim import Claim, Evidence, Stochastic, simulate
+from modiff_sim.bounds.growth import slope
+from modiff_sim.evidence import Premise
+from modiff_sim.simulation.processes import random_walk
 
 ORDER = 72
 CLAIM = Claim(

@@ -5,10 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim import AbsMax, Quantizer, cost
+from modiff_sim import AbsMax, Claim, Evidence, Quantizer, Storage, cost
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.storage import Storage
 
 ORDER = 839
 CLAIM = Claim(

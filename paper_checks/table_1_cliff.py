@@ -1,6 +1,6 @@
 """Table 1: how many bits lower the cliff lies with MoDiff than without."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

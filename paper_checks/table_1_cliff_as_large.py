@@ -1,6 +1,6 @@
 """Is the cliff moved by as many bits as in the paper's Table 1?"""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from . import table_1_cliff
 from ._digits import STAND_IN

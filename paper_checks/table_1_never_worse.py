@@ -1,6 +1,6 @@
 """Table 1: does MoDiff ever cost quality where ordinary quantization was good enough?"""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._digits import STAND_IN
 

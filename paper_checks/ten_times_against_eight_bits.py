@@ -1,6 +1,6 @@
 """The factor of ten as it is often retold: against 8-bit quantization."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from . import bops_against_eight_bits
 from ._cost import SHAPES

@@ -1,6 +1,6 @@
 """The paper's factor of ten in bit operations, W8A32 against W8A3, over a run."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._cost import CALLS, SHAPES, speed_ups
 

@@ -1,7 +1,6 @@
 """Theorem 4.3 with the rounding of its proof."""
 
-from modiff_sim import Floor, bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, Floor, bounds
 
 from ._single_step import grid_error
 

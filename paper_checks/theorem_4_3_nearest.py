@@ -1,7 +1,6 @@
 """Theorem 4.3 with the rounding of the code: four times smaller."""
 
-from modiff_sim import MinMaxRaw, bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, MinMaxRaw, bounds
 
 from ._single_step import grid_error
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import Floor, bounds
-from modiff_sim.evidence import Claim, Evidence, Premise, Verdict
+from modiff_sim import Claim, Evidence, Floor, Verdict, bounds
+from modiff_sim.evidence import Premise
 
 ORDER = 12
 CLAIM = Claim(

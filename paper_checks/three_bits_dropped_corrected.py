@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import bounds
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence, bounds
 
 from .three_bits_dropped import ratios
 

@@ -1,6 +1,6 @@
 """Abstract and Table 1: activations down to 3 bits without performance loss."""
 
-from modiff_sim.evidence import Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from ._digits import STAND_IN, frechet_ratios
 

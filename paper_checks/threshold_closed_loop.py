@@ -4,10 +4,8 @@ import math
 
 import numpy as np
 
-from modiff_sim import AbsMax, bounds
+from modiff_sim import AbsMax, Claim, Evidence, Threshold, bounds
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.skipping import Threshold
 
 from ._shared import CLEAR, EPS, Shrink, collinear, families, label
 

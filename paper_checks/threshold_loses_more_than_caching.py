@@ -1,6 +1,7 @@
 """Remark 4.1's tolerance, tried out: skipping where the difference is small against skipping by the clock."""
 
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import Claim, Evidence
+from modiff_sim.evidence import Premise
 
 from . import _caching
 from ._digits import STAND_IN

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax
+from modiff_sim import AbsMax, Claim, Evidence, Threshold
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.skipping import NORMS, Threshold
+from modiff_sim.recursion.threshold import NORMS
 
 ORDER = 881
 CLAIM = Claim(

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import AbsMax
+from modiff_sim import AbsMax, Claim, Evidence
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Claim, Evidence
-from modiff_sim.laws import SLACK
+from modiff_sim.quantizers.laws import SLACK
 
 from ._shared import EPS
 

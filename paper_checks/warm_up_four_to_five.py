@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import AbsMax, bounds
-from modiff_sim.evidence import Claim, Evidence, Premise
-from modiff_sim.processes import alternating
+from modiff_sim import AbsMax, Claim, Evidence, bounds
+from modiff_sim.evidence import Premise
+from modiff_sim.simulation.processes import alternating
 
 from . import _restarts, _shared
 

@@ -1,6 +1,6 @@
 """Table 18 and "4 to 5 repeated inputs are sufficient", on a sampled model."""
 
-from modiff_sim.evidence import Claim, Evidence
+from modiff_sim import Claim, Evidence
 
 from ._digits import STAND_IN
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from modiff_sim import AbsMax, PerChannel, bounds
+from modiff_sim import AbsMax, Claim, Evidence, PerChannel, bounds
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Claim, Evidence
 
 from ._shared import EPS, Run, Shrink, Worst, families
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modiff_sim import bounds
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import Claim, Evidence, bounds
+from modiff_sim.evidence import Premise
 
 from ._shared import EPS
 

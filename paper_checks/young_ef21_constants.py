@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from modiff_sim import bounds
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import Claim, Evidence, bounds
+from modiff_sim.evidence import Premise
 
 from ._tight import CONTRACTIONS, sup_is_one
 

@@ -1,6 +1,7 @@
 """Sparsity of residual codes: how many are zero, and whether a kernel could use it."""
 
-from modiff_sim.evidence import Claim, Evidence, Premise
+from modiff_sim import Claim, Evidence
+from modiff_sim.evidence import Premise
 
 from . import _caching
 from ._digits import STAND_IN

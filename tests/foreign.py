@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from array_api_compat import array_namespace
 
 import modiff_sim as ms
+from modiff_sim import PerSample
 from modiff_sim import recursion as rec
-from modiff_sim.granularity import PerSample
 
 
 class Leaky(rec.Recursion):

@@ -13,7 +13,8 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim import recursion as rec
-from modiff_sim.nn import adapters, checkpoints, modulated, sample, zoo
+from modiff_sim.nn import adapters, modulated, sample, zoo
+from modiff_sim.nn.models import checkpoints
 
 
 def outputs(model, name, **options):

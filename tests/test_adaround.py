@@ -14,13 +14,14 @@ from models import small, unet, walk
 from torch import nn
 
 import modiff_sim as ms
-from modiff_sim.evidence import Verdict, judge
-from modiff_sim.nn import modulated, sample, zoo
-from modiff_sim.nn.adaround import AdaRound, Rounding, _logit, adaround, rectified_sigmoid, round_layer
+from modiff_sim import Verdict
+from modiff_sim.evidence import judge
+from modiff_sim.nn import AdaRound, QuantizedWeights, adaround, modulated, mse_optimal, quantize_weights, sample, zoo
+from modiff_sim.nn.calibration.adaround import Rounding, _logit, rectified_sigmoid, round_layer
+from modiff_sim.nn.calibration.moments import Moments, gather, rows_of
 from modiff_sim.nn.layers import Operator, find
-from modiff_sim.nn.moments import Moments, gather, rows_of
-from modiff_sim.nn.sqnr import output_sqnr
-from modiff_sim.nn.weights import QuantizedWeights, encode, mse_optimal, quantize_weights
+from modiff_sim.nn.measure.sqnr import output_sqnr
+from modiff_sim.nn.weights.quantized import encode
 from paper_checks import adaround_beats_nearest
 
 CHANNEL = ms.PerChannel(0)

@@ -1,11 +1,16 @@
-"""Who may import whom, and what the core costs to import. See the arrows in README, "How the code is laid out"."""
+"""Who may import whom: the table of docs/architecture.md, the storeys, no circle; and what the core costs to import."""
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from modiff_sim.faces import listed
 
 ROOT = Path(__file__).parent.parent
 #: layer -> the layers of this project it may import (besides itself)
@@ -66,6 +71,83 @@ def test_nothing_imports_against_the_arrows():
     assert seen > 3  # the walk did see imports between layers
 
 
+def modules_imported(path, module, known):
+    """Modules of this project that one imports, also those for type checkers only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, base] if base else parents)
+            names = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names]
+        yield from (name for name in names if name in known)
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """module of modiff_sim -> those of it that it imports."""
+    found = {module: path for path, module in sources() if module.split(".")[0] == "modiff_sim"}
+    return {module: {*modules_imported(path, module, found)} - {module} for module, path in found.items()}
+
+
+def room(module):
+    """Of a module of modiff_sim: as the table calls it."""
+    _, *parts = module.split(".")
+    return "modiff_sim" if not parts else ".".join(parts[: 2 if parts[0] == "nn" else 1])
+
+
+def table():
+    """room -> the rooms that it may import, from docs/architecture.md, in its order."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| `([\w.]+)` \|.*\|([^|]*)\|$", text, re.MULTILINE)
+    return {name: re.findall(r"`([\w.]+)`", imports) for name, imports in lines}
+
+
+def test_the_table_of_rooms_is_what_the_code_does(graph):
+    found = {}
+    for module, imported in graph.items():
+        found.setdefault(room(module), set()).update(map(room, imported))
+    assert {name: sorted(rooms - {name}) for name, rooms in found.items()} == {
+        name: sorted(rooms) for name, rooms in table().items()
+    }
+
+
+def test_rooms_import_those_above_them():
+    above = []
+    for name, imports in table().items():
+        assert set(imports) <= set(above), f"{name} imports a room below it"
+        above.append(name)
+    assert len(above) > 30
+
+
+def test_there_is_no_import_circle(graph):
+    """A circle would raise CycleError. Packages import their modules, which may import from the package's others."""
+    packages = {module for module in graph if any(other.startswith(f"{module}.") for other in graph)}
+    order = {
+        module: {other for other in imported if not (other in packages and module.startswith(f"{other}."))}
+        for module, imported in graph.items()
+    }
+    assert len([*TopologicalSorter(order).static_order()]) == len(graph)
+
+
+def test_no_module_has_the_name_of_a_function_that_its_package_exports(graph):
+    for module in graph:
+        package, _, name = module.rpartition(".")
+        path = ROOT.joinpath(*package.split(".")) / "__init__.py"
+        exported = {
+            alias.asname or alias.name: node.module
+            for file in (path, path.with_suffix(".pyi")) if package and file.is_file()
+            for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }  # fmt: skip
+        assert name not in exported or exported[name] in (None, ""), f"{module}: {package} exports a function {name}"
+
+
 def test_the_core_needs_only_its_three_libraries():
     for path, module in sources():
         if layer(module) != "modiff_sim" or module == "modiff_sim.testing":
@@ -103,16 +185,22 @@ def test_files_stay_short():
     assert not long, f"split by meaning: {long}"
 
 
-def test_public_names_are_loaded_when_used():
-    """Every public name resolves, no module is called like a public function, and --help loads no NumPy."""
-    import modiff_sim as ms
-
-    for name in ms.__all__:
-        assert getattr(ms, name) is not None
-    assert callable(ms.simulate)
-    assert not {p.stem for p in (ROOT / "modiff_sim").glob("*.py")} & set(ms._HOME)
+@pytest.mark.parametrize("package", ["modiff_sim", "modiff_sim.nn"])
+def test_public_names_are_loaded_when_used(package):
+    """Every public name resolves, and is what the stub says: type checkers see what is there."""
+    face = import_module(package)
+    names = listed(str(ROOT.joinpath(*package.split(".")) / "__init__.pyi"))
+    assert sorted(names) == face.__all__ == sorted({*face.__all__})
+    for name, (module, original) in names.items():
+        home = import_module(".".join(filter(None, [package, module])))
+        assert getattr(face, name) is getattr(home, original)
     with pytest.raises(AttributeError, match="no attribute 'simulated'"):
-        _ = ms.simulated
+        _ = face.simulated
+    code = f"import sys, {package}; from {package} import *; assert {names.popitem()[0]!r} in dir({package})"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_help_loads_no_numpy():
     code = "import sys, modiff_sim.cli; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

@@ -10,7 +10,8 @@ from models import unet
 from analysis import arm_table, arms, sampling
 from analysis import sample as sample_command
 from analysis.subjects import subject
-from modiff_sim.evidence import Verdict, judge
+from modiff_sim import Verdict
+from modiff_sim.evidence import judge
 from modiff_sim.nn import sample, zoo
 
 STEPS = 4

@@ -19,8 +19,6 @@ from modiff_sim import (
     denoisers,
     evidence,
     growth,
-    laws,
-    mixture_sampling,
     mixtures,
     prediction,
     processes,
@@ -31,6 +29,8 @@ from modiff_sim import (
     transfer,
 )
 from modiff_sim.arguments import namespace, reals
+from modiff_sim.bounds import products
+from modiff_sim.diffusion import mixture_sampling
 from modiff_sim.transfer.mixture import MixtureNetwork
 
 Q = ms.AbsMax(4)
@@ -67,7 +67,7 @@ ENTRANCES = {
        if not ms.QUANTIZERS[name].laws.randomised},
     "Q Split": (ms.Split(Q, at=(2,)), ROWS),
     "Q random": (lambda v: ms.Stochastic(4)(ROWS, random=v), np.full((3, 6), 0.5)),
-    **{f"law {name}": (lambda v, law=law: law(Q, v), ROWS) for name, law in laws.LAWS.items() if name != "unbiased"},
+    **{f"law {name}": (lambda v, law=law: law(Q, v), ROWS) for name, law in ms.LAWS.items() if name != "unbiased"},
     "contraction.ratios": (lambda v: contraction.ratios(Q, v), ROWS),
     "contraction.measure": (lambda v: contraction.measure(Q, v), ROWS),
     "contraction.summary": (contraction.summary, SIZES),
@@ -116,7 +116,7 @@ ENTRANCES = {
     "drive": (lambda v: transfer.drive(NETWORK, v, STEPS, [(Q, "closed_loop")], ["logits"]), ROWS),
     "same_for_all": (lambda v: transfer.same_for_all([v]), RUN),
     "layer_noise": (lambda v: prediction.layer_noise(v, Q, "closed_loop"), RUN),
-    "bilinear bound": (lambda v: bilinear.closed_loop_bound(SIZES, SIZES, v, SIZES, (0.1, 0.1)), SIZES),
+    "bilinear bound": (lambda v: products.closed_loop_bound(SIZES, SIZES, v, SIZES, (0.1, 0.1)), SIZES),
     "bilinear.run": (lambda v: list(bilinear.run("closed_loop", [(v, ROWS.T)] * 2, Q)), ROWS),
     "recursion.run": (lambda v: run("closed_loop", [v, v]), ROWS),
     "recursion.run, later": (lambda v: run("closed_loop", [ROWS, v]), ROWS),

@@ -7,9 +7,10 @@ import pytest
 import reference
 
 import modiff_sim as ms
+from modiff_sim import QUANTIZERS
 from modiff_sim import atlas as module
-from modiff_sim.atlas import BATCH, DISTRIBUTIONS, atlas, parts, sample_ratios, trials_for
-from modiff_sim.quantizers import QUANTIZERS, make
+from modiff_sim.contraction.atlas import BATCH, DISTRIBUTIONS, atlas, parts, sample_ratios, trials_for
+from modiff_sim.quantizers import make
 
 EPS = np.finfo(float).eps
 KEYS = ["quantizer", "bits", "granularity", "d", "distribution", "norm", "declared", "searched", "mean", "low", "high",

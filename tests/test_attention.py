@@ -13,11 +13,12 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils.flop_counter import FlopCounterMode
 
 import modiff_sim as ms
-from modiff_sim import bilinear
+from modiff_sim import Verdict, bilinear
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Verdict, judge
-from modiff_sim.nn import modulated
-from modiff_sim.nn.attention import Attention, Session, count_products
+from modiff_sim.bounds import products
+from modiff_sim.evidence import judge
+from modiff_sim.nn import Attention, modulated
+from modiff_sim.nn.attention.attention import Session, count_products
 
 Q8, EVERY = ms.AbsMax(8), ("direct", "open_loop", "closed_loop")
 ALL8 = Attention(q=Q8, k=Q8, v=Q8, softmax=Q8)
@@ -271,11 +272,11 @@ def test_what_is_counted():
     audit, (q, k) = rows()
     assert (q.macs, q.quantized_macs, q.calls, q.quantized_calls) == (5 * macs, 4 * macs, 5, 4)
     assert (k.macs, k.quantized_macs, k.calls, k.quantized_calls) == (4 * macs, 4 * macs, 4, 4)
-    assert q.bops + k.bops == macs * (32 * 32 + 4 * bilinear.bops_per_mac((4, 6), (32, 32)))
+    assert q.bops + k.bops == macs * (32 * 32 + 4 * products.bops_per_mac((4, 6), (32, 32)))
     assert audit.product_macs == 5 * macs  # softmax·v
     _, (q, k) = rows(warmup=3)
     assert (q.macs, k.macs, q.calls, k.calls) == (7 * macs, 6 * macs, 5, 5)
-    assert q.bops + k.bops == macs * (4 * 6 + 6 * bilinear.bops_per_mac((4, 6), (32, 32)))
+    assert q.bops + k.bops == macs * (4 * 6 + 6 * products.bops_per_mac((4, 6), (32, 32)))
     _, (q,) = rows(recursion="direct", refresh=(2,))
     assert (q.activation_bits, q.weight_bits) == (4, 6)
     assert (q.macs, q.quantized_macs) == (5 * macs, 4 * macs)
@@ -290,7 +291,7 @@ def test_state_bytes(warmup):
         model(*next(steps()))
         held = run.state_bytes() - before - 2 * 8 * 3 * 5 * 4  # the Linear's
         qk, sv = ((3, 5, 4), (3, 7, 4), (3, 5, 7)), ((3, 5, 7), (3, 7, 4), (3, 5, 4))
-        assert held == 8 * (bilinear.state_elements(*qk) + bilinear.state_elements(*sv))
+        assert held == 8 * (products.state_elements(*qk) + products.state_elements(*sv))
         run.reset()
         assert run.state_bytes() == 0
 

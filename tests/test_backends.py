@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modiff_sim as ms
+from modiff_sim import QUANTIZERS
 from modiff_sim import recursion as rec
-from modiff_sim.quantizers import QUANTIZERS, SymmetricGrid, make
+from modiff_sim.quantizers import SymmetricGrid, make
 from modiff_sim.testing import arrays, granularities, sequences
 
 BITS = st.integers(2, 8)

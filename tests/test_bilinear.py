@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import modiff_sim as ms
 from modiff_sim import bilinear, bounds
 from modiff_sim import recursion as rec
+from modiff_sim.bounds import products
 from modiff_sim.testing import _Grid
 from paper_checks._beyond import Overshoot
 from paper_checks._shared import Shrink
@@ -276,9 +277,9 @@ def test_no_product_exceeds_its_bound(name, operands, bits, seed):
     d_a, d_b = norms(np.diff(a, axis=0)), norms(np.diff(b, axis=0))
     kappa = (Q.kappa(6), Q.kappa(6))
     if name == "closed_loop":
-        bound = bilinear.closed_loop_bound(norms(a[1:]), norms(b[1:]), d_a, d_b, kappa, inner=3)
+        bound = products.closed_loop_bound(norms(a[1:]), norms(b[1:]), d_a, d_b, kappa, inner=3)
     else:
-        bound = bilinear.open_loop_bound(norms(a[:-1]), norms(b[1:]), d_a, d_b, kappa, inner=3)
+        bound = products.open_loop_bound(norms(a[:-1]), norms(b[1:]), d_a, d_b, kappa, inner=3)
     slack = 64 * len(a) * EPS * norms(a).max() * norms(b).max()
     assert np.all(error <= bound + slack)
     target(float(np.max(error / (bound + slack + 1e-300))), label=name)
@@ -296,7 +297,7 @@ def test_closed_loop_bound_is_attained_at_every_call(sizes, kappa):
     states = list(bilinear.run("closed_loop", inputs, Overshoot(contraction=kappa**2)))[1:]
     error = [abs(3 * x * y - s.o_hat[0, 0, 0]) for x, y, s in zip(a[1:], b[1:], states, strict=True)]
     d = [np.abs(np.diff(x)) for x in (a, b)]
-    bound = bilinear.closed_loop_bound(np.abs(a[1:]), np.abs(b[1:]), *d, (kappa, kappa), inner=3)
+    bound = products.closed_loop_bound(np.abs(a[1:]), np.abs(b[1:]), *d, (kappa, kappa), inner=3)
     assert np.allclose(error, bound, rtol=1e-12, atol=0)
 
 
@@ -306,7 +307,7 @@ def test_open_loop_bound_is_attained_at_every_call():
                  strict=True)  # fmt: skip
     states = list(bilinear.run("open_loop", inputs, Shrink(contraction=1 / 16)))[1:]
     error = [3 * x * y - s.o_hat[0, 0, 0] for x, y, s in zip(a[1:], b[1:], states, strict=True)]
-    bound = bilinear.open_loop_bound(a[:-1], b[1:], np.diff(a), np.diff(b), (0.25, 0.25), inner=3)
+    bound = products.open_loop_bound(a[:-1], b[1:], np.diff(a), np.diff(b), (0.25, 0.25), inner=3)
     assert np.allclose(error, bound, rtol=1e-12, atol=0)
 
 
@@ -318,7 +319,7 @@ def test_a_softmax_passes_the_error_of_v_on_unamplified():
     v = rng.standard_normal((2, 40, 8))
     Q = ms.AbsMax(4)
     error = norms(p @ v - p @ Q(v))
-    bound = bilinear.error_bound(np.abs(p).sum(-1).max(-1), norms(v), 0.0, norms(v - Q(v)), inner=1)
+    bound = products.error_bound(np.abs(p).sum(-1).max(-1), norms(v), 0.0, norms(v - Q(v)), inner=1)
     assert np.all(error <= bound * (1 + 1e-12))
     assert np.allclose(bound, norms(v - Q(v)))
 
@@ -329,27 +330,27 @@ def test_a_softmax_passes_the_error_of_v_on_unamplified():
 @given(st.tuples(*[st.integers(1, 16)] * 4))
 def test_modulating_pays_where_the_shares_of_bits_add_up_to_less_than_one(bits):
     b_a, b_b, p_a, p_b = bits
-    assert bilinear.pays((b_a, b_b), (p_a, p_b)) == (Fraction(b_a, p_a) + Fraction(b_b, p_b) < 1)
+    assert products.pays((b_a, b_b), (p_a, p_b)) == (Fraction(b_a, p_a) + Fraction(b_b, p_b) < 1)
     # float states: against 8-bit direct not even 2 + 2 bits pay
-    assert not bilinear.pays((2, 2), (8, 8), (32, 32))
+    assert not products.pays((2, 2), (8, 8), (32, 32))
     # an operand at rest costs nothing: then it pays as a linear layer does
-    assert bilinear.pays((b_a, 0), (p_a, p_b)) == (b_a < p_a)
+    assert products.pays((b_a, 0), (p_a, p_b)) == (b_a < p_a)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
 def test_least_ratio_is_where_half_of_directs_bits_are_saved(bits):
-    ratio = bilinear.least_ratio(bits)
+    ratio = products.least_ratio(bits)
     assert bounds.bits_saved(bits, ratio) == pytest.approx(bits, abs=1e-12)
     above, below = (bits + bounds.bits_saved(bits, r * ratio) for r in (1.01, 0.99))
-    assert bilinear.pays((bits, bits), (above, above))
-    assert not bilinear.pays((bits, bits), (below, below))
+    assert products.pays((bits, bits), (above, above))
+    assert not products.pays((bits, bits), (below, below))
     with pytest.raises(ValueError, match="bits must be an int >= 2"):
-        bilinear.least_ratio(1)
+        products.least_ratio(1)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_a_uniform_softmax_row_vanishes_beside_a_certain_one(bits):
-    n = bilinear.vanishing_tokens(bits)
+    n = products.vanishing_tokens(bits)
     for tokens in (n, n - 1):
         p = np.stack([np.full(tokens, 1 / tokens), np.eye(tokens)[0]])[None]
         shared = ms.MinMax(bits)(p)
@@ -363,4 +364,4 @@ def test_state_elements():
     a, b = np.ones((2, 5, 3)), np.ones((2, 3, 7))
     (state,) = bilinear.run("closed_loop", [(a, b)], ms.AbsMax(4))
     held = state.left.ref.size + state.right.ref.size + state.o_hat.size
-    assert bilinear.state_elements(a.shape, b.shape, state.o_hat.shape) == held == 30 + 42 + 70
+    assert products.state_elements(a.shape, b.shape, state.o_hat.shape) == held == 30 + 42 + 70

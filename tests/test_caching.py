@@ -6,7 +6,7 @@ from test_practice_checks import verdict
 
 from analysis import arms, caching, schemes
 from analysis.schemes import FULL, SCHEMES, Scheme
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict
 from paper_checks import _caching
 
 HOLDS, VIOLATED, PREMISE_FAILS = Verdict.HOLDS, Verdict.VIOLATED, Verdict.PREMISE_FAILS

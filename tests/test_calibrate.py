@@ -13,11 +13,10 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim import recursion as rec
-from modiff_sim.nn import modulated, sample
-from modiff_sim.nn.calibrate import Calibration, CalibrationError, calibrate
-from modiff_sim.nn.calibrate_ranges import CANDIDATES, EMPTY, METHODS, choose, grid
-from modiff_sim.nn.histogram import Streaming
-from modiff_sim.nn.splits import skip_splits
+from modiff_sim.nn import Calibration, calibrate, modulated, sample, skip_splits
+from modiff_sim.nn.calibration.ranges import CANDIDATES, EMPTY, METHODS, choose, grid
+from modiff_sim.nn.calibration.static_scales import CalibrationError
+from modiff_sim.nn.measure.histogram import Streaming
 
 BATCHES, STEPS = 2, 6
 

@@ -12,8 +12,8 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import modulated, sample, zoo
-from modiff_sim.nn.calling import caller, likeliest, prediction, unwrapped
-from modiff_sim.nn.sample import denoiser
+from modiff_sim.nn.hooks.calling import caller, likeliest, prediction, unwrapped
+from modiff_sim.nn.sampling import denoiser
 
 SETTING = {"images": 2, "batch": 2, "steps": 3, "shape": (1, 4, 4)}
 

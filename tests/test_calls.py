@@ -9,7 +9,7 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import Attention, modulated, record
-from modiff_sim.nn.kernels import layers_are_called
+from modiff_sim.nn.hooks.kernels import layers_are_called
 
 A8 = Attention(q=ms.AbsMax(4), k=ms.AbsMax(4), v=ms.AbsMax(4))
 

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrizations, prune
 
 import modiff_sim as ms
 from modiff_sim.nn import modulated, record
-from modiff_sim.nn.changes import ModelChanged
+from modiff_sim.nn.hooks.changes import ModelChanged
 
 
 def make(seed=0):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from modiff_sim.nn import checkpoints
+from modiff_sim.nn.models import checkpoints
 
 NAMES = ("conv_in.weight", "mid.bias")
 

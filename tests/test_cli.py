@@ -12,7 +12,7 @@ from command_line import parsed, run
 
 import modiff_sim as ms
 from modiff_sim import bounds, cli, commands, recommendation
-from modiff_sim.store import Store
+from modiff_sim.sweeps.store import Store
 
 # -- help and version ----------------------------------------
 

@@ -39,7 +39,7 @@ def test_no_measured_ratio_exceeds_the_declared_one(Q, x):
     d = x.shape[1]
     for norm in contraction.NORMS:
         declared = getattr(Q, norm)(d)
-        # as in modiff_sim.laws: the scale, quotient and product round once each, relative to max|x|
+        # as in modiff_sim.quantizers.laws: the scale, quotient and product round once each, relative to max|x|
         assert np.all(contraction.ratios(Q, x, norm=norm) <= declared + 32 * EPS * d)
 
 
@@ -103,7 +103,7 @@ def searched():
 
 @pytest.mark.parametrize(("name", "bits", "d"), list(searched()))
 def test_search_attains_what_is_declared_tight_and_never_exceeds(name, bits, d):
-    """From one entry to a million. Above: the slack of modiff_sim.laws, as in the test above."""
+    """From one entry to a million. Above: the slack of modiff_sim.quantizers.laws, as in the test above."""
     Q = make(name, bits, granularity=ms.PerSample())  # all d entries share a scale
     for norm in contraction.NORMS:
         declared, tight = getattr(Q, norm)(d), getattr(Q.laws, norm) == "tight"

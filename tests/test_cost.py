@@ -8,11 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import paper_checks
-from modiff_sim import AbsMax, GridAligned, MinMax, PerBatch, PerChannel, PerGroup, PerToken, Static, cost
+from modiff_sim import (
+    AbsMax,
+    GridAligned,
+    MinMax,
+    PerBatch,
+    PerChannel,
+    PerGroup,
+    PerToken,
+    Static,
+    StaticAffine,
+    Storage,
+    Verdict,
+    cost,
+)
 from modiff_sim.cost import LayerShape, ModelShapes, ProductShape
-from modiff_sim.evidence import Verdict, judge
-from modiff_sim.quantizers import StaticAffine
-from modiff_sim.storage import FloatFormat, Storage, kept_bytes
+from modiff_sim.evidence import judge
+from modiff_sim.recursion.storage import FloatFormat, kept_bytes
 
 counts = st.integers(0, 50)
 GRANULARITIES = (None, PerBatch(), PerChannel(), PerToken(), PerGroup(2))

@@ -7,19 +7,18 @@ import modiff_sim as ms
 from modiff_sim import (
     arguments,
     atlas,
-    bilinear,
     bounds,
     contraction,
     growth,
-    mixture_sampling,
     mixtures,
-    noise,
     processes,
     recursion,
     schedules,
     transfer,
 )
-from modiff_sim.denoisers import MixtureDenoiser
+from modiff_sim.bounds import products
+from modiff_sim.diffusion import mixture_sampling, noise
+from modiff_sim.diffusion.denoisers import MixtureDenoiser
 from modiff_sim.transfer.mixture import MixtureNetwork
 
 Q, RING = ms.AbsMax(4), mixtures.ring(4)
@@ -81,7 +80,7 @@ COUNTS = {
     "denoiser t": lambda v: NETWORK.denoiser(START, v),
     "probe_every": lambda v: transfer.measure_transfer(NETWORK, START, STEPS, probe_every=v),
     "refresh_share": lambda v: bounds.refresh_share("never", v),
-    "vanishing_tokens": lambda v: bilinear.vanishing_tokens(v),
+    "vanishing_tokens": lambda v: products.vanishing_tokens(v),
 }
 
 
@@ -137,7 +136,7 @@ def test_numbers_of_numpy_are_python_numbers_from_there_on():
         (lambda: growth.calls(1, 10**15, 10**13), MemoryError, "10,000,000,000,000 points"),
         (lambda: processes.adversarial(Q, 64, candidates=10**12), MemoryError, "candidates of 64 entries"),
         (lambda: ms.MSEClip(4, candidates=10**9), ValueError, "candidates must be at most 10,000, as each is tried"),
-        (lambda: bilinear.vanishing_tokens(10**9), ValueError, "bits must be at most 32"),
+        (lambda: products.vanishing_tokens(10**9), ValueError, "bits must be at most 32"),
         (lambda: contraction.conv_matrix(np.ones((1, 1, 1)), (10**13,)), MemoryError, "as a matrix"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from modiff_sim.nn import ddpm_checkpoint as ddpm
+from modiff_sim.nn.models import ddpm_checkpoint as ddpm
 
 # -- the architecture of Ho et al. (appendix B), as a module whose state dict has the original's keys ------------------
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import modiff_sim as ms
 from modiff_sim import recursion as rec
-from modiff_sim.denoisers import Linear, MixtureDenoiser, modulated_denoiser
-from modiff_sim.mixtures import MIXTURES, GaussianMixture, grid, ring
-from modiff_sim.samplers import ddim
-from modiff_sim.schedules import linear
+from modiff_sim.diffusion.denoisers import Linear, MixtureDenoiser, modulated_denoiser
+from modiff_sim.diffusion.mixtures import MIXTURES, GaussianMixture, grid, ring
+from modiff_sim.diffusion.samplers import ddim
+from modiff_sim.diffusion.schedules import linear
 
 EPS = np.finfo(np.float64).eps
 SCHEDULE = linear()

@@ -15,9 +15,9 @@ from analysis.arms import Arm
 from analysis.faults.waiting import Program, begun, wait_for
 from modiff_sim.nn import modulated, sample, zoo
 from modiff_sim.nn.distributed import Ranks, device, own_first, ranks, together
-from modiff_sim.nn.live import live_bytes, needs
-from modiff_sim.rowlog import RowLog
-from modiff_sim.store import verify
+from modiff_sim.nn.models.memory import live_bytes, needs
+from modiff_sim.sweeps.rowlog import RowLog
+from modiff_sim.sweeps.verification import verify
 
 BATCHES = 6
 OPTIONS = (
@@ -183,7 +183,7 @@ def test_ranks_come_from_the_environment(monkeypatch, tmp_path):
 
 DISAGREE = """
 import sys
-from modiff_sim import environment, store
+from modiff_sim.sweeps import environment, store
 from modiff_sim.nn.distributed import together
 if sys.argv[2] == "v":  # as if installed otherwise
     environment.versions = lambda: store.versions() | {"numpy": "0.1"}

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from analysis.faults import driver
-from modiff_sim import environment as module
-from modiff_sim import sweep
-from modiff_sim.environment import Environment, OtherCode, environment
-from modiff_sim.store import Store, versions
+from modiff_sim.sweeps import environment as module
+from modiff_sim.sweeps import sweep
+from modiff_sim.sweeps.environment import Environment, OtherCode, environment
+from modiff_sim.sweeps.store import Store, versions
 
 ROOT = Path(__file__).parent.parent
 TOPS = ("mine", "alone", "packed")
 SOURCE = """
-from modiff_sim.sweep import Output
+from modiff_sim.sweeps.sweep import Output
 
 def f(point):
     return Output({"value": point["seed"]})
@@ -194,9 +194,9 @@ def test_the_package_of_a_module_that_is_run(packages):
     """Its functions travel to the workers; what they call in their package does not."""
     ending = """
 if __name__ == "__main__":
-    from modiff_sim.environment import environment
-    from modiff_sim.store import Store
-    from modiff_sim.sweep import run
+    from modiff_sim.sweeps.environment import environment
+    from modiff_sim.sweeps.store import Store
+    from modiff_sim.sweeps.sweep import run
     print(sorted(environment(f).sources))
     print(run([{"seed": i} for i in range(2)], f, Store("s"), name="small", workers=2))
 """

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from modiff_sim.evidence import RELATIONS, Claim, Evidence, Premise, Verdict, judge
+from modiff_sim import Claim, Evidence, Verdict
+from modiff_sim.evidence import RELATIONS, Premise, judge
 
 
 def claim(relation: str, expected: Verdict = Verdict.HOLDS) -> Claim:

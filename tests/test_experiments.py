@@ -7,7 +7,8 @@ import pytest
 
 from analysis import arms, experiments, workspace
 from analysis.faults.waiting import ROOT, Program, begun, wait_for
-from modiff_sim.store import sha256, verify
+from modiff_sim.sweeps.store import sha256
+from modiff_sim.sweeps.verification import verify
 
 TINY = arms.Effort("tiny", steps=3, n=6, n_key=6, n_fine=6, weight_bits=(8,), n_recorded=2, batch=2)
 ARMS = (arms.FULL, *arms.KEY_ARMS[2:4])

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modiff_sim as ms
-from modiff_sim import engines, fast, processes
-from modiff_sim.results import QUANTITIES
-from modiff_sim.simulation import AUTO_FLOATS, BLOCK_FLOATS
+from modiff_sim import processes
+from modiff_sim.simulation import engines
+from modiff_sim.simulation import kernel as fast
+from modiff_sim.simulation.driver import AUTO_FLOATS, BLOCK_FLOATS
+from modiff_sim.simulation.results import QUANTITIES
 
 SAME_ORDER = ("error_inf", "d_inf", "a_inf", "kappa")  # a maximum has no order; kappa is a quotient of two
 numba = pytest.importorskip("numba", reason="numba is not installed (extra [fast])")
@@ -161,7 +163,7 @@ def test_auto_takes_it_for_large_jobs_it_can_do():
         refreshed=lambda call: False, operator=None, dtype=np.dtype(float), measure=("error",),
     )  # fmt: skip
     assert engines.refuses(job) == ""
-    from modiff_sim import simulation
+    from modiff_sim.simulation import driver as simulation
 
     assert simulation._fused(job, "auto", trials=1)
     assert not simulation._fused(job, "numpy", trials=1)
@@ -251,8 +253,8 @@ import importlib.util, sys
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "numba" else find(name, *rest)
 import modiff_sim as ms
-from modiff_sim import simulation
-simulation.AUTO_FLOATS = 1
+from modiff_sim.simulation import driver
+driver.AUTO_FLOATS = 1
 walk = ms.processes.random_walk(8)
 assert ms.simulate(walk, ms.AbsMax(4), steps=3, trials=2).params["engine"] == "numpy"
 assert "numba" not in sys.modules

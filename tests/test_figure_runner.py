@@ -70,7 +70,7 @@ def test_data_with_another_key_or_damage_is_computed_again(toy, tmp_path, monkey
     elif change == "source":
         (tmp_path / "fig_toy.py").write_text("# toy, changed\n", encoding="utf-8")
     elif change == "versions":
-        monkeypatch.setattr("modiff_sim.store.versions", lambda: {"numpy": "0.0"})
+        monkeypatch.setattr("modiff_sim.sweeps.store.versions", lambda: {"numpy": "0.0"})
     elif change == "damaged data":
         first.data.write_bytes(first.data.read_bytes()[:-1])
     elif change == "damaged manifest":

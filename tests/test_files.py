@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from modiff_sim import files
-from modiff_sim.files import PART_OF_FILE, is_regular, remove_abandoned, temporary_folder, write_atomic
-from modiff_sim.store import PART, Store
+from modiff_sim.sweeps import files
+from modiff_sim.sweeps.files import PART_OF_FILE, is_regular, remove_abandoned, temporary_folder, write_atomic
+from modiff_sim.sweeps.store import PART, Store
 
 
 def names(folder):
@@ -31,7 +31,7 @@ def age(path, seconds=4000.0):
 
 
 def test_a_killed_write_is_removed_by_the_next(tmp_path):
-    code = "from modiff_sim import files; os.replace = die; files.write_atomic(Path(sys.argv[1]), 'new')"
+    code = "from modiff_sim.sweeps import files; os.replace = die; files.write_atomic(Path(sys.argv[1]), 'new')"
     for _ in range(2):
         killed(code, tmp_path / "a.txt")
         assert len(names(tmp_path)) == 1  # the second one removed that of the first
@@ -46,7 +46,7 @@ def test_a_killed_write_is_removed_by_the_next(tmp_path):
 
 def test_a_killed_result_is_removed_by_the_next_run(tmp_path):
     code = (
-        "from modiff_sim import store; os.rename = die\n"
+        "from modiff_sim.sweeps import store; os.rename = die\n"
         "store.Store(sys.argv[1]).save('run', {'seed': 0}, {'x': store.np.ones(2)})"
     )
     killed(code, tmp_path)
@@ -153,8 +153,9 @@ def test_only_files_are_replaced(tmp_path, place):
 SWEEP = """
 import sys
 import numpy as np
-from modiff_sim import sweep
-from modiff_sim.store import Store, verify
+from modiff_sim.sweeps import sweep
+from modiff_sim.sweeps.store import Store
+from modiff_sim.sweeps.verification import verify
 
 def compute(point):
     return sweep.Output({"label": "größte, κ"}, {"a": np.zeros(3)})

@@ -100,7 +100,7 @@ def test_a_convolution_without_a_batch_axis_is_refused_unless_one_scale_serves_a
     (batch,), _ = audited(model, [x[None]], activations=whole)
     assert torch.equal(alone, batch[0])
     with pytest.raises(ValueError, match="no skip="):
-        audited(model, [x], activations=whole, recursion="closed_loop", skip=ms.skipping.Threshold(0.1))
+        audited(model, [x], activations=whole, recursion="closed_loop", skip=ms.Threshold(0.1))
     for Q in (ms.Identity(), ms.Zero()):
         audited(model, [x], activations=Q)
 

@@ -8,10 +8,10 @@ from models import small, walk
 from torch import nn
 
 import modiff_sim as ms
-from modiff_sim import cli, prediction, processes, simulation
+from modiff_sim import Storage, cli, prediction, processes
 from modiff_sim import recursion as rec
 from modiff_sim.nn import Attention, modulated
-from modiff_sim.storage import Storage
+from modiff_sim.simulation import driver as simulation
 
 RECURSIONS = pytest.mark.parametrize("recursion", foreign.RECURSIONS.values(), ids=list(foreign.RECURSIONS))
 QUANTIZERS = pytest.mark.parametrize("Q", foreign.QUANTIZERS.values(), ids=list(foreign.QUANTIZERS))
@@ -114,7 +114,7 @@ def test_modulated_runs_foreign_quantizers_and_granularities(Q):
 def test_what_a_foreign_recursion_does_not_take_is_refused_before_anything_runs():
     for options, said in (
         ({"storage": Storage(ref=ms.AbsMax(8))}, r"Momentum.step takes no storage=: leave it out"),
-        ({"skip": ms.skipping.Threshold(0.1)}, r"Momentum.step takes no skip=: leave it out"),
+        ({"skip": ms.Threshold(0.1)}, r"Momentum.step takes no skip=: leave it out"),
     ):
         with (
             pytest.raises(ValueError, match=said),

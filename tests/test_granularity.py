@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modiff_sim as ms
-from modiff_sim.granularity import name as name_of
-from modiff_sim.granularity import parse
+from modiff_sim.quantizers.granularity import name as name_of
+from modiff_sim.quantizers.granularity import parse
 
 ACTIVATION = (8, 64, 16, 16)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import paper_checks
 from analysis import recordings
-from modiff_sim import growth
-from modiff_sim.evidence import Verdict, judge
+from modiff_sim import Verdict, growth
+from modiff_sim.evidence import judge
 from paper_checks import _recorded
 
 EPS = np.finfo(float).eps

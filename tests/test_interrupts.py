@@ -10,20 +10,15 @@ from torch import nn
 
 import modiff_sim as ms
 from analysis.faults.interrupts import ARMS, Interrupt, Subject, attempts, differences, inputs, model, seen
-from modiff_sim.nn import modulated
-from modiff_sim.nn.attention import Attention, count_products
-from modiff_sim.nn.calls import _Call
+from modiff_sim.nn import Attention, model_shapes, modulated, modulated_pipeline, probed, record, skip_splits
+from modiff_sim.nn.attention.attention import count_products
+from modiff_sim.nn.attention.products import Watchman
+from modiff_sim.nn.calibration.moments import gather
+from modiff_sim.nn.hooks.calls import _Call
+from modiff_sim.nn.hooks.modes import On, inference
+from modiff_sim.nn.hooks.patching import Hook, Patch
+from modiff_sim.nn.hooks.undo import Context, Undo
 from modiff_sim.nn.layers import find
-from modiff_sim.nn.modes import On, inference
-from modiff_sim.nn.moments import gather
-from modiff_sim.nn.patching import Hook, Patch
-from modiff_sim.nn.pipelines import modulated_pipeline
-from modiff_sim.nn.products import Watchman
-from modiff_sim.nn.record import record
-from modiff_sim.nn.shapes import model_shapes
-from modiff_sim.nn.splits import skip_splits
-from modiff_sim.nn.transfer import probed
-from modiff_sim.nn.undo import Context, Undo
 
 Q = ms.AbsMax(4)
 #: Python reports, and drops, an interrupt that comes while an object is being freed

@@ -8,7 +8,8 @@ from models import small, unet, walk
 from torch import nn
 
 import modiff_sim as ms
-from modiff_sim.nn import lean, modulated
+from modiff_sim.nn import modulated
+from modiff_sim.nn.run import fused as lean
 
 GRANULARITIES = [ms.PerSample(), ms.PerBatch()]
 

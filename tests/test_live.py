@@ -8,9 +8,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from modiff_sim import AbsMax
-from modiff_sim.nn import modulated
-from modiff_sim.nn.live import live_bytes, needs
-from modiff_sim.nn.shapes import layer_shapes, model_shapes
+from modiff_sim.nn import layer_shapes, model_shapes, modulated
+from modiff_sim.nn.models.memory import live_bytes, needs
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 

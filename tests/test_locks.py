@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from analysis.faults import driver
-from modiff_sim import files, sweep
-from modiff_sim.files import locked
-from modiff_sim.rowlog import Claims
-from modiff_sim.store import Store
-from modiff_sim.sweep import Output, run
+from modiff_sim.sweeps import files, sweep
+from modiff_sim.sweeps.files import locked
+from modiff_sim.sweeps.rowlog import Claims
+from modiff_sim.sweeps.store import Store
+from modiff_sim.sweeps.sweep import Output, run
 
 ROOT = Path(__file__).parent.parent
 FORKING = """
 import os, signal, sys, time
-from modiff_sim.store import Store
-from modiff_sim.sweep import Output, run
+from modiff_sim.sweeps.store import Store
+from modiff_sim.sweeps.sweep import Output, run
 
 def compute(point):
     child = os.fork()

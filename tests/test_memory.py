@@ -7,10 +7,8 @@ import torch
 from models import family, family_calls, small, unet, walk
 
 from analysis import memory
-from modiff_sim import AbsMax, GridAligned, MinMax, PerBatch, Static, cost
-from modiff_sim.nn import modulated
-from modiff_sim.nn.shapes import model_shapes
-from modiff_sim.storage import Storage
+from modiff_sim import AbsMax, GridAligned, MinMax, PerBatch, Static, Storage, cost
+from modiff_sim.nn import model_shapes, modulated
 
 STORAGES = {
     "as computed": None,

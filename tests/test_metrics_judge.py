@@ -14,7 +14,7 @@ from scipy import stats
 from analysis import datasets, metrics
 from analysis.metrics import Judge, Measured, inception, mean_interval, reference
 from analysis.metrics.frechet import distance_of_moments, moments
-from modiff_sim.store import StoreError
+from modiff_sim.sweeps.store import StoreError
 
 PAIRS = ("psnr", "ssim", "relative_l2")
 SETS = (

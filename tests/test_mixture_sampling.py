@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import modiff_sim as ms
 from modiff_sim import nn
-from modiff_sim.mixture_sampling import (
+from modiff_sim.diffusion.mixture_sampling import (
     CACHE,
     FULL_PRECISION,
     Truth,
@@ -21,10 +21,10 @@ from modiff_sim.mixture_sampling import (
     total_variation,
     wasserstein2,
 )
-from modiff_sim.mixtures import GaussianMixture, grid, ring
-from modiff_sim.noise import FixedNoise, image_noise
-from modiff_sim.samplers import SAMPLERS, ddim, ddpm
-from modiff_sim.schedules import Schedule, linear
+from modiff_sim.diffusion.mixtures import GaussianMixture, grid, ring
+from modiff_sim.diffusion.noise import FixedNoise, image_noise
+from modiff_sim.diffusion.samplers import SAMPLERS, ddim, ddpm
+from modiff_sim.diffusion.schedules import Schedule, linear
 
 EPS = np.finfo(np.float64).eps
 RING = ring(d=3)

@@ -12,14 +12,9 @@ from torch import nn
 
 import modiff_sim as ms
 from analysis.faults import interrupts as interrupted
+from modiff_sim import Static, Storage, Threshold
 from modiff_sim import recursion as rec
-from modiff_sim.nn import modulated, record
-from modiff_sim.nn.attention import Attention
-from modiff_sim.nn.plan import ByCall
-from modiff_sim.nn.reuse import Reuse
-from modiff_sim.quantizers import Static
-from modiff_sim.skipping import Threshold
-from modiff_sim.storage import Storage
+from modiff_sim.nn import Attention, ByCall, Reuse, modulated, record
 
 
 def snapshot(model):

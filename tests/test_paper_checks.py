@@ -13,8 +13,8 @@ import pytest
 from controls import CONTROLS
 
 import paper_checks
-from modiff_sim import bounds
-from modiff_sim.evidence import Evidence, Premise, Verdict, judge
+from modiff_sim import Evidence, Verdict, bounds
+from modiff_sim.evidence import Premise, judge
 from paper_checks import __main__ as command
 from paper_checks import _search, _shared
 

@@ -12,11 +12,11 @@ import pytest
 from analysis.faults import workers
 from analysis.faults.driver import GUARD, POINTS
 from analysis.faults.waiting import ROOT, Program, Run, wait_for
-from modiff_sim import parallel
-from modiff_sim.parallel import WorkerLost, unordered
-from modiff_sim.rowlog import RowLog
-from modiff_sim.store import Store
-from modiff_sim.sweep import Output, SweepError, run
+from modiff_sim.sweeps import parallel
+from modiff_sim.sweeps.parallel import WorkerLost, unordered
+from modiff_sim.sweeps.rowlog import RowLog
+from modiff_sim.sweeps.store import Store
+from modiff_sim.sweeps.sweep import Output, SweepError, run
 
 
 @pytest.fixture(scope="module")

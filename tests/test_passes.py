@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 import modiff_sim as ms
+from modiff_sim.diffusion.samplers import SAMPLERS
+from modiff_sim.diffusion.schedules import linear
 from modiff_sim.nn import modulated, record
-from modiff_sim.nn.call_arguments import MOST_BYTES, MOST_ENTRIES
-from modiff_sim.nn.pass_finder import ALL_NEW, MOST_PASSES, STANDING, Finder
-from modiff_sim.samplers import SAMPLERS
-from modiff_sim.schedules import linear
+from modiff_sim.nn.hooks.call_arguments import MOST_BYTES, MOST_ENTRIES
+from modiff_sim.nn.hooks.pass_finder import ALL_NEW, MOST_PASSES, STANDING, Finder
 
 STEPS = 6
 

@@ -9,7 +9,8 @@ import pytest
 import paper_checks
 from analysis import arms, experiments
 from analysis.datasets import digits
-from modiff_sim.evidence import Verdict, judge
+from modiff_sim import Verdict
+from modiff_sim.evidence import judge
 
 MODULES = {m.CLAIM.id: m for m in paper_checks.claims("practice")}
 

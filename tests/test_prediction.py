@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 import modiff_sim as ms
 from modiff_sim import mixtures
-from modiff_sim.denoisers import MixtureDenoiser, modulated_denoiser
-from modiff_sim.noise import FixedNoise
-from modiff_sim.prediction import Noise, amplification, cliff, layer_noise, predict, quantization_noise
-from modiff_sim.samplers import ddim, ddpm
-from modiff_sim.schedules import linear
+from modiff_sim.diffusion.denoisers import MixtureDenoiser, modulated_denoiser
+from modiff_sim.diffusion.noise import FixedNoise
+from modiff_sim.diffusion.samplers import ddim, ddpm
+from modiff_sim.diffusion.schedules import linear
 from modiff_sim.transfer import (
     Driven,
     Transfer,
@@ -28,6 +27,7 @@ from modiff_sim.transfer import (
     same_for_all,
 )
 from modiff_sim.transfer.mixture import MixtureNetwork
+from modiff_sim.transfer.prediction import Noise, amplification, cliff, layer_noise, predict, quantization_noise
 
 
 class Turning:

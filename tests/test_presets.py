@@ -12,7 +12,7 @@ from models import small, walk
 from test_practice_checks import verdict
 
 import modiff_sim as ms
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict
 from modiff_sim.nn import modulated, presets, sample, zoo
 
 STEPS = 100

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modiff_sim as ms
+from modiff_sim import LAWS, QUANTIZERS, LawBroken
 from modiff_sim.contraction import ratios
-from modiff_sim.laws import LAWS, SLACK, LawBroken, declared
-from modiff_sim.quantizers import QUANTIZERS, make
+from modiff_sim.quantizers import make
+from modiff_sim.quantizers.law_checks import declared
+from modiff_sim.quantizers.laws import SLACK
 from modiff_sim.testing import arrays, check_quantizer
 
 SURE = sorted(set(QUANTIZERS) - {"stochastic"})

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 import modiff_sim as ms
+from modiff_sim import QUANTIZERS
 from modiff_sim import recursion as rec
 from modiff_sim.nn import modulated
-from modiff_sim.quantizers import QUANTIZERS, make
+from modiff_sim.quantizers import make
 
 GRANULARITIES = (ms.PerSample(), ms.PerBatch(), ms.PerChannel(1), ms.PerToken(), ms.PerGroup(4))
 LAYERS = {"conv": (lambda: nn.Conv2d(8, 4, 3, padding=1), (2, 8, 4, 4)), "linear": (lambda: nn.Linear(8, 4), (2, 5, 8))}

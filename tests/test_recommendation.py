@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import modiff_sim as ms
 import paper_checks
-from modiff_sim import quantizers, recursion, regimes
-from modiff_sim.evidence import Verdict, judge
-from modiff_sim.recommendation import Recommendation, default_candidates, read_recording, recommend
+from modiff_sim import Verdict, quantizers, recursion, regimes
+from modiff_sim.advice.recommendation import Recommendation, default_candidates, read_recording, recommend
+from modiff_sim.evidence import judge
 from modiff_sim.testing import sequences
 
 GRANULARITY = {str(g): g for g in (ms.PerSample(), ms.PerChannel((0, 1)), ms.PerBatch(), ms.PerToken())}

@@ -12,7 +12,7 @@ import modiff_sim as ms
 from modiff_sim import recursion as rec
 from modiff_sim.contraction import ratios
 from modiff_sim.nn import modulated, record
-from modiff_sim.nn.histogram import Streaming
+from modiff_sim.nn.measure.histogram import Streaming
 
 PARTS = st.lists(
     hnp.arrays(np.float64, st.integers(1, 40), elements=st.integers(-(2**20), 2**20).map(lambda i: i / 1024)),

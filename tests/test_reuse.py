@@ -6,11 +6,10 @@ from models import small, unet, walk
 from torch import nn
 
 import modiff_sim as ms
+from modiff_sim import Threshold
 from modiff_sim import recursion as rec
-from modiff_sim.nn import modulated, sample, zoo
-from modiff_sim.nn.plan import ByCall
-from modiff_sim.nn.reuse import Reuse, deepcache, matching
-from modiff_sim.skipping import Threshold
+from modiff_sim.nn import ByCall, Reuse, deepcache, modulated, sample, zoo
+from modiff_sim.nn.plans.reuse import matching
 
 FULL = {"activations": ms.Identity(), "recursion": "direct"}
 

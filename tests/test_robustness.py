@@ -12,12 +12,10 @@ from models import family, family_calls, small, walk
 from torch import nn
 
 import modiff_sim as ms
+from modiff_sim import Storage, Threshold
 from modiff_sim import recursion as rec
-from modiff_sim.nn import modulated, record
-from modiff_sim.nn.attention import Attention
-from modiff_sim.nn.reuse import matching
-from modiff_sim.skipping import Threshold
-from modiff_sim.storage import Storage
+from modiff_sim.nn import Attention, modulated, record
+from modiff_sim.nn.plans.reuse import matching
 
 Q = ms.AbsMax(4)
 ARMS = {

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from modiff_sim import sweep
-from modiff_sim.rowlog import Entry, RowLog, line_of, noted, parsed
-from modiff_sim.store import Store, StoreError
+from modiff_sim.sweeps import sweep
+from modiff_sim.sweeps.rowlog import Entry, RowLog, line_of, noted, parsed
+from modiff_sim.sweeps.store import Store, StoreError
 
 ROWS = {f"k{i}": Entry({"i": i, "label": "größte"}) for i in range(4)}
 
@@ -99,7 +99,7 @@ def test_an_append_right_after_it(log, change):
 
 def test_deleted_while_its_lock_is_waited_for(log, monkeypatch):
     """Another process holds the lock, deletes the log and gives the lock back: the row goes into a new log."""
-    from modiff_sim.files import locked
+    from modiff_sim.sweeps.files import locked
 
     with open(log.path, "ab") as other, locked(other):
         thread = threading.Thread(target=log.append, args=("k9", Entry({"i": 9})))

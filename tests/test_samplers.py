@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from modiff_sim.samplers import SAMPLERS, Sampler, ddim, ddpm, plms, pndm
-from modiff_sim.schedules import SPACINGS, Schedule, linear
+from modiff_sim.diffusion.samplers import SAMPLERS, Sampler, ddim, ddpm, plms, pndm
+from modiff_sim.diffusion.schedules import SPACINGS, Schedule, linear
 
 EPS = np.finfo(np.float64).eps
 EPS32 = np.finfo(np.float32).eps

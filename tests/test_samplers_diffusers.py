@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from modiff_sim.samplers import SAMPLERS, common, dpm_solver, dpm_solver_pp, karras
-from modiff_sim.schedules import linear
+from modiff_sim.diffusion.samplers import SAMPLERS, common, dpm_solver, dpm_solver_pp, karras
+from modiff_sim.diffusion.schedules import linear
 
 pytestmark = [
     # diffusers': NumPy functions of tensors, and a type that it would have us leave
@@ -181,7 +181,7 @@ WRONG = [
 @pytest.mark.parametrize(("name", "module", "attribute", "wrong"), WRONG, ids=[f"{w[0]}-{w[2]}" for w in WRONG])
 def test_a_wrong_coefficient_is_seen(name, module, attribute, wrong, monkeypatch):
     """Negative control: one part in 10⁹."""
-    module = importlib.import_module(f"modiff_sim.samplers.{module}") if isinstance(module, str) else module
+    module = importlib.import_module(f"modiff_sim.diffusion.samplers.{module}") if isinstance(module, str) else module
     monkeypatch.setattr(module, attribute, wrong)
     found, alpha_bar = difference(name, 10, "uniform")
     assert found > 10 * tolerance(alpha_bar)

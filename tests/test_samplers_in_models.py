@@ -6,10 +6,10 @@ import torch
 from models import unet
 
 import modiff_sim as ms
+from modiff_sim.diffusion.samplers import SAMPLERS
+from modiff_sim.diffusion.schedules import linear
 from modiff_sim.nn import modulated, sample, zoo
-from modiff_sim.nn.sample import denoiser
-from modiff_sim.samplers import SAMPLERS
-from modiff_sim.schedules import linear
+from modiff_sim.nn.sampling import denoiser
 
 STEPS = 6
 T = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02}

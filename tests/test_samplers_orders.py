@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from modiff_sim.mixtures import GaussianMixture
-from modiff_sim.samplers import SAMPLERS
+from modiff_sim.diffusion.mixtures import GaussianMixture
+from modiff_sim.diffusion.samplers import SAMPLERS
 from paper_checks.sampler_orders import (
     GAUSSIAN,
     MEAN,
@@ -83,7 +83,7 @@ BROKEN = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_sampler_has_another_order(case, monkeypatch):
     name, module, attribute, broken = BROKEN[case]
-    monkeypatch.setattr(importlib.import_module(f"modiff_sim.samplers.{module}"), attribute, broken)
+    monkeypatch.setattr(importlib.import_module(f"modiff_sim.diffusion.samplers.{module}"), attribute, broken)
     assert abs(slope(name, GAUSSIAN, gaussian_flow()) - SAMPLERS[name].order) > 0.3
 
 

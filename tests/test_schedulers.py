@@ -9,22 +9,11 @@ import pytest
 import torch
 from models import unet
 
+from modiff_sim.diffusion.samplers import SAMPLERS
+from modiff_sim.diffusion.schedules import linear
 from modiff_sim.nn import sample, schedulers
-from modiff_sim.nn.schedulers import (
-    FOLLOWED,
-    HARMLESS,
-    KNOWN,
-    SOLVERS,
-    attach,
-    attached,
-    describe,
-    schedule_of,
-)
-from modiff_sim.nn.schedulers import (
-    REFUSED as OFF,
-)
-from modiff_sim.samplers import SAMPLERS
-from modiff_sim.schedules import linear
+from modiff_sim.nn.models.schedulers import FOLLOWED, HARMLESS, KNOWN, SOLVERS, attach, attached, describe, schedule_of
+from modiff_sim.nn.models.schedulers import REFUSED as OFF
 
 # diffusers' own: NumPy functions of tensors
 pytestmark = pytest.mark.filterwarnings(r"ignore:__array_.*:DeprecationWarning")

@@ -7,19 +7,18 @@ from models import unet as tiny
 from torch import nn
 
 import modiff_sim as ms
-from modiff_sim.nn import modulated
-from modiff_sim.nn.layers import find
-from modiff_sim.nn.select import (
-    both,
+from modiff_sim.nn import (
     except_,
     first_layer,
     last_layer,
-    only,
-    selected,
+    modulated,
+    skip_splits,
     time_embedding,
     with_layers,
+    with_splits,
 )
-from modiff_sim.nn.splits import skip_splits, with_splits
+from modiff_sim.nn.layers import find
+from modiff_sim.nn.plans.select import both, only, selected
 
 
 def unet():

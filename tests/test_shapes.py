@@ -14,8 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from modiff_sim import AbsMax
-from modiff_sim.nn import architectures, modulated
-from modiff_sim.nn.shapes import layer_shapes, model_shapes
+from modiff_sim.nn import architectures, layer_shapes, model_shapes, modulated
 
 
 def flops(model, *inputs, **named):

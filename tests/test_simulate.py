@@ -10,8 +10,9 @@ import pytest
 import reference
 
 import modiff_sim as ms
-from modiff_sim import processes, simulation
-from modiff_sim.simulation import BLOCK_FLOATS
+from modiff_sim import processes
+from modiff_sim.simulation import driver as simulation
+from modiff_sim.simulation.driver import BLOCK_FLOATS
 
 ORACLE = {"direct": reference.direct, "open_loop": reference.open_loop, "closed_loop": reference.closed_loop}
 COLUMNS = ("error", "error_inf", "d", "d_inf", "a", "a_inf", "c", "kappa")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import modiff_sim as ms
-from modiff_sim import bounds
+from modiff_sim import Threshold, bounds
 from modiff_sim import recursion as rec
-from modiff_sim.skipping import NORMS, Threshold
+from modiff_sim.recursion.threshold import NORMS
 from modiff_sim.testing import sequences
 
 EPS = np.finfo(float).eps

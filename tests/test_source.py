@@ -25,9 +25,11 @@ FILES = {
     "face/types.py": "Name = str\n",
     "face/program.py": "def main():\n    print(1)\n",
     "lazy/__init__.py": (
-        "from importlib import import_module\nfrom typing import TYPE_CHECKING\n"
-        "if TYPE_CHECKING:\n    from .one import first\n    from .two import second\n    from . import two\n\n\n"
+        "from importlib import import_module\n\n\n"
         "def __getattr__(name):\n    return getattr(import_module('.one', __name__), name)\n"
+    ),
+    "lazy/__init__.pyi": (
+        "from .one import first as first\nfrom .two import second as second\nfrom . import two as two\n"
     ),
     "lazy/one.py": "def first():\n    return 1\n",
     "lazy/two.py": "def second():\n    return 2\n",

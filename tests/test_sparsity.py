@@ -12,9 +12,9 @@ from models import small, unet, walk
 from torch import nn
 
 import modiff_sim as ms
+from modiff_sim import Threshold
 from modiff_sim.nn import modulated, sparsity
 from modiff_sim.nn.layers import Operator
-from modiff_sim.skipping import Threshold
 
 
 def conv_products(module, shape):

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from models import walk
 
 import modiff_sim as ms
+from modiff_sim import LAWS, QUANTIZERS, LawBroken
 from modiff_sim import recursion as rec
-from modiff_sim.laws import LAWS, LawBroken, declared
 from modiff_sim.nn import modulated
-from modiff_sim.quantizers import QUANTIZERS, make
+from modiff_sim.quantizers import make
+from modiff_sim.quantizers.law_checks import declared
 from modiff_sim.testing import arrays
 
 WIDE = arrays(shapes=st.tuples(st.integers(1, 3), st.integers(5, 9)))

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 import modiff_sim as ms
-from modiff_sim.nn import modulated
-from modiff_sim.nn.sqnr import output_sqnr, sqnr_table
+from modiff_sim.nn import modulated, sqnr_table
+from modiff_sim.nn.measure.sqnr import output_sqnr
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 

@@ -7,11 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modiff_sim as ms
-from modiff_sim import bounds
+from modiff_sim import QUANTIZERS, Split, Static, Storage, Threshold, bounds
 from modiff_sim import recursion as rec
-from modiff_sim.quantizers import QUANTIZERS, Split, Static
-from modiff_sim.skipping import Threshold
-from modiff_sim.storage import Packed, Storage, kept_bytes
+from modiff_sim.recursion.storage import Packed, kept_bytes
 
 EPS = np.finfo(np.float64).eps
 

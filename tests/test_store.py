@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import modiff_sim as ms
-from modiff_sim import store as storage
-from modiff_sim import sweep
-from modiff_sim.store import Store, StoreError, key, npz_bytes, verify, verify_one, write_atomic
+from modiff_sim.sweeps import store as storage
+from modiff_sim.sweeps import sweep
+from modiff_sim.sweeps.store import Store, StoreError, key, npz_bytes, verify_one, write_atomic
+from modiff_sim.sweeps.verification import verify
 
 PARAMS = {"quantizer": ms.AbsMax(4), "steps": 50, "seed": 0}
 ARRAYS = {"error": np.arange(6.0).reshape(2, 3), "name": np.array(["a", "b"])}
@@ -97,7 +98,7 @@ def test_the_key_depends_on_the_versions(monkeypatch):
 
 def test_the_key_is_the_same_in_another_process():
     code = (
-        "import modiff_sim as ms; from modiff_sim.store import key; "
+        "import modiff_sim as ms; from modiff_sim.sweeps.store import key; "
         "print(key('run', {'seed': 0, 'steps': 50, 'quantizer': ms.AbsMax(4)}))"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -193,7 +194,7 @@ def test_a_killed_write_leaves_nothing_and_can_be_done_again(tmp_path, monkeypat
 def test_what_a_real_kill_leaves_is_no_result(tmp_path):
     """SIGKILL between two files: a hidden folder stays, is no result, is not counted by verify, and harms nothing."""
     code = (
-        "import os, signal, sys, numpy as np; from modiff_sim import store; real = store.write_atomic\n"
+        "import os, signal, sys, numpy as np; from modiff_sim.sweeps import store; real = store.write_atomic\n"
         "def write(path, content):\n"
         "    real(path, content)\n"
         "    if path.name == 'rows.json': os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -11,10 +11,11 @@ import pytest
 from analysis.faults import driver
 from analysis.faults.driver import NAME
 from analysis.faults.waiting import begun, wait_for
-from modiff_sim import rowlog, sweep
-from modiff_sim.rowlog import Claims, Entry, RowLog
-from modiff_sim.store import Store, StoreError, verify
-from modiff_sim.sweep import Output, SweepError, run, table
+from modiff_sim.sweeps import rowlog, sweep
+from modiff_sim.sweeps.rowlog import Claims, Entry, RowLog
+from modiff_sim.sweeps.store import Store, StoreError
+from modiff_sim.sweeps.sweep import Output, SweepError, run, table
+from modiff_sim.sweeps.verification import verify
 
 
 @pytest.fixture(autouse=True)
@@ -288,7 +289,7 @@ def test_one_bad_point_is_named_and_the_others_go_on(tmp_path, how):
 
 
 def test_without_locks_a_row_is_written_all_the_same(tmp_path, monkeypatch):
-    from modiff_sim import files
+    from modiff_sim.sweeps import files
 
     def flock(*_):
         raise OSError(37, "No locks available")

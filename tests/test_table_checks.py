@@ -11,8 +11,9 @@ from analysis.metrics import reference
 from analysis.tables import measure, rows
 from analysis.tables.cells import flat
 from analysis.tables.layouts import TABLES
-from modiff_sim.evidence import Verdict, judge
-from modiff_sim.store import StoreError
+from modiff_sim import Verdict
+from modiff_sim.evidence import judge
+from modiff_sim.sweeps.store import StoreError
 
 MODULES = {m.CLAIM.id: m for m in paper_checks.claims("practice")}
 DIRECT = {32: 1.0, 8: 1.0, 6: 1.3, 4: 20.0, 3: 40.0, 2: 60.0}

@@ -16,7 +16,7 @@ from analysis.tables import layouts, measure, rows, write
 from analysis.tables.cells import Cell, flat, from_flat
 from analysis.tables.layouts import TABLES, Table
 from modiff_sim.nn import zoo
-from modiff_sim.store import StoreError, write_files
+from modiff_sim.sweeps.store import StoreError, write_files
 
 TINY = Table(
     "tiny", "digits",

@@ -9,10 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modiff_sim as ms
-from modiff_sim import bounds, regimes
+from modiff_sim import LAWS, LawBroken, Laws, Threshold, bounds, regimes
 from modiff_sim import recursion as rec
-from modiff_sim.laws import LAWS, LawBroken, Laws
-from modiff_sim.skipping import Threshold
 
 SUBNORMAL = 5e-324
 

@@ -21,7 +21,7 @@ from analysis import train as command
 from analysis.datasets import load
 from analysis.recipes import RECIPES
 from analysis.training import Settings, Training
-from modiff_sim.store import sha256
+from modiff_sim.sweeps.store import sha256
 
 TINY = Settings(steps=6, batch=4, warmup=2, seed=1)
 UNET = RECIPES["digits"].config

@@ -10,9 +10,9 @@ import modiff_sim as ms
 import paper_checks
 from analysis import arms, prediction
 from analysis.arms import RECURSIONS
-from modiff_sim.evidence import Verdict, judge
-from modiff_sim.nn import modulated, zoo
-from modiff_sim.nn.transfer import probed, transfer
+from modiff_sim import Verdict
+from modiff_sim.evidence import judge
+from modiff_sim.nn import modulated, probed, transfer, zoo
 from modiff_sim.transfer import energy, full_precision, measure_transfer
 
 

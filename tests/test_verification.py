@@ -6,7 +6,8 @@ import os
 import pytest
 
 from analysis.faults import corruptions
-from modiff_sim.store import StoreError, canonical, digest_of, verify, write_files
+from modiff_sim.sweeps.store import StoreError, canonical, digest_of, write_files
+from modiff_sim.sweeps.verification import verify
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_all_that_is_wrong_is_named_at_once(whole):
 
 
 def test_what_a_check_raises_is_named_and_the_others_are_checked(whole, monkeypatch):
-    from modiff_sim import verification
+    from modiff_sim.sweeps import verification
 
     real = verification.verify_one
     first = min((whole / "store").glob("small-*"))
@@ -94,8 +95,8 @@ def test_a_stopped_sweep_is_said_to_be_one(whole):
 
 
 def test_rows_without_arrays_are_missed_by_what_was_noted_of_them(tmp_path):
-    from modiff_sim import sweep
-    from modiff_sim.store import Store
+    from modiff_sim.sweeps import sweep
+    from modiff_sim.sweeps.store import Store
 
     sweep.run([{"seed": i} for i in range(3)], _row_only, Store(tmp_path), name="x", workers=1)
     assert verify(tmp_path) == (1, [])
@@ -108,7 +109,7 @@ def test_rows_without_arrays_are_missed_by_what_was_noted_of_them(tmp_path):
 
 
 def _row_only(point):
-    from modiff_sim import sweep
+    from modiff_sim.sweeps import sweep
 
     return sweep.Output({"twice": 2 * point["seed"]})
 

@@ -14,11 +14,20 @@ from models import small, unet, walk
 from torch import nn
 
 import modiff_sim as ms
-from modiff_sim.nn import modulated, zoo
+from modiff_sim.nn import (
+    ByLayer,
+    LayerCodes,
+    QuantizedWeights,
+    modulated,
+    mse_optimal,
+    quantize_weights,
+    sqnr_table,
+    zoo,
+)
 from modiff_sim.nn.layers import Operator, find
-from modiff_sim.nn.plan import ByLayer
-from modiff_sim.nn.sqnr import decibel, output_sqnr, sqnr_table
-from modiff_sim.nn.weights import LayerCodes, QuantizedWeights, encode, mse_optimal, quantize_weights, spread
+from modiff_sim.nn.measure.sqnr import decibel, output_sqnr
+from modiff_sim.nn.weights.codes import spread
+from modiff_sim.nn.weights.quantized import encode
 
 CHANNEL = ms.PerChannel(0)
 KINDS = {

@@ -9,8 +9,8 @@ import torch
 
 from analysis import metrics
 from analysis.datasets import digits
+from modiff_sim.diffusion.schedules import linear
 from modiff_sim.nn import image_noise, sample, zoo
-from modiff_sim.schedules import linear
 
 DIGITS = metrics.EXTRACTORS["digits"]
 

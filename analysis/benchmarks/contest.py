@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 
 import modiff_sim as ms
-from modiff_sim.processes import Process
-from modiff_sim.results import QUANTITIES
-from modiff_sim.simulation import BLOCK_FLOATS
+from modiff_sim.simulation.driver import BLOCK_FLOATS
+from modiff_sim.simulation.processes import Process
+from modiff_sim.simulation.results import QUANTITIES
 
 Q = ms.AbsMax(4)
 SHAPES = ((4096, 16), (1024, 256), (64, 4096), (4, 65536))

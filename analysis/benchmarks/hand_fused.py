@@ -2,7 +2,7 @@
 
 ``closed_loop`` does what a closed loop with AbsMax must do to its state, r = a - â, s = max|r|/qmax, â += s·round(r/s),
 and nothing else: no norms, no checks, no random numbers, no choice of anything. It is written over the lanes of
-``modiff_sim.fast``, because plain loops came out slower (the compiler does not vectorise a maximum).
+``modiff_sim.simulation.kernel``, because plain loops came out slower (the compiler does not vectorise a maximum).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-from modiff_sim import fast
-from modiff_sim.fast import larger, largest, load, nearest, spread, store, total, width
+from modiff_sim.simulation import kernel as fast
+from modiff_sim.simulation.kernel import larger, largest, load, nearest, spread, store, total, width
 
 fast.compiled(fast.kernel)  # teaches numba the lanes
 OPTIONS = {"nogil": True, "error_model": "numpy"}
@@ -92,7 +92,7 @@ def rates(repeats: int) -> dict[str, float]:
     normals:    standard normal numbers drawn by NumPy's default generator
     passes:     entries that one NumPy operation of ``engines.ARRAY_FLOATS`` entries goes through
     """
-    from modiff_sim.engines import ARRAY_FLOATS
+    from modiff_sim.simulation.engines import ARRAY_FLOATS
 
     big = np.ones(2**24)
     x, y, times = np.full(1024, 1.5), np.ones(1024), 2000

@@ -18,10 +18,9 @@ from typing import Any
 
 import torch
 
-from modiff_sim import cost
+from modiff_sim import Storage, cost
 from modiff_sim.nn import modulated
-from modiff_sim.nn.architectures import ARCHITECTURES, shapes_of
-from modiff_sim.storage import Storage
+from modiff_sim.nn.models.architectures import ARCHITECTURES, shapes_of
 
 from .. import interrupts
 from ..limits import Parser

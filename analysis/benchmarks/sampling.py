@@ -21,8 +21,8 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import modulated, zoo
-from modiff_sim.nn.architectures import ARCHITECTURES, from_config
-from modiff_sim.nn.sample import image_shape
+from modiff_sim.nn.models.architectures import ARCHITECTURES, from_config
+from modiff_sim.nn.sampling import image_shape
 
 from .. import arm_table, interrupts
 from ..limits import Parser

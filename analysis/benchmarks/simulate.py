@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import modiff_sim as ms
-from modiff_sim.files import write_atomic
+from modiff_sim.sweeps.files import write_atomic
 
 from .. import interrupts
 from ..limits import Parser

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim import sweep
-from modiff_sim.store import Store
-from modiff_sim.sweep import Output
+from modiff_sim.sweeps import sweep
+from modiff_sim.sweeps.store import Store
+from modiff_sim.sweeps.sweep import Output
 
 from .. import interrupts
 from ..limits import Parser

@@ -1,4 +1,4 @@
-"""Damage to the files of a finished sweep, one kind after another: ``modiff_sim.store.verify`` names each.
+"""Damage to the files of a finished sweep, one kind after another: ``modiff_sim.sweeps.verify`` names each.
 
 Some damage is harmless by design (wall times, a torn last line, temporary files): there nothing may be named.
 """
@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from modiff_sim import sweep
-from modiff_sim.files import digest_of
-from modiff_sim.rowlog import Entry, line_of
-from modiff_sim.store import Store, npz_bytes, verify
+from modiff_sim.sweeps import sweep
+from modiff_sim.sweeps.files import digest_of
+from modiff_sim.sweeps.rowlog import Entry, line_of
+from modiff_sim.sweeps.store import Store, npz_bytes
+from modiff_sim.sweeps.verification import verify
 
 from . import Attempt
 

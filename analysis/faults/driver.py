@@ -7,7 +7,7 @@ Environment, all of it optional:
     KILL        "event:n": SIGKILL just before the n-th (from 1) such event, see ``watch``; "any:n" counts all of them;
                 "event:n:seed" also tears what was written and not synced, as the end of a machine may
     STEPS       a file that gets the name of every event, a line each, at the end
-    WORKERS, SCHEDULER, PATIENCE    see ``modiff_sim.parallel``
+    WORKERS, SCHEDULER, PATIENCE    see ``modiff_sim.sweeps.parallel``
     BAD         the seed of points that fail
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import modiff_sim as ms
-from modiff_sim import files, parallel, store, sweep
+from modiff_sim.sweeps import files, parallel, store, sweep
 
 NAME = "small"
 POINTS = 8

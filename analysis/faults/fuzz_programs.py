@@ -94,7 +94,7 @@ PROGRAMS = {
     "analysis.sample": Program(
         "analysis.sample",
         cheap=("--images", "2", "--batch", "2", "--steps", "2", "--device", "cpu"),
-        stubs={"modiff_sim.parallel.PATIENCE": lambda place: 0.2},
+        stubs={"modiff_sim.sweeps.parallel.PATIENCE": lambda place: 0.2},
     ),
     "analysis.train": Program(
         "analysis.train",

@@ -25,19 +25,12 @@ from torch.utils import _python_dispatch
 
 import modiff_sim as ms
 from analysis.faults import Attempt
-from modiff_sim.nn import modulated
-from modiff_sim.nn.attention import Attention, count_products
-from modiff_sim.nn.calibrate import calibrate
+from modiff_sim import Storage, Threshold
+from modiff_sim.nn import Attention, calibrate, model_shapes, modulated, modulated_pipeline, record, sample, transfer
+from modiff_sim.nn.attention.attention import count_products
+from modiff_sim.nn.calibration.moments import gather
 from modiff_sim.nn.layers import find
-from modiff_sim.nn.moments import gather
-from modiff_sim.nn.pipelines import modulated_pipeline
-from modiff_sim.nn.record import record
-from modiff_sim.nn.reuse import matching
-from modiff_sim.nn.sample import sample
-from modiff_sim.nn.shapes import model_shapes
-from modiff_sim.nn.transfer import transfer
-from modiff_sim.skipping import Threshold
-from modiff_sim.storage import Storage
+from modiff_sim.nn.plans.reuse import matching
 
 #: where Python looks whether there is an interrupt: after these, besides the beginning of a function and a jump back
 CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW")

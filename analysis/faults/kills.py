@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from modiff_sim.store import Store
+from modiff_sim.sweeps.store import Store
 
 from . import Attempt, driver
 from .waiting import ROOT, Run

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from modiff_sim.rowlog import RowLog
-from modiff_sim.store import LOG, verify
+from modiff_sim.sweeps.rowlog import RowLog
+from modiff_sim.sweeps.store import LOG
+from modiff_sim.sweeps.verification import verify
 
 from . import driver
 from .driver import GUARD

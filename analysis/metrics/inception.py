@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from modiff_sim.store import sha256
+from modiff_sim.sweeps.store import sha256
 
 from ..images import channels_last, checked, plain
 from ..pictures import levels

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim.store import StoreError, npz_bytes, verify_one, versions, write_files
+from modiff_sim.sweeps.store import StoreError, npz_bytes, verify_one, versions, write_files
 
 from .. import datasets
 from ._arrays import Floats, flat

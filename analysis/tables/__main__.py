@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from modiff_sim.store import StoreError
+from modiff_sim.sweeps.store import StoreError
 
 from .. import interrupts, workspace
 from ..limits import Parser

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from modiff_sim.samplers import SAMPLERS
-from modiff_sim.schedules import SPACINGS
+from modiff_sim.diffusion.samplers import SAMPLERS
+from modiff_sim.diffusion.schedules import SPACINGS
 
 from ..arms import FULL, Arm
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim import sweep
-from modiff_sim.nn.sample import micro_batches
+from modiff_sim.nn.sampling import micro_batches
+from modiff_sim.sweeps import sweep
 
 from .. import metrics
 from ..pictures import levels

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modiff_sim import sweep
-from modiff_sim.store import StoreError, verify_one, write_files
+from modiff_sim.sweeps import sweep
+from modiff_sim.sweeps.store import StoreError, verify_one, write_files
 
 from ..workspace import store
 from .cells import Cell, from_flat

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from modiff_sim.nn import zoo
-from modiff_sim.store import StoreError, npz_bytes, verify_one, versions, write_files
+from modiff_sim.sweeps.store import StoreError, npz_bytes, verify_one, versions, write_files
 
 from .. import metrics
 from .cells import Cell, from_flat

@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 
-from modiff_sim.nn import sample, zoo
-from modiff_sim.nn.calibrate import calibrate
-from modiff_sim.nn.sample import micro_batches
-from modiff_sim.output import Output
+from modiff_sim.nn import calibrate, sample, zoo
+from modiff_sim.nn.sampling import micro_batches
+from modiff_sim.sweeps.output import Output
 
 from ..arms import CALIBRATION_SEED, Arm
 from ..pictures import fingerprint

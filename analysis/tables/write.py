@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modiff_sim.store import write_atomic
+from modiff_sim.sweeps.store import write_atomic
 
 from ..metrics import mean_interval
 from .cells import Cell

@@ -1,4 +1,4 @@
-"""Residuals below a threshold skipped (``modiff_sim.skipping``): the closed loop takes the larger of the two errors,
+"""Residuals below a threshold skipped (``recursion.threshold``): the closed loop takes the larger of the two errors,
 the open loop adds them up.
 
 Both are one-step recursions from the two cases of a call. With residual r, reference ``ref`` and ||e|| the input error:

@@ -1,4 +1,4 @@
-"""``modiff-sim contraction``: c and kappa of quantizers, declared, searched and measured (``modiff_sim.atlas``)."""
+"""``modiff-sim contraction``: c and kappa of quantizers, declared, searched and measured (``contraction.atlas``)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from argparse import Namespace
 
 import numpy as np
 
-from .. import recommendation
-from ..atlas import atlas
+from ..advice import recommendation
+from ..contraction.atlas import atlas
 from ..quantizers import QUANTIZERS
 from .printing import print_json, table
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from .. import granularity, quantizers
-from ..atlas import shared_by_samples
-from ..granularity import PerGroup
-from ..quantizer import Quantizer
+from .. import quantizers
+from ..contraction.atlas import shared_by_samples
+from ..quantizers import granularity
+from ..quantizers.base import Quantizer
+from ..quantizers.granularity import PerGroup
 
 
 def quantizer(chosen: Namespace, name: str, bits: int) -> Quantizer:

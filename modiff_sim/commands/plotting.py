@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .. import store
 from ..console import complain
+from ..sweeps import store
 
 SUFFIXES = (".png", ".pdf", ".svg")
 #: colours that survive greyscale and colour blindness (seaborn's "colorblind")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import store
+from ..sweeps import store
 
 
 def known(what: str, name: str, known: Iterable[str]) -> str:

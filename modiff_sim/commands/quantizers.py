@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from .. import granularity, quantizers
+from .. import quantizers
+from ..quantizers import granularity
 from . import granularities
 from .printing import print_json, table
 

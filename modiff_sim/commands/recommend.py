@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import recommendation
+from ..advice import recommendation
 from .printing import known, print_json, table
 
 WIDTH = 110

@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import bounds, processes, recursion
+from .. import bounds, recursion
 from ..arguments import affordable
-from ..atlas import shared_by_samples
-from ..quantizer import Quantizer
-from ..simulation import Result, simulate
+from ..contraction.atlas import shared_by_samples
+from ..quantizers.base import Quantizer
+from ..simulation import processes
+from ..simulation.driver import Result, simulate
 from . import granularities
 from .printing import known, print_json, table
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from .. import store
+from ..sweeps.verification import verify
 
 
 def run(chosen: Namespace) -> int:
-    count, problems = store.verify(chosen.folder)
+    count, problems = verify(chosen.folder)
     if not count:
         raise ValueError(f"no result (manifest.json, *.rows.jsonl) below {chosen.folder}: nothing was checked")
     for problem in problems:

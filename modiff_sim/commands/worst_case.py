@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import bounds, certificates, processes
-from ..simulation import simulate
+from .. import bounds
+from ..bounds import certificates
+from ..simulation import processes
+from ..simulation.driver import simulate
 from . import granularities
 from .bounds import profile
 from .printing import known, print_json, table

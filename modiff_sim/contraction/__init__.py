@@ -4,9 +4,9 @@ c = sup ||x - Q(x)||²/||x||² (squared 2-norm), kappa = sup ||x - Q(x)||_inf/||
 Declared values are the quantizers' own (``Q.c(d)``, ``Q.kappa(d)``; proofs in ``quantizers.closed_form``).
 """
 
-from .measure import NORMS, Measured, measure, ratios, summary
+from .measuring import NORMS, Measured, measure, ratios, summary
 from .norms import conv_matrix, conv_norms, linear_norms
-from .search import WorstCase, search
+from .worst_cases import WorstCase, search
 
 __all__ = [
     "NORMS", "Measured", "WorstCase", "conv_matrix", "conv_norms", "linear_norms", "measure", "ratios", "search",

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import cost
 from ..cost import FULL_BITS as FULL
-from ..quantizer import QParams, Quantizer
+from ..quantizers.base import QParams, Quantizer
 
 
 @dataclass

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed
 
-from ..content import canonical
-from ..environment import Environment, environment
-from ..files import digest_of
+from ..sweeps.content import canonical
+from ..sweeps.environment import Environment, environment
+from ..sweeps.files import digest_of
 
 T = TypeVar("T")
 

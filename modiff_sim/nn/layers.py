@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from .. import cost
-from ..quantizer import Quantizer
-from .changes import ModelChanged, Source
-from .patching import own_forward
+from ..quantizers.base import Quantizer
+from .hooks.changes import ModelChanged, Source
+from .hooks.patching import own_forward
 
 KINDS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Linear)
 Where = Callable[[str, nn.Module], bool]

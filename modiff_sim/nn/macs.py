@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from .. import cost
-from .modes import On
-from .undo import Context
+from .hooks.modes import On
+from .hooks.undo import Context
 
 aten = torch.ops.aten
 #: where the two operands of a matrix product are among the arguments

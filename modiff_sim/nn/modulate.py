@@ -15,14 +15,14 @@ from contextlib import AbstractContextManager
 from torch import nn
 
 from .. import recursion as _recursion
-from ..quantizer import Quantizer
-from .attention import Attention
+from ..quantizers.base import Quantizer
+from .attention.attention import Attention
+from .hooks.undo import Context
 from .layers import Weights, Where
-from .options import Options, Skip, Stored
-from .plan import Plan
-from .reuse import Reuse
-from .run import Run, active_run
-from .undo import Context
+from .plans.plan import Plan
+from .plans.reuse import Reuse
+from .run.options import Options, Skip, Stored
+from .run.run import Run, active_run
 
 __all__ = ["ENGINES", "active_run", "modulated"]
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..quantizer import Quantizer
 from .affine import AbsMax, Floor, MinMax, MinMaxRaw, Stochastic
 from .aligned import GridAligned
+from .base import Quantizer
 from .clipping import MSEClip, Percentile
 from .closed_form import SymmetricGrid
 from .fixed import FixedScale, Identity, Static, StaticAffine, Zero

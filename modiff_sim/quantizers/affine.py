@@ -10,9 +10,9 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import number
-from ..laws import Laws
-from ..quantizer import QParams, Quantizer
+from .base import QParams, Quantizer
 from .closed_form import Boundary, SymmetricGrid, need_dimension
+from .laws import Laws
 
 
 def guarded(xp: Any, scale: Any) -> QParams:

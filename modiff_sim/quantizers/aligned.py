@@ -9,10 +9,10 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import number
-from ..laws import Laws
-from ..quantizer import QParams, Quantizer
+from .base import QParams, Quantizer
 from .closed_form import need_dimension
 from .floats import power_of_two
+from .laws import Laws
 
 
 @dataclass(frozen=True, kw_only=True)

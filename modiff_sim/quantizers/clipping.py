@@ -12,10 +12,10 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import count, number
-from ..laws import Laws
-from ..quantizer import QParams
 from .affine import AbsMax, guarded
+from .base import QParams
 from .closed_form import need_dimension
+from .laws import Laws
 
 MOST_CANDIDATES = 10**4
 

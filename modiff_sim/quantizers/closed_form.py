@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..arguments import count
-from ..quantizer import Quantizer
+from .base import Quantizer
 
 #: (m, h), in units of the scale
 Boundary = tuple[float, float]

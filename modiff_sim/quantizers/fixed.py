@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from array_api_compat import array_namespace
 
 from ..arguments import number
-from ..laws import Laws
-from ..quantizer import QParams, Quantizer
+from .base import QParams, Quantizer
 from .closed_form import need_dimension
+from .laws import Laws
 
 
 @dataclass(frozen=True, kw_only=True)

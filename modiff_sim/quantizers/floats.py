@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 
 from array_api_compat import array_namespace
 
-from ..granularity import GROUP, Granularity, PerGroup
-from ..laws import Laws
-from ..quantizer import QParams, Quantizer
 from .affine import guarded
+from .base import QParams, Quantizer
 from .closed_form import Boundary, SymmetricGrid, need_dimension
+from .granularity import GROUP, Granularity, PerGroup
+from .laws import Laws
 
 
 @dataclass(frozen=True)

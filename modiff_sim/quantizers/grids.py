@@ -9,10 +9,10 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import number
-from ..laws import Laws
-from ..quantizer import QParams
 from .affine import AbsMax, guarded
+from .base import QParams
 from .closed_form import Boundary, SymmetricGrid
+from .laws import Laws
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import namespace
-from ..laws import Laws
-from ..quantizer import QParams, Quantizer
+from .base import QParams, Quantizer
+from .laws import Laws
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 from array_api_compat import array_namespace
 
-from ..quantizer import Quantizer
 from ..quantizers import Zero
-from ..skipping import Threshold
-from ..storage import Storage
+from ..quantizers.base import Quantizer
 from .options import Warmup, check_warmup, feeds
 from .state import Operator, State, identity
+from .storage import Storage
+from .threshold import Threshold
 
 AS_COMPUTED = Storage()
 

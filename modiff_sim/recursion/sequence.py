@@ -9,12 +9,12 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import namespace
-from ..quantizer import Quantizer, check_like, check_random, not_finite, require_floating
-from ..skipping import Threshold
-from ..storage import Storage
+from ..quantizers.base import Quantizer, check_like, check_random, not_finite, require_floating
 from .loops import AS_COMPUTED, Recursion, get, label
 from .options import Refresh, Warmup, feeds, refresh_calls
 from .state import Operator, State, identity
+from .storage import Storage
+from .threshold import Threshold
 
 
 def advance(
@@ -86,7 +86,7 @@ def run(
 ) -> Iterator[State]:
     """States of a whole sequence of inputs, in sampling order. ``random(call)`` gives the random bits of a call.
 
-    skip, storage: see ``modiff_sim.skipping`` and ``modiff_sim.storage``.
+    skip, storage: see ``modiff_sim.recursion.threshold`` and ``modiff_sim.recursion.storage``.
 
     Raises TypeError or ValueError, naming the call, for inputs that are no arrays of real floats of one shape and
     dtype, for NaN, Inf and overflow, and for an operator whose first output is not finite.

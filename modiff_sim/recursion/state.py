@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..quantizer import QParams
+from ..quantizers.base import QParams
 
 Operator = Callable[[Any], Any]
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..arguments import count, number, reals
-from ..schedules import Schedule
+from ..diffusion.schedules import Schedule
 
 #: (index of a layer, its input) -> the input that it is to work on
 Edit = Callable[[int, np.ndarray], np.ndarray]

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import recursion as _recursion
 from ..arguments import number, reals
-from ..quantizer import Quantizer
+from ..quantizers.base import Quantizer
 from .call import Network, checked_output, checked_start, energy
 from .run import advance, checked_steps
 

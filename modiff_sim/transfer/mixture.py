@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..denoisers import Linear, MixtureDenoiser
+from ..diffusion.denoisers import Linear, MixtureDenoiser
 from .call import Edit
 
 

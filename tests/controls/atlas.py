@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import modiff_sim as ms
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict
 from modiff_sim.quantizers.closed_form import sup_c, sup_kappa
 
 HOLDS, VIOLATED, PREMISE_FAILS = Verdict.HOLDS, Verdict.VIOLATED, Verdict.PREMISE_FAILS

@@ -4,8 +4,7 @@ import numpy as np
 from test_recursion import Dropped, Flipped  # stale state; feedback with the wrong sign
 
 import modiff_sim as ms
-from modiff_sim import bounds
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict, bounds
 from paper_checks._beyond import linear_feedback
 
 from .paper import scaled

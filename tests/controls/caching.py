@@ -2,8 +2,7 @@
 
 from test_recursion import Dropped, Flipped  # stale state; feedback with the wrong sign
 
-from modiff_sim import bounds
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict, bounds
 
 from .paper import scaled
 

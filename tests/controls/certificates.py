@@ -4,9 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from modiff_sim import bounds, certificates
-from modiff_sim.certificates import Budget
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict, bounds, certificates
+from modiff_sim.bounds.certificates import Budget
 
 from .paper import halved, shifted
 

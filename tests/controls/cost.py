@@ -1,7 +1,6 @@
 """Controls of the claims on the operand of A: other grids of the state and of the residual."""
 
-from modiff_sim import AbsMax, GridAligned, Static
-from modiff_sim.evidence import Verdict
+from modiff_sim import AbsMax, GridAligned, Static, Verdict
 
 VIOLATED = Verdict.VIOLATED
 FIXED, ALIGNED = Static(8, scale=1 / 16), GridAligned(3, base=1 / 16)

@@ -3,7 +3,7 @@
 import numpy as np
 from test_recursion import Dropped  # stale state
 
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict
 
 from .paper import Echo, Growing
 

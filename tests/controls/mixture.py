@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from modiff_sim import bounds
-from modiff_sim.denoisers import Linear, MixtureDenoiser
-from modiff_sim.evidence import Verdict
-from modiff_sim.mixture_sampling import injected_variance
-from modiff_sim.samplers import SAMPLERS
+from modiff_sim import Verdict, bounds
+from modiff_sim.diffusion.denoisers import Linear, MixtureDenoiser
+from modiff_sim.diffusion.mixture_sampling import injected_variance
+from modiff_sim.diffusion.samplers import SAMPLERS
 
 from .paper import Dropped, Flipped, halved
 

@@ -6,9 +6,8 @@ import numpy as np
 from test_recursion import Dropped, Flipped  # stale state; feedback with the wrong sign
 
 import modiff_sim as ms
-from modiff_sim import bounds
+from modiff_sim import Verdict, bounds
 from modiff_sim import recursion as rec
-from modiff_sim.evidence import Verdict
 
 HOLDS, VIOLATED, PREMISE_FAILS = Verdict.HOLDS, Verdict.VIOLATED, Verdict.PREMISE_FAILS
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict
 
 
 def halved(transfer):

@@ -5,8 +5,8 @@ from dataclasses import replace
 from test_recursion import Dropped, Flipped  # stale state; feedback with the wrong sign
 
 import modiff_sim as ms
-from modiff_sim import bilinear
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict, bilinear
+from modiff_sim.bounds import products
 
 VIOLATED = Verdict.VIOLATED
 
@@ -53,7 +53,7 @@ def this_call_only(a_before, b, d_a, d_b, kappa, inner):
 
 def no_inner(*args):
     """A bound that forgets how many terms an entry has."""
-    return bilinear.closed_loop_bound(*args[:-1], 1)
+    return products.closed_loop_bound(*args[:-1], 1)
 
 
 CONTROLS = [

@@ -3,8 +3,7 @@
 from test_recursion import Dropped, Flipped
 
 import modiff_sim as ms
-from modiff_sim import recursion, regimes
-from modiff_sim.evidence import Verdict
+from modiff_sim import Verdict, recursion, regimes
 from paper_checks.regimes_closed_beats_direct import worst_errors
 from paper_checks.regimes_typical_boundaries import normal_c
 

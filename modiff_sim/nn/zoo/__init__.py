@@ -36,7 +36,7 @@ def load(name: str) -> UNet2DModel:
     """A new instance of a trained model, float32 on the CPU, in eval mode, without gradients.
 
     ``model(x, t).sample`` predicts the noise in x, float32 (n, 1, 8, 8) for "digits" and (n, 1, 32, 32) for
-    "fashion32", at timestep t (0..999, ``modiff_sim.schedules.linear()``).
+    "fashion32", at timestep t (0..999, ``modiff_sim.diffusion.schedules.linear()``).
 
     Raises:
         ValueError: unknown name.

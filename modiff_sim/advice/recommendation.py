@@ -1,0 +1,214 @@
+"""Which scheme, bits, granularity and refresh each recorded layer needs, and why.
+
+    >>> inputs = read_recording("layers.npz")                # one array (steps, trials, ...) per layer
+    >>> for r in recommend(inputs, tolerance=0.05): print(r.as_row(), r.why)
+
+For every layer the cheapest setting (effective bits: full-precision calls counted) is sought whose error stays within
+``tolerance`` of the input at *every* call. The schemes are those of ``regimes``: direct, cache, closed loop; the open
+loop costs what the closed loop does and its error is no smaller. How the error is foreseen is the criterion:
+
+``bound``    max norm, for every trial: direct κ||a||, closed loop E ← κ(||d|| + E), cache E ← E + ||d||, with the norms
+             of the recording, block by block of the granularity. A guarantee for whatever has these norms.
+``typical``  2-norm, root mean square over the trials: direct and cache as they are, closed loop E² ← c_k(||d||² + E²)
+             with c_k measured on the recorded differences, so uncorrelated errors are presumed (see ``regimes``).
+
+E = 0 at call 0 and at every refresh. Whatever is recommended was also run on the recording, and is dropped for the next
+cheapest if that exceeds the tolerance (under "bound" it cannot, where the declared κ holds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arguments import number
+from ..quantizers import QUANTIZERS, AbsMax, Zero
+from ..quantizers.base import Quantizer
+from ..quantizers.granularity import Granularity, PerChannel, PerSample
+from ..simulation.recordings import read_recording
+from .recorded_layer import CRITERIA, JUDGED, RecordedLayer
+from .regimes import FULL_BITS, effective_bits
+
+MAX_BITS = 8
+__all__ = ["Recommendation", "default_candidates", "read_recording", "recommend"]
+
+_SLACK = 1e-12  # relative: the run rounds some ten times per call, at 2e-16, where a bound may be attained
+_NAMES = {"direct": "direct", "cache": "a cache", "closed_loop": "a closed loop", "full_precision": "full precision"}
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What one layer should use. Plain values, for tables and JSON.
+
+    scheme: "direct", "cache", "closed_loop" or "full_precision". quantizer: its name in ``QUANTIZERS``. bits are of the
+    quantized calls (0 for a cache), effective_bits their mean with the full-precision calls. refresh: "never" or every
+    how many calls. bound: the foreseen error at the worst call, measured: the error of a run there, both over the norm
+    of the input; neither above ``tolerance``. rho: ||d||/||a||, median over calls, in the criterion's norm.
+    """
+
+    layer: str
+    scheme: str
+    quantizer: str
+    bits: int
+    granularity: str
+    refresh: int | str
+    effective_bits: float
+    bound: float
+    measured: float
+    rho: float
+    calls: int
+    tolerance: float
+    criterion: str
+    why: str
+
+    def as_row(self) -> dict[str, str]:
+        """The columns of a table, as text."""
+        return {
+            "layer": self.layer, "scheme": self.scheme, "bits": str(self.bits), "granularity": self.granularity,
+            "refresh": str(self.refresh), "effective": f"{self.effective_bits:.2f}", "ρ": f"{self.rho:.3g}",
+            "bound": f"{self.bound:.3g}", "measured": f"{self.measured:.3g}",
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Setting:
+    scheme: str
+    quantizer: Quantizer
+    refresh: int | str
+    cost: float
+    foreseen: float
+
+    @property
+    def recursion(self) -> str:
+        """What a run of it is called in ``recursion``: a cache is the closed loop at 0 bits."""
+        return "direct" if self.scheme == "direct" else "closed_loop"
+
+    @property
+    def needs(self) -> str:
+        """What it takes, in words."""
+        often = "no refresh" if self.refresh == "never" else f"a refresh every {self.refresh} calls"
+        if self.scheme == "direct":
+            return f"{self.quantizer.bits} bits"
+        if self.scheme == "cache":
+            return f"{often} ({self.cost:.2g} bits on average)"
+        more = "" if self.refresh == "never" else f" and {often}"
+        return f"{self.quantizer.bits} bits{more} ({self.cost:.2g} on average)"
+
+
+def recommend(
+    inputs: Mapping[str, Any],
+    *,
+    tolerance: float = 0.05,
+    criterion: str = "bound",
+    candidates: Sequence[Quantizer] | None = None,
+    judged: str = "sample",
+    full_bits: float = FULL_BITS,
+) -> list[Recommendation]:
+    """The cheapest setting per layer whose error stays within ``tolerance``·||a|| at every call.
+
+    inputs:     name -> recorded inputs (steps, trials, d) or (steps, trials, C, ...), real floats, rows in sampling
+                order, at least 3 steps. The trial axis is the batch axis of what the quantizer sees.
+    candidates: quantizers, each with its bits and granularity, deterministic; of equal costs the first wins. Default:
+                AbsMax from 2 to 8 bits with one scale per sample, and per sample and channel where there are channels.
+                A cache is tried besides.
+    judged:     "sample": the error over the norm of the whole input. "channel": of every channel over that channel's
+                norm, so that a small channel beside an outlier counts; needs (steps, trials, C, ...).
+    full_bits:  what a full-precision call counts.
+
+    Raises TypeError or ValueError naming the layer: wrong shape or type, too few steps, NaN or Inf, a granularity that
+    does not fit. A layer that nothing suits keeps "full_precision", which is no error.
+    """
+    if not isinstance(inputs, Mapping):
+        raise TypeError(f"inputs is a mapping, layer name -> recorded inputs, got {type(inputs).__name__}")
+    if not inputs:
+        raise ValueError("no layers: give a mapping of layer names to recorded inputs (steps, trials, d)")
+    number("tolerance", tolerance, above=0, what="a share of the input's norm")
+    number("full_bits", full_bits, above=0)
+    for value, known, name in ((criterion, CRITERIA, "criterion"), (judged, JUDGED, "judged")):
+        if value not in known:
+            raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+    if candidates is not None and not candidates:
+        raise ValueError("no candidates: give at least one quantizer, or None for the default ones")
+    for Q in candidates or ():
+        if not isinstance(Q, Quantizer) or Q.laws.randomised:
+            raise TypeError(f"candidates are deterministic quantizers such as AbsMax(4), got {Q!r}")
+        if not 0 < Q.bits < full_bits:
+            raise ValueError(f"{Q}: a candidate has 1 bit or more, and less than the {full_bits:g} of full precision")
+    layers = [
+        RecordedLayer(name, a, criterion, judged) for name, a in inputs.items()
+    ]  # all are checked before any work
+    return [_recommend(layer, float(tolerance), candidates, full_bits) for layer in layers]
+
+
+def _recommend(
+    layer: RecordedLayer, tolerance: float, candidates: Sequence[Quantizer] | None, full_bits: float
+) -> Recommendation:
+    chosen = default_candidates(layer.a.ndim - 1) if candidates is None else candidates
+    for Q in chosen:
+        layer.fits(Q)
+    settings = _settings(layer, chosen, full_bits)
+    fitting = [s for s in settings if s.foreseen <= tolerance and s.cost < full_bits]
+    fitting.sort(key=lambda s: s.cost)  # stable: of equal costs the first listed
+    refused = ""
+    for s in fitting:
+        measured = layer.measured(s.recursion, s.quantizer, s.refresh)
+        if measured <= tolerance * (1 + _SLACK):
+            break
+        refused = refused or f"; {_NAMES[s.scheme]} with {s.needs} was foreseen to suffice, but measured {measured:.2g}"
+    else:
+        nearest = min(settings, key=lambda s: s.foreseen)
+        why = (
+            f"no candidate up to {max(Q.bits for Q in chosen)} bits stays within {tolerance:g}: the nearest is "
+            f"{_NAMES[nearest.scheme]} with {nearest.needs}, {nearest.foreseen:.2g}{refused}"
+        )
+        return Recommendation(
+            layer.name, "full_precision", "identity", FULL_BITS, "-", "never", full_bits, 0.0, 0.0, layer.rho,
+            layer.calls, tolerance, layer.criterion, why,
+        )  # fmt: skip
+    kinds = {kind: name for name, kind in QUANTIZERS.items()}
+    name = kinds.get(type(s.quantizer), type(s.quantizer).__name__)
+    granularity = "-" if s.scheme == "cache" else str(s.quantizer.granularity)
+    return Recommendation(
+        layer.name, s.scheme, name, s.quantizer.bits, granularity, s.refresh, s.cost, s.foreseen,
+        measured, layer.rho, layer.calls, tolerance, layer.criterion,
+        _why(layer, s, fitting[fitting.index(s) :], settings) + refused,
+    )  # fmt: skip
+
+
+def default_candidates(ndim: int) -> list[Quantizer]:
+    """AbsMax at 2 to 8 bits, one scale per sample, then per sample and channel (for inputs of ``ndim`` >= 3 axes)."""
+    scales: list[Granularity] = [PerSample()] + [PerChannel((0, 1))] * (ndim >= 3)
+    return [AbsMax(bits, granularity=g) for g in scales for bits in range(2, MAX_BITS + 1)]
+
+
+def _settings(layer: RecordedLayer, candidates: Sequence[Quantizer], full_bits: float) -> list[_Setting]:
+    """Every setting with its cost and foreseen error; direct before cache before closed loop, rare refreshes first."""
+    calls = np.arange(layer.calls)
+    # by the number of refreshes: the shortest period that has it spreads them best; 0 is never
+    periods = np.array([0, *sorted(range(2, layer.calls), key=lambda k: (-(-layer.calls // k), k))])
+    since = calls % np.where(periods == 0, layer.calls, periods)[:, None]  # (period, call)
+    found = [_Setting("direct", Q, "never", float(Q.bits), layer.foresee_direct(Q)) for Q in candidates]
+    for scheme, Q in [("cache", Zero()), *(("closed_loop", Q) for Q in candidates)]:
+        foreseen = layer.foresee(Q)[calls, since].max(axis=1)
+        costs = effective_bits(Q.bits, layer.calls, periods, full_bits=full_bits)
+        for k, cost, error in zip(periods.tolist(), costs.tolist(), foreseen.tolist(), strict=True):
+            found.append(_Setting(scheme, Q, k or "never", cost, error))
+    return found
+
+
+def _why(layer: RecordedLayer, chosen: _Setting, fitting: Sequence[_Setting], settings: Sequence[_Setting]) -> str:
+    """One sentence: what the input does, what the choice promises, what the other schemes would need."""
+    parts = [f"{_NAMES[chosen.scheme]} with {chosen.needs} stays within {chosen.foreseen:.2g}"]
+    for scheme in ("direct", "cache", "closed_loop"):
+        if scheme == chosen.scheme:
+            continue
+        if same := [s for s in fitting if s.scheme == scheme]:
+            parts.append(f"{_NAMES[scheme]} would need {same[0].needs}")
+        else:
+            least = min(s.foreseen for s in settings if s.scheme == scheme)
+            parts.append(f"{_NAMES[scheme]} comes no nearer than {least:.2g}")
+    size = f"{layer.rho:.2g} times the input ({layer.rho_max:.2g} at most)" if layer.rho_max else "all 0"
+    return f"differences are {size}: " + ", ".join(parts)

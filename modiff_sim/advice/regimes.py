@@ -1,0 +1,279 @@
+"""Where each scheme wins: direct, open loop, closed loop, cache, over ρ = ||d||/||a||, bits and number of differences.
+
+Inputs of norm ||a||, n differences of norm ||d|| = ρ||a|| since the last full-precision call. A cache is the loop whose
+quantizer is ``Zero``: the first output is used again, and the error is the sum of the differences. Two readings:
+
+``worst``, max norm, contraction κ. The largest error that the norms allow, over ||a||_∞:
+
+    direct κ      open loop κ·n·ρ      closed loop κ(1-κ^n)/(1-κ)·ρ      cache n·ρ
+
+Proof: e_j <= κ(||d|| + e_{j-1}) for the closed loop (its residual is d_j + e_{j-1}), e_j <= e_{j-1} + κ||d|| for the
+open one, e_j <= e_{j-1} + ||d|| for the cache, unrolled from e_0 = 0; direct has no history. Each is attained, and
+all four by *one* sequence, ``worst_inputs``, in which ||a_k||_∞ and ||d_k||_∞ are constant. The cache's, which is the
+distance ||a_n - a_0||, while nρ <= 2: it cannot exceed 2||a||, whatever n. With sqrt(c) for κ this is the same
+statement in the 2-norm, attained by differences of one direction (persistent drift) and the quantizer (1-sqrt(c))x.
+
+``typical``, root mean square in the 2-norm, c = E||x-Q(x)||²/E||x||² of what is quantized. The squares add:
+
+    direct √c      open loop √(c·n)·ρ      closed loop √(c(1-c^n)/(1-c))·ρ      cache √n·ρ
+
+Proof: E e_j² = c·E||d_j + e_{j-1}||² = c(E||d||² + E e_{j-1}²) if the last error is uncorrelated with the next
+difference; E e_j² = E e_{j-1}² + c·E||d||² if the calls' errors are uncorrelated; the cache needs uncorrelated
+differences. Unbiased stochastic rounding grants the first two for every exogenous sequence: given the inputs, its
+errors have mean zero. Nearest rounding comes near. The cache's premise lasts only while √n·ρ <= 2 (stationary inputs:
+√2 at most); for persistent drift it is n·ρ.
+
+So both readings are one formula: with p = 1, x = κ (worst) or p = 2, x = c (typical), error^p over (ρ||a||)^p is
+n·x, x + x² + ... + x^n and n. Comparing them term by term, for x < 1 and n >= 2: closed < open < cache, so neither the
+open loop nor the cache has the smallest error (while the cache's premise lasts); for x > 1 (Floor) the order is
+reversed; at n = 1 the two loops are one. Against direct, whose error^p is x||a||^p, a loop wins for ρ below
+``boundary``:
+
+    closed loop ((1-x)/(1-x^n))^(1/p) → (1-x)^(1/p)      open loop n^(-1/p)      cache (x/n)^(1/p)
+
+For any n that is a change by half of the input's size at 2 bits in the worst case, by less where c is near 1; near the
+whole of it only from 3 bits on.
+
+These compare bounds, or means: a single instance can differ (2 bits, (9, 9.6) → (10, 10): direct 0, closed loop 0.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import bounds
+from .. import recursion as _recursion
+from ..arguments import count, number, reals
+from ..bounds._common import geometric
+from ..quantizers import AbsMax
+from ..simulation.processes import Process
+
+SCHEMES = ("direct", "cache", "closed_loop", "open_loop")  # of equal errors the first named wins: it is the simpler
+#: reading -> p, the power in which errors add
+READINGS = {"worst": 1, "typical": 2}
+FULL_BITS = 32
+_TIE = 1e-12  # relative: two errors nearer than this are equal (each is rounded some ten times, at eps = 2e-16)
+
+
+def _power(reading: str) -> int:
+    if reading not in READINGS:
+        raise ValueError(f"unknown reading {reading!r}; known: {', '.join(READINGS)}")
+    return READINGS[reading]
+
+
+def _checked(scheme: str, rho: Any, n: Any, contraction: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if scheme not in SCHEMES:
+        raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
+    rho, n, x = reals("rho", rho), reals("n", n), reals("contraction", contraction)
+    if not (np.isfinite(rho).all() and (rho >= 0).all()):
+        raise ValueError("rho = ||d||/||a|| must be finite and >= 0")
+    if not (np.isfinite(n).all() and (n >= 1).all() and (n == np.floor(n)).all()):
+        raise ValueError("n counts the differences since the last full-precision call: whole numbers >= 1")
+    if not (np.isfinite(x).all() and (x >= 0).all()):
+        raise ValueError("a contraction (κ, or c on the squared norm) must be finite and >= 0")
+    return rho, n, x
+
+
+def _growth(scheme: str, n: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """error^p over (ρ||a||)^p of a scheme with a history, x = κ or c."""
+    if scheme == "cache":
+        return n + 0 * x
+    if scheme == "open_loop":
+        return n * x
+    return geometric(n, x)
+
+
+def error(
+    scheme: str, rho: Any, n: Any, contraction: Any, *, reading: str = "worst", contraction_input: Any = None
+) -> np.ndarray:
+    """Error of a scheme after n differences, over ||a||: the bound ("worst") or the root mean square ("typical").
+
+    rho, n, contraction broadcast against each other. contraction: κ for "worst", c for "typical", of the differences;
+    contraction_input: that of the inputs themselves, for direct (default: the same). n >= 1.
+    """
+    p = _power(reading)
+    rho, n, x = _checked(scheme, rho, n, contraction)
+    if scheme == "direct":
+        x = x if contraction_input is None else _checked(scheme, rho, n, contraction_input)[2]
+        return x ** (1 / p) + 0 * rho * n
+    return rho * _growth(scheme, n, x) ** (1 / p)
+
+
+def boundary(
+    scheme: str, other: str, n: Any, contraction: Any, *, reading: str = "worst", contraction_input: Any = None
+) -> np.ndarray:
+    """The ρ below which ``scheme`` has the smaller error than ``other``: inf is always, 0 never.
+
+    Above it ``other`` has, if one of the two is direct; two loops compare alike at every ρ > 0. Raises ValueError for
+    scheme="direct": it wins *above* a boundary, that of (other, "direct").
+    """
+    p = _power(reading)
+    if scheme == "direct":
+        raise ValueError(f'direct wins above a boundary: ask for boundary("{other}", "direct", ...)')
+    _, n, x = _checked(scheme, 0, n, contraction)
+    _checked(other, 0, n, x)
+    mine = _growth(scheme, n, x)
+    if other == "direct":
+        given = x if contraction_input is None else _checked(other, 0, n, contraction_input)[2]
+        with np.errstate(divide="ignore", invalid="ignore"):  # a loop without error beats any other error
+            return np.where(mine > 0, given / mine, np.where(given > 0, np.inf, 0.0)) ** (1 / p)
+    theirs = _growth(other, n, x)
+    return np.where(mine < theirs * (1 - _TIE), np.inf, 0.0)
+
+
+def winner(rho: Any, n: Any, contraction: Any, *, reading: str = "worst", contraction_input: Any = None) -> np.ndarray:
+    """Name of the scheme with the smallest error at each point of the broadcast grid (of equal ones, the simplest).
+
+    Arguments as for ``error``. An array of str.
+    """
+    options = {"reading": reading, "contraction_input": contraction_input}
+    table = np.stack(np.broadcast_arrays(*(error(s, rho, n, contraction, **options) for s in SCHEMES)))
+    return np.array(SCHEMES)[np.argmax(table <= table.min(axis=0) * (1 + _TIE), axis=0)]
+
+
+# -- the cheapest scheme within a tolerance ---------------------------------------------------------------------------
+
+
+def longest_run(scheme: str, rho: Any, tolerance: Any, contraction: Any, *, reading: str = "worst") -> np.ndarray:
+    """How many differences a scheme takes until its error exceeds ``tolerance``·||a||: 0, 1, ... or inf (never).
+
+    tolerance > 0. Of the closed loop it is infinite iff ρ(x/(1-x))^(1/p) <= tolerance, x < 1.
+    """
+    p = _power(reading)
+    rho, _, x = _checked(scheme, rho, 1, contraction)
+    tolerance = reals("tolerance", tolerance)
+    if not (np.isfinite(tolerance).all() and (tolerance > 0).all()):
+        raise ValueError(f"a tolerance is a finite share of ||a||, above 0, got {tolerance}")
+    if scheme == "direct":
+        return np.where(x ** (1 / p) <= tolerance * (1 + _TIE), np.inf, 0.0) + 0 * rho
+    rho, tolerance, x = np.broadcast_arrays(rho, tolerance, x)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        room = (tolerance * (1 + _TIE) / rho) ** p  # inf where nothing changes
+        if scheme == "cache":
+            runs = room
+        elif scheme == "open_loop":
+            runs = np.where(x == 0, np.inf, room / x)
+        else:
+            lost = -room * (1 - x) / x  # x^n must not fall below 1 + lost
+            geometric = np.where(lost <= -1, np.inf, np.log1p(np.maximum(lost, -1)) / np.log(x))
+            runs = np.where(x == 0, np.inf, np.where(x == 1, room, np.where(room == np.inf, np.inf, geometric)))
+    return np.floor(runs)
+
+
+def effective_bits(bits: Any, calls: Any, refresh: Any = 0, *, full_bits: float = FULL_BITS) -> np.ndarray:
+    """Mean activation bits per call of a loop: the first call and every ``refresh``-th one at ``full_bits``.
+
+    refresh: every how many calls, 0 for never. The audit of a modulated model counts the same (``activation_bits``).
+    """
+    bits, calls, refresh = reals("bits", bits), reals("calls", calls), reals("refresh", refresh)
+    whole = (calls == np.floor(calls)).all() and (refresh == np.floor(refresh)).all()
+    if not ((bits >= 0).all() and (calls >= 1).all() and (refresh >= 0).all() and whole):
+        raise ValueError(
+            "effective_bits needs bits >= 0, and whole numbers of calls >= 1 and refresh >= 0 (0 is never)"
+        )
+    exact = np.where(refresh == 0, 1.0, np.ceil(calls / np.where(refresh == 0, 1.0, refresh)))
+    return np.asarray(bounds.effective_bits(bits, exact / calls, full=full_bits))
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """Per point of a grid: what to use, and what it costs. ``refresh`` is 0 for never; bits are of the quantized calls.
+
+    scheme: "direct", "cache", "closed_loop" or "full_precision" where nothing is within the tolerance for less.
+    """
+
+    scheme: np.ndarray
+    bits: np.ndarray
+    refresh: np.ndarray
+    effective_bits: np.ndarray
+
+
+def cheapest(
+    rho: Any,
+    calls: Any,
+    tolerance: Any,
+    contractions: Mapping[int, float],
+    *,
+    reading: str = "worst",
+    full_bits: float = FULL_BITS,
+) -> Cheapest:
+    """The scheme with the fewest effective bits whose error stays within ``tolerance``·||a|| over ``calls`` calls.
+
+    contractions: bits -> κ ("worst") or c ("typical") of the quantizer at hand. A loop is refreshed as rarely as its
+    ``longest_run`` allows; its first call is in full precision. Within one period a cache costs full_bits/k, k =
+    ⌊(tolerance/ρ)^p⌋ + 1, so it wins for small ρ: 0 bits at all while n·ρ^p <= tolerance^p. The open loop is left out:
+    it costs what the closed loop does, whose error is smaller. Of equal costs, the first of ``SCHEMES``.
+    """
+    if not isinstance(contractions, Mapping):
+        raise TypeError(f"contractions is a mapping, bits -> contraction, got {contractions!r}")
+    if not contractions:
+        raise ValueError("contractions is empty: give the contraction of at least one bit width")
+    for bits, x in contractions.items():
+        number(f"the contraction at {count('bits', bits)} bits", x)
+    number("full_bits", full_bits, above=max(contractions))
+    named = {"rho": rho, "calls": calls, "tolerance": tolerance}
+    rho, calls, tolerance = np.broadcast_arrays(*(reals(name, v) for name, v in named.items()))
+    if not (calls >= 2).all():
+        raise ValueError("cheapest needs calls >= 2: a single call has no difference")
+    found = Cheapest(
+        np.full(rho.shape, "full_precision"), np.full(rho.shape, full_bits), np.zeros(rho.shape, int),
+        np.full(rho.shape, float(full_bits)),
+    )  # fmt: skip
+    settings = [("direct", b, x) for b, x in contractions.items()] + [("cache", 0, 1.0)]
+    for scheme, bits, x in [*settings, *(("closed_loop", b, x) for b, x in contractions.items())]:
+        run = longest_run(scheme, rho, tolerance, x, reading=reading)
+        refresh = np.where(run >= calls - 1, 0, run + 1)
+        cost = np.where(run == 0, np.inf, effective_bits(bits, calls, refresh, full_bits=full_bits))
+        if scheme == "direct":
+            cost = np.where(run == 0, np.inf, bits)
+        better = cost < found.effective_bits * (1 - _TIE)
+        found.scheme[better], found.bits[better] = scheme, bits
+        found.refresh[better], found.effective_bits[better] = refresh[better], cost[better]
+    return found
+
+
+# -- the sequence that attains all worst cases ------------------------------------------------------------------------
+
+_INSIDE = 1e-9
+
+
+def worst_inputs(bits: int, rho: float) -> Process:
+    """One sequence, d = 6, on which AbsMax(bits) attains the worst case of all four schemes at every call.
+
+    ||d_k||_∞ = ρ at every call, 0 < ρ <= 1, and ||a_k||_∞ = 1 while the closed loop's error E has ρ/2 + E <= 1, so
+    up to the boundary with direct (E = κ <= 1/2). Ties are met but for 1e-9 of themselves: on a tie the next rounding
+    of a float would decide the error's sign. Coordinates, with s = ρ/qmax the open loop's step:
+
+    0, 1   the closed loop, as in ``processes.alternating``: the one that carries the error E moves on by ρ and becomes
+           the residual's maximum M = ρ + E, exact; the other is set half a step κM from its reconstruction, towards 0.
+    2, 3   direct: 1, and κ = half a step of its grid, for ever; their differences are 0.
+    4      the open loop: -s/2 and +s/2 by turns, just inside the first tie and just beyond the second, so that each
+           call adds the same error, -s/2, and the coordinate stays where it is.
+    5      the cache: -1, rising by ρ until it arrives at 1: nρ away from where it began while nρ <= 2.
+    """
+    Q = AbsMax(bits)
+    if not 0 < number("rho", rho) <= 1:
+        raise ValueError(f"worst_inputs needs 0 < rho <= 1, got {rho}")
+    closed, kappa, half = _recursion.RECURSIONS["closed_loop"], Q.kappa(2), rho / Q.qmax / 2
+
+    def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[np.ndarray]:
+        a = np.array([[rho / 2, rho / 2, 1.0, kappa, 0.0, -1.0]])
+        state = None
+        for k in range(steps):
+            if state is not None:
+                error, ref = (a - state.ref)[0], state.ref[0]
+                big, small = (0, 1) if k % 2 else (1, 0)
+                direction = np.copysign(1.0, error[big]) if error[big] else -np.copysign(1.0, ref[big])
+                a = a.copy()
+                a[0, big] += direction * rho
+                a[0, small] = ref[small] - np.copysign(kappa * (rho + abs(error[big])) * (1 - _INSIDE), ref[small])
+                a[0, 4] += half * (_INSIDE + (1 if k % 2 else -1))
+                a[0, 5] = min(a[0, 5] + rho, 1.0)
+            state = _recursion.advance(closed, state, a, Q, lambda x: x)
+            yield np.repeat(a, trials, axis=0)
+
+    return Process("worst_inputs", 6, {"bits": bits, "rho": float(rho)}, draw)

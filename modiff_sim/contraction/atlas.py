@@ -1,0 +1,220 @@
+"""Contraction atlas: c and kappa of quantizers over bits, granularities, dimensions and distributions, as tidy rows.
+
+Declared (a theorem), searched (the worst input found), measured (mean over independent draws, with an interval).
+
+A row of the atlas is about *samples* of d entries: what is measured is ||x - Q(x)||²/||x||² (or the max-norm ratio) of
+a whole sample, whatever entries share a scale within it; a bound for every block of a sample is one for the sample.
+Where the scale is shared by samples (``PerBatch``, ``PerChannel``), it is measured over ``BATCH`` samples together.
+Declared of a randomised quantizer is c of the *expectation*: a single sample (``largest``) may exceed it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import contraction
+from ..arguments import affordable, count, reals
+from ..arguments import seed as whole_seed
+from ..quantizers import QUANTIZERS, make
+from ..quantizers.base import Quantizer
+from ..quantizers.granularity import Granularity, PerGroup, parse
+
+BATCH = 8  # samples that share a scale, where a granularity shares it between samples
+FLOATS = 2**20  # entries quantized at once: 8 MiB, and about ten times that in temporaries
+DRAWN = 2**22  # entries drawn at most per dimension and distribution; trials fall with d from there on
+FEWEST = 8  # trials, however large d is
+
+Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+
+def _sparse(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return rng.standard_normal(shape) * (rng.random(shape) < 0.05)
+
+
+def _outlier(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    x = rng.standard_normal(shape)
+    x[:, 0] = 50.0
+    return x
+
+
+#: name -> (rng, shape) -> float64 samples (rows). t5: Student's t, 5 degrees of freedom; sparse: normal, 95 % zeros;
+#: outlier: normal, one entry at 50 standard deviations. CLI choices, figures and tests iterate over it.
+DISTRIBUTIONS: dict[str, Draw] = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "laplace": lambda rng, shape: rng.laplace(size=shape),
+    "t5": lambda rng, shape: rng.standard_t(5, size=shape),
+    "uniform": lambda rng, shape: rng.uniform(-1, 1, size=shape),
+    "sparse": _sparse,
+    "outlier": _outlier,
+}
+
+
+def trials_for(d: int, trials: int) -> int:
+    """How many samples of d entries are drawn: ``trials``, fewer where they would exceed ``DRAWN`` entries."""
+    return min(count("trials", trials), max(FEWEST, DRAWN // count("d", d)))
+
+
+def parts(name: str, d: int, trials: int, seed: int) -> Iterator[np.ndarray]:
+    """Samples of a distribution, (trials, d) cut into pieces of at most ``FLOATS`` entries (and whole samples).
+
+    Every piece has its own generator, SeedSequence(seed, spawn_key = (place of the name, d, piece)): a row of the atlas
+    does not depend on which other rows are asked for.
+    """
+    seed, d, trials = whole_seed(seed), count("d", d), count("trials", trials)
+    place, at_once = list(DISTRIBUTIONS).index(name), max(BATCH, FLOATS // d // BATCH * BATCH)
+    for i, start in enumerate(range(0, trials, at_once)):
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place, d, i)))
+        yield DISTRIBUTIONS[name](rng, (min(at_once, trials - start), d))
+
+
+def _cut(recorded: np.ndarray, d: int, trials: int) -> Iterator[np.ndarray]:
+    """Runs of d consecutive entries of the recorded samples, spread evenly over them; rows of zeros are left out."""
+    runs = recorded[:, : recorded.shape[1] // d * d].reshape(-1, d)
+    runs = runs[np.any(runs != 0, axis=1)]
+    if len(runs) > trials:
+        runs = runs[np.linspace(0, len(runs) - 1, trials).astype(int)]
+    at_once = max(BATCH, FLOATS // d // BATCH * BATCH)
+    yield from (runs[i : i + at_once] for i in range(0, len(runs), at_once))
+
+
+def shared_by_samples(granularity: Granularity, d: int) -> bool:
+    """Whether a scale belongs to several samples, so that no bound speaks about a single one."""
+    return not isinstance(granularity, PerGroup) and granularity.scale_shape((2, d))[0] == 1
+
+
+def sample_ratios(
+    Q: Quantizer, x: np.ndarray, norms: Collection[str] = contraction.NORMS, rng: np.random.Generator | None = None
+) -> dict[str, np.ndarray]:
+    """Per norm the ratio of every sample (row) of x; of every ``BATCH`` rows together where samples share a scale.
+
+    rng: for the random bits of randomised quantizers. Rows of zeros have ratio 0.
+    """
+    shared = shared_by_samples(Q.granularity, x.shape[1])
+    found: dict[str, list[np.ndarray]] = {norm: [] for norm in norms}
+    step = BATCH if shared else max(1, FLOATS // x.shape[1])
+    for part in (x[i : i + step] for i in range(0, len(x) - (BATCH - 1) * shared, step)):
+        random = rng.random(part.shape) if rng is not None and Q.laws.randomised else None
+        rows = (1, -1) if shared else (len(part), -1)
+        error, whole = np.reshape(part - Q(part, random=random), rows), np.reshape(part, rows)
+        for norm, values in found.items():
+            top, bottom = _size(error, norm), _size(whole, norm)
+            values.append(np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0))
+    return {norm: np.concatenate(values) if values else np.zeros(0) for norm, values in found.items()}
+
+
+def _size(x: np.ndarray, norm: str) -> np.ndarray:
+    """Squared 2-norm ("c") or max norm ("kappa") of every row."""
+    return np.einsum("ij,ij->i", x, x) if norm == "c" else np.maximum(x.max(axis=1), -x.min(axis=1))
+
+
+def _grid(
+    names: Collection[str], bits: Collection[int], granularity: str | Granularity | None
+) -> Iterator[tuple[str, Quantizer]]:
+    """Quantizers by name and bits; once where the format decides the bits, and not below a quantizer's fewest."""
+    named = parse(granularity) if isinstance(granularity, str) else granularity
+    options: dict[str, Any] = {} if named is None else {"granularity": named}
+    for name in names:
+        kind = QUANTIZERS.get(name)
+        if kind is None:
+            raise ValueError(f"unknown quantizer '{name}'; known: {', '.join(QUANTIZERS)}")
+        if kind.fixed_bits is not None:
+            yield name, make(name, **options)
+        else:
+            yield from ((name, make(name, b, **options)) for b in bits if b >= kind.min_bits)
+
+
+def _fits(granularity: Granularity, d: int) -> bool:
+    try:
+        granularity.blocked((BATCH, d))
+    except ValueError:
+        return False
+    return True
+
+
+def atlas(
+    quantizers: Collection[str] = tuple(QUANTIZERS),
+    bits: Collection[int] = (2, 3, 4, 8),
+    dims: Collection[int] = (1, 32, 1024, 32768),
+    distributions: Collection[str] = tuple(DISTRIBUTIONS),
+    norms: Collection[str] = contraction.NORMS,
+    granularities: Collection[str | Granularity | None] = (None,),
+    *,
+    trials: int = 64,
+    seed: int = 0,
+    recorded: Any = None,
+    search: bool = True,
+) -> list[dict[str, Any]]:
+    """Rows: quantizer, bits, granularity, d, distribution, norm, declared, searched, mean, low, high, largest, trials.
+
+    quantizers, distributions: names of QUANTIZERS and DISTRIBUTIONS. granularities: names
+    (``granularity.parse``: "group" is runs of 32, "group:64" of 64), objects, or None, the quantizer's own: one scale
+    per sample, per run of 32 entries for the MX formats. A dimension that one cannot block (32 does not divide it) is
+    left out. dims: entries of a sample.
+    declared: Q.c or Q.kappa of the entries that share a scale. searched: the worst case found for that many entries
+    (None where the quantizer is randomised, or search=False). mean, low, high: over samples, with a 95 % bootstrap
+    interval; largest: of a single one. trials: how many samples (or batches, see the module) there were; for large d
+    they are fewer than asked for.
+    recorded: samples (n, entries) or (steps, n, entries) of a run; adds the distribution "recorded", the runs of d
+    consecutive entries of each, for every d that they are long enough for.
+
+    Deterministic given the seed; a row does not depend on which others are asked for. Raises ValueError for unknown
+    names, dims or trials too small (trials >= 2), and recorded data that is empty, not finite or has another shape.
+    """
+    seed, trials = whole_seed(seed), count("trials", trials, 2)
+    dims = [count("dims", d) for d in dims]
+    for d in dims:
+        affordable(f"{trials_for(d, trials):,} samples of {d:,} entries", 64 * d * min(FEWEST, trials))
+    bits = [count("bits", b, 0) for b in bits]
+    grids = [pair for g in granularities for pair in _grid(quantizers, bits, g)]
+    if not grids or not dims:
+        raise ValueError(f"needs quantizers and dims >= 1, got dims={dims} and {len(grids)} quantizers")
+    for kind, names, known in (("distribution", distributions, DISTRIBUTIONS), ("norm", norms, contraction.NORMS)):
+        for name in names:
+            if name not in known:
+                raise ValueError(f"unknown {kind} '{name}'; known: {', '.join(known)}")
+    samples = np.zeros((0, 0)) if recorded is None else _recorded(recorded)
+    worst: dict[Any, float] = {}
+    rows: list[dict[str, Any]] = []
+    for distribution, d in itertools.product([*distributions, *["recorded"] * bool(samples.size)], dims):
+        here, n = [(name, Q) for name, Q in grids if _fits(Q.granularity, d)], trials_for(d, trials)
+        pieces = _cut(samples, d, n) if distribution == "recorded" else parts(distribution, d, n, seed)
+        for (name, Q, norm), values in _measured(here, norms, pieces, seed).items():
+            if len(values) < 2:
+                continue
+            block = Q.granularity.block_size((BATCH, d))
+            key = (name, Q.bits, block, norm)
+            if search and not Q.laws.randomised and key not in worst:
+                worst[key] = contraction.search(Q, block, norm=norm, seed=seed).value
+            m = contraction.summary(values, seed=seed)
+            rows.append({
+                "quantizer": name, "bits": Q.bits, "granularity": str(Q.granularity), "d": int(d),
+                "distribution": distribution, "norm": norm, "declared": getattr(Q, norm)(block),
+                "searched": worst.get(key), "mean": m.mean, "low": m.low, "high": m.high, "largest": m.largest,
+                "trials": len(values),
+            })  # fmt: skip
+    return rows
+
+
+def _measured(
+    grids: Sequence[tuple[str, Quantizer]], norms: Collection[str], pieces: Iterator[np.ndarray], seed: int
+) -> dict[tuple[str, Quantizer, str], np.ndarray]:
+    """Ratios of all samples per quantizer and norm; every piece is drawn once."""
+    found: dict[tuple[str, Quantizer, str], list[np.ndarray]] = {(*g, norm): [] for g in grids for norm in norms}
+    for i, x in enumerate(pieces):
+        for name, Q in grids:
+            for norm, values in sample_ratios(Q, x, norms, np.random.default_rng([seed, i])).items():
+                found[name, Q, norm].append(values)
+    return {key: np.concatenate(values) for key, values in found.items() if values}
+
+
+def _recorded(recorded: Any) -> np.ndarray:
+    samples = reals("recorded samples", recorded)
+    if samples.ndim not in (2, 3) or samples.size == 0:
+        raise ValueError(f"recorded samples have shape (n, entries) or (steps, n, entries), got {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise ValueError("recorded samples hold NaN or Inf")
+    return samples.reshape(-1, samples.shape[-1])

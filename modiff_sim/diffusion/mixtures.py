@@ -1,0 +1,165 @@
+"""Gaussian mixtures: densities for which all that a diffusion model learns is known in closed form (NumPy, float64)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..arguments import affordable, count, number, reals
+from ..arguments import seed as whole_seed
+
+
+def _log_sum_exp(z: np.ndarray) -> np.ndarray:
+    top = z.max(axis=1, keepdims=True)
+    return top[:, 0] + np.log(np.exp(z - top).sum(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianMixture:
+    """Σ_k w_k N(μ_k, σ²I) in d dimensions, with everything a denoiser can be compared with in closed form (NumPy).
+
+    Args:
+        means: float64 (K, d), finite; copied and made read-only.
+        sigma: standard deviation of every component, finite and > 0: with σ = 0 there is no density.
+        weights: float64 (K,), positive; scaled to sum to 1. None: equal.
+
+    Raises:
+        ValueError: shapes that do not fit, values out of range.
+    """
+
+    means: np.ndarray
+    sigma: float
+    weights: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        means = reals("means", self.means).copy()
+        if means.ndim != 2 or means.size == 0 or not np.isfinite(means).all():
+            raise ValueError(f"means must be finite, of shape (K, d) with K, d >= 1, got shape {means.shape}")
+        weights = np.ones(len(means)) if self.weights is None else reals("weights", self.weights).copy()
+        if weights.shape != (len(means),) or not (np.isfinite(weights).all() and (weights > 0).all()):
+            raise ValueError(f"weights must be {len(means)} positive numbers, one per mean, got {self.weights!r}")
+        weights /= weights.max()  # first, so that the sum of large weights is finite
+        weights /= weights.sum()
+        sigma = float(number("sigma", self.sigma, above=0))
+        means.flags.writeable = weights.flags.writeable = False
+        for name, value in (("means", means), ("sigma", sigma), ("weights", weights)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def w(self) -> np.ndarray:
+        """The weights w_k, float64 (K,), summing to 1."""
+        assert self.weights is not None
+        return self.weights
+
+    @property
+    def d(self) -> int:
+        """Dimension of the data."""
+        return int(self.means.shape[1])
+
+    @property
+    def mean(self) -> np.ndarray:
+        """m = Σ_k w_k μ_k, float64 (d,)."""
+        return self.w @ self.means
+
+    def at(self, alpha_bar: float) -> GaussianMixture:
+        """The marginal at noise level ᾱ in (0, 1]: means √ᾱ·μ_k, variance v = ᾱσ² + 1 - ᾱ."""
+        if not 0 < number("alpha_bar", alpha_bar) <= 1:
+            raise ValueError(f"alpha_bar must lie in (0, 1], got {alpha_bar}")
+        sigma = math.sqrt(alpha_bar * self.sigma**2 + 1 - alpha_bar)
+        return GaussianMixture(math.sqrt(alpha_bar) * self.means, sigma, self.w)
+
+    def signal(self) -> tuple[GaussianMixture, np.ndarray]:
+        """(mixture of x ↦ (x - m)·B, B): the distribution in the span of the μ_k - m, B an orthonormal basis (d, s).
+
+        Outside that span the data is N(0, σ²I), independent of what is inside, and a denoiser whose μ̂ is wrong only
+        within it samples there what it would in full precision. So all that quantizing the two layers of
+        ``denoisers.MixtureDenoiser`` can do to the distribution is seen in s dimensions, where distances are sharp.
+
+        Raises ValueError for coinciding means, which span nothing.
+        """
+        centred = self.means - self.mean
+        _, size, rows = np.linalg.svd(centred, full_matrices=False)
+        rank = int(np.sum(size > size[0] * max(centred.shape) * np.finfo(np.float64).eps))
+        if size[0] <= np.abs(self.means).max() * np.finfo(np.float64).eps * len(centred):
+            raise ValueError("the means coincide: there is no subspace that they span")
+        basis = rows[:rank].T
+        return GaussianMixture(centred @ basis, self.sigma, self.w), basis
+
+    def entropy(self, n: int = 100_000, seed: int = 0) -> tuple[float, float]:
+        """(-E[log p(x)], half-width of its 95 % interval) in nats, from n exact samples."""
+        count("n, the samples of an interval,", n, 2)
+        seed = whole_seed(seed)
+        values = -self.log_density(self.sample(np.random.default_rng(seed), n))
+        return float(values.mean()), float(1.96 * values.std(ddof=1) / math.sqrt(n))
+
+    def sample(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """n independent samples, float64 (n, d)."""
+        affordable(f"{count('n', n):,} samples of {self.d} entries", 8 * n * (3 * self.d + 1))
+        k = rng.choice(len(self.means), size=n, p=self.w)
+        return self.means[k] + self.sigma * rng.standard_normal((n, self.d))
+
+    def log_joint(self, x: Any) -> np.ndarray:
+        """log(w_k N(x; μ_k, σ²I)), float64 (n, K), for x of shape (n, d)."""
+        x = reals("x", x, finite=True)
+        if x.ndim != 2 or x.shape[1] != self.d:
+            raise ValueError(f"x must have shape (n, {self.d}), got {x.shape}")
+        # the distances one mean at a time: no (n, K, d) array, and no cancellation
+        square = np.stack([((x - mu) ** 2).sum(axis=1) for mu in self.means], axis=1)
+        return np.log(self.w) - square / (2 * self.sigma**2) - 0.5 * self.d * math.log(2 * math.pi * self.sigma**2)
+
+    def log_density(self, x: Any) -> np.ndarray:
+        """log p(x), float64 (n,)."""
+        return _log_sum_exp(self.log_joint(x))
+
+    def responsibilities(self, x: Any) -> np.ndarray:
+        """P(k | x), float64 (n, K), rows summing to 1."""
+        z = self.log_joint(x)
+        return np.exp(z - _log_sum_exp(z)[:, None])
+
+    def score(self, x: Any) -> np.ndarray:
+        """∇ log p(x) = (Σ_k r_k μ_k - x)/σ², float64 (n, d)."""
+        return (self.responsibilities(x) @ self.means - reals("x", x)) / self.sigma**2
+
+    def posterior_mean(self, x: Any, alpha_bar: float) -> np.ndarray:
+        """E[x₀ | x at noise level ᾱ], float64 (n, d). Tweedie: (x + (1-ᾱ)·∇log p_ᾱ(x))/√ᾱ is the same."""
+        noisy = self.at(alpha_bar)
+        mu_hat = noisy.responsibilities(x) @ self.means
+        x = reals("x", x)
+        return (math.sqrt(alpha_bar) * self.sigma**2 * x + (1 - alpha_bar) * mu_hat) / noisy.sigma**2
+
+    def eps(self, x: Any, alpha_bar: float) -> np.ndarray:
+        """E[ε | x at noise level ᾱ], float64 (n, d): what a denoiser trained without error would return."""
+        return -math.sqrt(1 - alpha_bar) * self.at(alpha_bar).score(x)
+
+
+def ring(modes: int = 8, d: int = 2, *, radius: float = 4.0, sigma: float = 0.4) -> GaussianMixture:
+    """Modes on a circle in the first two of d coordinates, the i-th of weight proportional to 1 + i/modes."""
+    radius = float(number("radius", radius, least=-math.inf))
+    angle = 2 * np.pi * np.arange(count("modes", modes)) / modes
+    return _in_plane(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1), d, sigma, 1 + np.arange(modes) / modes)
+
+
+def grid(side: int = 8, d: int = 2, *, spacing: float = 1.0, sigma: float = 0.2) -> GaussianMixture:
+    """side² modes on a square lattice in the first two of d coordinates, with smoothly varying, unequal weights.
+
+    The large extent over the small σ is what makes quantization hard: one scale must serve both. All other
+    coordinates are N(0, σ²): they carry nothing, and are quantized with the rest.
+    """
+    spacing = float(number("spacing", spacing, least=-math.inf))
+    u = (np.arange(count("side", side)) - (side - 1) / 2) * spacing
+    where = np.stack([g.ravel() for g in np.meshgrid(u, u)], axis=1)
+    phase = where / (side * spacing) * 2 * np.pi
+    return _in_plane(where, d, sigma, np.exp(0.5 * np.cos(phase[:, 0] + 1) + 0.5 * np.sin(phase[:, 1])))
+
+
+def _in_plane(where: np.ndarray, d: int, sigma: float, weights: np.ndarray) -> GaussianMixture:
+    count("d, of modes that lie in a plane,", d, 2)
+    return GaussianMixture(np.pad(where, ((0, 0), (0, d - 2))), sigma, weights)
+
+
+#: name -> mixture with its default modes, for a dimension d. Figures and tables take their names from here.
+MIXTURES: dict[str, Callable[..., GaussianMixture]] = {"ring": ring, "grid": grid}

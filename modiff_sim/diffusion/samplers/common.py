@@ -1,0 +1,115 @@
+"""What all samplers share: the predicted clean image, noise as an argument, one deterministic step, checks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from array_api_compat import array_namespace, is_numpy_array
+
+from ...arguments import namespace, number
+from ...quantizers.base import not_finite, require_floating
+from ..schedules import Schedule
+
+Array = Any
+Denoiser = Callable[[Array, int], Array]
+Noise = Callable[[int], Array]
+Callback = Callable[[int, int, Array, Array], object]
+Predict = Callable[[Array, int, float], tuple[Array, Array]]
+
+
+def predictor(denoiser: Denoiser, schedule: Schedule, clip: float | None, *, clip_noise: bool = True) -> Predict:
+    """(x, t, ᾱ) -> (x0_hat, eps_hat) of a model that predicts what the schedule says.
+
+    From ε̂: x̂₀ = (x - √(1-ᾱ)·ε̂)/√ᾱ. From v̂: x̂₀ = √ᾱ·x - √(1-ᾱ)·v̂ and ε̂ = √ᾱ·v̂ + √(1-ᾱ)·x. From x̂₀:
+    ε̂ = (x - √ᾱ·x̂₀)/√(1-ᾱ), 0 without noise. With clip, x̂₀ is clamped and, with clip_noise, ε̂ recomputed from it.
+
+    Raises TypeError for an x that is no array of real floats, ValueError for clip <= 0, and when called for a denoiser
+    that returns another shape or dtype, NaN or Inf (of other arrays than NumPy's the first call's values alone are
+    looked at: a device is not waited for).
+    """
+    check_clip(clip)
+    first = True
+
+    def predict(x: Array, t: int, alpha_bar: float) -> tuple[Array, Array]:
+        nonlocal first
+        if first:
+            require_floating(namespace("a sampler", x), x, "a sampler")
+        out = denoiser(x, t)
+        xp = namespace("the denoiser's output", out)
+        if tuple(out.shape) != tuple(x.shape):
+            raise ValueError(f"the denoiser returned shape {tuple(out.shape)} for an input of shape {tuple(x.shape)}")
+        if first or is_numpy_array(out):
+            require_floating(xp, out, "the denoiser's output")
+            if not bool(xp.all(xp.isfinite(out))):
+                raise ValueError(not_finite(xp, out, f"the denoiser's output at t = {t}"))
+        first = False
+        signal, noise_level = math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
+
+        def noise_beside(x0: Array) -> Array:
+            return (x - signal * x0) * (1.0 / noise_level)
+
+        if schedule.prediction == "epsilon":
+            eps = out
+            # by the reciprocal, because torch divides by a scalar that way on some devices
+            x0 = (x - noise_level * eps) * (1.0 / signal)
+        elif schedule.prediction == "v_prediction":
+            x0, eps = signal * x - noise_level * out, signal * out + noise_level * x
+        else:
+            x0 = out
+            eps = noise_beside(x0) if noise_level > 0.0 else 0.0 * x
+        if clip is not None:
+            x0 = array_namespace(x).clip(x0, -clip, clip)
+            if clip_noise and noise_level > 0.0:
+                eps = noise_beside(x0)
+        return x0, eps
+
+    return predict
+
+
+def leave_pure_noise(
+    predict: Predict, x: Array, levels: list[tuple[int, float, float]], callback: Callback | None
+) -> tuple[Array, list[tuple[int, float, float]]]:
+    """x after the steps from ᾱ = 0, and the levels that are left.
+
+    There λ is -∞ and σ/α is infinite, so that no formula of higher order has a meaning: each step is DDIM's, one model
+    call. Schedules without such a level, which is all but those of zero terminal SNR, pass unchanged.
+    """
+    left = next((i for i, (_, here, _) in enumerate(levels) if here > 0.0), len(levels))
+    for call, (t, _, after) in enumerate(levels[:left]):
+        x0, eps = predict(x, t, 0.0)
+        x = math.sqrt(after) * x0 + math.sqrt(1.0 - after) * eps
+        if callback is not None:
+            callback(call, t, x, x0)
+    return x, levels[left:]
+
+
+def draw(noise: Noise | None, call: int, x: Array) -> Array:
+    if noise is None:
+        raise ValueError("this sampler adds noise: pass noise=, a function from the call index to standard normals")
+    z = noise(call)
+    require_floating(namespace(f"noise({call})", z), z, f"noise({call})")
+    if tuple(z.shape) != tuple(x.shape):
+        raise ValueError(f"noise({call}) has shape {tuple(z.shape)}, x has {tuple(x.shape)}")
+    return z
+
+
+def check_clip(clip: float | None) -> None:
+    if clip is not None:
+        number("clip", clip, above=0)
+
+
+def transfer(x: Array, eps: Array, here: float, after: float) -> Array:
+    """x at ᾱ = here moved along ε̂ to ᾱ = after: √after·x̂₀ + √(1-after)·ε̂ (DDIM's step; PNDM's (11) is the same)."""
+    x0 = (x - math.sqrt(1.0 - here) * eps) * (1.0 / math.sqrt(here))
+    return math.sqrt(after) * x0 + math.sqrt(1.0 - after) * eps
+
+
+def signal_and_noise(alpha_bar: float) -> tuple[float, float, float]:
+    """(α, σ, λ) of a level: α = √ᾱ, σ = √(1-ᾱ), λ = log(α/σ), half the log signal-to-noise ratio; ∞ without noise,
+    -∞ without signal."""
+    alpha, sigma = math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
+    if alpha == 0.0:
+        return alpha, sigma, -math.inf
+    return alpha, sigma, math.log(alpha / sigma) if sigma > 0.0 else math.inf

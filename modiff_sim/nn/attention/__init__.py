@@ -1,0 +1,1 @@
+"""Products of two activations, such as those of an attention: found, modulated and counted."""

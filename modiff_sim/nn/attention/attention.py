@@ -1,0 +1,282 @@
+"""Quantized attention: the products of two activations, q·kᵀ and softmax·v, direct or modulated.
+
+    with modulated(model, activations=AbsMax(4), attention=Attention(q=AbsMax(8), k=AbsMax(8), v=AbsMax(8),
+                                                                     softmax=MinMax(8), recursion="direct")) as run:
+
+The arithmetic is ``recursion.bilinear``; ``products`` finds the products in the model and says in which form the
+operands come. A product is called "<module>.qk" or "<module>.sv", further ones within one model call "<module>.qk#1".
+Everything is computed in at least float32, and states are kept so.
+
+What to know before modulating attention (docs/theory.md, section 14): a modulated product is *two* products of b-bit
+residuals with full references, and its state, both operands and ô, is quadratic in the number of tokens. ``MinMax`` is
+unsigned on the softmax itself (twice the levels of ``AbsMax``), not on its residual, which has both signs. A quantized
+softmax is not made to sum to one again.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from array_api_compat import array_namespace
+from torch import Tensor, nn
+
+from ... import recursion as _recursion
+from ...cost import FULL_BITS as FULL
+from ...quantizers import Identity, Zero
+from ...quantizers.base import Quantizer, not_finite
+from ...recursion import bilinear
+from ..audit import LayerCount
+from ..layers import Where, finite, occurrence_name
+from ..macs import FirstCall
+from ..random_bits import RandomBits
+from .counting import Counting, ProductCounter, count_products
+from .products import PRODUCTS, Products, always
+
+__all__ = ["Attention", "ProductCounter", "Session", "count_products"]
+
+#: role -> what its left and right operand are called
+OPERANDS = {"qk": ("q", "k"), "sv": ("softmax", "v")}
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Which operands of attention are quantized, and how. None leaves an operand in full precision.
+
+    q, k, v, softmax: quantizers (of the residuals, where modulated); a product is left alone where both of its are
+                      None. ``PerSample`` is one scale per sample and head, ``PerToken`` one per token.
+    recursion:        None is the run's; "direct" is the usual choice beside modulated layers.
+    where:            (qualified name, module) -> bool of the module whose forward forms the product; None is all.
+
+    Raises TypeError for what is no quantizer, ValueError where no operand has one, and for a recursion that
+    products are not defined for (``bilinear``).
+    """
+
+    q: Quantizer | None = None
+    k: Quantizer | None = None
+    v: Quantizer | None = None
+    softmax: Quantizer | None = None
+    recursion: str | _recursion.Recursion | None = None
+    where: Where | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("q", "k", "v", "softmax"):
+            Q = getattr(self, name)
+            if not (Q is None or isinstance(Q, Quantizer)):
+                raise TypeError(f"Attention: {name} must be a quantizer such as AbsMax(bits=8) or None, got {Q!r}")
+        if self.q is self.k is self.v is self.softmax is None:
+            raise ValueError("Attention() quantizes nothing: name at least one of q, k, v, softmax")
+        if self.recursion is not None:
+            bilinear.check(_recursion.get(self.recursion))
+        if self.where is not None and not callable(self.where):
+            raise TypeError(f"Attention: where must be a function (name, module) -> bool, got {self.where!r}")
+
+    def quantizers(self, role: str) -> tuple[Quantizer, Quantizer] | None:
+        """Of the left and the right operand of "qk" or "sv"; None where both are in full precision."""
+        left, right = (getattr(self, name) for name in OPERANDS[role])
+        return None if left is None and right is None else (left or Identity(), right or Identity())
+
+
+class Session(Counting):
+    """One run's products: quantizers, recursion, states, counts.
+
+    ``enter`` and ``leave`` bracket a model's forward (``leave`` after an exception as well).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        attention: Attention,
+        *,
+        recursion: str | _recursion.Recursion = "closed_loop",
+        warmup: _recursion.Warmup = "exact",
+        refresh: _recursion.Refresh = "never",
+        seed: int = 0,
+        first_call: FirstCall | None = None,
+    ) -> None:
+        super().__init__()
+        self._first_call = first_call or FirstCall()
+        self.attention, self.recursion, self.warmup = attention, _recursion.get(recursion), warmup
+        bilinear.check(self.recursion)
+        _recursion.check_warmup(warmup)
+        self._is_refresh = _recursion.refresh_calls(refresh)
+        modules = dict(model.named_modules())
+        modules["(root)"] = modules.pop("")
+        where = attention.where
+        self._chosen = {name for name, module in modules.items() if where is None or where(name, module)}
+        self._states: dict[str, bilinear.ProductState] = {}
+        self._like: dict[str, tuple[Any, ...]] = {}
+        self._counts: dict[str, LayerCount] = {}
+        self._random = RandomBits(seed, other=1 << 62)  # the layers' bits begin at the same seed
+        self._seen: dict[tuple[str, str], int] = {}
+        self._products = Products(model, weakref.proxy(self))
+
+    # -- what a run calls ----------------------------------------------------------------------------------------------
+    def scope(self) -> str:
+        """The module that is being executed."""
+        return self._products.scope.name
+
+    def enter(self, alive: Callable[[], bool] = always, arguments: Mapping[str, Any] | None = None) -> None:
+        """A model call begins; ``alive`` says whether it is still going on."""
+        self._seen.clear()
+        self._products.enter()
+        self._products.scope.alive = alive
+
+    def leave(self) -> None:
+        """It has ended."""
+        self._products.leave()
+
+    def close(self) -> None:
+        """Give the model back as it was; the counts stay readable."""
+        self._products.close()
+        self.reset()
+
+    def reset(self, *, stream: int = 0) -> None:
+        """Forget all states; ``stream`` selects the random bits of randomised quantizers."""
+        self._states.clear()
+        self._like.clear()
+        self._random.restart(stream)
+
+    def snapshot(self) -> Any:
+        """All that a failed model call must not change. States are immutable: shallow copies do."""
+        counts = {name: replace(count) for name, count in self._counts.items()}
+        random = self._random.snapshot()
+        return dict(self._states), dict(self._like), counts, random, self._full_macs, dict(self._unsupported)
+
+    def restore(self, snapshot: Any) -> None:
+        """Go back to a snapshot."""
+        self._states, self._like, self._counts, random, self._full_macs, self._unsupported = snapshot
+        self._random.restore(random)
+
+    def counts(self) -> list[LayerCount]:
+        """A row per product. Direct: the left operand's bits as activation bits, the right one's as weight bits.
+
+        Modulated: a row per residual, such as "mid.attn.qk[q]", whose activation bits are the residual's and whose
+        weight bits are those of the other operand's reference, which is kept in float32: the two products that the rule
+        takes (docs/theory.md, section 14). The one product of a call in full precision is in the first row.
+        """
+        return list(self._counts.values())
+
+    def state_bytes(self) -> int:
+        """Bytes held between calls: both references and ô of every modulated product."""
+        return self.bytes_of(self._states)
+
+    @staticmethod
+    def bytes_of(states: Mapping[str, bilinear.ProductState]) -> int:
+        """Bytes of these states."""
+        tensors = [t for s in states.values() for t in (s.left.ref, s.right.ref, s.o_hat)]
+        return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, Tensor))
+
+    def seen(self) -> dict[Any, int]:
+        return dict(self._seen)
+
+    def pass_over(self, seen: Mapping[Any, int]) -> None:
+        for key, times in seen.items():
+            self._seen[key] = self._seen.get(key, 0) + times
+
+    # -- one product ---------------------------------------------------------------------------------------------------
+    def wants(self, module: str, role: str) -> bool:
+        return module in self._chosen and self.attention.quantizers(role) is not None
+
+    def product(self, module: str, role: str, left: Tensor, right: Tensor) -> Tensor:
+        with self._first_call.row():
+            out = self._quantized(module, role, left, right)
+        self._first_call.add(out.numel() * left.shape[-1])
+        return out
+
+    def _quantized(self, module: str, role: str, left: Tensor, right: Tensor) -> Tensor:
+        occurrence = self._seen.get((module, role), 0)
+        self._seen[module, role] = occurrence + 1
+        name = occurrence_name(f"{module}.{role}", occurrence)
+        pair = self.attention.quantizers(role)
+        assert pair is not None
+        state = self._states.get(name)
+        call = 0 if state is None else state.call
+        who = f"product '{name}', call {call}"
+        like = tuple((tuple(x.shape), x.dtype, x.device) for x in (left, right))
+        try:
+            if state is None:
+                for Q, x in zip(pair, (left, right), strict=True):
+                    Q.check(x)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"product '{name}': {error}") from None
+        if self.recursion.has_state and self._like.setdefault(name, like) != like:
+            raise ValueError(
+                f"{who}: operands changed from {_shown(self._like[name])} to {_shown(like)}; the state is of another "
+                "batch: call run.reset() before a new one"
+            )
+        after = bilinear.advance(
+            self.recursion, state, left, right, pair, PRODUCTS[role], warmup=self.warmup,
+            refreshed=self._is_refresh(call), random=self._bits(pair, (left, right), state is None),
+        )  # fmt: skip
+        for what, Q, x, operand in zip(OPERANDS[role], pair, (left, right), (after.left, after.right), strict=True):
+            probe = x if operand.qparams is None or not Q.has_codes else Q.probe(operand.residual, operand.qparams)
+            if not finite(probe):
+                raise ValueError(not_finite(array_namespace(x), x, f"{who}, operand {what}"))
+        self._count(name, role, pair, after, call, after.o_hat.numel() * left.shape[-1])
+        self._states[name] = self._kept(after, left, right)
+        return after.o_hat.clone() if self.recursion.has_state else after.o_hat  # in-place code must not reach ô
+
+    def _kept(self, after: bilinear.ProductState, left: Tensor, right: Tensor) -> bilinear.ProductState:
+        """The state without what only observers need; inputs are copied, since the model may write into them."""
+        if not self.recursion.has_state:
+            return bilinear.ProductState(_EMPTY, _EMPTY, None, after.call)
+        refs = [
+            state.ref.clone() if state.ref is x else state.ref
+            for state, x in ((after.left, left), (after.right, right))
+        ]
+        operands = [_recursion.State(ref, 0.0, after.call) for ref in refs]
+        return bilinear.ProductState(operands[0], operands[1], after.o_hat, after.call)
+
+    def _bits(self, pair: tuple[Quantizer, Quantizer], operands: tuple[Tensor, Tensor], first: bool) -> Any:
+        if not any(Q.laws.randomised for Q in pair):
+            return None
+
+        def draw() -> Any:
+            return tuple(
+                self._random.like(x) if Q.laws.randomised else None for Q, x in zip(pair, operands, strict=True)
+            )
+
+        return [draw() for _ in range(max(_recursion.feeds(self.warmup), 1))] if first else draw()
+
+    # -- counting ------------------------------------------------------------------------------------------------------
+    def _row(self, name: str, role: str, weight_bits: int) -> LayerCount:
+        return self._counts.setdefault(name, LayerCount(name, role, weight_bits))
+
+    def _count(self, name: str, role: str, pair: Any, after: bilinear.ProductState, call: int, macs: int) -> None:
+        bits = [Q.bits for Q in pair]
+        if not self.recursion.has_state:
+            row = self._row(name, role, bits[1])
+            if not after.quantized:  # a refresh
+                row.full(macs)
+                row.bops += macs * FULL * (FULL - row.weight_bits)  # the right operand is in full precision as well
+                return
+            row.quantized(macs, bits[0])
+            for Q, state in zip(pair, (after.left, after.right), strict=True):
+                if Q.has_codes:
+                    row.grid(Q, state.residual, state.qparams)
+            return
+        rows = [self._row(f"{name}[{what}]", role, FULL) for what in OPERANDS[role]]
+        if not after.quantized:
+            return rows[0].full(macs)
+        feeds = _recursion.feeds(self.warmup) if call == 0 else 0
+        for i, (row, Q, state) in enumerate(zip(rows, pair, (after.left, after.right), strict=True)):
+            times = 1 if call else feeds - i  # the first feeding is one product, of the two quantized operands
+            if not times:
+                continue
+            if not Q.has_codes:
+                row.full(macs * times)
+                continue
+            skipped = macs * times if call and type(Q) is Zero else 0
+            bops = None if call or i else macs * bits[0] * (bits[1] + (feeds - 1) * FULL)
+            row.quantized(macs * times, Q.bits, skipped=skipped, bops=bops)
+            row.grid(Q, state.residual, state.qparams)
+
+
+_EMPTY = _recursion.State(None, None)
+
+
+def _shown(like: tuple[Any, ...]) -> str:
+    return " and ".join(f"{shape} {str(dtype).removeprefix('torch.')} {device}" for shape, dtype, device in like)

@@ -1,0 +1,187 @@
+"""Counts the MACs of products of two activations, in models whose attention is left in full precision."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..audit import LayerCount
+from ..hooks.modes import Gradients
+from ..hooks.patching import Hook
+from ..hooks.undo import Context, Undo
+from ..layers import occurrence_name
+from .products import Products, always
+
+#: what the model itself is called
+ROOT = "(root)"
+
+
+class Counting:
+    """A handler that leaves every product as it is, and counts its MACs."""
+
+    def __init__(self) -> None:
+        self._full_macs = 0
+        self._unsupported: dict[str, None] = {}  # an ordered set
+
+    def wants(self, module: str, role: str) -> bool:
+        return False
+
+    def product(self, module: str, role: str, left: Tensor, right: Tensor) -> Tensor:
+        raise NotImplementedError  # pragma: no cover - nothing is wanted
+
+    def full(self, module: str, role: str, macs: int) -> None:
+        self._full_macs += macs
+
+    def cannot(self, what: str) -> None:
+        self._unsupported[what] = None
+
+    def seen(self) -> dict[Any, int]:
+        """How many products of each module and role this model call has met so far; nothing where all are alike."""
+        return {}
+
+    def pass_over(self, seen: Mapping[Any, int]) -> None:
+        """Products that are not formed, because the branch they are in is used again."""
+
+    def unsupported(self) -> list[str]:
+        """Products that could not be taken apart, as "module: function"."""
+        return list(self._unsupported)
+
+    def full_macs(self) -> int:
+        """MACs of products in full precision that are in no row of ``counts``, over all calls."""
+        return self._full_macs
+
+
+class ProductCounter(Counting):
+    """Counts at next to no cost, for runs without ``attention``. Same methods as ``attention.Session``; no rows.
+
+    Only the first model call after every ``reset`` is watched. Later on a hook on each module that formed products adds
+    what it took then, for inputs of that shape (of another batch: in proportion). Modules that are not executed do not
+    count.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self._model: nn.Module | None = model
+        self._watched = False
+        self._shape: tuple[int, ...] | None = None  # of the first input of the model call that is going on
+        self._products: Products | None = None
+        self._now: dict[str, int] = {}  # module -> MACs since it began
+        self._took: dict[str, dict[tuple[int, ...], int]] = {}  # module -> shape of its input -> MACs of one call
+        self._undo = Undo()
+
+    def full(self, module: str, role: str, macs: int) -> None:
+        super().full(module, role, macs)
+        self._now[module] = self._now.get(module, 0) + macs
+        if module not in self._took:
+            self._took[module] = {}
+            assert self._model is not None, "it was closed"
+            if module != ROOT:  # whose end is told: torch asks for hooks before, and there may have been none
+                self._undo.put(Hook.of(self._model.get_submodule(module), self._ended, module, after=True))
+
+    def _ended(self, module: str, _: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        self._count(module, _shape((*args, *kwargs.values())))
+
+    def _count(self, module: str, shape: tuple[int, ...]) -> None:
+        took = self._took[module]
+        if (macs := self._now.pop(module, None)) is not None:  # it was watched, and is counted already
+            took[shape] = macs
+        elif shape in took:
+            self._full_macs += took[shape]
+        elif took and shape:
+            known, macs = next(iter(took.items()))
+            self._full_macs += macs * shape[0] // known[0]
+
+    def scope(self) -> str:
+        """The module that is being executed."""
+        return ROOT if self._products is None else self._products.scope.name
+
+    def enter(self, alive: Callable[[], bool] = always, arguments: Mapping[str, Any] | None = None) -> None:
+        """A model call begins; ``alive`` says whether it is still going on."""
+        self._shape = _shape((arguments or {}).values())
+        if not self._watched:
+            self._forget()
+            assert self._model is not None, "it was closed"
+            self._products = Products(self._model, weakref.proxy(self))
+            self._products.enter()
+            self._products.scope.alive = alive
+
+    def leave(self) -> None:
+        """It has ended."""
+        self._watched = True
+        shape, self._shape = self._shape, None
+        if shape is not None and ROOT in self._took:
+            self._count(ROOT, shape)
+        if self._products is not None:
+            self._products.close()
+            self._products = None
+
+    def snapshot(self) -> Any:
+        """All that a failed model call must not change."""
+        return self._full_macs, dict(self._unsupported), self._watched
+
+    def restore(self, snapshot: Any) -> None:
+        """Go back to a snapshot."""
+        self._full_macs, self._unsupported, self._watched = snapshot
+
+    def _forget(self) -> None:
+        self._undo.all()
+        self._took.clear()
+        self._now.clear()
+
+    def reset(self, *, stream: int = 0) -> None:
+        """Watch the next model call again."""
+        self._watched = False
+
+    def close(self) -> None:
+        """Give the model back as it was; the count stays readable."""
+        self.leave()
+        self._forget()
+        self._model = None
+
+    def counts(self) -> list[LayerCount]:
+        """No rows: nothing was quantized."""
+        return []
+
+    def state_bytes(self) -> int:
+        """No state."""
+        return 0
+
+
+def _shape(values: Iterable[Any]) -> tuple[int, ...]:
+    """Of the first array."""
+    return next((tuple(x.shape) for x in values if isinstance(x, Tensor)), ())
+
+
+class _Rows(Counting):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[LayerCount] = []
+        self._seen: dict[str, int] = {}
+
+    def full(self, module: str, role: str, macs: int) -> None:
+        super().full(module, role, macs)
+        name = f"{module}.{role}"
+        self._seen[name] = self._seen.get(name, -1) + 1
+        self.rows.append(row := LayerCount(occurrence_name(name, self._seen[name]), role))
+        row.full(macs)
+
+
+def count_products(model: nn.Module, *inputs: Any, **options: Any) -> list[LayerCount]:
+    """One call ``model(*inputs, **options)``: a row for every product of two activations, with its MACs.
+
+    In order of execution, "<module>.qk" and "<module>.sv". Works on device "meta". The model is left as it was.
+    """
+    rows = _Rows()
+    products = Products(model, rows)
+
+    def enter(undo: Undo) -> None:
+        undo.put(Gradients(False))
+        undo.note(products.close)
+        products.enter()
+
+    with Context(enter):
+        model(*inputs, **options)
+    return rows.rows

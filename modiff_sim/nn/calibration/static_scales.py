@@ -1,0 +1,280 @@
+"""Static calibration: ranges of the quantizers' inputs, from a sampled calibration set.
+
+    found = calibrate(
+        model, lambda resets: sample(model, images=32, steps=20, on_batch=resets),
+        bits=4, target="closed_loop", quantizer="mse",
+    )
+    found.save("digits-a4.json")
+    with modulated(model, activations=found, recursion="closed_loop") as run: ...
+
+A dynamic scale needs a reduction over every input before it can be quantized; a static one is a constant. What it is
+calibrated on is named by ``target``:
+
+    "input"        a_t of the full-precision model: for ``recursion="direct"``
+    "difference"   a_t - a_{t+1} of the full-precision model: what the official code calibrates residual scales on
+    "closed_loop"  the residual a_t - â_{t+1} of the running closed loop, quantized by the very scales that are sought
+
+The last is a fixed point: scales decide the loop's errors, which are part of its residuals. It is sought by repetition:
+the first loop runs with dynamic scales, each further one with the scales of the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...arguments import count, number
+from ...quantizers import AbsMax, Identity, MinMax, Split
+from ...quantizers.base import Quantizer
+from ...recursion import State
+from ..layers import Weights, Where
+from ..measure.histogram import Streaming
+from ..modulate import modulated
+from ..plans.plan import Plan
+from .plans import TARGETS, Calibration, CalibrationError
+from .ranges import METHODS, Range, choose, grid
+
+__all__ = ["METHODS", "TARGETS", "Calibration", "CalibrationError", "calibrate"]
+
+#: samples the calibration set; calls every function of its argument, with ``stream=index``, before each batch
+RunSampling = Callable[[list[Callable[..., object]]], object]
+#: layer -> range per step group and part
+Ranges = dict[str, tuple[tuple[Range, ...], ...]]
+
+
+def calibrate(
+    model: nn.Module,
+    run_sampling: RunSampling,
+    *,
+    bits: int,
+    quantizer: str = "minmax",
+    target: str = "input",
+    symmetric: bool | None = None,
+    groups: int | Sequence[int] = 1,
+    where: Where | None = None,
+    percentile: float = 99.9,
+    rounds: int = 4,
+    tolerance: float = 0.1,
+    weights: Weights = None,
+    splits: Mapping[str, int] | None = None,
+    **loop: Any,
+) -> Calibration:
+    """Choose one static range per layer and step group; the model is sampled 1 time, or up to 1 + ``rounds`` times.
+
+    run_sampling: samples the calibration set, e.g. ``lambda resets: sample(model, images=32, on_batch=resets)``; must
+                  call all functions in its argument before every batch. It is called once per round: the same noise
+                  each time makes the rounds comparable.
+    quantizer:    "minmax"; "percentile", which keeps ``percentile`` % of the values; "mse", the least squared error; or
+                  "official_minmax", the official code's coarse initialisation (see ``calibrate_ranges``).
+    target:       see above. "closed_loop": until no range moves by ``tolerance`` (relative) or ``rounds`` are spent;
+                  the result's ``changes`` and ``saturated`` say how it went.
+    symmetric:    ``Static`` or ``StaticAffine`` grids; None: affine for "input", symmetric for residuals, which spread
+                  about 0 to both sides.
+    groups:       how many groups of about as many calls each, or the first calls of the second, third, ... group.
+    weights:      as ``modulated``'s: quantized weights change what the layers see, so use those of the final run.
+    splits:       layer -> channels of the first part, as ``skip_splits`` gives: two ranges for the inputs of these.
+    loop:         "closed_loop" only: further arguments of ``modulated`` (refresh, warmup, storage, ...).
+
+    Memory: one histogram (8 KiB) per layer, part and group; per *call* instead of per group while ``groups`` is an int
+    above 1, because the number of calls is not known before; target "difference" keeps every layer's last input.
+
+    Raises ValueError for unknown names, a run_sampling that calls no layer or no reset, groups without calls, and NaN
+    or Inf, naming layer and call.
+    """
+    count("bits", bits)
+    count("rounds", rounds)
+    number("tolerance", tolerance, above=0)
+    for what, given, known in (("target", target, TARGETS), ("quantizer", quantizer, tuple(METHODS))):
+        if given not in known:
+            raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
+    if loop and target != "closed_loop":
+        raise ValueError(f'target="{target}" runs the model in full precision: {", ".join(loop)} mean nothing there')
+    residuals, cuts = target != "input", dict(splits or {})
+    affine = not residuals if symmetric is None else not symmetric
+    firsts = _boundaries(groups)
+    arm: dict[str, Any] = {"weights": weights, "where": where}
+
+    def chosen(seen: Seen) -> tuple[Ranges, tuple[int, ...]]:
+        starts = firsts or seen.even(count("groups", groups), first=int(residuals))
+        streams = seen.grouped(starts)
+        return {
+            name: tuple(
+                tuple(choose(quantizer, s, bits=bits, symmetric=not affine, percentile=percentile) for s in parts)
+                for parts in layer
+            )
+            for name, layer in streams.items()
+        }, starts
+
+    def made(seen: Seen, found: Ranges, starts: tuple[int, ...], **log: Any) -> Calibration:
+        return Calibration(
+            ranges=found, boundaries=starts, bits=bits, symmetric=not affine, target=target, method=quantizer,
+            model=type(model).__name__, samples=seen.samples, calls=seen.calls, cuts=cuts, **log,
+        )  # fmt: skip
+
+    # refuse before sampling
+    grid(choose(quantizer, _unit(), bits=bits, symmetric=not affine, percentile=percentile), bits, not affine)
+    if target != "closed_loop":
+        seen = _pass(model, run_sampling, target, firsts, cuts, activations=Identity(), recursion="direct", **arm)[0]
+        return made(seen, *chosen(seen))
+
+    loop = {"recursion": "closed_loop", **arm, **loop}
+    dynamic: Quantizer = MinMax(bits) if affine else AbsMax(bits)
+    seen, _ = _pass(model, run_sampling, target, firsts, cuts, activations=_Dynamic(dynamic, cuts), **loop)
+    found, starts = chosen(seen)
+    changes: list[float] = []
+    saturated: list[float] = []
+    for _ in range(rounds):
+        plan = made(seen, found, starts)
+        seen, clipped = _pass(model, run_sampling, target, starts, cuts, activations=plan, **loop)
+        new, _ = chosen(seen)
+        changes.append(_largest_change(found, new))
+        saturated.append(clipped)
+        found = new
+        if changes[-1] < tolerance:
+            break
+    return made(seen, found, starts, changes=tuple(changes), saturated=tuple(saturated))
+
+
+def _boundaries(groups: int | Sequence[int]) -> tuple[int, ...]:
+    """The first call of every group, or () where they follow from the number of calls."""
+    if isinstance(groups, int):
+        return (0,) if count("groups", groups) == 1 else ()
+    starts = (0, *groups)
+    if not all(isinstance(g, int) and not isinstance(g, bool) for g in starts) or any(
+        a >= b for a, b in pairwise(starts)
+    ):
+        raise ValueError(
+            f"groups must be an int >= 1 or the ascending calls >= 1 at which groups begin, got {groups!r}"
+        )
+    return starts
+
+
+def _largest_change(old: Ranges, new: Ranges) -> float:
+    """Largest relative change of a range's width."""
+    pairs = [
+        (b[1] - b[0]) / (a[1] - a[0])
+        for name in old
+        for groups in zip(old[name], new[name], strict=True)
+        for a, b in zip(*groups, strict=True)
+    ]
+    return max(abs(ratio - 1) for ratio in pairs)
+
+
+def _unit() -> Streaming:
+    """A stream on which a method can be tried."""
+    seen = Streaming()
+    seen.add(torch.tensor([-1.0, 1.0]))
+    return seen
+
+
+class _Dynamic:
+    """The dynamic loop of the first round, with the same parts as the static ones."""
+
+    def __init__(self, Q: Quantizer, cuts: Mapping[str, int]) -> None:
+        self._whole = Q
+        self._cut = {name: Split(Q, at=(cut,)) for name, cut in cuts.items()}
+
+    def quantizer(self, name: str, call: int) -> Quantizer:
+        return self._cut.get(name.partition("#")[0], self._whole)
+
+
+class Seen:
+    """An observer of a run: statistics of one target per layer, group of calls and part; and the resets' other half."""
+
+    def __init__(self, target: str, boundaries: tuple[int, ...], cuts: Mapping[str, int]) -> None:
+        self.target, self.boundaries, self.cuts = target, boundaries, cuts
+        self.samples = self.calls = self.resets = 0
+        self._streams: dict[str, dict[int, tuple[Streaming, ...]]] = {}  # layer -> first call of its group -> parts
+        self._last: dict[tuple[str, str], Tensor] = {}
+        self.pass_now: Callable[[], str] = str
+        self._first_layer: str | None = None
+
+    def reset(self, **_: Any) -> None:
+        """Before a batch."""
+        self.resets += 1
+        self._last.clear()
+
+    def __call__(self, name: str, call: int, a: Tensor, state: State) -> None:
+        self.calls = max(self.calls, call + 1)
+        self._first_layer = self._first_layer or name
+        if name == self._first_layer and call == 0:
+            self.samples += a.shape[0]
+        streams = self._streams.setdefault(name, {})
+        if (x := self._value(name, a, state)) is None:
+            return
+        group = max((b for b in self.boundaries if b <= call), default=call)
+        cut = self.cuts.get(name.partition("#")[0])
+        parts = [x] if cut is None else [x[:, :cut], x[:, cut:]]
+        for stream, part in zip(streams.setdefault(group, tuple(Streaming() for _ in parts)), parts, strict=True):
+            stream.add(part)
+
+    def _value(self, name: str, a: Tensor, state: State) -> Tensor | None:
+        if self.target == "input":
+            return a
+        if self.target == "closed_loop":  # None where a call was exact: the first, refreshes
+            return state.residual if state.qparams is not None else None
+        key = self.pass_now(), name  # differences are taken within a pass
+        last, self._last[key] = self._last.get(key), a.clone()
+        return None if last is None else a - last
+
+    def even(self, groups: int, *, first: int) -> tuple[int, ...]:
+        """Boundaries of groups of about as many calls each; the calls before ``first`` belong to the first group."""
+        calls = self.calls - first
+        if groups > calls:
+            raise ValueError(f"groups={groups}, but there are values of {calls} calls only")
+        return (0, *(first + calls * g // groups for g in range(1, groups)))
+
+    def grouped(self, boundaries: tuple[int, ...]) -> dict[str, list[tuple[Streaming, ...]]]:
+        """Per layer and group the parts' statistics, calls merged. ValueError for a group without values."""
+        out: dict[str, list[tuple[Streaming, ...]]] = {}
+        ends = (*boundaries[1:], max(self.calls, boundaries[-1] + 1))
+        for name, streams in self._streams.items():
+            out[name] = []
+            for start, end in zip(boundaries, ends, strict=True):
+                inside = [parts for call, parts in sorted(streams.items()) if start <= call < end]
+                if not inside:
+                    raise ValueError(
+                        f"layer '{name}': no values in calls {start} to {end - 1} ({self.calls} calls were seen"
+                        + ("; residuals begin at call 1)" if self.target != "input" else ")")
+                    )
+                merged = tuple(Streaming() for _ in inside[0])
+                for parts in inside:
+                    for whole, part in zip(merged, parts, strict=True):
+                        whole.merge(part)
+                out[name].append(merged)
+        return out
+
+
+def _pass(
+    model: nn.Module,
+    run_sampling: RunSampling,
+    target: str,
+    boundaries: tuple[int, ...],
+    cuts: Mapping[str, int],
+    *,
+    activations: Quantizer | Plan,
+    **arm: Any,
+) -> tuple[Seen, float]:
+    """Sample the calibration set once; what was seen, and the share of values that static scales clipped."""
+    seen = Seen(target, boundaries, cuts)
+    with modulated(model, activations=activations, **arm) as run:
+        run.observers.append(seen)
+        passes = run.passes
+        seen.pass_now = lambda: passes.now
+        resets: Iterable[Callable[..., object]] = [run.reset, seen.reset]
+        run_sampling(list(resets))
+        clipped = run.audit().summary()["saturated_share"]
+    if not seen.calls:
+        raise ValueError(
+            f"run_sampling did not call any layer of the {type(model).__name__}: does it sample this model?"
+        )
+    if not seen.resets:
+        raise ValueError(
+            "run_sampling did not call the functions it was given: each must be called before every batch, as "
+            "sample(..., on_batch=resets) does"
+        )
+    return seen, float(clipped)

@@ -1,0 +1,252 @@
+"""Log what a model's layers see, per layer and call, without keeping activations.
+
+    with record(model, ms.AbsMax(4)) as log:
+        sample(model, images=64, steps=50, on_batch=[log.reset])
+    log.stats["conv_in", 3, "d"].quantiles([0.01, 0.99])
+
+Three quantities per layer and call, in the paper's symbols:
+
+    a   the input a_t
+    d   the temporal difference a_t - a_{t+1}           (from call 1 on)
+    r   the residual a_t - â_{t+1} of a closed loop      (from call 1 on; exact start, driven by the recorded inputs)
+
+On a full-precision model r belongs to a shadow loop that is open through the network (the setting of Theorem 4.4).
+Inside ``modulated(..., recursion="closed_loop")`` with the same quantizer, exact start and no refresh, it is the very
+residual that is quantized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ... import recursion as _recursion
+from ...quantizers.base import Quantizer
+from ..hooks.aparts import Aparts
+from ..hooks.calls import Calls
+from ..hooks.pass_finder import Finder
+from ..hooks.patching import Patch, operation_inside, operation_outside, own_forward
+from ..hooks.undo import Context, Listed, Undo
+from ..layers import Where, find, finite, occurrence_name, refuse_wrapped
+from ..run.run import Run, active_run
+from .histogram import Streaming
+
+QUANTITIES = ("a", "d", "r")
+
+
+@dataclass
+class Recorded:
+    """Statistics of one quantity in one layer at one call, over all batches so far.
+
+    c and kappa: measured ratios of the quantizer, one value per block of every batch.
+    """
+
+    values: Streaming = field(default_factory=Streaming)
+    norms: list[np.ndarray] = field(default_factory=list)  # 2-norm per sample
+    c: list[np.ndarray] = field(default_factory=list)
+    kappa: list[np.ndarray] = field(default_factory=list)
+
+    def ratio(self, name: str) -> np.ndarray:
+        """All measured values of "c" or "kappa", one per block (for PerSample: per image)."""
+        return np.concatenate(getattr(self, name))
+
+    @property
+    def norm(self) -> np.ndarray:
+        """2-norm of every sample, in the order in which they came."""
+        return np.concatenate(self.norms)
+
+
+class Recorder:
+    """What ``record`` yields. ``stats[layer, call, quantity]`` is a ``Recorded``; call counts since ``reset``.
+
+    A layer that a model uses several times per call is listed once per occurrence: "head", "head#1". Where the model is
+    called once per prompt within a step (guidance in passes), differences are taken within each pass, as in
+    ``modulated``, and all passes' values are in the same statistics. Passes that cannot be told apart are said with
+    ``apart``; inside ``modulated`` they are those of the run.
+    """
+
+    def __init__(self, quantizer: Quantizer) -> None:
+        self.quantizer = quantizer
+        self.layers: list[str] = []
+        self.stats: dict[tuple[str, int, str], Recorded] = {}
+        self._calls: Calls | None = None
+        self._finders, self._aparts = dict[int, Finder](), Aparts()
+        self._found: Hashable = 0
+        self._run: Run | None = None  # of the model, which knows the passes then
+        self._last: dict[tuple[Hashable, str], tuple[int, Tensor, _recursion.State]] = {}
+
+    @property
+    def calls(self) -> int:
+        """How many calls of a layer were recorded (the largest index + 1)."""
+        return 1 + max((call for _, call, _ in self.stats), default=-1)
+
+    def reset(self, **_: Any) -> None:
+        """Start a new batch at call 0: forget the last inputs, keep the statistics.
+
+        Raises RuntimeError during a call of the model.
+        """
+        if self._calls is None:
+            return self._forget()
+        with self._calls.alone("reset()"):
+            self._forget()
+            self._calls.anew()
+
+    def _forget(self) -> None:
+        self._last.clear()
+        self._finders, self._found = {}, 0
+
+    def _put(self, model: nn.Module, chosen: Mapping[str, nn.Module], undo: Undo) -> Recorder:
+        """Touch the model; ``undo`` gives it back."""
+        undo.note(self._gone)
+        self._calls = Calls(model, self._enter, owner=self)
+        run = self._run = active_run(model)
+        told = []
+        for name, module in chosen.items():
+            plain = own_forward(module) is None
+            if not plain and run is not None and name in run.operators:  # inside it the run computes the operation
+                told.append(name)
+                continue
+            see = partial(self._forward, name)
+            if not plain:
+                see = partial(self._around, name, module)
+                undo.note(partial(operation_outside, module))
+            undo.put(Patch(module, see, owner=self))
+        if run is not None:
+            run.passes.follow()
+        if run is not None and told:
+            undo.put(Listed(run.listeners, lambda name, a: self._see(name, a) if name in told else None))
+        undo.put(self._calls)
+        if active_run(model) is not run:  # another thread's, since this was begun
+            raise RuntimeError(f"another thread entered or left modulated(...) of the {type(model).__name__} meanwhile")
+        return self
+
+    def _gone(self) -> None:
+        self._forget()
+        self._calls = self._run = None
+
+    def apart(self, name: str) -> AbstractContextManager[None]:
+        """Differences of the model calls inside are taken among those under this name: guidance in passes.
+
+        Inside ``modulated`` its own ``apart`` is what counts.
+        """
+        if self._calls is not None:
+            self._calls.mine()
+        return self._aparts.inside(name)
+
+    @property
+    def _pass(self) -> Hashable:
+        """The pass that the present call belongs to."""
+        passes = () if self._run is None else self._run.passes.key
+        names = self._aparts.names
+        return (names, passes) if self._run is not None or names else self._found
+
+    def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
+        refuse_wrapped(arguments)
+        self._aparts.check()
+        if self._run is None and not self._aparts.names:
+            self._found = self._finders.setdefault(root, Finder()).find(arguments)
+
+    def _forward(self, name: str, inner: Callable[..., Any], input: Tensor) -> Any:
+        self._see(name, input)
+        return inner(input)
+
+    def _around(self, name: str, module: nn.Module, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A layer whose forward somebody else has replaced: what reaches the linear operation inside is recorded."""
+
+        def inside(a: Tensor) -> Tensor:
+            self._see(name, a)
+            out: Tensor = type(module).forward(module, a)
+            return out
+
+        with operation_inside(module, inside):
+            return inner(*args, **kwargs)
+
+    def _see(self, name: str, a: Tensor) -> None:
+        assert self._calls is not None
+        name = occurrence_name(name, self._calls.take(name))
+        if a.numel() == 0:  # an expert without tokens
+            return
+        with torch.no_grad():
+            a = a.detach()
+            self.quantizer.check(a)
+            last = self._last.get((self._pass, name))
+            call = 0 if last is None else last[0] + 1
+            if not finite(a):
+                raise ValueError(f"layer '{name}', call {call}: NaN or Inf in its input; nothing of it was recorded")
+            if name not in self.layers:
+                self.layers.append(name)
+            self._add(name, call, "a", a)
+            if last is None:
+                state = _recursion.State(a.clone(), None, 1)
+            else:
+                _, previous, state = last
+                if previous.shape != a.shape:
+                    raise ValueError(
+                        f"layer '{name}', call {call}: shape changed from {tuple(previous.shape)} to {tuple(a.shape)}; "
+                        "call reset() before a new batch"
+                    )
+                self._add(name, call, "d", a - previous)
+                residual = a - state.ref
+                hat = self._add(name, call, "r", residual)
+                state = _recursion.State(
+                    _recursion.RECURSIONS["closed_loop"].next_ref(state.ref, a, hat), None, call + 1
+                )
+            self._last[self._pass, name] = (call, a.clone(), state)
+
+    def _add(self, name: str, call: int, quantity: str, x: Tensor) -> Tensor:
+        """Take in x; returns Q(x)."""
+        entry = self.stats.setdefault((name, call, quantity), Recorded())
+        hat, _ = self.quantizer.apply(x)
+        entry.values.add(x)
+        entry.norms.append(
+            torch.linalg.vector_norm(x.double().reshape(len(x) if x.ndim > 1 else 1, -1), dim=1).cpu().numpy()
+        )
+        blocks, axes = self.quantizer.granularity.blocked(tuple(x.shape))
+        wide, error = x.double().reshape(blocks), (x - hat).double().reshape(blocks)
+        for norm, order in (("c", 2), ("kappa", float("inf"))):
+            top = torch.linalg.vector_norm(error, ord=order, dim=axes)
+            bottom = torch.linalg.vector_norm(wide, ord=order, dim=axes)
+            ratio = torch.where(bottom > 0, top / bottom, 0.0).reshape(-1).cpu().numpy()
+            getattr(entry, norm).append(ratio**2 if norm == "c" else ratio)
+        return hat
+
+    def table(self, quantity: str, value: str, *, reduce: Any = np.median) -> np.ndarray:
+        """A (layers, calls) array of one number: "absmax", "variance", "kurtosis", "mean", or reduced "c", "kappa",
+        "norm" over samples. NaN where a quantity does not exist (differences at call 0)."""
+        if quantity not in QUANTITIES:
+            raise ValueError(f"unknown quantity {quantity!r}; known: {', '.join(QUANTITIES)}")
+        out = np.full((len(self.layers), self.calls), np.nan)
+        for i, name in enumerate(self.layers):
+            for call in range(self.calls):
+                if (entry := self.stats.get((name, call, quantity))) is not None:
+                    if value in ("c", "kappa"):
+                        out[i, call] = reduce(entry.ratio(value))
+                    elif value == "norm":
+                        out[i, call] = reduce(entry.norm)
+                    else:
+                        out[i, call] = getattr(entry.values, value)
+        return out
+
+
+def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None) -> AbstractContextManager[Recorder]:
+    """Record the inputs of the model's Conv1d, Conv2d and Linear layers while the context is open.
+
+    quantizer: for c, kappa and the loop of r; deterministic. where: (name, module) -> bool, None is all layers.
+    Call ``reset()`` of what it yields between batches. With ``modulated`` on the same model, this is the inner context.
+    Raises ValueError for a randomised quantizer, for a model without such layers, and inside for NaN or Inf (naming
+    layer and call).
+    """
+    if not isinstance(quantizer, Quantizer) or quantizer.laws.randomised:
+        raise ValueError(f"record needs a deterministic quantizer, got {quantizer!r}")
+    chosen = find(model, where)
+    if not chosen:
+        raise ValueError(f"{type(model).__name__}: no Conv1d, Conv2d or Linear layer to record (after where=)")
+    recorder = Recorder(quantizer)
+    return Context(lambda undo: recorder._put(model, chosen, undo))

@@ -1,0 +1,224 @@
+"""How sparse what is quantized is, and which multiplications a sparse kernel could leave out.
+
+    with modulated(model, activations=AbsMax(3)) as run, sparsity.measure(run) as found:
+        sample(model, images=8, steps=50, run=run)
+    print(found)
+
+Counted is Q's output, the left operand of the layer's product: residual codes in the open and closed loop, the
+activations themselves in ``direct``. An entry counts as zero where the dequantized *value* is 0 (for symmetric grids
+the code 0, for affine ones the zero point): it is the value whose product can be left out. Samples that a threshold
+skipped, and layers at 0 bits, are all zeros. Calls in full precision (first, refresh) are not counted.
+
+Layout. The reduction axis is the axis of input channels (axis 1 of a convolution, within each of its groups) or of
+features (the last axis of a linear layer). A block of 1×4 or 1×16 is a run of 4 or 16 consecutive entries along it, at
+one position of every other axis: the first begins at channel 0 of each group, and where the number of channels is no
+multiple the last one is short, as if padded with zeros that cost nothing. 2:4 looks at the same runs of four.
+
+Multiplications. An input entry takes part in as many products as the layer uses it (fewer at a border or under a
+stride), which is counted exactly; products with padding are no entry's and are not in ``macs``. Left out can be
+
+    element   the products of zero entries
+    block4, block16   the products of entries in blocks that are all zero
+    group24   in every run of four with at most two non-zeros, all but two entries' products: half of a whole run
+    tensor24  the same, but only in calls where *every* run of the tensor complies: what a 2:4 unit needs, which takes
+              one operand as a whole
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...recursion import State
+from ..hooks.modes import inference
+from ..hooks.undo import Context, Listed, Undo
+from ..layers import Operator
+from ..run.run import Run
+
+BLOCKS = (4, 16)
+KINDS = ("element", "block4", "block16", "group24", "tensor24")
+
+
+@dataclass
+class Count:
+    """One layer at one call (or a sum of such): entries and MACs, of all batches so far.
+
+    zero: entries that are 0. covered: kind -> entries a kernel of that kind finds in a pattern it can use (the zeros;
+    those in all-zero blocks; those in runs that comply with 2:4). saved: kind -> MACs it leaves out.
+    """
+
+    values: int = 0
+    macs: int = 0
+    calls: int = 0
+    covered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    saved: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+
+    @property
+    def zero_share(self) -> float:
+        """Share of entries that are 0; NaN where nothing was counted."""
+        return self.share("element")
+
+    def share(self, kind: str) -> float:
+        """Share of the entries in such a pattern; NaN where nothing was counted."""
+        return self.covered[kind] / self.values if self.values else math.nan
+
+    def saved_share(self, kind: str) -> float:
+        """Share of the MACs that such a kernel leaves out; NaN where nothing was counted."""
+        return self.saved[kind] / self.macs if self.macs else math.nan
+
+    def add(self, other: Count) -> None:
+        """Take in another count."""
+        self.values += other.values
+        self.macs += other.macs
+        self.calls += other.calls
+        for kind in KINDS:
+            self.covered[kind] += other.covered[kind]
+            self.saved[kind] += other.saved[kind]
+
+
+def by_channel(x: Tensor, operator: Operator) -> Tensor:
+    """A layer's input as (positions, groups, channels): the reduction axis last, groups of a convolution apart."""
+    if isinstance(operator.module, nn.Linear):
+        return x.reshape(-1, 1, x.shape[-1])
+    groups = int(operator.module.groups)  # type: ignore[arg-type]
+    moved = x.movedim(1, -1)
+    return moved.reshape(-1, groups, moved.shape[-1] // groups)
+
+
+def runs_of(x: Tensor, size: int) -> Tensor:
+    """Runs of ``size`` along the last axis, (..., runs, size); the last one filled up with zeros."""
+    short = -x.shape[-1] % size
+    return nn.functional.pad(x, (0, short)).unflatten(-1, (-1, size))
+
+
+def uses(operator: Operator, shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """In how many products of the layer each input entry takes part: int64 (1, ...) for one sample, or () if linear.
+
+    Counted by the layer itself: the gradient of its summed output with all weights 1.
+    """
+    module: Any = operator.module
+    if isinstance(module, nn.Linear):
+        return torch.tensor(module.out_features, device=device)
+    with inference(False, gradients=True):
+        x = torch.zeros(1, *shape[1:], dtype=torch.float64, device=device, requires_grad=True)
+        ones = torch.ones(module.weight.shape, dtype=torch.float64, device=device)
+        (found,) = torch.autograd.grad(module._conv_forward(x, ones, None).sum(), x)
+    return found.round().to(torch.int64)
+
+
+def count(hat: Tensor, operator: Operator, used: Tensor | None = None) -> Count:
+    """The sparsity of one quantized input ``hat`` of a layer; ``used`` as ``uses`` gives it (else computed)."""
+    if used is None:
+        used = uses(operator, tuple(hat.shape), hat.device)
+    zero = by_channel(hat == 0, operator)
+    products = by_channel(used.expand(hat.shape), operator)
+    out = Count(values=zero.numel(), macs=int(products.sum()), calls=1)
+    out.covered["element"] = int(zero.sum())
+    out.saved["element"] = int((products * zero).sum())
+    for size in BLOCKS:
+        empty = runs_of(~zero, size).any(dim=-1, keepdim=True).logical_not()
+        kind = f"block{size}"
+        real = runs_of(torch.ones_like(zero), size)
+        out.covered[kind] = int((real & empty).sum())
+        out.saved[kind] = int((runs_of(products, size) * empty).sum())
+    fits = runs_of(~zero, 4).sum(dim=-1) <= 2
+    entries = runs_of(torch.ones_like(zero), 4).sum(dim=-1)
+    # entries of one run share a position, and with it their number of products
+    each = runs_of(products, 4)[..., 0]
+    saved = int((fits * (entries - 2).clamp(min=0) * each).sum())
+    out.covered["group24"] = int((fits * entries).sum())
+    out.saved["group24"] = saved
+    if bool(fits.all()):
+        out.covered["tensor24"], out.saved["tensor24"] = out.values, saved
+    return out
+
+
+class Sparsity:
+    """What ``measure`` yields. ``counts[layer, call]`` is a ``Count``; call counts since ``run.reset``.
+
+    A layer that a model uses several times per call is listed once per occurrence: "head", "head#1".
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._used: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+        self.counts: dict[tuple[str, int], Count] = {}
+
+    def _see(self, name: str, call: int, a: Tensor, state: State) -> None:
+        if state.qparams is None or state.residual_hat is None:
+            return
+        operator = self._run.operators[name.partition("#")[0]]
+        key = operator.name, tuple(a.shape[1:])
+        if key not in self._used:
+            self._used[key] = uses(operator, tuple(a.shape), a.device)
+        self.counts.setdefault((name, call), Count()).add(count(state.residual_hat, operator, self._used[key]))
+
+    @property
+    def layers(self) -> list[str]:
+        """Names, in the order in which they were first seen."""
+        return list(dict.fromkeys(name for name, _ in self.counts))
+
+    @property
+    def calls(self) -> list[int]:
+        """The calls that were counted, ascending."""
+        return sorted({call for _, call in self.counts})
+
+    def total(self, *, layer: str | None = None, call: int | None = None) -> Count:
+        """The sum over everything, one layer or one call: shares of MACs are then weighted by MACs."""
+        out = Count()
+        for (name, index), found in self.counts.items():
+            if layer in (None, name) and call in (None, index):
+                out.add(found)
+        return out
+
+    def rows(self, *, by: str = "layer") -> list[dict[str, Any]]:
+        """A row per "layer", "call", or "both": shares of entries (share_*), and of MACs left out (saved_*)."""
+        chosen: dict[str, Iterable[tuple[dict[str, Any], Count]]] = {
+            "layer": (({"layer": name}, self.total(layer=name)) for name in self.layers),
+            "call": (({"call": call}, self.total(call=call)) for call in self.calls),
+            "both": (({"layer": name, "call": call}, found) for (name, call), found in self.counts.items()),
+        }
+        if by not in chosen:
+            raise ValueError(f"rows by {', '.join(chosen)}; got {by!r}")
+        return [where | _row(found) for where, found in chosen[by]]
+
+    def summary(self) -> dict[str, Any]:
+        """The totals as plain numbers; shares of MACs weighted by MACs."""
+        return _row(self.total())
+
+    def __str__(self) -> str:
+        rows = [*self.rows(), {"layer": "total"} | self.summary()]
+        width = max(len(row["layer"]) for row in rows)
+        lines = [f"{'':<{width}}  {'zeros':>6}  MACs left out by: {'  '.join(f'{kind:>8}' for kind in KINDS)}"]
+        for row in rows:
+            saved = "  ".join(f"{row[f'saved_{kind}']:>8.1%}" for kind in KINDS)
+            lines.append(f"{row['layer']:<{width}}  {row['share_element']:>6.1%}  {'':<18}{saved}")
+        return "\n".join(lines)
+
+
+def _row(found: Count) -> dict[str, Any]:
+    row: dict[str, Any] = {"values": found.values, "macs": found.macs}
+    row |= {f"share_{kind}": found.share(kind) for kind in KINDS}
+    return row | {f"saved_{kind}": found.saved_share(kind) for kind in KINDS}
+
+
+def measure(run: Run) -> Context[Sparsity]:
+    """Count the zeros of what this run quantizes while the context is open; over several batches they add up.
+
+    Outputs of the run are unchanged to the bit. Nothing is kept of the tensors. Raises TypeError unless ``run`` is what
+    ``modulated`` yields.
+    """
+    if not isinstance(run, Run):
+        raise TypeError(f"measure needs the run that modulated() yields, got {run!r}")
+    found = Sparsity(run)
+
+    def enter(undo: Undo) -> Sparsity:
+        undo.put(Listed(run.observers, found._see))
+        return found
+
+    return Context(enter)

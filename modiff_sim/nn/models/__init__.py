@@ -1,0 +1,1 @@
+"""Models of other people: folders, checkpoints, pipelines, schedulers, architectures and their sizes."""

@@ -1,0 +1,1 @@
+"""Which quantizer a layer gets at a call, and which layers."""

@@ -1,0 +1,134 @@
+"""Where a U-Net concatenates a skip connection, and plans that quantize the two parts of such inputs apart.
+
+    cuts = skip_splits(unet)                     # {"up_blocks.0.resnets.0.conv1": 64, ...}
+    with modulated(unet, activations=with_splits(AbsMax(4), cuts)): ...
+
+Q-Diffusion's "shortcut-splitting quantization" (Li et al., ICCV 2023, arXiv 2302.04304) splits the input of the layers
+that read concat([hidden, skip]).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ...quantizers import Split, Zero
+from ...quantizers.base import Quantizer
+from ..hooks.modes import On, inference
+from ..hooks.patching import Hook
+from ..hooks.undo import Context, Undo
+from ..layers import find
+from .plan import Plan, as_plan
+
+#: functions that keep every channel where it is: what they return is cut where their argument is
+_KEEP_CHANNELS = {
+    "group_norm", "batch_norm", "instance_norm", "silu", "relu", "relu_", "gelu", "leaky_relu", "sigmoid", "tanh",
+    "mish", "dropout", "dropout2d", "clone", "contiguous", "to", "float", "half", "bfloat16", "double", "type",
+    "interpolate", "avg_pool2d", "max_pool2d", "pad", "mul", "add", "sub", "div", "__mul__", "__add__", "__sub__",
+    "__truediv__", "__rmul__", "__radd__", "__imul__", "__iadd__", "__itruediv__",
+}  # fmt: skip
+
+
+def skip_splits(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, int]:
+    """Layer name -> how many of its input channels are the hidden state's; the rest are the skip connection's.
+
+    Without further arguments: from the modules of a diffusers U-Net (UNet2DModel, UNet2DConditionModel and all that
+    have ``mid_block`` and ``up_blocks`` made of ``resnets``): the convolutions of an up block's residual block that
+    read as many channels as the block does (``conv1`` and ``conv_shortcut``). Nothing is run.
+    With an example call's arguments: any model; it is run once on them, in inference mode, and every layer is found
+    whose input is a ``torch.cat`` of two tensors of 3 or more axes along axis 1, up to norms, activations and other
+    functions that keep channels in place. Works on the meta device.
+
+    Raises ValueError for a model without such structure where no example is given.
+    """
+    if args or kwargs:
+        return _traced(model, args, kwargs)
+    mid, ups = getattr(model, "mid_block", None), getattr(model, "up_blocks", None)
+    blocks = [] if ups is None else [list(getattr(block, "resnets", [])) for block in ups]
+    if not blocks or not all(blocks):
+        raise ValueError(
+            f"{type(model).__name__} has no up_blocks made of resnets: pass the arguments of an example call, "
+            "skip_splits(model, x, t), to find concatenated inputs by running it"
+        )
+    names = {id(module): name for name, module in model.named_modules()}
+    last = list(getattr(mid, "resnets", [])) or list(model.down_blocks[-1].resnets)  # type: ignore[index, union-attr]
+    hidden, cuts = last[-1].out_channels, {}
+    for resnet in (resnet for block in blocks for resnet in block):
+        prefix = names[id(resnet)]
+        for name, module in find(resnet, None).items():
+            if isinstance(module, nn.Conv2d) and name in ("conv1", "conv_shortcut"):
+                cuts[f"{prefix}.{name}"] = int(hidden)
+        hidden = resnet.out_channels
+    return cuts
+
+
+class _Cats(TorchFunctionMode):
+    """Marks the results of two-part concatenations along axis 1, and what keeps their channels in place.
+
+    The mark is an attribute of the tensor object, so it lives as long as the tensor does.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        out = func(*args, **kwargs)
+        if name in ("cat", "concat", "concatenate"):
+            tensors = args[0] if args else kwargs["tensors"]
+            axis = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
+            if len(tensors) == 2 and out.ndim > 2 and axis % out.ndim == 1:  # (n, c) is no feature map
+                out._skip_cut = int(tensors[0].shape[1])
+        elif name in _KEEP_CHANNELS and isinstance(out, Tensor):
+            marked = [x for x in args if isinstance(x, Tensor) and hasattr(x, "_skip_cut")]
+            if len(marked) == 1 and out.ndim == marked[0].ndim and out.shape[1] == marked[0].shape[1]:
+                out._skip_cut = marked[0]._skip_cut  # type: ignore[attr-defined]
+        return out
+
+
+def _traced(model: nn.Module, args: Any, kwargs: Any) -> dict[str, int]:
+    cuts: dict[str, int] = {}
+
+    def look(name: str, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        a = inputs[0] if inputs else named["input"]
+        if (cut := getattr(a, "_skip_cut", None)) is not None:
+            cuts[name] = cut
+
+    def enter(undo: Undo) -> None:
+        for name, module in find(model, None).items():
+            undo.put(Hook.of(module, look, name))
+        undo.put(On(_Cats()))
+
+    with inference(), Context(enter):
+        model(*args, **kwargs)
+    return cuts
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A plan that cuts the inputs of some layers: theirs is ``Split`` of the inner plan's quantizer.
+
+    Made by ``with_splits``. A layer's further occurrences ("name#1") are cut like the first.
+    """
+
+    inner: Plan
+    cuts: Mapping[str, int]
+    axis: int = 1
+    _made: dict[tuple[Quantizer, int], Split] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def quantizer(self, name: str, call: int) -> Quantizer:
+        Q, cut = self.inner.quantizer(name, call), self.cuts.get(name.partition("#")[0])
+        if cut is None or isinstance(Q, Split) or type(Q) is Zero:  # at 0 bits there is nothing to split
+            return Q
+        return self._made.setdefault((Q, cut), Split(Q, at=(cut,), axis=self.axis))
+
+
+def with_splits(plan: Quantizer | Plan, cuts: nn.Module | Mapping[str, int], *, axis: int = 1) -> Splits:
+    """The plan (or quantizer) with the inputs of these layers split; ``cuts`` as ``skip_splits`` gives, or the U-Net.
+
+    Quantizers that are a ``Split`` already (a calibration with ``splits=``) are left as they are. For a model that is
+    no U-Net of diffusers give ``skip_splits(model, x, t)``.
+    """
+    return Splits(as_plan(plan), skip_splits(cuts) if isinstance(cuts, nn.Module) else dict(cuts), axis)

@@ -1,0 +1,124 @@
+"""What ``modulated`` can be asked for, checked before a model is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from ... import recursion as _recursion
+from ...quantizers.base import Quantizer
+from ...recursion.storage import Storage
+from ...recursion.threshold import Threshold
+from ..attention.attention import OPERANDS, Attention, ProductCounter, Session
+from ..layers import Weights, Where, check_weights
+from ..macs import FirstCall
+from ..plans.plan import ByLayer, Plan, alike, as_plan
+from ..plans.reuse import Reuse
+
+Skip = Threshold | Mapping[str, Threshold] | None
+Stored = Storage | Callable[[str], Storage] | None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``modulated`` was asked for; see there."""
+
+    activations: Quantizer | Plan
+    weights: Weights = None
+    recursion: str | _recursion.Recursion = "closed_loop"
+    warmup: _recursion.Warmup = "exact"
+    refresh: _recursion.Refresh = "never"
+    where: Where | None = None
+    skip: Skip = None
+    storage: Stored = None
+    attention: Attention | None = None
+    reuse: Reuse | None = None
+    seed: int = 0
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether anything is kept from one model call to the next, which two passes could mix."""
+        chosen = [_recursion.get(self.recursion)]
+        if self.attention is not None:
+            chosen.append(_recursion.get(self.attention.recursion or self.recursion))
+        return any(one.has_state for one in chosen) or self.reuse is not None
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether what a call gives may depend on the calls before it: on states, on their number, on random bits."""
+        foreign = _recursion.standard(_recursion.get(self.recursion)) is None
+        every = [self.activations]
+        if self.attention is not None:
+            every += [Q for role in OPERANDS for Q in self.attention.quantizers(role) or ()]
+        return foreign or self.keeps_state or self.refresh != "never" or not all(map(alike, every))
+
+    def check(self) -> None:
+        """Raise for what can be told without a model."""
+        as_plan(self.activations)
+        check_weights(self.weights)
+        chosen = _recursion.get(self.recursion)
+        _recursion.check_warmup(self.warmup)
+        _recursion.refresh_calls(self.refresh)
+        if self.where is not None and not callable(self.where):
+            raise TypeError(f"where must be a function (name, module) -> bool, got {self.where!r}")
+        for threshold in self.skip.values() if isinstance(self.skip, Mapping) else [self.skip]:
+            if threshold is not None and not isinstance(threshold, Threshold):
+                raise TypeError(f"skip must be a Threshold, or a mapping from layers to such, got {threshold!r}")
+        if not (self.storage is None or isinstance(self.storage, Storage) or callable(self.storage)):
+            raise TypeError(
+                f"storage must be a Storage, or a function from a layer's name to one, got {self.storage!r}"
+            )
+        for what, value, known in (("attention", self.attention, Attention), ("reuse", self.reuse, Reuse)):
+            if value is not None and not isinstance(value, known):
+                raise TypeError(f"{what} must be of type {known.__name__}, got {value!r}")
+        if not chosen.has_state:
+            for what in ("skip", "storage"):
+                if getattr(self, what) is not None:
+                    raise ValueError(
+                        f"{what}= means nothing for {_recursion.label(chosen)}, which keeps no state: leave it out"
+                    )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or abs(self.seed) >= 2**43:
+            raise ValueError(f"seed must be an int below 2^43 (streams are counted below it), got {self.seed!r}")
+        if isinstance(self.storage, Storage):
+            _recursion.check_storage(chosen, self.storage)
+
+    def products(self, model: nn.Module, first_call: FirstCall) -> Session | ProductCounter:
+        """The products of a run: modulated or, without ``attention``, only counted."""
+        if (chosen := self.attention) is None:
+            return ProductCounter(model)
+        return Session(
+            model, chosen, recursion=chosen.recursion or self.recursion, warmup=self.warmup, refresh=self.refresh,
+            seed=self.seed, first_call=first_call,
+        )  # fmt: skip
+
+    def check_names(self, layers: Iterable[str]) -> None:
+        """Raise ValueError for patterns that fit none of these layers: a typing error would do nothing, silently."""
+        known = list(layers)
+        skip = self.skip if isinstance(self.skip, Mapping) else {}
+        plan = self.activations
+        for what, patterns in (
+            ("skip", [k for k in skip if not any(fnmatchcase(name, k) for name in known)]),
+            ("activations", plan.unmatched(known) if isinstance(plan, ByLayer) else []),
+        ):
+            if patterns:
+                raise ValueError(f"{what}: {patterns[0]!r} is none of the layers, such as '{known[0]}'")
+
+    def skip_of(self, name: str) -> Threshold | None:
+        """The threshold of a layer; patterns of a mapping are tried in order."""
+        if not isinstance(self.skip, Mapping):
+            return self.skip
+        return next((t for pattern, t in self.skip.items() if fnmatchcase(name, pattern)), None)
+
+    def storage_of(self, name: str) -> Storage:
+        """How a layer's state is kept."""
+        chosen = self.storage(name) if callable(self.storage) else self.storage or _recursion.AS_COMPUTED
+        if not isinstance(chosen, Storage):
+            raise TypeError(f"storage of layer '{name}': the function gave {chosen!r}, which is no Storage")
+        try:
+            _recursion.check_storage(_recursion.get(self.recursion), chosen, self.skip_of(name))
+        except ValueError as error:
+            raise ValueError(f"layer '{name}': {error}") from None
+        return chosen

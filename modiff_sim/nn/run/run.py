@@ -1,0 +1,348 @@
+"""One arm on one model: every layer's state, and how a layer's call is done. Made by ``modulated``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ... import recursion as _recursion
+from ...quantizers.base import Quantizer
+from ...recursion.storage import kept_bytes
+from ..attention.products import Watchman
+from ..audit import Audit, LayerCount
+from ..hooks.calls import Calls
+from ..hooks.changes import Unchanged
+from ..hooks.modes import On
+from ..hooks.patching import Patch, operation_inside, operation_outside, own_forward, patches
+from ..hooks.threads import Claim, Claimed
+from ..hooks.undo import Undo
+from ..layers import (
+    Operator,
+    Weights,
+    brought,
+    find,
+    kind,
+    offloaded,
+    refuse_wrapped,
+    sample_axis,
+    samples,
+    unsupported,
+    with_matrices,
+)
+from ..macs import FirstCall
+from ..plans.plan import Plan, as_plan
+from ..random_bits import RandomBits
+from ..weights.quantized import QuantizedWeights
+from . import fused as lean
+from .branches import Branches
+from .kept import Kept
+from .options import Options
+from .passes import Passes
+from .step import LayerSteps, Observer
+
+
+class Run(LayerSteps):
+    """One arm on one model: quantizers, recursion, and every layer's state. Made by ``modulated``.
+
+    A layer that is called several times within one model call has one state per occurrence.
+    """
+
+    def __init__(self, model: nn.Module, options: Options) -> None:
+        options.check()
+        if not isinstance(model, nn.Module):
+            whole = "; for a whole pipeline use adapters.modulated_pipeline" if hasattr(model, "components") else ""
+            raise TypeError(f"the model must be a torch.nn.Module, got {type(model).__name__}{whole}")
+        chosen, everything = find(model, options.where), find(model, None)
+        if not everything:
+            raise ValueError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear layer: nothing to modulate")
+        if not chosen:
+            raise ValueError(f"where= keeps none of the {len(everything)} layers, such as '{next(iter(everything))}'")
+        if (owner := active_run(model)) is not None:
+            raise _modulated_already(model, owner)
+        _refuse_recorded(model)
+        if absent := [name for name, module in everything.items() if module.weight.is_meta and not offloaded(model)]:
+            raise ValueError(
+                f"{type(model).__name__} has no weights yet, its layer '{absent[0]}' is on the meta device: load them "
+                "first (load_state_dict(..., assign=True), or to_empty(device=...) and then load_state_dict)"
+            )
+        options.check_names(everything)
+        self._model: nn.Module | None = model
+        self.options = options
+        self.recursion = _recursion.get(options.recursion)
+        self._standard = _recursion.standard(self.recursion)
+        self.plan = as_plan(options.activations)
+        self._is_refresh = _recursion.refresh_calls(options.refresh)
+        if isinstance(options.weights, QuantizedWeights):
+            options.weights.check(model, partial=True)  # names that do not fit would leave layers in full precision
+        anew = brought(model)
+        self.operators = {k: Operator(k, m, options.weights, anew=m in anew) for k, m in chosen.items()}
+        self._counts = {k: LayerCount(k, str(kind(m)), self.operators[k].weight_bits) for k, m in chosen.items()}
+        self._skip = {name: options.skip_of(name) for name in chosen}
+        self._storage = {name: options.storage_of(name) for name in chosen}
+        self._excluded = tuple(name for name in everything if name not in chosen)
+        self._unsupported = tuple(unsupported(model))
+        self._states: dict[tuple[str, int], Kept] = {}
+        self._passes = Passes(lambda: (self, self._products, self._branches), matter=options.keeps_state)
+        self._resets = 0
+        self._random = RandomBits(options.seed)
+        self._scratch = lean.Scratch()
+        self._checked: dict[str, Quantizer] = {}  # by layer, what its input was last checked against
+        self._before: dict[str, Any] | None = None
+        self._left_out: dict[str, str] = {}  # layers that turned out not to be linear, and their classes
+        self._within: dict[str, tuple[int, ...]] = {}  # layers, and the entrances of the model that they are in
+        self._over = False
+        self.first_call = FirstCall()
+        self._samples, self._sample_axis = 0, sample_axis(model)  # samples: of the present model call
+        self.observers: list[Observer] = []
+        self.listeners: list[Callable[[str, Tensor], Any]] = []  # told of every input of a layer, before its call
+        plain = [(name, operator.module) for name, operator in self.operators.items() if not operator.remade]
+        self._unchanged = Unchanged(model, plain, partial(with_matrices, model))
+        self._calls = Calls(model, self._enter, self._leave, owner=self, sequence=options.is_sequence)
+        self._products = options.products(model, self.first_call)
+        self._branches = Branches(model, options.reuse, self._counts, self._products, self._calls)
+
+    def put(self, undo: Undo) -> Run:
+        """Touch the model, which nothing has done so far; ``undo`` gives it back. The audit stays readable."""
+        undo.note(self._gone)
+        model = self.model
+        claim = Claim(model.modules(), self)
+        undo.note(claim.remove)
+        try:
+            claim.put()
+        except Claimed as taken:
+            raise _modulated_already(model, taken.owner) from None
+        undo.note(self.first_call.remove)
+        undo.note(self._products.close)
+        for name, operator in self.operators.items():
+            how: Callable[..., Any] = self._call
+            if own_forward(operator.module) is not None:
+                how = self._around
+                undo.note(partial(operation_outside, operator.module))
+            self._patch(name, operator.module, partial(how, name), undo)
+        for name, module in self._branches.modules.items():
+            self._patch(name, module, partial(self._branches.call, name), undo)
+        undo.put(self._calls)
+        self._within = {name: self._calls.containing(operator.module) for name, operator in self.operators.items()}
+        if self.options.attention is not None:
+            watchman = Watchman(self._calls.look)
+            undo.put(On(watchman))
+            undo.note(watchman.close)
+        _refuse_recorded(model, self)  # by another thread, since this was begun
+        return self
+
+    def _patch(self, name: str, module: nn.Module, handler: Callable[..., Any], undo: Undo) -> None:
+        patch = Patch(module, handler, owner=self)
+        undo.put(patch)
+        self._unchanged.patched.append((name, patch))
+
+    def __repr__(self) -> str:
+        return f"Run({_recursion.label(self.recursion)}, activations={self.activations}, weights={self.weights})"
+
+    @property
+    def model(self) -> nn.Module:
+        """The model; RuntimeError where the context was left, since when the run does not hold it."""
+        if self._model is None:
+            raise RuntimeError("the context was left: the run keeps what its audit needs, and its model no longer")
+        return self._model
+
+    @property
+    def activations(self) -> Quantizer | Plan:
+        """The quantizer of the activations, or the plan."""
+        return self.options.activations
+
+    @property
+    def weights(self) -> Weights:
+        return self.options.weights
+
+    # -- what a user calls --------------------------------------------------------------------------------------------
+    def reset(self, *, stream: int = 0) -> None:
+        """Forget all state: the next call is a first call. Call it between batches.
+
+        ``stream`` selects the random bits of a randomised quantizer (``sample`` passes the micro-batch's index).
+        Raises RuntimeError where the model's layers or weights were changed since the context was entered, and during a
+        call of the model, whose first layers have used the old state.
+        """
+        with self._calls.alone("reset()"):
+            self._unchanged.check(everything=True)
+            self._resets += bool(self._states or self._passes)
+            self._forget()
+            self._random.restart(stream)
+            self._products.reset(stream=stream)
+            self._branches.reset()
+            self._calls.anew()
+
+    def _forget(self) -> None:
+        self._passes.clear()
+        self._states.clear()
+        self._scratch.clear()
+
+    def audit(self) -> Audit:
+        """What was really quantized since the run began (resets do not clear it); works after leaving, too."""
+        self._calls.settle()
+        layers = (*self._counts.values(), *self._products.counts())
+        left_out = [f"{name} ({cls}: not linear)" for name, cls in self._left_out.items()]
+        rarely = (c.name for c in self._counts.values() if 0 < c.calls < self._calls.expected(self._within[c.name]))
+        first, elsewhere = self.first_call, self.first_call.elsewhere
+        return Audit(
+            tuple(replace(c) for c in layers if c.name not in self._left_out), self._calls.model_calls, self._resets,
+            (*self._unsupported, *left_out, *self._products.unsupported()), self._excluded, self._products.full_macs(),
+            passes=self._passes.most, watched_macs=first.inside + sum(elsewhere.values()), elsewhere=elsewhere,
+            borrowed=first.borrowed, uncounted=first.uncounted, undercalled=tuple(rarely),
+        )  # fmt: skip
+
+    def apart(self, name: str) -> AbstractContextManager[None]:
+        """Model calls inside have states of their own, kept under this name: guidance in passes."""
+        self._calls.mine()
+        return self._passes.inside(name)
+
+    def model_call(self) -> AbstractContextManager[None]:
+        """What happens inside is one call of the model, for a model that is entered past its ``forward``."""
+        return self._calls.call({})
+
+    @property
+    def passes(self) -> Passes:
+        """The states of the passes: ``watch`` and ``step`` are what a scheduler's owner calls."""
+        return self._passes
+
+    def state_bytes(self) -> int:
+        """Bytes held between calls: â and ô of every layer as they are kept, operands of products, reused outputs; of
+        all passes (see ``apart``)."""
+        return self.held_bytes() + self._passes.state_bytes()
+
+    @staticmethod
+    def bytes_of(states: Mapping[Any, Kept]) -> int:
+        """Bytes of the layers' states."""
+        return sum(kept_bytes(s.ref) + kept_bytes(s.o_hat) for s in states.values())
+
+    def held_bytes(self) -> int:
+        """``state_bytes`` of the present pass alone."""
+        return self.bytes_of(self._states) + self._products.state_bytes() + self._branches.state_bytes()
+
+    def buffer_bytes(self) -> int:
+        """Bytes held on top: temporaries, and on the fused path buffers for the next step, as large as the states."""
+        spare = (x for s in self._states.values() for x in s.spare or ())
+        return self._scratch.bytes() + sum(kept_bytes(x) for x in spare)
+
+    def _gone(self) -> None:
+        """The model is as it was. Nothing refers to this run any more but who wants to read the audit."""
+        self._forget()
+        self._branches.reset()
+        self._passes.close()
+        self._over = True
+        if self._before is None:  # else another thread's call is going on, and does so at its end
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Hold neither the model nor its weights any more, only what ``audit`` says."""
+        self._model = None
+        self.operators = {}
+        self._branches.modules.clear()
+        self._unchanged.forget()
+        self.observers.clear()
+        self.listeners.clear()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:  # copying and pickling a model come by here
+        raise RuntimeError("this model is modulated: leave the context before copying it, the state is not the model's")
+
+    # -- a model call that fails leaves everything as before it -------------------------------------------------------
+    def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
+        """States are immutable, so shallow copies are enough."""
+        refuse_wrapped(arguments)
+        self._unchanged.check()
+        passes = self._passes.snapshot()
+        self._passes.choose(arguments, root)
+        self._samples = samples(arguments, self._sample_axis)
+        foreign = self._standard is None  # one that may write into its own state
+        self._before = {
+            "states": {k: s.copy() for k, s in self._states.items()} if foreign else dict(self._states),
+            "counts": {name: dict(vars(count)) for name, count in self._counts.items()},
+            "random": self._random.snapshot(),
+            "products": self._products.snapshot(),
+            "branches": self._branches.snapshot(),
+            "passes": passes,
+        }
+        self._products.enter(self._calls.going_on, arguments)
+        if not self._calls.by_frame:  # whose end would be noticed too late
+            self.first_call.begin(self._products.scope, ((k, o.own_weight) for k, o in self.operators.items()))
+
+    def _leave(self, failed: bool) -> Callable[[], None] | None:
+        """Returns what takes the call back."""
+        if (before := self._before) is None:
+            return None
+        watched = self.first_call.watching
+        self.first_call.end(failed)
+        self._products.leave()
+        if failed:
+            self._restore(before, watched)
+        self._before = None  # else the last call's states would be held as well
+        if self._over:
+            self._forget()
+            self._let_go()
+        return partial(self._restore, before, watched)
+
+    def _restore(self, before: dict[str, Any], watched: bool) -> None:
+        if watched:
+            self.first_call.forget()
+        self._states = before["states"]
+        for name, count in before["counts"].items():  # in place: branches count for the layers they hold
+            vars(self._counts[name]).update(count)
+        for name in ("random", "products", "branches", "passes"):
+            getattr(self, f"_{name}").restore(before[name])
+
+    # -- one call of a layer -------------------------------------------------------------------------------------------
+    def _around(self, name: str, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A layer whose forward somebody else has replaced: theirs runs, and the linear operation inside it is ours."""
+        module = self.operators[name].module
+        changed = partial(self._left_out.setdefault, name, type(module).__name__)
+        with operation_inside(module, partial(self._call, name, None), changed):
+            return inner(*args, **kwargs)
+
+    def _call(self, name: str, _: Any, input: Tensor) -> Tensor:  # torch's name: models may pass it by keyword
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                return self._call(name, _, input)
+        a, operator = input, self.operators[name]
+        for listen in self.listeners:
+            listen(name, a)
+        occurrence = self._calls.take(name)
+        if a.numel() == 0 or (operator.is_linear is not True and not operator.check_linear(a)):
+            if a.numel():
+                self._left_out.setdefault(name, type(operator.module).__name__)
+            # nothing to take a scale of, or no operator that the recursions are defined for: as the layer is
+            return type(operator.module).forward(operator.module, a)
+        operator.verify()
+        if not self.first_call.watching:
+            return self._quantized(name, operator, a, occurrence)
+        with self.first_call.row():
+            output = self._quantized(name, operator, a, occurrence)
+        self.first_call.add(operator.macs(output))
+        return output
+
+
+def _owners(model: nn.Module) -> Iterator[Any]:
+    """The owners of all active patches of a model."""
+    return (patch.owner for module in model.modules() for patch in patches(module))
+
+
+def _refuse_recorded(model: nn.Module, run: Run | None = None) -> None:
+    """Raise RuntimeError where patches of others than the run are on a model."""
+    if any(owner is not None and owner is not run for owner in _owners(model)):
+        raise RuntimeError(
+            f"{type(model).__name__} is being recorded, which would see nothing of this: enter modulated(...) "
+            "first, and record(...) inside of it"
+        )
+
+
+def _modulated_already(model: nn.Module, owner: Any) -> RuntimeError:
+    return RuntimeError(f"{type(model).__name__} is modulated already (by {owner}): leave that context first")
+
+
+def active_run(model: nn.Module) -> Run | None:
+    """The run whose context the model is in, None outside."""
+    return next((owner for owner in _owners(model) if isinstance(owner, Run)), None)

@@ -1,0 +1,261 @@
+"""Sampling with per-image noise, in fixed micro-batches, in full precision or inside ``modulated``.
+
+Image i is always drawn from its own noise, ``SeedSequence(seed, spawn_key=(stream, i))``, and always computed at
+position i % batch of micro-batch i // batch, which is computed in full even where only a part of it is wanted. So an
+image depends on (seed, batch, threads, dtype, versions) and not on how many others were asked for or where a run was
+interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from ..diffusion.noise import image_noise
+from ..diffusion.samplers import SAMPLERS
+from ..diffusion.schedules import Schedule, linear
+from .hooks.calling import caller, prediction, unwrapped
+from .hooks.modes import inference
+from .models.schedulers import attached, schedule_of
+from .run.run import Run, active_run
+
+
+def denoiser(model: nn.Module, conditions: Mapping[str, Any] | None = None) -> Callable[[Tensor, int], Tensor]:
+    """(x, t) -> what the model predicts there, however it is called and answers: see ``nn.calling``.
+
+    The model is given the timestep as a tensor, int64 (n,). Where it predicts a variance as well (twice as many
+    channels as x has), the first half is the prediction. conditions: see ``sample``.
+
+    Raises ValueError for a model that takes no timestep; when called, for an answer without a prediction, and for NaN
+    or Inf, naming the call and the timestep.
+    """
+    return _denoiser(model, conditions)
+
+
+def _denoiser(
+    model: nn.Module, conditions: Mapping[str, Any] | None, where: str = "", images: int = 0
+) -> Callable[[Tensor, int], Tensor]:
+    """``denoiser``, whose errors of values begin with ``where``; conditions may have ``images`` rows as well."""
+    call, name = caller(model, conditions or ()), type(unwrapped(model)).__name__
+    made = 0
+
+    def predict(x: Tensor, t: int) -> Tensor:
+        nonlocal made
+        named = {} if not conditions else _per_sample(dict(conditions), x, images)
+        out = prediction(call(x, t, **named), x, name)
+        if not bool(torch.isfinite(out).all()):
+            raise ValueError(f"{where}sampling gave NaN or Inf: {_not_finite(model, name, x, t, made)}")
+        made += 1
+        return out
+
+    return predict
+
+
+def _not_finite(model: nn.Module, name: str, x: Tensor, t: int, call: int) -> str:
+    """Which call it was, and what to do."""
+    said = f"the output of {name} at call {call}, t = {t}"
+    if not bool(torch.isfinite(x).all()):
+        return f"{said}; its input has them already: the calls before it, or the model's clipping, are to be looked at"
+    config = getattr(unwrapped(model), "config", None)
+    fourier = getattr(config, "time_embedding_type", None) == "fourier"
+    if t == 0 and (fourier or x.dtype.itemsize >= 4):
+        why = "its Fourier embedding is" if fourier else "an embedding may be"
+        return (
+            f"{said}, from a finite input; {why} one of log(t), which 0 has not: leave t = 0 out, with "
+            "spacing='trailing' and fewer steps than training timesteps, or a schedule of your own timesteps"
+        )
+    more = "a model in this dtype may overflow, take float32" if x.dtype.itemsize < 4 else "look at its weights"
+    return f"{said}, from a finite input in {x.dtype}: {more}"
+
+
+def _per_sample(conditions: dict[str, Any], x: Tensor, images: int = 0) -> dict[str, Any]:
+    """Conditions with a row for every sample: one row is repeated, and so are in turn those of all images."""
+    allowed = {1: "one for all", len(x): "one per sample of the micro-batch"}
+    if 1 < images < len(x):
+        allowed[images] = "one per image"
+
+    def repeat(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        if value.ndim == 0 or value.shape[0] not in allowed:
+            raise ValueError(
+                f"conditions: a tensor of shape {tuple(value.shape)} has {value.shape[0] if value.ndim else 'no'} rows;"
+                f" allowed are {', '.join(f'{n} ({why})' for n, why in sorted(allowed.items()))}"
+            )
+        value = value.to(x.device)
+        if value.shape[0] in (1, len(x)):
+            return value.expand(len(x), *value.shape[1:])
+        return value[torch.arange(len(x), device=x.device) % len(value)]
+
+    made: dict[str, Any] = pytree.tree_map(repeat, conditions)
+    return made
+
+
+def image_shape(model: nn.Module) -> tuple[int, int, int]:
+    """(channels, height, width) from a diffusers config; ValueError for a model that has none, or none of an image."""
+    config = getattr(model, "config", None)
+    size, channels = getattr(config, "sample_size", None), getattr(config, "in_channels", None)
+    if size is None or channels is None:
+        raise ValueError(f"{type(model).__name__} has no config with sample_size and in_channels: pass shape=(C, H, W)")
+    sizes = [size, size] if isinstance(size, int) else list(size) if isinstance(size, list | tuple) else []
+    if len(sizes) != 2 or not all(isinstance(x, int) and x > 0 and not isinstance(x, bool) for x in (channels, *sizes)):
+        raise ValueError(
+            f"the config of {type(model).__name__} has sample_size={size!r} and in_channels={channels!r}, where an "
+            "image has an integer, or two, and an integer: correct its config.json, or pass shape=(C, H, W)"
+        )
+    height, width = sizes
+    return channels, height, width
+
+
+def micro_batches(wanted: Sequence[int], batch: int) -> list[int]:
+    """Indices of the micro-batches that hold these images, ascending."""
+    return sorted({i // batch for i in wanted})
+
+
+def _place(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Where the noise is drawn to: device and dtype of the first parameter that holds numbers.
+
+    Raises ValueError for a model on the meta device. Parameters whose layer fetches them when it is called
+    (accelerate's hooks) are on it between the calls and are no reason.
+    """
+    empty, fetched = [], None
+    for where, module in model.named_modules():
+        hook = getattr(module, "_hf_hook", None)
+        for name, p in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            if p.is_meta and hook is None:
+                empty.append(f"{where}.{name}".lstrip("."))
+            elif p.is_meta and fetched is None:
+                fetched = torch.device(getattr(hook, "execution_device", None) or "cpu"), p.dtype
+    if empty:
+        raise ValueError(
+            f"{type(model).__name__} is on the meta device, which holds shapes and no values ({len(empty)} tensors, "
+            f"such as {empty[0]}): load its weights first, or, without any, model.to_empty(device='cpu') and draw some"
+        )
+    first = next((p for p in model.parameters() if not p.is_meta), None)
+    if first is not None:
+        return first.device, first.dtype
+    return fetched or (torch.device("cpu"), torch.get_default_dtype())
+
+
+def resolved(model: Any, schedule: Any = None) -> tuple[nn.Module, Schedule]:
+    """The network to sample, and its schedule: the one given, else its scheduler's, else ``linear()``.
+
+    model:    a torch module, or what ``adapters.load`` returns.
+    schedule: a ``Schedule``, or what ``schedule_of`` takes.
+    """
+    network = getattr(model, "denoiser", model) if not isinstance(model, nn.Module) else model
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"expected a torch.nn.Module, or what adapters.load returns, got {type(model).__name__}")
+    if schedule is None:
+        schedule = attached(network)
+    return network, linear() if schedule is None else schedule_of(schedule)
+
+
+def sample(
+    model: nn.Module | Any,
+    *,
+    images: int | Sequence[int],
+    steps: int = 50,
+    sampler: str = "ddim",
+    spacing: str | None = None,
+    schedule: Schedule | Any | None = None,
+    seed: int = 0,
+    batch: int = 128,
+    shape: tuple[int, int, int] | None = None,
+    run: Run | None = None,
+    on_batch: Iterable[Callable[..., object]] = (),
+    callback: Callable[[int, int, Tensor, Tensor], object] | None = None,
+    progress: str | None = None,
+    conditions: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> np.ndarray:
+    """Sample images; float32 array (n, C, H, W) in the model's own range.
+
+    model:    a torch module that predicts noise, or what ``schedule.prediction`` says, at x and a timestep, in one of
+              the ways of ``nn.calling``; or what ``adapters.load`` returns.
+    images:   how many (0..n-1), or which indices, ascending.
+    run:      the run of ``modulated`` this happens in; found on the model if not given. It is reset before every
+              micro-batch.
+    on_batch: further resets, called with ``stream=index`` before micro-batch ``index`` (such as a recorder's).
+    schedule: training noise levels and what is predicted: a ``Schedule``, or a scheduler of diffusers or its config
+              (``schedulers.schedule_of``). Default: the scheduler that the model came with, where ``adapters.load``
+              found one; else linear beta 1e-4..0.02, 1000 steps, predicting noise.
+    steps, spacing: which of its timesteps; ``spacing`` is by default the schedule's own ("uniform", if it has none).
+    progress: label of a progress bar (a plain line per micro-batch where stderr is no terminal); None is silent.
+    conditions: further arguments of the model by name, the same at every call (text embeddings, class labels); tensors,
+              in dicts as well, have one row, or ``batch`` rows, one per position in the micro-batch. Where ``images``
+              is a count below ``batch``, they may have that many rows: the positions after them, whose images are
+              not wanted, get these rows again in turn.
+    options:  passed to the sampler (eta, clip, variance); the schedule may bring some (``Schedule.defaults``).
+
+    Raises ValueError for unknown names (listing the known ones), no images, a scheduler that cannot be followed, a
+    model on the meta device, a model that takes no timestep or returns no prediction, and for NaN or Inf in an output,
+    naming the call and its timestep.
+    """
+    model, known = resolved(model, schedule)
+    if sampler not in SAMPLERS:
+        raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+    if run is not active_run(model):
+        if run is not None:
+            raise ValueError(f"{run!r} is not active on this model: sample inside its `with modulated(...)` block")
+        run = active_run(model)
+    if model.training:
+        raise ValueError("the model is in training mode (dropout would be active): call model.eval() first")
+    wanted = list(range(images)) if isinstance(images, int) else list(images) if isinstance(images, Iterable) else []
+    if isinstance(images, bool) or not all(isinstance(i, Integral) for i in wanted):
+        wanted = []
+    if not wanted or min(wanted) < 0 or sorted(set(wanted)) != wanted:
+        raise ValueError(f"images must be a count >= 1 or ascending indices >= 0, got {images!r}")
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"batch must be an int >= 1, got {batch!r}")
+    chosen = known.spaced(steps, spacing=spacing)
+    size = shape or image_shape(model)
+    device, dtype = _place(model)
+    out = np.empty((len(wanted), *size), np.float32)
+    place = {image: row for row, image in enumerate(wanted)}
+    counted = len(wanted) if wanted == list(range(len(wanted))) else 0
+    resets = [*([run.reset] if run is not None else []), *on_batch]
+
+    for index in _watched(micro_batches(wanted, batch), progress):
+        for reset in resets:
+            reset(stream=index)
+        members = range(index * batch, (index + 1) * batch)
+        generators = [image_noise(seed, i) for i in members]
+
+        def draw(call: int = -1, generators: list[np.random.Generator] = generators) -> Tensor:
+            drawn = np.stack([g.standard_normal(size, dtype=np.float32) for g in generators])
+            return torch.from_numpy(drawn).to(device, dtype)
+
+        with inference():
+            predict = _denoiser(model, conditions, f"micro-batch {index}: ", counted)
+            x = SAMPLERS[sampler](predict, draw(), chosen, noise=draw, callback=callback, **options)
+        values = x.float().cpu().numpy()
+        if not np.isfinite(values).all():
+            raise ValueError(f"micro-batch {index}: sampling gave NaN or Inf; a model in {dtype} may overflow")
+        for row, image in enumerate(members):
+            if image in place:
+                out[place[image]] = values[row]
+    return out
+
+
+def _watched(items: list[int], label: str | None) -> Iterable[int]:
+    if label is None:
+        return items
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        return tqdm(items, desc=label, unit="batch", leave=False)
+    return _logged(items, label)
+
+
+def _logged(items: list[int], label: str) -> Iterable[int]:
+    for i, item in enumerate(items):
+        print(f"{label}: micro-batch {i + 1} of {len(items)}", file=sys.stderr, flush=True)
+        yield item

@@ -1,0 +1,1 @@
+"""Weights as integer codes, and their files."""

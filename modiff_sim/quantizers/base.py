@@ -1,0 +1,203 @@
+"""What every quantizer is: choose_qparams | quantize | dequantize, the checks at the door, the declared laws.
+
+A quantizer is a frozen dataclass; ``Q(a)`` returns an array like ``a`` (simulated quantization: values on the grid, in
+the dtype of ``a``). Codes are values of the grid in units of the scale, in the dtype of the input: integers for integer
+grids, numbers of a float format for the others.
+
+``Q.c(d)``: worst-case contraction of the *squared* 2-norm, ||x - Q(x)||² <= c ||x||² for d entries that share a scale
+(the paper's (29)). ``Q.kappa(d)``: the same in the max norm, not squared. ``Q.laws`` says whether they are tight.
+Any c >= 0 may be declared: Zero has 1, Identity 0, Floor more than 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any, ClassVar
+
+from array_api_compat import array_namespace
+
+from ..arguments import namespace
+from .granularity import Granularity, PerSample
+from .laws import Laws
+
+MAX_BITS = 32
+
+
+@dataclass(frozen=True)
+class QParams:
+    """What one array is quantized with. ``scale`` and ``zero_point`` have the granularity's scale shape.
+
+    ``scale`` is non-finite where the block holds NaN or Inf; ``zero_range`` is True where the raw scale was 0.
+    """
+
+    scale: Any
+    zero_point: Any = None
+    zero_range: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantizer:
+    """Base: the door (checks, blocks) and the parts every affine grid shares."""
+
+    laws: ClassVar[Laws]
+    min_bits: ClassVar[int] = 1
+    saturates: ClassVar[bool] = False
+    has_codes: ClassVar[bool] = True  # False where values pass through: not counted as quantized
+    fixed_bits: ClassVar[int | None] = None  # where the format decides the bits
+    integer_codes: ClassVar[bool] = True  # False for grids of floats: their codes are no integers
+    scale_from_extremes: ClassVar[bool] = True  # False where the scale needs more of a block than its min and max
+
+    bits: int = field(kw_only=False)
+    granularity: Granularity = field(default_factory=PerSample)
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if isinstance(self.bits, bool) or not isinstance(self.bits, Integral):
+            raise TypeError(f"{name}: bits must be an int, got {self.bits!r}")
+        object.__setattr__(self, "bits", int(self.bits))
+        if not self.min_bits <= self.bits <= MAX_BITS:
+            hint = " (0 bits is Zero())" if self.bits == 0 else ""
+            raise ValueError(f"{name} needs {self.min_bits} <= bits <= {MAX_BITS}, got {self.bits}{hint}")
+        if self.fixed_bits is not None and self.bits != self.fixed_bits:
+            raise ValueError(f"{name} has {self.fixed_bits} bits, got {self.bits}")
+        if not isinstance(self.granularity, Granularity):
+            raise TypeError(f"{name}: granularity must be one such as PerSample(), got {self.granularity!r}")
+
+    # -- the three steps ------------------------------------------------------------------------------------------
+    def choose_qparams(self, a: Any) -> QParams:
+        """Scale (and zero point) of the array: a reduction over each block, nothing else."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Codes of a blocked array."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def dequantize(self, codes: Any, qparams: QParams) -> Any:
+        """Values of the codes: scale·(code - zero point)."""
+        return qparams.scale * (codes if qparams.zero_point is None else codes - qparams.zero_point)
+
+    # -- together ---------------------------------------------------------------------------------------------------
+    def blocks(self, xp: Any, a: Any) -> tuple[Any, tuple[int, ...]]:
+        """The array in the granularity's blocked shape, and the axes that share a scale."""
+        shape, axes = self.granularity.blocked(tuple(a.shape))
+        return (a if shape == tuple(a.shape) else xp.reshape(a, shape)), axes
+
+    def check(self, a: Any) -> None:
+        """Raise unless ``a`` is a non-empty array of real floats that fits granularity and bits."""
+        xp = namespace(str(self), a)
+        require_floating(xp, a, str(self))
+        self.granularity.blocked(tuple(a.shape))
+        if type(self).has_codes and 2.0**self.bits > float(xp.finfo(a.dtype).max):
+            raise ValueError(f"{self}: {a.dtype} cannot hold codes of {self.bits} bits: use fewer bits or float32")
+
+    def apply(self, a: Any, *, random: Any = None) -> tuple[Any, QParams]:
+        """Q(a) with the parameters used. No check on values: callers look at ``qparams`` (see ``probe``)."""
+        xp = array_namespace(a)
+        blocks, _ = self.blocks(xp, a)
+        qparams = self.choose_qparams(a)
+        bits = None if random is None else xp.reshape(random, blocks.shape)
+        values = self.dequantize(self.quantize(blocks, qparams, random=bits), qparams)
+        return (values if values.shape == a.shape else xp.reshape(values, a.shape)), qparams
+
+    @property
+    def reach(self) -> float:
+        """The largest distance between zero and a value of the grid, in scales."""
+        return 1
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Entries below or above these, in scales, are clipped; finite where ``saturates``."""
+        return -math.inf, math.inf
+
+    def clipped(self, a: Any, qparams: QParams) -> Any:
+        """Per entry of the blocked array: whether it lies beyond ``limits``."""
+        blocks, _ = self.blocks(array_namespace(a), a)
+        steps, (low, high) = blocks / qparams.scale, self.limits
+        return (steps < low) | (steps > high)
+
+    def in_domain(self, a: Any) -> Any:
+        """Per block, in the scale's shape: whether ``laws``, ``c`` and ``kappa`` speak about it.
+
+        Here: every block counts. Blocks with a subnormal scale are not told apart, although the laws do not speak
+        about them (see ``laws``): AbsMax(4) loses all of (5e-324, 0), where kappa is 1/14.
+        """
+        xp = array_namespace(a)
+        return xp.ones(self.granularity.scale_shape(tuple(a.shape)), dtype=xp.bool, device=a.device)
+
+    def probe(self, a: Any, qparams: QParams) -> Any:
+        """A small array that is non-finite if ``a`` holds NaN or Inf, or if the grid's end overflows the dtype."""
+        return qparams.scale * self.reach
+
+    def __call__(self, a: Any, *, random: Any = None) -> Any:
+        """Quantize and dequantize. ``random``: uniform [0, 1) of a's shape, for randomised quantizers only.
+
+        Raises TypeError for a non-floating array, ValueError for an empty one, NaN, Inf, or missing random bits.
+        """
+        self.check(a)
+        xp = array_namespace(a)
+        if self.laws.randomised and random is None:
+            raise ValueError(f"{self} draws no random numbers of its own: pass random=, uniform in [0, 1), like a")
+        if random is not None:
+            check_random(random, a, str(self))
+        values, qparams = self.apply(a, random=random)
+        if not bool(xp.all(xp.isfinite(self.probe(a, qparams)))):
+            raise ValueError(not_finite(xp, a, str(self)))
+        check_like(values, a, f"what {self} returns")
+        if not bool(xp.all(xp.isfinite(values))):
+            raise ValueError(f"what {self} returns holds NaN or Inf, for an input that is finite")
+        return values
+
+    # -- declared worst cases ------------------------------------------------------------------------------------------
+    def c(self, d: int) -> float:
+        """Declared c for d entries sharing a scale; d >= 1."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def kappa(self, d: int) -> float:
+        """Declared kappa for d entries sharing a scale; d >= 1."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+
+def as_made(what: Any) -> bool:
+    """Whether nothing was put on this instance that hides something of its class: fast paths know the class alone."""
+    return not any(hasattr(type(what), name) and callable(getattr(type(what), name)) for name in vars(what))
+
+
+def require_floating(xp: Any, a: Any, who: str) -> None:
+    """Raise unless ``a`` is a non-empty array of real floats."""
+    if not xp.isdtype(a.dtype, "real floating"):
+        raise TypeError(f"{who} takes an array of real floats, got {a.dtype}: convert it first (astype)")
+    if math.prod(a.shape) == 0:
+        raise ValueError(f"{who} got an empty array of shape {tuple(a.shape)}: there is nothing to take a scale of")
+
+
+def check_like(values: Any, a: Any, who: str) -> None:
+    """Raise unless ``values`` is a plain array of the shape and dtype of ``a``, in its library."""
+    xp = namespace(who, values)
+    kind, own = (getattr(x.dtype, "type", x.dtype) for x in (values, a))  # of NumPy's, whatever the order of its bytes
+    if tuple(values.shape) != tuple(a.shape) or kind != own or xp is not array_namespace(a):
+        raise ValueError(
+            f"{who} must have shape {tuple(a.shape)} and {a.dtype}, got shape {tuple(values.shape)} and {values.dtype}"
+        )
+
+
+def check_random(random: Any, a: Any, who: str) -> None:
+    """Raise unless ``random`` holds a number in [0, 1) for every entry of ``a``."""
+    xp = namespace(f"{who}: random=", random)
+    require_floating(xp, random, f"{who}: random=")
+    if tuple(random.shape) != tuple(a.shape):
+        raise ValueError(f"{who}: random= has shape {tuple(random.shape)}, what is quantized {tuple(a.shape)}")
+    if not bool(xp.all((random >= 0) & (random < 1))):
+        raise ValueError(f"{who}: random= must be uniform in [0, 1), and holds other numbers or NaN")
+
+
+def not_finite(xp: Any, a: Any, who: str) -> str:
+    """The message for an array whose scale is not finite (computed only once that is known)."""
+    bad = int(xp.sum(xp.astype(~xp.isfinite(a), xp.int64)))
+    finite = xp.where(xp.isfinite(a), a, xp.zeros_like(a))
+    low, high = float(xp.min(finite)), float(xp.max(finite))
+    what = f"{bad} of {math.prod(a.shape)} entries are NaN or Inf" if bad else "its range overflows the dtype"
+    return (
+        f"{who}: the input is not finite: {what}; finite entries span [{low:.4g}, {high:.4g}], shape {tuple(a.shape)}"
+    )

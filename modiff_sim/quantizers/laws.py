@@ -1,0 +1,51 @@
+"""What a quantizer declares about itself; ``law_checks`` checks each declaration.
+
+The domain of every law: finite inputs whose scale is a normal float (subnormals break it), bits in the quantizer's
+range. All comparisons in floats allow ``SLACK * eps * max|x|``: scale, quotient and product round once each, the zero
+point's product once more, which is 4 roundings of numbers no larger than 2·max|x|, hence 8 (16 leaves a factor of 2).
+
+Tightness: ``c`` and ``kappa`` are "tight" (a worst-case input attains them, or comes arbitrarily near) or "upper".
+For a randomised quantizer c is on the *expectation* of the squared norm.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from numbers import Real
+
+SLACK = 16
+TIGHTNESS = ("tight", "upper")
+
+
+@dataclass(frozen=True)
+class Laws:
+    """The declaration. ``error`` is r in |x - Q(x)| <= r·scale, None where clipping leaves no such bound.
+
+    ``c`` and ``kappa`` are "tight" or "upper" (see the top of this file); the constants themselves are the quantizer's
+    ``c(d)`` and ``kappa(d)``. The others are True or False. Raises ValueError for anything else.
+    """
+
+    error: float | None
+    c: str = "upper"
+    kappa: str = "tight"
+    idempotent: bool = False
+    sign_equivariant: bool = False
+    scale_equivariant: bool = True  # Q(2^k x) = 2^k Q(x)
+    zero_to_zero: bool = True
+    unbiased: bool = False
+    randomised: bool = False
+
+    def __post_init__(self) -> None:
+        r = self.error
+        if r is not None and not (isinstance(r, Real) and not isinstance(r, bool) and 0 <= r < math.inf):
+            raise ValueError(f"Laws: error is a number r >= 0, |x - Q(x)| <= r·scale, or None without one; got {r!r}")
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            allowed = TIGHTNESS if field.name in ("c", "kappa") else (True, False)
+            if not any(value is a or (isinstance(a, str) and value == a) for a in allowed):
+                raise ValueError(f"Laws: {field.name} must be {' or '.join(map(repr, allowed))}, got {value!r}")
+
+
+class LawBroken(AssertionError):
+    """A declared law has a counter-example; the message holds it."""

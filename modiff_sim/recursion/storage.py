@@ -1,0 +1,190 @@
+"""How a layer's state is kept between calls: the bits of â and ô, and what rounding them does to the recursion.
+
+    Storage()                                    as computed (the official code: both in float32)
+    Storage(ref="float16", o_hat="float16")      half of the bytes
+    Storage(ref=AbsMax(8), o_hat="float16")      â as 8-bit codes with one scale per sample
+    Storage(ref=AbsMax(8), o_hat="recompute")    ô = A(â) made anew at every call: nothing kept of it
+
+The next input is compared with the *stored* â, so its rounding is one more error that the next residual takes in: the
+closed loop stays contractive, E <- κ(E + ||d||) + ρ with ρ the rounding of the state (``bounds.stored_reference``). The
+sum ô is not compared with anything, and nothing would take its errors in: it is updated with A(stored â_new - stored
+â_old), so that ô = A(stored â) up to ô's own rounding, which adds up over the calls (``bounds.accumulator_drift``); a
+recomputed ô has none.
+
+What A is applied to has then more bits than the residual (``cost.operand_bits``): all of â where ô is recomputed, else
+what the stored â moved by, which for codes with a scale of their own at every call is two products of codes. Only on a
+grid that stays (``GridAligned`` residuals, ``Static`` codes: ``nn.aligned``) is it the b-bit residual itself.
+
+In the open loop â does not exist: a rounded reference is an error that stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from ..quantizers import QUANTIZERS, FixedScale, Split
+from ..quantizers.base import QParams, Quantizer
+
+FLOATS = {"float32": 32, "float16": 16, "bfloat16": 16}
+Spec = Quantizer | str
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What is kept of one array: codes in the smallest integer type that holds them, and the quantizer's parameters."""
+
+    codes: Any
+    qparams: QParams
+    shape: tuple[int, ...]
+
+
+class Format:
+    """As computed: what is kept is the array itself."""
+
+    bits: float = 32
+
+    def encode(self, x: Any) -> Any:
+        return x
+
+    def decode(self, kept: Any, like: Any) -> Any:
+        """The array again, in the dtype of ``like``."""
+        return kept
+
+
+class FloatFormat(Format):
+    """Rounded to another float type."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.bits = name, FLOATS[name]
+
+    def encode(self, x: Any) -> Any:
+        xp = array_namespace(x)
+        if not hasattr(xp, self.name):
+            raise ValueError(f"{xp.__name__} has no {self.name}: keep the state as float16, or use torch")
+        return xp.astype(x, getattr(xp, self.name))
+
+    def decode(self, kept: Any, like: Any) -> Any:
+        return array_namespace(like).astype(kept, like.dtype)
+
+
+class Codes(Format):
+    """Rounded to a quantizer's grid: codes and scales are kept."""
+
+    def __init__(self, Q: Quantizer) -> None:
+        self.Q, self.bits = Q, Q.bits
+
+    def container(self, xp: Any) -> Any:
+        """The integer type of the codes."""
+        if self.Q.bits <= 8:
+            return xp.uint8 if self._unsigned else xp.int8
+        return xp.int32 if self.Q.bits > 16 or self._unsigned else xp.int16
+
+    @cached_property
+    def _unsigned(self) -> bool:
+        return hasattr(self.Q, "levels")  # affine grids count from 0
+
+    def encode(self, x: Any) -> Packed:
+        xp = array_namespace(x)
+        blocks, _ = self.Q.blocks(xp, x)
+        qparams = self.Q.choose_qparams(x)
+        codes = self.Q.quantize(blocks, qparams)
+        kept = xp.astype(codes, self.container(xp))
+        # a quantizer of the user's own may have codes that its bits do not hold
+        if type(self.Q) not in QUANTIZERS.values() and not bool(xp.all(xp.astype(kept, codes.dtype) == codes)):
+            low, high = float(xp.min(codes)), float(xp.max(codes))
+            raise ValueError(
+                f"storage: {self.Q} gave codes from {low:g} to {high:g}, which {kept.dtype} does not hold exactly"
+            )
+        return Packed(kept, qparams, tuple(x.shape))
+
+    def decode(self, kept: Packed, like: Any) -> Any:
+        xp = array_namespace(like)
+        values = self.Q.dequantize(xp.astype(kept.codes, like.dtype), kept.qparams)
+        return values if values.shape == kept.shape else xp.reshape(values, kept.shape)
+
+
+NATIVE = Format()
+
+
+def _format(what: str, spec: Spec) -> Format:
+    if isinstance(spec, Quantizer):
+        if spec.laws.randomised or not spec.has_codes or spec.bits == 0 or not spec.integer_codes:
+            raise ValueError(f"storage of {what}: {spec} has no fixed integer codes to keep; AbsMax(8) has")
+        if isinstance(spec, Split):  # parts may count from 0 or not, in one container
+            raise ValueError(f"storage of {what}: a Split keeps no one kind of codes: give the quantizer of one part")
+        return Codes(spec)
+    if spec == "native":
+        return NATIVE
+    if spec in FLOATS:
+        return FloatFormat(spec)
+    known = ", ".join(["native", *FLOATS, *(["recompute"] if what == "o_hat" else [])])
+    raise ValueError(f"storage of {what} must be a quantizer such as AbsMax(8) or one of {known}; got {spec!r}")
+
+
+@dataclass(frozen=True)
+class Storage:
+    """ref: of â (closed loop) or the last input (open loop); o_hat: of the output sum. Each a quantizer with integer
+    codes, or "native", "float32", "float16", "bfloat16" (torch only); o_hat also "recompute" (closed loop only).
+
+    Raises ValueError for anything else.
+    """
+
+    ref: Spec = "native"
+    o_hat: Spec = "native"
+
+    def __post_init__(self) -> None:
+        _format("ref", self.ref)
+        if not self.recomputes:
+            _format("o_hat", self.o_hat)
+
+    @property
+    def recomputes(self) -> bool:
+        """ô is not kept: every call computes A(â) from the stored â."""
+        return isinstance(self.o_hat, str) and self.o_hat == "recompute"
+
+    @property
+    def as_computed(self) -> bool:
+        return self.ref == "native" and self.o_hat == "native"
+
+    @cached_property
+    def ref_format(self) -> Format:
+        return _format("ref", self.ref)
+
+    @cached_property
+    def o_format(self) -> Format | None:
+        """None where ô is recomputed."""
+        return None if self.recomputes else _format("o_hat", self.o_hat)
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether the stored reference of a sample depends on its batch-mates: one dynamic scale for several."""
+        if not isinstance(Q := self.ref, Quantizer) or isinstance(Q, FixedScale):
+            return False
+        size = 2 * getattr(Q.granularity, "size", 1)  # a shape that groups fit into, along any axis
+        return Q.granularity.scale_shape((size,) * 4)[0] < size
+
+    def bits(self) -> tuple[float, float]:
+        """Bits per entry of â and of ô ("native" counted as 32), scales left out."""
+        return self.ref_format.bits, 0 if self.o_format is None else self.o_format.bits
+
+
+def kept_bytes(kept: Any) -> int:
+    """Bytes of what is kept of one array: codes, scales and zero points; 0 for None."""
+    if kept is None:
+        return 0
+    if isinstance(kept, Packed):
+        parts = (kept.codes, kept.qparams.scale, kept.qparams.zero_point)
+        return sum(kept_bytes(x) for x in parts)
+    if isinstance(kept, Mapping):  # a recursion of the user's own may keep several arrays
+        return sum(kept_bytes(x) for x in kept.values())
+    if isinstance(kept, (tuple, list)):
+        return sum(kept_bytes(x) for x in kept)
+    if not hasattr(kept, "dtype"):
+        return 0
+    return math.prod(kept.shape) * kept.dtype.itemsize

@@ -1,0 +1,66 @@
+"""Skipping by threshold: a residual that is small against its reference is not computed (Remark 4.1 of the paper).
+
+    recursion.run("closed_loop", inputs, AbsMax(4), A, skip=Threshold(0.05))
+
+A skipped sample keeps its reference and its output: for it the call is one at 0 bits. The decision is taken per sample
+(axis 0), so an image does not depend on its batch-mates, and before quantizing, so it costs two norms.
+
+What is lost, in the threshold's norm (e = a - â, r = a - â_prev the residual, k the quantizer's contraction in that
+norm: sqrt(c) for "l2", kappa for "max"; quantizers declare none for "l1", the default):
+
+    computed   ||e|| <= k·||r||                    skipped   ||e|| = ||r|| < τ·||â_prev||
+
+so ||e|| <= max(k·||r||, τ·||â_prev||): the *larger* of the two, not their sum, and it does not grow with the number of
+calls, because what was skipped is in the next residual (``bounds.skipped_closed_loop``). In the open loop the reference
+is the last input: a skipped difference is in no later residual, and its loss is never made good
+(``bounds.skipped_open_loop``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from ..arguments import number
+
+NORMS = ("l1", "l2", "max")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Skip a sample's residual r = a - ref where ||r|| < tau·||ref||; ``norm`` is "l1", "l2" or "max".
+
+    tau = 0 skips nothing. NaN is never skipped, so that it reaches the check of the quantizer's scale. "l1" and "l2"
+    are summed in the dtype of the array: float16 overflows above 65504 (then nothing is skipped); "max" never does.
+    Raises TypeError unless tau is a number, ValueError unless 0 <= tau < inf and the norm is known.
+    """
+
+    tau: float
+    norm: str = "l1"
+
+    def __post_init__(self) -> None:
+        number("Threshold needs a number tau >= 0: tau", self.tau)
+        if self.norm not in NORMS:
+            raise ValueError(f"Threshold: unknown norm {self.norm!r}; known: {', '.join(NORMS)}")
+
+    def size(self, x: Any) -> Any:
+        """The norm of every sample, shape (n, 1, ..., 1); of a 1-d array, whose entries are the samples, its |x|."""
+        xp = array_namespace(x)
+        axes = tuple(range(1, x.ndim))
+        size = xp.abs(x)
+        if not axes or self.norm == "max":
+            return xp.max(size, axis=axes, keepdims=True) if axes else size
+        if self.norm == "l1":
+            return xp.sum(size, axis=axes, keepdims=True)
+        # of x/max, so that squares neither overflow nor underflow
+        top = xp.max(size, axis=axes, keepdims=True)
+        safe = xp.where(xp.isfinite(top) & (top > 0), top, xp.ones_like(top))
+        scaled = size / safe
+        return top * xp.sqrt(xp.sum(scaled * scaled, axis=axes, keepdims=True))
+
+    def keeps(self, residual: Any, ref: Any) -> Any:
+        """Where the residual is computed: bool, shape (n, 1, ..., 1). ``ref`` has the residual's shape."""
+        below = self.size(residual) < self.tau * self.size(ref)
+        return array_namespace(residual).logical_not(below)  # not >=: NaN must be kept

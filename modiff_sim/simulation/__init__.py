@@ -1,0 +1,6 @@
+"""Trials of an iterative quantization: input processes, the engines that run them, and what they found."""
+
+from .driver import simulate
+from .results import Result
+
+__all__ = ["Result", "simulate"]

@@ -1,0 +1,180 @@
+"""Many trials of one recursion on one process: in cache-sized blocks of trials, over the cores.
+
+Trials are cut into blocks whose size depends on d alone, and each block has its own generator
+``SeedSequence(seed, spawn_key=(block,))``: the result has the same bytes whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from .. import recursion as _recursion
+from ..arguments import affordable, count, reals
+from ..arguments import seed as whole_seed
+from ..quantizers.base import Quantizer, as_made
+from ..quantizers.granularity import GRANULARITIES, Granularity
+from . import engines, results
+from .processes import Process
+from .results import Result, Summary
+
+__all__ = ["AUTO_FLOATS", "BLOCK_FLOATS", "Result", "Summary", "simulate"]
+
+#: floats of one block of inputs: 2^15 doubles are 256 KiB, about half a core's L2 cache
+BLOCK_FLOATS = 2**15
+#: steps·trials·d from which ``engine="auto"`` takes the fused kernel: below, compiling it may cost more than it saves
+AUTO_FLOATS = 2**26
+ENGINES = ("auto", "numpy", "numba")
+#: more threads than that no machine has cores for, and systems refuse
+MOST_THREADS = 1024
+
+
+def simulate(
+    process: Process,
+    Q: Quantizer,
+    recursion: str | _recursion.Recursion = "closed_loop",
+    *,
+    steps: int = 100,
+    trials: int = 64,
+    seed: int = 0,
+    warmup: _recursion.Warmup = "exact",
+    refresh: _recursion.Refresh = "never",
+    operator: np.ndarray | None = None,
+    dtype: Any = np.float64,
+    workers: int | None = None,
+    measure: Sequence[str] | None = None,
+    keep: str = "trials",
+    engine: str = "auto",
+) -> Result:
+    """Run ``trials`` independent sequences of ``steps`` model calls through one layer.
+
+    recursion: a name in ``RECURSIONS``, or a ``Recursion`` of your own.
+    operator: matrix (m, d) of the layer's linear map A, applied as a @ operator.T; None is the identity.
+    dtype:    float type of the recursion (the process is drawn in float64 and cast).
+    workers:  threads; None takes as many as cores. The result does not depend on it.
+    measure:  the quantities of ``Result`` wanted; None is all. All norms together cost more than the recursion itself.
+    keep:     "trials" keeps all, 8 bytes per step, trial and quantity; "summary" keeps ``Result.summary()`` alone, so
+              that memory is bounded whatever the number of trials.
+    engine:   "numpy" is the definition. "numba" is the fused kernel of ``fast`` (extra [fast]): AbsMax, one scale per
+              sample, the three standard recursions, no operator, float64 or float32, and nothing else; max norms and
+              kappa have the same bytes, 2-norms and c differ by the rounding of a sum (d·eps). "auto" takes it where it
+              can do the job, numba is installed and steps·trials·d is at least AUTO_FLOATS. ``params["engine"]`` says
+              which one ran.
+
+    Raises ValueError for steps, trials or workers < 1, an unknown recursion, warm-up, refresh, quantity or engine, a
+    mismatched operator or one with NaN or Inf, a job the engine cannot do, more trials or steps than were recorded,
+    and, naming the step, for inputs with NaN or Inf or an overflow of what is quantized; where a process, quantizer or
+    recursion of your own returns what it must not, ValueError or TypeError with its name; MemoryError, before anything
+    is run, for what this machine cannot hold.
+    """
+    if not isinstance(process, Process) or not isinstance(Q, Quantizer):
+        raise TypeError(f"simulate takes a Process and a Quantizer, got {process!r} and {Q!r}")
+    steps, trials, seed = count("steps", steps), count("trials", trials), whole_seed(seed)
+    threads = os.cpu_count() or 1 if workers is None else count("workers", workers)
+    for name, word, known in (("keep", keep, tuple(results.KEEP)), ("engine", engine, ENGINES)):
+        if word not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {word!r}")
+    _recursion.check_warmup(warmup)
+    kind = _float_type(dtype)
+    if operator is not None:
+        operator = reals("operator", operator, kind, finite=True)
+        if operator.ndim != 2 or operator.shape[1] != process.d:
+            raise ValueError(f"operator must have shape (m, {process.d}) for this process, got {operator.shape}")
+    chosen = _recursion.get(recursion)
+    process.require(trials, steps)
+    job = engines.Job(
+        process=process, Q=Q, recursion=chosen, steps=steps, seed=seed, warmup=warmup,
+        refreshed=_recursion.refresh_calls(refresh), operator=operator, dtype=kind,
+        measure=results.chosen(measure),
+    )  # fmt: skip
+    fused = _fused(job, engine, trials)
+    affordable(f"{steps:,} steps × {trials:,} trials, {process.d:,} entries each,", _bytes(job, trials, keep))
+    kept = results.KEEP[keep](job.measure, job.steps, trials)
+    _run(job, _cut(job, trials), fused, kept, threads)
+    return kept.result({
+        "process": process.name, "process_params": dict(process.params), "quantizer": Q,
+        "recursion": _recursion.label(chosen), "steps": steps, "trials": trials, "seed": seed,
+        "warmup": warmup, "refresh": refresh, "dtype": job.dtype.name,
+        "operator": None if operator is None else list(operator.shape), "measure": job.measure, "keep": keep,
+        "engine": "numba" if fused else "numpy",
+    })  # fmt: skip
+
+
+def _float_type(dtype: Any) -> np.dtype:
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype(object)
+    if kind.kind != "f":
+        raise TypeError(f"dtype must be a float type of NumPy's, such as numpy.float32, got {dtype!r}")
+    return kind
+
+
+def _bytes(job: engines.Job, trials: int, keep: str) -> int:
+    """Memory at least: what is kept, and a block's inputs, residual and its parts (at first those of all feeds)."""
+    bits, rows = max(job.feeds, 1) if job.Q.laws.randomised else 0, _rows(job, trials)
+    each = 8 * trials if keep == "trials" else 4 * results.BINS
+    arrays = (4 + bits) * min(rows, trials) * job.process.d * job.dtype.itemsize
+    return job.steps * each * len(job.measure) + arrays + trials // rows * 100
+
+
+def _fused(job: engines.Job, engine: str, trials: int) -> bool:
+    if engine == "numpy" or (engine == "auto" and job.steps * trials * job.process.d < AUTO_FLOATS):
+        return False
+    why_not = engines.refuses(job)
+    if why_not and engine == "numba":
+        raise ValueError(f'engine="numba" cannot run this: {why_not}')
+    return not why_not
+
+
+def _rows(job: engines.Job, trials: int) -> int:
+    """How many trials a block has, but for the last one."""
+    if not _apart(job.Q.granularity, job.process.d):
+        return trials  # the scale is shared across trials, or may be: they cannot be cut apart
+    return max(1, BLOCK_FLOATS // job.process.d)
+
+
+def _cut(job: engines.Job, trials: int) -> list[engines.Trials]:
+    size = _rows(job, trials)
+    return [engines.Trials(i, start, min(size, trials - start)) for i, start in enumerate(range(0, trials, size))]
+
+
+def _apart(granularity: Granularity, d: int) -> bool:
+    """Whether trials are known to share no scale; a granularity of the user's own may tie any number of them."""
+    if type(granularity) not in GRANULARITIES.values() or not as_made(granularity):
+        return False
+    try:
+        return granularity.scale_shape((2, d))[0] == 2
+    except ValueError:  # two trials do not fit it, so it ties more of them
+        return False
+
+
+def _run(job: engines.Job, blocks: Sequence[engines.Trials], fused: bool, kept: results.Kept, threads: int) -> None:
+    """Every block, on so many threads; ``kept`` takes them in their order."""
+    together = 1 if fused else max(1, engines.ARRAY_FLOATS // (blocks[0].rows * job.process.d))
+
+    def work(first: int) -> results.Block:
+        mine = blocks[first : first + together]
+        out = kept.block(mine[0].start, sum(block.rows for block in mine))
+        if fused:
+            engines.fused(job, mine[0], out)
+        else:
+            engines.arrays(job, mine, out)
+        return out
+
+    firsts = range(0, len(blocks), together)
+    if threads == 1 or len(firsts) == 1:
+        for first in firsts:
+            kept.add(work(first))
+        return
+    with ThreadPoolExecutor(min(threads, len(firsts), MOST_THREADS)) as pool:
+        try:
+            for out in pool.map(work, firsts):
+                kept.add(out)
+        except BaseException:  # an error, or Ctrl-C: the other threads need not finish
+            job.stopped.set()
+            raise
