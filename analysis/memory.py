@@ -15,8 +15,8 @@ from typing import Any
 
 from modiff_sim import AbsMax, Static, Storage, cost
 
-from . import interrupts
-from .limits import Parser
+from .running import interrupts
+from .running.limits import Parser
 
 MIB = 2**20
 WEIGHT_BITS = (32, 16, 8, 4)

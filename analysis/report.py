@@ -10,7 +10,7 @@ from typing import Any
 from modiff_sim.sweeps.store import StoreError, sha256, versions, write_atomic
 from modiff_sim.sweeps.verification import verify
 
-from .arms import effort_of
+from .experiments.arms import effort_of
 from .tables.layouts import TABLES
 from .tables.rows import committed
 from .tables.write import page, save

@@ -24,9 +24,9 @@ from typing import Any
 
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
-from . import interrupts, workspace
-from .arms import EFFORTS
-from .limits import Parser
+from .experiments.arms import EFFORTS
+from .running import interrupts, workspace
+from .running.limits import Parser
 
 
 def say(text: str) -> None:
@@ -38,7 +38,8 @@ def sample_everything(effort: str) -> list[dict[str, Any]]:
 
     Returns the rows of the ablation.
     """
-    from . import caching, experiments, prediction
+    from .experiments import caching, prediction
+    from .experiments import digits as experiments
 
     rows = experiments.ablation(effort)
     experiments.sample_key_arms(effort)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    from analysis import interrupts
+    from analysis.running import interrupts
 
     sys.exit(interrupts.begin("analysis.sample"))
 
@@ -40,10 +40,10 @@ from modiff_sim.sweeps import sweep
 from modiff_sim.sweeps.store import Store, npz_bytes, versions, write_files
 from modiff_sim.sweeps.sweep import SweepError
 
-from . import limits
-from .arms import RECURSIONS, REFRESHES, Arm
-from .pictures import levels, save_grid
-from .sampling import MEMORY_FORMATS, Plan, compute, model_of
+from .experiments.arms import RECURSIONS, REFRESHES, Arm
+from .running import limits
+from .sampling.micro_batch import MEMORY_FORMATS, Plan, compute, model_of
+from .sampling.pictures import levels, save_grid
 
 NAME = "images"
 WORKER = 400 * 2**20  # bytes that a process takes before it computes anything

@@ -9,8 +9,8 @@ from typing import Any
 
 from modiff_sim.sweeps.store import write_atomic
 
-from . import interrupts
-from .limits import Parser
+from .running import interrupts
+from .running.limits import Parser
 
 PAGE = Path(__file__).parent.parent / "docs" / "tour.ipynb"
 

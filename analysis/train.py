@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    from analysis import interrupts
+    from analysis.running import interrupts
 
     sys.exit(interrupts.begin("analysis.train"))
 
@@ -24,16 +24,16 @@ import torch
 from modiff_sim.console import one_line
 
 from . import datasets
-from .limits import Parser, positive, whole
-from .recipes import RECIPES
-from .training import PRECISIONS, RANGES, train
+from .running.limits import Parser, positive, whole
+from .training.loop import PRECISIONS, RANGES, train
+from .training.recipes import RECIPES
 
 
 def _parser() -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m analysis.train", description=__doc__, formatter_class=form)
     add = parser.add_argument
-    add("name", choices=list(RECIPES), help="the recipe (analysis/recipes.py)")
+    add("name", choices=list(RECIPES), help="the recipe (analysis/training/recipes.py)")
     add("--data", type=Path, help="folder or .npz with the data set, in any of its usual formats")
     add("--out", type=Path, help="where to write (default: runs/NAME)")
     steps = "the learning rate falls to zero over them (default: the recipe's)"

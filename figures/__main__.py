@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from analysis import interrupts
-from analysis.limits import Parser
+from analysis.running import interrupts
+from analysis.running.limits import Parser
 
 from . import EFFORTS, make, names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.pictures import tiles
+from analysis.sampling.pictures import tiles
 from analysis.tables.layouts import AT_32, TABLES
 from analysis.tables.write import number
 

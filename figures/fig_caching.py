@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import caching, schemes
+from analysis.experiments import caching, schemes
 
 from . import style
 from .practice import STAND_IN, params
@@ -33,7 +33,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def columns(rows: list) -> dict[str, np.ndarray]:
-    """The rows of ``analysis.caching.measure`` as arrays."""
+    """The rows of ``analysis.experiments.caching.measure`` as arrays."""
     out = {key: np.array([getattr(row["scheme"], key) for row in rows]) for key in ("kind", "value")}
     return out | {key: np.array([row[key] for row in rows]) for key in ("bits", "zeros", "middle", "error")}
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 import modiff_sim as ms
-from analysis import recordings
+from analysis.experiments import recordings
 from modiff_sim import bounds, growth
 
 from . import style

@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 import modiff_sim as ms
-from analysis import experiments
+from analysis.experiments import digits as experiments
 
 from . import style
 from .practice import STAND_IN, params

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis import experiments
+from analysis.experiments import digits as experiments
 
 from . import style
 from .practice import STAND_IN, params

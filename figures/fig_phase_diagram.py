@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 import modiff_sim as ms
-from analysis import experiments
+from analysis.experiments import digits as experiments
 from modiff_sim import recursion, regimes
 
 from . import style

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import prediction
+from analysis.experiments import prediction
 from modiff_sim.bounds import bits_for_small_gain
 from modiff_sim.transfer.prediction import TOLERANCE, cliff
 
@@ -41,7 +41,7 @@ TITLES = {
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """As ``analysis.prediction.comparison``, errors as quantiles over images: "predicted" (R, B, T) medians,
+    """As of ``analysis.experiments.prediction``, errors as quantiles over images: "predicted" (R, B, T) medians,
     "measured" (R, B, T, 3) 5 %, median, 95 %; "tolerance"."""
     found = prediction.comparison(effort)
     quantiles = np.quantile(found["measured"], [0.05, 0.5, 0.95], axis=-1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis import experiments
+from analysis.experiments import digits as experiments
 
 from . import style
 from .practice import STAND_IN, ablation, params

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy.interpolate import PchipInterpolator
 
-from analysis import experiments
+from analysis.experiments import digits as experiments
 
 from . import style
 from .practice import STAND_IN, params

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-from analysis import experiments, metrics
-from analysis.arms import EFFORTS
+from analysis import metrics
+from analysis.experiments import digits as experiments
+from analysis.experiments.arms import EFFORTS
 from modiff_sim.nn import zoo
 
 STAND_IN = (

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis import interrupts
-from analysis.limits import Parser
+from analysis.running import interrupts
+from analysis.running.limits import Parser
 from modiff_sim import Verdict
 from modiff_sim.evidence import RELATIONS, Judgement
 from modiff_sim.sweeps import store

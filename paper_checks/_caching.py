@@ -9,8 +9,8 @@ import numpy as np
 
 
 def measured(effort: str, schemes: Sequence[Any]) -> dict[Any, dict[str, Any]]:
-    """scheme -> its row of ``analysis.caching.measure``."""
-    from analysis import caching
+    """scheme -> its row of ``analysis.experiments.caching.measure``."""
+    from analysis.experiments import caching
 
     return {row["scheme"]: row for row in caching.measure(effort, list(dict.fromkeys(schemes)))}
 

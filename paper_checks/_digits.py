@@ -12,7 +12,7 @@ ENOUGH = 1024  # images; at 256 a Fréchet distance wanders by a factor of two
 
 def too_few(effort: str) -> Evidence | None:
     """NOT_RUN evidence where this effort samples too few images for a Fréchet distance, else None."""
-    from analysis.arms import effort_of
+    from analysis.experiments.arms import effort_of
 
     n = effort_of(effort).n_key
     if n >= ENOUGH:
@@ -27,8 +27,9 @@ def frechet_ratios(pairs: Sequence[tuple], effort: str, *, claimed: float, fine:
 
     fine: with n_fine images, for arms so near each other that n_key would leave the interval on both sides.
     """
-    from analysis import experiments, metrics
-    from analysis.arms import effort_of
+    from analysis import metrics
+    from analysis.experiments import digits as experiments
+    from analysis.experiments.arms import effort_of
 
     if (missing := too_few(effort)) is not None:
         return missing

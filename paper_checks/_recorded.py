@@ -20,7 +20,7 @@ FIRST = 10
 @cache
 def runs(effort: str, recursion: str, Q: Quantizer) -> dict[str, Result]:
     """Layer -> its simulation on recorded inputs, an image a trial. Open through the network, exact start."""
-    from analysis.recordings import layer_inputs
+    from analysis.experiments.recordings import layer_inputs
 
     steps, images = SIZES[effort]
     inputs = layer_inputs(effort, steps=steps, images=images, spacing="uniform")

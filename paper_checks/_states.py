@@ -15,8 +15,8 @@ def sqnr_loss(arms: Sequence[str], n: int, *, claimed: float, base: str = BASE, 
     """dB that the median SQNR of images (to full precision's) falls from the base arm, paired bootstrap interval."""
     import torch
 
-    from analysis import arm_table
-    from analysis.subjects import subject
+    from analysis.experiments import arm_table
+    from analysis.sampling.subjects import subject
 
     torch.set_num_threads(1)
     setting = arm_table.Setting(subject("digits"), images=n, batch=min(n, 64))

@@ -18,7 +18,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, order=("direct", "open_loop", "closed_loop")) -> Evidence:
-    from analysis.arms import Arm
+    from analysis.experiments.arms import Arm
 
     first, second, third = (Arm(name, 4, 8) for name in order)
     return frechet_ratios([(first, second), (second, third)], effort, claimed=1.0)

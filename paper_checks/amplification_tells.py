@@ -21,7 +21,7 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, change: Change = unchanged) -> Evidence:
     """1 where the error stays within the tolerance (measured) and where the amplification is below 1 (claimed)."""
-    from analysis import prediction
+    from analysis.experiments import prediction
 
     errors, noises = prediction.measured(effort), prediction.noises(effort)
     transfer = change(prediction.transfer(effort))

@@ -16,7 +16,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, best: str = "closed_loop") -> Evidence:
-    from analysis.arms import RECURSIONS, Arm
+    from analysis.experiments.arms import RECURSIONS, Arm
 
     pairs = [(Arm(r, b, 8), Arm(best, b, 8)) for b in (4, 3) for r in RECURSIONS if r != best]
     return frechet_ratios(pairs, effort, claimed=1.0)

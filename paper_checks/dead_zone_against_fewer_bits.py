@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, width: float = 0.15) -> Evidence:
-    from analysis.schemes import Scheme
+    from analysis.experiments.schemes import Scheme
 
     zone, loop = Scheme("dead_zone", width), Scheme("closed_loop", 3)
     rows = _caching.measured(effort, [zone, loop])

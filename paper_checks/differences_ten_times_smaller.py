@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, factor: float = 10.0) -> Evidence:
-    from analysis.experiments import distributions
+    from analysis.experiments.digits import distributions
 
     seen = distributions(effort)
     # quad visits t = 0 more than once: between equal timesteps there is no temporal difference to speak of

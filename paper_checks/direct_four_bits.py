@@ -16,6 +16,6 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion: str = "direct") -> Evidence:
-    from analysis.arms import FULL, Arm
+    from analysis.experiments.arms import FULL, Arm
 
     return frechet_ratios([(Arm(recursion, 4, 8), FULL)], effort, claimed=1.10)

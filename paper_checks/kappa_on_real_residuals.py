@@ -18,7 +18,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, shrink: float = 1.0) -> Evidence:
-    from analysis.experiments import RECORD_BITS, distributions
+    from analysis.experiments.digits import RECORD_BITS, distributions
 
     seen = distributions(effort)
     worst = seen["kappa_max_r"][:, 1:]

@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: tuple[int, ...] = (8, 4)) -> Evidence:
-    from analysis.schemes import EVERY, Scheme
+    from analysis.experiments.schemes import EVERY, Scheme
 
     loops = [Scheme("closed_loop", b) for b in sorted(bits, reverse=True)]
     caches = [Scheme(kind, n) for kind in ("cached", "deepcache", "shallow") for n in EVERY]

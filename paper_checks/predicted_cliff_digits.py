@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, change: Change = unchanged, **options) -> Evidence:
     """``change`` of the measured transfer, ``options`` of ``modiff_sim.transfer.prediction.predict``."""
-    from analysis import prediction
+    from analysis.experiments import prediction
 
     chosen, plan = prediction.plan_of(effort)
     predicted = prediction.predictions(effort, change, **options)

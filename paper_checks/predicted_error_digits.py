@@ -22,7 +22,7 @@ FACTOR = 3.0
 
 def check(effort: str = "quick", *, change: Change = unchanged, recursion: str = "closed_loop", **options) -> Evidence:
     """``change`` of the measured transfer, ``options`` of ``modiff_sim.transfer.prediction.predict``."""
-    from analysis import prediction
+    from analysis.experiments import prediction
 
     _, plan = prediction.plan_of(effort)
     predicted = prediction.predictions(effort, change, **options)

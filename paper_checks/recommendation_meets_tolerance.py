@@ -20,7 +20,7 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, tolerance: float = 0.05, fewer_bits: int = 0) -> Evidence:
     """fewer_bits: run with that many bits less than recommended."""
-    from analysis.recordings import layer_inputs
+    from analysis.experiments.recordings import layer_inputs
 
     inputs = layer_inputs(effort)
     advice = recommendation.recommend(inputs, tolerance=tolerance)

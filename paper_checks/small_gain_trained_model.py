@@ -23,7 +23,7 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, bits: int = 3, shrink: float = 1.0) -> Evidence:
     """``shrink`` multiplies the measured loop gain."""
-    from analysis.prediction import loop_gain, measured
+    from analysis.experiments.prediction import loop_gain, measured
 
     gains = shrink * loop_gain(effort)
     L, typical = float(gains.max()), float(np.median(gains))

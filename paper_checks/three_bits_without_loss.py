@@ -17,6 +17,6 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: int = 3) -> Evidence:
-    from analysis.arms import FULL, Arm
+    from analysis.experiments.arms import FULL, Arm
 
     return frechet_ratios([(Arm("closed_loop", bits, 8), FULL)], effort, claimed=1.10)

@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, thresholds: tuple[float, ...] = (0.1, 0.2)) -> Evidence:
-    from analysis.schemes import EVERY, Scheme
+    from analysis.experiments.schemes import EVERY, Scheme
 
     caches, skips = [Scheme("cached", n) for n in EVERY], [Scheme("threshold", tau) for tau in thresholds]
     rows = _caching.measured(effort, [*caches, *skips])

@@ -20,7 +20,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion: str = "open_loop", bits: int = 6) -> Evidence:
-    from analysis import prediction
+    from analysis.experiments import prediction
 
     clocked, known = prediction.known(effort)
     norm = np.sqrt(prediction.transfer(effort).x[-1])

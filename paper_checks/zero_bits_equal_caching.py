@@ -37,7 +37,7 @@ def cached(model, images: int, steps: int, batch: int) -> np.ndarray:
 
 
 def check(effort: str = "quick", *, bits: int = 0) -> Evidence:
-    from analysis.arms import Arm
+    from analysis.experiments.arms import Arm
     from modiff_sim.nn import sample, zoo
 
     images, steps, batch = (16, 10, 8) if effort == "quick" else (64, 50, 32)

@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, block: str = "blocks16", least: tuple[float, float] = (0.45, 0.6)) -> Evidence:
-    from analysis.schemes import Scheme
+    from analysis.experiments.schemes import Scheme
 
     loops, plain = ([Scheme(kind, b) for b in (4, 3)] for kind in ("closed_loop", "direct"))
     rows = _caching.measured(effort, [*loops, *plain])

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from models import unet
 
-from analysis import arm_table, arms, sampling
 from analysis import sample as sample_command
-from analysis.subjects import subject
+from analysis.experiments import arm_table, arms
+from analysis.sampling import micro_batch as sampling
+from analysis.sampling.subjects import subject
 from modiff_sim import Verdict
 from modiff_sim.evidence import judge
 from modiff_sim.nn import sample, zoo

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_practice_checks import verdict
 
-from analysis import arms, caching, schemes
-from analysis.schemes import FULL, SCHEMES, Scheme
+from analysis.experiments import arms, caching, schemes
+from analysis.experiments.schemes import FULL, SCHEMES, Scheme
 from modiff_sim import Verdict
 from paper_checks import _caching
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from analysis import classifier, datasets
+from analysis import datasets
 from analysis.datasets import digits, split
 from analysis.metrics import EXTRACTORS, frechet_distance
+from analysis.training import classifier
 
 EPS = np.finfo(np.float64).eps
 DIGITS = EXTRACTORS["digits"]

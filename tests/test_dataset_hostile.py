@@ -179,7 +179,7 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np
 from analysis.datasets import read
-from analysis.workspace import largest_resident
+from analysis.running.workspace import largest_resident
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
 root = Path(sys.argv[1])
 originals = [path.read_bytes() for path in sorted(root.glob("original-*"))]

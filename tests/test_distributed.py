@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from analysis import sample as command
-from analysis.arms import Arm
+from analysis.experiments.arms import Arm
 from analysis.faults.waiting import Program, begun, wait_for
 from modiff_sim.nn import modulated, sample, zoo
 from modiff_sim.nn.distributed import Ranks, device, own_first, ranks, together

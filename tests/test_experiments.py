@@ -5,8 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from analysis import arms, experiments, workspace
+from analysis.experiments import arms
+from analysis.experiments import digits as experiments
 from analysis.faults.waiting import ROOT, Program, begun, wait_for
+from analysis.running import workspace
 from modiff_sim.sweeps.store import sha256
 from modiff_sim.sweeps.verification import verify
 

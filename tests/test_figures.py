@@ -84,7 +84,7 @@ def test_the_eye_sees_defects():
 
 
 def rows(weight_bits=(8, 4)):
-    """As ``analysis.experiments.ablation``, with arms that diverge."""
+    """As ``analysis.experiments.digits.ablation``, with arms that diverge."""
 
     def row(recursion, bits, weights, frechet, psnr, l2):
         return {
@@ -121,7 +121,7 @@ def middle_block(effort):
 
 
 def distributions(effort, layers=None, steps=20):
-    """As ``analysis.experiments.distributions``: heavy tails, a layer that is always zero, nothing at step 0."""
+    """As ``analysis.experiments.digits.distributions``: heavy tails, a layer that is always zero, nothing at step 0."""
     rng = np.random.default_rng(0)
     blocks = ["down_blocks.0.downsamplers.0", "mid_block.resnets.0", "up_blocks.1.resnets.0"]
     ends = ["conv", "conv1", "conv_shortcut"]
@@ -150,7 +150,7 @@ def layer_inputs(effort, *, layers, steps, images, **options):
 
 
 def comparison(effort):
-    """As ``analysis.prediction.comparison``: an exact start of the loops, arms that are lost, one off by a factor."""
+    """As of ``analysis.experiments.prediction``: an exact start of the loops, arms that are lost, one off by a factor."""
     rng = np.random.default_rng(0)
     bits, calls = np.arange(2, 9), np.arange(20)
     level = np.array([30.0, 10.0, 3.0])[:, None, None] * 2.0 ** -(2.0 * bits[:, None])
@@ -165,8 +165,8 @@ def comparison(effort):
 
 
 def schemes(effort):
-    """As ``analysis.caching.measure``: sawtooth errors, one scheme that is lost, zeros only where codes are."""
-    from analysis.schemes import SCHEMES, SPARSE
+    """As of ``analysis.experiments.caching``: sawtooth errors, one scheme that is lost, zeros only where codes are."""
+    from analysis.experiments.schemes import SCHEMES, SPARSE
 
     rng = np.random.default_rng(0)
     made = []
@@ -182,7 +182,8 @@ def schemes(effort):
 @pytest.fixture(scope="module")
 def practice():
     """name -> module of a practice figure whose experiments are the stand-ins above."""
-    from analysis import caching, experiments, prediction, recordings
+    from analysis.experiments import caching, prediction, recordings
+    from analysis.experiments import digits as experiments
     from figures import practice
 
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import paper_checks
-from analysis import recordings
+from analysis.experiments import recordings
 from modiff_sim import Verdict, growth
 from modiff_sim.evidence import judge
 from paper_checks import _recorded

@@ -8,10 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import classifier, metrics, pictures
+from analysis import metrics
 from analysis.datasets import Images, digits, load
-from analysis.images import MANY, checked, pair, plain
 from analysis.metrics import EXTRACTORS, Judge, inception
+from analysis.sampling import pictures
+from analysis.sampling.images import MANY, checked, pair, plain
+from analysis.training import classifier
 
 DIGITS = digits()[0][:400]
 GREY = np.rint((DIGITS + 1) * 127.5).astype(np.uint8)

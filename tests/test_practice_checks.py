@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import paper_checks
-from analysis import arms, experiments
 from analysis.datasets import digits
+from analysis.experiments import arms
+from analysis.experiments import digits as experiments
 from modiff_sim import Verdict
 from modiff_sim.evidence import judge
 

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from analysis import metrics, quality
+from analysis import metrics
 from analysis.datasets import digits
+from analysis.training import quality
 
 
 class Nothing(torch.nn.Module):

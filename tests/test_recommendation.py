@@ -332,7 +332,9 @@ def test_nonsense_is_refused(inputs, options, error, message):
 def test_the_practice_claim_notices_a_bit_too_few(monkeypatch):
     made = {"slow": drifting(0.1, 30, 2, 16), "wild": np.random.default_rng(0).standard_normal((30, 2, 16))}
     stand_in = SimpleNamespace(layer_inputs=lambda effort: made)
-    monkeypatch.setitem(sys.modules, "analysis.recordings", stand_in)  # torch takes longer to load than all of this
+    monkeypatch.setitem(
+        sys.modules, "analysis.experiments.recordings", stand_in
+    )  # torch takes longer to load than all of this
     (module,) = paper_checks.select(only=["recommendation_meets_tolerance"])
     assert judge(module.CLAIM, module.check("quick")).verdict == Verdict.HOLDS
     assert judge(module.CLAIM, module.check("quick", fewer_bits=1)).verdict == Verdict.VIOLATED

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import modiff_sim as ms
-from analysis import recordings
-from analysis.arms import effort_of
-from analysis.recordings import LAYERS, layer_inputs, main
+from analysis.experiments import recordings
+from analysis.experiments.arms import effort_of
+from analysis.experiments.recordings import LAYERS, layer_inputs, main
 from modiff_sim.nn import record, sample, zoo
 from modiff_sim.nn.layers import find
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from analysis import limits
 from analysis import sample as command
+from analysis.running import limits
 from modiff_sim import arguments
 
 OPTIONS = ["--model", "digits", "--images", "6", "--batch", "2", "--steps", "1", "--device", "cpu"]

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from analysis import source
-from analysis.source import closure, source_of
+from analysis.running import source
+from analysis.running.source import closure, source_of
 
 FILES = {
     "face/__init__.py": (

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import arms, workspace
-from analysis.arms import FULL, Arm
+from analysis.experiments import arms
+from analysis.experiments.arms import FULL, Arm
+from analysis.running import workspace
 from analysis.tables import __main__ as command
 from analysis.tables import layouts, measure, rows, write
 from analysis.tables.cells import Cell, flat, from_flat

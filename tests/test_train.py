@@ -12,11 +12,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from analysis import pictures, training
 from analysis import train as command
 from analysis.datasets import DATASETS, load
-from analysis.recipes import RECIPES
-from analysis.training import Settings, Training
+from analysis.sampling import pictures
+from analysis.training import loop as training
+from analysis.training.loop import Settings, Training
+from analysis.training.recipes import RECIPES
 
 TINY = Settings(steps=6, batch=4, warmup=2, seed=1)
 UNET = RECIPES["digits"].config

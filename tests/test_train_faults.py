@@ -16,11 +16,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from analysis import interrupts, training
 from analysis import train as command
 from analysis.datasets import load
-from analysis.recipes import RECIPES
-from analysis.training import Settings, Training
+from analysis.running import interrupts
+from analysis.training import loop as training
+from analysis.training.loop import Settings, Training
+from analysis.training.recipes import RECIPES
 from modiff_sim.sweeps.store import sha256
 
 TINY = Settings(steps=6, batch=4, warmup=2, seed=1)

@@ -8,8 +8,8 @@ from torch import nn
 
 import modiff_sim as ms
 import paper_checks
-from analysis import arms, prediction
-from analysis.arms import RECURSIONS
+from analysis.experiments import arms, prediction
+from analysis.experiments.arms import RECURSIONS
 from modiff_sim import Verdict
 from modiff_sim.evidence import judge
 from modiff_sim.nn import modulated, probed, transfer, zoo

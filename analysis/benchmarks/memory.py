@@ -22,9 +22,9 @@ from modiff_sim import Storage, cost
 from modiff_sim.nn import modulated
 from modiff_sim.nn.models.architectures import ARCHITECTURES, shapes_of
 
-from .. import interrupts
-from ..limits import Parser
-from ..workspace import largest_resident
+from ..running import interrupts
+from ..running.limits import Parser
+from ..running.workspace import largest_resident
 from .sampling import ARMS, make
 
 STATES = ("W8A4 closed loop", "W8A4 closed, int8 â, fp16 ô", "W8A4 closed, int8 â, ô recomputed")

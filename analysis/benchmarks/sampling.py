@@ -24,8 +24,9 @@ from modiff_sim.nn import modulated, zoo
 from modiff_sim.nn.models.architectures import ARCHITECTURES, from_config
 from modiff_sim.nn.sampling import image_shape
 
-from .. import arm_table, interrupts
-from ..limits import Parser
+from ..experiments import arm_table
+from ..running import interrupts
+from ..running.limits import Parser
 
 #: label -> options of ``modulated``; the first is what the others are divided by
 ARMS: dict[str, Mapping[str, Any] | None] = {

@@ -20,8 +20,8 @@ import numpy as np
 import modiff_sim as ms
 from modiff_sim.sweeps.files import write_atomic
 
-from .. import interrupts
-from ..limits import Parser
+from ..running import interrupts
+from ..running.limits import Parser
 from .contest import SHAPES, Contestant, Q, fused_rows, target_rows, turns
 
 HERE = Path(__file__).with_suffix(".md")

@@ -21,8 +21,8 @@ from modiff_sim.sweeps import sweep
 from modiff_sim.sweeps.store import Store
 from modiff_sim.sweeps.sweep import Output
 
-from .. import interrupts
-from ..limits import Parser
+from ..running import interrupts
+from ..running.limits import Parser
 
 NAME = "points"
 

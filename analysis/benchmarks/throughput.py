@@ -23,13 +23,13 @@ import torch
 
 from modiff_sim.nn import zoo
 
-from .. import interrupts
-from ..arms import FULL, RECURSIONS, Arm
-from ..limits import Parser
+from ..experiments.arms import FULL, RECURSIONS, Arm
+from ..running import interrupts
+from ..running.limits import Parser
+from ..running.workspace import largest_resident
 from ..sample import memory
-from ..sampling import MEMORY_FORMATS
-from ..subjects import Subject, subject
-from ..workspace import largest_resident
+from ..sampling.micro_batch import MEMORY_FORMATS
+from ..sampling.subjects import Subject, subject
 
 ARMS = (FULL, Arm("direct", 32, 8), *(Arm(r, 4, 8) for r in RECURSIONS), Arm("closed_loop", 3, 8))
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from .. import interrupts
-from ..limits import Parser
+from ..running import interrupts
+from ..running.limits import Parser
 from . import Attempt
 
 #: kind -> what is tried, and how often for the page

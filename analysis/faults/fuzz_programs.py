@@ -38,7 +38,7 @@ class Program:
     def main(self) -> Callable[[list[str]], Any]:
         if not self.begun:
             return importlib.import_module(self.module).main
-        from ..interrupts import begin
+        from ..running.interrupts import begin
 
         def as_started(arguments: list[str]) -> int:
             with mock.patch.object(sys, "argv", [self.module, *arguments]):
@@ -62,7 +62,7 @@ def _returns(value: Any) -> Callable[[Path], Any]:
 
 def _small_recipes(place: Path) -> dict[str, Any]:
     """The recipes with the digits' network, of the data's shape, and two images a step."""
-    from ..recipes import RECIPES
+    from ..training.recipes import RECIPES
 
     small = {"block_out_channels": [8, 8], "norm_num_groups": 4, "attention_head_dim": 8}
     return {
@@ -78,7 +78,7 @@ def _small_recipes(place: Path) -> dict[str, Any]:
 
 
 def _few_arms(place: Path) -> dict[str, Any]:
-    from ..arm_table import ARMS
+    from ..experiments.arm_table import ARMS
 
     return dict(list(ARMS.items())[:4])
 
@@ -101,13 +101,16 @@ PROGRAMS = {
         cheap=("--steps", "2", "--minutes", "0.02", "--grid", "0"),
         stubs={"analysis.train.RECIPES": _small_recipes},
     ),
-    "analysis.arms": Program(
-        "analysis.arm_table", cheap=("--images", "2", "--steps", "2"), stubs={"analysis.arm_table.ARMS": _few_arms}
+    "analysis.experiments.arms": Program(
+        "analysis.experiments.arm_table",
+        cheap=("--images", "2", "--steps", "2"),
+        stubs={"analysis.experiments.arm_table.ARMS": _few_arms},
     ),
     "analysis.tables": Program(
         "analysis.tables.__main__",
         stubs={
             "analysis.tables.__main__.measure": _returns([]),
+            "analysis.tables.__main__.rekey": _returns((0, 0.0)),
             "analysis.tables.__main__:stored.save": _returns(None),
         },
     ),
@@ -119,25 +122,34 @@ PROGRAMS = {
             "analysis.report.build": _returns("report.html"),
         },
     ),
-    "analysis.recordings": Program("analysis.recordings", cheap=("--steps", "2", "--images", "2")),
+    "analysis.experiments.recordings": Program(
+        "analysis.experiments.recordings", cheap=("--steps", "2", "--images", "2")
+    ),
     "analysis.memory": Program(
         "analysis.memory",
         cheap=("--model", "digits"),
         stubs={"analysis.memory.PAGE": lambda place: place / "empty", "analysis.memory.page": _returns("")},
     ),
-    "analysis.quality": Program(
-        "analysis.quality",
-        stubs={"analysis.quality.measure": _returns({}), "analysis.quality.write_json": _returns(None)},
-    ),
-    "analysis.classifier": Program(
-        "analysis.classifier",
+    "analysis.training.quality": Program(
+        "analysis.training.quality",
         stubs={
-            "analysis.classifier.train": _returns({}),
-            "analysis.classifier.reference": lambda place: mock.MagicMock(),
+            "analysis.training.quality.measure": _returns({}),
+            "analysis.training.quality.write_json": _returns(None),
         },
     ),
-    "analysis.caching": Program(
-        "analysis.caching", stubs={"analysis.caching.measure": _returns([]), "analysis.caching.table": _returns("")}
+    "analysis.training.classifier": Program(
+        "analysis.training.classifier",
+        stubs={
+            "analysis.training.classifier.train": _returns({}),
+            "analysis.training.classifier.reference": lambda place: mock.MagicMock(),
+        },
+    ),
+    "analysis.experiments.caching": Program(
+        "analysis.experiments.caching",
+        stubs={
+            "analysis.experiments.caching.measure": _returns([]),
+            "analysis.experiments.caching.table": _returns(""),
+        },
     ),
     "analysis.benchmarks.sampling": Program(
         "analysis.benchmarks.sampling",

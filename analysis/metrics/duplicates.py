@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..images import alike, checked
+from ..sampling.images import alike, checked
 from ._arrays import Floats, flat
 
 BLOCK = 1024  # rows per block of the table of distances: 8 MB

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from ..images import channels_last, checked, plain
+from ..sampling.images import channels_last, checked, plain
 from ._arrays import Floats
 
 HERE = Path(__file__).parent.parent / "weights"
@@ -64,7 +64,7 @@ class Extractor:
 
     Fields: data: the data set; kind: how it is called; shape: (C, H, W) of its images; width: number of features;
     network: builds it untrained, all but its last module being the features; weights: safetensors, with a json
-    (sha256, split, accuracy) beside it, both written by ``python -m analysis.classifier``.
+    (sha256, split, accuracy) beside it, both written by ``python -m analysis.training.classifier``.
     """
 
     data: str
@@ -147,7 +147,7 @@ def _loaded(extractor: Extractor) -> tuple[nn.Sequential, nn.Module]:
     import safetensors.torch
 
     path = extractor.weights
-    again = f"run python -m analysis.classifier {extractor.data}"
+    again = f"run python -m analysis.training.classifier {extractor.data}"
     if not path.exists():
         raise RuntimeError(f"{path.name} is missing; {again}")
     data = path.read_bytes()
@@ -160,7 +160,7 @@ def _loaded(extractor: Extractor) -> tuple[nn.Sequential, nn.Module]:
     return net[:-1], net[-1]
 
 
-# Add a classifier here and its recipe in analysis/classifier.py; keys are names of data sets and of zoo models.
+# Add a classifier here, and its recipe in analysis/training/classifier.py. Keys are names of data sets and of models.
 EXTRACTORS = {
     "digits": Extractor(
         "digits", "digit classifier", (1, 8, 8), 48, digit_network, HERE / "digit_classifier.safetensors"

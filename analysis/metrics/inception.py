@@ -16,8 +16,8 @@ from torch.utils.data import Dataset
 
 from modiff_sim.sweeps.store import sha256
 
-from ..images import channels_last, checked, plain
-from ..pictures import levels
+from ..sampling.images import channels_last, checked, plain
+from ..sampling.pictures import levels
 from ._arrays import Floats
 from .frechet import distance_of_moments, moments
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from ..images import checked, plain
+from ..sampling.images import checked, plain
 from . import reference as references
 from ._arrays import Floats, flat
 from .coverage import neighbours

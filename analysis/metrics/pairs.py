@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..images import plain
+from ..sampling.images import plain
 from ._arrays import Floats, flat, pairs
 
 WINDOW, SIGMA = 11, 1.5

@@ -98,7 +98,7 @@ def load(name: str, folder: Path = FOLDER) -> Reference:
         raise StoreError(f"no reference {name!r}; there are {', '.join(EXTRACTORS)}")
     place = folder / name
     if problems := verify_one(place):
-        raise StoreError("; ".join(problems) + f": python -m analysis.classifier {name} makes it")
+        raise StoreError("; ".join(problems) + f": python -m analysis.training.classifier {name} makes it")
     about: dict[str, Any] = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
     extractor = EXTRACTORS[name]
     if about["features"] != extractor.name:

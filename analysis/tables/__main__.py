@@ -12,8 +12,8 @@ from pathlib import Path
 
 from modiff_sim.sweeps.store import StoreError
 
-from .. import interrupts, workspace
-from ..limits import Parser
+from ..running import interrupts, workspace
+from ..running.limits import Parser
 from . import rows as stored
 from .layouts import TABLES
 from .measure import measure, wanted

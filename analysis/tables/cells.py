@@ -9,7 +9,7 @@ from typing import Any
 from modiff_sim.diffusion.samplers import SAMPLERS
 from modiff_sim.diffusion.schedules import SPACINGS
 
-from ..arms import FULL, Arm
+from ..experiments.arms import FULL, Arm
 
 
 @dataclass(frozen=True)

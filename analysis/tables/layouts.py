@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..arms import FULL, Arm
+from ..experiments.arms import FULL, Arm
 from . import printed
 from .cells import Cell
 

@@ -13,8 +13,8 @@ from modiff_sim.nn.sampling import micro_batches
 from modiff_sim.sweeps import sweep
 
 from .. import metrics
-from ..pictures import levels
-from ..workspace import store
+from ..running.workspace import store
+from ..sampling.pictures import levels
 from .cells import flat
 from .layouts import cells_of
 from .sampling import BATCH, Wanted, compute, place_of, points

@@ -1,7 +1,7 @@
 """Committed rows under new code: the first micro-batch of every cell is sampled again and compared.
 
-The key of a stored micro-batch holds a hash of the code that it was made with (``analysis.source``). Where that code
-changed and the numbers did not, the rows need not be measured again: ``python -m analysis.tables --rekey`` shows that
+The key of a stored micro-batch holds a hash of the code that it was made with (``analysis.running.source``). Where that
+code changed and the numbers did not, the rows need not be measured again: ``python -m analysis.tables --rekey`` shows that
 they would be the same, and notes the old and the new hash in the manifest. Where a number did change, it says which.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from modiff_sim.sweeps import sweep
 from modiff_sim.sweeps.store import StoreError, verify_one, write_files
 
-from ..workspace import store
+from ..running.workspace import store
 from .cells import Cell, from_flat
 from .measure import NAME
 from .rows import COMMITTED, committed, manifest

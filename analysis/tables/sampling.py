@@ -1,6 +1,6 @@
 """One micro-batch of a cell: everything that decides its bytes, and how it is sampled.
 
-What this module imports is what the key of a stored micro-batch depends on (``analysis.source``).
+What this module imports is what the key of a stored micro-batch depends on (``analysis.running.source``).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from modiff_sim.nn import calibrate, sample, zoo
 from modiff_sim.nn.sampling import micro_batches
 from modiff_sim.sweeps.output import Output
 
-from ..arms import CALIBRATION_SEED, Arm
-from ..pictures import fingerprint
-from ..source import expect, source_of
+from ..experiments.arms import CALIBRATION_SEED, Arm
+from ..running.source import expect, source_of
+from ..sampling.pictures import fingerprint
 from .cells import Cell
 
 CALIBRATION_IMAGES = 16

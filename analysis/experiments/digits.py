@@ -17,11 +17,11 @@ import numpy as np
 from modiff_sim.diffusion.schedules import linear
 from modiff_sim.nn.sampling import micro_batches
 
-from . import metrics
+from .. import metrics
+from ..datasets import digits
+from ..running.workspace import spread, store
 from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep
-from .datasets import digits
 from .digits_runs import LEVELS, MODEL, RECORD_BITS, key, record_task, recording_key, sample_task
-from .workspace import spread, store
 
 CLASSIFIER = metrics.EXTRACTORS[MODEL]
 

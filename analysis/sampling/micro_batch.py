@@ -1,6 +1,6 @@
 """One micro-batch of an arm on any model: everything that decides its bytes, and how it is sampled.
 
-What this module imports is what the key of a stored micro-batch depends on (``analysis.source``).
+What this module imports is what the key of a stored micro-batch depends on (``analysis.running.source``).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from modiff_sim.nn.sampling import micro_batches
 from modiff_sim.sweeps.files import digest_of
 from modiff_sim.sweeps.output import Output
 
-from .arms import Arm
+from ..experiments.arms import Arm
+from ..running.source import expect, source_of
+from ..running.workspace import largest_resident
 from .pictures import fingerprint
-from .source import expect, source_of
 from .subjects import Subject, subject
-from .workspace import largest_resident
 
 MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 

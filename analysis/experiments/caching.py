@@ -1,7 +1,7 @@
 """Ways to compute less on the digits model: caching, branch reuse, thresholds, dead zones, fewer bits.
 
-    python -m analysis.caching                  a table: MACs left out, effective bits, error of the images
-    python -m analysis.caching --effort full
+    python -m analysis.experiments.caching                  a table: MACs left out, effective bits, error of the images
+    python -m analysis.experiments.caching --effort full
 
 Each scheme is sampled from the same noise as the full-precision model, and stored by content like every experiment.
 """
@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from . import interrupts, metrics
-from .limits import Parser
+from .. import metrics
+from ..running import interrupts
+from ..running.limits import Parser
+from ..running.workspace import spread, store
 from .schemes import FULL, IMAGES, SCHEMES, Scheme, key, sample_scheme
-from .workspace import spread, store
 
 
 def measure(effort: str, schemes: Sequence[Scheme] = SCHEMES) -> list[dict[str, Any]]:
@@ -65,11 +66,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = Parser(prog="python -m analysis.caching", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.experiments.caching", description=__doc__.splitlines()[0])
     parser.add_argument("--effort", default="quick", choices=sorted(IMAGES))
     print(table(measure(parser.parse_args(argv).effort)))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(interrupts.begin("analysis.caching"))
+    sys.exit(interrupts.begin("analysis.experiments.caching"))

@@ -16,7 +16,7 @@ from .images import checked
 def levels(images: np.ndarray) -> np.ndarray:
     """uint8 grey levels or colours of images (n, ...) in [-1, 1]; values beyond are cut, halves rounded to even.
 
-    Raises ValueError for images that are none: see ``analysis.images``.
+    Raises ValueError for images that are none: see ``analysis.sampling.images``.
     """
     return _levels(checked("images", images))
 
@@ -40,7 +40,7 @@ def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np
     columns: default the next whole number above √n.
 
     Raises ValueError for another shape, no images, columns that are no whole number from 1, and what
-    ``analysis.images`` refuses.
+    ``analysis.sampling.images`` refuses.
     """
     images = checked("images", images, axes=4)
     if images.shape[1] not in (1, 3):

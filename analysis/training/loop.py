@@ -24,11 +24,11 @@ from modiff_sim.diffusion.schedules import linear
 from modiff_sim.nn import sample
 from modiff_sim.sweeps.store import sha256, write_atomic
 
+from ..datasets import Images
+from ..running.limits import MOST_SEED, MOST_THREADS, writable
+from ..running.sitting import Sitting
+from ..sampling.pictures import save_grid
 from . import checkpoints
-from .datasets import Images
-from .limits import MOST_SEED, MOST_THREADS, writable
-from .pictures import save_grid
-from .sitting import Sitting
 
 #: whole numbers among the settings, and what they may be
 RANGES = {"steps": (1, 10**7), "batch": (1, 2**16), "threads": (1, MOST_THREADS), "seed": (0, MOST_SEED)}

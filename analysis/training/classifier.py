@@ -1,4 +1,4 @@
-"""Trains the classifiers whose features measure quality:  python -m analysis.classifier NAME [--data PATH]
+"""Trains the classifiers whose features measure quality:  python -m analysis.training.classifier NAME [--data PATH]
 
 Digits take under a minute, fashion32 a few. One thread, because the name of the features contains the weights' sha256.
 Where a data set is not at hand everywhere, the statistics of its features are saved with them (metrics/reference.py).
@@ -17,13 +17,14 @@ import torch
 
 from modiff_sim.sweeps.store import sha256, write_atomic
 
-from . import datasets, interrupts
-from .datasets import SPLIT_SEED, Images, split
-from .images import checked
-from .limits import Parser
-from .metrics import EXTRACTORS, Extractor, reference
-from .metrics.extractors import CLASSES
-from .training import progress, write_json
+from .. import datasets
+from ..datasets import SPLIT_SEED, Images, split
+from ..metrics import EXTRACTORS, Extractor, reference
+from ..metrics.extractors import CLASSES
+from ..running import interrupts
+from ..running.limits import Parser
+from ..sampling.images import checked
+from .loop import progress, write_json
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def train(extractor: Extractor, data: Images, out: Path, settings: Settings) -> 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = Parser(prog="python -m analysis.classifier", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.training.classifier", description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=list(SETTINGS))
     parser.add_argument("--data", type=Path, help="the data set (digits need none)")
     parser.add_argument("--out", type=Path, help="where the weights go (default: analysis/weights)")
@@ -113,4 +114,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(interrupts.begin("analysis.classifier"))
+    sys.exit(interrupts.begin("analysis.training.classifier"))

@@ -1,4 +1,4 @@
-"""Full-precision quality of the zoo's models:  python -m analysis.quality NAME [--data PATH]
+"""Full-precision quality of the zoo's models:  python -m analysis.training.quality NAME [--data PATH]
 
 Reported before any quantized number: what an arm loses says nothing where the model itself is bad. The numbers are
 written into the json of the model.
@@ -16,10 +16,11 @@ import torch
 
 from modiff_sim.nn import image_noise, sample, zoo
 
-from . import datasets, interrupts, metrics
-from .datasets import split
-from .limits import Parser
-from .training import write_json
+from .. import datasets, metrics
+from ..datasets import split
+from ..running import interrupts
+from ..running.limits import Parser
+from .loop import write_json
 
 
 def measure(
@@ -55,7 +56,7 @@ def measure(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = Parser(prog="python -m analysis.quality", description=__doc__)
+    parser = Parser(prog="python -m analysis.training.quality", description=__doc__)
     parser.add_argument("name", choices=zoo.MODELS)
     parser.add_argument("--data", type=Path, help="the data set it was trained on (digits need none)")
     parser.add_argument("--images", type=int, default=1024)
@@ -72,4 +73,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(interrupts.begin("analysis.quality"))
+    sys.exit(interrupts.begin("analysis.training.quality"))

@@ -1,6 +1,6 @@
 """Ways to compute less on the digits model, each sampled from the same noise and stored by content.
 
-What this module imports is what the key of their results depends on (``analysis.source``).
+What this module imports is what the key of their results depends on (``analysis.running.source``).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import modiff_sim as ms
 from modiff_sim import Threshold
 from modiff_sim.nn import deepcache, modulated, sample, sparsity, zoo
 
+from ..running.source import source_of
+from ..running.workspace import store
 from .arms import effort_of
 from .digits_runs import MODEL, settings
-from .source import source_of
-from .workspace import store
 
 IMAGES = {"quick": 16, "full": 64}
 EVERY = (2, 3, 5)

@@ -1,6 +1,6 @@
 """Runs of the digits model: everything that decides their bytes, and how they are made and stored.
 
-What this module imports is what the key of their results depends on (``analysis.source``).
+What this module imports is what the key of their results depends on (``analysis.running.source``).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 import modiff_sim as ms
 from modiff_sim.nn import record, sample, zoo
 
+from ..running.source import source_of
+from ..running.workspace import store
 from .arms import Arm, Effort
-from .source import source_of
-from .workspace import store
 
 MODEL = "digits"
 MIDDLE = 32  # images whose middle-block features are kept: the first of micro-batch 0

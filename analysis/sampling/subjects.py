@@ -19,7 +19,7 @@ from modiff_sim.nn.models.schedulers import describe
 from modiff_sim.nn.sampling import image_shape
 from modiff_sim.sweeps.store import digest_of
 
-from .metrics import EXTRACTORS
+from ..metrics import EXTRACTORS
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The arms of the paper and of this project on one model: what ``python -m analysis.arms`` prints.
+"""The arms of the paper and of this project on one model: what ``python -m analysis.experiments.arms`` prints.
 
 Every arm starts from the same noise. Columns:
 
@@ -46,10 +46,10 @@ from modiff_sim.nn import (
 )
 from modiff_sim.sweeps.store import write_atomic
 
-from . import metrics
+from .. import metrics
+from ..running.limits import MOST_SEED, MOST_THREADS, Parser, check_file, whole
+from ..sampling.subjects import Subject, subject
 from .arms import CALIBRATION_SEED
-from .limits import MOST_SEED, MOST_THREADS, Parser, check_file, whole
-from .subjects import Subject, subject
 
 Options = Mapping[str, Any]
 W8 = ms.AbsMax(8, granularity=ms.PerChannel(0))
@@ -233,9 +233,9 @@ def line(r: dict[str, Any], width: int, judged: bool) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command ``python -m analysis.arms``."""
+    """The command ``python -m analysis.experiments.arms``."""
     parser = Parser(
-        prog="python -m analysis.arms", description=__doc__.replace("``", ""),
+        prog="python -m analysis.experiments.arms", description=__doc__.replace("``", ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument(

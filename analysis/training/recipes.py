@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .training import Settings
+from .loop import Settings
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Inputs of the digits model's layers along a full-precision sampling run, kept whole: sequences to feed a theory.
 
-    python -m analysis.recordings --out layers.npz                     the layers of ``LAYERS``
-    python -m analysis.recordings --out one.npz --layers conv_in --steps 250 --images 4 --spacing uniform
+    python -m analysis.experiments.recordings --out layers.npz                     the layers of ``LAYERS``
+    python -m analysis.experiments.recordings --out one.npz --layers conv_in --steps 250 --images 4 --spacing uniform
 
 The .npz has one array (steps, images, d) per layer, the layer's name as its key. Statistics of *all* layers that need
 no arrays are ``experiments.distributions``.
@@ -24,12 +24,12 @@ from modiff_sim.nn import sample, zoo
 from modiff_sim.nn.layers import find
 from modiff_sim.sweeps.store import npz_bytes, write_atomic
 
-from . import interrupts
+from ..running import interrupts
+from ..running.limits import Parser, check_file
+from ..running.source import source_of
+from ..running.workspace import store
 from .arms import EFFORTS, effort_of
 from .digits_runs import MODEL, settings
-from .limits import Parser, check_file
-from .source import source_of
-from .workspace import store
 
 #: the first and last convolution, both resolutions, attention, and the widest input (a skip connection)
 LAYERS = (
@@ -106,7 +106,7 @@ def save(path: str | Path, inputs: Mapping[str, np.ndarray]) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0, or 2 for a bad argument."""
-    parser = Parser(prog="python -m analysis.recordings", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m analysis.experiments.recordings", description=__doc__.splitlines()[0])
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="where the arrays are written")
     parser.add_argument("--effort", choices=list(EFFORTS), default="quick", help="default numbers of steps and images")
     parser.add_argument("--layers", nargs="+", metavar="NAME", help=f"default: {', '.join(LAYERS)}")
@@ -129,4 +129,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(interrupts.begin("analysis.recordings"))
+    sys.exit(interrupts.begin("analysis.experiments.recordings"))

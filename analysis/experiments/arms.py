@@ -1,6 +1,6 @@
 """The arms of the experiments: which recursion at how many activation and weight bits, and how large each effort is.
 
-``python -m analysis.arms --model digits`` prints the table of all arms on one model (``arm_table``).
+``python -m analysis.experiments.arms --model digits`` prints the table of all arms on one model (``arm_table``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 import modiff_sim as ms
 from modiff_sim.nn import Run, modulated, presets, with_layers
 
-from . import interrupts
+from ..running import interrupts
 
 RECURSIONS = tuple(ms.RECURSIONS)
 BITS = (8, 6, 4, 3, 2)
@@ -161,4 +161,4 @@ KEY_ARMS = (FULL, *(Arm(r, 4, 8) for r in RECURSIONS), *(Arm(r, 3, 8) for r in R
 
 
 if __name__ == "__main__":
-    sys.exit(interrupts.begin("analysis.arm_table"))
+    sys.exit(interrupts.begin("analysis.experiments.arm_table"))

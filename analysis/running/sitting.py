@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .interrupts import Stopped, finished_first
 
 if TYPE_CHECKING:
-    from .training import Training
+    from ..training.loop import Training
 
 
 class Sitting:

@@ -35,10 +35,10 @@ from modiff_sim.transfer import (
 )
 from modiff_sim.transfer.prediction import Noise, Prediction, predict, quantization_noise
 
+from ..running.source import source_of
+from ..running.workspace import spread, store
 from .arms import FULL, RECURSIONS, Arm, Effort, effort_of
 from .digits_runs import MODEL, settings
-from .source import source_of
-from .workspace import spread, store
 
 BITS = (2, 3, 4, 5, 6, 7, 8)
 

@@ -1,0 +1,1 @@
+"""How programs of this package run: where results lie, what keys hold, limits, interrupts."""
