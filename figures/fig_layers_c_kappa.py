@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 import modiff_sim as ms
-from analysis.experiments import digits as experiments
+from analysis.experiments import digits
 
 from . import style
 from .practice import STAND_IN, params
@@ -27,7 +27,7 @@ PARAMS = params()
 
 def data(effort: str) -> dict[str, np.ndarray]:
     """ "layers", "steps", "bits", and c_q, kappa_q (layer, step) for q in a, d, r."""
-    found = experiments.distributions(effort)
+    found = digits.distributions(effort)
     keys = ("layers", "steps", "bits", *(f"{norm}_{q}" for norm in ("c", "kappa") for q in "adr"))
     return {k: found[k] for k in keys}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.experiments import digits as experiments
+from analysis.experiments import digits
 
 from . import style
 from .practice import STAND_IN, params
@@ -21,7 +21,7 @@ PARAMS = params()
 
 def data(effort: str) -> dict[str, np.ndarray]:
     """ "bits", "recursions", "relative_l2" (recursion, bits, step, image), "weights_only" (step, image)."""
-    return experiments.middle_block(effort)
+    return digits.middle_block(effort)
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:

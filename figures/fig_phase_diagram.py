@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 import modiff_sim as ms
-from analysis.experiments import digits as experiments
+from analysis.experiments import digits
 from modiff_sim import recursion, regimes
 
 from . import style
@@ -114,7 +114,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
     rho = np.geomspace(*RANGE, p["ratios"])
     calls = np.unique(np.geomspace(*CALLS, p["lengths"]).astype(int))
     errors = _errors(p, rho)
-    found = experiments.distributions(effort)
+    found = digits.distributions(effort)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = found["norm_d"][:, 1:] / found["norm_a"][:, 1:]
     alive = np.isfinite(ratio).all(axis=1) & (ratio > 0).any(axis=1)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy.interpolate import PchipInterpolator
 
-from analysis.experiments import digits as experiments
+from analysis.experiments import digits
 
 from . import style
 from .practice import STAND_IN, params
@@ -32,7 +32,7 @@ LAYERS = ("down_blocks.0.downsamplers.0.conv", "mid_block.resnets.0.conv1", "up_
 
 def data(effort: str) -> dict[str, np.ndarray]:
     """Of the chosen layers: quantiles_q (layer, step, level) and absmax_q (layer, step) for q in a, d, r."""
-    return choose(experiments.distributions(effort))
+    return choose(digits.distributions(effort))
 
 
 def choose(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""MACs, BOPs and cache memory: arithmetic on shapes only (``nn.shapes`` finds a torch model's shapes without weights).
+"""MACs, BOPs and cache memory: arithmetic on shapes only (``nn.model_shapes`` finds a torch model's).
 
 MAC: one multiply-accumulate. BOPs = MACs · bits of one operand · bits of the other, the paper's "GBops" (10^9 of them);
 full precision is 32 bits. Bytes are of states as they lie in memory: codes, scales and zero points.

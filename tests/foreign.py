@@ -86,7 +86,7 @@ class Mean(ms.AbsMax):
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
         size = xp.mean(xp.abs(blocks), axis=axes, keepdims=True)
-        return ms.quantizer.QParams(xp.where(size > 0, size, xp.ones_like(size)))
+        return ms.QParams(xp.where(size > 0, size, xp.ones_like(size)))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 ``closed_loop`` does what a closed loop with AbsMax must do to its state, r = a - â, s = max|r|/qmax, â += s·round(r/s),
 and nothing else: no norms, no checks, no random numbers, no choice of anything. It is written over the lanes of
-``modiff_sim.simulation.kernel``, because plain loops came out slower (the compiler does not vectorise a maximum).
+``modiff_sim.simulation.numba_kernel``, because plain loops came out slower (the compiler does not vectorise a maximum).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-from modiff_sim.simulation import kernel as fast
-from modiff_sim.simulation.kernel import larger, largest, load, nearest, spread, store, total, width
+from modiff_sim.simulation import numba_kernel
+from modiff_sim.simulation.numba_kernel import larger, largest, load, nearest, spread, store, total, width
 
-fast.compiled(fast.kernel)  # teaches numba the lanes
+numba_kernel.compiled(numba_kernel.kernel)  # teaches numba the lanes
 OPTIONS = {"nogil": True, "error_model": "numpy"}
-TILE = fast.TILE
+TILE = numba_kernel.TILE
 
 
 @numba.njit(**OPTIONS)

@@ -3,7 +3,7 @@
 Every turn samples one micro-batch of every arm, the arms taking turns, so that whatever else the machine does hits all
 alike; printed are the median images per second, and the median of the ratios to full precision within a turn. Peak
 memory is measured in a process of its own per arm: the largest resident memory less that of the process with the model
-loaded, beside what ``nn.live`` predicts, by which ``analysis.sample --memory-budget`` chooses the micro-batch.
+loaded, beside what ``nn.models.memory`` predicts, by which ``analysis.sample --memory-budget`` chooses the micro-batch.
 ``--memory-format`` lays the model's weights, and so its activations, out as channels_last.
 """
 

@@ -48,7 +48,7 @@ def modulated(
     """Run the model's Conv1d, Conv2d and Linear layers as an arm of the paper while the context is open.
 
     activations: quantizer of the layers' inputs (direct) or residuals (open and closed loop), or a plan that names one
-                 per layer and call (``nn.plan``, ``nn.calibrate``).
+                 per layer and call (``nn.plans``, ``nn.calibrate``).
     weights:     quantizer of the weights, applied once, or quantized weights (``nn.weights``); None leaves them.
                  ``AbsMax(8)`` is per output channel (axis 0).
     recursion:   "direct" (PTQ), "open_loop" (no error compensation), "closed_loop" (MoDiff), or
@@ -57,11 +57,11 @@ def modulated(
                  has no state: it does every call alike, refreshes excepted; ``warmup`` means nothing for it,
                  ``skip`` and ``storage`` are refused.
     where:       (qualified name, module) -> bool, which layers; None is all, first, last and time embedding included.
-    skip:        a ``skipping.Threshold`` below which a sample's residual is not computed, for all layers or as a
+    skip:        a ``ms.Threshold`` below which a sample's residual is not computed, for all layers or as a
                  mapping from names and patterns (``*``); layers that no pattern matches skip nothing.
-    storage:     a ``storage.Storage``, how states are kept between calls, or a function from a layer's name to one.
+    storage:     a ``ms.Storage``, how states are kept between calls, or a function from a layer's name to one.
     attention:   quantizers of q, k, v and softmax (``nn.attention``); None leaves products in full precision.
-    reuse:       branches whose output is used again (``nn.reuse``).
+    reuse:       branches whose output is used again (``nn.Reuse``).
     engine:      "simulated", the only one: values on the quantization grid in the model's own dtype.
     seed:        of the random bits, for randomised quantizers.
 

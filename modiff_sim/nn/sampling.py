@@ -28,7 +28,7 @@ from .run.run import Run, active_run
 
 
 def denoiser(model: nn.Module, conditions: Mapping[str, Any] | None = None) -> Callable[[Tensor, int], Tensor]:
-    """(x, t) -> what the model predicts there, however it is called and answers: see ``nn.calling``.
+    """(x, t) -> what the model predicts there, however it is called and answers: see ``nn.hooks.calling``.
 
     The model is given the timestep as a tensor, int64 (n,). Where it predicts a variance as well (twice as many
     channels as x has), the first half is the prediction. conditions: see ``sample``.
@@ -179,7 +179,7 @@ def sample(
     """Sample images; float32 array (n, C, H, W) in the model's own range.
 
     model:    a torch module that predicts noise, or what ``schedule.prediction`` says, at x and a timestep, in one of
-              the ways of ``nn.calling``; or what ``adapters.load`` returns.
+              the ways of ``nn.hooks.calling``; or what ``adapters.load`` returns.
     images:   how many (0..n-1), or which indices, ascending.
     run:      the run of ``modulated`` this happens in; found on the model if not given. It is reset before every
               micro-batch.

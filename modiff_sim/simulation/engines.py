@@ -1,4 +1,4 @@
-"""How ``simulate`` runs some trials: ``arrays``, the definition, and ``fused``, the same with the kernel of ``fast``.
+"""How ``simulate`` runs some trials: ``arrays``, the definition, and ``fused``, the same in ``numba_kernel``.
 
 Both take the calls in order and write what is measured where ``out`` says (``results.Block``).
 """
@@ -18,8 +18,7 @@ from ..arguments import reals
 from ..quantizers import AbsMax
 from ..quantizers.base import Quantizer, as_made
 from ..quantizers.granularity import PerSample, PerToken
-from . import kernel as fast
-from . import results
+from . import numba_kernel, results
 from .own import check_output, check_own, ours
 from .processes import Process
 
@@ -251,10 +250,10 @@ def _ratio(lost: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def fused(job: Job, block: Trials, out: results.Block) -> None:
-    """One block with the kernel of ``fast``; see there which results are equal bit for bit."""
-    kernel, copy = fast.compiled(fast.kernel), fast.compiled(fast.copy)
+    """One block with ``numba_kernel``; see there which results are equal bit for bit."""
+    kernel, copy = numba_kernel.compiled(numba_kernel.kernel), numba_kernel.compiled(numba_kernel.copy)
     process, rows = job.process, block.rows
-    lanes = fast.LANE_BYTES // job.dtype.itemsize
+    lanes = numba_kernel.LANE_BYTES // job.dtype.itemsize
     d = -(-process.d // lanes) * lanes  # rows are filled up with zeros, which add nothing to any norm
     recorded = process.values is not None and job.dtype == np.float64 and d == process.d
     # recorded inputs are read where they are; others are written here in turns, so that the call before is there, too

@@ -69,7 +69,7 @@ def calibrate(
                   call all functions in its argument before every batch. It is called once per round: the same noise
                   each time makes the rounds comparable.
     quantizer:    "minmax"; "percentile", which keeps ``percentile`` % of the values; "mse", the least squared error; or
-                  "official_minmax", the official code's coarse initialisation (see ``calibrate_ranges``).
+                  "official_minmax", the official code's coarse initialisation (see ``ranges``).
     target:       see above. "closed_loop": until no range moves by ``tolerance`` (relative) or ``rounds`` are spent;
                   the result's ``changes`` and ``saturated`` say how it went.
     symmetric:    ``Static`` or ``StaticAffine`` grids; None: affine for "input", symmetric for residuals, which spread

@@ -100,7 +100,7 @@ def probed(
 ) -> Context[Probed]:
     """The model as a network whose transfer can be measured, while the context is open.
 
-    timesteps: of the calls: call i is model(x, timesteps[i]), called and answered as ``nn.calling`` has it; or
+    timesteps: of the calls: call i is model(x, timesteps[i]), called and answered as ``nn.hooks.calling`` has it; or
     forward:   (rows of x, call) -> output, for models that are called in another way. One of the two is needed.
     where:     (qualified name, module) -> bool, which layers; None is all.
 

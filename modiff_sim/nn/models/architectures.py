@@ -95,7 +95,7 @@ FAMILIES = ("UNet2DModel", "UNet2DConditionModel", "DiTTransformer2DModel", "Tra
 def _known(cls: str) -> None:
     if cls not in FAMILIES:
         raise ValueError(
-            f"inputs of a {cls} are not known here; known: {', '.join(FAMILIES)}; use nn.shapes on your own"
+            f"inputs of a {cls} are not known here; known: {', '.join(FAMILIES)}; use nn.model_shapes on your own"
         )
 
 

@@ -22,7 +22,7 @@ from ..layers import Operator
 
 
 class Step(NamedTuple):
-    """What a lean step leaves: the next reference and ô (None: no state), the output, and what the audit counts.
+    """What a fused step leaves: the next reference and ô (None: no state), the output, and what the audit counts.
 
     largest: max|.| of every block, on the CPU; non-finite where the input is.
     spare: the buffers of the state before, to be written by the next step: a failed model call finds its own intact.
@@ -84,7 +84,7 @@ _FIELDS = {"bits", "granularity"}
 
 
 def fits(Q: Quantizer, a: Tensor) -> bool:
-    """Whether this quantizer has a lean path for this input."""
+    """Whether this quantizer has a fused path for this input."""
     if type(Q) is not AbsMax or type(Q.granularity) not in (PerSample, PerBatch) or not a.is_floating_point():
         return False
     if vars(Q).keys() != _FIELDS or vars(Q.granularity):  # something was put on this instance

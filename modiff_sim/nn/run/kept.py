@@ -40,8 +40,8 @@ class Like:
 class Kept(NamedTuple):
     """A layer's state between calls, as ``recursion.State`` without what only observers need.
 
-    ``like`` is what the next input must be like, ``spare`` see ``lean.Step``, ``whole`` the state itself of a recursion
-    of the user's own, which may need all of it.
+    ``like`` is what the next input must be like, ``spare`` see ``fused.Step``, ``whole`` the state itself of a
+    recursion of the user's own, which may need all of it.
     """
 
     ref: Any

@@ -39,7 +39,7 @@ from ..macs import FirstCall
 from ..plans.plan import Plan, as_plan
 from ..random_bits import RandomBits
 from ..weights.quantized import QuantizedWeights
-from . import fused as lean
+from . import fused
 from .branches import Branches
 from .kept import Kept
 from .options import Options
@@ -91,7 +91,7 @@ class Run(LayerSteps):
         self._passes = Passes(lambda: (self, self._products, self._branches), matter=options.keeps_state)
         self._resets = 0
         self._random = RandomBits(options.seed)
-        self._scratch = lean.Scratch()
+        self._scratch = fused.Scratch()
         self._checked: dict[str, Quantizer] = {}  # by layer, what its input was last checked against
         self._before: dict[str, Any] | None = None
         self._left_out: dict[str, str] = {}  # layers that turned out not to be linear, and their classes

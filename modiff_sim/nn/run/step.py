@@ -21,7 +21,7 @@ from ..audit import LayerCount
 from ..layers import Operator, finite, occurrence_name
 from ..plans.plan import Plan
 from ..random_bits import RandomBits
-from . import fused as lean
+from . import fused
 from .kept import Kept, Like
 from .options import Options
 
@@ -45,7 +45,7 @@ class LayerSteps:
     _storage: Mapping[str, Storage]
     _checked: dict[str, Quantizer]  # by layer, what its input was last checked against
     _random: RandomBits
-    _scratch: lean.Scratch
+    _scratch: fused.Scratch
     _samples: int
 
     def _quantized(self, name: str, operator: Operator, a: Tensor, occurrence: int) -> Tensor:
@@ -64,8 +64,8 @@ class LayerSteps:
             except (TypeError, ValueError) as error:
                 raise type(error)(f"layer '{name}': {error}") from None
             self._checked[full_name] = Q
-        if self._is_lean(name, Q, a, state, call):
-            self._states[name, occurrence], output = self._lean(name, Q, a, state, call)
+        if self._is_fused(name, Q, a, state, call):
+            self._states[name, occurrence], output = self._fused(name, Q, a, state, call)
             return output
         after = self._general(name, full_name, Q, a, state, call)
         # the model may write into a layer's input or output (in-place activations do): the state must not change
@@ -91,7 +91,7 @@ class LayerSteps:
                 "skip="
             )
 
-    def _is_lean(self, name: str, Q: Quantizer, a: Tensor, state: Any, call: int) -> bool:
+    def _is_fused(self, name: str, Q: Quantizer, a: Tensor, state: Any, call: int) -> bool:
         if self._standard is None or self.observers or self._is_refresh(call):
             return False
         if self.recursion.has_state and state is None:
@@ -101,18 +101,18 @@ class LayerSteps:
             self.operators[name].stock
             and self._skip[name] is None
             and self._storage[name].as_computed
-            and lean.fits(Q, a)
+            and fused.fits(Q, a)
         )
 
-    def _lean(self, name: str, Q: Any, a: Tensor, state: Any, call: int) -> tuple[Kept, Tensor]:
+    def _fused(self, name: str, Q: Any, a: Tensor, state: Any, call: int) -> tuple[Kept, Tensor]:
         operator, count = self.operators[name], self._counts[name]
         if self.recursion.has_state:
-            step = lean.modulated(
+            step = fused.modulated(
                 operator, Q, a, state.ref, state.o_hat, self._scratch, compensates=self._standard == "closed_loop",
                 spare=state.spare,
             )  # fmt: skip
         else:
-            step = lean.direct(operator, Q, a, self._scratch)
+            step = fused.direct(operator, Q, a, self._scratch)
         if not all(x < math.inf for x in step.largest):  # False for NaN as well
             self._refuse(name, call, a)
         count.quantized(operator.macs(step.output), Q.bits)

@@ -142,7 +142,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     ],
 )
 def test_the_bytes_of_a_data_set_stay_what_models_were_trained_on(name, file, sha256):
-    path = file and Path(__file__).parents[2] / "shared" / "data" / file
+    path = file and Path(__file__).parents[3] / "shared" / "data" / file
     if path and not path.exists():
         pytest.skip(f"{path} is not here")
     found = load(name, path)

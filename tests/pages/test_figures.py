@@ -150,7 +150,7 @@ def layer_inputs(effort, *, layers, steps, images, **options):
 
 
 def comparison(effort):
-    """As of ``analysis.experiments.prediction``: an exact start of the loops, arms that are lost, one off by a factor."""
+    """As of ``analysis.experiments.prediction``: exact starts of the loops, arms that are lost, one off by a factor."""
     rng = np.random.default_rng(0)
     bits, calls = np.arange(2, 9), np.arange(20)
     level = np.array([30.0, 10.0, 3.0])[:, None, None] * 2.0 ** -(2.0 * bits[:, None])
@@ -182,14 +182,13 @@ def schemes(effort):
 @pytest.fixture(scope="module")
 def practice():
     """name -> module of a practice figure whose experiments are the stand-ins above."""
-    from analysis.experiments import caching, prediction, recordings
-    from analysis.experiments import digits as experiments
+    from analysis.experiments import caching, digits, prediction, recordings
     from figures import practice
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("images", "middle_block", "distributions"):
-            patch.setattr(experiments, name, globals()[name])
-        patch.setattr(experiments, "ablation", lambda effort: rows())
+            patch.setattr(digits, name, globals()[name])
+        patch.setattr(digits, "ablation", lambda effort: rows())
         patch.setattr(recordings, "layer_inputs", layer_inputs)
         patch.setattr(prediction, "comparison", comparison)
         patch.setattr(caching, "measure", schemes)

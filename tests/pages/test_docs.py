@@ -12,7 +12,7 @@ from analysis.tables.rows import committed
 from analysis.tables.write import document, page
 from modiff_sim import bounds
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def printed(page):

@@ -5,8 +5,8 @@ import contextlib
 import pytest
 import torch
 from models import family, small
-from test_robustness import assert_same, everything
 from torch import nn
+from unchanged import assert_same, everything
 
 import modiff_sim as ms
 from analysis.faults.interrupts import ARMS, Interrupt, Subject, attempts, differences, inputs, model, seen

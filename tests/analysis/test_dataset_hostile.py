@@ -224,7 +224,7 @@ def test_mutated_batches_never_crash_and_give_arrays_or_a_value_error(tmp_path):
     (tmp_path / "whole").mkdir()
     batches(tmp_path / "whole", originals[0])
     done = subprocess.run(
-        [sys.executable, "-c", MUTATED, str(tmp_path), "800"], cwd=Path(__file__).parents[1], capture_output=True,
+        [sys.executable, "-c", MUTATED, str(tmp_path), "800"], cwd=Path(__file__).parents[2], capture_output=True,
         text=True, encoding="utf-8", timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ import pytest
 
 from paper_checks import __main__ as command
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

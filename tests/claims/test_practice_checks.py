@@ -5,19 +5,13 @@ Every check has a negative control: the same code on a broken variant must chang
 
 import numpy as np
 import pytest
+from verdicts import MODULES, verdict
 
-import paper_checks
 from analysis.datasets import digits
 from analysis.experiments import arms
 from analysis.experiments import digits as experiments
 from modiff_sim import Verdict
 from modiff_sim.evidence import judge
-
-MODULES = {m.CLAIM.id: m for m in paper_checks.claims("practice")}
-
-
-def verdict(name, effort="quick", **overrides):
-    return judge(MODULES[name].CLAIM, MODULES[name].check(effort, **overrides)).verdict
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import modulated
-from modiff_sim.nn.run import fused as lean
+from modiff_sim.nn.run import fused
 
 GRANULARITIES = [ms.PerSample(), ms.PerBatch()]
 
@@ -58,17 +58,17 @@ def test_the_fused_quantizer_is_absmax_for_any_numbers(bits, values, batch):
     Q = ms.AbsMax(bits, granularity=batch)
     expected, qparams = Q.apply(x)
     made = x.clone()
-    largest = lean._quantize_(made, Q)
+    largest = fused._quantize_(made, Q)
     assert torch.equal(made, expected)
     assert largest.count(0.0) <= int(qparams.zero_range.sum())
 
 
 def test_other_quantizers_and_clamped_codes_take_the_definition():
     x = torch.zeros(2, 3)
-    assert lean.fits(ms.AbsMax(4), x)
+    assert fused.fits(ms.AbsMax(4), x)
     for other in (ms.MinMax(4), ms.HalfAway(4), ms.DeadZone(4), ms.AbsMax(4, granularity=ms.PerToken()), ms.AbsMax(24)):
-        assert not lean.fits(other, x)
-    assert not lean.fits(ms.AbsMax(8), x.bfloat16())  # 8 bits in bfloat16 are clamped
+        assert not fused.fits(other, x)
+    assert not fused.fits(ms.AbsMax(8), x.bfloat16())  # 8 bits in bfloat16 are clamped
 
 
 def test_the_state_survives_changes_of_mode_and_a_failed_call():

@@ -15,7 +15,7 @@ import torch
 from analysis import train as command
 from analysis.datasets import DATASETS, load
 from analysis.sampling import pictures
-from analysis.training import loop as training
+from analysis.training import loop
 from analysis.training.loop import Settings, Training
 from analysis.training.recipes import RECIPES
 
@@ -24,7 +24,7 @@ UNET = RECIPES["digits"].config
 
 
 def train_digits(out, settings, **options):
-    return training.train("digits", UNET, load("digits"), settings, out, **options)
+    return loop.train("digits", UNET, load("digits"), settings, out, **options)
 
 
 def digits_run(settings):
@@ -176,7 +176,7 @@ def test_it_learns_and_the_average_follows_the_weights():
 
 
 def test_progress_is_plain_lines_off_a_terminal(capsys):
-    assert list(training.progress(2, 5, lambda: "loss 1")) == [2, 3, 4]
+    assert list(loop.progress(2, 5, lambda: "loss 1")) == [2, 3, 4]
     assert capsys.readouterr().err == "step 5/5 loss 1\n"
 
 
@@ -190,7 +190,7 @@ def test_a_picture_that_fails_does_not_end_the_run(tmp_path, monkeypatch, caplog
     def failing(images, path, *_args):
         raise ValueError("images contain NaN or Inf")
 
-    monkeypatch.setattr(training, "save_grid", failing)
+    monkeypatch.setattr(loop, "save_grid", failing)
     assert train_digits(tmp_path, TINY, grid_every=3, save_every=0.0).read_bytes() == uninterrupted
     assert (tmp_path / "checkpoint.pt").is_file()
     assert [r.getMessage() for r in caplog.records] == [
@@ -205,9 +205,9 @@ def test_other_data_or_another_network_are_not_resumed(tmp_path):
     data = load("digits")
     fewer = dataclasses.replace(data, images=data.images[:9], sha256="other")
     with pytest.raises(ValueError, match="made with data"):
-        training.train("digits", UNET, fewer, Settings(steps=2, batch=2), tmp_path, resume=True)
+        loop.train("digits", UNET, fewer, Settings(steps=2, batch=2), tmp_path, resume=True)
     with pytest.raises(ValueError, match="made with config"):
-        training.train("digits", UNET | {"act_fn": "gelu"}, data, Settings(steps=2, batch=2), tmp_path, resume=True)
+        loop.train("digits", UNET | {"act_fn": "gelu"}, data, Settings(steps=2, batch=2), tmp_path, resume=True)
 
 
 def test_a_network_of_another_shape_is_refused():

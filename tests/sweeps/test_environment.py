@@ -17,7 +17,7 @@ from modiff_sim.sweeps import sweep
 from modiff_sim.sweeps.environment import Environment, OtherCode, environment
 from modiff_sim.sweeps.store import Store, versions
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TOPS = ("mine", "alone", "packed")
 SOURCE = """
 from modiff_sim.sweeps.sweep import Output

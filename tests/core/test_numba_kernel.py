@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 import modiff_sim as ms
 from modiff_sim import processes
-from modiff_sim.simulation import engines
-from modiff_sim.simulation import kernel as fast
+from modiff_sim.simulation import engines, numba_kernel
 from modiff_sim.simulation.driver import AUTO_FLOATS, BLOCK_FLOATS
 from modiff_sim.simulation.results import QUANTITIES
 
@@ -92,7 +91,7 @@ def test_one_step_from_a_shared_state_has_the_same_bytes():
     """The state itself, not only its norms: after every call ô of the kernel is ô of the recursion."""
     rng = np.random.default_rng(0)
     inputs = rng.standard_normal((5, 3, 8)).cumsum(axis=0)
-    kernel = fast.compiled(fast.kernel)
+    kernel = numba_kernel.compiled(numba_kernel.kernel)
     for recursion in ("closed_loop", "open_loop"):
         states = list(ms.recursion.run(recursion, inputs, ms.AbsMax(3)))
         for k, (before, after) in enumerate(itertools.pairwise(states), start=1):
@@ -110,7 +109,7 @@ def test_compiled_and_interpreted_kernel_have_the_same_bytes(recursion, dtype):
     x = np.random.default_rng(1).standard_normal((6, 5, 24)).cumsum(axis=0).astype(dtype)
     begins, exact = np.arange(6) * x[0].size, np.array([False, False, True, False, False])
     found = []
-    for kernel in (fast.compiled(fast.kernel), fast.kernel):
+    for kernel in (numba_kernel.compiled(numba_kernel.kernel), numba_kernel.kernel):
         tables = [np.full((6, 5), -1.0) for _ in QUANTITIES]
         state = None if recursion == "direct" else x[0].ravel().copy()
         base = (x.ravel(), begins[:-1]) if recursion == "open_loop" else (None, None)
@@ -124,7 +123,7 @@ def test_compiled_and_interpreted_kernel_have_the_same_bytes(recursion, dtype):
 def test_copy_fills_rows_up_and_counts_what_is_not_finite(dtype):
     drawn = np.array([[1.0, np.nan, 3.0], [np.inf, -np.inf, 1e300]])
     found = []
-    for copy in (fast.compiled(fast.copy), fast.copy):
+    for copy in (numba_kernel.compiled(numba_kernel.copy), numba_kernel.copy):
         x = np.zeros(12, dtype)
         with np.errstate(over="ignore"):
             assert copy(drawn, x, 2, 4) == (3 if dtype is np.float64 else 4)  # 1e300 is Inf in float32
@@ -238,7 +237,9 @@ def test_a_process_may_reuse_its_array():
 
 def test_compiling_from_several_threads_teaches_numba_once():
     found = []
-    threads = [threading.Thread(target=lambda: found.append(fast.compiled(fast.kernel))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: found.append(numba_kernel.compiled(numba_kernel.kernel))) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

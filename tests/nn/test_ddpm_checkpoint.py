@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from modiff_sim.nn.models import ddpm_checkpoint as ddpm
+from modiff_sim.nn.models import ddpm_checkpoint
 
 # -- the architecture of Ho et al. (appendix B), as a module whose state dict has the original's keys ------------------
 
@@ -142,7 +142,7 @@ def test_the_converted_model_is_the_original(shape, size, suffix, tmp_path):
     """Every product is a sum of at most a few thousand terms around 1: 1e-10 is 5e5 eps of float64. The timestep's
     sines are the exception: diffusers computes the angles in float32, so t is chosen where those are exact."""
     model = original(**shape)
-    converted = ddpm.load(of(model, tmp_path, suffix))
+    converted = ddpm_checkpoint.load(of(model, tmp_path, suffix))
     assert converted.config.sample_size == size
     assert not converted.training
     assert not any(p.requires_grad for p in converted.parameters())
@@ -160,7 +160,7 @@ def test_the_converted_model_is_the_original(shape, size, suffix, tmp_path):
 def test_time_enters_as_in_the_original(tmp_path):
     """At t > 0, up to diffusers' float32 angles: t times eps of float32, times the network's slope in time."""
     model = original(**CIFAR)
-    converted = ddpm.load(of(model, tmp_path))
+    converted = ddpm_checkpoint.load(of(model, tmp_path))
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     t = torch.tensor([7, 801])
     with torch.no_grad():
@@ -181,7 +181,7 @@ def test_what_the_file_does_not_tell_matters(other, tmp_path):
     path = of(original(**CIFAR), tmp_path)
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     with torch.no_grad():
-        right, wrong = (ddpm.load(path, config)(x, 801).sample for config in ({}, other))
+        right, wrong = (ddpm_checkpoint.load(path, config)(x, 801).sample for config in ({}, other))
     assert float((right - wrong).abs().max()) > (1e-6 if "norm_eps" in other else 2e-3)
 
 
@@ -190,7 +190,7 @@ def test_the_published_cifar10_model_has_its_parameters():
     from diffusers import UNet2DModel
 
     with torch.device("meta"):
-        config, weights = ddpm.convert(Ddpm(**PUBLISHED).state_dict())
+        config, weights = ddpm_checkpoint.convert(Ddpm(**PUBLISHED).state_dict())
         model = UNet2DModel(**config)
     model.load_state_dict(weights, assign=True)
     assert sum(p.numel() for p in model.parameters()) == 35_746_307
@@ -208,16 +208,16 @@ def test_a_training_checkpoint_gives_the_moving_average(averaged, tmp_path):
     states = [{f"module.{k}": v for k, v in weights.items()}, optimizer, 12, 345, *([average] if averaged else [])]
     torch.save(states, path)
     expected = (average if averaged else weights)["conv_in.weight"]
-    assert torch.equal(ddpm.load(path).conv_in.weight, expected)
+    assert torch.equal(ddpm_checkpoint.load(path).conv_in.weight, expected)
     torch.save({"state_dict": weights, "epoch": 3}, path)
-    assert torch.equal(ddpm.load(path).conv_in.weight, weights["conv_in.weight"])
+    assert torch.equal(ddpm_checkpoint.load(path).conv_in.weight, weights["conv_in.weight"])
 
 
 def test_what_was_inferred_can_be_overridden(tmp_path):
     path = of(original(**LSUN), tmp_path)
-    assert ddpm.load(path, {"sample_size": 64}).config.sample_size == 64
+    assert ddpm_checkpoint.load(path, {"sample_size": 64}).config.sample_size == 64
     with pytest.raises(ValueError, match="do not fit together"):
-        ddpm.load(path, {"layers_per_block": 3})
+        ddpm_checkpoint.load(path, {"layers_per_block": 3})
 
 
 def test_a_malicious_pickle_is_refused(tmp_path):
@@ -232,7 +232,7 @@ def test_a_malicious_pickle_is_refused(tmp_path):
     bare.write_bytes(pickle.dumps(Payload(), protocol=2))
     for path in (inside, bare):
         with pytest.raises(ValueError, match=r"is refused.*asks for \S*open\. Unpickling such a file can run code"):
-            ddpm.load(path)
+            ddpm_checkpoint.load(path)
         assert not made.exists()
     pickle.loads(bare.read_bytes()).close()  # the payload works: what refused it was the reader
     assert made.exists()
@@ -244,36 +244,36 @@ def test_damaged_files_are_refused(name, content, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"x\.\w+ (is refused|holds no state dict)"):
-        ddpm.load(path)
+        ddpm_checkpoint.load(path)
 
 
 def test_other_layouts_are_refused(tmp_path):
     weights = original(**CIFAR).state_dict()
     with pytest.raises(FileNotFoundError, match="no weight file"):
-        ddpm.load(tmp_path / "nowhere.ckpt")
+        ddpm_checkpoint.load(tmp_path / "nowhere.ckpt")
     torch.save([1, "two"], tmp_path / "list.ckpt")
     with pytest.raises(ValueError, match="holds no state dict"):
-        ddpm.load(tmp_path / "list.ckpt")
+        ddpm_checkpoint.load(tmp_path / "list.ckpt")
     with pytest.raises(ValueError, match=r"expected conv_in.*got nothing"):
-        ddpm.convert({})
+        ddpm_checkpoint.convert({})
     with pytest.raises(ValueError, match=r"expected conv_in.*got input_blocks\.0\.0\.weight"):
-        ddpm.convert({"input_blocks.0.0.weight": torch.zeros(1)})
+        ddpm_checkpoint.convert({"input_blocks.0.0.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"down\.1\.block\.0\.conv_shortcut\.weight do not belong"):
-        ddpm.convert({**weights, "down.1.block.0.conv_shortcut.weight": torch.zeros(1)})
+        ddpm_checkpoint.convert({**weights, "down.1.block.0.conv_shortcut.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"down\.0\.block\.0\.conv1\.weight is missing"):
-        ddpm.convert({k: v for k, v in weights.items() if not k.startswith("down.0.block.0.conv1")})
+        ddpm_checkpoint.convert({k: v for k, v in weights.items() if not k.startswith("down.0.block.0.conv1")})
     for key, shape in (
         ("conv_in.weight", ()),
         ("conv_out.weight", (3,)),
         ("down.0.block.0.conv1.weight", (0, 3, 3, 3)),
     ):
         with pytest.raises(ValueError, match=f"{key}: a convolution's weight has 4 axes, none empty"):
-            ddpm.convert({**weights, key: torch.zeros(shape)})
+            ddpm_checkpoint.convert({**weights, key: torch.zeros(shape)})
     torch.save({**weights, "down.0.block.0.conv1.weight": torch.zeros(5, 64, 3, 3)}, tmp_path / "odd.ckpt")
     with pytest.raises(ValueError, match=r"odd\.ckpt: the tensors do not fit together.*divisible"):
-        ddpm.load(tmp_path / "odd.ckpt")
+        ddpm_checkpoint.load(tmp_path / "odd.ckpt")
     with pytest.raises(ValueError, match="1 x 1 convolutions"):
-        ddpm.convert({**weights, "mid.attn_1.q.weight": torch.zeros(64, 64, 3, 3)})
+        ddpm_checkpoint.convert({**weights, "mid.attn_1.q.weight": torch.zeros(64, 64, 3, 3)})
     torch.save({k: v for k, v in weights.items() if k != "mid.block_1.conv1.bias"}, tmp_path / "part.ckpt")
     with pytest.raises(ValueError, match=r"(?s)do not fit together.*Missing key.*mid_block\.resnets\.0\.conv1\.bias"):
-        ddpm.load(tmp_path / "part.ckpt")
+        ddpm_checkpoint.load(tmp_path / "part.ckpt")

@@ -170,8 +170,8 @@ WRONG = [
     ("euler", karras, "_ratio", lambda a: (1 + 1e-9) * math.sqrt((1 - a) / a)),
     ("heun", karras, "_ratio", lambda a: (1 + 1e-9) * math.sqrt((1 - a) / a)),
     *(
-        (name, "pndm", "ADAMS_BASHFORTH", {1: (1.0,), 2: (1.5, -0.5), 3: (23 / 12, -16 / 12, 5 / 12),
-                                           4: (55 / 24, -59 / 24, 37 / 24, -9 / 24 + 1e-9)})
+        (name, "pseudo_numerical", "ADAMS_BASHFORTH", {1: (1.0,), 2: (1.5, -0.5), 3: (23 / 12, -16 / 12, 5 / 12),
+                                                       4: (55 / 24, -59 / 24, 37 / 24, -9 / 24 + 1e-9)})
         for name in ("plms", "pndm")
     ),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from models import small, walk
-from test_practice_checks import verdict
+from verdicts import verdict
 
 import modiff_sim as ms
 from modiff_sim import Verdict

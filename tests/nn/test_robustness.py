@@ -10,6 +10,7 @@ import pytest
 import torch
 from models import family, family_calls, small, walk
 from torch import nn
+from unchanged import assert_same, everything
 
 import modiff_sim as ms
 from modiff_sim import Storage, Threshold
@@ -63,29 +64,6 @@ def normed(seed=0):
         model = Normed()
         model.norm.running_mean += torch.randn(4)
     return model.eval()
-
-
-def everything(model):
-    """All there is about a model: its objects (identity), their bytes, flags and hooks."""
-    found = []
-    for module in model.modules():
-        own = {k: dict(v) if isinstance(v, dict) else v for k, v in vars(module).items()}
-        tensors = [*module._parameters.items(), *module._buffers.items()]
-        values = {
-            k: (id(v), v.dtype, v.stride(), v.requires_grad, v.detach().clone()) for k, v in tensors if v is not None
-        }
-        found.append((module, own, values))
-    return found
-
-
-def assert_same(model, before):
-    assert [id(m) for m in model.modules()] == [id(m) for m, *_ in before]
-    for module, own, values in before:
-        assert {k: dict(v) if isinstance(v, dict) else v for k, v in vars(module).items()} == own
-        for name, (*flags, value) in values.items():
-            now = getattr(module, name)
-            assert [id(now), now.dtype, now.stride(), now.requires_grad] == flags
-            assert torch.equal(now, value)
 
 
 def unet_calls(steps=3, **kw):

@@ -19,14 +19,14 @@ import torch
 from analysis import train as command
 from analysis.datasets import load
 from analysis.running import interrupts
-from analysis.training import loop as training
+from analysis.training import loop
 from analysis.training.loop import Settings, Training
 from analysis.training.recipes import RECIPES
 from modiff_sim.sweeps.store import sha256
 
 TINY = Settings(steps=6, batch=4, warmup=2, seed=1)
 UNET = RECIPES["digits"].config
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def ctrl_c():
 
 
 def train_digits(out, **options):
-    return training.train("digits", UNET, load("digits"), TINY, out, **options)
+    return loop.train("digits", UNET, load("digits"), TINY, out, **options)
 
 
 def complained(capsys, *arguments):
@@ -100,7 +100,7 @@ def test_ctrl_c_between_two_steps_keeps_the_last_one(tmp_path, monkeypatch, ctrl
         ctrl_c()
         return iter(())
 
-    monkeypatch.setattr(training, place, pressed)
+    monkeypatch.setattr(loop, place, pressed)
     kept = "step 3 of 6 is kept" if place == "_save_samples" else "^interrupted: no step is kept$"
     with pytest.raises(interrupts.Stopped, match=kept):
         train_digits(tmp_path, grid_every=3)
@@ -157,7 +157,7 @@ def test_a_block_that_is_finished_first(ctrl_c):
     ("at", "kept"), [(1, "no step is kept"), (3, "step 2 of 6 is kept in .*checkpoint.pt; go on with --resume")]
 )
 def test_a_full_disk_is_one_line_and_the_old_checkpoint_stands(tmp_path, monkeypatch, at, kept):
-    write, count, before = training.write_atomic, [], []
+    write, count, before = loop.write_atomic, [], []
 
     def full(path, content):
         count.append(path)
@@ -166,7 +166,7 @@ def test_a_full_disk_is_one_line_and_the_old_checkpoint_stands(tmp_path, monkeyp
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write(path, content)
 
-    monkeypatch.setattr(training, "write_atomic", full)
+    monkeypatch.setattr(loop, "write_atomic", full)
     with pytest.raises(OSError, match=rf"could not write .*checkpoint\.pt \(No space left on device\): {kept}"):
         train_digits(tmp_path, save_every=0.0)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before[0]

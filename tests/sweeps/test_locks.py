@@ -18,7 +18,7 @@ from modiff_sim.sweeps.rowlog import Claims
 from modiff_sim.sweeps.store import Store
 from modiff_sim.sweeps.sweep import Output, run
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FORKING = """
 import os, signal, sys, time
 from modiff_sim.sweeps.store import Store

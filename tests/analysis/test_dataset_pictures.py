@@ -193,7 +193,7 @@ def test_a_newcomer_sees_it(tmp_path):
     folder(tmp_path, {"a/0.png": saved(COLOUR), ".git/0.png": saved(COLOUR)})
     program = f"from analysis import datasets; print(len(datasets.load('cifar10', {str(tmp_path)!r})))"
     run = subprocess.run(
-        [sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
     )
     assert run.stdout == "1\n"
     assert run.stderr == f"{tmp_path}: hidden files and folders left out: 1 (.git); pictures read: 1\n"

@@ -11,7 +11,7 @@ import modiff_sim as ms
 from modiff_sim import Storage, cli, prediction, processes
 from modiff_sim import recursion as rec
 from modiff_sim.nn import Attention, modulated
-from modiff_sim.simulation import driver as simulation
+from modiff_sim.simulation import driver
 
 RECURSIONS = pytest.mark.parametrize("recursion", foreign.RECURSIONS.values(), ids=list(foreign.RECURSIONS))
 QUANTIZERS = pytest.mark.parametrize("Q", foreign.QUANTIZERS.values(), ids=list(foreign.QUANTIZERS))
@@ -31,7 +31,7 @@ def recorded(steps=6, trials=5, d=8):
 @RECURSIONS
 @pytest.mark.parametrize("engine", ["auto", "numpy"])
 def test_simulate_runs_the_definition(recursion, engine, monkeypatch):
-    monkeypatch.setattr(simulation, "AUTO_FLOATS", 1)  # large enough for the fused kernel, if it could
+    monkeypatch.setattr(driver, "AUTO_FLOATS", 1)  # large enough for the fused kernel, if it could
     inputs = recorded()
     found = ms.simulate(processes.recorded(inputs), ms.AbsMax(4), recursion, steps=6, trials=5, engine=engine)
     assert np.array_equal(found.error_inf, by_definition(recursion, inputs, ms.AbsMax(4)))
@@ -41,7 +41,7 @@ def test_simulate_runs_the_definition(recursion, engine, monkeypatch):
 @QUANTIZERS
 @pytest.mark.parametrize("recursion", ms.RECURSIONS)
 def test_simulate_runs_foreign_quantizers_and_granularities(Q, recursion, monkeypatch):
-    monkeypatch.setattr(simulation, "AUTO_FLOATS", 1)
+    monkeypatch.setattr(driver, "AUTO_FLOATS", 1)
     inputs = recorded()
     found = ms.simulate(processes.recorded(inputs), Q, recursion, steps=6, trials=5)
     assert np.array_equal(found.error_inf, by_definition(recursion, inputs, Q))
@@ -180,7 +180,7 @@ INSTANCES = {
 @pytest.mark.parametrize("make", INSTANCES.values(), ids=list(INSTANCES))
 def test_what_was_put_on_an_instance_is_run(make, monkeypatch):
     """The class is AbsMax with one scale per sample, and the instance is not."""
-    monkeypatch.setattr(simulation, "AUTO_FLOATS", 1)
+    monkeypatch.setattr(driver, "AUTO_FLOATS", 1)
     inputs = recorded()
     found = ms.simulate(processes.recorded(inputs), make(), "closed_loop", steps=6, trials=5)
     assert np.array_equal(found.error_inf, by_definition("closed_loop", inputs, make()))
@@ -222,7 +222,7 @@ def test_a_failed_call_leaves_a_state_that_its_recursion_writes_into():
 def test_a_quantizer_whose_scale_is_a_number_is_run():
     class Plain(ms.AbsMax):
         def choose_qparams(self, a):
-            return ms.quantizer.QParams(float(super().choose_qparams(a).scale.max()))
+            return ms.QParams(float(super().choose_qparams(a).scale.max()))
 
     (made, _), (again, _) = (outputs(small(), list(walk(3)), observed=o, activations=Plain(4)) for o in (False, True))
     assert all(torch.equal(a, b) for a, b in zip(made, again, strict=True))

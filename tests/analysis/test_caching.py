@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_practice_checks import verdict
+from verdicts import verdict
 
 from analysis.experiments import arms, caching, schemes
 from analysis.experiments.schemes import FULL, SCHEMES, Scheme

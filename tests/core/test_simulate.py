@@ -11,7 +11,7 @@ import reference
 
 import modiff_sim as ms
 from modiff_sim import processes
-from modiff_sim.simulation import driver as simulation
+from modiff_sim.simulation import driver
 from modiff_sim.simulation.driver import BLOCK_FLOATS
 
 ORACLE = {"direct": reference.direct, "open_loop": reference.open_loop, "closed_loop": reference.closed_loop}
@@ -260,7 +260,7 @@ def test_a_summary_is_that_of_the_full_result(Q):
 
 @pytest.mark.parametrize("engine", ["numpy", "auto"])
 def test_a_summary_has_the_same_bytes_for_any_number_of_workers(engine, monkeypatch):
-    monkeypatch.setattr(simulation, "AUTO_FLOATS", 1)  # the fused kernel, where numba is installed
+    monkeypatch.setattr(driver, "AUTO_FLOATS", 1)  # the fused kernel, where numba is installed
     drawn = processes.ar1(BLOCK_FLOATS // 4)
     options = {"steps": 3, "trials": 75, "keep": "summary", "engine": engine, "measure": ("error", "d_inf")}
     one, two, three = (ms.simulate(drawn, ms.AbsMax(4), workers=n, **options).summary() for n in (1, 2, 3))
