@@ -59,7 +59,7 @@ def simulate(
     measure:  the quantities of ``Result`` wanted; None is all. All norms together cost more than the recursion itself.
     keep:     "trials" keeps all, 8 bytes per step, trial and quantity; "summary" keeps ``Result.summary()`` alone, so
               that memory is bounded whatever the number of trials.
-    engine:   "numpy" is the definition. "numba" is a fused kernel (``numba_kernel``, extra [fast]): AbsMax, one scale per
+    engine:   "numpy" is the definition. "numba" is the fused ``numba_kernel`` (extra [fast]): AbsMax, one scale per
               sample, the three standard recursions, no operator, float64 or float32, and nothing else; max norms and
               kappa have the same bytes, 2-norms and c differ by the rounding of a sum (d·eps). "auto" takes it where it
               can do the job, numba is installed and steps·trials·d is at least AUTO_FLOATS. ``params["engine"]`` says
