@@ -4,11 +4,13 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
 from modiff_sim.faces import listed
 
@@ -168,12 +170,18 @@ def test_importing_the_core_leaves_torch_out(module):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_the_wheel_holds_modiff_sim_only():
-    from setuptools import find_packages
-
-    found = find_packages(str(ROOT), include=["modiff_sim", "modiff_sim.*"])
-    assert {p.split(".")[0] for p in found} == {"modiff_sim"}
-    assert {"modiff_sim", "modiff_sim.nn", "modiff_sim.nn.zoo"} <= set(found)
+def test_the_wheel_holds_modiff_sim_only_and_what_type_checkers_read():
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    packages = find_packages(str(ROOT), include=config["packages"]["find"]["include"])
+    data = [
+        f"{package}/{file.name}"
+        for package, patterns in config["package-data"].items() for pattern in patterns
+        for file in ROOT.joinpath(*package.split(".")).glob(pattern)
+    ]  # fmt: skip
+    rooms = {path.parent.relative_to(ROOT) for path in (ROOT / "modiff_sim").rglob("*.py")}
+    assert set(packages) == {".".join(place.parts) for place in rooms}
+    held = {"modiff_sim/py.typed", "modiff_sim/__init__.pyi", "modiff_sim.nn/__init__.pyi"}
+    assert held | {"modiff_sim.nn.zoo/digits.safetensors"} <= set(data)
 
 
 def test_files_stay_short():

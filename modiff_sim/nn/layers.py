@@ -297,5 +297,5 @@ def refuse_wrapped(arguments: Mapping[str, Any]) -> None:
             raise TypeError(
                 "inside torch.func (vmap, grad, jvp) a tensor has no values to take scales of: call it outside"
             )
-    if torch.jit.is_tracing():
+    if torch.jit._trace.is_tracing():
         raise TypeError("a trace would hold the numbers of this one call: trace the model outside of the context")

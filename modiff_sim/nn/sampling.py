@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from ..diffusion.noise import image_noise
+from ..diffusion.noise import image_noise as image_noise
 from ..diffusion.samplers import SAMPLERS
 from ..diffusion.schedules import Schedule, linear
 from .hooks.calling import caller, prediction, unwrapped

@@ -61,7 +61,7 @@ class Recursion:
         *,
         warmup: Warmup = "exact",
         affine: Operator | None = None,
-        random=None,
+        random: Any = None,
         storage: Storage = AS_COMPUTED,
     ) -> State:
         """State after call 0. ``affine`` is A with its bias (default: A has none); ``random`` one array per feeding.
@@ -159,7 +159,7 @@ class Direct(Recursion):
         *,
         warmup: Warmup = "exact",
         affine: Operator | None = None,
-        random=None,
+        random: Any = None,
         storage: Storage = AS_COMPUTED,
     ) -> State:
         check_warmup(warmup)

@@ -23,6 +23,7 @@ import numpy as np
 LANE_BYTES = 32
 #: entries of a tile of rows, which is taken through all steps at hand before the next one: 32 KiB of state, as L1 holds
 TILE = 2**12
+Table = np.ndarray | None
 
 
 # -- lanes: NumPy here, vector instructions once compiled -------------------------------------------------------------
@@ -76,8 +77,10 @@ def largest(x: np.ndarray) -> float:
 
 
 def kernel(
-    x, calls, rows, d_all, state, base, bases, exact, qmax, at, start, error, error_inf, d, d_inf, a, a_inf, c, kappa
-):
+    x: np.ndarray, calls: np.ndarray, rows: int, d_all: int, state: np.ndarray | None, base: np.ndarray | None,
+    bases: Any, exact: np.ndarray, qmax: Any, at: int, start: int, error: Table,
+    error_inf: Table, d: Table, d_inf: Table, a: Table, a_inf: Table, c: Table, kappa: Table,
+) -> int:  # fmt: skip
     """Some consecutive calls of some rows; returns the first call whose residual overflows, or -1. Arrays are flat.
 
     x, calls:    inputs, and where in x each call's first row begins; calls[0] is the call before, for differences.
@@ -177,7 +180,7 @@ def kernel(
     return -1
 
 
-def copy(drawn, x, begin, d_all):
+def copy(drawn: np.ndarray, x: np.ndarray, begin: int, d_all: int) -> int:
     """Write drawn (rows, d) into rows of ``d_all`` entries, from x[begin] on; returns how many are not finite there."""
     rows, d = drawn.shape
     bad = 0
@@ -198,7 +201,8 @@ def _teach_numba() -> None:
     from numba.core import cgutils, types
 
     extending: Any = numba.extending
-    intrinsic, ir = extending.intrinsic, cgutils.ir  # ir: llvmlite's
+    utils: Any = cgutils
+    intrinsic, ir = extending.intrinsic, utils.ir  # ir: llvmlite's
     index = ir.IntType(32)
 
     class Lanes(types.Type):

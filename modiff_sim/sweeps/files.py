@@ -20,7 +20,7 @@ from weakref import WeakSet
 from ..console import complain
 
 try:
-    import fcntl
+    import fcntl as fcntl
 except ImportError:  # pragma: no cover - Windows: one writer at a time, which nothing checks
     fcntl = None  # type: ignore[assignment]
 
