@@ -105,14 +105,14 @@ def test_the_classifier_refuses(images, match):
 
 def test_a_damaged_or_missing_classifier_is_refused(tmp_path):
     damaged = dataclasses.replace(DIGITS, weights=tmp_path / "c.safetensors")
-    with pytest.raises(RuntimeError, match=r"missing; run python -m analysis\.classifier digits"):
+    with pytest.raises(RuntimeError, match=r"missing; run python -m analysis\.training\.classifier digits"):
         damaged.features(np.zeros((1, 1, 8, 8)))
     assert "untrained" in damaged.name
     damaged.weights.write_bytes(DIGITS.weights.read_bytes()[:-1] + b"x")
     damaged.weights.with_suffix(".json").write_text(
         DIGITS.weights.with_suffix(".json").read_text(encoding="utf-8"), encoding="utf-8"
     )
-    with pytest.raises(RuntimeError, match=r"python -m analysis\.classifier digits"):
+    with pytest.raises(RuntimeError, match=r"python -m analysis\.training\.classifier digits"):
         damaged.features(np.zeros((1, 1, 8, 8)))
 
 

@@ -16,9 +16,9 @@ ARMS = (arms.FULL, *arms.KEY_ARMS[2:4])
 SCRIPT = """
 import sys
 from itertools import count
-sys.path.insert(0, "tests")
+sys.path.insert(0, "tests/analysis")
 from analysis.faults.driver import begin
-from test_experiments import ARMS, TINY, experiments
+from test_experiments import ARMS, TINY, digits
 if sys.argv[1:] == ["held"]:
     number, task = count(), digits.sample_task
     digits.sample_task = lambda *about: begin(next(number)) or task(*about)

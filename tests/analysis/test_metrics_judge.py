@@ -172,7 +172,7 @@ def test_a_reference_comes_back_as_it_was_saved(tmp_path, monkeypatch, judge):
     with pytest.raises(StoreError, match="sha256 differs"):
         reference.load("fashion32", tmp_path)
     reference.load.cache_clear()
-    with pytest.raises(StoreError, match=r"analysis\.classifier fashion32 makes it"):
+    with pytest.raises(StoreError, match=r"analysis\.training\.classifier fashion32 makes it"):
         reference.load("fashion32", tmp_path / "nowhere")
     with pytest.raises(StoreError, match="no reference 'mnist'"):
         reference.load("mnist")

@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -89,31 +87,42 @@ def test_a_child_leaves_the_locks_of_its_parent_as_they_are(tmp_path):
 
 
 def test_who_waits_for_a_lock_says_so_once(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(files, "SILENT", 0.05)
     with open(tmp_path / "log", "a+b") as mine, locked(mine):
         pass
     assert capsys.readouterr().err == ""
     with open(tmp_path / "log", "a+b") as other, open(tmp_path / "log", "a+b") as mine:
         fcntl.flock(other, fcntl.LOCK_EX)
-        release = threading.Timer(0.5, fcntl.flock, (other, fcntl.LOCK_UN))
-        release.start()
+        complain = files.complain
+
+        def said(text):
+            """The other lets go when it is said that it is waited for."""
+            complain(text)
+            fcntl.flock(other, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(files, "SILENT", 0.05)
+        monkeypatch.setattr(files, "complain", said)
         with locked(mine):
             assert waited_for(tmp_path / "log")
-        release.join()
     assert capsys.readouterr().err == f"{tmp_path / 'log'} is locked by another process, which is waited for\n"
 
 
 def test_a_sweep_that_waits_for_others_says_so_once(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sweep, "SILENT", 0.3)
     store, points = Store(tmp_path / "s"), driver.points()
     others = Claims(store.root / ".small.claims")
     assert others.take(sweep.key("small", points[0]))
-    release = threading.Timer(1.5, others.give_up_all)
-    release.start()
-    begun = time.monotonic()
+    said, rounds = sweep._Sweep.say_waiting, []
+
+    def waits(self):
+        """They let go two rounds after it was said."""
+        said(self)
+        rounds.append(self.said)
+        if rounds.count(True) == 3:
+            others.give_up_all()
+
+    monkeypatch.setattr(sweep, "SILENT", 0.0)
+    monkeypatch.setattr(sweep._Sweep, "say_waiting", waits)
     run(points, driver.compute, store, name="small", workers=1)
-    assert time.monotonic() - begun > 1
-    release.join()
+    assert rounds[-3:] == [True, True, True]
     assert capsys.readouterr().err == (
         "small: waiting for other processes, which compute 1 of the points (they hold the files in "
         f"{tmp_path / 's' / '.small.claims'})\n"
