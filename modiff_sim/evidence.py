@@ -69,7 +69,8 @@ class Evidence:
 
     low, high:  interval of ``measured`` where it is a statistic; the verdict needs the whole interval on one side.
     atol:       absolute slack of the comparison, k·eps(dtype) with its reason at the place it is computed.
-    attained:   relative gap below which a "tight" bound counts as attained.
+    attained:   relative gap below which a "tight" bound counts as attained, in one case at least.
+    everywhere: a "tight" bound must be attained in every case, within atol: each is a supremum of its own.
     trivial:    what is known without the claim; a claimed bound nowhere better than this is VACUOUS.
     cases:      a description of each case, for the counter-example (a sequence, or one string).
     not_run:    the reason, where the check could not be run.
@@ -84,6 +85,7 @@ class Evidence:
     high: Any = None
     atol: Any = 0.0
     attained: float = 1e-6
+    everywhere: bool = False
     trivial: Any = None
     cases: Sequence[str] | str = ""
     not_run: str = ""
@@ -129,12 +131,14 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
     if np.any(np.isinf(claimed) & (np.isinf(low) | np.isinf(high))):
         raise ValueError(f"claim {claim.id}: claimed and measured are both infinite, which decides nothing")
 
+    if evidence.everywhere and claim.relation != "tight":
+        raise ValueError(f'claim {claim.id}: everywhere is for a "tight" bound, not for relation {claim.relation!r}')
     # over > 0: even the friendliest end of the interval is on the wrong side; under <= 0: even the worst end is right
-    if claim.relation in ("upper", "tight"):
+    if claim.relation in ("upper", "tight") and not evidence.everywhere:
         over, under = low - claimed - slack, high - claimed - slack
     elif claim.relation == "lower":
         over, under = claimed - high - slack, claimed - low - slack
-    else:
+    else:  # an identity, or a bound that every case must attain: off on either side
         over = np.maximum(low - claimed, claimed - high) - slack
         under = np.maximum(np.abs(low - claimed), np.abs(high - claimed)) - slack
         if evidence.low is not None:  # an identity within an interval: the interval covers the claimed value
@@ -154,7 +158,7 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
             f"undecided: the interval [{low.flat[worst]:.4g}, {high.flat[worst]:.4g}] straddles {shown[0]:.4g}; {case}"
         )
         return Judgement(claim, evidence, Verdict.NOT_RUN, text.rstrip("; "), *shown)
-    if claim.relation == "tight":
+    if claim.relation == "tight" and not evidence.everywhere:
         says = claimed != 0  # a bound of 0 is attained by anything that holds: it does not count
         gap = np.min((claimed - measured - slack)[says] / np.abs(claimed[says]), initial=np.inf)
         if gap > evidence.attained:

@@ -1,8 +1,12 @@
 """The statements of the paper and of this project, each checked by running something. ``python -m paper_checks``.
 
-Every file of this folder that does not begin with an underscore is one claim: ``CLAIM`` says what is claimed,
-``check(effort) -> Evidence`` measures it, and ``modiff_sim.evidence.judge`` computes the verdict. An optional ``ORDER``
-places it in the table. Claims with topic "practice" sample a model: they import what they need inside ``check``.
+Claims lie in rooms by what they are about (``ROOMS``). Every file of a room that does not begin with an underscore is
+one claim: ``CLAIM`` says what is claimed, ``check(effort) -> Evidence`` measures it, ``modiff_sim.evidence.judge``
+computes the verdict, and ``CONTROLS`` are broken variants of the check with the verdict that each must cause. Begin one
+as a copy of ``_template.py``. Claims with topic "practice" sample a model: they import what they need inside ``check``.
+
+Files with an underscore are helpers: of a room, in it; of several rooms, here. An optional ``ORDER`` places a claim in
+its room's part of the table; claims without it follow by name.
 """
 
 from __future__ import annotations
@@ -17,28 +21,61 @@ from modiff_sim.evidence import Judgement, judge
 
 TOPICS = ("theory", "practice")
 EFFORTS = ("quick", "full")
+#: in reading order; a room that is not named here comes last
+ROOMS = (
+    "printed", "bounds", "stochastic", "starts", "beyond_one_layer", "contraction", "certificates", "images", "growth",
+    "mixture", "transfer", "regimes", "calibration", "cost", "products", "caching",
+)  # fmt: skip
 
 Report = Callable[[int, int, str, Judgement | None], None]
 
 
+def _modules() -> list[tuple[str, ModuleType]]:
+    """(room, module) of every file of a room that does not begin with an underscore, rooms in reading order."""
+    rooms = [info for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")]
+    for info in rooms:
+        if not info.ispkg:
+            raise TypeError(
+                f"paper_checks/{info.name}.py lies in no room: move it into one of {', '.join(ROOMS)}, or begin the "
+                "file's name with an underscore if it is no claim"
+            )
+    found = []
+    for name in sorted((info.name for info in rooms), key=lambda n: (ROOMS.index(n) if n in ROOMS else len(ROOMS), n)):
+        room = importlib.import_module(f"{__name__}.{name}")
+        files = [info.name for info in pkgutil.iter_modules(room.__path__) if not info.name.startswith("_")]
+        found += [(name, importlib.import_module(f"{room.__name__}.{file}")) for file in files]
+    return found
+
+
 def claims(topic: str = "all") -> list[ModuleType]:
-    """The claim modules in reading order: theory before practice, then by ``ORDER``, then by name."""
+    """The claim modules in reading order: theory before practice, then by room, by ``ORDER``, and by name."""
     if topic not in (*TOPICS, "all"):
         raise ValueError(f"unknown topic {topic!r}; known: {', '.join(TOPICS)}, all")
-    found = []
-    for info in pkgutil.iter_modules(__path__):
-        if info.name.startswith("_"):
-            continue
-        module = importlib.import_module(f"{__name__}.{info.name}")
+    found: list[ModuleType] = []
+    rooms: dict[str, str] = {}
+    for room, module in _modules():
+        name = module.__name__.rpartition(".")[2]
         claim, check = getattr(module, "CLAIM", None), getattr(module, "check", None)
-        if claim is None or not callable(check) or claim.id != info.name or claim.topic not in TOPICS:
+        if claim is None or not callable(check) or claim.id != name or claim.topic not in TOPICS:
             raise TypeError(
-                f"paper_checks/{info.name}.py must define check() and CLAIM with id={info.name!r} and a topic of "
+                f"paper_checks/{room}/{name}.py must define check() and CLAIM with id={name!r} and a topic of "
                 f"{', '.join(TOPICS)}; begin the file's name with an underscore if it is no claim"
             )
+        if name in rooms:
+            raise TypeError(
+                f"paper_checks/{rooms[name]}/{name}.py and paper_checks/{room}/{name}.py have the same id: ids are "
+                "unique over all rooms, so rename one of the two"
+            )
+        rooms[name] = room
         if topic in (claim.topic, "all"):
             found.append(module)
-    return sorted(found, key=lambda m: (TOPICS.index(m.CLAIM.topic), getattr(m, "ORDER", 1000), m.CLAIM.id))
+    places = {room: i for i, room in enumerate(dict.fromkeys(rooms.values()))}
+
+    def place(module: ModuleType) -> tuple[int, int, float, str]:
+        claim = module.CLAIM
+        return TOPICS.index(claim.topic), places[rooms[claim.id]], getattr(module, "ORDER", 1000), claim.id
+
+    return sorted(found, key=place)
 
 
 def select(topic: str = "all", only: Iterable[str] = ()) -> list[ModuleType]:

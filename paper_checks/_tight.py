@@ -57,4 +57,5 @@ def sup_is_one(
         premises=(Premise("(29) with this c", off <= 8 * _shared.EPS, f"off by {off:.2g}"),),
         params={"contractions": list(contractions), "grids": [f"{_shared.label(Q)} {d}" for Q, d in GRIDS], "n": n},
         note=f"attained for {len(contractions)} values of c at every length up to {n}",
+        everywhere=True,
     )  # fmt: skip

@@ -206,6 +206,6 @@ def test_list_names_every_arm(capsys):
 @pytest.mark.parametrize("name", ["rounded_states_digits", "aligned_states_digits"])
 def test_claims_on_states_follow_the_images(name):
     """The 3-bit loop in their place loses more than a bit; the loop itself loses nothing."""
-    claim = importlib.import_module(f"paper_checks.{name}")
+    claim = importlib.import_module(f"paper_checks.cost.{name}")
     for label, found in (("W8A4 closed loop", Verdict.HOLDS), ("W8A3 closed loop", Verdict.VIOLATED)):
         assert judge(claim.CLAIM, claim.check("quick", arms=(label,), images=32)).verdict == found

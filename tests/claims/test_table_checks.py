@@ -107,7 +107,7 @@ def test_a_cell_that_was_not_measured_is_an_error_not_a_verdict(world):
 
 
 def test_the_interval_is_that_of_the_logarithms():
-    from paper_checks._tables import judged
+    from paper_checks.images._tables import judged
 
     logs = np.log([[1.1, 1.2, 1.4]])
     found = judged(logs, ["x"], "16", 1.0)

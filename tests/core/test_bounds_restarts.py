@@ -12,8 +12,8 @@ import modiff_sim as ms
 from modiff_sim import bounds
 from modiff_sim import recursion as rec
 from modiff_sim.testing import sequences
-from paper_checks import _restarts
 from paper_checks._shared import Shrink
+from paper_checks.starts import _restarts
 
 EPS = np.finfo(float).eps
 norms = st.lists(st.integers(0, 80).map(lambda i: i / 8), min_size=1, max_size=12).map(np.asarray)

@@ -13,8 +13,8 @@ from scipy.stats import binom, norm
 
 import modiff_sim as ms
 from modiff_sim import bounds
-from paper_checks import _stochastic
-from paper_checks._stochastic import Coin
+from paper_checks.stochastic import _stochastic
+from paper_checks.stochastic._stochastic import Coin
 
 EPS = np.finfo(float).eps
 INF = math.inf

@@ -50,6 +50,19 @@ def test_attained_is_relative_and_can_be_loosened():
 
 
 @pytest.mark.parametrize(
+    ("measured", "expected", "detail"),
+    [([1, 2], Verdict.HOLDS, "both"), ([1, 1.9], Verdict.VIOLATED, "b"), ([1.1, 2], Verdict.VIOLATED, "a")],
+)
+def test_a_bound_that_every_case_attains(measured, expected, detail):
+    """Where each case is a supremum of its own, one that falls short is found among others that do not."""
+    evidence = Evidence(claimed=[1, 2], measured=measured, cases=["a", "b"], everywhere=True, note="both")
+    judged = judge(claim("tight"), evidence)
+    assert (judged.verdict, judged.detail) == (expected, detail)
+    with pytest.raises(ValueError, match="everywhere is for a \"tight\" bound, not for relation 'equal'"):
+        judge(claim("equal"), evidence)
+
+
+@pytest.mark.parametrize(
     ("relation", "low", "high", "expected"),
     [
         ("upper", 0.8, 0.9, Verdict.HOLDS),

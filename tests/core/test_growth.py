@@ -9,7 +9,7 @@ import paper_checks
 from analysis.experiments import recordings
 from modiff_sim import Verdict, growth
 from modiff_sim.evidence import judge
-from paper_checks import _recorded
+from paper_checks.growth import _recorded
 
 EPS = np.finfo(float).eps
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import modiff_sim as ms
 from modiff_sim import recursion as rec
 from modiff_sim.testing import check_bound, check_recursion, sequences
+from paper_checks._broken import Dropped, Flipped
 
 A = np.array([[2.0, -1.0, 0.0, 3.0], [1.0, 1.0, 1.0, -2.0]])
 ORACLE = {"direct": reference.direct, "open_loop": reference.open_loop, "closed_loop": reference.closed_loop}
@@ -42,24 +43,6 @@ def test_warm_up_equals_the_oracle(warmup, feeds, inputs):
 @pytest.mark.parametrize(("name", "compensated"), [("direct", None), ("open_loop", False), ("closed_loop", True)])
 def test_error_structure(name, compensated):
     check_recursion(name, compensated=compensated)
-
-
-class Dropped(rec.ClosedLoop):
-    """Negative control: the residual is not added to the reference (stale state)."""
-
-    name = "dropped"
-
-    def next_ref(self, ref, a, residual_hat):
-        return ref
-
-
-class Flipped(rec.ClosedLoop):
-    """Negative control: the feedback has the wrong sign."""
-
-    name = "flipped"
-
-    def next_ref(self, ref, a, residual_hat):
-        return a + (a - ref - residual_hat)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from modiff_sim.diffusion.mixtures import GaussianMixture
 from modiff_sim.diffusion.samplers import SAMPLERS
-from paper_checks.sampler_orders import (
+from paper_checks.mixture.sampler_orders import (
     GAUSSIAN,
     MEAN,
     STARTS,

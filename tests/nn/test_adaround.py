@@ -22,7 +22,7 @@ from modiff_sim.nn.calibration.moments import Moments, gather, rows_of
 from modiff_sim.nn.layers import Operator, find
 from modiff_sim.nn.measure.sqnr import output_sqnr
 from modiff_sim.nn.weights.quantized import encode
-from paper_checks import adaround_beats_nearest
+from paper_checks.calibration import adaround_beats_nearest
 
 CHANNEL = ms.PerChannel(0)
 

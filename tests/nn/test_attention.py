@@ -499,12 +499,12 @@ def test_channels_last():
 )
 def test_claims_on_the_trained_model(monkeypatch, name, broken):
     """At a small size; ``python -m paper_checks`` takes more images and steps."""
-    from paper_checks import _attention
+    from paper_checks.products import _attention
 
     _attention._full_precision.cache_clear()
     _attention.errors.cache_clear()
     monkeypatch.setitem(_attention.SIZES, "quick", (24, 10))
-    module = importlib.import_module(f"paper_checks.{name}")
+    module = importlib.import_module(f"paper_checks.products.{name}")
     assert judge(module.CLAIM, module.check()).verdict == Verdict.HOLDS
     assert judge(module.CLAIM, module.check(**broken)).verdict == Verdict.VIOLATED
     _attention._full_precision.cache_clear()

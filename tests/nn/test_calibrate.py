@@ -431,10 +431,10 @@ def test_claims_on_the_trained_model_follow_the_errors(monkeypatch, name, found,
     import importlib
 
     from modiff_sim.evidence import judge
-    from paper_checks import _static
+    from paper_checks.calibration import _static
 
     monkeypatch.setitem(_static.SIZES, "quick", (12, 12, 24))
-    module = importlib.import_module(f"paper_checks.{name}")
+    module = importlib.import_module(f"paper_checks.calibration.{name}")
     options = {"bits": (4,)} | ({"aside": ()} if "aside" in module.check.__kwdefaults__ else {})
     assert judge(module.CLAIM, module.check(**options)).verdict == found
     assert judge(module.CLAIM, module.check(**options, **broken)).verdict == then
@@ -442,7 +442,7 @@ def test_claims_on_the_trained_model_follow_the_errors(monkeypatch, name, found,
 
 def test_the_claim_on_the_first_layer_is_about_the_first_layer():
     from modiff_sim.evidence import judge
-    from paper_checks import static_first_layer_clips
+    from paper_checks.calibration import static_first_layer_clips
 
     for kept, found in (("first", "HOLDS"), ("last", "VIOLATED")):
         assert judge(static_first_layer_clips.CLAIM, static_first_layer_clips.check(kept=kept)).verdict == found

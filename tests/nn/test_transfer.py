@@ -264,7 +264,7 @@ def exact(tiny, monkeypatch):
 
 @pytest.mark.parametrize("name", ["predicted_error_digits", "predicted_cliff_digits"])
 def test_verdicts_follow_what_is_measured(exact, name):
-    from controls.prediction import halved, no_sampler
+    from paper_checks.transfer._controls import halved, no_sampler
 
     assert verdict(name).verdict == Verdict.HOLDS
     if name == "predicted_error_digits":

@@ -1,0 +1,71 @@
+"""Broken variants that the controls of several rooms share: loops, a quantizer and bounds, each wrong in one way."""
+
+import numpy as np
+
+from modiff_sim import AbsMax
+from modiff_sim import recursion as rec
+
+
+class Dropped(rec.ClosedLoop):
+    """The residual is not added to the reference (stale state)."""
+
+    name = "dropped"
+
+    def next_ref(self, ref, a, residual_hat):
+        return ref
+
+
+class Flipped(rec.ClosedLoop):
+    """The feedback has the wrong sign."""
+
+    name = "flipped"
+
+    def next_ref(self, ref, a, residual_hat):
+        return a + (a - ref - residual_hat)
+
+
+class Reset(rec.ClosedLoop):
+    """The cache is reset at every call: nothing is ever quantized."""
+
+    def step(self, state, a, Q, A, *, random=None):
+        return self.exact(a, A, state.call)
+
+
+class Growing(rec.ClosedLoop):
+    """The error is fed back 1.5-fold: what the printed factor 2c would describe."""
+
+    def next_ref(self, ref, a, residual_hat):
+        return a - 1.5 * (a - ref - residual_hat)
+
+
+class Echo(rec.OpenLoop):
+    """The error made so far is multiplied by 1.5 at every call: what (30)'s 2^k would describe (A the identity)."""
+
+    def step(self, state, a, Q, A, *, random=None):
+        after = super().step(state, a, Q, A, random=random)
+        return rec.State(after.ref, after.o_hat + 0.5 * (state.o_hat - state.ref), after.call, after.residual,
+                         after.residual_hat, after.qparams)  # fmt: skip
+
+
+class FloorAbsMax(AbsMax):
+    """Floor for round, declared as if it were round."""
+
+    def quantize(self, blocks, qparams, *, random=None):
+        return np.floor(blocks / qparams.scale)
+
+
+def halved(bound):
+    """The bound with half of its contraction."""
+    return lambda d, c, **options: bound(d, c / 2, **options)
+
+
+def shifted(bound, by):
+    """Exponents off by one: the bound divided (by = 1) or multiplied (by = -1) by one factor of its recursion."""
+    factors = {"sharp_closed_loop": lambda c: c**0.5, "max_norm_closed_loop": lambda kappa: kappa,
+               "young_closed_loop": lambda c: (2 * c) ** 0.5}  # fmt: skip
+    factor = factors.get(bound.__name__, lambda c: 0.5)  # the open loops have none: half or twice the bound
+    return lambda d, c, **options: bound(d, c, **options) * (factor(c) ** by if c else 1.0)
+
+
+def scaled(bound, factor):
+    return lambda *args, **options: factor * bound(*args, **options)

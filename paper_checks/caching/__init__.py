@@ -1,0 +1,1 @@
+"""Calls that compute nothing, or only large residuals: caches, thresholds, dead zones."""

@@ -1,0 +1,51 @@
+"""Least squares clips the image itself: what the first layer costs direct quantization."""
+
+import numpy as np
+
+from modiff_sim import Claim, Evidence
+
+from .._digits import STAND_IN
+
+ORDER = 6
+CLAIM = Claim(
+    id="static_first_layer_clips",
+    statement=f"{STAND_IN}: with static 4-bit scales chosen by least squares, direct quantization more than halves its "
+    "error if the first layer, whose input is the noisy image, takes min-max instead (relative l2 of the image, ratio "
+    "of all layers / all but the first at least 2).",
+    source="this project, on static scales",
+    relation="lower",
+    topic="practice",
+)
+
+
+def check(effort: str = "quick", *, bits: int = 4, kept: str = "first") -> Evidence:
+    """``kept``: which layer takes min-max, "first" or "last". Its largest values matter, though few have them."""
+    import torch
+
+    from modiff_sim.nn import calibrate, first_layer, last_layer, modulated, with_layers, zoo
+
+    from .._caching import ratio
+    from ._static import CALIBRATION_SEED, SEED, SIZES, sampled
+
+    torch.set_num_threads(1)
+    _, calibration, judged = SIZES[effort]
+    model = zoo.load("digits")
+    layer = {"first": first_layer, "last": last_layer}[kept](model)
+
+    def calibrated(method: str):
+        return calibrate(
+            model, lambda resets: sampled(model, effort, calibration, CALIBRATION_SEED, on_batch=resets), bits=bits,
+            quantizer=method,
+        )  # fmt: skip
+
+    squares, widest = calibrated("mse"), calibrated("minmax")
+    exact, found = sampled(model, effort, judged, SEED), []
+    for plan in (squares, with_layers(model, squares, (layer, widest))):
+        with modulated(model, activations=plan, recursion="direct"):
+            images = sampled(model, effort, judged, SEED)
+        found.append(np.linalg.norm((images - exact).reshape(judged, -1), axis=1))
+    value, low, high = ratio(*found)
+    return Evidence(
+        2.0, value, low=low, high=high, seed=SEED, params={"bits": bits, "images": judged, "kept": kept},
+        note=f"{bits} bits: {value:.2f} [{low:.2f}, {high:.2f}]",
+    )  # fmt: skip

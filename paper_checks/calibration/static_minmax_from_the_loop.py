@@ -1,0 +1,24 @@
+"""Min-max static scales do not gain from the running loop: they feed on its errors."""
+
+from modiff_sim import Claim, Evidence, Verdict
+
+from .._digits import STAND_IN
+
+ORDER = 3
+CLAIM = Claim(
+    id="static_minmax_from_the_loop",
+    statement=f"{STAND_IN}: one static scale per layer, chosen as min-max, gives the closed loop no larger an error at "
+    "4 bits if calibrated on the running loop's own residuals instead of full-precision differences (relative l2 of "
+    "the image, ratio differences / loop at least 1).",
+    source="this project, on static scales",
+    relation="lower",
+    topic="practice",
+    expected=Verdict.VIOLATED,
+)
+
+
+def check(effort: str = "quick", *, bits=(4,), aside=(6,), method="minmax") -> Evidence:
+    """The largest residual is this loop's largest error: a wider range makes it larger, and the next range wider."""
+    from .static_scales_from_the_loop import check as ratio_of
+
+    return ratio_of(effort, bits=bits, aside=aside, method=method)

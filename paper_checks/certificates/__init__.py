@@ -1,0 +1,1 @@
+"""Exact worst cases over all quantizers by semidefinite programs, against the formulas."""

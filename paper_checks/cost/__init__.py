@@ -1,0 +1,1 @@
+"""What a scheme costs: bits of operands, bit operations, and memory of the states."""

@@ -1,0 +1,21 @@
+"""Is the cliff moved by as many bits as in the paper's Table 1?"""
+
+from modiff_sim import Claim, Evidence, Verdict
+
+from .._digits import STAND_IN
+from . import table_1_cliff
+
+ORDER = 14
+CLAIM = Claim(
+    id="table_1_cliff_as_large",
+    statement=f"{STAND_IN}: MoDiff moves the cliff by as many bits as in Table 1, 2 with static and 3 with "
+    "channel-wise dynamic scales (bits saved). Here ordinary channel-wise scales hold 4 bits, where the paper's fail.",
+    source="Table 1",
+    relation="lower",
+    topic="practice",
+    expected=Verdict.VIOLATED,
+)
+
+
+def check(effort: str = "quick", *, claimed=(2, 3)) -> Evidence:
+    return table_1_cliff.check(effort, claimed=claimed)

@@ -1,0 +1,1 @@
+"""Products of two activations, which are attention's: what they are, their bounds, their cost."""

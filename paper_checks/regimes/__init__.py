@@ -1,0 +1,1 @@
+"""Where each scheme beats direct quantization, and what is recommended there."""

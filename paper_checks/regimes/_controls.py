@@ -1,0 +1,32 @@
+"""Broken variants of where two worst cases cross: boundaries moved, loops exchanged, inputs of another size."""
+
+from modiff_sim import AbsMax, Zero, recursion, regimes
+
+from ._crossings import worst_errors
+
+
+def halved_contraction(scheme, other, n, contraction, **options):
+    return regimes.boundary(scheme, other, n, contraction / 2, **options)
+
+
+def one_difference_more(scheme, other, n, contraction, **options):
+    """Exponent off by one."""
+    return regimes.boundary(scheme, other, n + 1, contraction, **options)
+
+
+def wrong(R):
+    """Worst-case errors with a broken loop in the place of the closed or open one."""
+
+    def run(scheme, bits, rho, n):
+        _, direct, off = worst_errors(scheme, bits, rho, n)
+        inputs = list(regimes.worst_inputs(bits, rho).stream(None, 1, n + 1))
+        *_, last = recursion.run(R, inputs, Zero() if scheme == "cache" else AbsMax(bits))
+        return float(abs(inputs[-1] - last.o_hat).max()), direct, off
+
+    return run
+
+
+def moving(scheme, bits, rho, n):
+    """Inputs whose size is not what the boundary is about."""
+    loop, direct, off = worst_errors(scheme, bits, rho, n)
+    return loop, direct, off + 1e-6

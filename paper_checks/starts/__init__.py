@@ -1,0 +1,1 @@
+"""How a run begins, and begins anew: starts that are not exact, warm-ups and refreshes in full precision."""
