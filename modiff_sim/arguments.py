@@ -1,11 +1,11 @@
-"""Arguments as they must be: one place that refuses the others, with their name, what was given and what is needed.
+"""Checks of arguments that come from outside: one place that refuses them, and says what was given and what is needed.
 
-``number`` and ``count`` are for one number; ``reals`` makes a NumPy array of real numbers from whatever holds such
-(lists, arrays, tensors on the CPU, pandas); ``namespace`` is for arrays that are used as they are, of any library of
+``number`` and ``count`` are for one number. ``reals`` makes a NumPy array of real numbers from whatever holds such
+(lists, arrays, tensors on the CPU, pandas). ``namespace`` is for arrays that are used as they are, of any library of
 the array API. ``affordable`` refuses what does not fit into this machine's memory before it is begun.
 
-Refused are masked arrays (what is masked would be used), text, dates, complex numbers, truth values, records and
-objects, all with TypeError; ragged lists, and NaN and Inf where asked for, with ValueError.
+With TypeError they refuse masked arrays (whose masked entries would be used), text, dates, complex numbers, truth
+values, records and objects; with ValueError ragged lists, and NaN and Inf where asked to.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 def number(
     name: str, value: Any, *, least: float = 0.0, above: float = -math.inf, below: float = math.inf, what: str = ""
 ) -> float:
-    """``value``, if it is one real number with least <= value < below and value > above; ``what`` explains the name.
+    """Return ``value`` if it is one real number with least <= value < below and value > above.
 
-    Raises TypeError for what is no number (text, truth values, arrays, None, complex), ValueError for one out of range,
-    NaN, or beyond the floats.
+    ``what`` explains the name in the message. Raises TypeError for anything that is not a real number (text, truth
+    values, arrays, None, complex), and ValueError for one that is out of range, NaN, or too large for a float.
     """
     who = f"{name} is {what} and" if what else name
     if not isinstance(value, Real) or isinstance(value, bool):
@@ -49,7 +49,10 @@ def number(
 
 
 def count(name: str, value: Any, least: int = 1, *, most: float = math.inf, why: str = "") -> int:
-    """``value``, if it is an int (no bool) from ``least`` to ``most``; ``why`` explains the end. Else ValueError."""
+    """Return ``value`` if it is an int (not a bool) from ``least`` to ``most``; raise ValueError otherwise.
+
+    ``why`` explains the upper end in the message.
+    """
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be an int >= {least}, got {_shown(value)}")
     if int(value) > most:
@@ -58,12 +61,14 @@ def count(name: str, value: Any, least: int = 1, *, most: float = math.inf, why:
 
 
 def seed(value: Any, name: str = "seed") -> int:
-    """``value``, if it is a whole number >= 0, which is what a generator is seeded with; ValueError otherwise."""
+    """Return ``value`` if it is an int >= 0, with which a generator can be seeded; raise ValueError otherwise."""
     return count(name, value, 0)
 
 
 def reals(name: str, value: Any, dtype: Any = np.float64, *, finite: bool = False) -> np.ndarray:
-    """``value`` as a NumPy array of real numbers; ``dtype`` None keeps its own. NaN and Inf pass unless ``finite``."""
+    """Return ``value`` as a NumPy array of real numbers; ``dtype`` None keeps its own. NaN and Inf pass unless
+    ``finite``.
+    """
     _plain(name, value)
     for part in _parts(value):
         _plain(name, part)
@@ -82,7 +87,7 @@ def reals(name: str, value: Any, dtype: Any = np.float64, *, finite: bool = Fals
     if found.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be an array of real numbers, got {_given(found, value)}")
     if dtype is not None:
-        with np.errstate(over="ignore"):  # beyond the dtype is Inf, of which ``finite`` speaks
+        with np.errstate(over="ignore"):  # what overflows the dtype is Inf, which ``finite`` refuses
             found = found.astype(dtype, copy=False)
     if finite and not np.isfinite(found).all():
         where = [int(i) for i in np.argwhere(~np.isfinite(found))[0]]
@@ -91,7 +96,7 @@ def reals(name: str, value: Any, dtype: Any = np.float64, *, finite: bool = Fals
 
 
 def namespace(who: str, a: Any) -> Any:
-    """The array-API namespace of ``a``, which is used as it is; TypeError for what is no plain array."""
+    """Return the array-API namespace of ``a``, and raise TypeError unless ``a`` is a plain array."""
     _plain(who, a)
     try:
         return array_namespace(a)
@@ -102,7 +107,7 @@ def namespace(who: str, a: Any) -> Any:
 
 
 def affordable(what: str, size: float) -> None:
-    """MemoryError where ``what`` takes so many bytes that this machine has not got them: before any are asked for."""
+    """Raise MemoryError, before anything is allocated, where ``what`` needs more bytes than this machine has."""
     have = memory()
     if size > have:
         raise MemoryError(
@@ -111,7 +116,7 @@ def affordable(what: str, size: float) -> None:
 
 
 def memory() -> float:
-    """Bytes of memory of this machine; inf where the system does not say."""
+    """Bytes of memory of this machine, or inf where the system does not say."""
     try:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not a POSIX system
@@ -120,7 +125,7 @@ def memory() -> float:
 
 
 def said_bytes(size: float) -> str:
-    """A number of bytes as people say it: 1.5 GiB."""
+    """A number of bytes in the unit that people would use, such as 1.5 GiB."""
     for unit in UNITS:
         if size < 1024 or unit == UNITS[-1]:
             break
@@ -136,7 +141,7 @@ def _is_float(x: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """What nested lists and tuples hold, to any depth."""
+    """The elements of nested lists and tuples, to any depth."""
     if isinstance(value, list | tuple | UserList | deque):
         for part in value:
             yield part
@@ -144,7 +149,7 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def _plain(who: str, value: Any) -> None:
-    """Raise TypeError for values that NumPy would take for something else without a word."""
+    """Raise TypeError for values that NumPy would silently take for something else."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{who} must not be masked, as what is masked would be used: fill it or leave it out (filled())"
@@ -164,9 +169,9 @@ def _given(found: np.ndarray, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """``value`` in a message: as Python writes it, cut where that is long."""
+    """The form of ``value`` in a message: as Python writes it, cut where that is long."""
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # an int of more digits than Python writes
+    except ValueError:  # an int with more digits than Python prints
         return f"an int of about {int(math.log10(2) * value.bit_length()):,} digits"
     return text if len(text) <= 200 else f"{text[:150]}... ({type(value).__name__})"

@@ -1,7 +1,7 @@
-"""``modiff-sim``: simulate | bounds | contraction | worst-case | recommend | quantizers | verify.
+"""The command ``modiff-sim``: simulate | bounds | contraction | worst-case | recommend | quantizers | verify.
 
-This file holds what ``--help`` needs and imports nothing else; the commands are in ``commands/``, loaded when one is
-run. Errors are one line on stderr with exit code 2.
+This module holds what ``--help`` needs and imports nothing else. The commands are in ``commands/`` and are loaded when
+one is run. Errors are one line on stderr, with exit code 2.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Any, NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code. Without ``arguments`` it is a program, which Ctrl-C may end at once."""
+    """Run the command line and return the exit code.
+
+    Without ``arguments`` it takes those of the process, which Ctrl-C may then end at once.
+    """
     from . import console
 
     chosen = argparse.Namespace(command="")
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line per error: the usage would bury it."""
+    """A parser that reports an error in one line, without the usage, in which the line would be lost."""
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         if action.option_strings and arg_strings == ["--"]:  # ``--bits=--``, of which argparse makes an empty list
@@ -43,6 +46,7 @@ class _Parser(argparse.ArgumentParser):
         return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and one line on stderr."""
         self.exit(2, f"{self.prog}: error: {' '.join(message.splitlines())}\n")
 
 

@@ -1,6 +1,6 @@
-"""What a program writes to the terminal: UTF-8 whatever the locale is, and endings without a traceback.
+"""What a program writes to the terminal: UTF-8 in every locale, and endings without a traceback.
 
-Nothing but the standard library is imported, so that ``--help`` waits for nothing.
+Only the standard library is imported, so that ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 _READABLE = "modiff_sim.readable"
 
 
-#: what a program refuses with one line: all that wrong arguments and files lead to
+#: errors that a program reports in one line: all that wrong arguments and files lead to
 REFUSED = (ValueError, TypeError, OSError, ImportError, RuntimeError, ArithmeticError, MemoryError)
 
 
@@ -27,11 +27,11 @@ class Stopped(KeyboardInterrupt):
 
 
 def utf8_output() -> None:
-    """Write UTF-8 to stdout and stderr from here on, whatever LC_ALL, PYTHONIOENCODING and the like say.
+    r"""Write UTF-8 to stdout and stderr from here on, whatever LC_ALL, PYTHONIOENCODING and the like say.
 
-    Undecodable bytes of a file's name (surrogates, in Python's text) are written as the UTF-8 that they are, as they
-    are where the locale is not UTF-8, and else escaped, as \\xff: what is written is UTF-8 in every case. Streams that
-    are not files (a notebook's, a test's) stay as they are.
+    Bytes of file names that could not be decoded are surrogates in Python's text. They are written as the bytes
+    they stand for where these are UTF-8, and escaped, as \xff, where they are not. The output is UTF-8 in every
+    case. Streams that are not files (a notebook's, a test's) stay as they are.
     """
     codecs.register_error(_READABLE, _readable)
     for stream in (sys.stdout, sys.stderr):
@@ -40,29 +40,30 @@ def utf8_output() -> None:
 
 
 def _readable(error: UnicodeError) -> tuple[bytes, int]:
-    """Error handler of the encoder: surrogates as the text that their bytes are, or escaped."""
+    """Error handler of the encoder: surrogates become the text that their bytes are, or are escaped."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
     try:
         shown = text.encode("ascii", "surrogateescape").decode("utf-8", "backslashreplace").encode("utf-8")
-    except UnicodeEncodeError:  # surrogates that stand for no byte
+    except UnicodeEncodeError:  # surrogates that do not stand for a byte
         shown = text.encode("ascii", "backslashreplace")
     return shown, error.end
 
 
 def complain(text: str) -> None:
-    """One line on stderr; nothing where there is no stderr, or nobody reads it."""
+    """Print one line on stderr; do nothing where there is no stderr, or nobody reads it."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
             print(" ".join(text.splitlines()), file=sys.stderr, flush=True)
 
 
 def finish(run: Callable[[], int], who: Callable[[], str], refused: tuple[type[BaseException], ...] = REFUSED) -> int:
-    """The exit code of ``run()``, whatever happens to it: what a program's entry point returns.
+    """Run a program and return its exit code, whatever happens to it.
 
-    A reader that leaves (``| head``) is no error: 0. Ctrl-C: one line on stderr, and 130. One of the ``refused``
-    errors: one line, and 2; so for output that cannot be written (a full disk). ``who`` names the program in a line.
+    It is 0 where a reader leaves (``| head``), which is not an error; 130, with one line on stderr, for Ctrl-C; and
+    2, with one line, for one of the ``refused`` errors or for output that cannot be written (a full disk). ``who``
+    names the program in the line.
     """
     try:
         code = run()
@@ -78,17 +79,17 @@ def finish(run: Callable[[], int], who: Callable[[], str], refused: tuple[type[B
         complain(f"{who()}: error: {one_line(error)}")
         return 2
     finally:
-        _drop_output()  # also where argparse leaves by SystemExit
+        _drop_output()  # also where argparse raises SystemExit
 
 
 def one_line(error: BaseException, most: int | None = None) -> str:
-    """What an error says, as one line of at most ``most`` characters: errors of libraries quote whole files."""
+    """What an error says, in one line of at most ``most`` characters: errors of libraries may quote whole files."""
     try:
         text = " ".join(str(error).split())
-    except Exception:  # its own __str__ raises
+    except Exception:  # raised by the error's own __str__
         text = ""
     if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike) and error.strerror:
-        text = " ".join(f"{error.filename}: {error.strerror}".split())  # str(error) escapes all but ASCII of a name
+        text = " ".join(f"{error.filename}: {error.strerror}".split())  # str(error) escapes non-ASCII names
     elif isinstance(error, OverflowError):
         text = f"overflow: {text}"
     elif not text:
@@ -97,7 +98,7 @@ def one_line(error: BaseException, most: int | None = None) -> str:
 
 
 def _drop_output() -> None:
-    """Where stdout takes no more, what is left for it goes nowhere: Python would write it once more at its end."""
+    """Discard what is left for a stdout that takes no more: Python would try to write it once more at its end."""
     stream: Any = sys.stdout
     with contextlib.suppress(OSError, ValueError, AttributeError):
         stream.flush()
@@ -114,7 +115,7 @@ def raises_here() -> bool:
 
 @contextlib.contextmanager
 def on_interrupt(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Ctrl-C calls ``handler`` within the block, where it would raise KeyboardInterrupt (``raises_here``)."""
+    """Let Ctrl-C call ``handler`` within the block, where it would raise KeyboardInterrupt (``raises_here``)."""
     if not raises_here():
         yield
         return
@@ -129,7 +130,7 @@ def on_interrupt(handler: Callable[[int, Any], None]) -> Iterator[None]:
 def interrupts() -> Iterator[Callable[[], None]]:
     """A function that raises KeyboardInterrupt if Ctrl-C was pressed in the meantime.
 
-    Python raises it wherever the main thread is, and where that is a destructor or a callback it is printed and lost.
+    Python raises KeyboardInterrupt wherever the main thread is. In a destructor or a callback it is printed and lost.
     """
     pressed = threading.Event()
 
@@ -146,7 +147,7 @@ def interrupts() -> Iterator[Callable[[], None]]:
 
 
 def importing(who: str) -> contextlib.AbstractContextManager[None]:
-    """Ctrl-C within the block, in which a program imports what it needs, is one line and ends the process with 130.
+    """End the process with one line and code 130 where Ctrl-C comes within the block, in which a program imports.
 
     Libraries turn a KeyboardInterrupt in their imports into other exceptions, or print it and go on without a part.
     """

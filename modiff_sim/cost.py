@@ -1,7 +1,7 @@
-"""MACs, BOPs and cache memory: arithmetic on shapes only (``nn.model_shapes`` finds a torch model's).
+"""MACs, BOPs and memory of states: arithmetic on shapes only (``nn.model_shapes`` finds those of a torch model).
 
-MAC: one multiply-accumulate. BOPs = MACs · bits of one operand · bits of the other, the paper's "GBops" (10^9 of them);
-full precision is 32 bits. Bytes are of states as they lie in memory: codes, scales and zero points.
+A MAC is one multiply-accumulate. BOPs = MACs · bits of one operand · bits of the other; the paper's "GBops" are 10^9 of
+them. Full precision is 32 bits. Bytes are of states as they lie in memory: codes, scales and zero points.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ Stored = Storage | Callable[[str], Storage]
 
 # -- multiply-accumulates ---------------------------------------------------------------------------------------------
 def conv_macs(output_shape: Sequence[int], kernel_shape: Sequence[int]) -> int:
-    """MACs of a convolution: output elements (n, out, *size) times kernel (out, in/groups, *k) entries per output."""
+    """MACs of a convolution: output elements (n, out, *size) times kernel (out, in/groups, *k) entries per output.
+
+    Examples
+    --------
+    >>> from modiff_sim import cost
+    >>> cost.conv_macs((1, 8, 16, 16), (8, 4, 3, 3))
+    73728
+    """
     return _entries(output_shape) * _entries(kernel_shape[1:])
 
 
@@ -48,8 +55,18 @@ def _entries(shape: Sequence[int]) -> int:
 class LayerShape:
     """One call of one linear operator within one model call: its shapes, batch axis included.
 
-    name:       qualified name; a second call within the model call is "name#1", as in a run's states.
-    same_input: name of an earlier layer that was called with the very same array (q, k and v of one attention), or "".
+    Parameters
+    ----------
+    name : str
+        Qualified name; a second call within the model call is "name#1", as in a run's states.
+    kind : str
+        The kind of the layer.
+    input, output, weight : tuple of int
+        The shapes.
+    macs : int
+        Its multiply-accumulates.
+    same_input : str
+        Name of an earlier layer that was called with the very same array (q, k and v of one attention), or "".
     """
 
     name: str
@@ -68,11 +85,19 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class ProductShape:
-    """A matrix product outside those layers.
+    """A matrix product outside the linear layers.
 
-    role: "qk" (its result goes into a softmax), "softmax_v" (an operand comes out of one), "weight" (an operand is made
-    of parameters alone: a linear operator that ``modulated`` does not see), "other".
-    name: of the innermost module it happened in.
+    Parameters
+    ----------
+    name : str
+        The innermost module in which it happened.
+    role : {"qk", "softmax_v", "weight", "other"}
+        "qk": its result goes into a softmax. "softmax_v": an operand comes out of one. "weight": an operand is made of
+        parameters alone, so that it is a linear operator that ``modulated`` does not see.
+    left, right : tuple of int
+        Shapes of the operands.
+    macs : int
+        Its multiply-accumulates.
     """
 
     name: str
@@ -84,7 +109,7 @@ class ProductShape:
 
 @dataclass(frozen=True)
 class ModelShapes:
-    """What one model call computes. ``parameters``: how many the model has."""
+    """What one model call computes; ``parameters`` is how many the model has."""
 
     layers: tuple[LayerShape, ...]
     products: tuple[ProductShape, ...]
@@ -92,20 +117,20 @@ class ModelShapes:
 
     @property
     def macs(self) -> int:
-        """Of the linear operators."""
+        """MACs of the linear operators."""
         return sum(layer.macs for layer in self.layers)
 
     def product_macs(self, *roles: str) -> int:
-        """Of the products with these roles; of all without arguments."""
+        """MACs of the products with these roles, and of all products without arguments."""
         return sum(p.macs for p in self.products if not roles or p.role in roles)
 
     @property
     def attention_macs(self) -> int:
-        """Of q·k and softmax·v."""
+        """MACs of q·k and softmax·v."""
         return self.product_macs("qk", "softmax_v")
 
     def occurrences(self) -> dict[str, int]:
-        """Module name -> how often one model call uses it."""
+        """How often one model call uses each module, by its name."""
         counts: dict[str, int] = {}
         for layer in self.layers:
             counts[layer.module] = counts.get(layer.module, 0) + 1
@@ -132,12 +157,30 @@ def run_bops(
 ) -> float:
     """Bit operations of a whole run of ``calls`` calls with this many MACs each.
 
-    full_precision_calls: the first call and every refresh, counted at 32 activation bits (0 for ``direct``).
-    skipped_calls:        calls at 0 bits or below a threshold: the cached output is used again, nothing is computed.
-    full_weight_bits:     bits of the other operand in full-precision calls; default ``weight_bits`` (weights stay
-                          quantized); 32 for a product of two activations.
+    Parameters
+    ----------
+    macs, weight_bits, activation_bits : float
+        Multiply-accumulates of each call, and bits of the two operands in quantized calls.
+    calls : int
+        How many calls the run has.
+    full_precision_calls : int, default 1
+        The first call and every refresh, counted at 32 activation bits (0 for ``direct``).
+    skipped_calls : int, default 0
+        Calls at 0 bits or below a threshold: the cached output is used again, and nothing is computed.
+    full_weight_bits : float, optional
+        Bits of the other operand in full-precision calls; ``weight_bits`` by default, as weights stay quantized, and 32
+        for a product of two activations.
 
-    Raises ValueError for counts that do not fit, or negative numbers.
+    Raises
+    ------
+    ValueError
+        For counts that do not fit, or negative numbers.
+
+    Examples
+    --------
+    >>> from modiff_sim import cost
+    >>> cost.run_bops(1000, weight_bits=8, activation_bits=4, calls=10)
+    544000
     """
     named = {"calls": calls, "full_precision_calls": full_precision_calls, "skipped_calls": skipped_calls}
     for name, value in named.items():
@@ -152,13 +195,14 @@ def run_bops(
 
 
 def operand_bits(storage: Storage, residual_bits: float, *, aligned: bool = False) -> float:
-    """Bits of what the operator A is applied to in one step of the closed loop: what a step costs per weight bit.
+    """Bits of what the operator A is applied to in one step of the closed loop: the cost of a step per weight bit.
 
     As computed, A sees the b-bit residual. A recomputed ô is A(stored â): one product at the bits of â, and those of
-    the residual do not count. With â stored in a format of its own, A must see what the stored â moved by: a float of
-    that format; for codes of one fixed scale (``Static``) an integer of one bit more, or the residual itself where that
-    lies on the same grid (``aligned``: ``GridAligned`` with the base step of the codes); for codes whose scale changes
-    from call to call two products of codes. Never more than full precision.
+    the residual do not count. With â stored in a format of its own, A must see what the stored â moved by. For a float
+    format that is a float of that format. For codes of one fixed scale (``Static``) it is an integer of one bit more,
+    or the residual itself where that lies on the same grid (``aligned``: ``GridAligned`` with the base step of the
+    codes). For codes whose scale changes from call to call it is two products of codes. It never exceeds full
+    precision.
     """
     number("residual_bits", residual_bits)
     bits = storage.ref_format.bits
@@ -182,22 +226,39 @@ class CacheBytes:
 
     @property
     def ref(self) -> int:
+        """Bytes of â, of all layers."""
         return sum(ref for _, ref, _ in self.rows)
 
     @property
     def o_hat(self) -> int:
+        """Bytes of ô, of all layers."""
         return sum(o_hat for _, _, o_hat in self.rows)
 
     @property
     def total(self) -> int:
+        """Bytes of both states, of all layers."""
         return self.ref + self.o_hat
 
 
 def array_bytes(shape: Shape, form: Format, *, itemsize: int = 4, packed: bool = False) -> int:
-    """Bytes of one array kept in this format, scales and zero points included.
+    """Bytes of one array kept in a format, scales and zero points included.
 
-    itemsize: bytes per entry of the model's dtype, which "native" states and all scales have.
-    packed:   codes of b bits take b/8 bytes, rounded up per array; else the smallest integer type that holds them.
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the array.
+    form : Format
+        The format, as of ``recursion.storage``.
+    itemsize : int, default 4
+        Bytes per entry of the model's dtype, which "native" states and all scales have.
+    packed : bool, default False
+        Whether codes of b bits take b/8 bytes, rounded up per array; otherwise they take the smallest integer type that
+        holds them.
+
+    Returns
+    -------
+    int
+        Bytes.
     """
     n = math.prod(shape)
     if isinstance(form, Codes):
@@ -219,10 +280,23 @@ def cache_bytes(
 ) -> CacheBytes:
     """Bytes of the closed (or open) loop's states, per layer and call within the model call.
 
-    storage:      how states are kept (None: as computed); or a function from a layer's name to it.
-    batch:        copies of the batch that the shapes were taken with (axis 0 is multiplied): images, for shapes of one.
-    itemsize, packed: see ``array_bytes``.
-    share_inputs: count the â of layers that are called with the very same array once (a run does not do this).
+    Parameters
+    ----------
+    layers : iterable of LayerShape
+        The layers.
+    storage : Storage or callable, optional
+        How states are kept (None: as computed), or a function from a layer's name to it.
+    batch : int, default 1
+        Copies of the batch that the shapes were taken with (axis 0 is multiplied): images, for shapes of one.
+    itemsize, packed
+        As of ``array_bytes``.
+    share_inputs : bool, default False
+        Whether to count the â of layers that are called with the very same array once (a run does not do this).
+
+    Returns
+    -------
+    CacheBytes
+        Rows of (name, â, ô).
     """
     count("batch", batch)
     count("itemsize", itemsize)
@@ -244,9 +318,9 @@ def cache_bytes(
 def predict_state_bytes(
     shapes: ModelShapes | Iterable[LayerShape], storage: Stored | None = None, batch: int = 1, *, itemsize: int = 4
 ) -> int:
-    """What ``run.state_bytes()`` says of the layers after a call of that batch: exact, to the byte.
+    """Exactly what ``run.state_bytes()`` says of the layers after a call of that batch, to the byte.
 
-    Arguments as of ``cache_bytes``. States of attention products and of reused branches are not counted.
+    Arguments are those of ``cache_bytes``. States of attention products and of reused branches are not counted.
     """
     layers: Any = shapes.layers if isinstance(shapes, ModelShapes) else shapes
     return cache_bytes(layers, storage, batch, itemsize=itemsize).total
@@ -262,8 +336,9 @@ def working_set(layers: Iterable[LayerShape], batch: int = 1, *, itemsize: int =
 def peak_bytes(
     shapes: ModelShapes, storage: Stored | None = None, batch: int = 1, *, weight_bits: float = 32, itemsize: int = 4
 ) -> int:
-    """Weights, states, and the largest layer at work. The model's own activations (skip connections) come on top: they
-    are the same without modulation.
+    """Bytes of weights, states, and the largest layer at work.
+
+    The model's own activations (skip connections) come on top; they are the same without modulation.
     """
     number("weight_bits", weight_bits)
     weights = math.ceil(shapes.parameters * weight_bits / 8)

@@ -1,9 +1,9 @@
-"""Claim, Evidence, Verdict: a verdict is computed from what was claimed and what was measured, never written.
+"""Claim, Evidence, Verdict: a verdict is computed from what was claimed and what was measured, never written by hand.
 
 HOLDS          the relation holds in every case (with its whole interval, where there is one)
 VIOLATED       it fails in some case: the worst one is the counter-example
 PREMISE_FAILS  a premise of the statement does not hold where it is applied (which, where)
-VACUOUS        true, and says nothing: the claimed bound is no better than the trivial one
+VACUOUS        true, but without content: the claimed bound is no better than the trivial one
 NOT_RUN        not decided, and why (a missing extra, too few samples, an interval that straddles the claim)
 """
 
@@ -20,6 +20,15 @@ from .arguments import reals
 
 
 class Verdict(enum.StrEnum):
+    """What a check decided about a claim; ``modiff_sim.evidence`` says what each member means.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.Verdict("VACUOUS") is ms.Verdict.VACUOUS
+    True
+    """
+
     HOLDS = "HOLDS"
     VIOLATED = "VIOLATED"
     PREMISE_FAILS = "PREMISE_FAILS"
@@ -35,10 +44,36 @@ RELATIONS = {"upper": "measured ≤ claimed", "tight": "measured ≤ claimed, an
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement. ``id`` is its file's name; ``source`` says who states it (theorem, equation, section).
+    """One statement that a check decides.
 
-    ``printed`` marks a statement of the paper as printed (its VIOLATED is a finding, not a bug of ours);
-    ``expected`` is the verdict this project has found so far, against which tests and the report compare.
+    Parameters
+    ----------
+    id : str
+        The name of the file that checks it.
+    statement : str
+        What is claimed, in words.
+    source : str
+        Who states it: theorem, equation or section.
+    relation : {"upper", "tight", "lower", "equal"}
+        What must hold between measured and claimed values: <=, <= and attained, >=, or =.
+    topic : str, default "theory"
+        The chapter of the report.
+    printed : bool, default False
+        Whether this is a statement of the paper as printed. Its VIOLATED is then a finding rather than a defect of
+        ours.
+    expected : Verdict, default Verdict.HOLDS
+        The verdict that this project has found so far, with which tests and the report compare.
+
+    Raises
+    ------
+    ValueError
+        For an unknown relation.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.Claim(id="sum", statement="the sum is at most 1", source="ours", relation="upper").expected
+    <Verdict.HOLDS: 'HOLDS'>
     """
 
     id: str
@@ -56,7 +91,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Premise:
-    """A condition of the statement, as measured."""
+    """A condition of the statement, as measured: its name, whether it holds, and a detail such as the place where it
+    fails.
+    """
 
     name: str
     holds: bool
@@ -65,15 +102,45 @@ class Premise:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a check measured. ``claimed`` and ``measured`` are arrays over cases (broadcast against each other).
+    """What a check measured.
 
-    low, high:  interval of ``measured`` where it is a statistic; the verdict needs the whole interval on one side.
-    atol:       absolute slack of the comparison, k·eps(dtype) with its reason at the place it is computed.
-    attained:   relative gap below which a "tight" bound counts as attained, in one case at least.
-    everywhere: a "tight" bound must be attained in every case, within atol: each is a supremum of its own.
-    trivial:    what is known without the claim; a claimed bound nowhere better than this is VACUOUS.
-    cases:      a description of each case, for the counter-example (a sequence, or one string).
-    not_run:    the reason, where the check could not be run.
+    Parameters
+    ----------
+    claimed, measured : array_like of float
+        Values over the cases; they are broadcast against each other.
+    premises : sequence of Premise
+        The conditions of the statement, as measured.
+    params : mapping
+        What the check was run with.
+    seed : int, optional
+        The seed of its random numbers.
+    low, high : array_like of float, optional
+        The interval of ``measured`` where it is a statistic; the verdict needs the whole interval on one side.
+    atol : array_like of float, default 0.0
+        Absolute slack of the comparison, k·eps(dtype), with its reason at the place where it is computed.
+    attained : float, default 1e-6
+        Relative gap below which a "tight" bound counts as attained, in one case at least.
+    everywhere : bool, default False
+        Whether a "tight" bound must be attained in every case, within ``atol``: each is a supremum of its own.
+    trivial : array_like of float, optional
+        What is known without the claim; a claimed bound that is nowhere better is VACUOUS.
+    cases : sequence of str or str
+        A description of each case, for the counter-example, or one for all.
+    not_run : str
+        The reason, where the check could not be run.
+    deferred : bool, default False
+        Whether the check was not run for want of effort or of an optional library: this is no surprise, and it is
+        decided elsewhere.
+    note : str
+        What to say beside HOLDS.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.evidence import judge
+    >>> claim = ms.Claim(id="sum", statement="the sum is at most 1", source="ours", relation="upper")
+    >>> print(judge(claim, ms.Evidence(claimed=1.0, measured=[0.5, 1.5], cases=["first", "second"])).verdict)
+    VIOLATED
     """
 
     claimed: Any = np.nan
@@ -89,7 +156,7 @@ class Evidence:
     trivial: Any = None
     cases: Sequence[str] | str = ""
     not_run: str = ""
-    deferred: bool = False  # not run for want of effort or of an optional library: no surprise, and decided elsewhere
+    deferred: bool = False  # not run for want of effort or of an optional library
     note: str = ""
 
 
@@ -106,12 +173,41 @@ class Judgement:
 
     @property
     def as_expected(self) -> bool:
-        """The verdict found so far, or a NOT_RUN that the check says belongs to this effort or installation."""
+        """Whether the verdict is the one found so far, or a NOT_RUN that belongs to this effort or installation."""
         return self.verdict == self.claim.expected or (self.verdict == Verdict.NOT_RUN and self.evidence.deferred)
 
 
 def judge(claim: Claim, evidence: Evidence) -> Judgement:
-    """Compute the verdict. Raises ValueError where the numbers are NaN, which is a defect of the check itself."""
+    """Compute the verdict of a claim.
+
+    Parameters
+    ----------
+    claim : Claim
+        The statement.
+    evidence : Evidence
+        What was measured.
+
+    Returns
+    -------
+    Judgement
+        The verdict, with the counter-example or the reason in ``detail``.
+
+    Raises
+    ------
+    ValueError
+        If the numbers are empty or NaN, or claimed and measured are both infinite, which is a defect of the check
+        itself.
+    TypeError
+        If they are not real numbers.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.evidence import judge
+    >>> claim = ms.Claim(id="sum", statement="the sum is at most 1", source="ours", relation="upper")
+    >>> print(judge(claim, ms.Evidence(claimed=1.0, measured=0.5, trivial=1.0)).verdict)
+    VACUOUS
+    """
     if evidence.not_run:
         return Judgement(claim, evidence, Verdict.NOT_RUN, evidence.not_run, np.nan, np.nan)
     claimed, measured = np.broadcast_arrays(
@@ -159,7 +255,7 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
         )
         return Judgement(claim, evidence, Verdict.NOT_RUN, text.rstrip("; "), *shown)
     if claim.relation == "tight" and not evidence.everywhere:
-        says = claimed != 0  # a bound of 0 is attained by anything that holds: it does not count
+        says = claimed != 0  # a bound of 0 is attained whenever it holds, so it does not count
         gap = np.min((claimed - measured - slack)[says] / np.abs(claimed[says]), initial=np.inf)
         if gap > evidence.attained:
             return Judgement(claim, evidence, Verdict.VIOLATED, f"not attained: relative gap {gap:.3g}", *shown)

@@ -1,4 +1,4 @@
-"""The public names of a package: one list, ``__init__.pyi``, which type checkers and editors read as well.
+"""The public names of a package, from one list, ``__init__.pyi``, which type checkers and editors read as well.
 
 The names are loaded when they are first used (PEP 562), so that ``modiff-sim --help`` waits for no library. This is how
 scientific-python's lazy-loader works, without the dependency.
@@ -17,14 +17,14 @@ from typing import Any
 
 @cache
 def listed(stub: str) -> dict[str, tuple[str, str]]:
-    """Public name -> (module below the package, name there), from the imports of a stub."""
+    """The imports of a stub: public name -> (module below the package, name there)."""
     tree = ast.parse(Path(stub).read_text(encoding="utf-8"))
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level == 1]
     return {alias.asname or alias.name: (node.module or "", alias.name) for node in imports for alias in node.names}
 
 
 def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a package: ``attach(__name__, __file__)``."""
+    """Make ``__getattr__`` and ``__dir__`` of a package: ``attach(__name__, __file__)``."""
     stub = str(Path(file).with_suffix(".pyi"))
 
     def load(name: str) -> Any:
@@ -43,7 +43,7 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
 
 
 def _submodule(home: Any, name: str) -> Any:
-    """A name that the home loads late itself, or a module of it."""
+    """A module of the home, or a name that the home itself loads late."""
     try:
         return import_module(f"{home.__name__}.{name}")
     except ModuleNotFoundError as error:

@@ -125,6 +125,7 @@ PROGRAMS = {
     "analysis.experiments.recordings": Program(
         "analysis.experiments.recordings", cheap=("--steps", "2", "--images", "2")
     ),
+    "analysis.compare": Program("analysis.compare"),
     "analysis.memory": Program(
         "analysis.memory",
         cheap=("--model", "digits"),

@@ -1,19 +1,20 @@
-"""Which scheme, bits, granularity and refresh each recorded layer needs, and why.
+"""The scheme, bits, granularity and refresh that each recorded layer needs, and why.
 
     >>> inputs = read_recording("layers.npz")                # one array (steps, trials, ...) per layer
     >>> for r in recommend(inputs, tolerance=0.05): print(r.as_row(), r.why)
 
-For every layer the cheapest setting (effective bits: full-precision calls counted) is sought whose error stays within
-``tolerance`` of the input at *every* call. The schemes are those of ``regimes``: direct, cache, closed loop; the open
-loop costs what the closed loop does and its error is no smaller. How the error is foreseen is the criterion:
+For every layer the cheapest setting is sought whose error stays within ``tolerance`` of the input at *every* call.
+Costs are effective bits, in which full-precision calls are counted. The schemes are those of ``regimes``: direct,
+cache and closed loop; the open loop costs what the closed loop does, and its error is no smaller. The criterion
+says how the error is foreseen:
 
 ``bound``    max norm, for every trial: direct κ||a||, closed loop E ← κ(||d|| + E), cache E ← E + ||d||, with the norms
-             of the recording, block by block of the granularity. A guarantee for whatever has these norms.
+             of the recording, block by block of the granularity. A guarantee for all inputs that have these norms.
 ``typical``  2-norm, root mean square over the trials: direct and cache as they are, closed loop E² ← c_k(||d||² + E²)
              with c_k measured on the recorded differences, so uncorrelated errors are presumed (see ``regimes``).
 
-E = 0 at call 0 and at every refresh. Whatever is recommended was also run on the recording, and is dropped for the next
-cheapest if that exceeds the tolerance (under "bound" it cannot, where the declared κ holds).
+E = 0 at call 0 and at every refresh. Whatever is recommended was also run on the recording. If its error there exceeds
+the tolerance, the next cheapest setting takes its place (under "bound" this cannot happen where the declared κ holds).
 """
 
 from __future__ import annotations
@@ -35,18 +36,50 @@ from .regimes import FULL_BITS, effective_bits
 MAX_BITS = 8
 __all__ = ["Recommendation", "default_candidates", "read_recording", "recommend"]
 
-_SLACK = 1e-12  # relative: the run rounds some ten times per call, at 2e-16, where a bound may be attained
+_SLACK = 1e-12  # relative: a run rounds about ten times per call, at 2e-16, and may attain the bound
 _NAMES = {"direct": "direct", "cache": "a cache", "closed_loop": "a closed loop", "full_precision": "full precision"}
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What one layer should use. Plain values, for tables and JSON.
+    """What one layer should use, as plain values for tables and JSON.
 
-    scheme: "direct", "cache", "closed_loop" or "full_precision". quantizer: its name in ``QUANTIZERS``. bits are of the
-    quantized calls (0 for a cache), effective_bits their mean with the full-precision calls. refresh: "never" or every
-    how many calls. bound: the foreseen error at the worst call, measured: the error of a run there, both over the norm
-    of the input; neither above ``tolerance``. rho: ||d||/||a||, median over calls, in the criterion's norm.
+    Parameters
+    ----------
+    layer : str
+        The layer's name.
+    scheme : {"direct", "cache", "closed_loop", "full_precision"}
+        The scheme.
+    quantizer : str
+        The quantizer's name in ``QUANTIZERS``.
+    bits : int
+        Bits of the quantized calls, 0 for a cache.
+    granularity : str
+        Which entries share a scale.
+    refresh : int or "never"
+        Every how many calls the layer is computed in full precision.
+    effective_bits : float
+        Mean bits per call, the full-precision calls included.
+    bound, measured : float
+        The foreseen error at the worst call, and the error of a run there, both over the norm of the input. Neither is
+        above ``tolerance``.
+    rho : float
+        ||d||/||a||, the median over calls, in the criterion's norm.
+    calls : int
+        Number of recorded calls.
+    tolerance, criterion
+        The arguments of ``recommend``.
+    why : str
+        One sentence on what the input does and what the other schemes would need.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> still = np.ones((4, 1, 8))
+    >>> (r,) = ms.recommendation.recommend({"still": still})
+    >>> r.scheme, r.bits, r.as_row()["effective"]
+    ('direct', 5, '5.00')
     """
 
     layer: str
@@ -83,12 +116,12 @@ class _Setting:
 
     @property
     def recursion(self) -> str:
-        """What a run of it is called in ``recursion``: a cache is the closed loop at 0 bits."""
+        """The name in ``RECURSIONS`` under which the setting is run; a cache is the closed loop at 0 bits."""
         return "direct" if self.scheme == "direct" else "closed_loop"
 
     @property
     def needs(self) -> str:
-        """What it takes, in words."""
+        """What the setting takes, in words."""
         often = "no refresh" if self.refresh == "never" else f"a refresh every {self.refresh} calls"
         if self.scheme == "direct":
             return f"{self.quantizer.bits} bits"
@@ -109,17 +142,45 @@ def recommend(
 ) -> list[Recommendation]:
     """The cheapest setting per layer whose error stays within ``tolerance``·||a|| at every call.
 
-    inputs:     name -> recorded inputs (steps, trials, d) or (steps, trials, C, ...), real floats, rows in sampling
-                order, at least 3 steps. The trial axis is the batch axis of what the quantizer sees.
-    candidates: quantizers, each with its bits and granularity, deterministic; of equal costs the first wins. Default:
-                AbsMax from 2 to 8 bits with one scale per sample, and per sample and channel where there are channels.
-                A cache is tried besides.
-    judged:     "sample": the error over the norm of the whole input. "channel": of every channel over that channel's
-                norm, so that a small channel beside an outlier counts; needs (steps, trials, C, ...).
-    full_bits:  what a full-precision call counts.
+    Parameters
+    ----------
+    inputs : mapping of str to array_like
+        Layer name -> recorded inputs (steps, trials, d) or (steps, trials, C, ...), real floats, rows in sampling
+        order, at least 3 steps. The trial axis is the batch axis of what the quantizer sees.
+    tolerance : float, default 0.05
+        The largest error, as a share of the input's norm; above 0.
+    criterion : {"bound", "typical"}
+        How the error is foreseen: in the max norm for every trial, or in root mean square; see the module's docstring.
+    candidates : sequence of Quantizer, optional
+        Deterministic quantizers, each with its bits and granularity; of equal costs the first wins. By default
+        AbsMax from 2 to 8 bits with one scale per sample and, where there are channels, also with one per sample
+        and channel. A cache is always tried as well.
+    judged : {"sample", "channel"}
+        "sample": the error over the norm of the whole input. "channel": the error of every channel over that channel's
+        norm, so that a small channel beside an outlier counts; needs (steps, trials, C, ...).
+    full_bits : float, default 32
+        The bits that a full-precision call counts.
 
-    Raises TypeError or ValueError naming the layer: wrong shape or type, too few steps, NaN or Inf, a granularity that
-    does not fit. A layer that nothing suits keeps "full_precision", which is no error.
+    Returns
+    -------
+    list of Recommendation
+        One per layer. A layer that no setting suits keeps "full_precision", which is not an error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Recorded inputs have the wrong shape or type, too few steps, NaN or Inf, or a granularity does not fit them (the
+        message names the layer); or an option is unknown or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> rng = np.random.default_rng(0)
+    >>> slow = rng.standard_normal((1, 2, 16)) + 0.01 * rng.standard_normal((20, 2, 16)).cumsum(axis=0)
+    >>> (r,) = ms.recommendation.recommend({"conv": slow}, tolerance=0.05)
+    >>> r.scheme, r.measured <= r.bound <= 0.05
+    ('closed_loop', True)
     """
     if not isinstance(inputs, Mapping):
         raise TypeError(f"inputs is a mapping, layer name -> recorded inputs, got {type(inputs).__name__}")
@@ -179,7 +240,24 @@ def _recommend(
 
 
 def default_candidates(ndim: int) -> list[Quantizer]:
-    """AbsMax at 2 to 8 bits, one scale per sample, then per sample and channel (for inputs of ``ndim`` >= 3 axes)."""
+    """AbsMax at 2 to 8 bits with one scale per sample, then with one per sample and channel (from 3 axes on).
+
+    Parameters
+    ----------
+    ndim : int
+        Number of axes of an input, the batch included.
+
+    Returns
+    -------
+    list of Quantizer
+        The quantizers, fewest bits first for each granularity.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> len(ms.recommendation.default_candidates(2)), len(ms.recommendation.default_candidates(4))
+    (7, 14)
+    """
     scales: list[Granularity] = [PerSample()] + [PerChannel((0, 1))] * (ndim >= 3)
     return [AbsMax(bits, granularity=g) for g in scales for bits in range(2, MAX_BITS + 1)]
 
@@ -200,7 +278,7 @@ def _settings(layer: RecordedLayer, candidates: Sequence[Quantizer], full_bits: 
 
 
 def _why(layer: RecordedLayer, chosen: _Setting, fitting: Sequence[_Setting], settings: Sequence[_Setting]) -> str:
-    """One sentence: what the input does, what the choice promises, what the other schemes would need."""
+    """One sentence: what the input does, what the choice promises, and what the other schemes would need."""
     parts = [f"{_NAMES[chosen.scheme]} with {chosen.needs} stays within {chosen.foreseen:.2g}"]
     for scheme in ("direct", "cache", "closed_loop"):
         if scheme == chosen.scheme:

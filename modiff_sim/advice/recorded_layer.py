@@ -1,7 +1,7 @@
 """One recorded layer and the errors foreseen for it: what ``recommendation`` compares.
 
-A *cell* is what is judged: one sample's whole input, or one channel of it. Errors are kept by block (the entries that
-share a scale) in the max norm, and by cell, summed over the trials, in the 2-norm.
+A *cell* is what is judged: the whole input of one sample, or one channel of it. In the max norm, errors are kept by
+block (the entries that share a scale); in the 2-norm they are kept by cell, summed over the trials.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..quantizers.granularity import Granularity
 
 CRITERIA = ("bound", "typical")
 JUDGED = ("sample", "channel")
-PEAK = 1e150
-MIN_CALLS = 3  # two differences: with a single one nothing could be said about what a loop accumulates
+PEAK = 1e150  # the squares of larger entries would overflow
+MIN_CALLS = 3  # two differences: a single one does not show what a loop accumulates
 
 
 def _over(error: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """error/size; 0/0 = 0 (a dead channel reproduced), x/0 = inf."""
+    """The quotient error/size, with 0/0 = 0 (a dead channel that is reproduced) and x/0 = inf."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(error == 0, 0.0, error / size)
 
@@ -31,8 +31,8 @@ def _over(error: np.ndarray, size: np.ndarray) -> np.ndarray:
 class RecordedLayer:
     """A checked recording (steps, trials, ...) and the tables of its foreseen errors, for one criterion.
 
-    Raises TypeError or ValueError naming the layer: not real floats, wrong shape, too few steps, NaN or Inf,
-    entries beyond ``PEAK``.
+    Raises TypeError or ValueError naming the layer where the inputs are not real floats, have the wrong shape, too few
+    steps, NaN or Inf, or entries beyond ``PEAK``.
     """
 
     def __init__(self, name: str, inputs: Any, criterion: str, judged: str) -> None:
@@ -52,7 +52,7 @@ class RecordedLayer:
             if not np.isfinite(row).all():
                 raise ValueError(f"{who}: NaN or Inf at step {step}, the first of them")
         if (peak := float(np.abs(a).max())) > PEAK:
-            raise ValueError(f"{who}: entries up to {peak:.3g}, whose squares leave the floats: change their unit")
+            raise ValueError(f"{who}: entries up to {peak:.3g}, whose squares overflow: change their unit")
         self.name, self.a, self.criterion, self.calls = name, a, criterion, len(a)
         self.cell_axes = tuple(range(2 if judged == "channel" else 1, a.ndim - 1))
         self._blocks: dict[Granularity, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
@@ -65,10 +65,11 @@ class RecordedLayer:
         self.rho, self.rho_max = float(np.median(rho)), float(rho.max())
 
     def step(self, j: int) -> np.ndarray:
+        """The input of call j, float64."""
         return self.a[j].astype(np.float64)
 
     def difference(self, j: int) -> np.ndarray:
-        """d_j; 0 at call 0, which has none."""
+        """The difference d_j, which is 0 at call 0."""
         return self.step(j) - self.step(max(j - 1, 0))
 
     def cells(self, x: np.ndarray) -> np.ndarray:
@@ -78,7 +79,7 @@ class RecordedLayer:
         return np.sqrt(np.sum(x**2, axis=(0, *self.cell_axes))).ravel()
 
     def foresee_direct(self, Q: Quantizer) -> float:
-        """Error of direct quantization over the input, at the worst call and in the worst cell."""
+        """The error of direct quantization over the input, at the worst call and in the worst cell."""
         if self.criterion == "typical":
             error = np.stack([self.cells(x - Q.apply(x)[0]) for x in map(self.step, range(self.calls))])
             return float(_over(error, self.size).max())
@@ -87,10 +88,10 @@ class RecordedLayer:
         return float(_over(error, self.size).max())
 
     def foresee(self, Q: Quantizer) -> np.ndarray:
-        """Table (call, since): relative error of a loop at a call, ``since`` calls after the last full-precision one.
+        """The table (call, since) of relative errors of a loop ``since`` calls after the last full-precision one.
 
-        Entries with since > call are 0. Zero is the cache: in any norm and cell its contraction is 1; under "typical"
-        its error is known, for it is the distance of the two inputs.
+        Entries with since > call are 0. ``Zero`` is the cache. Its contraction is 1 in any norm and cell. Under
+        "typical" its error is known exactly: it is the distance of the two inputs.
         """
         table = np.zeros((self.calls, self.calls))
         if self.criterion == "typical" and Q.bits == 0:
@@ -134,16 +135,20 @@ class RecordedLayer:
             raise ValueError(f"layer '{self.name}', candidate {Q}: {error}") from None
 
     def contraction(self, Q: Quantizer, j: int) -> np.ndarray:
-        """c_j, measured by cell on the difference of call j; 0 where it is 0."""
+        """The contraction c_j, measured by cell on the difference of call j; 0 where the difference is 0."""
         d = self.difference(j)
         return _over(self.cells(d - Q.apply(d)[0]), self.moved[j]) ** 2
 
     def kappa(self, Q: Quantizer) -> float:
+        """The declared κ for the blocks of this layer."""
         return Q.kappa(Q.granularity.block_size(self.a.shape[1:]))
 
     def blocks(self, Q: Quantizer) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Max norms by block of inputs and of differences, (calls, blocks); the blocks that meet cell 0, those that
-        meet cell 1, ...; and where each cell's begin."""
+        """Max norms by block, and which blocks meet which cell.
+
+        Returns the norms of the inputs and of the differences, (calls, blocks) each; the blocks that meet cell 0,
+        then those that meet cell 1, and so on; and where each cell's blocks begin in that list.
+        """
         if (found := self._blocks.get(Q.granularity)) is not None:
             return found
         shape = self.a.shape[1:]

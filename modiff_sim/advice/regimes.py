@@ -1,17 +1,17 @@
 """Where each scheme wins: direct, open loop, closed loop, cache, over ρ = ||d||/||a||, bits and number of differences.
 
-Inputs of norm ||a||, n differences of norm ||d|| = ρ||a|| since the last full-precision call. A cache is the loop whose
-quantizer is ``Zero``: the first output is used again, and the error is the sum of the differences. Two readings:
-
-``worst``, max norm, contraction κ. The largest error that the norms allow, over ||a||_∞:
+Inputs have the norm ||a||, and there are n differences of norm ||d|| = ρ||a|| since the last full-precision call. A
+cache is the loop whose quantizer is ``Zero``: the first output is used again, and the error is the sum of the
+differences. There are two readings. ``worst``, max norm, contraction κ, is the largest error that the norms allow, over
+||a||_∞:
 
     direct κ      open loop κ·n·ρ      closed loop κ(1-κ^n)/(1-κ)·ρ      cache n·ρ
 
 Proof: e_j <= κ(||d|| + e_{j-1}) for the closed loop (its residual is d_j + e_{j-1}), e_j <= e_{j-1} + κ||d|| for the
 open one, e_j <= e_{j-1} + ||d|| for the cache, unrolled from e_0 = 0; direct has no history. Each is attained, and
-all four by *one* sequence, ``worst_inputs``, in which ||a_k||_∞ and ||d_k||_∞ are constant. The cache's, which is the
-distance ||a_n - a_0||, while nρ <= 2: it cannot exceed 2||a||, whatever n. With sqrt(c) for κ this is the same
-statement in the 2-norm, attained by differences of one direction (persistent drift) and the quantizer (1-sqrt(c))x.
+all four by *one* sequence, ``worst_inputs``, in which ||a_k||_∞ and ||d_k||_∞ are constant. The cache's is attained
+while nρ <= 2: it is the distance ||a_n - a_0||, which cannot exceed 2||a||, whatever n. With sqrt(c) for κ the same
+holds in the 2-norm, attained by differences of one direction (persistent drift) and the quantizer (1-sqrt(c))x.
 
 ``typical``, root mean square in the 2-norm, c = E||x-Q(x)||²/E||x||² of what is quantized. The squares add:
 
@@ -23,18 +23,17 @@ differences. Unbiased stochastic rounding grants the first two for every exogeno
 errors have mean zero. Nearest rounding comes near. The cache's premise lasts only while √n·ρ <= 2 (stationary inputs:
 √2 at most); for persistent drift it is n·ρ.
 
-So both readings are one formula: with p = 1, x = κ (worst) or p = 2, x = c (typical), error^p over (ρ||a||)^p is
-n·x, x + x² + ... + x^n and n. Comparing them term by term, for x < 1 and n >= 2: closed < open < cache, so neither the
-open loop nor the cache has the smallest error (while the cache's premise lasts); for x > 1 (Floor) the order is
+Both readings are one formula: with p = 1, x = κ (worst) or p = 2, x = c (typical), error^p over (ρ||a||)^p is
+n·x, x + x² + ... + x^n and n. Comparing them term by term for x < 1 and n >= 2 gives closed < open < cache, so neither
+the open loop nor the cache has the smallest error (while the cache's premise lasts). For x > 1 (Floor) the order is
 reversed; at n = 1 the two loops are one. Against direct, whose error^p is x||a||^p, a loop wins for ρ below
 ``boundary``:
 
     closed loop ((1-x)/(1-x^n))^(1/p) → (1-x)^(1/p)      open loop n^(-1/p)      cache (x/n)^(1/p)
 
-For any n that is a change by half of the input's size at 2 bits in the worst case, by less where c is near 1; near the
-whole of it only from 3 bits on.
-
-These compare bounds, or means: a single instance can differ (2 bits, (9, 9.6) → (10, 10): direct 0, closed loop 0.4).
+For any n, the closed loop's boundary at 2 bits is half of the input's size in the worst case, and less where c is near
+1; it comes near the whole size only from 3 bits on. These formulas compare bounds, or means. A single instance can
+differ (2 bits, (9, 9.6) → (10, 10): direct 0, closed loop 0.4).
 """
 
 from __future__ import annotations
@@ -52,11 +51,11 @@ from ..bounds._common import geometric
 from ..quantizers import AbsMax
 from ..simulation.processes import Process
 
-SCHEMES = ("direct", "cache", "closed_loop", "open_loop")  # of equal errors the first named wins: it is the simpler
+SCHEMES = ("direct", "cache", "closed_loop", "open_loop")  # of equal errors the first one wins: it is the simplest
 #: reading -> p, the power in which errors add
 READINGS = {"worst": 1, "typical": 2}
 FULL_BITS = 32
-_TIE = 1e-12  # relative: two errors nearer than this are equal (each is rounded some ten times, at eps = 2e-16)
+_TIE = 1e-12  # relative: two errors nearer than this are equal (each is rounded about ten times, at eps = 2e-16)
 
 
 def _power(reading: str) -> int:
@@ -79,7 +78,7 @@ def _checked(scheme: str, rho: Any, n: Any, contraction: Any) -> tuple[np.ndarra
 
 
 def _growth(scheme: str, n: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """error^p over (ρ||a||)^p of a scheme with a history, x = κ or c."""
+    """The error^p over (ρ||a||)^p of a scheme with a history, with x = κ or c."""
     if scheme == "cache":
         return n + 0 * x
     if scheme == "open_loop":
@@ -90,10 +89,29 @@ def _growth(scheme: str, n: np.ndarray, x: np.ndarray) -> np.ndarray:
 def error(
     scheme: str, rho: Any, n: Any, contraction: Any, *, reading: str = "worst", contraction_input: Any = None
 ) -> np.ndarray:
-    """Error of a scheme after n differences, over ||a||: the bound ("worst") or the root mean square ("typical").
+    """The error of a scheme after n differences, over ||a||: the bound ("worst") or the root mean square ("typical").
 
-    rho, n, contraction broadcast against each other. contraction: κ for "worst", c for "typical", of the differences;
-    contraction_input: that of the inputs themselves, for direct (default: the same). n >= 1.
+    Parameters
+    ----------
+    scheme : str
+        A name in ``SCHEMES``.
+    rho, n, contraction : array_like
+        ρ >= 0, whole numbers n >= 1, and the contraction of the differences: κ for "worst", c for "typical". They
+        broadcast against each other. Others raise ValueError.
+    reading : {"worst", "typical"}
+    contraction_input : array_like, optional
+        The contraction of the inputs themselves, for direct; by default ``contraction``.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> kappa = 1 / 14  # of AbsMax at 4 bits
+    >>> [float(ms.regimes.error(s, 0.1, 10, kappa).round(3)) for s in ms.regimes.SCHEMES]
+    [0.071, 1.0, 0.008, 0.071]
+    >>> ms.regimes.winner([0.01, 0.1, 2.0], 10, kappa).tolist()
+    ['closed_loop', 'closed_loop', 'direct']
+    >>> float(ms.regimes.boundary("open_loop", "direct", 10, kappa))
+    0.1
     """
     p = _power(reading)
     rho, n, x = _checked(scheme, rho, n, contraction)
@@ -106,10 +124,18 @@ def error(
 def boundary(
     scheme: str, other: str, n: Any, contraction: Any, *, reading: str = "worst", contraction_input: Any = None
 ) -> np.ndarray:
-    """The ρ below which ``scheme`` has the smaller error than ``other``: inf is always, 0 never.
+    """The ρ below which ``scheme`` has the smaller error than ``other``: inf stands for always, 0 for never.
 
-    Above it ``other`` has, if one of the two is direct; two loops compare alike at every ρ > 0. Raises ValueError for
-    scheme="direct": it wins *above* a boundary, that of (other, "direct").
+    If one of the two is direct, ``other`` has the smaller error above the boundary. Two loops compare alike at
+    every ρ > 0.
+
+    Parameters
+    ----------
+    scheme, other : str
+        Names in ``SCHEMES``. scheme="direct" raises ValueError, as direct wins *above* the boundary of (other,
+        "direct").
+    n, contraction, reading, contraction_input
+        As for ``error``.
     """
     p = _power(reading)
     if scheme == "direct":
@@ -126,22 +152,29 @@ def boundary(
 
 
 def winner(rho: Any, n: Any, contraction: Any, *, reading: str = "worst", contraction_input: Any = None) -> np.ndarray:
-    """Name of the scheme with the smallest error at each point of the broadcast grid (of equal ones, the simplest).
+    """The scheme with the smallest error at each point of the broadcast grid, the simplest of equal ones; str.
 
-    Arguments as for ``error``. An array of str.
+    Parameters
+    ----------
+    rho, n, contraction, reading, contraction_input
+        As for ``error``.
     """
     options = {"reading": reading, "contraction_input": contraction_input}
     table = np.stack(np.broadcast_arrays(*(error(s, rho, n, contraction, **options) for s in SCHEMES)))
     return np.array(SCHEMES)[np.argmax(table <= table.min(axis=0) * (1 + _TIE), axis=0)]
 
 
-# -- the cheapest scheme within a tolerance ---------------------------------------------------------------------------
-
-
 def longest_run(scheme: str, rho: Any, tolerance: Any, contraction: Any, *, reading: str = "worst") -> np.ndarray:
     """How many differences a scheme takes until its error exceeds ``tolerance``·||a||: 0, 1, ... or inf (never).
 
-    tolerance > 0. Of the closed loop it is infinite iff ρ(x/(1-x))^(1/p) <= tolerance, x < 1.
+    For the closed loop it is infinite if and only if ρ(x/(1-x))^(1/p) <= tolerance and x < 1.
+
+    Parameters
+    ----------
+    scheme, rho, contraction, reading
+        As for ``error``.
+    tolerance : array_like
+        The largest error, a finite share of ||a|| above 0 (ValueError for others).
     """
     p = _power(reading)
     rho, _, x = _checked(scheme, rho, 1, contraction)
@@ -165,9 +198,15 @@ def longest_run(scheme: str, rho: Any, tolerance: Any, contraction: Any, *, read
 
 
 def effective_bits(bits: Any, calls: Any, refresh: Any = 0, *, full_bits: float = FULL_BITS) -> np.ndarray:
-    """Mean activation bits per call of a loop: the first call and every ``refresh``-th one at ``full_bits``.
+    """Mean activation bits per call of a loop: the first and every ``refresh``-th one count ``full_bits``.
 
-    refresh: every how many calls, 0 for never. The audit of a modulated model counts the same (``activation_bits``).
+    Parameters
+    ----------
+    bits, calls, refresh : array_like
+        Bits of the quantized calls, the number of calls, and every how many calls one is in full precision (0 for
+        never).
+    full_bits : float, default 32
+        The bits of a full-precision call. The audit of a modulated model (``activation_bits``) counts the same.
     """
     bits, calls, refresh = reals("bits", bits), reals("calls", calls), reals("refresh", refresh)
     whole = (calls == np.floor(calls)).all() and (refresh == np.floor(refresh)).all()
@@ -181,9 +220,10 @@ def effective_bits(bits: Any, calls: Any, refresh: Any = 0, *, full_bits: float 
 
 @dataclass(frozen=True)
 class Cheapest:
-    """Per point of a grid: what to use, and what it costs. ``refresh`` is 0 for never; bits are of the quantized calls.
+    """What to use at each point of a grid, and what it costs. ``cheapest`` makes it.
 
-    scheme: "direct", "cache", "closed_loop" or "full_precision" where nothing is within the tolerance for less.
+    ``scheme`` is "direct", "cache", "closed_loop", or "full_precision" where nothing is within the tolerance for less.
+    ``bits`` are of the quantized calls, ``refresh`` is 0 for never, ``effective_bits`` are the mean per call.
     """
 
     scheme: np.ndarray
@@ -203,10 +243,28 @@ def cheapest(
 ) -> Cheapest:
     """The scheme with the fewest effective bits whose error stays within ``tolerance``·||a|| over ``calls`` calls.
 
-    contractions: bits -> κ ("worst") or c ("typical") of the quantizer at hand. A loop is refreshed as rarely as its
-    ``longest_run`` allows; its first call is in full precision. Within one period a cache costs full_bits/k, k =
-    ⌊(tolerance/ρ)^p⌋ + 1, so it wins for small ρ: 0 bits at all while n·ρ^p <= tolerance^p. The open loop is left out:
-    it costs what the closed loop does, whose error is smaller. Of equal costs, the first of ``SCHEMES``.
+    A loop is refreshed as rarely as its ``longest_run`` allows, and its first call is in full precision. Within one
+    period a cache costs full_bits/k, k = ⌊(tolerance/ρ)^p⌋ + 1, so it wins for small ρ: it takes 0 bits while n·ρ^p
+    <= tolerance^p. The open loop is left out: it costs what the closed loop does, whose error is smaller. Of equal
+    costs, the first of ``SCHEMES`` wins.
+
+    Parameters
+    ----------
+    rho, calls, tolerance : array_like
+        ρ >= 0, calls >= 2 and tolerance > 0; they broadcast against each other (ValueError for others).
+    contractions : mapping of int to float
+        Bits -> contraction of the quantizer: κ for "worst", c for "typical".
+    reading : {"worst", "typical"}
+        The reading.
+    full_bits : float, default 32
+        The bits of a full-precision call, more than any other.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> found = ms.regimes.cheapest([1e-4, 0.1], calls=100, tolerance=0.05, contractions={4: 1 / 14, 8: 1 / 254})
+    >>> found.scheme.tolist(), found.bits.tolist()
+    (['cache', 'closed_loop'], [0, 4])
     """
     if not isinstance(contractions, Mapping):
         raise TypeError(f"contractions is a mapping, bits -> contraction, got {contractions!r}")
@@ -236,24 +294,37 @@ def cheapest(
     return found
 
 
-# -- the sequence that attains all worst cases ------------------------------------------------------------------------
-
-_INSIDE = 1e-9
+_INSIDE = 1e-9  # how far ``worst_inputs`` stays from a tie, relative
 
 
 def worst_inputs(bits: int, rho: float) -> Process:
-    """One sequence, d = 6, on which AbsMax(bits) attains the worst case of all four schemes at every call.
+    """A sequence, d = 6, on which AbsMax(bits) attains the worst case of all four schemes at every call.
 
-    ||d_k||_∞ = ρ at every call, 0 < ρ <= 1, and ||a_k||_∞ = 1 while the closed loop's error E has ρ/2 + E <= 1, so
-    up to the boundary with direct (E = κ <= 1/2). Ties are met but for 1e-9 of themselves: on a tie the next rounding
-    of a float would decide the error's sign. Coordinates, with s = ρ/qmax the open loop's step:
+    ||d_k||_∞ = ρ at every call, and ||a_k||_∞ = 1 while the closed loop's error E has ρ/2 + E <= 1, so up to the
+    boundary with direct (E = κ <= 1/2). Ties are met but for 1e-9 of themselves: on a tie, the next rounding of a
+    float would decide the error's sign. The coordinates, with s = ρ/qmax the open loop's step:
 
-    0, 1   the closed loop, as in ``processes.alternating``: the one that carries the error E moves on by ρ and becomes
-           the residual's maximum M = ρ + E, exact; the other is set half a step κM from its reconstruction, towards 0.
-    2, 3   direct: 1, and κ = half a step of its grid, for ever; their differences are 0.
-    4      the open loop: -s/2 and +s/2 by turns, just inside the first tie and just beyond the second, so that each
-           call adds the same error, -s/2, and the coordinate stays where it is.
-    5      the cache: -1, rising by ρ until it arrives at 1: nρ away from where it began while nρ <= 2.
+    * 0 and 1, the closed loop, as in ``processes.alternating``. The coordinate that carries the error E moves on by
+      ρ and becomes the residual's maximum M = ρ + E, exact. The other is set half a step κM from its
+      reconstruction, towards 0.
+    * 2 and 3, direct: 1, and κ = half a step of its grid, for ever; their differences are 0.
+    * 4, the open loop: -s/2 and +s/2 by turns, just inside the first tie and just beyond the second, so that each
+      call adds the same error, -s/2, and the coordinate stays where it is.
+    * 5, the cache: -1, rising by ρ until it arrives at 1: nρ away from where it began while nρ <= 2.
+
+    Parameters
+    ----------
+    bits : int
+        Bits of AbsMax.
+    rho : float
+        ρ, 0 < ρ <= 1 (ValueError for others).
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> run = ms.simulate(ms.regimes.worst_inputs(4, 0.1), ms.AbsMax(4), "closed_loop", steps=11, trials=1)
+    >>> bool(abs(run.error_inf[-1, 0] - ms.regimes.error("closed_loop", 0.1, 10, 1 / 14)) < 1e-9)
+    True
     """
     Q = AbsMax(bits)
     if not 0 < number("rho", rho) <= 1:

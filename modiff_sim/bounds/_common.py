@@ -1,4 +1,4 @@
-"""What the bounds share: the door, and the one-step recursion unrolled."""
+"""What the bounds share: the checks of their arguments, and the one-step recursion unrolled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ..arguments import count, number, reals
 
 
 def checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0, gain: float = 1.0) -> np.ndarray:
-    """d as a float64 array, once it and what comes with it are what a bound can take: TypeError or ValueError."""
+    """``d`` as a float64 array, once it and the constants beside it are valid for a bound.
+
+    Raises TypeError for what does not hold real numbers, and ValueError for numbers out of range or unfitting shapes.
+    """
     d = reals("d", d)
     if d.ndim == 0 or d.size == 0:
         raise ValueError(f"d must hold the norms of at least one difference, got shape {d.shape}")
@@ -29,14 +32,14 @@ def checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0, gain:
 
 
 def qmax(bits: int) -> int:
-    """2^(b-1) - 1, the largest code of a symmetric grid; ValueError unless bits is an int from 2 to 32."""
+    """The largest code of a symmetric grid, 2^(b-1) - 1; raises ValueError unless ``bits`` is an int from 2 to 32."""
     if count("bits of a symmetric grid", bits, 2) > 32:
         raise ValueError(f"a symmetric grid has at most 32 bits, got {bits}")
     return int(2 ** (int(bits) - 1) - 1)
 
 
 def geometric(n: Any, x: Any) -> np.ndarray:
-    """x + x² + ... + x^n for x >= 0 and n >= 0, elementwise: n at x = 1, inf beyond the largest float."""
+    """The sum x + x² + ... + x^n for x >= 0 and n >= 0, elementwise: n at x = 1, and inf where it overflows."""
     n, x = reals("n", n), reals("x", x)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(x == 1, n, -np.expm1(n * np.log(x)) / (1 - x))
@@ -44,14 +47,14 @@ def geometric(n: Any, x: Any) -> np.ndarray:
 
 
 def times(factor: float, x: Any) -> Any:
-    """factor·x, and 0 for the factor 0 even where x has left the floats: what does not enter a bound adds nothing."""
+    """The product factor·x, which is 0 for the factor 0 even where x is infinite: an absent term adds nothing."""
     return factor * x if factor else np.zeros_like(x)
 
 
 def unroll(inputs: np.ndarray, keep: float, start: Any = 0.0) -> np.ndarray:
-    """x_j = keep·x_{j-1} + inputs_j with x_{-1} = start: the closed form Σ_k keep^age inputs_k + keep^(j+1) start."""
+    """All x_j = keep·x_{j-1} + inputs_j with x_{-1} = start: Σ_k keep^age inputs_k + keep^(j+1) start."""
     rows, x = [], np.asarray(start, np.float64)
-    with np.errstate(over="ignore"):  # beyond the largest float a bound is infinite, which is what it is worth
+    with np.errstate(over="ignore"):  # a bound that overflows is infinite, which is true
         for row in inputs:
             x = keep * x + row
             rows.append(x)

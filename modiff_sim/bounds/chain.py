@@ -5,8 +5,8 @@ network's input is exogenous), and reconstructs â^l; f^l = a^l - â^l is the *t
 
     H^{l+1}_t = g_l F^l_t,   g_l = λ_l ||A_l||,   λ_l a Lipschitz constant of σ_l (1 for ReLU, 1.1 for SiLU)
 
-bounds ||η^{l+1}_t||. Norms: the max norm with kappa and ||A||_{inf→inf}, or the 2-norm with q = sqrt(c) and ||A||; q
-stands for either here. The first call is exact. Outputs: multiply F^l by ||A_l||.
+bounds ||η^{l+1}_t||. Norms are the max norm with kappa and ||A||_{inf→inf}, or the 2-norm with q = sqrt(c) and ||A||; q
+stands for either here. The first call is exact. For output errors multiply F^l by ||A_l||.
 
 d has shape (n, layers, ...): norms of the differences of the *full-precision* inputs of every layer, sampling order.
 """
@@ -45,16 +45,53 @@ def _enters(gains: np.ndarray, before: list[Any], layer: int, like: Any) -> Any:
 
 
 def chain_closed_loop(d: Any, q: Any, gains: Any) -> np.ndarray:
-    """F^l_t = (1+q_l)H^l_t + q_l(||d^l_t|| + F^l_{t-1}): total input error of every layer, the shape of d.
+    """Total input error of every layer of a chain of closed loops.
 
-    q: one contraction, or one per layer; gains: g_1..g_{layers-1}.
+        F^l_t = (1+q_l)H^l_t + q_l(||d^l_t|| + F^l_{t-1}),  H^{l+1}_t = g_l F^l_t
 
-    Proof: r_t = ã_t - â_{t-1} = d_t + f_{t-1} - η_t, so f_t = η_t + (I-Q)(d_t + f_{t-1} - η_t).
-    (It is the same number as from ||η_t - η_{t-1}|| <= H_t + H_{t-1} and tracking errors E = F - H: what is lost by
-    bounding that difference is won back by F_{t-1} = H_{t-1} + E_{t-1}.)
+    Parameters
+    ----------
+    d : array_like of float, shape (n, layers, ...)
+        Norms of the differences of every layer's full-precision inputs in sampling order, finite and >= 0.
+    q : float or array_like, shape (layers,)
+        One contraction, or one per layer: kappa in the max norm, sqrt(c) in the 2-norm.
+    gains : array_like of float, shape (layers - 1,)
+        g_1..g_{layers-1}, Lipschitz constants times ||A_l||.
+
+    Returns
+    -------
+    numpy.ndarray
+        F after each difference, shape of ``d``.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If ``d`` is empty, or if a norm or a constant is negative, infinite or NaN.
+
+    Notes
+    -----
+    Proof: r_t = ã_t - â_{t-1} = d_t + f_{t-1} - η_t, so f_t = η_t + (I-Q)(d_t + f_{t-1} - η_t). (It is the same number
+    as from ||η_t - η_{t-1}|| <= H_t + H_{t-1} and tracking errors E = F - H: what is lost by bounding that difference
+    is won back by F_{t-1} = H_{t-1} + E_{t-1}.)
+
     Tight at every step in every layer: gains without nonlinearity, d^1_t = (-1)^t |d_t|, Q(x) = (1+q)x. Then
-    f_t = (1+q)η_t - q(d_t + f_{t-1}), and all three terms have the sign -(-1)^t.
-    Steady state: ``chain_steady_state``.
+    f_t = (1+q)η_t - q(d_t + f_{t-1}), and all three terms have the sign -(-1)^t. The steady state is
+    ``chain_steady_state``.
+
+    References
+    ----------
+    docs/theory.md, section 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from modiff_sim import bounds
+    >>> bounds.chain_closed_loop(np.ones((3, 2)), 0.25, [1.0])
+    array([[0.25      , 0.5625    ],
+           [0.3125    , 0.78125   ],
+           [0.328125  , 0.85546875]])
     """
     d, q, gains = _chain(d, q, gains)
     last, rows = list(np.zeros_like(d[0])), []
@@ -70,13 +107,51 @@ def chain_closed_loop(d: Any, q: Any, gains: Any) -> np.ndarray:
 
 
 def chain_open_loop(d: Any, q: Any, gains: Any) -> np.ndarray:
-    """Without compensation: S^l_t = S^l_{t-1} + q_l(||d^l_t|| + H^l_t + H^l_{t-1}), total F = H + S. Polynomial growth.
+    """Total input error of every layer of a chain of open loops, which grows polynomially.
 
-    For constant differences F^l grows like t^l: every layer sums up what the one before it has summed.
+        S^l_t = S^l_{t-1} + q_l(||d^l_t|| + H^l_t + H^l_{t-1}),  F = H + S,  H^{l+1}_t = g_l F^l_t
+
+    Parameters
+    ----------
+    d : array_like of float, shape (n, layers, ...)
+        Norms of the differences of every layer's full-precision inputs in sampling order, finite and >= 0.
+    q : float or array_like, shape (layers,)
+        One contraction, or one per layer: kappa in the max norm, sqrt(c) in the 2-norm.
+    gains : array_like of float, shape (layers - 1,)
+        g_1..g_{layers-1}, Lipschitz constants times ||A_l||.
+
+    Returns
+    -------
+    numpy.ndarray
+        F after each difference, shape of ``d``. For constant differences F^l grows like t^l: every layer sums up what
+        the one before it has summed.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If ``d`` is empty, or if a norm or a constant is negative, infinite or NaN.
+
+    Notes
+    -----
     Proof: ô is A of ã_t - Σ_k e_k, where e_k = (I-Q)(ã_k - ã_{k-1}) and ã_k - ã_{k-1} = d_k - η_k + η_{k-1}; S bounds
     the sum. Tight for layer 1 at every step, and for layer 2 at every second one: a^2 = |a^1|, a^1 swinging from side
-    to side, Q(x) = x - q|x|, so that η^2 alternates in sign and e^2 does not. Beyond, an upper bound: F^2 is not
+    to side, Q(x) = x - q|x|, so that η^2 alternates in sign and e^2 does not. Beyond, it is an upper bound: F^2 is not
     attained in the steps between.
+
+    References
+    ----------
+    docs/theory.md, section 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from modiff_sim import bounds
+    >>> bounds.chain_open_loop(np.ones((3, 2)), 0.25, [1.0])
+    array([[0.25  , 0.5625],
+           [0.5   , 1.25  ],
+           [0.75  , 2.0625]])
     """
     d, q, gains = _chain(d, q, gains)
     S, before = list(np.zeros_like(d[0])), list(np.zeros_like(d[0]))
@@ -94,9 +169,42 @@ def chain_open_loop(d: Any, q: Any, gains: Any) -> np.ndarray:
 
 
 def chain_direct(a: Any, q: Any, gains: Any) -> np.ndarray:
-    """Direct quantization: F^l_t = (1+q_l)H^l_t + q_l ||a^l_t||, a the norms of the inputs (calls, layers, ...).
+    """Total input error of every layer of a chain with direct quantization: F^l_t = (1+q_l)H^l_t + q_l ||a^l_t||.
 
+    Parameters
+    ----------
+    a : array_like of float, shape (calls, layers, ...)
+        Norms of every layer's full-precision inputs, finite and >= 0.
+    q : float or array_like, shape (layers,)
+        One contraction, or one per layer: kappa in the max norm, sqrt(c) in the 2-norm.
+    gains : array_like of float, shape (layers - 1,)
+        g_1..g_{layers-1}, Lipschitz constants times ||A_l||.
+
+    Returns
+    -------
+    numpy.ndarray
+        F at each call, shape of ``a``.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If ``d`` is empty, or if a norm or a constant is negative, infinite or NaN.
+
+    Notes
+    -----
     Proof: f = η + (I-Q)(a - η). Tight at every call in every layer: positive gains and inputs, Q(x) = (1+q)x.
+
+    References
+    ----------
+    docs/theory.md, section 8.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> bounds.chain_direct([[8.0, 8.0]], 0.25, [1.0])
+    array([[2. , 4.5]])
     """
     a, q, gains = _chain(a, q, gains)
     now: list[Any] = []
@@ -107,11 +215,43 @@ def chain_direct(a: Any, q: Any, gains: Any) -> np.ndarray:
 
 
 def chain_steady_state(d: Any, q: Any, gains: Any) -> np.ndarray:
-    """sup_t F^l_t for differences of at most d, shape (layers,): F^l = ((1+q_l)H^l + q_l d^l)/(1-q_l).
+    """The supremum over t of F^l_t in a chain of closed loops: F^l = ((1+q_l)H^l + q_l d^l)/(1-q_l).
 
-    A layer passes errors on with the factor g(1+q)/(1-q), which at 4 bits (max norm) is 1.15·g, at 2 bits 3·g.
-    inf from the first layer with q_l >= 1 on (while anything enters it). It is the fixed point of the recursion and
-    its limit for constant differences, from below.
+    Parameters
+    ----------
+    d : array_like of float, shape (layers, ...)
+        The largest norms of every layer's differences, finite and >= 0.
+    q : float or array_like, shape (layers,)
+        One contraction, or one per layer: kappa in the max norm, sqrt(c) in the 2-norm.
+    gains : array_like of float, shape (layers - 1,)
+        g_1..g_{layers-1}, Lipschitz constants times ||A_l||.
+
+    Returns
+    -------
+    numpy.ndarray
+        F of every layer, shape of ``d``; inf from the first layer with q_l >= 1 on, while anything enters it.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If ``d`` is empty, or if a norm or a constant is negative, infinite or NaN.
+
+    Notes
+    -----
+    A layer passes errors on with the factor g(1+q)/(1-q), which at 4 bits (max norm) is 1.15·g, at 2 bits 3·g. The
+    value is the fixed point of the recursion and its limit for constant differences, from below.
+
+    References
+    ----------
+    docs/theory.md, section 8.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> bounds.chain_steady_state([1.0, 1.0], 0.5, [1.0])
+    array([1., 4.])
     """
     d, q, gains = _chain(reals("d", d)[None], q, gains)
     now: list[Any] = []

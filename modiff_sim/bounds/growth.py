@@ -3,8 +3,8 @@
     error ∝ n^p        ``power_law``: p = 0 settles, ½ is a random walk, 1 is linear
     error ∝ exp(r n)   ``slope`` against the calls themselves: r = log q for an impulse in the closed loop
 
-Rows are calls in sampling order, columns independent trials. The root mean square over the trials is fitted, since
-that is what adds up: n uncorrelated errors of variance v have exactly √(n v).
+Rows are calls in sampling order, columns independent trials. The root mean square over the trials is fitted, since that
+is what adds up: n uncorrelated errors of variance v have exactly √(n v).
 """
 
 from __future__ import annotations
@@ -17,7 +17,21 @@ from ..arguments import affordable, count, number, reals
 
 
 class Fit(NamedTuple):
-    """A fitted slope and its confidence interval; of width 0 for a single trial, which is a deterministic run."""
+    """A fitted slope and its confidence interval, of width 0 for a single trial, which is a deterministic run.
+
+    Parameters
+    ----------
+    slope : float
+        The fitted slope.
+    low, high : float
+        The ends of its confidence interval.
+
+    Examples
+    --------
+    >>> from modiff_sim import growth
+    >>> growth.Fit(slope=0.5, low=0.4, high=0.6).slope
+    0.5
+    """
 
     slope: float
     low: float
@@ -27,12 +41,34 @@ class Fit(NamedTuple):
 def slope(x: Any, error: Any, *, level: float = 0.95) -> Fit:
     """Least-squares slope of log(RMS error over trials) against x.
 
-    x: (points,), at least two different values; error: (points, trials), >= 0. The interval is the jackknife's over
-    trials with Student's t (trials - 1 degrees of freedom): no random numbers, and honest for few trials. Calls of one
-    trial may depend on each other.
+    Parameters
+    ----------
+    x : array_like of float, shape (points,)
+        At least two different finite values.
+    error : array_like of float, shape (points, trials)
+        Errors, finite and >= 0. Calls of one trial may depend on each other.
+    level : float, default 0.95
+        Confidence level of the interval.
 
-    Raises ValueError for shapes that do not fit, NaN or Inf, or a point whose errors are 0 in all trials but one:
-    a logarithm of 0 has no slope.
+    Returns
+    -------
+    Fit
+        The slope with the jackknife's interval over trials, with Student's t of trials - 1 degrees of freedom. No
+        random numbers are involved, and the interval is honest for few trials.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        For shapes that do not fit, NaN or Inf, or a point whose errors are 0 in all trials but one: the logarithm of 0
+        has no slope.
+
+    Examples
+    --------
+    >>> from modiff_sim import growth
+    >>> growth.slope([0.0, 1.0, 2.0], [[1.0], [0.5], [0.25]]).slope  # log(1/2)
+    -0.6931471805599453
     """
     x, error = reals("x", x), reals("error", error)
     if x.ndim != 1 or error.ndim != 2 or len(x) != len(error) or error.shape[1] == 0 or len(np.unique(x)) < 2:
@@ -62,7 +98,33 @@ def slope(x: Any, error: Any, *, level: float = 0.95) -> Fit:
 
 
 def calls(first: int, last: int, points: int = 40) -> np.ndarray:
-    """About that many call numbers from first to last, evenly spaced on a logarithmic axis, each once; int64."""
+    """About ``points`` call numbers from first to last, evenly spaced on a logarithmic axis, each once.
+
+    Parameters
+    ----------
+    first, last : int
+        The ends, 1 <= first < last.
+    points : int, default 40
+        How many numbers are asked for, at least 2.
+
+    Returns
+    -------
+    numpy.ndarray
+        Ascending int64 numbers; there are fewer than ``points`` where some coincide.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+    MemoryError
+        If so many points do not fit into this machine's memory.
+
+    Examples
+    --------
+    >>> from modiff_sim import growth
+    >>> growth.calls(1, 100, points=5)
+    array([  1,   3,  10,  32, 100])
+    """
     if count("first", first) >= count("last", last) or count("points", points) < 2:
         raise ValueError(f"calls go from first to a later last, in 2 points or more, got {first}, {last}, {points}")
     affordable(f"{points:,} points", 40 * points)
@@ -70,10 +132,36 @@ def calls(first: int, last: int, points: int = 40) -> np.ndarray:
 
 
 def power_law(error: Any, *, first: int | None = None, level: float = 0.95) -> Fit:
-    """Exponent p of error ∝ n^p: errors (n, trials), row j after j + 1 differences, fitted from ``first`` to n.
+    """Exponent p of error ∝ n^p, fitted over the calls from ``first`` to n.
 
-    first: where the transient is over; default n/8. Points are evenly spaced in log n, so that the many late calls do
-    not decide alone.
+    Parameters
+    ----------
+    error : array_like of float, shape (n, trials)
+        Errors, finite and >= 0; row j is after j + 1 differences, n >= 16.
+    first : int, optional
+        The call at which the transient is over; n/8 by default.
+    level : float, default 0.95
+        Confidence level of the interval.
+
+    Returns
+    -------
+    Fit
+        The exponent with its interval, as ``slope`` computes it. Points are evenly spaced in log n, so that the many
+        late calls do not decide alone.
+
+    Raises
+    ------
+    TypeError
+        If ``error`` does not hold real numbers.
+    ValueError
+        For another shape, fewer than 16 calls, NaN or Inf, or errors of 0 (see ``slope``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from modiff_sim import growth
+    >>> round(growth.power_law(np.sqrt(np.arange(1.0, 101.0))[:, None]).slope, 6)
+    0.5
     """
     error = reals("error", error, finite=True)
     if error.ndim != 2 or len(error) < 16:

@@ -3,8 +3,8 @@
 ``contraction`` is that of the norm in use: kappa for max norms, q = √c for 2-norms. R = ||a||/||d|| is the size of the
 inputs over that of their differences. Calls are counted from 0 (the start); difference k leads to call k+1.
 
-An inexact start ||e_T|| enters the closed loop's bounds as contraction^n·||e_T|| after n calls (their ``start``), and
-stays in the open loop's as it is: nothing ever looks at it again.
+An inexact start ||e_T|| enters the closed loop's bounds as contraction^n·||e_T|| after n calls (their ``start``). In
+the open loop's bounds it stays as it is, because no later call looks at it again.
 """
 
 from __future__ import annotations
@@ -18,18 +18,51 @@ import numpy as np
 from ..arguments import count, number, reals
 from ..recursion import Refresh, refresh_calls, refreshes
 from ._common import checked, geometric, times
-from .static import steps_to_drain
 
 Bound = Callable[..., np.ndarray]
 
 
 def refreshed(bound: Bound, d: Any, refresh: Refresh, *, start: Any = 0.0) -> np.ndarray:
-    """A bound that starts again from 0 at every refresh; shape of d, row k is after call k+1.
+    """A bound that starts again from 0 at every refresh.
 
-    bound(d) -> bound after each difference, from an exact start: a ``functools.partial`` of any open- or closed-loop
-    bound of this package. The stretch before the first refresh is called with ``start=start`` where start is not 0.
-    ``refresh`` as in ``recursion``: "never", every k-th call, or call indices; a refreshed call has error 0.
-    Proof: a refresh sets ref = a and ô = A(a), the exact start; so the rest is the same run from there.
+    Parameters
+    ----------
+    bound : callable
+        bound(d) -> bound after each difference from an exact start: a ``functools.partial`` of any open- or closed-loop
+        bound of this package. The stretch before the first refresh is called with ``start=start`` where start is not 0.
+    d : array_like of float, shape (n,) or (n, trials)
+        Norms of the differences in sampling order, finite and >= 0.
+    refresh : "never", int or iterable of int
+        As in ``recursion``: "never", every k-th call, or the indices of the calls.
+    start : float or array_like, default 0.0
+        Norm of the error of an inexact start, one number or one per trial; 0 is the exact start.
+
+    Returns
+    -------
+    numpy.ndarray
+        The bound, shape of ``d``. Row k is after call k+1; a refreshed call has error 0.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        For norms out of range or a refresh that is none of the above.
+
+    Notes
+    -----
+    Proof: a refresh sets ref = a and ô = A(a), the exact start; the rest is therefore the same run from there.
+
+    References
+    ----------
+    docs/theory.md, section 5.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from modiff_sim import bounds
+    >>> bounds.refreshed(partial(bounds.sharp_open_loop, c=0.25), [1.0] * 5, refresh=3)
+    array([0.5, 1. , 0. , 0.5, 1. ])
     """
     d = checked(d, 0.0, start=start)
     is_refresh = refresh_calls(refresh)
@@ -47,12 +80,48 @@ def refreshed(bound: Bound, d: Any, refresh: Refresh, *, start: Any = 0.0) -> np
 
 
 def refresh_worst_case(every: int, contraction: float, *, recursion: str = "closed_loop", size: float = 1.0) -> float:
-    """The largest bound between refreshes every k = ``every`` calls, for differences of at most ``size``.
+    """The largest bound between two refreshes, for differences of bounded size.
 
-    κ(1-κ^(k-1))/(1-κ)·max||d|| with compensation ((k-1)·max||d|| at κ = 1), (k-1)κ·max||d|| without: k-1 differences
-    lead from one refresh to the last call before the next. Attained with AbsMax in the max norm, by
-    ``processes.alternating`` begun again at every refresh, and by ties that all round to the same side.
-    With compensation a refresh gains at most the factor 1-κ^(k-1) on the calls between.
+    Parameters
+    ----------
+    every : int
+        k of a refresh at every k-th call, >= 1.
+    contraction : float
+        kappa in the max norm, or q = √c in the 2-norm.
+    recursion : {"closed_loop", "open_loop"}, default "closed_loop"
+        The loop.
+    size : float, default 1.0
+        The largest norm of a difference.
+
+    Returns
+    -------
+    float
+        κ(1-κ^(k-1))/(1-κ)·size with compensation ((k-1)·size at κ = 1), and (k-1)κ·size without.
+
+    Raises
+    ------
+    TypeError
+        If a constant is not a real number.
+    ValueError
+        For an unknown recursion or arguments out of range.
+
+    Notes
+    -----
+    k-1 differences lead from one refresh to the last call before the next. Attained with AbsMax in the max norm, by
+    ``processes.alternating`` begun again at every refresh, and by ties that all round to the same side. With
+    compensation a refresh gains at most the factor 1-κ^(k-1) on the calls between.
+
+    References
+    ----------
+    docs/theory.md, section 5.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> bounds.refresh_worst_case(4, 0.5)
+    0.875
+    >>> bounds.refresh_worst_case(4, 0.5, recursion="open_loop")
+    1.5
     """
     _check(contraction)
     number("size", size, what="the largest norm of a difference")
@@ -65,23 +134,101 @@ def refresh_worst_case(every: int, contraction: float, *, recursion: str = "clos
 
 
 def refresh_interval(ratio: float) -> int:
-    """The largest k such that the open loop, refreshed every k calls, is below direct quantization at its worst call.
+    """The largest k such that the open loop, refreshed every k calls, beats direct quantization at its worst call.
 
-    (k-1)κ||d|| < κ||a|| is k < 1 + R, whatever κ and so whatever the bits: k = ⌈R⌉ for R = ||a||/||d|| = ``ratio``.
-    Both are attained bounds in the same norm, for norms that stay the same from call to call.
+    Parameters
+    ----------
+    ratio : float
+        R = ||a||/||d||, the size of the inputs over that of their differences, > 0.
+
+    Returns
+    -------
+    int
+        k = ⌈R⌉.
+
+    Raises
+    ------
+    TypeError
+        If ``ratio`` is not a real number.
+    ValueError
+        If ``ratio`` is not finite and > 0.
+
+    Notes
+    -----
+    (k-1)κ||d|| < κ||a|| is k < 1 + R, whatever κ is, and so whatever the bits are. Both are attained bounds in the same
+    norm, for norms that stay the same from call to call.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> bounds.refresh_interval(7.5)
+    8
     """
     return math.ceil(number("ratio", ratio, above=0, what="||a||/||d||"))
 
 
 def refresh_share(refresh: Refresh, calls: int) -> float:
-    """Share of the calls that are done in full precision: the exact start, call 0, and the refreshes."""
+    """Share of the calls that are done in full precision: the exact start, call 0, and the refreshes.
+
+    Parameters
+    ----------
+    refresh : "never", int or iterable of int
+        As in ``recursion``: "never", every k-th call, or the indices of the calls.
+    calls : int
+        How many calls the run has, >= 1.
+
+    Returns
+    -------
+    float
+        A part of the calls, between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If ``calls`` is not an int >= 1, or for a refresh that is none of the above.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> bounds.refresh_share(10, calls=100)
+    0.1
+    """
     return (1 + refreshes(refresh, count("calls", calls))) / calls
 
 
 def effective_bits(bits: Any, share: Any, *, full: float = 32) -> Any:
-    """Mean activation bits per call where a ``share`` of the calls has ``full`` bits: bits + share·(full - bits).
+    """Mean activation bits per call where a share of the calls is in full precision.
 
-    Bit operations are MACs × weight bits × activation bits, so they grow with this mean. Numbers or arrays.
+    Parameters
+    ----------
+    bits : array_like of float
+        Bits of the quantized calls, finite and >= 0.
+    share : array_like of float
+        Part of the calls in full precision, between 0 and 1.
+    full : float, default 32
+        Bits of a call in full precision.
+
+    Returns
+    -------
+    float or numpy.ndarray
+        bits + share·(full - bits), of the broadcast shape of ``bits`` and ``share``.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Bit operations are MACs × weight bits × activation bits, so they grow with this mean.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> float(bounds.effective_bits(4, share=0.25))
+    11.0
     """
     bits, share = reals("bits", bits), reals("share", share)
     if not ((share >= 0) & (share <= 1)).all():
@@ -91,77 +238,5 @@ def effective_bits(bits: Any, share: Any, *, full: float = 32) -> Any:
     return (bits + share * (number("full", full) - bits))[()]
 
 
-# -- the first input fed m times ----------------------------------------------------------------------------------
-
-
-def warm_up_error(a: Any, contraction: float, feeds: int, *, recursion: str = "closed_loop") -> np.ndarray:
-    """||a_T - â_T|| <= contraction^m ||a_T|| after the first input was fed m = ``feeds`` times, dynamic scales.
-
-    Proof: the residual of feed i+1 is the error of feed i, and the first is a_T itself. In the open loop the residual
-    of a second feed is a_T - a_T = 0: only the first counts, contraction·||a_T|| for every m >= 1.
-    Attained for AbsMax by entries 1, κ, κ², ... (each in turn a tie beside the maximum). m = 0: nothing was fed.
-    """
-    _check(contraction)
-    count("feeds", feeds, 0)
-    if recursion not in ("closed_loop", "open_loop"):
-        raise ValueError(f"unknown recursion {recursion!r}; known: closed_loop, open_loop")
-    a = _sizes(a)
-    with np.errstate(over="ignore"):
-        kept = np.float64(contraction) ** (feeds if recursion == "closed_loop" else min(feeds, 1))
-        return np.multiply(a, kept, out=np.zeros_like(a), where=a > 0)
-
-
-def warm_up_ratio(contraction: float, feeds: int, *, share: float = 1.0) -> float:
-    """The largest R = ||a_T||/||d|| at which m feeds leave at most ``share`` of the steady state κ/(1-κ)·||d||.
-
-    κ^m R <= share·κ/(1-κ): R = share·κ^(1-m)/(1-κ). At 4 bits 15.1, 211, 2955, 41371 for m = 2..5.
-    Needs 0 < κ < 1, without which there is no steady state: ValueError.
-    """
-    _below_one(contraction)
-    number("share", share, above=0)
-    with np.errstate(over="ignore"):
-        return float(share * np.float64(contraction) ** (1 - count("feeds", feeds, 0)) / (1 - contraction))
-
-
-def feeds_needed(contraction: float, ratio: float, *, share: float = 1.0) -> int:
-    """The least m whose error κ^m||a_T|| is at most ``share`` of the steady state, for ||a_T||/||d|| = ``ratio``.
-
-    Nothing is lost for good without them: an ordinary call contracts the start's error by κ as a feed does.
-    """
-    _below_one(contraction)
-    number("share", share, above=0)
-    number("ratio", ratio, what="||a_T||/||d||")
-    if ratio == 0:
-        return 0
-    guess = 1 + (math.log(ratio) + math.log1p(-contraction) - math.log(share)) / -math.log(contraction)
-    feeds = max(0, math.ceil(guess) - 1)  # the logarithms round: one step below is never too far
-    while warm_up_ratio(contraction, feeds, share=share) < ratio:
-        feeds += 1
-    return feeds
-
-
-def static_feeds(a: float, scale: float, bits: int) -> float:
-    """Feeds until a **static** scale s has the error at s/2, where it stops: ⌈(||a_T||_inf/s - ½)/qmax⌉, at least 0.
-
-    Feeding is a closed loop whose differences are 0 and whose first error is a_T: ``static_closed_loop`` with d = 0 and
-    start = ||a_T||_inf is the error after every feed, max(s/2, ||a_T||_inf - m·qmax·s). Proof: an entry beyond
-    (qmax+½)s saturates and loses qmax·s a feed (one level more below zero); one within ends at most s/2 from a level,
-    and from then on it rounds to 0: s/2 remains, however often it is fed. Attained by a_T = (M, s/2), M > 0.
-    """
-    half = number("a static scale", scale, above=0) / 2
-    return steps_to_drain(max(0.0, number("a", a, what="the norm of an input") - half), 0.0, scale, bits)
-
-
-def _sizes(a: Any) -> np.ndarray:
-    a = reals("a", a)
-    if not (np.isfinite(a).all() and (a >= 0).all()):
-        raise ValueError(f"a is the norm of an input, finite and >= 0; got {a}")
-    return a
-
-
 def _check(contraction: float) -> None:
     number("contraction", contraction, what="kappa or q = √c")
-
-
-def _below_one(contraction: float) -> None:
-    number("contraction", contraction, above=0, below=1, what="kappa or q = √c of a loop with a steady state")

@@ -3,15 +3,15 @@
     ||x + y||² <= (1+β)||x||² + (1+1/β)||y||²,  every β > 0:  (1+β)||x||² + (1+1/β)||y||² - ||x+y||²
                                                               = β||x||² + ||y||²/β - 2<x,y> = ||√β x - y/√β||² >= 0.
 
-x is what is left of the old error, y what this call adds. ``beta`` of the bounds below is
+Here x is what is left of the old error, and y what this call adds. ``beta`` of the bounds below is one of
 
     a number           the same β at every call; 1.0 gives (30') and (31'), the recursions in the paper's proof
-    an array           β_j of call j, shape (n,), or that of d
+    an array           β_j of call j, shape (n,), or the shape of d
     "ef21"             closed loop: the constant of the fastest decay and of the lowest steady state, 1+β = 1/q
     "horizon"          the constant with the smallest bound after the *last* difference, see ``best_constant_beta``
     "best"             β_j = ||y||/||x|| at every call, where the right-hand side is (||x|| + ||y||)²: the sharp bound
 
-At the first call after an exact start the old error is 0: no inequality is needed, and none is used.
+At the first call after an exact start the old error is 0. No inequality is needed there, and none is used.
 """
 
 from __future__ import annotations
@@ -25,16 +25,44 @@ from ..arguments import number, reals
 from ._common import checked
 
 CHOICES = ("best", "horizon")
-#: β between HUGE and 1/HUGE stands for its limits ∞ and 0: every β > 0 is allowed, and these lose 1/HUGE
+#: β between HUGE and 1/HUGE stands for its limits ∞ and 0: every β > 0 is allowed, and these lose a part of 1/HUGE
 HUGE = 2.0**500
 
 
 def ef21_constants(c: float) -> tuple[float, float]:
-    """(θ, β) of EF21 (Richtárik, Sokolov, Fatkhullin 2021): ||e_j||² <= (1-θ)||e_{j-1}||² + β||d_j||².
+    """The constants (θ, β) of EF21, with which ||e_j||² <= (1-θ)||e_{j-1}||² + β||d_j||².
 
-    θ = 1-√(1-α) and β = (1-α)/(1-√(1-α)) for a compressor with ||x-Q(x)||² <= (1-α)||x||², so α = 1-c: θ = 1-q and
-    β = c/(1-q), q = √c. This β is the weight of the new difference. Young's parameter (EF21's s) is 1/q - 1.
-    Needs 0 <= c < 1: ValueError otherwise, for then no constant makes ||e||² decay.
+    Parameters
+    ----------
+    c : float
+        Contraction of the quantizer in the squared 2-norm, 0 <= c < 1.
+
+    Returns
+    -------
+    theta, beta : float
+        θ = 1-q and β = c/(1-q), q = √c. This β is the weight of the new difference; Young's parameter (EF21's s) is
+        1/q - 1.
+
+    Raises
+    ------
+    TypeError
+        If ``c`` is not a real number.
+    ValueError
+        Unless 0 <= c < 1: otherwise no constant makes ||e||² decay.
+
+    Notes
+    -----
+    EF21 has θ = 1-√(1-α) and β = (1-α)/(1-√(1-α)) for a compressor with ||x-Q(x)||² <= (1-α)||x||², so α = 1-c.
+
+    References
+    ----------
+    Richtárik, Sokolov, Fatkhullin, EF21 (2021); docs/theory.md, section 3.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> bounds.ef21_constants(0.25)
+    (0.5, 0.5)
     """
     if not 0 <= number("c", c) < 1:
         raise ValueError(f"EF21's constants need 0 <= c < 1 (a contraction, α = 1-c > 0), got c = {c}")
@@ -43,16 +71,52 @@ def ef21_constants(c: float) -> tuple[float, float]:
 
 
 def best_constant_beta(d: Any, c: float, *, recursion: str = "closed_loop", start: Any = 0.0) -> np.ndarray:
-    """The constant β with the smallest Young bound after the last of the differences d; shape d.shape[1:].
+    """The constant β with the smallest Young bound after the last of the given differences.
 
-    Found by bisection, not in closed form (for n differences it is the root of a polynomial of degree n). With a
-    constant β the squared bound is Σ_k w_k (1+β)^(m_k)/β^(p_k), w_k >= 0, p_k in {0, 1}, 0 <= p_k <= m_k. In u = log β
-    the logarithm of each term is log w_k + m_k log(1+e^u) - p_k u, convex; so is the sum's (log-sum-exp), and its
-    derivative has one change of sign. Values outside e^±60 are returned as e^±60 (nothing, or everything, is old).
+    Parameters
+    ----------
+    d : array_like of float, shape (n,) or (n, trials)
+        Norms of the differences in sampling order, finite and >= 0.
+    c : float
+        Contraction of the quantizer in the squared 2-norm, >= 0.
+    recursion : {"closed_loop", "open_loop"}, default "closed_loop"
+        The loop whose bound is minimised.
+    start : float or array_like, default 0.0
+        Norm of the error of an inexact start, one number or one per trial; 0 is the exact start.
 
-    Two limits. Closed loop, equal differences, n → ∞, c < 1: EF21's 1/q - 1. Open loop, n equal differences:
-    β = x/n with x = 2(1-e^-x) = 2 + W(-2e^-2) = 1.594, and the bound is √((e^x-1)/x²) = 1.243 times the sharp one:
-    linear in n. The exponential 2^k of (30) is that of β = 1, not of Young's inequality.
+    Returns
+    -------
+    numpy.ndarray
+        β of each trial, shape ``d.shape[1:]``. Values outside e^±60 are returned as e^±60: nothing, or everything, is
+        old.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        If ``d`` is empty, or if a norm or a constant is negative, infinite or NaN.
+
+    Notes
+    -----
+    β is found by bisection: for n differences it is the root of a polynomial of degree n. With a constant β the squared
+    bound is Σ_k w_k (1+β)^(m_k)/β^(p_k), w_k >= 0, p_k in {0, 1}, 0 <= p_k <= m_k. In u = log β the logarithm of each
+    term is log w_k + m_k log(1+e^u) - p_k u, which is convex; so is that of the sum (log-sum-exp), and its derivative
+    has one change of sign.
+
+    Two limits. Closed loop, equal differences, n → ∞, c < 1: EF21's 1/q - 1. Open loop, n equal differences: β = x/n
+    with x = 2(1-e^-x) = 2 + W(-2e^-2) = 1.594, and the bound is √((e^x-1)/x²) = 1.243 times the sharp one, so linear in
+    n. The exponential 2^k of (30) comes from β = 1, not from Young's inequality.
+
+    References
+    ----------
+    docs/theory.md, section 3.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> round(float(bounds.best_constant_beta([1.0] * 100, c=0.25)), 4)  # EF21: 1/q - 1
+    1.0
     """
     d, begin = _expanded(d, c, start)
     keep = _keep(recursion, c)
@@ -76,28 +140,116 @@ def best_constant_beta(d: Any, c: float, *, recursion: str = "closed_loop", star
 
 
 def young_open_loop(d: Any, c: float, *, beta: Any = 1.0, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
-    """The open loop's error by Young's inequality, E_j² = (1+β_j)E_{j-1}² + (1+1/β_j)c||d_j||²; β = 1 is (30').
+    """The open loop's bound by Young's inequality; β = 1 gives (30'), the recursion in the paper's proof.
 
-    (30'): c||A||² [Σ_{k<T-1} 2^(age+1) ||d_k||² + 2^(T-1-t) ||d_{T-1}||²]. Proof: e_j = e_{j-1} + (I-Q)(d_j), Young,
-    and the first error is c||d_0||² alone. An inexact start stays: E_{-1} = start.
-    Tight: any β_j > 0, with Q(x) = (1-q)x and collinear differences where q||d_j|| = β_j||e_{j-1}||; so "best", which
-    is q Σ||d_k||, is attained by all collinear differences. A constant grows exponentially, at rate √(1+β).
+        E_j² = (1+β_j)E_{j-1}² + (1+1/β_j)c||d_j||²
+
+    Parameters
+    ----------
+    d : array_like of float, shape (n,) or (n, trials)
+        Norms of the differences in sampling order, finite and >= 0.
+    c : float
+        Contraction of the quantizer in the squared 2-norm, >= 0.
+    beta : float, array_like or {"horizon", "best"}, default 1.0
+        Young's parameter: one number > 0, one per call of shape (n,), or the shape of ``d``. "horizon" is
+        ``best_constant_beta``; "best" chooses ||y||/||x|| at every call, which gives the sharp bound.
+    gain : float, default 1.0
+        ||A||, the spectral norm of the operator.
+    start : float or array_like, default 0.0
+        Norm of the error of an inexact start, one number or one per trial; 0 is the exact start.
+
+    Returns
+    -------
+    numpy.ndarray
+        The bound on the norm of the output error after each difference, shape of ``d``.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        For an unknown or non-positive β or one whose shape does not fit, and for norms or constants out of range.
+
+    Notes
+    -----
+    (30'): c||A||² [Σ_{k<T-1} 2^(age+1) ||d_k||² + 2^(T-1-t) ||d_{T-1}||²]. Proof: e_j = e_{j-1} + (I-Q)(d_j), then
+    Young's inequality; the first error is c||d_0||² alone. The error of an inexact start stays: E_{-1} = start.
+
+    Tight for any β_j > 0, with Q(x) = (1-q)x and collinear differences where q||d_j|| = β_j||e_{j-1}||. So "best",
+    which is q Σ||d_k||, is attained by all collinear differences. A constant β grows exponentially, at the rate √(1+β).
+
+    References
+    ----------
+    The proof of Theorem 4.4; docs/theory.md, section 3.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> bounds.young_open_loop([1.0, 1.0], c=0.25)
+    array([0.5, 1. ])
+    >>> bounds.young_open_loop([1.0, 1.0], c=0.25, beta="best")
+    array([0.5, 1. ])
     """
     return _young("open_loop", d, c, beta, gain, start)
 
 
 def young_closed_loop(d: Any, c: float, *, beta: Any = 1.0, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
-    """The closed loop's error by Young's inequality, E_j² = c[(1+β_j)E_{j-1}² + (1+1/β_j)||d_j||²]; β = 1 is (31').
+    """The closed loop's bound by Young's inequality; β = 1 gives (31'), the recursion in the paper's proof.
 
+        E_j² = c[(1+β_j)E_{j-1}² + (1+1/β_j)||d_j||²]
+
+    Parameters
+    ----------
+    d : array_like of float, shape (n,) or (n, trials)
+        Norms of the differences in sampling order, finite and >= 0.
+    c : float
+        Contraction of the quantizer in the squared 2-norm, >= 0.
+    beta : float, array_like or {"ef21", "horizon", "best"}, default 1.0
+        Young's parameter: one number > 0, one per call of shape (n,), or the shape of ``d``. "ef21" is the constant 1/q
+        - 1, which gives inf at c >= 1; "horizon" is ``best_constant_beta``; "best" chooses ||y||/||x|| at every call,
+        which gives the sharp bound.
+    gain : float, default 1.0
+        ||A||, the spectral norm of the operator.
+    start : float or array_like, default 0.0
+        Norm of the error of an inexact start, one number or one per trial; 0 is the exact start.
+
+    Returns
+    -------
+    numpy.ndarray
+        The bound on the norm of the output error after each difference, shape of ``d``.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold real numbers.
+    ValueError
+        For an unknown or non-positive β or one whose shape does not fit, and for norms or constants out of range.
+
+    Notes
+    -----
     (31'): ||A||² [Σ_{k<T-1} (2c)^(age+1) ||d_k||² + c(2c)^(T-1-t) ||d_{T-1}||²]. Proof: e_j² <= c||d_j + e_{j-1}||²,
-    Young; with an exact start the first is c||d_0||². An inexact start adds Π_j c(1+β_j)·start².
+    then Young's inequality; with an exact start the first error is c||d_0||². An inexact start adds Π_j
+    c(1+β_j)·start².
 
-    A constant β decays only if c(1+β) < 1. β = 1/q - 1 ("ef21") gives E_j² = qE_{j-1}² + c/(1-q)·||d_j||² for every
-    c < 1, with steady state (q/(1-q))²||d||², the true worst case: no constant has a lower one. Its memory is longer
-    than the truth's: an impulse's *norm* decays by √q a call, not by q. At c >= 1 no constant decays, and "ef21"
-    returns inf.
-    Tight: any β_j > 0, with Q(x) = (1-q)x and collinear differences where ||d_j|| = β_j||e_{j-1}||; so "best", which is
-    Σ q^(age+1)||d_k||, by all collinear differences, at any c.
+    A constant β decays only if c(1+β) < 1. β = 1/q - 1 ("ef21") gives E_j² = qE_{j-1}² + c/(1-q)·||d_j||² for every c <
+    1, with the steady state (q/(1-q))²||d||², which is the true worst case: no constant has a lower one. Its memory is
+    longer than that of the true worst case: the *norm* of an impulse decays by √q a call rather than by q. At c >= 1 no
+    constant decays.
+
+    Tight for any β_j > 0, with Q(x) = (1-q)x and collinear differences where ||d_j|| = β_j||e_{j-1}||. So "best", which
+    is Σ q^(age+1)||d_k||, is attained by all collinear differences, at any c.
+
+    References
+    ----------
+    The proof of Theorem 4.4; docs/theory.md, section 3.
+
+    Examples
+    --------
+    >>> from modiff_sim import bounds
+    >>> bounds.young_closed_loop([1.0, 1.0], c=0.25)
+    array([0.5       , 0.79056942])
+    >>> bounds.young_closed_loop([1.0, 1.0], c=0.25, beta="best")
+    array([0.5 , 0.75])
     """
     if isinstance(beta, str) and beta == "ef21":
         shape = _expanded(d, c, start)[0].shape
@@ -109,7 +261,7 @@ def young_closed_loop(d: Any, c: float, *, beta: Any = 1.0, gain: float = 1.0, s
 
 
 def _expanded(d: Any, c: float, start: Any) -> tuple[np.ndarray, np.ndarray]:
-    """d and start, checked, of shapes (n, *trials) and trials."""
+    """The checked differences and start, of shapes (n, *trials) and trials."""
     d, begin = checked(d, c, start=start), np.asarray(start, np.float64)
     trials = np.broadcast_shapes(d.shape[1:], begin.shape)
     d = d.reshape(len(d), *(1,) * (len(trials) + 1 - d.ndim), *d.shape[1:])
@@ -134,7 +286,7 @@ def _young(recursion: str, d: Any, c: float, beta: Any, gain: float, start: Any)
     unit = int(np.frexp(max(d.max(), begin.max()))[1])
     new = math.sqrt(c) * np.ldexp(d, -unit)
     rows, square = [], np.ldexp(begin, -unit) ** 2
-    with np.errstate(over="ignore"):  # beyond the largest float a bound is infinite, which is what it is worth
+    with np.errstate(over="ignore"):  # a bound that overflows is infinite, which is true
         for call, (row, b) in enumerate(zip(new, per_call, strict=True)):
             old = keep * np.sqrt(square)
             if b is None:

@@ -1,7 +1,7 @@
 """The commands of ``modiff-sim``, one module each: ``run(chosen)`` prints a table or JSON and returns the exit code.
 
 A wrong name or value raises ValueError, which ``cli`` turns into one line on stderr. A module is imported when its
-command is run, so that none waits for what another needs.
+command is run, so that no command waits for the imports of another.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ COMMANDS = ("simulate", "bounds", "contraction", "worst-case", "recommend", "qua
 
 
 def load(chosen: Namespace) -> Callable[[Namespace], int]:
-    """Import what the chosen command needs, and check what can be checked before it; returns its ``run``."""
+    """Import what the chosen command needs, and check what can be checked before it runs; returns its ``run``."""
     module = import_module(f".{chosen.command.replace('-', '_')}", __name__)
     if getattr(chosen, "plot", None):
         from .plotting import check
 
-        check(chosen.plot)  # before the work, not after it
+        check(chosen.plot)  # before the work is done
     run: Callable[[Namespace], int] = module.run
     return run

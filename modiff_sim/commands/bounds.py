@@ -16,7 +16,7 @@ PROFILES = ("constant", "impulse", "geometric", "random")
 
 
 def profile(chosen: Namespace, n: int) -> np.ndarray:
-    """Norms of n differences in sampling order. "random": log-normal, from the seed."""
+    """The norms of n differences in sampling order, by ``--profile``; "random" is log-normal, drawn from the seed."""
     if n < 1:
         raise ValueError(f"there must be at least 1 difference, got {n}")
     affordable(f"every bound of {n:,} differences", 500 * n)
@@ -38,6 +38,7 @@ def profile(chosen: Namespace, n: int) -> np.ndarray:
 
 
 def run(chosen: Namespace) -> int:
+    """Print every bound for the chosen profile of differences."""
     d = profile(chosen, chosen.steps)
     Q = granularities.quantizer(chosen, chosen.quantizer, chosen.bits)
     block = granularities.block(Q, chosen.d)

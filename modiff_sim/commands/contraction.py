@@ -13,6 +13,7 @@ from .printing import print_json, table
 
 
 def run(chosen: Namespace) -> int:
+    """Print c and kappa of the chosen quantizers: declared, searched and measured."""
     rows = atlas(
         dict.fromkeys(chosen.quantizer), chosen.bits, chosen.d, dict.fromkeys(chosen.distribution),
         granularities=tuple(dict.fromkeys(chosen.granularity or [None])), trials=chosen.trials, seed=chosen.seed,
@@ -52,7 +53,7 @@ def run(chosen: Namespace) -> int:
 
 
 def _recorded(path: str) -> np.ndarray:
-    """All samples of a recording with one layer, or of layers of one size: (samples, entries)."""
+    """All samples (samples, entries) of a recording with one layer, or with layers of one size."""
     layers = recommendation.read_recording(path)
     sizes = {name: int(np.prod(a.shape[2:])) for name, a in layers.items() if a.ndim >= 3}
     if len(sizes) < len(layers) or len(set(sizes.values())) > 1:

@@ -1,8 +1,9 @@
 """The picture of ``modiff-sim contraction --plot``: small multiples, so that no two curves of a panel look alike.
 
-A row of panels (c, kappa) holds at most ``ROW`` quantizers of one granularity. Colour says which quantizer; where there
-are several bits (or dimensions) besides, the line does, or the colour if there is one quantizer only. More of them than
-there are lines or colours is refused: nobody could tell them apart.
+A row of panels (c, kappa) holds at most ``ROW`` quantizers of one granularity. The colour says which quantizer a
+curve belongs to. Where there are several bits (or dimensions) as well, the line style tells them apart, or the
+colour if there is one quantizer only. More of them than there are styles or colours are refused, because nobody
+could tell them apart.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from .plotting import COLOURS, doublings, legend_below, picture, whole_numbers
 ROW = 6
 LINES = ("-", "--", ":", "-.")
 MARKERS = "so^vDPX*"
-NOTHING = 1e-12  # an error that rounding leaves of an exact quantizer: drawn as the 0 that it is
+NOTHING = 1e-12  # an error up to this is the rounding of an exact quantizer, and is drawn as 0
 
 
 def plot(path: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Against d where there are several, else against bits; declared (line and dash), searched (ring), measured."""
+    """Draw the rows against d where there are several, else against bits.
+
+    Declared values are lines with dashes, searched ones rings, and measured ones the distributions' markers.
+    """
     from matplotlib.lines import Line2D
 
     x, other = ("d", "bits") if len({row["d"] for row in rows}) > 1 else ("bits", "d")
@@ -67,7 +71,7 @@ def plot(path: str, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _rows_of(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The rows of every row of panels: one granularity, at most ``ROW`` quantizers."""
+    """The rows of each row of panels: one granularity, at most ``ROW`` quantizers."""
     groups = []
     for granularity in dict.fromkeys(row["granularity"] for row in rows):
         names = list(dict.fromkeys(row["quantizer"] for row in rows if row["granularity"] == granularity))
@@ -78,6 +82,7 @@ def _rows_of(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def _fits(values: Sequence[int], other: str, several: bool) -> None:
+    """Raise ValueError where there are more values than line styles or colours."""
     most, what = (len(LINES), "lines") if several else (len(COLOURS), "colours")
     if len(values) > most:
         hint = f"at most {most}, or a single --quantizer with {len(COLOURS)}" if several else f"at most {most}"
@@ -94,14 +99,14 @@ def _title(group: Sequence[dict[str, Any]], norm: str, which: bool) -> str:
 
 
 def _colours(group: Sequence[dict[str, Any]], other: str, several: bool) -> dict[Any, str]:
-    """Per quantizer, or per bits (d) where there is only one quantizer."""
+    """The colour of each quantizer, or of each number of bits (or d) where there is only one quantizer."""
     return dict(zip(dict.fromkeys(row["quantizer" if several else other] for row in group), COLOURS, strict=False))
 
 
 def _curve(
     axes: Any, of: Sequence[dict[str, Any]], x: str, look: dict[str, Any], markers: dict[str, str], aside: float
 ) -> None:
-    """One quantizer at one setting. aside: in [-1/2, 1/2], how far its points stand beside those of the others."""
+    """Draw one quantizer at one setting; ``aside``, in [-1/2, 1/2], moves its points to the side of those of others."""
 
     def at(value: int) -> float:
         return float(value * 2 ** (0.5 * aside)) if x == "d" else value + 0.5 * aside
@@ -128,7 +133,7 @@ def _limits(rows: Sequence[dict[str, Any]], norm: str) -> tuple[float, float, bo
 
 def _scales(axes: Any, x: str, values: Sequence[int], limits: tuple[float, float, bool]) -> None:
     low, high, zero = limits
-    if zero:  # linear below the smallest value, so that a zero has its place
+    if zero:  # linear below the smallest value, so that 0 can be shown
         axes.set_yscale("symlog", linthresh=low)
         axes.set_ylim(-0.2 * low, 2 * high)
     else:

@@ -1,4 +1,4 @@
-"""``--granularity``: which entries share a scale, for every command that makes a quantizer."""
+"""The option ``--granularity``: which entries share a scale, for every command that makes a quantizer."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def quantizer(chosen: Namespace, name: str, bits: int) -> Quantizer:
 
 
 def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
-    """How many entries of samples of d entries share a scale. ValueError, naming options, where they cannot be cut.
+    """How many entries share a scale, for samples of d entries.
 
-    samples: how many there are; None where the command speaks about a single one, whose scale must be its own.
+    ``samples`` is the number of samples; None where the command is about a single one, whose scale must be its own.
+    Raises ValueError, naming options, where samples cannot be cut into such blocks.
     """
     if d < 1:
         raise ValueError(f"--d: a sample has at least one entry, got d={d}")
@@ -36,20 +37,20 @@ def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
             raise
         size = Q.granularity.size
         raise ValueError(
-            f"{type(Q).__name__} has one scale per run of {size} entries, and d={d} is no multiple of {size}: pass "
+            f"{type(Q).__name__} has one scale per run of {size} entries, and d={d} is not a multiple of {size}: pass "
             f"--d {size}, or --granularity group:SIZE with a SIZE that divides {d}, or --granularity sample"
         ) from None
 
 
 def entries(Q: Quantizer, d: int) -> int:
-    """``block``, but as many as there are (d) where a run is longer than that: for tables of declared constants."""
+    """Like ``block``, but at most d, where a run is longer than a sample: for tables of declared constants."""
     if isinstance(Q.granularity, PerGroup) and d >= 1:
         return min(Q.granularity.size, d)
     return block(Q, d)
 
 
 def words(Q: Quantizer, d: int, entries: int) -> str:
-    """As in "one scale per group:32, 32 entries"."""
+    """The granularity in words, as in "one scale per group:32, 32 entries"."""
     count = f"{entries} entr{'y' if entries == 1 else 'ies'}"
     all_trials = " of all trials" if shared_by_samples(Q.granularity, d) else ""
     return f"one scale per {granularity.name(Q.granularity)}, {count}{all_trials}"

@@ -1,4 +1,4 @@
-"""The pictures of ``--plot FILE``: written as the file's suffix says, atomically (extra [plot])."""
+"""The pictures of ``--plot FILE``: in the format of the file's suffix, written atomically (extra [plot])."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def check(path: str) -> None:
 def picture(
     path: str, titles: Sequence[str], *, height: float = 3.4, columns: int | None = None
 ) -> Iterator[tuple[Any, Any]]:
-    """(figure, its panels, row by row); on leaving, the picture is written and named on stderr.
+    """The figure and its panels, row by row. On leaving, the picture is written, and its name shown on stderr.
 
-    height: inches of a row of panels. columns: panels per row; None puts all into one.
+    ``height`` is that of a row of panels in inches. ``columns`` is the number of panels per row; None puts all into
+    one row.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -59,19 +60,19 @@ def picture(
 
 
 def legend_below(figure: Any, handles: Sequence[Any], *, columns: int = 5) -> None:
-    """One legend under the panels, covering nothing."""
+    """Put one legend under the panels, where it covers nothing."""
     figure.legend(handles=list(handles), loc="outside lower center", ncols=min(columns, len(handles)))
 
 
 def whole_numbers(axes: Any) -> None:
-    """Ticks of the x axis at whole numbers only: there is no call 2.5."""
+    """Put the ticks of the x axis at whole numbers only: there is no call 2.5."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def doublings(axes: Any, values: Sequence[int], most: int = 9) -> None:
-    """A log2 x axis whose ticks are these numbers, written out; of numbers too near each other some are left out."""
+    """Make the x axis log2 with these numbers as ticks, written out; numbers too near to others are left out."""
     from matplotlib.ticker import NullLocator
 
     shown = sorted(set(values))
@@ -97,7 +98,7 @@ def nested(i: int, n: int) -> dict[str, Any]:
 
 
 def decade(axes: Any) -> None:
-    """At least a factor of 10 on a log y axis, so that its ticks are numbers one can read."""
+    """Show at least a factor of 10 on a log y axis, so that its ticks are readable numbers."""
     low, high = axes.get_ylim()
     if high < 10 * low:
         middle = (low * high) ** 0.5

@@ -13,12 +13,14 @@ from ..sweeps import store
 
 
 def known(what: str, name: str, known: Iterable[str]) -> str:
+    """The name itself, if it is one of the known ones; ValueError, listing those, otherwise."""
     if name not in (names := list(known)):
         raise ValueError(f"unknown {what} {name!r}; known: {', '.join(names)}")
     return name
 
 
 def cell(value: Any) -> str:
+    """The text of a table's cell."""
     if value is None:
         return "-"
     if isinstance(value, (bool, np.bool_)):
@@ -27,7 +29,7 @@ def cell(value: Any) -> str:
 
 
 def table(head: list[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Aligned columns; the first one and the laws are text and left-aligned."""
+    """Print aligned columns. Names and laws are text and left-aligned, all others right-aligned."""
     cells = [head, *([cell(v) for v in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     text = {"name", "laws", "layer", "scheme", "granularity", "scale per", "quantizer", "distribution"}
@@ -38,6 +40,8 @@ def table(head: list[str], rows: Iterable[Iterable[Any]]) -> None:
 
 
 def print_json(value: Any) -> int:
+    """Print a value as JSON; returns the exit code 0."""
+
     def plain(v: Any) -> Any:
         """JSON has neither NaN, which becomes null, nor infinity, which becomes the text "inf" or "-inf"."""
         if isinstance(v, dict):

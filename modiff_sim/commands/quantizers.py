@@ -18,6 +18,7 @@ LAWS = {
 
 
 def run(chosen: Namespace) -> int:
+    """Print every quantizer with the laws that it declares."""
     rows: list[dict[str, Any]] = []
     for name in quantizers.QUANTIZERS:
         Q = granularities.quantizer(chosen, name, chosen.bits)

@@ -1,13 +1,14 @@
 """``modiff-sim simulate``: the recursions on a process, their errors, and the worst ratio of an error to its bound.
 
-Every error is compared with the bound of *its own* trial and call; the worst ratio decides. An error that attains its
-bound exceeds it by rounding, which is allowed for: 16·eps·√d·max|a| per call so far, eps of float64. Where that is no
-small part of the bound (1e-6), or the bound is 0, a ratio would be noise: there it counts as 0 if the error is within
-bound + allowance, and as infinite if it is not. Where a quantizer loses more than it declares, its input is outside of
-its domain, and no bound was promised: such trials are left out from that call on, and the verdict says so.
+Every error is compared with the bound of *its own* trial and call, and the worst ratio decides. An error that
+attains its bound may exceed it by rounding, which is allowed for: 16·eps·√d·max|a| per call so far, eps of float64.
+Where the allowance is not a small part of the bound (1e-6), or the bound is 0, a ratio would be noise. There it
+counts as 0 if the error is within bound + allowance, and as infinite if it is not. A quantizer that loses more than
+it declares has an input outside of its domain, for which no bound was promised. Such trials are left out from that
+call on, and the verdict says so.
 
-Two cases are not decided trial by trial. Where trials share a scale (``--granularity batch`` or ``channel``) a bound
-speaks of all trials together. Of a randomised quantizer c bounds an expectation: the root mean square over the trials
+Two cases are not decided trial by trial. Where trials share a scale (``--granularity batch`` or ``channel``), a bound
+holds for all trials together. For a randomised quantizer, c bounds an expectation: the root mean square over the trials
 is compared with that of the bounds (``bounds.stochastic_*``), and fails if the mean of error² - bound² is more than
 ``SIGMAS`` standard errors above 0.
 """
@@ -32,18 +33,19 @@ from ..simulation.driver import Result, simulate
 from . import granularities
 from .printing import known, print_json, table
 
-SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # calls of a table, and always the last
-CLEAR = 1e-6  # an allowance for rounding below this part of the bound leaves the ratio its meaning
-SIGMAS, FEWEST = 4.0, 8  # by chance in 1 of 30,000 calls; of fewer trials the standard error says too little
+SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # calls in a table, besides the last
+CLEAR = 1e-6  # a ratio is meaningful where the allowance for rounding is below this part of the bound
+SIGMAS, FEWEST = 4.0, 8  # exceeded by chance in 1 of 30,000 calls; fewer trials have no reliable standard error
 
 
 def run(chosen: Namespace) -> int:
+    """Print the errors of the chosen recursions against their bounds."""
     Q = granularities.quantizer(chosen, chosen.quantizer, chosen.bits)
     process = _process(chosen, Q)
     block = granularities.block(Q, process.d, chosen.trials)
     warmup = _warmup(chosen.warmup)
     refresh = _refresh(chosen.refresh)
-    # what is measured, and about as much again twice where it is compared
+    # what is measured, and twice as much again where it is compared
     affordable(f"{chosen.steps:,} steps × {chosen.trials:,} trials", 24 * 8 * chosen.steps * chosen.trials)
     runs: dict[str, dict[str, dict[str, Any]]] = {}
     for name in dict.fromkeys(chosen.recursion or recursion.RECURSIONS):
@@ -81,10 +83,10 @@ def run(chosen: Namespace) -> int:
 
 
 def _compared(r: Result, norm: str, Q: Quantizer, d: int, block: int) -> dict[str, Any]:
-    """Per call the mean and largest error, and the error, bound and ratio of the trial where the ratio is worst."""
+    """Per call the mean and largest error, and the error, bound and ratio of the trial with the worst ratio."""
     error, a_inf = (r.error if norm == "2" else r.error_inf), r.a_inf
     found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
-    if recursion.standard(recursion.get(r.params["recursion"])) is None:  # one of the user's own
+    if recursion.standard(recursion.get(r.params["recursion"])) is None:  # a recursion of the user's own
         trial = np.argmax(error, axis=1)
         largest = error[np.arange(len(error)), trial]
         return found | {"error": largest, "bound": None, "ratio": None, "trial": trial, "holds": None, "worst": None}
@@ -93,7 +95,7 @@ def _compared(r: Result, norm: str, Q: Quantizer, d: int, block: int) -> dict[st
     if shared and not expected:
         a_inf, d = _together(a_inf, "inf"), d * error.shape[1]
         error = _together(error, norm)
-    # every call rounds a few numbers no larger than the input, in each of d entries
+    # every call rounds a few numbers, none larger than the input, in each of d entries
     calls = np.arange(len(error))
     slack = 16 * (calls[:, None] + 1) * math.sqrt(d) * np.finfo(float).eps * np.maximum.accumulate(a_inf, axis=0)
     if expected:
@@ -103,7 +105,7 @@ def _compared(r: Result, norm: str, Q: Quantizer, d: int, block: int) -> dict[st
         ratio, fits = _ratios(error, limit, slack)
         # where the quantizer has lost more than it declares, no bound was promised
         broken = np.zeros_like(fits) if shared else _premise_broken(r, norm, Q, block)
-        rank = np.where(broken, -1.0, ratio + ~fits)  # one that does not fit comes before one that does
+        rank = np.where(broken, -1.0, ratio + ~fits)  # trials that do not fit come first
         trial = np.argmax(rank, axis=1)
         found |= {key: v[calls, trial] for key, v in (("error", error), ("bound", limit), ("ratio", ratio))}
         found |= {"trial": None if shared else trial, "holds": (fits | broken).all(axis=1)}
@@ -124,7 +126,7 @@ def _compared(r: Result, norm: str, Q: Quantizer, d: int, block: int) -> dict[st
 def _premise_broken(r: Result, norm: str, Q: Quantizer, block: int) -> np.ndarray:
     """Per call and trial: whether a call so far has lost more than the declared c or kappa allows.
 
-    So it is outside of the quantizer's domain, such as below the floor of its scale.
+    The trial is then outside of the quantizer's domain, for example below the floor of its scale.
     """
     measured, declared = (r.c, Q.c(block)) if norm == "2" else (r.kappa, Q.kappa(block))
     with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
@@ -133,19 +135,19 @@ def _premise_broken(r: Result, norm: str, Q: Quantizer, block: int) -> np.ndarra
 
 
 def _together(sizes: np.ndarray, norm: str) -> np.ndarray:
-    """Norms of the trials -> the norm of all trials as one vector, (steps, 1)."""
+    """The norm of all trials as one vector, (steps, 1), from the norms of the trials."""
     return np.linalg.norm(sizes, axis=1, ord=2 if norm == "2" else np.inf)[:, None]
 
 
 def _ratios(error: np.ndarray, limit: np.ndarray, slack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(error/bound, whether it is at most 1 with rounding allowed for); see the top of this file."""
+    """The ratio error/bound, and whether it is at most 1 with rounding allowed for; see the module's docstring."""
     fits = error <= limit + slack
     ratio = np.divide(error, limit, out=np.where(fits, 0.0, np.inf), where=slack < CLEAR * limit)
     return ratio, fits
 
 
 def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, shared: bool) -> dict[str, Any]:
-    """Root mean squares over trials; decided where there are at least ``FEWEST`` independent trials."""
+    """Root mean squares over the trials; decided where there are at least ``FEWEST`` independent trials."""
     excess = error**2 - limit**2
     rms = {"error": np.sqrt(np.mean(error**2, axis=1)), "bound": np.sqrt(np.mean(limit**2, axis=1))}
     allowed = np.sqrt(np.mean(slack**2, axis=1))
@@ -158,7 +160,7 @@ def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, sha
 
 
 def _verdict(worst: Mapping[str, Any] | None) -> str:
-    """As in "worst ratio 0.9831 (call 12, trial 3): holds"."""
+    """The verdict in words, as in "worst ratio 0.9831 (call 12, trial 3): holds"."""
     if worst is None:
         return "no bound is known for this recursion; error is the largest of all trials"
     at = f"call {worst['call']}" + ("" if worst["trial"] is None else f", trial {worst['trial']}")
@@ -173,7 +175,7 @@ def _verdict(worst: Mapping[str, Any] | None) -> str:
 
 
 def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """Mean error (line), the worst trial's error (dots) and bound (dashed) per recursion; below, their ratio."""
+    """Draw mean error (line), worst trial's error (dots) and bound (dashed) per recursion; below, their ratio."""
     from matplotlib.lines import Line2D
 
     from .plotting import COLOURS, decade, legend_below, picture, whole_numbers
@@ -199,7 +201,7 @@ def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
                     below.plot(beyond, np.full(len(beyond), 0.98), "^", ms=5, color=colour, transform=edge)
             axes.set(yscale="log", xlabel="call", ylabel="error |a - ô|")
             top = axes.get_ylim()[1]
-            axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-18 * top))  # below that everything is rounding
+            axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-18 * top))  # smaller values are rounding
             decade(axes)
             below.axhline(1, color="black", lw=0.8)
             below.set(xlabel="call", ylabel="error / bound")
@@ -216,9 +218,10 @@ def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
 
 
 def _limit(r: Result, norm: str, Q: Quantizer, block: int, *, together: bool) -> np.ndarray:
-    """Bound per call and trial; it starts again from 0 after every refresh, and from the warm-up's error at call 0.
+    """The bound per call and trial; it starts again from 0 after every refresh, and from the warm-up's error at call 0.
 
-    together: one column, for all trials as one vector. In the 2-norm of a randomised quantizer a root mean square.
+    With ``together`` there is one column, for all trials as one vector. In the 2-norm of a randomised quantizer the
+    bound is on a root mean square.
     """
     two, name, refresh = norm == "2", r.params["recursion"], r.params["refresh"]
     gain = Q.c(block) if two else Q.kappa(block)
@@ -246,7 +249,7 @@ def _limit(r: Result, norm: str, Q: Quantizer, block: int, *, together: bool) ->
 
 
 def _process(chosen: Namespace, Q: Quantizer) -> processes.Process:
-    """The process of the command line; its options are the constructor's keyword arguments."""
+    """The process of the command line. Its options are the constructor's keyword arguments."""
     make = processes.PROCESSES[known("process", chosen.process, processes.PROCESSES)]
     accepted = [k for k in inspect.signature(make).parameters if k not in ("d", "bits", "quantizer")]
     options: dict[str, Any] = {}

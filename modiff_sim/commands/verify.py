@@ -8,6 +8,7 @@ from ..sweeps.verification import verify
 
 
 def run(chosen: Namespace) -> int:
+    """Check all stored results below the folder and print what is wrong; the exit code is 1 if anything is."""
     count, problems = verify(chosen.folder)
     if not count:
         raise ValueError(f"no result (manifest.json, *.rows.jsonl) below {chosen.folder}: nothing was checked")

@@ -20,6 +20,7 @@ MOST = 30  # differences: the program has n² unknowns, and takes seconds from h
 
 
 def run(chosen: Namespace) -> int:
+    """Print the worst case of any contractive quantizer, certified where PEPit is installed, against every bound."""
     if min(chosen.n) < 1 or max(chosen.n) > MOST:
         raise ValueError(f"--n must lie in 1..{MOST}, got {', '.join(map(str, chosen.n))}")
     Q = granularities.quantizer(chosen, chosen.quantizer, chosen.bits)

@@ -25,8 +25,8 @@ from ..quantizers.granularity import Granularity, PerGroup, parse
 
 BATCH = 8  # samples that share a scale, where a granularity shares it between samples
 FLOATS = 2**20  # entries quantized at once: 8 MiB, and about ten times that in temporaries
-DRAWN = 2**22  # entries drawn at most per dimension and distribution; trials fall with d from there on
-FEWEST = 8  # trials, however large d is
+DRAWN = 2**22  # entries drawn at most per dimension and distribution; beyond it, trials fall with d
+FEWEST = 8  # trials at least, however large d is
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
@@ -54,15 +54,66 @@ DISTRIBUTIONS: dict[str, Draw] = {
 
 
 def trials_for(d: int, trials: int) -> int:
-    """How many samples of d entries are drawn: ``trials``, fewer where they would exceed ``DRAWN`` entries."""
+    """How many samples of d entries are drawn: ``trials``, or fewer where they would exceed ``DRAWN`` entries.
+
+    Parameters
+    ----------
+    d : int
+        Entries of a sample.
+    trials : int
+        How many samples are asked for.
+
+    Returns
+    -------
+    int
+        How many are drawn, at least ``FEWEST`` if so many are asked for.
+
+    Raises
+    ------
+    ValueError
+        If a number is not an int >= 1.
+
+    Examples
+    --------
+    >>> from modiff_sim import atlas
+    >>> atlas.trials_for(1024, 64), atlas.trials_for(2**20, 64)
+    (64, 8)
+    """
     return min(count("trials", trials), max(FEWEST, DRAWN // count("d", d)))
 
 
 def parts(name: str, d: int, trials: int, seed: int) -> Iterator[np.ndarray]:
-    """Samples of a distribution, (trials, d) cut into pieces of at most ``FLOATS`` entries (and whole samples).
+    """Samples of a distribution, cut into pieces of at most ``FLOATS`` entries (and whole samples).
 
     Every piece has its own generator, SeedSequence(seed, spawn_key = (place of the name, d, piece)): a row of the atlas
     does not depend on which other rows are asked for.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``DISTRIBUTIONS``.
+    d : int
+        Entries of a sample.
+    trials : int
+        How many samples.
+    seed : int
+        The seed.
+
+    Yields
+    ------
+    numpy.ndarray
+        Samples, shape (some of the trials, d).
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or numbers out of range.
+
+    Examples
+    --------
+    >>> from modiff_sim import atlas
+    >>> [x.shape for x in atlas.parts("normal", d=64, trials=16, seed=0)]
+    [(16, 64)]
     """
     seed, d, trials = whole_seed(seed), count("d", d), count("trials", trials)
     place, at_once = list(DISTRIBUTIONS).index(name), max(BATCH, FLOATS // d // BATCH * BATCH)
@@ -82,16 +133,56 @@ def _cut(recorded: np.ndarray, d: int, trials: int) -> Iterator[np.ndarray]:
 
 
 def shared_by_samples(granularity: Granularity, d: int) -> bool:
-    """Whether a scale belongs to several samples, so that no bound speaks about a single one."""
+    """Whether a scale belongs to several samples, so that no bound holds for a single one.
+
+    Parameters
+    ----------
+    granularity : Granularity
+        The granularity.
+    d : int
+        Entries of a sample.
+
+    Returns
+    -------
+    bool
+        Whether two samples share a scale.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.atlas.shared_by_samples(ms.PerBatch(), 64), ms.atlas.shared_by_samples(ms.PerSample(), 64)
+    (True, False)
+    """
     return not isinstance(granularity, PerGroup) and granularity.scale_shape((2, d))[0] == 1
 
 
 def sample_ratios(
     Q: Quantizer, x: np.ndarray, norms: Collection[str] = contraction.NORMS, rng: np.random.Generator | None = None
 ) -> dict[str, np.ndarray]:
-    """Per norm the ratio of every sample (row) of x; of every ``BATCH`` rows together where samples share a scale.
+    """The ratio of every sample in each norm; of every ``BATCH`` rows together where samples share a scale.
 
-    rng: for the random bits of randomised quantizers. Rows of zeros have ratio 0.
+    Parameters
+    ----------
+    Q : Quantizer
+        The quantizer.
+    x : numpy.ndarray, shape (n, d)
+        Samples.
+    norms : collection of {"c", "kappa"}
+        The norms; both by default.
+    rng : numpy.random.Generator, optional
+        For the random bits of randomised quantizers.
+
+    Returns
+    -------
+    dict
+        norm -> ratios, shape (n,) or (n // BATCH,); rows of zeros have ratio 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.atlas.sample_ratios(ms.AbsMax(3), np.array([[3.0, 0.5], [3.0, 1.5]]))["kappa"].round(4)
+    array([0.1667, 0.1667])
     """
     shared = shared_by_samples(Q.granularity, x.shape[1])
     found: dict[str, list[np.ndarray]] = {norm: [] for norm in norms}
@@ -148,21 +239,57 @@ def atlas(
     recorded: Any = None,
     search: bool = True,
 ) -> list[dict[str, Any]]:
-    """Rows: quantizer, bits, granularity, d, distribution, norm, declared, searched, mean, low, high, largest, trials.
+    """Rows of the contraction atlas.
 
-    quantizers, distributions: names of QUANTIZERS and DISTRIBUTIONS. granularities: names
-    (``granularity.parse``: "group" is runs of 32, "group:64" of 64), objects, or None, the quantizer's own: one scale
-    per sample, per run of 32 entries for the MX formats. A dimension that one cannot block (32 does not divide it) is
-    left out. dims: entries of a sample.
-    declared: Q.c or Q.kappa of the entries that share a scale. searched: the worst case found for that many entries
-    (None where the quantizer is randomised, or search=False). mean, low, high: over samples, with a 95 % bootstrap
-    interval; largest: of a single one. trials: how many samples (or batches, see the module) there were; for large d
-    they are fewer than asked for.
-    recorded: samples (n, entries) or (steps, n, entries) of a run; adds the distribution "recorded", the runs of d
-    consecutive entries of each, for every d that they are long enough for.
+    Parameters
+    ----------
+    quantizers : collection of str
+        Names of ``QUANTIZERS``; all by default.
+    bits : collection of int, default (2, 3, 4, 8)
+        Bits, for the quantizers whose format does not decide them.
+    dims : collection of int, default (1, 32, 1024, 32768)
+        Entries of a sample. A dimension that a granularity cannot block (32 does not divide it) is left out.
+    distributions : collection of str
+        Names of ``DISTRIBUTIONS``; all by default.
+    norms : collection of {"c", "kappa"}
+        The norms; both by default.
+    granularities : collection, default (None,)
+        Names (``granularity.parse``: "group" is runs of 32, "group:64" of 64), objects, or None, the quantizer's own:
+        one scale per sample, and per run of 32 entries for the MX formats.
+    trials : int, default 64
+        How many samples to draw, at least 2.
+    seed : int, default 0
+        The rows are deterministic given the seed, and a row does not depend on which others are asked for.
+    recorded : array_like, shape (n, entries) or (steps, n, entries), optional
+        Samples of a run. They add the distribution "recorded", the runs of d consecutive entries of each, for every d
+        that they are long enough for.
+    search : bool, default True
+        Whether to search worst cases.
 
-    Deterministic given the seed; a row does not depend on which others are asked for. Raises ValueError for unknown
-    names, dims or trials too small (trials >= 2), and recorded data that is empty, not finite or has another shape.
+    Returns
+    -------
+    list of dict
+        quantizer, bits, granularity, d, distribution and norm; declared: Q.c or Q.kappa of the entries that share a
+        scale; searched: the worst case found for that many entries (None where the quantizer is randomised, or
+        search=False); mean, low, high: over samples, with a 95 % bootstrap interval; largest: of a single one; trials:
+        how many samples (or batches, see the module) there were, which for large d are fewer than asked for.
+
+    Raises
+    ------
+    TypeError
+        If ``recorded`` does not hold real numbers.
+    ValueError
+        For unknown names, dims or trials that are too small, and recorded data that is empty, not finite or has another
+        shape.
+    MemoryError
+        If the samples do not fit into this machine's memory.
+
+    Examples
+    --------
+    >>> from modiff_sim import atlas
+    >>> rows = atlas.atlas(["absmax"], bits=[4], dims=[32], distributions=["normal"], norms=["kappa"], trials=8)
+    >>> [(row["quantizer"], row["d"], row["trials"], row["mean"] <= row["declared"]) for row in rows]
+    [('absmax', 32, 8, True)]
     """
     seed, trials = whole_seed(seed), count("trials", trials, 2)
     dims = [count("dims", d) for d in dims]

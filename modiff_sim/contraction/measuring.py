@@ -16,7 +16,25 @@ NORMS = ("c", "kappa")
 
 @dataclass(frozen=True)
 class Measured:
-    """A measured contraction: per-block values, their mean with a bootstrap interval, the largest seen."""
+    """A measured contraction.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        The ratio of each block, shape (n,).
+    mean : float
+        Their mean.
+    low, high : float
+        Its bootstrap interval.
+    largest : float
+        The largest value.
+
+    Examples
+    --------
+    >>> from modiff_sim import contraction
+    >>> contraction.summary([0.25, 0.25, 0.25])
+    Measured(values=array([0.25, 0.25, 0.25]), mean=0.25, low=0.25, high=0.25, largest=0.25)
+    """
 
     values: np.ndarray
     mean: float
@@ -26,7 +44,38 @@ class Measured:
 
 
 def ratios(Q: Quantizer, x: Any, *, norm: str = "c", random: Any = None) -> np.ndarray:
-    """||x - Q(x)||²/||x||² ("c") or the max-norm ratio ("kappa") of every block of x; 0 for a block of zeros."""
+    """The contraction of every block of x: ||x - Q(x)||²/||x||², or the ratio of the max norms.
+
+    Parameters
+    ----------
+    Q : Quantizer
+        The quantizer.
+    x : array_like of float
+        An array that fits the quantizer's granularity; its dtype is kept.
+    norm : {"c", "kappa"}, default "c"
+        The squared 2-norm or the max norm.
+    random : array, optional
+        Random bits for a randomised quantizer, uniform in [0, 1), of x's shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        One ratio per block, shape (blocks,); 0 for a block of zeros.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not an array of real floats.
+    ValueError
+        For an unknown norm, or an array that the quantizer refuses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.contraction.ratios(ms.AbsMax(3), np.array([[3.0, 0.5], [3.0, 1.0]]), norm="kappa").round(4)
+    array([0.1667, 0.    ])
+    """
     if norm not in NORMS:
         raise ValueError(f"unknown norm {norm!r}; known: {', '.join(NORMS)}")
     x = reals("x", x, dtype=None)
@@ -42,7 +91,40 @@ def ratios(Q: Quantizer, x: Any, *, norm: str = "c", random: Any = None) -> np.n
 
 
 def summary(values: Any, *, level: float = 0.95, resamples: int = 1000, seed: int = 0) -> Measured:
-    """Mean of independent values with its percentile-bootstrap interval. Raises ValueError for fewer than 2 values."""
+    """Mean of independent values with its percentile-bootstrap interval.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (n,)
+        At least two finite values.
+    level : float, default 0.95
+        Confidence level of the interval.
+    resamples : int, default 1000
+        How often the values are resampled.
+    seed : int, default 0
+        Seed of the resampling.
+
+    Returns
+    -------
+    Measured
+        The mean with its interval.
+
+    Raises
+    ------
+    TypeError
+        If ``values`` does not hold real numbers.
+    ValueError
+        For fewer than 2 values, or arguments out of range.
+    MemoryError
+        If the resamples do not fit into this machine's memory.
+
+    Examples
+    --------
+    >>> from modiff_sim import contraction
+    >>> m = contraction.summary([0.1, 0.2, 0.3, 0.2])
+    >>> m.low <= m.mean <= m.high
+    True
+    """
     values = reals("values", values, finite=True)
     if values.ndim != 1 or values.size < 2:
         raise ValueError(
@@ -60,7 +142,37 @@ def summary(values: Any, *, level: float = 0.95, resamples: int = 1000, seed: in
 def measure(Q: Quantizer, x: Any, *, norm: str = "c", random: Any = None, **options: Any) -> Measured:
     """Contraction measured on data, with a percentile-bootstrap interval of its mean over blocks.
 
-    x: array whose blocks (for ``PerSample``: rows) are independent draws. One block gives no interval: ValueError.
-    options: level, resamples and seed of ``summary``.
+    Parameters
+    ----------
+    Q : Quantizer
+        The quantizer.
+    x : array_like of float
+        An array whose blocks (for ``PerSample``: rows) are independent draws.
+    norm : {"c", "kappa"}, default "c"
+        The squared 2-norm or the max norm.
+    random : array, optional
+        Random bits for a randomised quantizer, uniform in [0, 1), of x's shape.
+    **options
+        level, resamples and seed of ``summary``.
+
+    Returns
+    -------
+    Measured
+        The ratios with their mean and its interval.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not an array of real floats.
+    ValueError
+        For an array of one block, which gives no interval, and as ``ratios``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> x = np.random.default_rng(0).standard_normal((32, 64))
+    >>> ms.contraction.measure(ms.AbsMax(4), x).largest <= ms.AbsMax(4).c(64)
+    True
     """
     return summary(ratios(Q, x, norm=norm, random=random), **options)

@@ -14,7 +14,31 @@ if TYPE_CHECKING:
 
 
 def linear_norms(weight: Any) -> tuple[float, float]:
-    """(spectral norm, ||A||_{inf→inf} = largest absolute row sum) of a weight matrix of shape (out, in)."""
+    """The norms of a linear layer.
+
+    Parameters
+    ----------
+    weight : array_like of float, shape (out, in)
+        The weight matrix, finite and not empty.
+
+    Returns
+    -------
+    spectral, row_sum : float
+        The spectral norm, and ||A||_{inf→inf}, the largest absolute row sum.
+
+    Raises
+    ------
+    TypeError
+        If ``weight`` does not hold real numbers.
+    ValueError
+        For another shape, NaN or Inf.
+
+    Examples
+    --------
+    >>> from modiff_sim import contraction
+    >>> contraction.linear_norms([[3.0, 0.0], [0.0, -4.0]])
+    (4.0, 4.0)
+    """
     W = reals("weight", weight, finite=True)
     if W.ndim != 2 or W.size == 0:
         raise ValueError(f"a linear layer's weight has shape (out, in), got {W.shape}")
@@ -24,9 +48,39 @@ def linear_norms(weight: Any) -> tuple[float, float]:
 def conv_matrix(
     kernel: Any, size: tuple[int, ...], *, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1
 ) -> scipy.sparse.csr_array:
-    """The convolution (cross-correlation, zero padding, as torch) as a sparse matrix over flattened (channels, *size).
+    """A convolution as a sparse matrix over flattened (channels, *size).
 
-    kernel: (out, in/groups, *k) with 1 or 2 spatial axes; size: spatial size of the input.
+    It is a cross-correlation with zero padding, as torch's.
+
+    Parameters
+    ----------
+    kernel : array_like of float, shape (out, in/groups, *k)
+        The kernel, with 1 or 2 spatial axes.
+    size : tuple of int
+        Spatial size of the input.
+    stride, padding, dilation, groups : int, default 1, 0, 1 and 1
+        As torch's.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        The matrix.
+
+    Raises
+    ------
+    TypeError
+        If ``kernel`` does not hold real numbers.
+    ValueError
+        For shapes or numbers that do not fit.
+    MemoryError
+        If the matrix does not fit into this machine's memory.
+
+    Examples
+    --------
+    >>> from modiff_sim import contraction
+    >>> contraction.conv_matrix([[[1.0, 2.0]]], (3,)).toarray()
+    array([[1., 2., 0.],
+           [0., 1., 2.]])
     """
     import scipy.sparse  # here, because importing it takes longer than the rest of the core
 
@@ -66,7 +120,33 @@ def conv_matrix(
 
 
 def conv_norms(kernel: Any, size: tuple[int, ...], **options: Any) -> tuple[float, float]:
-    """(spectral norm, ||A||_{inf→inf}) of a convolution on inputs of this spatial size; options as ``conv_matrix``."""
+    """The norms of a convolution on inputs of this spatial size.
+
+    Parameters
+    ----------
+    kernel : array_like of float, shape (out, in/groups, *k)
+        The kernel, with 1 or 2 spatial axes.
+    size : tuple of int
+        Spatial size of the input.
+    **options
+        stride, padding, dilation and groups of ``conv_matrix``.
+
+    Returns
+    -------
+    spectral, row_sum : float
+        The spectral norm, and ||A||_{inf→inf}, the largest absolute row sum.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As ``conv_matrix``.
+
+    Examples
+    --------
+    >>> from modiff_sim import contraction
+    >>> round(contraction.conv_norms([[[1.0, 2.0]]], (3,))[1], 6)
+    3.0
+    """
     import scipy.sparse.linalg
 
     M = conv_matrix(kernel, size, **options)

@@ -1,4 +1,4 @@
-"""Exact denoisers: a Gaussian mixture, whose best noise prediction is known, written as two linear layers.
+"""Exact denoisers: the best noise prediction of a Gaussian mixture, written as two linear layers.
 
 Data x₀ ~ Σ_k w_k N(μ_k, σ²I). At noise level ᾱ, x = √ᾱ·x₀ + √(1-ᾱ)·ε is again a mixture, with means √ᾱ·μ_k and the
 variance v = ᾱσ² + 1 - ᾱ. The responsibilities r_k = P(k | x), the posterior mean and the best noise prediction are
@@ -6,7 +6,7 @@ variance v = ᾱσ² + 1 - ᾱ. The responsibilities r_k = P(k | x), the posteri
     r = softmax_k( log w_k - ||x - √ᾱ·μ_k||²/(2v) ),        μ̂ = Σ_k r_k μ_k,
     E[x₀ | x] = (√ᾱ·σ²·x + (1-ᾱ)·μ̂)/v,                      E[ε | x] = √(1-ᾱ)·(x - √ᾱ·μ̂)/v,
 
-and ∇ log p_ᾱ(x) = -E[ε | x]/√(1-ᾱ). Nothing is trained, and nothing but the layers' arithmetic is approximate.
+and ∇ log p_ᾱ(x) = -E[ε | x]/√(1-ᾱ). Nothing is trained, and only the layers' arithmetic is approximate.
 
 The same as a network of two linear layers, with C the (K, d) matrix of rows μ_k - m and m = Σ_k w_k μ_k:
 
@@ -14,10 +14,11 @@ The same as a network of two linear layers, with C the (K, d) matrix of rows μ_
                      r = softmax( (√ᾱ/v)·h + β ),  β_k = log w_k - ᾱ·(||μ_k||² - ||m||²)/(2v)
     layer "mean":    a = r,   μ̂ = Cᵀ a + m                          bias m
 
-Softmax does not see what all logits share, and Σ_k r_k = 1: taking m off the rows changes nothing in full precision,
-makes both layers those of centred data, and leaves a bias that must be added once. Time enters as a scale and a shift
-between the layers, in full precision, as it does in a U-Net. The first layer's input is x itself, not √ᾱ·x/v: so its
-temporal difference is the sampler's own step x_t - x_{t+1}, and what a sampler injects is what this layer sees.
+Softmax ignores what all logits share, and Σ_k r_k = 1. Subtracting m from the rows therefore changes nothing in full
+precision; it makes both layers those of centred data, and leaves a bias that must be added once. Time enters as a scale
+and a shift between the layers, in full precision, as it does in a U-Net. The first layer's input is x itself rather
+than √ᾱ·x/v. Its temporal difference is thus the sampler's own step x_t - x_{t+1}, and this layer sees the noise that a
+sampler injects.
 """
 
 from __future__ import annotations
@@ -42,7 +43,25 @@ Array = Any
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """One linear layer: a (n, in) -> a @ weight.T + bias (n, out). ``weight`` is float64 (out, in), ``bias`` (out,)."""
+    """A linear layer: a (n, in) -> a @ weight.T + bias (n, out).
+
+    Parameters
+    ----------
+    name : str
+        The layer's name, used in messages and by observers.
+    weight : array_like of float64, shape (out, in)
+        The matrix of the linear map A. ValueError for another shape, or where it is not finite.
+    bias : array_like of float64, shape (out,), optional
+        The bias, finite as well.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> layer = ms.denoisers.Linear("sum", [[1.0, 1.0]], [10.0])
+    >>> layer.linear(np.array([[2.0, 3.0]])), layer.affine(np.array([[2.0, 3.0]]))
+    (array([[5.]]), array([[15.]]))
+    """
 
     name: str
     weight: np.ndarray
@@ -60,30 +79,57 @@ class Linear:
         object.__setattr__(self, "bias", bias)
 
     def linear(self, a: Array) -> Array:
-        """A(a): without the bias, in the namespace, dtype and device of a."""
+        """Apply the linear map A, without the bias, in the namespace, dtype and device of a."""
         xp = array_namespace(a)
         return a @ xp.asarray(self.weight, dtype=a.dtype, device=a.device).T
 
     def affine(self, a: Array) -> Array:
-        """A(a) + bias."""
+        """Apply the layer: A(a) + bias."""
         if self.bias is None:
             return self.linear(a)
         xp = array_namespace(a)
         return self.linear(a) + xp.asarray(self.bias, dtype=a.dtype, device=a.device)
 
 
+#: (layer, input) -> the layer's output
 Apply = Callable[[Linear, Array], Array]
 
 
 @dataclass(frozen=True, eq=False)
 class MixtureDenoiser:
-    """E[ε | x] of a mixture as two linear layers: a denoiser(x, t) for ``diffusion.samplers``. See the module's head.
+    """The exact noise prediction E[ε | x] of a mixture as two linear layers: a ``denoiser(x, t)`` for the samplers.
 
-    Args:
-        mixture: the data's distribution.
-        schedule: noise levels of a model that predicts ε (ValueError for another); t indexes its ``alpha_bar``.
-        apply: (layer, a) -> output, what computes a layer; default its affine map in full precision. Everything else
-            is computed in the dtype of x.
+    The module's docstring gives the formulas.
+
+    Parameters
+    ----------
+    mixture : GaussianMixture
+        The distribution of the data.
+    schedule : Schedule
+        Noise levels of a model that predicts ε. The argument t is an index of its ``alpha_bar``.
+    apply : callable, optional
+        ``apply(layer, a)`` computes a layer's output; by default its affine map in full precision. Everything else is
+        computed in the dtype of x.
+
+    Attributes
+    ----------
+    layers : tuple of Linear
+        The layers "logits" and "mean".
+
+    Raises
+    ------
+    ValueError
+        The schedule's prediction is not ε.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> mixture, schedule = ms.mixtures.ring(), ms.schedules.linear()
+    >>> denoiser = ms.denoisers.MixtureDenoiser(mixture, schedule)
+    >>> x = np.array([[1.0, 2.0]])
+    >>> np.allclose(denoiser(x, 500), mixture.eps(x, schedule.alpha_bar[500]))
+    True
     """
 
     mixture: GaussianMixture
@@ -102,11 +148,16 @@ class MixtureDenoiser:
         object.__setattr__(self, "layers", (Linear("logits", C), Linear("mean", np.ascontiguousarray(C.T), m)))
 
     def with_layers(self, apply: Apply) -> MixtureDenoiser:
-        """The same denoiser whose layers are computed by ``apply``."""
+        """The same denoiser with its layers computed by ``apply``."""
         return MixtureDenoiser(self.mixture, self.schedule, apply)
 
     def __call__(self, x: Array, t: int) -> Array:
-        """eps_hat (n, d) for x (n, d), a real floating array of any array-API namespace; t an index of alpha_bar."""
+        """Predict the noise: E[ε | x], an array (n, d) like x.
+
+        x is a real floating-point array (n, d) of any array-API namespace, and t an index of the schedule's
+        ``alpha_bar``. Raises TypeError for another type, and ValueError for another shape, t out of range, or an
+        output with NaN or Inf.
+        """
         xp = namespace("MixtureDenoiser", x)
         require_floating(xp, x, "MixtureDenoiser")
         if x.ndim != 2 or x.shape[1] != self.mixture.d:
@@ -126,9 +177,9 @@ class MixtureDenoiser:
         return eps
 
     def shift(self, alpha_bar: float) -> np.ndarray:
-        """β_k = log w_k - ᾱ·(||μ_k||² - ||m||²)/(2v), float64 (K,)."""
+        """The shift β_k = log w_k - ᾱ·(||μ_k||² - ||m||²)/(2v) of the logits, float64 (K,)."""
         mixture, v = self.mixture, alpha_bar * self.mixture.sigma**2 + 1 - alpha_bar
-        # ||μ||² - ||m||² = (μ - m)·(μ + m), without cancellation
+        # ||μ||² - ||m||² as (μ - m)·(μ + m), which avoids cancellation
         square = np.einsum("kd,kd->k", self.layers[0].weight, mixture.means + mixture.mean)
         return np.log(mixture.w) - alpha_bar * square / (2 * v)
 
@@ -137,9 +188,16 @@ class MixtureDenoiser:
 class LayerCall:
     """What one layer did in one call, for observers. Every array has one row per sample.
 
-    a, a_hat:     the input and what the layer was in effect computed on: ``output`` = A(a_hat) + bias, up to rounding.
-    output:       what the layer returned.
-    state:        of the recursion after the call; ``state.residual`` is the quantizer's input (None: full precision).
+    Parameters
+    ----------
+    layer, call, t
+        The layer, the index of the call from 0, and the training timestep.
+    a, a_hat : array
+        The input, and what the layer was in effect computed on: ``output`` = A(a_hat) + bias, up to rounding.
+    output : array
+        What the layer returned.
+    state : State
+        State of the recursion after the call. ``state.residual`` is the quantizer's input, or None in full precision.
     """
 
     layer: Linear
@@ -151,24 +209,28 @@ class LayerCall:
     state: _recursion.State
 
     def energies(self) -> dict[str, np.ndarray]:
-        """Squared 2-norms per sample, float64 (n,): "input" ||a||², "residual" of what was quantized, "error"
-        ||a - a_hat||². A call in full precision has residual 0."""
+        """Squared 2-norms per sample, float64 (n,), by name.
+
+        "input" is ||a||², "residual" that of what was quantized (0 for a call in full precision), and "error" ||a -
+        a_hat||².
+        """
         residual = self.state.residual if self.state.quantized else 0 * self.a
         parts = {"input": self.a, "residual": residual, "error": self.a - self.a_hat}
         return {name: np.sum(np.asarray(part, np.float64) ** 2, axis=1) for name, part in parts.items()}
 
 
+#: called with every ``LayerCall``
 Observer = Callable[[LayerCall], object]
-#: (layer name, call, shape) -> uniform random bits in [0, 1), for randomised quantizers; for the first call one more
-#: axis in front, of length max(feeds, 1)
+#: (layer name, call, shape) -> uniform random bits in [0, 1), for randomised quantizers; for the first call one
+#: more axis in front, of length max(feeds, 1)
 RandomBits = Callable[[str, int, tuple[int, ...]], Array]
 
 
 class ModulatedDenoiser:
-    """A denoiser both of whose layers run a recursion, each with its own state. Made by ``modulated_denoiser``.
+    """A denoiser with a recursion in each of its two layers. ``modulated_denoiser`` makes it from its arguments.
 
-    It belongs to one sampling run at a time: call ``reset()`` before the next. A later call at a larger t than the
-    last one, or with another shape, without a reset in between raises ValueError.
+    It belongs to one sampling run at a time: call ``reset()`` before the next. Without that, a call at a larger t
+    than the last one, or with another shape, raises ValueError.
     """
 
     def __init__(
@@ -191,13 +253,13 @@ class ModulatedDenoiser:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all states: the next call is the first of a sampling run."""
+        """Forget all states, so that the next call is the first of a sampling run."""
         self.states: dict[str, _recursion.State] = {}
         self.call = 0
         self._last: tuple[int, tuple[int, ...]] | None = None
 
     def __call__(self, x: Array, t: int) -> Array:
-        """eps_hat (n, d) of the quantized denoiser."""
+        """Predict the noise with quantized layers; float array (n, d) like x."""
         namespace("ModulatedDenoiser", x)
         shape = tuple(x.shape)
         if self._last is not None and (t > self._last[0] or shape != self._last[1]):
@@ -220,7 +282,7 @@ class ModulatedDenoiser:
         if self.Q.laws.randomised and self.random is not None:
             first = (max(_recursion.feeds(self.warmup), 1),) if state is None else ()
             bits = self.random(layer.name, self.call, (*first, *a.shape))
-        # beside A the identity: what it accumulates is â, for every recursion, by the same definition as ô
+        # The identity runs beside A: what it accumulates is â, for every recursion, by the same definition as ô.
         state = _recursion.advance(
             self.recursion, state, a, self.Q,
             lambda hat: xp.concat([layer.linear(hat), hat], axis=1),
@@ -246,16 +308,42 @@ def modulated_denoiser(
     random: RandomBits | None = None,
     observers: Iterable[Observer] = (),
 ) -> ModulatedDenoiser:
-    """The denoiser with both linear layers' inputs quantized: a denoiser(x, t) for ``modiff_sim.diffusion.samplers``.
+    """The denoiser with the inputs of both linear layers quantized: a ``denoiser(x, t)`` for the samplers.
 
-    Args:
-        Q, recursion, warmup, refresh: as in ``modiff_sim.recursion``; the call index counts calls since ``reset()``.
-            With a scale shared by the batch (PerBatch, PerChannel) a sample depends on the others.
-        random: uniform bits for randomised quantizers, (layer name, call, shape) -> array like the layer's input.
-        observers: each is called with a ``LayerCall`` after every call of every layer.
+    Parameters
+    ----------
+    denoiser : MixtureDenoiser
+        The denoiser in full precision.
+    Q : Quantizer
+        The quantizer of both layers' inputs. With a scale shared by the batch (PerBatch, PerChannel), a sample
+        depends on the others.
+    recursion, warmup, refresh
+        As in ``modiff_sim.recursion``. Calls are counted since ``reset()``.
+    random : callable, optional
+        (layer name, call, shape) -> uniform random bits in [0, 1), like the layer's input; for randomised quantizers.
+    observers : iterable of callable
+        Each is called with a ``LayerCall`` after every call of every layer.
 
-    Raises:
-        ValueError: unknown recursion, warm-up or refresh; missing random bits; and while running: NaN or Inf (naming
-            layer and call), or a new run without ``reset()``.
+    Returns
+    -------
+    ModulatedDenoiser
+        The quantized denoiser.
+
+    Raises
+    ------
+    ValueError
+        The recursion, warm-up or refresh is unknown, or random bits are missing. While it runs: a layer has NaN or
+        Inf (the message names layer and call), or a new run begins without ``reset()``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> exact = ms.denoisers.MixtureDenoiser(ms.mixtures.ring(), ms.schedules.linear().spaced(20))
+    >>> coarse = ms.denoisers.modulated_denoiser(exact, ms.AbsMax(bits=8))
+    >>> start = np.random.default_rng(0).standard_normal((4, 2))
+    >>> full, quantized = (ms.samplers.ddim(d, start, exact.schedule) for d in (exact, coarse))
+    >>> bool(np.abs(full - quantized).max() < 0.1)
+    True
     """
     return ModulatedDenoiser(denoiser, Q, recursion, warmup, refresh, random, observers)

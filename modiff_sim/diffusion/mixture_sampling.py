@@ -1,8 +1,8 @@
-"""Quantized sampling against exact truth: a whole sampler in NumPy, compared with the distribution it should give.
+"""Quantized sampling against an exact distribution: a whole sampler in NumPy, compared with what it should give.
 
-The denoiser is ``denoisers.MixtureDenoiser``: no model is trained, so that whatever is wrong with a sample comes from
+The denoiser is ``denoisers.MixtureDenoiser``. No model is trained, so that whatever is wrong with a sample comes from
 the sampler's finite steps, which full precision shares, or from quantization. Distances are measured in the span of
-the means (``GaussianMixture.signal``), which is where quantization can do harm.
+the means (``GaussianMixture.signal``), where quantization can do harm.
 """
 
 from __future__ import annotations
@@ -41,15 +41,48 @@ def sample_mixture(
     observers: Iterable[Observer] = (),
     **options: Any,
 ) -> np.ndarray:
-    """Samples (images, d), float64, of the mixture's exact denoiser with both its layers' inputs quantized.
+    """Samples of the mixture's exact denoiser with the inputs of both its layers quantized.
 
-    Q:         the quantizer; None is full precision, whatever the recursion. Random bits of a randomised one are drawn
-               from a generator seeded by (layer, call), the same in every run.
-    noise:     where the run starts and what it injects: the same object pairs two runs image by image.
-    schedule:  training noise levels; default linear beta 1e-4..0.02, 1000 steps. ``steps``, ``spacing`` choose from it.
-    observers: see ``modulated_denoiser``. options: passed to the sampler (eta, clip, variance, callback).
+    Parameters
+    ----------
+    mixture : GaussianMixture
+        The distribution of the data.
+    Q : Quantizer, optional
+        The quantizer. None is full precision, whatever the recursion. The random bits of a randomised quantizer
+        come from a generator seeded by (layer, call), the same in every run.
+    recursion, warmup, refresh
+        As in ``modiff_sim.recursion``.
+    noise : FixedNoise
+        Where the run starts and what it injects. The same object pairs two runs image by image.
+    steps : int, default 50
+        Number of timesteps to visit.
+    sampler, spacing : str
+        Names in ``SAMPLERS`` and in ``SPACINGS``.
+    schedule : Schedule, optional
+        Training noise levels; by default linear β from 1e-4 to 0.02 over 1000 timesteps.
+    observers : iterable of callable
+        As of ``modulated_denoiser``.
+    **options
+        Passed to the sampler (eta, clip, variance, callback).
 
-    Raises ValueError for unknown names, or noise of another dimension.
+    Returns
+    -------
+    numpy.ndarray of float64, shape (images, d)
+        The samples.
+
+    Raises
+    ------
+    ValueError
+        A name is unknown, or the noise has another dimension.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.diffusion.mixture_sampling import sample_mixture
+    >>> from modiff_sim.diffusion.noise import FixedNoise
+    >>> noise = FixedNoise(seed=0, images=3, d=2)
+    >>> sample_mixture(ms.mixtures.ring(), ms.AbsMax(4), "closed_loop", noise=noise, steps=10).shape
+    (3, 2)
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
@@ -70,10 +103,21 @@ def sample_mixture(
 
 
 def wasserstein2(x: np.ndarray, y: np.ndarray) -> float:
-    """W₂ of two samples of equal size n, arrays (n, d): the optimal assignment, exact, O(n³) (n ≈ 1000 takes 0.3 s).
+    """The Wasserstein distance W₂ of two samples of equal size, by the optimal assignment; a float.
 
-    Between two independent samples of one distribution it is not 0 but of order n^(-1/max(d, 4)) or so: compare with
-    that floor, or compare two samples with the same third. Raises ValueError for unequal shapes.
+    It is exact and takes O(n³), 0.3 s for n ≈ 1000. Between two independent samples of one distribution it is not 0
+    but of order n^(-1/max(d, 4)) or so: compare it with that floor, or compare two samples with the same third.
+
+    Parameters
+    ----------
+    x, y : array_like of float64, shape (n, d)
+        The samples, finite. Unequal or other shapes raise ValueError.
+
+    Examples
+    --------
+    >>> from modiff_sim.diffusion.mixture_sampling import wasserstein2
+    >>> wasserstein2([[0.0], [1.0]], [[1.0], [2.0]])
+    1.0
     """
     x, y = reals("x", x, finite=True), reals("y", y, finite=True)
     if x.ndim != 2 or x.shape != y.shape or not x.size:
@@ -87,12 +131,12 @@ def wasserstein2(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def mode_counts(mixture: GaussianMixture, x: np.ndarray) -> np.ndarray:
-    """How many of the samples x (n, d) belong to each component, the most responsible one: int64 (K,)."""
+    """Count the samples x (n, d) by component, each belonging to the most responsible one: int64 (K,)."""
     return np.bincount(mixture.log_joint(x).argmax(axis=1), minlength=len(mixture.w))
 
 
 def total_variation(counts: np.ndarray, weights: np.ndarray) -> float:
-    """½ Σ_k |counts_k/n - w_k|, in [0, 1]."""
+    """The total variation ½ Σ_k |counts_k/n - w_k| between the counts of n samples and the weights, in [0, 1]."""
     counts, weights = reals("counts", counts, finite=True), reals("weights", weights, finite=True)
     if counts.shape != weights.shape or not counts.sum() > 0:
         raise ValueError(f"counts and weights are of the same components, got {counts.shape} and {weights.shape}")
@@ -100,12 +144,13 @@ def total_variation(counts: np.ndarray, weights: np.ndarray) -> float:
 
 
 def injected_variance(schedule: Schedule, eta: float = 1.0) -> np.ndarray:
-    """σ² of the noise that each call adds, float64 (calls,): η²·(1-ᾱ')/(1-ᾱ)·(1-ᾱ/ᾱ'), ᾱ' the next level, 0 at the end.
+    """The variance of the noise that each call adds, float64 (calls,).
 
-    Song et al. 2021, (16); η = 1 is DDPM with variance "fixed_small". The noise z of a call is independent of all that
-    came before, quantization errors included, and the drift x_t → E[x_{t-1} | past] is decided before it is drawn:
+    It is σ² = η²·(1-ᾱ')/(1-ᾱ)·(1-ᾱ/ᾱ') with ᾱ' the next level, and 0 at the end (Song et al. 2021, (16)); η = 1 is
+    DDPM with variance "fixed_small". The noise z of a call is independent of all that came before, quantization
+    errors included, and the drift x_t → E[x_{t-1} | past] is decided before z is drawn. Hence
         E||x_{t-1} - x_t||² = E||drift||² + σ_t²·d  ≥  σ_t²·d,
-    and likewise for the residual x_{t-1} - x̂_t of a closed loop, since x̂_t is decided by then. What the first layer
+    and likewise for the residual x_{t-1} - x̂_t of a closed loop, as x̂_t is decided by then. What the first layer
     quantizes cannot become smaller than what the sampler injects, whatever the recursion and however many bits.
     """
     number("eta", eta)
@@ -119,7 +164,9 @@ def injected_variance(schedule: Schedule, eta: float = 1.0) -> np.ndarray:
 class Truth:
     """What samples of a mixture are compared with: its distribution in the span of its means, and exact samples.
 
-    exact (images, s): the reference of W₂; others (k, images, s): further ones, for its floor.
+    ``mixture`` is the distribution there, ``mean`` (d,) that of the data, ``basis`` (d, s) an orthonormal basis of
+    the span. ``exact`` (images, s) is the reference of W₂, and ``others`` (k, images, s) are further exact samples,
+    for its floor. ``entropy`` is in nats, with the half-width of its 95 % interval.
     """
 
     mixture: GaussianMixture
@@ -132,6 +179,7 @@ class Truth:
 
     @classmethod
     def of(cls, mixture: GaussianMixture, images: int, seed: int) -> Truth:
+        """The truth about a mixture, with seven sets of so many exact images."""
         inside, basis = mixture.signal()
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         exact, *others = (inside.sample(rng, images) for _ in range(7))
@@ -142,7 +190,7 @@ class Truth:
         return (x - self.mean) @ self.basis
 
     def measure(self, x: np.ndarray, full: np.ndarray) -> dict[str, float]:
-        """The columns of ``quantized_sampling`` that depend on the samples x; ``full``: full precision, same noise."""
+        """The columns of ``quantized_sampling`` for the samples x; ``full`` is full precision with the same noise."""
         from scipy.special import chdtrc
 
         y, y_full = self.inside(x), self.inside(full)
@@ -164,14 +212,14 @@ class Truth:
         }
 
 
-#: what a row's "recursion" says where nothing is quantized, or nothing is computed after the first call
+#: "recursion" of rows in which nothing is quantized, and of those that reuse the first output
 FULL_PRECISION, CACHE = "full_precision", "cache"
 
 
 def arms(
     bits: Iterable[int], recursions: Iterable[str], quantizer: str = "absmax"
 ) -> Iterator[tuple[str, int, Quantizer | None, str]]:
-    """(name, bits, Q, recursion): full precision, then every recursion at every bit width; "cache" has 0 bits."""
+    """The arms (name, bits, Q, recursion): full precision, then each recursion at each width; "cache" has 0 bits."""
     yield FULL_PRECISION, 32, None, "direct"
     widths = list(bits)
     for name in recursions:
@@ -184,13 +232,14 @@ def arms(
 
 
 class Differences:
-    """An observer: the energy of x_{t-1} - x_t, which is what the first layer sees change from call to call."""
+    """An observer of the energy of x_{t-1} - x_t: how much the first layer's input changes from call to call."""
 
     def __init__(self) -> None:
         self._last: np.ndarray | None = None
         self._energies: list[float] = []
 
     def __call__(self, call: LayerCall) -> None:
+        """Note the energy of the first layer's difference."""
         if call.layer.name != "logits":
             return
         if self._last is not None:
@@ -199,7 +248,7 @@ class Differences:
 
     @property
     def rms(self) -> float:
-        """RMS over calls and images; NaN for a run of one call, which has no difference."""
+        """Root mean square over calls and images; NaN for a run of one call, which has no difference."""
         return math.sqrt(np.mean(self._energies)) if self._energies else math.nan
 
 
@@ -215,24 +264,54 @@ def quantized_sampling(
     quantizer: str = "absmax",
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """Every arm sampled from the same noise and compared with the exact distribution: tidy rows.
+    """Sample every arm from the same noise and compare it with the exact distribution.
 
-    sampler, steps, bits, recursion, images    the arm; recursion "full_precision" (bits 32), one of RECURSIONS, or
-                                   "cache" (0 bits: nothing is computed after the first call)
-    log_likelihood, _half_width    mean of log p(sample), 95 % interval; a sample from p has ``exact_log_likelihood``
-    exact_log_likelihood, _half_width    -entropy, by Monte Carlo. A higher value is no better: modes may be missing
-    lost, lost_half_width          log-likelihood of full precision minus the arm's, paired by noise
-    w2, w2_exact, _low, _high      W₂ to ``images`` exact samples; and of six other sets of exact samples to them, mean
-                                   and range: the floor, below which no difference means anything
-    path_rms, relative_l2          distance to full precision from the same noise, RMS and relative; w2 between the two
-                                   is at most path_rms, which is a coupling
-    total_variation, _exact        of the mode weights; and of exact samples (mean): the floor
-    chi2_p                         p value of the mode weights (Pearson, K - 1 degrees of freedom)
-    difference_rms                 RMS of ||x_{t-1} - x_t|| over the calls: large with few steps or injected noise
+    Parameters
+    ----------
+    mixture : GaussianMixture
+        The distribution of the data. Anything else raises TypeError.
+    bits, steps : iterable of int
+        Bit widths, and numbers of timesteps.
+    recursions, samplers : iterable of str
+        Names in ``RECURSIONS``, or "cache" (0 bits: nothing is computed after the first call); names in ``SAMPLERS``.
+        Unknown names raise ValueError.
+    images : int, default 512
+        Samples per arm. Fewer than 2 raise ValueError.
+    seed : int, default 0
+        Root seed.
+    quantizer : str, default "absmax"
+        A name in ``QUANTIZERS``.
+    **options
+        Passed to ``sample_mixture``.
 
-    All but path_rms and relative_l2 are in the span of the means. options: passed to ``sample_mixture``.
+    Returns
+    -------
+    list of dict
+        One row per arm. All columns but path_rms and relative_l2 are measured in the span of the means.
 
-    Raises ValueError for unknown names or fewer than 2 images.
+    Notes
+    -----
+    * sampler, steps, bits, recursion, images: the arm. Full precision is "full_precision", with 32 bits.
+    * log_likelihood, ..._half_width: mean of log p(sample), 95 % interval. A sample from p has
+      ``exact_log_likelihood``.
+    * exact_log_likelihood, ..._half_width: -entropy, by Monte Carlo. A higher value is not better: modes may be
+      missing.
+    * lost, lost_half_width: log-likelihood of full precision minus the arm's, paired by noise.
+    * w2: W₂ to ``images`` exact samples. w2_exact, w2_exact_low, w2_exact_high: mean and range of W₂ from six other
+      sets of exact samples to them. This is the floor, below which no difference means anything.
+    * path_rms, relative_l2: distance to full precision from the same noise, RMS and relative. W₂ between the two is
+      at most path_rms, which is a coupling.
+    * total_variation: of the mode weights. total_variation_exact: its floor, the mean over exact samples.
+    * chi2_p: p value of the mode weights (Pearson, K - 1 degrees of freedom).
+    * difference_rms: RMS of ||x_{t-1} - x_t|| over the calls. It is large with few steps or injected noise.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.diffusion.mixture_sampling import quantized_sampling
+    >>> rows = quantized_sampling(ms.mixtures.ring(), bits=[3], samplers=["ddim"], steps=[5], images=8)
+    >>> [row["recursion"] for row in rows]
+    ['full_precision', 'direct', 'open_loop', 'closed_loop', 'cache']
     """
     if not isinstance(mixture, GaussianMixture):
         raise TypeError(f"quantized_sampling samples a GaussianMixture, got {mixture!r}")

@@ -1,4 +1,4 @@
-"""The noise of a sampling run: every image has its own generator, whatever the others are."""
+"""The noise of a sampling run: each image has its own generator, so its noise does not depend on the other images."""
 
 from __future__ import annotations
 
@@ -9,18 +9,60 @@ from ..arguments import seed as whole_seed
 
 
 def image_noise(seed: int, image: int, *, stream: int = 0) -> np.random.Generator:
-    """The generator that all noise of one image is drawn from, in the order of the model calls."""
+    """The generator from which all noise of one image is drawn, in the order of the model calls.
+
+    Parameters
+    ----------
+    seed : int
+        Root seed, at least 0.
+    image : int
+        Index of the image, at least 0.
+    stream : int, default 0
+        Index of an independent stream with the same seed, at least 0.
+
+    Returns
+    -------
+    numpy.random.Generator
+        The same generator for the same arguments, whatever other images are drawn.
+
+    Examples
+    --------
+    >>> from modiff_sim.diffusion.noise import image_noise
+    >>> image_noise(0, 3).standard_normal() == image_noise(0, 3).standard_normal()
+    True
+    """
     key = (count("stream", stream, 0), count("image", image, 0))
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(whole_seed(seed), spawn_key=key)))
 
 
 class FixedNoise:
-    """Standard normals for images 0 .. images-1 in d dimensions, the same at every reading: pairs sampling runs.
+    """Standard normals for the images 0 .. images-1, the same at every reading, so that sampling runs can be paired.
 
-    ``start`` (images, d) float64 is where every run begins; ``noise(call)`` is what call ``call`` may add. Row i is
-    drawn from ``image_noise(seed, i)`` alone. Calls are kept once drawn: 8·images·d bytes each.
+    Row i is drawn from ``image_noise(seed, i)`` alone. ``start``, float64 (images, d), is where every run begins, and
+    ``noise(call)`` is what the model call may add. Calls are kept once drawn: 8·images·d bytes each.
 
-    Raises ValueError for images or d < 1, a negative seed or call, or what is no int (a seed None would not pair runs).
+    Parameters
+    ----------
+    seed : int
+        Root seed, at least 0. None is refused, because it would not pair runs.
+    images : int
+        Number of images.
+    d : int
+        Entries of an image.
+    stream : int, default 0
+        Index of an independent stream with the same seed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number is not an int, ``images`` or ``d`` is below 1, or the seed or a call is negative.
+
+    Examples
+    --------
+    >>> from modiff_sim.diffusion.noise import FixedNoise
+    >>> noise = FixedNoise(seed=0, images=5, d=3)
+    >>> noise.start.shape, (noise(2) == noise(2)).all()
+    ((5, 3), np.True_)
     """
 
     def __init__(self, seed: int, images: int, d: int, *, stream: int = 0) -> None:
@@ -40,6 +82,7 @@ class FixedNoise:
         return len(self._generators)
 
     def __call__(self, call: int) -> np.ndarray:
+        """The noise (images, d) of a model call, float64 and read-only."""
         count("call", call, 0)
         while len(self._drawn) <= call:
             self._drawn.append(self._draw())

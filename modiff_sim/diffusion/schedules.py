@@ -1,7 +1,7 @@
 """Noise schedules and the choice of timesteps: what a sampler needs to know, computed once in float64.
 
-Everything here is in *sampling order*: the first timestep is the noisiest (the paper's t = T), and the index
-is the model call.
+Everything is in *sampling order*: the first timestep is the noisiest (the paper's t = T), and the index is the model
+call.
 """
 
 from __future__ import annotations
@@ -25,27 +25,48 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """The signal level at every training timestep, the timesteps a sampler visits, and what the model predicts there.
+    """The signal level at every training timestep, the timesteps to visit, and what the model predicts there.
 
-    Args:
-        alpha_bar: ᾱ_t for t = 0 .. T-1, float64 (T,), in (0, 1], not increasing. Ho et al. 2020, eq. (4): the
-            training input at t is √ᾱ_t·x₀ + √(1-ᾱ_t)·ε. The last may be 0 (zero terminal SNR, Lin et al. 2023)
-            where the prediction is not ε, which says nothing about x₀ there.
-        timesteps: training timesteps, int64 (n,), in sampling order: not increasing. A timestep may repeat
-            ("quad" does); repeating costs a model call and moves nothing when ᾱ does not change.
-        prediction: a name in ``PREDICTIONS``: what the denoiser returns.
-        final: ᾱ after the last timestep, in [ᾱ_0, 1]: 1 is the clean image.
-        spacing: a name in ``SPACINGS``, which ``spaced`` takes where it is told none.
-        offset: added to the timesteps of the uniform spacings (diffusers' ``steps_offset``), at least 0.
-        strided: whether DDIM's step from t ends at ᾱ of t - T//n, ``final`` below 0, instead of at the next timestep,
-            as diffusers' DDIMScheduler has it. The two differ where the timesteps are not T//n apart.
-        defaults: options by name for those samplers that have them, used by ``SAMPLERS`` where the caller gives none.
+    Parameters
+    ----------
+    alpha_bar : array_like of float64, shape (T,)
+        ᾱ_t for t = 0 .. T-1, in (0, 1], not increasing: the training input at t is √ᾱ_t·x₀ + √(1-ᾱ_t)·ε. The last
+        one may be 0 (zero terminal SNR, Lin et al. 2023) unless the prediction is ε, which says nothing about x₀
+        there. The array is copied and made read-only.
+    timesteps : array_like of int64, shape (n,)
+        Training timesteps to visit, in sampling order, so not increasing. A timestep may repeat ("quad" repeats
+        some). A repetition costs a model call; the step between equal ᾱ moves nothing. The array is copied and made
+        read-only.
+    prediction : {"epsilon", "v_prediction", "sample"}
+        What the denoiser returns.
+    final : float, default 1.0
+        ᾱ after the last timestep, in [ᾱ_0, 1]. 1 is the clean image.
+    spacing : str, default "uniform"
+        The name in ``SPACINGS`` that ``spaced`` uses by default.
+    offset : int, default 0
+        Added to the timesteps of the uniform spacings (diffusers' ``steps_offset``); at least 0.
+    strided : bool, default False
+        Whether DDIM's step from t ends at ᾱ of t - T//n (``final`` below 0) instead of at the next timestep, as in
+        diffusers' DDIMScheduler. The two differ where the timesteps are not T//n apart.
+    defaults : mapping, optional
+        Options by name. ``SAMPLERS`` passes them to those samplers that have them, where the caller gives none.
 
-    Both arrays are copied and made read-only.
+    Raises
+    ------
+    ValueError
+        An array is empty, not one-dimensional, out of range or out of order; a name is unknown; or a number is out
+        of its range.
 
-    Raises:
-        ValueError: an array is empty, not one-dimensional, out of range or out of order; an unknown name; a number
-            out of its range.
+    References
+    ----------
+    Ho et al. 2020, equation (4).
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.Schedule(alpha_bar=[0.9, 0.5, 0.1], timesteps=[2, 1, 0])
+    >>> schedule.levels()
+    [(2, 0.1, 0.5), (1, 0.5, 0.9), (0, 0.9, 1.0)]
     """
 
     alpha_bar: FloatArray
@@ -95,7 +116,7 @@ class Schedule:
         object.__setattr__(self, "defaults", dict(self.defaults))
 
     def __len__(self) -> int:
-        """The number of model calls n."""
+        """The number of visited timesteps n."""
         return int(self.timesteps.size)
 
     @property
@@ -109,13 +130,15 @@ class Schedule:
         return 1.0 - self.alpha_bar / np.concatenate([[1.0], self.alpha_bar[:-1]])
 
     def levels(self, *, strided: bool | None = None) -> list[tuple[int, float, float]]:
-        """Per model call: (t, ᾱ_t, ᾱ after the step), Python numbers, in sampling order.
+        """The levels of every step, (t, ᾱ_t, ᾱ after the step), as Python numbers in sampling order.
 
-        A step ends at the next timestep. After the last one ᾱ = ``final``, which is 1: a sampler ends at the clean
-        image, where nothing else was said. This is the one place that says so.
+        A step ends at the next timestep, and the last one at ``final``. Where ᾱ ends is decided here and nowhere else.
 
-        strided: True ends every step at t - T//n, ``final`` below 0; None does what the schedule says. Methods that use
-                 several levels at once pass False: theirs have to be those of the timesteps.
+        Parameters
+        ----------
+        strided : bool, optional
+            True ends every step at t - T//n, and at ``final`` below 0. By default the schedule decides. Methods
+            that use several levels at once pass False, because they need the levels of the visited timesteps.
         """
         here, final = self.alpha_bar[self.timesteps].tolist(), float(self.final)
         after = [*here[1:], final]
@@ -126,24 +149,40 @@ class Schedule:
 
     @property
     def stride(self) -> int:
-        """T//n, the distance of uniformly spaced timesteps."""
+        """The distance T//n of uniformly spaced timesteps."""
         return self.T // len(self)
 
     @property
     def from_pure_noise(self) -> int:
-        """How many of the visited timesteps have ᾱ = 0; they are the first."""
+        """How many of the visited timesteps have ᾱ = 0. They are the first ones."""
         return int((self.alpha_bar[self.timesteps] == 0).sum())
 
     def spaced(self, steps: int, *, spacing: str | None = None) -> Schedule:
-        """The same noise levels visited in ``steps`` model calls.
+        """The same noise levels, visited in another number of steps.
 
-        Args:
-            steps: number of model calls, 1 <= steps <= T.
-            spacing: a name in ``SPACINGS``; None is the schedule's own. One that diffusers' DDIMScheduler does not have
-                is not strided.
+        Parameters
+        ----------
+        steps : int
+            Number of timesteps to visit, 1 <= steps <= T.
+        spacing : str, optional
+            A name in ``SPACINGS``; by default the schedule's own. The new schedule is strided only if this one is
+            and the spacing is one of diffusers' DDIMScheduler.
 
-        Raises:
-            ValueError: steps outside 1 .. T, an unknown spacing, or timesteps that the offset moves beyond T-1.
+        Returns
+        -------
+        Schedule
+            This schedule with the new timesteps.
+
+        Raises
+        ------
+        ValueError
+            ``steps`` is outside 1 .. T, the spacing is unknown, or the offset moves timesteps beyond T-1.
+
+        Examples
+        --------
+        >>> import modiff_sim as ms
+        >>> ms.schedules.linear().spaced(4).timesteps
+        array([750, 500, 250,   0])
         """
         spacing = self.spacing if spacing is None else spacing
         if spacing not in SPACINGS:
@@ -162,10 +201,34 @@ class Schedule:
 
 
 def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedule:
-    """β rising linearly from beta_1 to beta_T over T timesteps, visiting all (Ho et al. 2020, section 4).
+    """The schedule in which β rises linearly from ``beta_1`` to ``beta_T`` over T timesteps, visiting all of them.
 
-    Raises:
-        ValueError: T < 1, or not 0 < beta_1 <= beta_T < 1.
+    Parameters
+    ----------
+    T : int, default 1000
+        Number of training timesteps.
+    beta_1, beta_T : float
+        The first and the last β, with 0 < beta_1 <= beta_T < 1.
+
+    Returns
+    -------
+    Schedule
+        The schedule of a model that predicts ε.
+
+    Raises
+    ------
+    ValueError
+        T < 1, or not 0 < beta_1 <= beta_T < 1.
+
+    References
+    ----------
+    Ho et al. 2020, section 4.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> len(ms.schedules.linear())
+    1000
     """
     affordable(f"T = {count('T', T):,} timesteps", 40 * T)
     if not 0 < number("beta_1", beta_1) <= number("beta_T", beta_T) < 1:
@@ -175,36 +238,39 @@ def linear(T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Schedul
 
 
 def _uniform(T: int, steps: int) -> IntArray:
-    """0, r, 2r, ... with r = T // steps: "leading" in diffusers (Song et al. 2021, app. D.2, "linear")."""
+    """The timesteps 0, r, 2r, ... with r = T // steps: "leading" in diffusers, "linear" in Song et al., app. D.2."""
     return np.arange(steps, dtype=np.int64) * (T // steps)
 
 
 def _quad(T: int, steps: int) -> IntArray:
-    """int(linspace(0, √(0.8 T), steps)²), as in the code of Song et al. and of MoDiff.
+    """The timesteps int(linspace(0, √(0.8 T), steps)²), as in the code of Song et al. and of MoDiff.
 
-    Kept with its repeats (four times t = 0 at 100 of 1000), because they are model calls that a comparison
-    with published numbers has to make.
+    Repetitions are kept (t = 0 occurs four times at 100 of 1000), because a comparison with published numbers has
+    to make the same model calls.
     """
     return (np.linspace(0, math.sqrt(T * 0.8), steps) ** 2).astype(np.int64)
 
 
 def _trailing(T: int, steps: int) -> IntArray:
-    """Ends at T-1, the noisiest timestep, which "uniform" leaves out (Lin et al. 2023, table 2)."""
+    """Evenly spaced timesteps up to T-1, the noisiest, which "uniform" leaves out (Lin et al. 2023, table 2)."""
     return np.round(T - np.arange(steps)[::-1] * (T / steps)).astype(np.int64) - 1
 
 
 def _linspace(T: int, steps: int) -> IntArray:
-    """Both ends and evenly between, rounded: "linspace" in diffusers; its DPM-Solvers leave out t = 0."""
+    """Both ends and evenly spaced timesteps between, rounded: "linspace" in diffusers.
+
+    Its DPM-Solvers leave out t = 0.
+    """
     return np.linspace(0, T - 1, steps).round().astype(np.int64)
 
 
 def _uniform_above_0(T: int, steps: int) -> IntArray:
-    """r, 2r, 3r, ... with r = T // (steps + 1): "leading" of diffusers' DPM-Solvers and of its UniPC and DEIS."""
+    """The timesteps r, 2r, 3r, ... with r = T // (steps + 1): "leading" of DPM-Solvers, UniPC, DEIS in diffusers."""
     return np.arange(1, steps + 1, dtype=np.int64) * (T // (steps + 1))
 
 
 def _linspace_above_0(T: int, steps: int) -> IntArray:
-    """The last ``steps`` of steps + 1 evenly spaced and rounded: "linspace" of those schedulers."""
+    """The last ``steps`` of steps + 1 evenly spaced, rounded timesteps: "linspace" of those schedulers."""
     return np.linspace(0, T - 1, steps + 1).round().astype(np.int64)[1:]
 
 

@@ -1,4 +1,4 @@
-"""Was it really quantized? The count of every layer's calls and MACs by how they were done."""
+"""The audit of a run: how many calls and MACs of every layer were quantized, and what was left out."""
 
 from __future__ import annotations
 
@@ -13,9 +13,45 @@ from ..quantizers.base import QParams, Quantizer
 
 @dataclass
 class LayerCount:
-    """What one layer did since the run began. MACs are of the whole batch, summed over calls.
+    """What one layer did since the run began. MACs are those of the whole batch, summed over calls.
 
-    For a product of two activations (kinds "qk" and "sv") ``weight_bits`` are those of the right operand.
+    Parameters
+    ----------
+    name : str
+        Qualified name of the layer.
+    kind : str
+        "Conv1d", "Conv2d" or "Linear"; "qk" or "sv" for a product of two activations.
+    weight_bits : int, default 32
+        Bits of the weight; for a product of two activations, those of the right operand.
+    calls, quantized_calls : int
+        Calls, and those of them on quantized values.
+    macs, quantized_macs : int
+        MACs, and those of them in quantized calls, skipped ones included.
+    bit_macs : float
+        The sum of MACs times activation bits over the quantized calls.
+    bops : float
+        Bit operations.
+    skipped_macs : int
+        MACs that were not computed: at 0 bits, below a threshold, or in a branch whose output is used again.
+    saturated : float
+        How many values lay beyond the last level (static scales only).
+    values : int
+        How many values were looked at for ``saturated``.
+    zero_range : int
+        Blocks whose scale was 0: they hold exact zeros, so there is nothing to quantize.
+    blocks : int
+        How many scales were taken.
+    samples : int
+        Samples of the model, summed over the calls in which scales were taken.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import LayerCount
+    >>> count = LayerCount("conv_in", "Conv2d", weight_bits=8)
+    >>> count.full(macs=100)  # the first call
+    >>> count.quantized(macs=100, bits=4)
+    >>> count.calls, count.quantized_macs, count.activation_bits
+    (2, 100, 4.0)
     """
 
     name: str
@@ -24,10 +60,10 @@ class LayerCount:
     calls: int = 0
     quantized_calls: int = 0
     macs: int = 0
-    quantized_macs: int = 0  # skipped ones included
+    quantized_macs: int = 0  # including those skipped
     bit_macs: float = 0.0  # Σ MACs · activation bits over quantized calls
     bops: float = 0.0
-    skipped_macs: int = 0  # 0 bits, or below a threshold, or in a branch whose output is used again
+    skipped_macs: int = 0  # at 0 bits, below a threshold, or in a reused branch
     saturated: float = 0.0  # values beyond the last level (static scales only)
     values: int = 0
     zero_range: int = 0  # blocks whose scale was 0: exact zeros, nothing to quantize
@@ -35,7 +71,10 @@ class LayerCount:
     samples: int = 0  # of the model, summed over the calls in which scales were taken
 
     def full(self, macs: int, *, skipped: int = 0) -> None:
-        """A call in full precision: first, refresh, Identity. ``skipped`` MACs lay below a threshold: 0 bits."""
+        """Count a call in full precision: a first call, a refresh, or Identity.
+
+        ``skipped`` of its MACs lay below a threshold, which counts as 0 bits.
+        """
         self.calls += 1
         self.macs += macs
         self.quantized_macs += skipped
@@ -43,7 +82,10 @@ class LayerCount:
         self.bops += cost.bops(macs - skipped, self.weight_bits, FULL)
 
     def quantized(self, macs: int, bits: float, *, skipped: int = 0, bops: float | None = None) -> None:
-        """A call on quantized values; ``skipped`` of its MACs were not needed. ``bops``: where not as usual."""
+        """Count a call on quantized values, of whose MACs ``skipped`` were not needed.
+
+        ``bops`` are its bit operations where they are not MACs times weight bits times activation bits.
+        """
         self.calls += 1
         self.macs += macs
         self.quantized_calls += 1
@@ -53,10 +95,13 @@ class LayerCount:
         self.bops += cost.bops(macs - skipped, self.weight_bits, bits) if bops is None else bops
 
     def grid(self, Q: Quantizer, residual: Any, qparams: QParams | None, samples: int = 0) -> None:
-        """What was found on the grid: blocks without range, entries beyond its ends. ``samples`` of the model call."""
+        """Count what was found on the grid: blocks without range, and entries beyond the grid's ends.
+
+        ``samples`` is the number of samples of the model call.
+        """
         assert qparams is not None
         told = qparams.scale if qparams.zero_range is None else qparams.zero_range
-        self.blocks += getattr(told, "numel", lambda: 1)()  # a foreign quantizer's scale may be a number
+        self.blocks += getattr(told, "numel", lambda: 1)()  # the scale of a foreign quantizer may be a plain number
         self.samples += samples
         if qparams.zero_range is not None:
             self.zero_range += int(qparams.zero_range.sum())
@@ -67,17 +112,21 @@ class LayerCount:
 
     @property
     def activation_bits(self) -> float:
-        """Mean bits of the quantized calls that were computed; NaN without any."""
+        """Mean bits of the quantized calls that were computed; NaN where there is none."""
         computed = self.quantized_macs - self.skipped_macs
         return self.bit_macs / computed if computed else (0.0 if self.quantized_macs else float("nan"))
 
     @property
     def scales_per_sample(self) -> float:
-        """Scales per sample of the model: 1 for one scale per sample, if axis 0 of the layer's input is the sample
-        axis; the number of tokens or frames where these lie on it. NaN where nothing was counted."""
+        """Scales per sample of the model; NaN where nothing was counted.
+
+        It is 1 for one scale per sample if axis 0 of the layer's input is the sample axis, and the number of tokens or
+        frames where those lie on axis 0.
+        """
         return self.blocks / self.samples if self.samples else float("nan")
 
     def row(self) -> dict[str, Any]:
+        """The counts and shares as a dict, which is one row of the audit's table."""
         return {
             "layer": self.name, "kind": self.kind, "weight_bits": self.weight_bits,
             "activation_bits": self.activation_bits, "calls": self.calls, "quantized_calls": self.quantized_calls,
@@ -89,7 +138,7 @@ class LayerCount:
         }  # fmt: skip
 
 
-#: what the lists of names at the end of an audit are of
+#: the lists of names at the end of an audit, and what each is called there
 SAYS = {
     "unsupported": "unsupported",
     "excluded": "excluded",
@@ -100,16 +149,47 @@ SAYS = {
 
 @dataclass(frozen=True)
 class Audit:
-    """The audit of a run: rows per layer and the totals. ``str(audit)`` is a table; W and A are bits of weights and
-    activations. ``resets`` counts those that had a state to forget.
+    """The audit of a run: one row per layer, and the totals. ``str(audit)`` is a table.
 
-    product_macs: of products of two activations (attention) that ran in full precision, over all calls.
-    passes:       how many sets of states the model calls needed (guidance in passes); 1 without.
-    watched_macs: all MACs of the first model call, of whatever kind; ``elsewhere``: those that ran in full precision
-                  outside of the layers above, by the module in which they ran, products of two activations included.
-    uncounted:    operations that multiply, and whose MACs are in no number here, as "module: operation".
-    undercalled:  layers that were called, but less often than the model: something passed them by.
-    borrowed:     (layer, module): the layer's weight was used in that module, past the layer's own forward (tied).
+    In the table, W and A are the bits of weights and activations. Made by ``Run.audit``.
+
+    Parameters
+    ----------
+    layers : tuple of LayerCount
+        One entry per layer, and per product of two activations that was quantized.
+    model_calls : int
+        Calls of the model.
+    resets : int
+        Calls of ``run.reset()`` that had a state to forget.
+    unsupported : tuple of str
+        "name (class)" of what has a weight matrix, or multiplies two activations, and cannot be quantized.
+    excluded : tuple of str
+        Layers that ``where`` left out.
+    product_macs : int
+        MACs of products of two activations (attention) that ran in full precision, over all calls.
+    passes : int, default 1
+        How many sets of states the model calls needed (guidance in separate passes); 1 without passes.
+    watched_macs : int
+        All MACs of the first model call, of whatever kind.
+    elsewhere : mapping of str to int
+        Those of ``watched_macs`` that ran in full precision outside of the layers above, by the module in which they
+        ran, products of two activations included.
+    borrowed : tuple of (str, str)
+        (layer, module): the layer's weight was used in that module, not through the layer's own forward (tied weights).
+    uncounted : tuple of str
+        Operations that multiply, and whose MACs are in none of the numbers here, as "module: operation".
+    undercalled : tuple of str
+        Layers that were called, but less often than the model: something bypassed them.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import Audit, LayerCount
+    >>> count = LayerCount("proj", "Linear", weight_bits=8)
+    >>> count.full(macs=100)
+    >>> count.quantized(macs=100, bits=4)
+    >>> audit = Audit((count,), model_calls=2, resets=0, watched_macs=200, elsewhere={"attn": 50})
+    >>> audit.mac_share, audit.covered_share, audit.activation_bits
+    (0.5, 0.75, 18.0)
     """
 
     layers: tuple[LayerCount, ...]
@@ -130,49 +210,50 @@ class Audit:
 
     @property
     def mac_share(self) -> float:
-        """Share of the supported layers' MACs that were done on quantized activations (skipped ones included)."""
+        """Share of the supported layers' MACs on quantized activations, skipped ones included."""
         return self._sum("quantized_macs") / total if (total := self._sum("macs")) else 0.0
 
     @property
     def covered_share(self) -> float:
-        """Share of all MACs of the first model call that the rows above account for; NaN where none was watched.
+        """Share of all MACs of the first model call that the rows account for; NaN where no call was watched.
 
-        An upper bound where ``uncounted`` names operations.
+        It is an upper bound where ``uncounted`` names operations.
         """
         return 1 - sum(self.elsewhere.values()) / self.watched_macs if self.watched_macs else float("nan")
 
     @property
     def total_share(self) -> float:
-        """Share of *all* MACs of the model that were done on quantized activations."""
+        """Share of *all* MACs of the model on quantized activations."""
         return self.mac_share * self.covered_share
 
     @property
     def call_share(self) -> float:
-        """Share of layer calls that were done on quantized activations."""
+        """Share of the layer calls on quantized activations."""
         return self._sum("quantized_calls") / total if (total := self._sum("calls")) else 0.0
 
     @property
     def activation_bits(self) -> float:
-        """Effective bits: mean over MACs, full-precision calls counted as 32, skipped MACs as 0."""
+        """Effective bits: the mean over MACs, with 32 for full-precision calls and 0 for skipped MACs."""
         total = self._sum("macs")
         spent = self._sum("bit_macs") + FULL * (total - self._sum("quantized_macs"))
         return spent / total if total else 0.0
 
     @property
     def bops(self) -> float:
-        """Bit operations of the supported layers, first-step and refresh calls counted at 32 activation bits."""
+        """Bit operations of the supported layers, with 32 activation bits at first-step and refresh calls."""
         return float(self._sum("bops"))
 
     @property
     def uncalled(self) -> tuple[str, ...]:
-        """Layers that were patched and never called (their module's weights may be used past its forward)."""
+        """Layers that were patched and never called. Their weights may be used past the module's forward."""
         return tuple(x.name for x in self.layers if not x.calls)
 
     def rows(self) -> list[dict[str, Any]]:
+        """One dict per layer; see ``LayerCount.row``."""
         return [x.row() for x in self.layers]
 
     def summary(self) -> dict[str, Any]:
-        """The totals as plain numbers."""
+        """The totals as plain numbers and lists of names, ready for JSON."""
         return {
             "layers": len(self.layers), "model_calls": self.model_calls, "resets": self.resets,
             "mac_share": self.mac_share, "call_share": self.call_share, "activation_bits": self.activation_bits,

@@ -1,11 +1,11 @@
-"""Sampling by several processes that ``torchrun`` started: who am I, what do I begin with, do we see one folder.
+"""Sampling by several processes that ``torchrun`` started: their ranks, their shares of the work, their common folder.
 
     torchrun --nproc-per-node 8 -m analysis.sample ...
 
-The ranks exchange no tensors: each computes whole micro-batches, its own share first, then what others have not begun
-(``sweep.Claims``), and all of them write into one store. So results do not depend on how many ranks there are, a slow
-or a lost rank costs its share of the time and nothing else, and gloo, by which they agree on the work, serves on CUDA
-machines as well.
+The ranks exchange no tensors. Each computes whole micro-batches, its own share first and then those that others have
+not begun (``sweep.Claims``), and all of them write into one store. The results therefore do not depend on the number of
+ranks, a slow or lost rank costs only its share of the time, and gloo, by which the ranks agree on the work, also serves
+on CUDA machines.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of a run; ``local`` counts on its own machine."""
+    """The rank of this process among those of a run; ``local`` counts on its own machine."""
 
     rank: int = 0
     world: int = 1
@@ -38,11 +38,15 @@ class Ranks:
 
     @property
     def first(self) -> bool:
+        """Whether this is rank 0."""
         return self.rank == 0
 
 
 def ranks() -> Ranks:
-    """As torchrun says in the environment; one process without it. Raises ValueError for half of it."""
+    """The ranks that torchrun sets in the environment; a single process without them.
+
+    Raises ValueError for an incomplete environment.
+    """
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     given = [os.environ.get(name) for name in names]
     if given == [None] * 3:
@@ -58,7 +62,10 @@ def ranks() -> Ranks:
 
 
 def device(name: str, who: Ranks) -> torch.device:
-    """ "cpu", "cuda" (this rank's own) or "auto"; ValueError for another name, or where there is no such device."""
+    """The device by name: "cpu", "cuda" (this rank's own) or "auto".
+
+    Raises ValueError for another name, and where there is no such device.
+    """
     if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f"unknown device {name!r}; known: auto, cpu, cuda")
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
@@ -71,7 +78,11 @@ def device(name: str, who: Ranks) -> torch.device:
 
 
 def own_first(items: Sequence[T], who: Ranks) -> list[T]:
-    """All items: every ``world``-th, from ``rank`` on, then those of the next ranks, each from the end backwards."""
+    """All items in the order in which this rank takes them.
+
+    Its own share comes first, every ``world``-th item from ``rank`` on, then the shares of the next ranks, each from
+    its end backwards.
+    """
     mine = list(items[who.rank :: who.world])
     for other in range(1, who.world):
         mine += list(items[(who.rank + other) % who.world :: who.world])[::-1]

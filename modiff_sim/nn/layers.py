@@ -1,8 +1,8 @@
-"""The linear operators of a model: which modules they are, A without its bias, their MACs.
+"""The linear operators of a model: which modules they are, A without its bias, and their MACs.
 
-Supported: Conv1d, Conv2d and Linear with torch's own ``forward``. A forward that somebody has put around it on the one
-module (for offloading, casting or caching) is kept, and what reaches the linear operation inside it is quantized. Any
-other class with a weight matrix is named in the audit as unsupported and runs as it is.
+Supported are Conv1d, Conv2d and Linear with torch's own ``forward``. A forward that somebody has put around it on the
+one module (for offloading, casting or caching) is kept, and what reaches the linear operation inside it is quantized.
+Any other class with a weight matrix is named in the audit as unsupported and runs as it is.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ Where = Callable[[str, nn.Module], bool]
 
 
 def _torchs(known: type[nn.Module], name: str) -> Any:
-    """A method of torch's own class as torch wrote it; None where somebody had put another in its place."""
+    """A method of torch's own class as torch wrote it; None where somebody had put another method in its place."""
     found = getattr(known, name, None)
     return found if getattr(found, "__module__", None) == known.__module__ else None
 
 
-#: as they are when this is imported: libraries replace them for every layer of a class
+#: as they are when this module is imported, because libraries replace them for every layer of a class
 _FORWARDS = {known: _torchs(known, "forward") for known in KINDS}
 _CONVOLUTIONS = {known: _torchs(known, "_conv_forward") for known in KINDS}
 
 
 def kind(module: nn.Module) -> str | None:
-    """ "Conv1d", "Conv2d" or "Linear" for a supported module, else None."""
+    """The name "Conv1d", "Conv2d" or "Linear" of a supported module, else None."""
     for known in KINDS:
         if isinstance(module, known):
             return known.__name__ if type(module).forward is _FORWARDS[known] else None
@@ -44,20 +44,20 @@ def kind(module: nn.Module) -> str | None:
 
 
 def stock(module: nn.Module) -> bool:
-    """Whether what a supported module computes is known to be linear: torch's own code on a plain weight."""
+    """Whether a supported module is known to be linear, because it runs torch's own code on a plain weight."""
     known = next(k for k in KINDS if isinstance(module, k))
     changed = getattr(type(module), "_conv_forward", None) is not _CONVOLUTIONS[known]
     return not changed and "_conv_forward" not in module.__dict__ and type(module.weight) in (Tensor, nn.Parameter)
 
 
 def find(model: nn.Module, where: Where | None) -> dict[str, nn.Module]:
-    """Supported modules by qualified name, those that ``where`` keeps."""
+    """Supported modules by qualified name, as far as ``where`` keeps them."""
     named = {name or "(root)": module for name, module in model.named_modules() if kind(module)}
     return {name: module for name, module in named.items() if where is None or where(name, module)}
 
 
 def unsupported(model: nn.Module) -> list[str]:
-    """ "name (class)" of modules that own a matrix-like parameter and are not supported."""
+    """The modules that own a matrix-like parameter and are not supported, each as "name (class)"."""
     return [
         f"{name or '(root)'} ({type(module).__name__})"
         for name, module in model.named_modules()
@@ -71,23 +71,29 @@ def with_matrices(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def _owns_a_matrix(module: nn.Module) -> bool:
-    """A parametrization's own parameters are the weight of the layer around it."""
+    """Whether a module owns a parameter with two or more axes.
+
+    A parametrization does not count: its parameters make the weight of the layer around it.
+    """
     matrix = any(p.ndim >= 2 for p in module.parameters(recurse=False))
     return matrix and not isinstance(module, nn.utils.parametrize.ParametrizationList)
 
 
 def offloaded(model: nn.Module) -> bool:
-    """Whether somebody's hooks may bring weights to where they are needed."""
+    """Whether hooks of other libraries may bring weights to where they are needed."""
     return any(own_forward(m) is not None for m in model.modules())
 
 
 def sample_axis(model: nn.Module) -> int:
-    """Axis of the model's samples: 1 for arrays (tokens, samples, channels) of torch's modules that say so, else 0."""
+    """Axis of the model's samples: 1 for arrays (tokens, samples, channels), else 0.
+
+    It is 1 where one of torch's modules in the model says so with ``batch_first=False``.
+    """
     return int(any(getattr(m, "batch_first", None) is False for m in model.modules()))
 
 
 def samples(arguments: Mapping[str, Any], axis: int) -> int:
-    """How many samples a model is called with: the size of this axis of its first array; 0 without one."""
+    """The number of samples of a model call: the size of this axis of its first array; 0 without an array."""
     arrays = (x for x in pytree.tree_leaves(dict(arguments)) if isinstance(x, Tensor) and x.ndim > 1)
     first = next(arrays, None)
     return 0 if first is None else int(first.shape[axis if first.ndim == 3 else 0])
@@ -95,14 +101,14 @@ def samples(arguments: Mapping[str, Any], axis: int) -> int:
 
 @runtime_checkable
 class WeightSource(Protocol):
-    """Ready-made quantized weights, such as ``weights.QuantizedWeights``."""
+    """Protocol of ready-made quantized weights, such as ``weights.QuantizedWeights``."""
 
     def weight(self, name: str, module: nn.Module) -> Tensor | None:
-        """The dequantized weight of a layer, shape and dtype of the module's; None leaves it in full precision."""
+        """The dequantized weight of a layer, in the module's shape and dtype; None leaves it in full precision."""
         ...  # pragma: no cover - protocol
 
     def bits(self, name: str) -> int:
-        """Bits of a layer's codes."""
+        """Bits of the layer's codes."""
         ...  # pragma: no cover - protocol
 
 
@@ -119,33 +125,34 @@ def check_weights(weights: Weights) -> None:
 
 
 def brought(model: nn.Module) -> set[nn.Module]:
-    """Modules whose weights others may bring for a call: with hooks before it, or with a forward that was replaced.
+    """Modules whose weights other libraries may bring for a call.
 
-    Offloading, casting and sharding do so, on a layer or on a module around it.
+    They have hooks before the call, or a forward that was replaced. Offloading, casting and sharding do so, on a layer
+    or on a module around it.
     """
     around = (m for m in model.modules() if own_forward(m) is not None or m._forward_pre_hooks)
     return {inner for m in around if m is not model for inner in m.modules()}
 
 
 def _addresses(weight: Tensor | None, bias: Tensor | None) -> tuple[int, int]:
-    """Where the numbers lie; tensors of other types need not have an address."""
+    """The memory addresses of weight and bias; 0 for tensors of other types, which need not have one."""
     plain = (Tensor, nn.Parameter)
     return (weight.data_ptr() if type(weight) in plain else 0), (bias.data_ptr() if type(bias) in plain else 0)  # type: ignore[union-attr]
 
 
 def _settings(module: Any) -> tuple[Any, ...]:
-    """How a convolution goes over its input; nothing for a linear layer."""
+    """How a convolution moves over its input; empty for a linear layer."""
     if isinstance(module, nn.Linear):
         return ()
     return module.stride, module.padding, module.dilation, module.groups, module.padding_mode
 
 
 class Operator:
-    """A of one layer. ``linear(a)`` is A(a), ``affine(a)`` is A(a) + bias; weights are quantized once.
+    """A of one layer: ``linear(a)`` is A(a), ``affine(a)`` is A(a) + bias. Weights are quantized once.
 
     Nothing is written to the module: quantized weights live in this object. A weight that is made anew at every call
     (weight norm, spectral norm, pruning masks, offloading, casting) is quantized at the layer's first call, as it is
-    then; the same weight must come back at every further one.
+    then; the same weight must come back at every further call.
     """
 
     def __init__(self, name: str, module: nn.Module, weights: Weights, *, anew: bool = False) -> None:
@@ -153,10 +160,10 @@ class Operator:
         self.weight_bits = 32
         self.quantized: Tensor | None = None
         self.stock = stock(module)
-        self.is_linear: bool | None = True if self.stock else None  # None: to be found out
+        self.is_linear: bool | None = True if self.stock else None  # None: not yet known
         self._weights = weights
         self._macs: dict[torch.Size, int] = {}
-        # made anew for every call: masks, norms, parametrizations, or brought by others
+        # made anew for every call by masks, norms and parametrizations, or brought by other libraries
         own, bias = module._parameters.get("weight"), getattr(module, "bias", None)
         self._remade = {
             "weight": anew or own is None or own.is_meta,
@@ -187,7 +194,7 @@ class Operator:
                 self.quantized = torch.empty_like(own).copy_(made)  # own's device, dtype and memory layout
         except (TypeError, ValueError) as error:
             raise type(error)(f"weight of layer '{self.name}': {error}") from None
-        except (NotImplementedError, RuntimeError) as error:  # a type that nothing is computed in
+        except (NotImplementedError, RuntimeError) as error:  # a dtype without arithmetic
             raise ValueError(f"weight of layer '{self.name}' of {own.dtype} cannot be quantized: {error}") from error
 
     @property
@@ -196,7 +203,7 @@ class Operator:
         return self._remade["weight"]
 
     def verify(self) -> None:
-        """Raise ModelChanged where the module is not what it was: its parameters, or how it convolves."""
+        """Raise ModelChanged where the parameters of the module, or its way to convolve, are not what they were."""
         if self._own is not None:
             weight, bias = self._own
             now = self.module._parameters
@@ -210,13 +217,16 @@ class Operator:
 
     @property
     def own_weight(self) -> Tensor:
-        """The module's weight as it is now."""
+        """The weight of the module as it is now."""
         weight: Tensor = self.module.weight.detach()  # type: ignore[operator]
         return weight
 
     @property
     def weight(self) -> Tensor:
-        """The weight that is used: quantized, or the module's own. RuntimeError where the module's has changed."""
+        """The weight that is used: the quantized one, or the module's own.
+
+        Raises ModelChanged, a RuntimeError, where a weight that is made anew at every call has changed.
+        """
         if not self.remade:
             return self.module.weight if self.quantized is None else self.quantized  # type: ignore[return-value]
         own = self.own_weight
@@ -228,21 +238,23 @@ class Operator:
         used: Any = self.weight if weight is None else weight
         if isinstance(self.module, nn.Linear):
             return F.linear(a, used, bias)
-        # knows padding modes; a subclass's own, or one put on this module
+        # it handles padding modes, and may be a subclass's own or one put on this module
         out: Tensor = self.module._conv_forward(a, used, bias)  # type: ignore[operator]
         shared = not self.stock and out.untyped_storage()._cdata == a.untyped_storage()._cdata
         return out.clone() if shared else out
 
     def linear(self, a: Tensor) -> Tensor:
+        """A(a), without the bias."""
         return self._apply(a, None)
 
     def affine(self, a: Tensor) -> Tensor:
+        """A(a) + bias."""
         return self._apply(a, self.module.bias)  # type: ignore[arg-type]
 
     def check_linear(self, a: Tensor) -> bool:
-        """Whether A(x + y) = A(x) + A(y) for two random inputs like ``a``; found out once, by trying.
+        """Whether A(x + y) = A(x) + A(y) for two random inputs like ``a``, which is tried once and remembered.
 
-        The numbers come from a generator of their own. No hooks run, and nothing is counted.
+        The random numbers come from a generator of their own. No hooks run, and nothing is counted.
         """
         if self.is_linear is None:
             one = a if a.ndim == 1 or self.without_batch(a) else a[:1]
@@ -257,17 +269,17 @@ class Operator:
                 apart, whole = (outs[2] - outs[0] - outs[1]).norm(), sum(out.norm() for out in outs)
                 return bool(apart <= 64 * eps * whole)
 
-            # around the size of the input: what clamps, or rounds small numbers to zero, does so somewhere
+            # sizes around that of the input reveal operators that clamp, or that round small numbers to zero
             self.is_linear = all(adds_up(largest * factor) for factor in (0.01, 1.0, 100.0))
         return self.is_linear
 
     def without_batch(self, a: Tensor) -> bool:
-        """Whether this is one example without a batch axis, as torch's convolutions take it: axis 0 is the channels."""
+        """Whether ``a`` is one example without a batch axis, as torch's convolutions take it (axis 0 is channels)."""
         return not isinstance(self.module, nn.Linear) and a.ndim == self.own_weight.ndim - 1
 
     def macs(self, output: Tensor) -> int:
-        """MACs of one call, the whole batch."""
-        if output.shape not in self._macs:  # asked for at every call
+        """MACs of one call with this output, for the whole batch."""
+        if output.shape not in self._macs:  # kept, because they are needed at every call
             shape = tuple(output.shape)
             if isinstance(self.module, nn.Linear):
                 self._macs[output.shape] = cost.linear_macs(shape, self.module.in_features)
@@ -277,17 +289,17 @@ class Operator:
 
 
 def occurrence_name(name: str, occurrence: int) -> str:
-    """ "name", and "name#1", "name#2", ... for further occurrences within one model call."""
+    """The name of an occurrence within one model call: "name", then "name#1", "name#2", ..."""
     return name if occurrence == 0 else f"{name}#{occurrence}"
 
 
 def finite(x: Tensor) -> bool:
-    """Whether all of a tensor, or a number, is finite (one synchronisation)."""
+    """Whether a tensor, or a number, is finite everywhere (one synchronisation)."""
     return bool(torch.isfinite(torch.as_tensor(x)).all())
 
 
 def refuse_wrapped(arguments: Mapping[str, Any]) -> None:
-    """Raise TypeError for tensors that are no arrays of numbers: nested ones, and those of transformed functions."""
+    """Raise TypeError for tensors without values: nested ones, and those of transformed functions."""
     for x in pytree.tree_leaves(dict(arguments)):
         if not isinstance(x, Tensor):
             continue

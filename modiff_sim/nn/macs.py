@@ -19,7 +19,7 @@ from .hooks.modes import On
 from .hooks.undo import Context
 
 aten = torch.ops.aten
-#: where the two operands of a matrix product are among the arguments
+#: positions of the two operands of a matrix product among the arguments
 MATMUL = {
     aten.mm: (0, 1),
     aten.bmm: (0, 1),
@@ -35,14 +35,14 @@ MATMUL = {
     aten._scaled_mm: (0, 1),
 }
 CONVOLUTION = {aten.convolution, aten._convolution}
-#: what an operation is called that multiplies matrices in some way
+#: names of operations that multiply matrices in some way
 MULTIPLIES = re.compile(
     r"mm|mv$|linear|conv|rnn|lstm|gru|attention|cdist|cdist_forward|trilinear|einsum|tensordot|kron$"
 )
 
 
 def elementary_macs(packet: Any, args: Any, out: Any) -> int:
-    """MACs of one call of an operation (a packet of ``torch.ops.aten``); 0 for one that multiplies nothing."""
+    """MACs of one call of an operation (a packet of ``torch.ops.aten``); 0 for one that does not multiply."""
     if packet in (aten.addbmm, aten.addbmm_):  # a sum over the batch
         return math.prod(args[1].shape) * args[2].shape[-1]
     if packet in MATMUL:
@@ -59,16 +59,19 @@ def elementary_macs(packet: Any, args: Any, out: Any) -> int:
 
 
 def convolution_macs(args: Any, out: Tensor) -> int:
-    """Of ``aten.convolution``: each entry of the output, or of the input of a transposed one, meets one kernel."""
+    """MACs of ``aten.convolution``: each entry of the output meets one kernel.
+
+    In a transposed convolution, each entry of the input does.
+    """
     x, kernel, transposed = args[0], args[1], bool(args[6])
     return cost.conv_macs(tuple(x.shape if transposed else out.shape), tuple(kernel.shape))
 
 
 class Outside(TorchDispatchMode):
-    """While a model call runs: MACs by module, except those of stretches that are ``left_out`` (layers counted there).
+    """Counts MACs by module while a model call runs, except in ``left_out`` stretches, which are counted elsewhere.
 
-    scope: gives the name of the module that is being executed. weights: (layer, weight) of the layers, whose use
-    outside of ``left_out`` stretches is noted in ``borrowed``: weights that are tied to something else.
+    ``scope`` gives the name of the module that is being executed. ``weights`` are (layer, weight) of the layers. Their
+    use outside of ``left_out`` stretches is noted in ``borrowed``: such weights are tied to something else.
     """
 
     def __init__(self, scope: Callable[[], str], weights: Iterable[tuple[str, Tensor]]) -> None:
@@ -82,6 +85,7 @@ class Outside(TorchDispatchMode):
 
     @contextmanager
     def left_out(self) -> Iterator[None]:
+        """A stretch whose MACs are not counted here."""
         self._out += 1
         try:
             yield
@@ -112,7 +116,7 @@ class Outside(TorchDispatchMode):
 
 
 class FirstCall:
-    """What the first model call of a run computed: in rows of the audit, and elsewhere. Only that call is watched."""
+    """What the first model call of a run computed, in rows of the audit and elsewhere. Only that call is watched."""
 
     def __init__(self) -> None:
         self.inside = 0  # MACs of layers and products that have a row
@@ -121,27 +125,30 @@ class FirstCall:
         self.watching = False
 
     def begin(self, scope: Callable[[], str], weights: Iterable[tuple[str, Tensor]]) -> None:
-        """A model call begins; it is watched if none was."""
+        """A model call begins; it is watched if no call was watched before."""
         if self._outside is None:
             self.inside, self._outside, self.watching = 0, Outside(scope, weights), True
             self._on = On(self._outside)
             self._on.put()
 
     def end(self, failed: bool) -> None:
-        """It has ended; one that failed was none. Where this was interrupted it may be done again."""
+        """The call has ended. A failed call does not count as the first.
+
+        After an interrupt, this may be called again.
+        """
         self.remove()
         if self.watching and self._outside is not None:
-            self._outside.scope = str  # nobody is asked any more, or held
+            self._outside.scope = str  # no longer asks, or holds, anybody
             if failed:
                 self._outside = None
             self.watching = False
 
     def forget(self) -> None:
-        """The call that was watched was taken back: it was none."""
+        """The call that was watched was taken back, so it does not count as the first."""
         self._outside = None
 
     def remove(self) -> None:
-        """See to it that the present thread's operations are not watched."""
+        """Make sure that the operations of the present thread are not watched."""
         if self._on is not None:
             self._on.remove()
 
@@ -150,18 +157,18 @@ class FirstCall:
         return self._outside.left_out() if self.watching and self._outside is not None else nullcontext()
 
     def add(self, macs: int) -> None:
-        """MACs of a row, as the model has them (a warm-up's repetitions left out)."""
+        """Add MACs of a row, as the model has them (without repetitions in a warm-up)."""
         if self.watching:
             self.inside += macs
 
     @property
     def elsewhere(self) -> dict[str, int]:
-        """MACs by module."""
+        """MACs outside of the rows, by module."""
         return {} if self._outside is None else dict(self._outside.macs)
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """Operations that multiply, and are not counted."""
+        """Operations that multiply and are not counted."""
         return () if self._outside is None else tuple(self._outside.uncounted)
 
     @property

@@ -1,11 +1,11 @@
-"""``modulated(model, activations=Q, ...)``: a model's forward becomes an arm of the paper, for as long as you say.
+"""The context ``modulated(model, activations=Q, ...)``, inside which a model's forward is an arm of the paper.
 
     with modulated(model, activations=ms.AbsMax(4), recursion="closed_loop") as run:
         images = sample(model, images=64, steps=50, run=run)
         print(run.audit())
 
 State belongs to the run, never to the model; leaving the context restores the model bit for bit, after an exception
-too. The arithmetic is simulated: values on the quantization grid in the model's own dtype. No gradients flow.
+too. The arithmetic is simulated: values lie on the quantization grid, in the model's own dtype. No gradients flow.
 """
 
 from __future__ import annotations
@@ -47,29 +47,71 @@ def modulated(
 ) -> AbstractContextManager[Run]:
     """Run the model's Conv1d, Conv2d and Linear layers as an arm of the paper while the context is open.
 
-    activations: quantizer of the layers' inputs (direct) or residuals (open and closed loop), or a plan that names one
-                 per layer and call (``nn.plans``, ``nn.calibrate``).
-    weights:     quantizer of the weights, applied once, or quantized weights (``nn.weights``); None leaves them.
-                 ``AbsMax(8)`` is per output channel (axis 0).
-    recursion:   "direct" (PTQ), "open_loop" (no error compensation), "closed_loop" (MoDiff), or
-                 a ``Recursion`` of your own.
-    warmup, refresh: see ``modiff_sim.recursion``; they count a layer's calls since the last ``run.reset()``. "direct"
-                 has no state: it does every call alike, refreshes excepted; ``warmup`` means nothing for it,
-                 ``skip`` and ``storage`` are refused.
-    where:       (qualified name, module) -> bool, which layers; None is all, first, last and time embedding included.
-    skip:        a ``ms.Threshold`` below which a sample's residual is not computed, for all layers or as a
-                 mapping from names and patterns (``*``); layers that no pattern matches skip nothing.
-    storage:     a ``ms.Storage``, how states are kept between calls, or a function from a layer's name to one.
-    attention:   quantizers of q, k, v and softmax (``nn.attention``); None leaves products in full precision.
-    reuse:       branches whose output is used again (``nn.Reuse``).
-    engine:      "simulated", the only one: values on the quantization grid in the model's own dtype.
-    seed:        of the random bits, for randomised quantizers.
+    Inside the context, NaN or Inf and a batch of another shape, dtype or device without ``run.reset()`` raise
+    ValueError, which names layer and call. After any exception in the model's forward, or in a hook after it, all
+    states and counts are as they were before that call.
 
-    Raises TypeError for arguments of another type, ValueError for a model without such layers and for names or
-    patterns in ``weights``, ``reuse``, ``skip`` and ``ByLayer`` that fit none of its layers, RuntimeError for a model
-    that is modulated already; the model is then untouched. Inside: ValueError naming layer and call for NaN or Inf and
-    for a batch of another shape, dtype or device without ``run.reset()``; after any exception in the model's forward,
-    or in a hook after it, all states and counts are as before that call.
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model, with at least one Conv1d, Conv2d or Linear layer that ``where`` keeps.
+    activations : Quantizer or Plan
+        Quantizer of the layers' inputs ("direct") or residuals (open and closed loop), or a plan that names one per
+        layer and call (``nn.plans``, ``nn.calibrate``).
+    weights : Quantizer, QuantizedWeights or other WeightSource, optional
+        Quantizer of the weights, applied once, or quantized weights (``nn.weights``). None leaves the weights in full
+        precision. ``AbsMax(8)`` takes one scale per output channel (axis 0).
+    recursion : str or Recursion, default "closed_loop"
+        "direct" (post-training quantization), "open_loop" (no error compensation), "closed_loop" (MoDiff), or a
+        ``Recursion`` of your own.
+    warmup : "exact", "quantized" or int, default "exact"
+        What happens at a layer's first call since the last ``run.reset()``; see ``modiff_sim.recursion``. "direct" has
+        no state and treats every call alike, refreshes excepted, so ``warmup`` has no effect on it.
+    refresh : "never", int or sequence of int, default "never"
+        Later calls of a layer in full precision; see ``modiff_sim.recursion``.
+    where : callable, optional
+        (qualified name, module) -> bool, which layers are quantized. None is all of them, the first, the last and those
+        of the time embedding included.
+    skip : Threshold or mapping of str to Threshold, optional
+        Threshold below which a sample's residual is not computed, for all layers or by name and pattern (``*``). Layers
+        that no pattern matches skip nothing. It is refused for "direct".
+    storage : Storage or callable, optional
+        How states are kept between calls, or a function from a layer's name to a ``Storage``. It is refused for
+        "direct".
+    attention : Attention, optional
+        Quantizers of q, k, v and softmax (``nn.attention``). None leaves products of activations in full precision.
+    reuse : Reuse, optional
+        Branches whose output is used again (``nn.Reuse``).
+    engine : str, default "simulated"
+        "simulated" is the only engine: values on the quantization grid, in the model's own dtype.
+    seed : int, default 0
+        Seed of the random bits for randomised quantizers.
+
+    Returns
+    -------
+    context manager of Run
+        Entering it patches the model and yields the ``Run``; leaving it restores the model.
+
+    Raises
+    ------
+    TypeError
+        For arguments of another type.
+    ValueError
+        For a model without such layers, an unknown engine, and names or patterns in ``weights``, ``reuse``, ``skip``
+        and ``ByLayer`` that match none of the model's layers.
+    RuntimeError
+        For a model that is modulated already. In all three cases the model is untouched.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import modulated
+    >>> model, x = torch.nn.Linear(8, 4), torch.ones(2, 8)
+    >>> with modulated(model, activations=ms.AbsMax(4), warmup="quantized") as run:
+    ...     outputs = [model(x), model(0.9 * x)]
+    >>> run.audit().mac_share, run.audit().activation_bits
+    (1.0, 4.0)
     """
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")

@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 class RandomBits:
-    """Uniform numbers; ``other`` keeps users of the same seed apart."""
+    """Uniform random numbers; ``other`` keeps users of the same seed apart."""
 
     def __init__(self, seed: int, *, other: int = 0) -> None:
         self._seed, self._other, self._stream = seed, other, 0
         self._generators: dict[torch.device, torch.Generator] = {}
 
     def like(self, a: Tensor) -> Tensor:
-        """Uniform [0, 1) in a's shape, dtype and device."""
+        """Uniform numbers in [0, 1) in the shape and dtype and on the device of ``a``."""
         if a.device not in self._generators:
             self._generators[a.device] = torch.Generator(a.device)
             self._generators[a.device].manual_seed((self._seed << 20) ^ self._stream ^ self._other)
@@ -28,9 +28,11 @@ class RandomBits:
         self._stream = stream
 
     def snapshot(self) -> Any:
+        """The states of all generators, for ``restore``."""
         return {device: generator.get_state() for device, generator in self._generators.items()}
 
     def restore(self, snapshot: Any) -> None:
+        """Rewind to a snapshot; generators that it does not hold are started anew."""
         self._generators = {d: g for d, g in self._generators.items() if d in snapshot}
         for device, state in snapshot.items():
             self._generators[device].set_state(state)

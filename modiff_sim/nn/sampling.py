@@ -2,8 +2,8 @@
 
 Image i is always drawn from its own noise, ``SeedSequence(seed, spawn_key=(stream, i))``, and always computed at
 position i % batch of micro-batch i // batch, which is computed in full even where only a part of it is wanted. So an
-image depends on (seed, batch, threads, dtype, versions) and not on how many others were asked for or where a run was
-interrupted.
+image depends on (seed, batch, threads, dtype, versions), and neither on how many other images were requested nor on
+where a run was interrupted.
 """
 
 from __future__ import annotations
@@ -28,13 +28,26 @@ from .run.run import Run, active_run
 
 
 def denoiser(model: nn.Module, conditions: Mapping[str, Any] | None = None) -> Callable[[Tensor, int], Tensor]:
-    """(x, t) -> what the model predicts there, however it is called and answers: see ``nn.hooks.calling``.
+    """The function (x, t) -> prediction of a model, however the model is called and answers (see ``nn.hooks.calling``).
 
-    The model is given the timestep as a tensor, int64 (n,). Where it predicts a variance as well (twice as many
-    channels as x has), the first half is the prediction. conditions: see ``sample``.
+    Parameters
+    ----------
+    model : torch.nn.Module
+        It is given the timestep as an int64 tensor of shape (n,). Where it predicts a variance as well, in twice as
+        many channels as x has, the first half is the prediction.
+    conditions : mapping of str to Any, optional
+        Further arguments of the model; see ``sample``.
 
-    Raises ValueError for a model that takes no timestep; when called, for an answer without a prediction, and for NaN
-    or Inf, naming the call and the timestep.
+    Returns
+    -------
+    callable
+        (x, t) -> Tensor. It raises ValueError for an answer without a prediction, and for NaN or Inf, naming the call
+        and the timestep.
+
+    Raises
+    ------
+    ValueError
+        For a model that takes no timestep.
     """
     return _denoiser(model, conditions)
 
@@ -42,7 +55,7 @@ def denoiser(model: nn.Module, conditions: Mapping[str, Any] | None = None) -> C
 def _denoiser(
     model: nn.Module, conditions: Mapping[str, Any] | None, where: str = "", images: int = 0
 ) -> Callable[[Tensor, int], Tensor]:
-    """``denoiser``, whose errors of values begin with ``where``; conditions may have ``images`` rows as well."""
+    """``denoiser`` with error messages that begin with ``where``. Conditions may have ``images`` rows as well."""
     call, name = caller(model, conditions or ()), type(unwrapped(model)).__name__
     made = 0
 
@@ -59,16 +72,16 @@ def _denoiser(
 
 
 def _not_finite(model: nn.Module, name: str, x: Tensor, t: int, call: int) -> str:
-    """Which call it was, and what to do."""
+    """Which output was not finite, and what to do about it."""
     said = f"the output of {name} at call {call}, t = {t}"
     if not bool(torch.isfinite(x).all()):
-        return f"{said}; its input has them already: the calls before it, or the model's clipping, are to be looked at"
+        return f"{said}; its input has them already: look at the calls before it, or at the model's clipping"
     config = getattr(unwrapped(model), "config", None)
     fourier = getattr(config, "time_embedding_type", None) == "fourier"
     if t == 0 and (fourier or x.dtype.itemsize >= 4):
         why = "its Fourier embedding is" if fourier else "an embedding may be"
         return (
-            f"{said}, from a finite input; {why} one of log(t), which 0 has not: leave t = 0 out, with "
+            f"{said}, from a finite input; {why} one of log(t), which 0 does not have: leave t = 0 out, with "
             "spacing='trailing' and fewer steps than training timesteps, or a schedule of your own timesteps"
         )
     more = "a model in this dtype may overflow, take float32" if x.dtype.itemsize < 4 else "look at its weights"
@@ -76,7 +89,10 @@ def _not_finite(model: nn.Module, name: str, x: Tensor, t: int, call: int) -> st
 
 
 def _per_sample(conditions: dict[str, Any], x: Tensor, images: int = 0) -> dict[str, Any]:
-    """Conditions with a row for every sample: one row is repeated, and so are in turn those of all images."""
+    """Conditions with one row per sample of x.
+
+    A single row is repeated for all samples; rows for all ``images`` are repeated in turn.
+    """
     allowed = {1: "one for all", len(x): "one per sample of the micro-batch"}
     if 1 < images < len(x):
         allowed[images] = "one per image"
@@ -99,7 +115,7 @@ def _per_sample(conditions: dict[str, Any], x: Tensor, images: int = 0) -> dict[
 
 
 def image_shape(model: nn.Module) -> tuple[int, int, int]:
-    """(channels, height, width) from a diffusers config; ValueError for a model that has none, or none of an image."""
+    """(channels, height, width) from a diffusers config. Raises ValueError where the config does not say."""
     config = getattr(model, "config", None)
     size, channels = getattr(config, "sample_size", None), getattr(config, "in_channels", None)
     if size is None or channels is None:
@@ -115,15 +131,15 @@ def image_shape(model: nn.Module) -> tuple[int, int, int]:
 
 
 def micro_batches(wanted: Sequence[int], batch: int) -> list[int]:
-    """Indices of the micro-batches that hold these images, ascending."""
+    """Ascending indices of the micro-batches that hold these images."""
     return sorted({i // batch for i in wanted})
 
 
 def _place(model: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Where the noise is drawn to: device and dtype of the first parameter that holds numbers.
+    """Device and dtype of the noise: those of the first parameter that holds numbers.
 
-    Raises ValueError for a model on the meta device. Parameters whose layer fetches them when it is called
-    (accelerate's hooks) are on it between the calls and are no reason.
+    Parameters that their layer fetches when it is called (accelerate's hooks) are on the meta device between the calls,
+    and are accepted. Raises ValueError for a model that is on the meta device otherwise.
     """
     empty, fetched = [], None
     for where, module in model.named_modules():
@@ -145,10 +161,21 @@ def _place(model: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 
 def resolved(model: Any, schedule: Any = None) -> tuple[nn.Module, Schedule]:
-    """The network to sample, and its schedule: the one given, else its scheduler's, else ``linear()``.
+    """The network to sample, and its schedule.
 
-    model:    a torch module, or what ``adapters.load`` returns.
-    schedule: a ``Schedule``, or what ``schedule_of`` takes.
+    The schedule is the one given, else that of the scheduler which the model came with, else ``linear()``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module or adapters.Loaded
+        A torch module, or what ``adapters.load`` returns.
+    schedule : Schedule or Any, optional
+        A ``Schedule``, or what ``schedule_of`` takes.
+
+    Raises
+    ------
+    TypeError
+        For a model that is neither.
     """
     network = getattr(model, "denoiser", model) if not isinstance(model, nn.Module) else model
     if not isinstance(network, nn.Module):
@@ -176,28 +203,70 @@ def sample(
     conditions: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """Sample images; float32 array (n, C, H, W) in the model's own range.
+    """Sample images from a diffusion model.
 
-    model:    a torch module that predicts noise, or what ``schedule.prediction`` says, at x and a timestep, in one of
-              the ways of ``nn.hooks.calling``; or what ``adapters.load`` returns.
-    images:   how many (0..n-1), or which indices, ascending.
-    run:      the run of ``modulated`` this happens in; found on the model if not given. It is reset before every
-              micro-batch.
-    on_batch: further resets, called with ``stream=index`` before micro-batch ``index`` (such as a recorder's).
-    schedule: training noise levels and what is predicted: a ``Schedule``, or a scheduler of diffusers or its config
-              (``schedulers.schedule_of``). Default: the scheduler that the model came with, where ``adapters.load``
-              found one; else linear beta 1e-4..0.02, 1000 steps, predicting noise.
-    steps, spacing: which of its timesteps; ``spacing`` is by default the schedule's own ("uniform", if it has none).
-    progress: label of a progress bar (a plain line per micro-batch where stderr is no terminal); None is silent.
-    conditions: further arguments of the model by name, the same at every call (text embeddings, class labels); tensors,
-              in dicts as well, have one row, or ``batch`` rows, one per position in the micro-batch. Where ``images``
-              is a count below ``batch``, they may have that many rows: the positions after them, whose images are
-              not wanted, get these rows again in turn.
-    options:  passed to the sampler (eta, clip, variance); the schedule may bring some (``Schedule.defaults``).
+    Parameters
+    ----------
+    model : torch.nn.Module or adapters.Loaded
+        A module that predicts noise, or what ``schedule.prediction`` says, at x and a timestep, called in one of the
+        ways of ``nn.hooks.calling``; or what ``adapters.load`` returns. It must be in eval mode.
+    images : int or sequence of int
+        How many images (0 to n-1), or which indices, ascending.
+    steps : int, default 50
+        How many timesteps of the schedule are visited.
+    sampler : str, default "ddim"
+        A name in ``modiff_sim.diffusion.samplers.SAMPLERS``.
+    spacing : str, optional
+        How the timesteps are chosen; by default the schedule's own spacing ("uniform", if it has none).
+    schedule : Schedule or Any, optional
+        Training noise levels, and what is predicted: a ``Schedule``, or a scheduler of diffusers or its config
+        (``schedulers.schedule_of``). Default: the scheduler that the model came with, where ``adapters.load`` found
+        one; else linear beta 1e-4 to 0.02, 1000 steps, predicting noise.
+    seed : int, default 0
+        Seed of the images' noise.
+    batch : int, default 128
+        Size of a micro-batch.
+    shape : tuple of int, optional
+        (channels, height, width) of an image; by default from the model's config.
+    run : Run, optional
+        The run of ``modulated`` that this happens in, found on the model if not given. It is reset before every
+        micro-batch.
+    on_batch : iterable of callable
+        Further resets, such as a recorder's, called with ``stream=index`` before micro-batch ``index``.
+    callback : callable, optional
+        Called by the sampler at every step; see ``modiff_sim.diffusion.samplers``.
+    progress : str, optional
+        Label of a progress bar (a plain line per micro-batch where stderr is not a terminal). None is silent.
+    conditions : mapping of str to Any, optional
+        Further arguments of the model by name, the same at every call (text embeddings, class labels). Tensors, also
+        those in dicts, have one row, or ``batch`` rows, one per position in the micro-batch. Where ``images`` is a
+        count below ``batch``, they may have that many rows; the positions after them, whose images are not wanted,
+        repeat these rows.
+    **options
+        Options of the sampler (eta, clip, variance); the schedule may bring some (``Schedule.defaults``).
 
-    Raises ValueError for unknown names (listing the known ones), no images, a scheduler that cannot be followed, a
-    model on the meta device, a model that takes no timestep or returns no prediction, and for NaN or Inf in an output,
-    naming the call and its timestep.
+    Returns
+    -------
+    numpy.ndarray
+        float32 (n, C, H, W), in the model's own range.
+
+    Raises
+    ------
+    ValueError
+        For unknown names (listing the known ones), no images, a scheduler that cannot be followed, a model on the meta
+        device or in training mode, a model that takes no timestep or returns no prediction, a ``run`` that is not
+        active on this model, and NaN or Inf in an output, naming the call and its timestep.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from modiff_sim.nn import sample
+    >>> class Zero(torch.nn.Module):  # a model that predicts no noise
+    ...     def forward(self, x, t):
+    ...         return torch.zeros_like(x)
+    >>> images = sample(Zero().eval(), images=3, steps=2, batch=2, shape=(1, 4, 4), spacing="uniform")
+    >>> images.shape, images.dtype.name
+    ((3, 1, 4, 4), 'float32')
     """
     model, known = resolved(model, schedule)
     if sampler not in SAMPLERS:

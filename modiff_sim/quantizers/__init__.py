@@ -1,17 +1,17 @@
 """The quantizers, each written once for NumPy and torch, and their registry.
 
-Rounding is ties-to-even (HalfAway excepted); the zero point is added after rounding. The *scale* is guarded against 0,
-never absmax: absmax/qmax can underflow where absmax does not (float16). A block of zeros, or one whose scale
-underflows, is mapped to exact zeros.
+Rounding is ties-to-even, except in ``HalfAway``; the zero point is added after rounding. The *scale* is guarded against
+0 rather than absmax, because absmax/qmax can underflow where absmax does not (float16). A block of zeros, or one whose
+scale underflows, is mapped to exact zeros.
 
-House rules of this package: about a dozen array operations, no Python ``if`` on array values, random bits are an
-argument, nothing is written into an argument.
+A quantizer here consists of about a dozen array operations, has no Python ``if`` on array values, takes random bits as
+an argument, and writes nothing into an argument.
 
-affine.py: integer grids from a block's extremes. grids.py: variants of the symmetric one. floats.py: FP8, MX,
-logarithmic. aligned.py: dynamic, on one fixed grid. clipping.py: grids that end before max|x|. fixed.py: scales that
-are no function of the data.
-split.py: channel ranges with a scale each; it needs to know where to cut, so it is not in the registry.
-closed_form.py: the worst case of all that reach max|x| exactly.
+affine.py: integer grids from a block's extremes. grids.py: variants of the symmetric one. floats.py: FP8 and
+logarithmic. microscaling.py: MX. formats.py: the float formats of both. aligned.py: dynamic, on one fixed grid.
+clipping.py: grids that end before max|x|. fixed.py: scales that do not depend on the data. split.py: channel ranges
+with a scale each; it needs to know where to cut, so it is not in the registry. closed_form.py: the worst case of all
+grids that reach max|x| exactly.
 """
 
 from __future__ import annotations
@@ -24,19 +24,9 @@ from .base import Quantizer
 from .clipping import MSEClip, Percentile
 from .closed_form import SymmetricGrid
 from .fixed import FixedScale, Identity, Static, StaticAffine, Zero
-from .floats import (
-    FP8E4M3,
-    FP8E5M2,
-    MX,
-    MXFP4E2M1,
-    MXFP6E2M3,
-    MXFP6E3M2,
-    MXFP8E4M3,
-    MXFP8E5M2,
-    MXINT8,
-    Logarithmic,
-)
+from .floats import FP8E4M3, FP8E5M2, Logarithmic
 from .grids import DeadZone, HalfAway, MidRise
+from .microscaling import MX, MXFP4E2M1, MXFP6E2M3, MXFP6E3M2, MXFP8E4M3, MXFP8E5M2, MXINT8
 from .split import Split
 
 __all__ = [
@@ -76,7 +66,33 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
 
 
 def make(name: str, bits: int = 4, **options: Any) -> Quantizer:
-    """A quantizer by its registered name; ``bits`` is not passed on where the format has its own (``fixed_bits``)."""
+    """Make a quantizer by its registered name.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``QUANTIZERS``.
+    bits : int, default 4
+        Bits of a code; not passed on where the format decides them (``fixed_bits``).
+    **options
+        Further fields of the class, such as ``granularity``.
+
+    Returns
+    -------
+    Quantizer
+        The quantizer.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or options that the class refuses.
+
+    Examples
+    --------
+    >>> from modiff_sim import quantizers
+    >>> quantizers.make("absmax", 3).bits, quantizers.make("fp8_e4m3", 3).bits
+    (3, 8)
+    """
     if name not in QUANTIZERS:
         raise ValueError(f"unknown quantizer '{name}'; known: {', '.join(QUANTIZERS)}")
     kind = QUANTIZERS[name]

@@ -16,19 +16,45 @@ from .laws import Laws
 
 
 def guarded(xp: Any, scale: Any) -> QParams:
-    """Scale with 0 replaced by 1 (x/1 rounds to the code 0 for the zeros it stands for); NaN stays NaN."""
+    """Parameters with a scale of 0 replaced by 1, with which the zeros it stands for get the code 0; NaN stays NaN."""
     empty = scale == 0
     return QParams(scale=xp.where(empty, xp.ones_like(scale), scale), zero_range=empty)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AbsMax(SymmetricGrid):
-    """Symmetric, dynamic: s = max|x|/qmax, qmax = 2^(b-1)-1, round to nearest. 3 bits = 7 levels, 2 bits = ternary.
+    """Symmetric dynamic quantizer: s = max|x|/qmax, qmax = 2^(b-1)-1, rounded to nearest.
+
+    3 bits have 7 levels; 2 bits are ternary.
+
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 2 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+
+    Notes
+    -----
+    kappa = 1/(2·qmax). c = (d-1)/(d-1+4·qmax²): one entry at qmax steps is exact, the others, at half a step, lose half
+    a step each. (``closed_form``: m = h = ½, M = qmax.)
 
     |x|/s <= qmax(1+2eps) rounds to at most qmax, so no clamp is needed while 4·eps·qmax < 1; from there on (8 bits in
     bfloat16, 23 in float32) codes are clamped to ±qmax.
-    kappa = 1/(2·qmax). c = (d-1)/(d-1+4·qmax²): one entry at qmax steps is exact, the others, at half a step, lose
-    half a step each. (``closed_form``: m = h = ½, M = qmax.)
+
+    References
+    ----------
+    docs/theory.md, section 11.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> Q = ms.AbsMax(bits=3)
+    >>> Q(np.array([[3.0, 1.2, -0.6]]))
+    array([[ 3.,  1., -1.]])
+    >>> Q.kappa(64), round(Q.c(64), 4)
+    (0.16666666666666666, 0.6364)
     """
 
     laws = Laws(error=0.5, c="tight", idempotent=True, sign_equivariant=True)
@@ -36,17 +62,21 @@ class AbsMax(SymmetricGrid):
 
     @property
     def qmax(self) -> int:
+        """The largest code, 2^(b-1) - 1."""
         return int(2 ** (self.bits - 1) - 1)
 
     @property
     def reach(self) -> float:
+        """The largest distance between zero and a value of the grid, in scales."""
         return self.qmax
 
     @property
     def boundaries(self) -> Sequence[Boundary]:
+        """Where the code changes, as of ``SymmetricGrid``."""
         return ((0.5, 0.5),)
 
     def choose_qparams(self, a: Any) -> QParams:
+        """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
         return guarded(xp, xp.max(xp.abs(blocks), axis=axes, keepdims=True) / self.qmax)
@@ -56,6 +86,7 @@ class AbsMax(SymmetricGrid):
         return xp.round(steps)
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         codes = self.round(xp, blocks / qparams.scale)
         if 4 * self.qmax * float(xp.finfo(blocks.dtype).eps) < 1:
@@ -65,46 +96,90 @@ class AbsMax(SymmetricGrid):
 
 @dataclass(frozen=True, kw_only=True)
 class Stochastic(AbsMax):
-    """AbsMax with stochastic rounding, floor(x/s + u), u uniform in [0, 1): unbiased.
+    """AbsMax with stochastic rounding, floor(x/s + u), u uniform in [0, 1), which is unbiased.
 
-    kappa = 1/qmax holds surely. c is on the expectation: sup E||x - Q(x)||²/||x||² = (sqrt(1+(d-1)/qmax²)-1)/2,
-    below 1 only for d-1 < 8·qmax². (With one entry at qmax steps and d-1 at a fraction f the ratio is
-    (d-1)f(1-f)/(qmax²+(d-1)f²); its maximum over f is that.) Source: PAPER, unbiased rounding.
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 2 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+
+    Notes
+    -----
+    kappa = 1/qmax holds surely. c is on the expectation: sup E||x - Q(x)||²/||x||² = (sqrt(1+(d-1)/qmax²)-1)/2, below 1
+    only for d-1 < 8·qmax². (With one entry at qmax steps and d-1 at a fraction f the ratio is
+    (d-1)f(1-f)/(qmax²+(d-1)f²), and this is its maximum over f.)
+
+    References
+    ----------
+    The paper's section on unbiased rounding; docs/theory.md, section 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> x = np.array([[3.0, 1.25, 0.5]])
+    >>> ms.Stochastic(bits=3)(x, random=np.full(x.shape, 0.75))
+    array([[3., 2., 1.]])
     """
 
-    # sign equivariance would need u to become 1-u: with the random bits as an argument it is not declared
+    # Sign equivariance would need u to become 1-u. As the random bits are an argument, it is not declared.
     laws = Laws(error=1.0, c="tight", unbiased=True, randomised=True)
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
-        # ±qmax is kept: x/s can exceed it by eps, which floor would turn into a code too far
+        # x/s can exceed qmax by eps, which floor would turn into a code beyond the grid.
         return xp.clip(xp.floor(blocks / qparams.scale + random), -self.qmax, self.qmax)
 
     def c(self, d: int) -> float:
+        """Declared c of the expectation, for d entries that share a scale; d >= 1."""
         return (math.sqrt(1 + (need_dimension(d) - 1) / self.qmax**2) - 1) / 2
 
     def kappa(self, d: int) -> float:
-        return float(need_dimension(d) >= 1) / self.qmax  # d=1 as well: x/s may fall an eps short of qmax
+        """Declared kappa for d entries that share a scale; d >= 1."""
+        return float(need_dimension(d) >= 1) / self.qmax  # also for d = 1: x/s may fall an eps short of qmax
 
 
 @dataclass(frozen=True, kw_only=True)
 class MinMax(Quantizer):
-    """Affine, dynamic, its range made to include zero: s = (max-min)/(2^b-1), zero point z = round(-min/s).
+    """Affine dynamic quantizer whose range includes zero: s = (max-min)/(2^b-1), zero point z = round(-min/s).
 
-    kappa = 1/(2^b-1). c = d/(d-2+2N²), N = 2^b-1, d >= 2: the extremes at ±N/2 steps (a tie, half a step lost each)
-    and all others at half a step (proof: docs/theory.md, section 11). Not idempotent: b=4, (-17, 13, 2) has grid step
-    2, its image (-16, 12, 2) has not.
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 1 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+
+    Notes
+    -----
+    kappa = 1/(2^b-1). c = d/(d-2+2N²), N = 2^b-1, d >= 2: the extremes at ±N/2 steps (a tie, half a step lost each) and
+    all others at half a step. Not idempotent: at b=4, (-17, 13, 2) has grid step 2, and its image (-16, 12, 2) has not.
+
+    References
+    ----------
+    docs/theory.md, section 11.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.MinMax(bits=2)(np.array([[0.0, 1.25, 3.0]]))
+    array([[0., 1., 3.]])
     """
 
     laws = Laws(error=0.5, c="tight")
 
     @property
     def levels(self) -> int:
-        """N = 2^b - 1 steps between the lowest and the highest code."""
+        """N = 2^b - 1, the number of steps between the lowest and the highest code."""
         return int(2**self.bits - 1)
 
     @property
     def reach(self) -> float:
+        """The largest distance between zero and a value of the grid, in scales."""
         return self.levels
 
     def range(self, xp: Any, blocks: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
@@ -115,6 +190,7 @@ class MinMax(Quantizer):
         return xp.minimum(low, zero), xp.maximum(high, zero)
 
     def choose_qparams(self, a: Any) -> QParams:
+        """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
         low, high = self.range(xp, blocks, axes)
@@ -122,23 +198,46 @@ class MinMax(Quantizer):
         return QParams(safe.scale, xp.round(-low / safe.scale), safe.zero_range)
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale) + qparams.zero_point, 0, self.levels)
 
     def c(self, d: int) -> float:
+        """Declared c for d entries that share a scale; d >= 1."""
         return 0.0 if need_dimension(d) == 1 else d / (d - 2 + 2 * self.levels**2)
 
     def kappa(self, d: int) -> float:
+        """Declared kappa for d entries that share a scale; d >= 1."""
         return 0.0 if need_dimension(d) == 1 else 1 / self.levels
 
 
 @dataclass(frozen=True, kw_only=True)
 class MinMaxRaw(MinMax):
-    """Affine min-max as the official code has it: the range need not include zero, the scale is at least ``floor``.
+    """Affine min-max quantizer of the official code: the range need not include zero, the scale is at least ``floor``.
 
     s = max((max-min)/(2^b-1), floor), z = round(-min/s). A constant block is reproduced exactly (s = |x|; the official
-    floor reproduces it to eps). Below ``floor`` (residuals under 1.5e-7 at 4 bits) everything rounds as on a static
-    grid, so power-of-two scaling is not declared and c, kappa hold for blocks whose range exceeds floor·(2^b-1).
+    floor reproduces it to eps).
+
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 1 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+    floor : float, default 1e-8
+        The smallest scale, >= 0.
+
+    Notes
+    -----
+    Below ``floor`` (residuals under 1.5e-7 at 4 bits) everything rounds as on a static grid. Power-of-two scaling is
+    therefore not declared, and c and kappa hold for blocks whose range exceeds floor·(2^b-1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.MinMaxRaw(bits=2)(np.array([[10.0, 11.25, 13.0]]))
+    array([[10., 11., 13.]])
     """
 
     laws = Laws(error=0.5, c="tight", scale_equivariant=False)
@@ -149,9 +248,11 @@ class MinMaxRaw(MinMax):
         number(f"{type(self).__name__}: floor", self.floor)
 
     def range(self, xp: Any, blocks: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+        """Lowest and highest value of every block."""
         return xp.min(blocks, axis=axes, keepdims=True), xp.max(blocks, axis=axes, keepdims=True)
 
     def choose_qparams(self, a: Any) -> QParams:
+        """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
         low, high = self.range(xp, blocks, axes)
@@ -161,6 +262,7 @@ class MinMaxRaw(MinMax):
         return QParams(safe.scale, xp.round(-low / safe.scale), raw == 0)
 
     def in_domain(self, a: Any) -> Any:
+        """Per block, whether the laws, c and kappa hold for it."""
         xp = array_namespace(a)
         low, high = self.range(xp, *self.blocks(xp, a))
         spread = (high - low) / self.levels
@@ -171,25 +273,52 @@ class MinMaxRaw(MinMax):
 class Floor(MinMaxRaw):
     """The quantizer of Theorem 4.3's proof: affine min-max rounding down, |x - Q(x)| <= s.
 
-    Not a contraction: c = max(2(d-1)/(N²+1), (2d-3)/N²), N = 2^b-1, d >= 2, exceeds 1 from d of about N²/2 on.
-    kappa = 2/(N+1) for d = 2, 2/N beyond.
+    It is not a contraction: c exceeds 1 from d of about N²/2 on, N = 2^b-1.
+
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 1 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+    floor : float, default 1e-8
+        The smallest scale, >= 0.
+
+    Notes
+    -----
+    c = max(2(d-1)/(N²+1), (2d-3)/N²), d >= 2. kappa = 2/(N+1) for d = 2, 2/N beyond.
+
     Proof, in steps: let the extremes be -a and N-a, a = k+f with integer k and 0 <= f < 1. For f <= ½ the zero point is
     k, the lowest entry is clipped (error f), the highest loses 1-f; for f >= ½ it is k+1 and both lose 1-f <= ½. All
-    others lose less than 1, approached just below 0. With u = 2(f-½)² the squared error is at most d-3/2+u, and
-    ||x||² >= a²+(N-a)² >= N²/2+u because N is odd; the ratio is monotone in u, 0 <= u <= ½, so one of its ends is the
+    others lose less than 1, approached just below 0. With u = 2(f-½)² the squared error is at most d-3/2+u, and ||x||²
+    >= a²+(N-a)² >= N²/2+u because N is odd. The ratio is monotone in u, 0 <= u <= ½, so one of its ends is the
     supremum: u = 0 at the extremes ±N/2, u = ½ near (N±1)/2. In the max norm the error stays below 1, and the largest
     entry is at least N/2; with d = 2 that is a tie (error ½), and the best is error 1 at (N+1)/2.
+
+    References
+    ----------
+    Theorem 4.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.Floor(bits=2)(np.array([[0.0, 1.75, 3.0]]))
+    array([[0., 1., 3.]])
     """
 
     laws = Laws(error=1.0, c="tight", scale_equivariant=False)
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.floor(blocks / qparams.scale) + qparams.zero_point, 0, self.levels)
 
     def c(self, d: int) -> float:
+        """Declared c for d entries that share a scale; d >= 1."""
         N = self.levels
         return 0.0 if need_dimension(d) == 1 else max(2 * (d - 1) / (N**2 + 1), (2 * d - 3) / N**2)
 
     def kappa(self, d: int) -> float:
+        """Declared kappa for d entries that share a scale; d >= 1."""
         return 0.0 if need_dimension(d) == 1 else 2 / (self.levels + (d == 2))

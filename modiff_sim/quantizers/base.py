@@ -1,11 +1,11 @@
-"""What every quantizer is: choose_qparams | quantize | dequantize, the checks at the door, the declared laws.
+"""The base class of quantizers: choose_qparams | quantize | dequantize, the checks of arguments, the declared laws.
 
 A quantizer is a frozen dataclass; ``Q(a)`` returns an array like ``a`` (simulated quantization: values on the grid, in
 the dtype of ``a``). Codes are values of the grid in units of the scale, in the dtype of the input: integers for integer
 grids, numbers of a float format for the others.
 
-``Q.c(d)``: worst-case contraction of the *squared* 2-norm, ||x - Q(x)||² <= c ||x||² for d entries that share a scale
-(the paper's (29)). ``Q.kappa(d)``: the same in the max norm, not squared. ``Q.laws`` says whether they are tight.
+``Q.c(d)`` is the worst-case contraction of the *squared* 2-norm, ||x - Q(x)||² <= c ||x||² for d entries that share a
+scale (the paper's (29)). ``Q.kappa(d)`` is that of the max norm, not squared. ``Q.laws`` says whether they are tight.
 Any c >= 0 may be declared: Zero has 1, Identity 0, Floor more than 1.
 """
 
@@ -27,9 +27,24 @@ MAX_BITS = 32
 
 @dataclass(frozen=True)
 class QParams:
-    """What one array is quantized with. ``scale`` and ``zero_point`` have the granularity's scale shape.
+    """The parameters that one array is quantized with.
 
-    ``scale`` is non-finite where the block holds NaN or Inf; ``zero_range`` is True where the raw scale was 0.
+    Parameters
+    ----------
+    scale : array
+        In the granularity's scale shape; non-finite where the block holds NaN or Inf.
+    zero_point : array, optional
+        The code of zero, in the same shape; None for symmetric grids.
+    zero_range : array of bool, optional
+        True where the raw scale was 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.AbsMax(bits=3).choose_qparams(np.array([[6.0, 1.2], [0.0, 0.0]])).scale  # guarded against 0
+    array([[2.],
+           [1.]])
     """
 
     scale: Any
@@ -39,14 +54,39 @@ class QParams:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantizer:
-    """Base: the door (checks, blocks) and the parts every affine grid shares."""
+    """Base class of quantizers: it checks the arguments, cuts blocks, and has the parts that every affine grid shares.
+
+    A family implements ``choose_qparams`` and ``quantize``, and declares ``laws``, ``c`` and ``kappa``.
+
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from the family's ``min_bits`` to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+
+    Raises
+    ------
+    TypeError
+        If ``bits`` is not an int, or ``granularity`` is not a ``Granularity``.
+    ValueError
+        If ``bits`` is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> Q = ms.AbsMax(bits=4, granularity=ms.PerBatch())
+    >>> isinstance(Q, ms.Quantizer), Q(np.array([7.0, 2.2]))
+    (True, array([7., 2.]))
+    """
 
     laws: ClassVar[Laws]
     min_bits: ClassVar[int] = 1
     saturates: ClassVar[bool] = False
-    has_codes: ClassVar[bool] = True  # False where values pass through: not counted as quantized
-    fixed_bits: ClassVar[int | None] = None  # where the format decides the bits
-    integer_codes: ClassVar[bool] = True  # False for grids of floats: their codes are no integers
+    has_codes: ClassVar[bool] = True  # False where values pass through and do not count as quantized
+    fixed_bits: ClassVar[int | None] = None  # set where the format decides the bits
+    integer_codes: ClassVar[bool] = True  # False for grids of floats, whose codes are not integers
     scale_from_extremes: ClassVar[bool] = True  # False where the scale needs more of a block than its min and max
 
     bits: int = field(kw_only=False)
@@ -67,7 +107,7 @@ class Quantizer:
 
     # -- the three steps ------------------------------------------------------------------------------------------
     def choose_qparams(self, a: Any) -> QParams:
-        """Scale (and zero point) of the array: a reduction over each block, nothing else."""
+        """Scale (and zero point) of the array, by a reduction over each block and nothing else."""
         raise NotImplementedError  # pragma: no cover - abstract
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
@@ -93,7 +133,9 @@ class Quantizer:
             raise ValueError(f"{self}: {a.dtype} cannot hold codes of {self.bits} bits: use fewer bits or float32")
 
     def apply(self, a: Any, *, random: Any = None) -> tuple[Any, QParams]:
-        """Q(a) with the parameters used. No check on values: callers look at ``qparams`` (see ``probe``)."""
+        """Return Q(a) and the parameters used, without a check on values: callers look at ``qparams`` (see
+        ``probe``).
+        """
         xp = array_namespace(a)
         blocks, _ = self.blocks(xp, a)
         qparams = self.choose_qparams(a)
@@ -108,7 +150,7 @@ class Quantizer:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Entries below or above these, in scales, are clipped; finite where ``saturates``."""
+        """Entries below or above these, in scales, are clipped; they are finite where the class ``saturates``."""
         return -math.inf, math.inf
 
     def clipped(self, a: Any, qparams: QParams) -> Any:
@@ -118,10 +160,10 @@ class Quantizer:
         return (steps < low) | (steps > high)
 
     def in_domain(self, a: Any) -> Any:
-        """Per block, in the scale's shape: whether ``laws``, ``c`` and ``kappa`` speak about it.
+        """Per block, in the scale's shape: whether ``laws``, ``c`` and ``kappa`` hold for it.
 
-        Here: every block counts. Blocks with a subnormal scale are not told apart, although the laws do not speak
-        about them (see ``laws``): AbsMax(4) loses all of (5e-324, 0), where kappa is 1/14.
+        Here every block counts. Blocks with a subnormal scale are not told apart, although the laws do not cover them
+        (see ``laws``): AbsMax(4) loses all of (5e-324, 0), where kappa is 1/14.
         """
         xp = array_namespace(a)
         return xp.ones(self.granularity.scale_shape(tuple(a.shape)), dtype=xp.bool, device=a.device)
@@ -131,9 +173,26 @@ class Quantizer:
         return qparams.scale * self.reach
 
     def __call__(self, a: Any, *, random: Any = None) -> Any:
-        """Quantize and dequantize. ``random``: uniform [0, 1) of a's shape, for randomised quantizers only.
+        """Quantize and dequantize.
 
-        Raises TypeError for a non-floating array, ValueError for an empty one, NaN, Inf, or missing random bits.
+        Parameters
+        ----------
+        a : array of float
+            Any array of the array API, not empty, that fits the granularity.
+        random : array of float, optional
+            Uniform in [0, 1), of a's shape; for randomised quantizers only.
+
+        Returns
+        -------
+        array
+            Values on the grid, in the shape and dtype of ``a``.
+
+        Raises
+        ------
+        TypeError
+            For a non-floating array.
+        ValueError
+            For an empty array, NaN, Inf, or missing random bits.
         """
         self.check(a)
         xp = array_namespace(a)
@@ -151,16 +210,16 @@ class Quantizer:
 
     # -- declared worst cases ------------------------------------------------------------------------------------------
     def c(self, d: int) -> float:
-        """Declared c for d entries sharing a scale; d >= 1."""
+        """Declared c for d entries that share a scale; d >= 1."""
         raise NotImplementedError  # pragma: no cover - abstract
 
     def kappa(self, d: int) -> float:
-        """Declared kappa for d entries sharing a scale; d >= 1."""
+        """Declared kappa for d entries that share a scale; d >= 1."""
         raise NotImplementedError  # pragma: no cover - abstract
 
 
 def as_made(what: Any) -> bool:
-    """Whether nothing was put on this instance that hides something of its class: fast paths know the class alone."""
+    """Whether no attribute of this instance hides a method of its class: fast paths know the class alone."""
     return not any(hasattr(type(what), name) and callable(getattr(type(what), name)) for name in vars(what))
 
 
@@ -175,7 +234,7 @@ def require_floating(xp: Any, a: Any, who: str) -> None:
 def check_like(values: Any, a: Any, who: str) -> None:
     """Raise unless ``values`` is a plain array of the shape and dtype of ``a``, in its library."""
     xp = namespace(who, values)
-    kind, own = (getattr(x.dtype, "type", x.dtype) for x in (values, a))  # of NumPy's, whatever the order of its bytes
+    kind, own = (getattr(x.dtype, "type", x.dtype) for x in (values, a))  # NumPy's type, whatever its byte order
     if tuple(values.shape) != tuple(a.shape) or kind != own or xp is not array_namespace(a):
         raise ValueError(
             f"{who} must have shape {tuple(a.shape)} and {a.dtype}, got shape {tuple(values.shape)} and {values.dtype}"

@@ -1,4 +1,4 @@
-"""Symmetric grids that do not reach max|x|: they clip, which the 2-norm likes on typical data and the max norm pays.
+"""Symmetric grids that do not reach max|x|: clipping helps the 2-norm on typical data and costs the max norm.
 
 Both keep absmax's codes, ±qmax, and choose a smaller scale per block.
 """
@@ -47,6 +47,7 @@ class _Clipped(AbsMax):
 
     @property
     def limits(self) -> tuple[float, float]:
+        """Entries below or above these, in scales, are clipped."""
         return -(self.qmax + 0.5), self.qmax + 0.5
 
     def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
@@ -54,24 +55,46 @@ class _Clipped(AbsMax):
         raise NotImplementedError  # pragma: no cover - abstract
 
     def choose_qparams(self, a: Any) -> QParams:
+        """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
         top = xp.max(xp.abs(blocks), axis=axes, keepdims=True)
         end = self.clipped_at(xp, blocks, axes, top)
-        return guarded(xp, xp.where(xp.isfinite(top), end, top) / self.qmax)  # NaN and Inf are seen by the scale
+        return guarded(xp, xp.where(xp.isfinite(top), end, top) / self.qmax)  # NaN and Inf reach the scale
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale), -self.qmax, self.qmax)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Percentile(_Clipped):
-    """Clipped at the ``percentile``-th percentile of |x|: the entry of rank ⌈percentile·d/100⌉, no interpolation.
+    """Symmetric quantizer that clips at a percentile of |x|.
 
-    Where that entry is 0 the grid reaches max|x|, as absmax's. Not a contraction as soon as one entry can lie beyond:
-    an outlier loses all but a vanishing part, c = kappa = 1 (never more: 0 is a level, and the nearest level is no
-    further). For d so small that the rank is d it is absmax.
+    The grid ends at the entry of rank ⌈percentile·d/100⌉, without interpolation. Where that entry is 0 it reaches
+    max|x|, as absmax's does.
+
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 2 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+    percentile : float, default 99.0
+        Greater than 0 and at most 100.
+
+    Notes
+    -----
+    Not a contraction as soon as one entry can lie beyond: an outlier loses all but a vanishing part, c = kappa = 1
+    (never more: 0 is a level, and the nearest level is no further). For d so small that the rank is d it is absmax.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.Percentile(bits=3, percentile=75.0)(np.array([[3.0, 1.2, -0.6, 100.0]]))
+    array([[ 3.,  1., -1.,  3.]])
     """
 
     percentile: float = 99.0
@@ -82,29 +105,53 @@ class Percentile(_Clipped):
             raise ValueError(f"Percentile needs 0 < percentile <= 100, got {self.percentile}")
 
     def rank(self, d: int) -> int:
-        """Which of d magnitudes, sorted upwards and counted from 1, is the grid's end."""
-        return max(1, math.ceil(self.percentile * d / 100 - 1e-9))  # 99.9 is no float: 1000 entries have rank 999
+        """Which of d magnitudes, sorted in ascending order and counted from 1, is the grid's end."""
+        return max(1, math.ceil(self.percentile * d / 100 - 1e-9))  # 99.9 is not a float; 1000 entries have rank 999
 
     def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
+        """The magnitude of that rank, per block."""
         rows = xp.sort(_rows(xp, xp.abs(blocks), axes), axis=-1)
         rank = self.rank(rows.shape[-1])
         end = xp.reshape(rows[..., rank - 1 : rank], top.shape)
         return xp.where(end == 0, top, end)
 
     def c(self, d: int) -> float:
+        """Declared c for d entries that share a scale; d >= 1."""
         return 1.0 if self.rank(need_dimension(d)) < d else super().c(d)
 
     def kappa(self, d: int) -> float:
+        """Declared kappa for d entries that share a scale; d >= 1."""
         return 1.0 if self.rank(need_dimension(d)) < d else super().kappa(d)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MSEClip(_Clipped):
-    """Per block, the one of the clipping ratios k/candidates, k = candidates ... 1, whose squared error is smallest.
+    """Symmetric quantizer that chooses, per block, the clipping ratio with the smallest squared error.
 
-    Ratio 1 is absmax and wins ties, so the squared error of no block exceeds absmax's and c is at most absmax's. In
-    the max norm it is no such thing: with r the smallest ratio the largest entry may lose (1-r) of itself where many
-    others gain, kappa <= max(1-r, 1/(2·qmax)), and at most √(d-1)/(2·qmax), as ||·||_∞ <= ||·||_2 <= absmax's error.
+    The ratios are k/candidates, k = candidates ... 1.
+
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 2 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+    candidates : int, default 16
+        How many ratios are tried, at most 10,000.
+
+    Notes
+    -----
+    Ratio 1 is absmax and wins ties, so the squared error of no block exceeds absmax's, and c is at most absmax's. This
+    does not carry over to the max norm: with r the smallest ratio, the largest entry may lose (1-r) of itself where
+    many others gain, kappa <= max(1-r, 1/(2·qmax)), and at most √(d-1)/(2·qmax), as ||·||_∞ <= ||·||_2 <= absmax's
+    error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.MSEClip(bits=2)(np.array([[4.0, 3.0, 3.0, 3.0, 3.0]]))
+    array([[3.25, 3.25, 3.25, 3.25, 3.25]])
     """
 
     laws = Laws(error=None, c="upper", kappa="upper", idempotent=True, sign_equivariant=True)
@@ -115,6 +162,7 @@ class MSEClip(_Clipped):
         count("MSEClip: candidates", self.candidates, most=MOST_CANDIDATES, why="as each is tried in turn")
 
     def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
+        """The end whose squared error is smallest, per block."""
         unit = guarded(xp, top).scale
         best = end = None
         for k in range(self.candidates, 0, -1):
@@ -128,5 +176,6 @@ class MSEClip(_Clipped):
         return end
 
     def kappa(self, d: int) -> float:
+        """Declared kappa for d entries that share a scale; d >= 1."""
         half = super().kappa(d)
         return min(max(1 - 1 / self.candidates, half), math.sqrt(d - 1) * half)

@@ -33,23 +33,31 @@ Boundary = tuple[float, float]
 
 
 def need_dimension(d: int) -> int:
-    """d, or a ValueError."""
+    """Return d if it is an int >= 1; raise ValueError otherwise."""
     return count("a block has at least one entry: d", d)
 
 
 def sup_c(d: int, boundaries: Sequence[Boundary], top: float) -> float:
-    """sup ||x - Q(x)||²/||x||² over d entries; the theorem above."""
+    """The supremum of ||x - Q(x)||²/||x||² over d entries, by the theorem of this module."""
     others = need_dimension(d) - 1
     return max(others * h**2 / (top**2 + others * m**2) for m, h in boundaries)
 
 
 def sup_kappa(d: int, boundaries: Sequence[Boundary], top: float) -> float:
-    """sup ||x - Q(x)||_∞/||x||_∞ over d entries; the theorem above."""
+    """The supremum of ||x - Q(x)||_∞/||x||_∞ over d entries, by the theorem of this module."""
     return 0.0 if need_dimension(d) == 1 else max(h for _, h in boundaries) / top
 
 
 class SymmetricGrid(Quantizer):
-    """Base of quantizers on a grid symmetric about 0 whose top level, ``reach`` scales, is the block's max|x|."""
+    """Base of quantizers on a grid symmetric about 0 whose top level, ``reach`` scales, is the block's max|x|.
+
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 1 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+    """
 
     @property
     def boundaries(self) -> Sequence[Boundary]:
@@ -57,7 +65,9 @@ class SymmetricGrid(Quantizer):
         raise NotImplementedError  # pragma: no cover - abstract
 
     def c(self, d: int) -> float:
+        """Declared c for d entries that share a scale; d >= 1."""
         return sup_c(d, self.boundaries, self.reach)
 
     def kappa(self, d: int) -> float:
+        """Declared kappa for d entries that share a scale; d >= 1."""
         return sup_kappa(d, self.boundaries, self.reach)

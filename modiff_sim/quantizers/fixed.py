@@ -1,4 +1,4 @@
-"""Quantizers whose scale is no function of the data: static grids, nothing kept, everything kept."""
+"""Quantizers whose scale does not depend on the data: static grids, nothing kept, everything kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from .laws import Laws
 
 @dataclass(frozen=True, kw_only=True)
 class FixedScale(Quantizer):
-    """Base of those whose scale is no function of the data: it cannot tell NaN or Inf, so the data is looked at."""
+    """Base of quantizers whose scale does not depend on the data.
+
+    Such a scale cannot reveal NaN or Inf, so ``probe`` looks at the data.
+
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 1 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+    """
 
     worst: ClassVar[float] = 1.0  # c and kappa, whatever the dimension
 
@@ -26,28 +36,51 @@ class FixedScale(Quantizer):
         return 1.0
 
     def choose_qparams(self, a: Any) -> QParams:
+        """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         shape = self.granularity.scale_shape(tuple(a.shape))
         scale = xp.full(shape, self.step, dtype=a.dtype, device=a.device)
         return QParams(scale, zero_range=scale < 0)  # never degenerate
 
     def probe(self, a: Any, qparams: QParams) -> Any:
+        """The largest magnitude of ``a``, which is non-finite if ``a`` holds NaN or Inf."""
         xp = array_namespace(a)
         return xp.max(xp.abs(a))
 
     def c(self, d: int) -> float:
+        """Declared c for d entries that share a scale; d >= 1."""
         return self.worst if need_dimension(d) else 0.0
 
     def kappa(self, d: int) -> float:
+        """Declared kappa for d entries that share a scale; d >= 1."""
         return self.worst if need_dimension(d) else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Static(FixedScale):
-    """Symmetric with a fixed clipping scale: codes clip(round(x/scale), -(qmax+1), qmax), as two's complement.
+    """Symmetric quantizer with a fixed scale: codes clip(round(x/scale), -(qmax+1), qmax), as two's complement.
 
-    Never expands (c = kappa = 1: 0 is a level, and the nearest level is no further than it), but below half a step it
-    removes nothing and beyond the last level it saturates: as a contraction it promises no more.
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 2 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+    scale : float, default 1.0
+        The step, > 0.
+
+    Notes
+    -----
+    It never expands (c = kappa = 1: 0 is a level, and the nearest level is no further than it). But below half a step
+    it removes nothing and beyond the last level it saturates, so as a contraction it promises no more.
+    ``bounds.static_error`` says what it loses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.Static(bits=3, scale=0.5)(np.array([[0.2, 0.6, 9.0]]))
+    array([[0. , 0.5, 1.5]])
     """
 
     laws = Laws(error=None, c="tight", idempotent=True, scale_equivariant=False)
@@ -61,34 +94,57 @@ class Static(FixedScale):
 
     @property
     def step(self) -> float:
+        """The scale."""
         return self.scale
 
     @property
     def qmax(self) -> int:
+        """The largest code, 2^(b-1) - 1."""
         return int(2 ** (self.bits - 1) - 1)
 
     @property
     def limits(self) -> tuple[float, float]:
+        """Entries below or above these, in scales, are clipped."""
         return -(self.qmax + 1.5), self.qmax + 0.5
 
     def check(self, a: Any) -> None:
+        """Raise unless ``a`` is an array that this quantizer takes, whose dtype can hold the scale times its codes."""
         super().check(a)
         info = array_namespace(a).finfo(a.dtype)
         if not float(info.smallest_normal) <= self.scale <= float(info.max) / (self.qmax + 1):
             raise ValueError(f"{self}: {a.dtype} cannot hold this scale times its codes: use float32 or another scale")
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale), -(self.qmax + 1), self.qmax)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StaticAffine(FixedScale):
-    """Affine with a fixed range [low, high], which includes zero: s = (high-low)/(2^b-1), z = round(-low/s).
+    """Affine quantizer with a fixed range [low, high], which includes zero: s = (high-low)/(2^b-1), z = round(-low/s).
 
-    Codes are clip(round(x/s)+z, 0, 2^b-1), as ``MinMax``'s on data with these extremes; zero is a level. What is said
-    of ``Static`` holds here: c = kappa = 1 and no more. The grid's ends, s·(0-z) and s·(2^b-1-z), differ from low and
-    high by at most half a step, because the zero point is an integer.
+    Parameters
+    ----------
+    bits : int
+        Bits b of a code, from 1 to 32.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+    low, high : float, default -1.0 and 1.0
+        The ends of the range, low <= 0 <= high, not equal.
+
+    Notes
+    -----
+    Codes are clip(round(x/s)+z, 0, 2^b-1), as ``MinMax``'s on data with these extremes; zero is a level. As for
+    ``Static``, c = kappa = 1 and no more. The grid's ends, s·(0-z) and s·(2^b-1-z), differ from low and high by at most
+    half a step, because the zero point is an integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.StaticAffine(bits=2, low=-1.0, high=2.0)(np.array([[-3.0, 0.4, 1.6]]))
+    array([[-1.,  0.,  2.]])
     """
 
     laws = Laws(error=None, c="tight", idempotent=True, scale_equivariant=False)
@@ -110,11 +166,12 @@ class StaticAffine(FixedScale):
 
     @property
     def levels(self) -> int:
-        """N = 2^b - 1 steps between the lowest and the highest code."""
+        """N = 2^b - 1, the number of steps between the lowest and the highest code."""
         return int(2**self.bits - 1)
 
     @property
     def step(self) -> float:
+        """The scale, (high-low)/(2^b-1)."""
         return (self.high - self.low) / self.levels
 
     @property
@@ -124,31 +181,55 @@ class StaticAffine(FixedScale):
 
     @property
     def reach(self) -> float:
+        """The largest distance between zero and a value of the grid, in scales."""
         return max(self.zero_point, self.levels - self.zero_point)
 
     @property
     def limits(self) -> tuple[float, float]:
+        """Entries below or above these, in scales, are clipped."""
         return -self.zero_point - 0.5, self.levels - self.zero_point + 0.5
 
     def check(self, a: Any) -> None:
+        """Raise unless ``a`` is an array that this quantizer takes, whose dtype can hold the scale times its codes."""
         super().check(a)
         info = array_namespace(a).finfo(a.dtype)
         if not float(info.smallest_normal) <= self.step <= float(info.max) / self.reach:
             raise ValueError(f"{self}: {a.dtype} cannot hold this step times its codes: use float32 or another range")
 
     def choose_qparams(self, a: Any) -> QParams:
+        """Scale and zero point, the same for every block."""
         xp = array_namespace(a)
         qparams = super().choose_qparams(a)
         return QParams(qparams.scale, xp.full_like(qparams.scale, float(self.zero_point)), qparams.zero_range)
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale) + qparams.zero_point, 0, self.levels)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Zero(FixedScale):
-    """0 bits: everything becomes zero. On a residual this is caching (the paper's Remark 4.1)."""
+    """Quantizer of 0 bits: everything becomes zero. On a residual this is caching.
+
+    Parameters
+    ----------
+    bits : int, default 0
+        Only 0 is accepted.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+
+    References
+    ----------
+    The paper's Remark 4.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.Zero()(np.array([[1.0, 2.0]]))
+    array([[0., 0.]])
+    """
 
     laws = Laws(error=None, c="tight", idempotent=True, sign_equivariant=True)
     min_bits = 0
@@ -156,12 +237,28 @@ class Zero(FixedScale):
     bits: int = field(default=0, kw_only=False)
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Zeros, in the shape and dtype of the blocks."""
         return array_namespace(blocks).zeros_like(blocks)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity(FixedScale):
-    """No quantization: the full-precision arm, counted as 32 bits."""
+    """No quantization: the full-precision arm, counted as 32 bits.
+
+    Parameters
+    ----------
+    bits : int, default 32
+        Only 32 is accepted.
+    granularity : Granularity, default PerSample()
+        Which entries share a scale.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.Identity()(np.array([[1.0, 2.5]]))
+    array([[1. , 2.5]])
+    """
 
     laws = Laws(error=0.0, c="tight", idempotent=True, sign_equivariant=True)
     has_codes = False
@@ -170,4 +267,5 @@ class Identity(FixedScale):
     bits: int = field(default=32, kw_only=False)
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """The blocks themselves."""
         return blocks

@@ -1,4 +1,4 @@
-"""Which entries of an array share one scale. The only place that knows about axes.
+"""Which entries of an array share one scale. Only this module knows about axes.
 
 A granularity turns a shape into a *blocked* shape and the axes over which a block is reduced; the scale has the
 blocked shape with those axes set to 1. For an activation of shape (N, C, H, W) = (8, 64, 16, 16):
@@ -12,11 +12,13 @@ blocked shape with those axes set to 1. For an activation of shape (N, C, H, W) 
 
 A weight of shape (out, in, kh, kw) is quantized "per channel" by ``PerChannel(0)``.
 
-Groups run along the axis that a product sums over, as the OCP Microscaling formats intend: the last one, the default
-of ``PerGroup``, for tokens and vectors (..., features) and for the weight (out, in) of a linear layer; ``axis=1`` for
-a convolution's activations (N, C, H, W) and for its weight (out, in, kh, kw). No axis is guessed from a shape.
+Groups run along the axis that a product sums over, as the OCP Microscaling formats intend. For tokens and vectors
+(..., features) and for the weight (out, in) of a linear layer that is the last one, the default of ``PerGroup``. For a
+convolution's activations (N, C, H, W) and its weight (out, in, kh, kw) it is ``axis=1``. No axis is guessed from a
+shape.
 
-Text such as "sample" or "group:64", on the command line and in the atlas, becomes one by ``parse``; ``name`` goes back.
+``parse`` turns text such as "sample" or "group:64", on the command line and in the atlas, into a granularity; ``name``
+goes back.
 """
 
 from __future__ import annotations
@@ -30,10 +32,17 @@ Shape = tuple[int, ...]
 
 
 class Granularity:
-    """Base of the granularities; each says how a shape is blocked."""
+    """Base class of the granularities, each of which says how a shape is blocked.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.PerSample().scale_shape((8, 64, 16, 16)), ms.PerSample().block_size((8, 64, 16, 16))
+    ((8, 1, 1, 1), 16384)
+    """
 
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
-        """Blocked shape, and the axes of it that share a scale. Raises ValueError where the shape does not fit."""
+        """The blocked shape, and the axes of it that share a scale; raises ValueError where the shape does not fit."""
         raise NotImplementedError  # pragma: no cover - abstract
 
     def scale_shape(self, shape: Shape) -> Shape:
@@ -70,9 +79,17 @@ def _axis(granularity: Granularity, shape: Shape, axis: int) -> int:
 
 @dataclass(frozen=True)
 class PerBatch(Granularity):
-    """One scale for the whole array (the official code's default)."""
+    """One scale for the whole array, as in the official code by default.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.PerBatch().scale_shape((8, 64))
+    (1, 1)
+    """
 
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        """The shape itself, and all its axes; raises ValueError for a 0-d array."""
         _need_axes(self, shape, 1, "a 0-d array has nothing to share a scale with")
         return shape, tuple(range(len(shape)))
 
@@ -81,17 +98,41 @@ class PerBatch(Granularity):
 class PerSample(Granularity):
     """One scale per index of axis 0.
 
-    A 1-d array is refused: read literally every number would be its own sample, and quantization would be exact.
+    A 1-d array is refused: read literally, every number would be its own sample, and quantization would be exact.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.PerSample().scale_shape((8, 64))
+    (8, 1)
     """
 
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        """The shape itself, and all axes but the first; raises ValueError below 2 axes."""
         _need_axes(self, shape, 2, "axis 0 is the sample axis. For one vector pass a[None] or use PerBatch()")
         return shape, _axes_except(shape, {0})
 
 
 @dataclass(frozen=True)
 class PerChannel(Granularity):
-    """One scale per index of ``axis`` (an int, or several axes as a tuple), shared over all other axes."""
+    """One scale per index of an axis, shared over all other axes.
+
+    Parameters
+    ----------
+    axis : int or tuple of int, default 1
+        The axis, or several of them.
+
+    Raises
+    ------
+    TypeError
+        If an axis is not an int.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.PerChannel((0, 1)).scale_shape((8, 64, 16, 16))
+    (8, 64, 1, 1)
+    """
 
     axis: int | tuple[int, ...] = 1
 
@@ -104,22 +145,52 @@ class PerChannel(Granularity):
         object.__setattr__(self, "axis", axis)
 
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        """The shape itself, and all axes but ``axis``; raises ValueError where the array has no such axis."""
         kept = (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)
         return shape, _axes_except(shape, {_axis(self, shape, a) for a in kept})
 
 
 @dataclass(frozen=True)
 class PerToken(Granularity):
-    """One scale per index of all axes but the last."""
+    """One scale per index of all axes but the last.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.PerToken().scale_shape((8, 16, 64))
+    (8, 16, 1)
+    """
 
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        """The shape itself, and its last axis; raises ValueError below 2 axes."""
         _need_axes(self, shape, 2, "the last axis holds the features of one token")
         return shape, (len(shape) - 1,)
 
 
 @dataclass(frozen=True)
 class PerGroup(Granularity):
-    """One scale per run of ``size`` consecutive entries along ``axis``, at every index of the other axes."""
+    """One scale per run of consecutive entries along an axis, at every index of the other axes.
+
+    Parameters
+    ----------
+    size : int
+        Entries of a run, >= 1; it must divide the axis.
+    axis : int, default -1
+        The axis along which runs are cut.
+
+    Raises
+    ------
+    TypeError
+        If ``axis`` is not an int.
+    ValueError
+        If ``size`` is not an int >= 1.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.PerGroup(32, axis=1).scale_shape((8, 64, 16, 16))
+    (8, 2, 1, 16, 16)
+    """
 
     size: int
     axis: int = -1
@@ -131,6 +202,9 @@ class PerGroup(Granularity):
         object.__setattr__(self, "axis", _whole_axis(self, self.axis))
 
     def blocked(self, shape: Shape) -> tuple[Shape, Shape]:
+        """The shape with ``axis`` cut into runs, and the axis of a run; raises ValueError where ``size`` does not
+        divide it.
+        """
         axis = _axis(self, shape, self.axis)
         if shape[axis] % self.size:
             raise ValueError(
@@ -141,7 +215,7 @@ class PerGroup(Granularity):
         return blocks, (axis + 1,)
 
     def _instead(self, shape: Shape) -> str:
-        """What does fit: the same runs along another axis (axis 0 counts samples), or one scale for more or fewer."""
+        """The granularities that do fit: the same runs along another axis (axis 0 counts samples), or other scales."""
         other = [i for i in range(1, len(shape)) if shape[i] and shape[i] % self.size == 0]
         fitting = [f"PerGroup({self.size}, axis={i})" for i in other]
         return ", ".join([*fitting, f"PerGroup(SIZE) with SIZE dividing {shape[self.axis]}", "or PerSample()"])
@@ -155,14 +229,15 @@ GRANULARITIES: dict[str, type[Granularity]] = {
     "group": PerGroup,
 }
 
-#: the run that "group" means where no size is given, that of the OCP Microscaling formats
+#: the group size where none is given, that of the OCP Microscaling formats
 GROUP = 32
 
 
 def parse(text: str) -> Granularity:
-    """The granularity of this name: a key of ``GRANULARITIES``; "group" is runs of 32, "group:SIZE" of SIZE entries.
+    """The granularity of a name: a key of ``GRANULARITIES``; "group" is runs of 32, "group:SIZE" of SIZE entries.
 
-    ``PerChannel`` and ``PerGroup`` have their default axes. Raises ValueError, naming the known ones, for any other.
+    ``PerChannel`` and ``PerGroup`` have their default axes. Raises ValueError, naming the known ones, for any other
+    text.
     """
     kind, colon, size = text.partition(":")
     known = ", ".join(GRANULARITIES)

@@ -27,7 +27,7 @@ def _checked(law: Callable[..., None]) -> Callable[..., None]:
     def check(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
         Q.check(x)
         if not np.isfinite(x).all():
-            raise ValueError(f"laws speak about finite inputs, got NaN or Inf: {x!r}")
+            raise ValueError(f"laws hold for finite inputs, got NaN or Inf: {x!r}")
         law(Q, x, random=random)
 
     return check
@@ -134,7 +134,7 @@ LAWS: dict[str, Callable[..., None]] = {
 
 
 def declared(Q: Quantizer, law: str) -> bool:
-    """Whether Q declares this law (c and kappa are always declared; ``error`` unless it is None)."""
+    """Whether Q declares this law; c and kappa are always declared, ``error`` unless it is None."""
     if law not in LAWS:
         raise ValueError(f"unknown law '{law}'; known: {', '.join(LAWS)}")
     if law in ("c", "kappa"):

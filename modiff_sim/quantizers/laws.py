@@ -20,10 +20,40 @@ TIGHTNESS = ("tight", "upper")
 
 @dataclass(frozen=True)
 class Laws:
-    """The declaration. ``error`` is r in |x - Q(x)| <= r·scale, None where clipping leaves no such bound.
+    """What a quantizer declares about itself.
 
-    ``c`` and ``kappa`` are "tight" or "upper" (see the top of this file); the constants themselves are the quantizer's
-    ``c(d)`` and ``kappa(d)``. The others are True or False. Raises ValueError for anything else.
+    ``Quantizer.in_domain`` says for which blocks the laws hold, and the quantizer's methods ``c(d)`` and ``kappa(d)``
+    give the constants.
+
+    Parameters
+    ----------
+    error : float or None
+        r in |x - Q(x)| <= r·scale; None where clipping leaves no such bound.
+    c, kappa : {"tight", "upper"}, default "upper" and "tight"
+        Whether the constant is attained or approached, or an upper bound.
+    idempotent : bool, default False
+        Q(Q(x)) = Q(x).
+    sign_equivariant : bool, default False
+        Q(-x) = -Q(x).
+    scale_equivariant : bool, default True
+        Q(2^k x) = 2^k Q(x).
+    zero_to_zero : bool, default True
+        A zero stays zero.
+    unbiased : bool, default False
+        E Q(x) = x.
+    randomised : bool, default False
+        Whether the quantizer takes random bits.
+
+    Raises
+    ------
+    ValueError
+        For any other value.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.AbsMax.laws.error, ms.AbsMax.laws.c
+    (0.5, 'tight')
     """
 
     error: float | None
@@ -48,4 +78,11 @@ class Laws:
 
 
 class LawBroken(AssertionError):
-    """A declared law has a counter-example; the message holds it."""
+    """A declared law has a counter-example; the message holds it.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> issubclass(ms.LawBroken, AssertionError)
+    True
+    """

@@ -38,16 +38,41 @@ class SplitQParams(QParams):
 class Split(Quantizer):
     """The parts of an array along ``axis``, cut before the indices ``at``, each quantized apart.
 
-        Split(AbsMax(4), at=(128,))                            # one quantizer: a dynamic scale for each part
-        Split((Static(4, scale=.1), Static(4, scale=.3)), at=(128,))     # or one quantizer per part
+    Every part equals its quantizer's result on that slice, bit for bit. A split needs to know where to cut, so it is
+    not a member of ``QUANTIZERS``, whose members are made from bits alone.
 
-    parts: one quantizer, or len(at) + 1 of them, with the same bits and granularity. at: ascending indices >= 1.
-    Every part equals its quantizer's result on that slice, bit for bit. It needs to know where to cut, so it is no
-    member of ``QUANTIZERS``, whose members are made from bits alone.
+    Parameters
+    ----------
+    parts : Quantizer or tuple of Quantizer
+        One quantizer for every part, or len(at) + 1 of them with the same bits and granularity.
+    at : tuple of int
+        The indices before which the axis is cut, ascending, >= 1.
+    axis : int, default 1
+        The axis that is cut.
 
-    Laws: a part is a block of fewer entries, and every c(d) and kappa(d) grows with d. So c and kappa of the whole are
-    at most the largest of the parts' (a sum of squares, or a maximum, over parts), and any other law holds if it holds
-    for every part. Raises ValueError where an array has no index beyond the last cut, naming its shape.
+    Raises
+    ------
+    TypeError
+        If ``parts`` holds something other than quantizers, or ``axis`` is not an int.
+    ValueError
+        For cuts or parts that do not fit; and, at a call, where an array has no index beyond the last cut.
+
+    Notes
+    -----
+    A part is a block of fewer entries, and every c(d) and kappa(d) grows with d. So c and kappa of the whole are at
+    most the largest of the parts' (a sum of squares, or a maximum, over parts), and any other law holds if it holds for
+    every part.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> Q = ms.Split(ms.AbsMax(3), at=(2,))  # one dynamic scale for each part
+    >>> Q(np.array([[30.0, 12.0, 0.3, 0.1]]))
+    array([[30. , 10. ,  0.3,  0.1]])
+    >>> Q = ms.Split((ms.Static(3, scale=10.0), ms.Static(3, scale=0.1)), at=(2,))  # one quantizer per part
+    >>> Q.quantizers[1].scale
+    0.1
     """
 
     min_bits = 0  # the parts have their own
@@ -77,16 +102,17 @@ class Split(Quantizer):
         object.__setattr__(self, "at", tuple(map(int, cuts)))
         super().__post_init__()
 
-    # -- what it is, by what its parts are ---------------------------------------------------------------------------
+    # -- properties that follow from the parts ------------------------------------------------------------------------
     @property
     def quantizers(self) -> tuple[Quantizer, ...]:
-        """One per part."""
+        """One quantizer per part."""
         if isinstance(self.parts, Quantizer):
             return (self.parts,) * (len(self.at) + 1)
         return self.parts if len(self.parts) > 1 else self.parts * (len(self.at) + 1)
 
     @property
     def laws(self) -> Laws:  # type: ignore[override]
+        """The laws that hold for every part."""
         laws = [Q.laws for Q in self.quantizers]
         errors = [law.error for law in laws]
         flags = ("idempotent", "sign_equivariant", "scale_equivariant", "zero_to_zero", "unbiased")
@@ -98,33 +124,40 @@ class Split(Quantizer):
 
     @property
     def saturates(self) -> bool:  # type: ignore[override]
+        """Whether a part's grid saturates."""
         return any(Q.saturates for Q in self.quantizers)
 
     @property
     def has_codes(self) -> bool:  # type: ignore[override]
+        """Whether a part is quantized at all."""
         return any(Q.has_codes for Q in self.quantizers)
 
     @property
     def integer_codes(self) -> bool:  # type: ignore[override]
+        """Whether the codes of all parts are integers."""
         return all(Q.integer_codes for Q in self.quantizers)
 
     @property
     def scale_from_extremes(self) -> bool:  # type: ignore[override]
+        """Whether the scales of all parts come from the extremes of their blocks."""
         return all(Q.scale_from_extremes for Q in self.quantizers)
 
     @property
     def reach(self) -> float:
+        """The largest ``reach`` of a part."""
         return max(Q.reach for Q in self.quantizers)
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Those that all parts agree on; where they differ (``clipped`` knows), the widest."""
+        """The limits that all parts agree on; where they differ (``clipped`` knows), the widest."""
         return min(Q.limits[0] for Q in self.quantizers), max(Q.limits[1] for Q in self.quantizers)
 
     def c(self, d: int) -> float:
+        """Declared c for d entries that share a scale; d >= 1."""
         return max(Q.c(d) for Q in self.quantizers)
 
     def kappa(self, d: int) -> float:
+        """Declared kappa for d entries that share a scale; d >= 1."""
         return max(Q.kappa(d) for Q in self.quantizers)
 
     # -- cutting ------------------------------------------------------------------------------------------------------
@@ -140,6 +173,7 @@ class Split(Quantizer):
         return [_slice(a, axis, start, stop) for start, stop in pairwise(ends)]
 
     def check(self, a: Any) -> None:
+        """Raise unless every part is an array that its quantizer takes."""
         namespace(str(self), a)
         for Q, part in zip(self.quantizers, self.cut(a), strict=True):
             Q.check(part)
@@ -147,7 +181,7 @@ class Split(Quantizer):
     def _layout(self, shape: tuple[int, ...], parts: list[Any]) -> tuple[int, tuple[int, ...]]:
         """The axis along which the *blocked* parts lie beside each other, and their sizes on it.
 
-        It is where the blocked shapes of a part and the whole differ: groups, for one, add an axis.
+        It is where the blocked shapes of a part and of the whole differ: groups, for example, add an axis.
         """
         whole, _ = self.granularity.blocked(shape)
         blocked = [self.granularity.blocked(tuple(part.shape))[0] for part in parts]
@@ -166,6 +200,7 @@ class Split(Quantizer):
 
     # -- the three steps ------------------------------------------------------------------------------------------
     def choose_qparams(self, a: Any) -> SplitQParams:
+        """Scales (and zero points) of all parts, beside each other."""
         xp = array_namespace(a)
         parts = self.cut(a)
         axis, sizes = self._layout(tuple(a.shape), parts)
@@ -179,6 +214,7 @@ class Split(Quantizer):
         )  # fmt: skip
 
     def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+        """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         if len(set(self.quantizers)) == 1:  # elementwise, given the scales: one pass serves all parts
             own = QParams(qparams.scale, qparams.zero_point, qparams.empty)  # type: ignore[attr-defined]
@@ -200,12 +236,14 @@ class Split(Quantizer):
         return xp.concat(out, axis=qparams.axis)  # type: ignore[attr-defined]
 
     def in_domain(self, a: Any) -> Any:
+        """Per block, whether its part's laws, c and kappa hold for it."""
         xp = array_namespace(a)
         parts = self.cut(a)
         axis, sizes = self._layout(tuple(a.shape), parts)
         return _spread(xp, [Q.in_domain(part) for Q, part in zip(self.quantizers, parts, strict=True)], axis, sizes)
 
     def probe(self, a: Any, qparams: QParams) -> Any:
+        """The probes of all parts, which are non-finite where a part holds NaN or Inf or its grid overflows."""
         xp = array_namespace(a)
         found = []
         for Q, part, (_, _, own) in zip(

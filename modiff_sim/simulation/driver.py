@@ -52,24 +52,65 @@ def simulate(
 ) -> Result:
     """Run ``trials`` independent sequences of ``steps`` model calls through one layer.
 
-    recursion: a name in ``RECURSIONS``, or a ``Recursion`` of your own.
-    operator: matrix (m, d) of the layer's linear map A, applied as a @ operator.T; None is the identity.
-    dtype:    float type of the recursion (the process is drawn in float64 and cast).
-    workers:  threads; None takes as many as cores. The result does not depend on it.
-    measure:  the quantities of ``Result`` wanted; None is all. All norms together cost more than the recursion itself.
-    keep:     "trials" keeps all, 8 bytes per step, trial and quantity; "summary" keeps ``Result.summary()`` alone, so
-              that memory is bounded whatever the number of trials.
-    engine:   "numpy" is the definition. "numba" is the fused ``numba_kernel`` (extra [fast]): AbsMax, one scale per
-              sample, the three standard recursions, no operator, float64 or float32, and nothing else; max norms and
-              kappa have the same bytes, 2-norms and c differ by the rounding of a sum (d·eps). "auto" takes it where it
-              can do the job, numba is installed and steps·trials·d is at least AUTO_FLOATS. ``params["engine"]`` says
-              which one ran.
+    Parameters
+    ----------
+    process : Process
+        The inputs, such as ``processes.random_walk()``.
+    Q : Quantizer
+        What the inputs or residuals are quantized by.
+    recursion : str or Recursion, default "closed_loop"
+        A name in ``RECURSIONS``, or a ``Recursion`` of your own.
+    steps, trials : int
+        Model calls per sequence, and number of sequences.
+    seed : int, default 0
+        Root seed. The same seed gives the same bytes, for any number of workers.
+    warmup : {"exact", "quantized"} or int
+        What the first call does: full precision, quantized, or quantized with the first input fed so many times.
+    refresh : str, int or collection of int
+        Later calls in full precision: "never", every how many calls, or which ones.
+    operator : array_like, shape (m, d), optional
+        Matrix of the layer's linear map A, applied as a @ operator.T; by default the identity.
+    dtype : numpy float type, default numpy.float64
+        Type of the recursion. The process is drawn in float64 and cast.
+    workers : int, optional
+        Threads; by default one per core. The result does not depend on it.
+    measure : sequence of str, optional
+        The quantities of ``Result`` that are wanted; by default all. All norms together cost more than the
+        recursion itself.
+    keep : {"trials", "summary"}
+        "trials" keeps all, 8 bytes per step, trial and quantity. "summary" keeps ``Result.summary()`` alone, so
+        that memory is bounded whatever the number of trials.
+    engine : {"auto", "numpy", "numba"}
+        "numpy" is the definition. "numba" is the fused ``numba_kernel`` (extra [fast]). It implements AbsMax, one
+        scale per sample, the three standard recursions, no operator, float64 or float32, and nothing else. Its max
+        norms and kappa have the same bytes; 2-norms and c differ by the rounding of a sum (d·eps). "auto" takes it
+        where it can do the job, numba is installed and steps·trials·d is at least AUTO_FLOATS. ``params["engine"]``
+        says which one ran.
 
-    Raises ValueError for steps, trials or workers < 1, an unknown recursion, warm-up, refresh, quantity or engine, a
-    mismatched operator or one with NaN or Inf, a job the engine cannot do, more trials or steps than were recorded,
-    and, naming the step, for inputs with NaN or Inf or an overflow of what is quantized; where a process, quantizer or
-    recursion of your own returns what it must not, ValueError or TypeError with its name; MemoryError, before anything
-    is run, for what this machine cannot hold.
+    Returns
+    -------
+    Result
+        What was measured at every step of every trial.
+
+    Raises
+    ------
+    ValueError
+        ``steps``, ``trials`` or ``workers`` is below 1; recursion, warm-up, refresh, quantity or engine is unknown;
+        the operator does not fit or has NaN or Inf; the engine cannot do the job; more trials or steps are asked
+        for than were recorded; or, with the step named, inputs have NaN or Inf or what is quantized overflows.
+    TypeError, ValueError
+        A process, quantizer or recursion of your own returns what it must not; the message has its name.
+    MemoryError
+        This machine cannot hold the result. Nothing is run then.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> Q, walk = ms.AbsMax(bits=4), ms.processes.random_walk(d=16)
+    >>> loops = [ms.simulate(walk, Q, name, steps=20, trials=8) for name in ("open_loop", "closed_loop")]
+    >>> open_loop, closed_loop = (r.error[-1].mean() for r in loops)
+    >>> bool(open_loop > 2 * closed_loop)
+    True
     """
     if not isinstance(process, Process) or not isinstance(Q, Quantizer):
         raise TypeError(f"simulate takes a Process and a Quantizer, got {process!r} and {Q!r}")

@@ -1,7 +1,7 @@
-"""Exogenous input sequences a_0, a_1, ... in sampling order: what a layer is fed, whatever was quantized before.
+"""Exogenous input sequences a_0, a_1, ... in sampling order: what a layer is fed, independent of its quantization.
 
 Each function returns a ``Process``. ``process.stream(rng, trials, steps)`` yields ``steps`` float64 arrays of shape
-(trials, d), one per model call, so no sequence is held in memory but a recorded one. d_k = a_k - a_{k-1} is the
+(trials, d), one per model call, so that only recorded sequences are held in memory. d_k = a_k - a_{k-1} is the
 difference of call k.
 """
 
@@ -23,15 +23,32 @@ from ..quantizers.base import Quantizer
 from .recordings import read_recording
 
 Array = np.ndarray
+#: (generator, trials, steps) -> the inputs of every step, float64 (trials, d)
 Draw = Callable[[np.random.Generator, int, int], Iterator[Array]]
 
 
 @dataclass(frozen=True)
 class Process:
-    """A named sequence of inputs of dimension d. ``params`` decide it together with the generator's seed.
+    """A named sequence of inputs of dimension d. The functions of this module make one.
 
-    ``draw(rng, trials, steps)`` yields the inputs; a recorded process has ``values`` instead, (steps, trials, d),
-    float64, contiguous and finite.
+    Parameters
+    ----------
+    name, d, params
+        The name, the entries of an input, and the parameters, which decide the sequence together with the
+        generator's seed.
+    draw : callable, optional
+        ``draw(rng, trials, steps)`` yields the inputs.
+    values : array_like of float64, shape (steps, trials, d), optional
+        A recorded process has these instead of ``draw``: contiguous, finite and read-only. Other values raise
+        ValueError, and so do both or neither of the two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ones = ms.processes.Process("ones", 3, {}, lambda rng, trials, steps: [np.ones((trials, 3))] * steps)
+    >>> ms.simulate(ones, ms.AbsMax(8), steps=5, trials=1).a_inf[:, 0].tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     name: str
@@ -57,9 +74,9 @@ class Process:
         object.__setattr__(self, "values", values)
 
     def stream(self, rng: np.random.Generator, trials: int, steps: int, *, first: int = 0) -> Iterator[Array]:
-        """``steps`` arrays of shape (trials, d), float64.
+        """Yield ``steps`` arrays of shape (trials, d), float64.
 
-        ``first``: these trials begin at this one. Trials that are drawn do not depend on it, recorded ones do.
+        ``first`` is the index of the first of these trials. Drawn trials do not depend on it, recorded ones do.
         """
         if self.draw is not None:
             return self.draw(rng, trials, steps)
@@ -68,7 +85,7 @@ class Process:
         return iter(self.values[:steps, first : first + trials])
 
     def require(self, trials: int, steps: int) -> None:
-        """Raise ValueError if there are fewer: recorded inputs are never repeated."""
+        """Raise ValueError if fewer trials or steps were recorded: recorded inputs are never repeated."""
         if self.values is None:
             return
         have = self.values.shape
@@ -84,13 +101,13 @@ def _process(name: str, d: int, draw: Draw, **params: Any) -> Process:
 
 
 def _checked(name: str, d: int, least: int = 1, **numbers: float) -> dict[str, float]:
-    """The numbers of a process as floats, once they and its dimension are what a process can have."""
+    """Check a process's dimension and numbers; returns the numbers as floats."""
     count(f"{name}: the dimension d", d, least)
     return {key: float(number(f"{name}: {key}", value, least=-math.inf)) for key, value in numbers.items()}
 
 
 def _summed(start: Callable[[np.random.Generator, int], Array], difference: Callable[..., Array]) -> Draw:
-    """a_0 = start(rng, trials), a_k = a_{k-1} + difference(rng, trials, k)."""
+    """The process a_0 = start(rng, trials), a_k = a_{k-1} + difference(rng, trials, k)."""
 
     def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[Array]:
         a = start(rng, trials)
@@ -105,7 +122,7 @@ def _summed(start: Callable[[np.random.Generator, int], Array], difference: Call
 
 
 def _normal(rng: np.random.Generator, trials: int, d: int, sigma: float) -> Array:
-    """Independent N(0, sigma²), (trials, d)."""
+    """Independent values N(0, sigma²), (trials, d)."""
     drawn = rng.standard_normal((trials, d))
     if sigma != 1:
         drawn *= sigma
@@ -113,14 +130,27 @@ def _normal(rng: np.random.Generator, trials: int, d: int, sigma: float) -> Arra
 
 
 def random_walk(d: int = 64, *, sigma: float = 1.0, start: float = 10.0) -> Process:
-    """a_0 ~ N(0, start²), independent differences N(0, sigma²): stationary differences."""
+    """A random walk: a_0 ~ N(0, start²) and independent differences N(0, sigma²), which are stationary.
+
+    Parameters
+    ----------
+    d, sigma, start
+        Entries of an input, and the standard deviations of the differences and of the first input.
+    """
     params = _checked("random_walk", d, sigma=sigma, start=start)
     draw = _summed(lambda rng, n: _normal(rng, n, d, start), lambda rng, n, k: _normal(rng, n, d, sigma))
     return _process("random_walk", d, draw, **params)
 
 
 def ar1(d: int = 64, *, phi: float = 0.9, sigma: float = 1.0) -> Process:
-    """a_k = phi·a_{k-1} + sqrt(1-phi²)·sigma·noise, stationary with standard deviation sigma. |phi| <= 1."""
+    """An autoregressive process: a_k = phi·a_{k-1} + sqrt(1-phi²)·sigma·noise, stationary.
+
+    Parameters
+    ----------
+    d, phi, sigma
+        Entries of an input; correlation of consecutive inputs, |phi| <= 1 (ValueError); standard deviation of the
+        inputs.
+    """
     params = _checked("ar1", d, phi=phi, sigma=sigma)
     if not -1 <= phi <= 1:
         raise ValueError(f"ar1 needs -1 <= phi <= 1 to be stationary, got {phi}")
@@ -138,7 +168,14 @@ def ar1(d: int = 64, *, phi: float = 0.9, sigma: float = 1.0) -> Process:
 
 
 def geometric(d: int = 64, *, ratio: float = 0.9, sigma: float = 1.0, start: float = 10.0) -> Process:
-    """Differences N(0, (sigma·ratio^k)²): shrinking (ratio < 1) or growing (ratio > 1). ratio > 0."""
+    """Shrinking (ratio < 1) or growing (ratio > 1) differences N(0, (sigma·ratio^k)²).
+
+    Parameters
+    ----------
+    d, ratio, sigma, start
+        Entries of an input; ratio > 0 (ValueError); standard deviations of the differences at k = 0 and of the
+        first input.
+    """
     params = _checked("geometric", d, ratio=ratio, sigma=sigma, start=start)
     if not ratio > 0:
         raise ValueError(f"geometric needs ratio > 0, got {ratio}")
@@ -150,7 +187,22 @@ def geometric(d: int = 64, *, ratio: float = 0.9, sigma: float = 1.0, start: flo
 
 
 def burst(d: int = 64, *, at: Sequence[int] = (1,), sigma: float = 1.0, start: float = 10.0) -> Process:
-    """Constant except at the calls ``at`` (>= 1), where the difference is N(0, sigma²). One index is an impulse."""
+    """Constant inputs except at some calls, where the difference is N(0, sigma²). A single call is an impulse.
+
+    Parameters
+    ----------
+    at : sequence of int
+        The calls of the differences, each at least 1 (ValueError).
+    d, sigma, start
+        Entries of an input, and the standard deviations of the differences and of the constant.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> r = ms.simulate(ms.processes.burst(at=[2]), ms.AbsMax(4), steps=4, trials=1)
+    >>> (r.d[:, 0] > 0).tolist()
+    [False, False, True, False]
+    """
     params = _checked("burst", d, sigma=sigma, start=start)
     whole = (
         [k for k in at if isinstance(k, Integral) and not isinstance(k, bool) and k >= 1]
@@ -168,12 +220,26 @@ def burst(d: int = 64, *, at: Sequence[int] = (1,), sigma: float = 1.0, start: f
 
 
 def alternating(d: int = 2, *, bits: int = 4, size: float = 1.0) -> Process:
-    """Attains the max-norm bound of the AbsMax closed loop at every step; two coordinates take turns.
+    """A sequence that attains the max-norm bound of the AbsMax closed loop at every step; two coordinates take turns.
 
-    The coordinate that carries the error E moves on by ``size``, so it becomes the residual's maximum M = size + E,
-    which is exact on the grid; the other one is set half a step s/2 = M/(2·qmax) = kappa·M from its reconstruction,
-    a tie. So E ← kappa(size + E), which is the bound. The sequence is deterministic and equal for all trials.
-    In float64 only: a cast to float32 moves the ties, and the sequence then stays below the bound.
+    The coordinate that carries the error E moves on by ``size``. It becomes the residual's maximum M = size + E,
+    which is exact on the grid. The other one is set half a step s/2 = M/(2·qmax) = kappa·M from its reconstruction,
+    a tie. So E ← kappa(size + E), which is the bound. The sequence is deterministic and equal for all trials. It
+    attains the bound in float64 only: a cast to float32 moves the ties, and the sequence then stays below the
+    bound.
+
+    Parameters
+    ----------
+    d, bits, size
+        Entries of an input, at least 2 (ValueError), as AbsMax is exact with one; bits of AbsMax; max norm of
+        differences.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> r = ms.simulate(ms.processes.alternating(bits=4), ms.AbsMax(4), steps=3, trials=1)
+    >>> (r.error_inf[:, 0] * 196).round(9).tolist()  # kappa = 1/14: 0, kappa, kappa + kappa²
+    [0.0, 14.0, 15.0]
     """
     Q, params = AbsMax(bits), _checked("alternating", d, size=size)
     if d < 2:
@@ -197,10 +263,18 @@ def alternating(d: int = 2, *, bits: int = 4, size: float = 1.0) -> Process:
 
 
 def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candidates: int = 32) -> Process:
-    """Greedy worst case for a closed loop: at every call the candidate difference with the largest new error.
+    """A greedy worst case for a closed loop: at every call the candidate difference with the largest new error.
 
-    Candidates have 2-norm ``size``: random directions, the current error's direction, and the AbsMax worst case (one
-    coordinate far out, the others half a step off their level). A search: it gives a lower bound of the worst case.
+    Candidates have the 2-norm ``size``. They are random directions, the current error's direction, and the AbsMax
+    worst case (one coordinate far out, the others half a step off their level). As a search, it gives a lower bound
+    of the worst case.
+
+    Parameters
+    ----------
+    quantizer : Quantizer
+        A deterministic quantizer (TypeError or ValueError for others).
+    d, size, candidates
+        Entries of an input, 2-norm of the differences, and how many differences are tried at every call.
     """
     if not isinstance(quantizer, Quantizer):
         raise TypeError(f"adversarial takes a quantizer, got {quantizer!r}")
@@ -238,9 +312,21 @@ def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candida
 
 
 def recorded(source: str | Path | Array) -> Process:
-    """A recorded sequence: an array (steps, trials, d), or a .npy / .npz file with one (key "inputs" in an .npz).
+    """A recorded sequence, with as many steps and trials as were recorded; asking for more is an error.
 
-    It has as many steps and trials as were recorded; asking for more is an error, never a repetition.
+    Parameters
+    ----------
+    source : array_like, str or Path
+        An array (steps, trials, d), or a .npy or .npz file with one (key "inputs" in an .npz). Other shapes, NaN
+        and Inf raise ValueError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> process = ms.processes.recorded(np.arange(12.0).reshape(3, 2, 2))
+    >>> ms.simulate(process, ms.AbsMax(8), steps=3, trials=2).d_inf[:, 0].tolist()
+    [0.0, 4.0, 4.0]
     """
     if isinstance(source, (str, Path)):
         (loaded,), name = read_recording(source, only="inputs").values(), str(source)
@@ -252,7 +338,7 @@ def recorded(source: str | Path | Array) -> Process:
     return Process("recorded", loaded.shape[2], params, values=loaded)
 
 
-#: name -> constructor. CLI choices and tests iterate over it.
+#: name -> constructor; the choices of the command line and the tests iterate over it
 PROCESSES: dict[str, Callable[..., Process]] = {
     "random_walk": random_walk,
     "ar1": ar1,

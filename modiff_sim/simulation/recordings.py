@@ -12,17 +12,44 @@ from ..arguments import reals
 def read_recording(path: str | Path, *, only: str | None = None) -> dict[str, np.ndarray]:
     """Recorded inputs by layer: an .npz has one array per layer, an .npy a single one, named like the file.
 
-    only: the one array of an .npz that is wanted, whatever others there are. Shapes are for the caller to check.
-    Raises FileNotFoundError, ValueError for a file that holds something else, TypeError, naming the file and the array,
-    where an array holds no real numbers.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    only : str, optional
+        The one array of an .npz that is wanted, whatever others there are.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Layer name -> array. Shapes are not checked.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The file holds something else.
+    TypeError
+        An array does not hold real numbers; the message names the file and the array.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from modiff_sim.simulation.recordings import read_recording
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(pathlib.Path(folder) / "layers.npz", conv=np.ones((3, 1, 2)))
+    ...     read_recording(pathlib.Path(folder) / "layers.npz")["conv"].shape
+    (3, 1, 2)
     """
     path = Path(path)
     if path.suffix.lower() not in (".npz", ".npy"):
         raise ValueError(f"{path}: recordings are .npz (one array per layer) or .npy (one layer)")
-    if path.exists() and not path.is_file():  # to open a pipe may take for ever
+    if path.exists() and not path.is_file():  # opening a pipe could block for ever
         raise ValueError(f"{path} is not a file")
     try:
-        loaded = np.load(path, allow_pickle=False)  # objects would run code of the file
+        loaded = np.load(path, allow_pickle=False)  # loading objects would run code of the file
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
                 names, arrays = loaded.files, {k: loaded[k] for k in loaded.files if only in (None, k)}
@@ -30,7 +57,7 @@ def read_recording(path: str | Path, *, only: str | None = None) -> dict[str, np
             names, arrays = [path.stem], {path.stem: loaded}
     except (OSError, MemoryError):
         raise
-    except Exception:  # a damaged file leads to errors of a dozen kinds in the readers below NumPy's
+    except Exception:  # a damaged file leads to many kinds of errors in the readers that NumPy uses
         raise ValueError(f"{path} holds no plain numeric arrays: it is damaged, or was saved with objects") from None
     if twice := [name for name in arrays if names.count(name) > 1]:
         raise ValueError(f"{path} holds the array '{twice[0]}' more than once: save the one that is meant")

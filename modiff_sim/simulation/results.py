@@ -1,4 +1,4 @@
-"""What a simulation hands back: every trial (``Result``), or what the trials have in common per step (``Summary``)."""
+"""The results of a simulation: every trial (``Result``), or what the trials have in common per step (``Summary``)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..arguments import number
 #: what can be measured at every call, in the order of columns and rows
 QUANTITIES = ("error", "error_inf", "d", "d_inf", "a", "a_inf", "c", "kappa")
 
-#: the histogram of a summary cuts every power of two from 2^-64 to 2^64 into 2^5 equal parts: the number of a bin is
-#: exponent and leading bits of the number itself (float64 has 52 bits after the leading one)
+#: The histogram of a summary cuts every power of two from 2^-64 to 2^64 into 2^5 equal parts. The index of a bin is
+#: made of exponent and leading bits of the value itself (float64 has 52 bits after the leading one).
 PART_BITS = 5
 _SHIFT = 52 - PART_BITS
 _FIRST = (1023 - 64) << PART_BITS
@@ -38,16 +38,38 @@ def chosen(measure: Sequence[str] | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What one simulation measured; every array has shape (steps, trials), rows in sampling order (row 0 is t = T).
+    """What one simulation measured. Every array is float64 (steps, trials), rows in sampling order (row 0 is t = T).
 
-    error, error_inf:  2-norm and max norm of the output error o - ô (o = A(a); A is the identity by default)
-    d, d_inf:          norms of the difference a_k - a_{k-1} (row 0 is 0)
-    a, a_inf:          norms of the input
-    c, kappa:          measured ||x - Q(x)||²/||x||² and ||x - Q(x)||_inf/||x||_inf of what was quantized in this call
-                       (NaN where nothing was quantized, 0 where an exact zero was)
+    The quantities are attributes (``r.error``) and the values of ``arrays``. AttributeError is raised for a
+    quantity that was not measured and, with ``keep="summary"``, for all.
 
-    These are attributes (``r.error``) and the values of ``arrays``, float64; AttributeError for one that was not
-    measured and, with ``keep="summary"``, for all. ``params`` says what was run, and on which engine.
+    Parameters
+    ----------
+    arrays : mapping of str to numpy.ndarray
+        The measured quantities by name.
+    params : dict
+        What was run, and on which engine.
+    tallied : Summary, optional
+        The summary, where nothing else was kept.
+
+    Attributes
+    ----------
+    error, error_inf
+        2-norm and max norm of the output error o - ô (o = A(a); A is the identity by default).
+    d, d_inf
+        Norms of the difference a_k - a_{k-1} (row 0 is 0).
+    a, a_inf
+        Norms of the input.
+    c, kappa
+        Measured ||x - Q(x)||²/||x||² and ||x - Q(x)||_inf/||x||_inf of what was quantized in this call: NaN where
+        nothing was quantized, 0 where an exact zero was.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> r = ms.simulate(ms.processes.random_walk(d=8), ms.AbsMax(4), steps=5, trials=3)
+    >>> r.error.shape, r.params["recursion"], bool((r.kappa[1:] <= 1 / 14).all())
+    ((5, 3), 'closed_loop', True)
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -65,7 +87,7 @@ class Result:
         raise AttributeError(f"{name} {why}")
 
     def summary(self) -> Summary:
-        """Every quantity over the trials, step by step."""
+        """The summary of every quantity over the trials, step by step."""
         if self.tallied is not None:
             return self.tallied
         tally = Tally(tuple(self.arrays), self.params["steps"], self.params["trials"])
@@ -81,7 +103,7 @@ class Result:
         return tally.summary()
 
     def rows(self) -> Iterator[dict[str, float]]:
-        """Tidy rows, one per step and trial."""
+        """Yield tidy rows, one per step and trial."""
         steps, trials = self.params["steps"], self.params["trials"]
         for step in range(steps):
             for trial in range(trials):
@@ -100,8 +122,20 @@ class Result:
 class Summary:
     """Every quantity of ``Result`` over the trials, name -> array, one row per step, whatever the number of trials.
 
-    mean, max, rms: (steps,) float64; rms is the root of the mean square. NaN where the quantity is NaN.
-    counts:         (steps, BINS) histogram, 16 KiB per step and quantity; NaN is not counted.
+    Parameters
+    ----------
+    mean, max, rms : dict of str to numpy.ndarray, shape (steps,)
+        Mean, maximum, and root of the mean square, float64. NaN where the quantity is NaN.
+    counts : dict of str to numpy.ndarray, shape (steps, BINS)
+        Histogram, 16 KiB per step and quantity; NaN is not counted.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> r = ms.simulate(ms.processes.random_walk(d=8), ms.AbsMax(4), steps=5, trials=300, keep="summary")
+    >>> summary = r.summary()
+    >>> summary.mean["error"].shape, bool(summary.quantile("error", 0.9)[-1] > summary.mean["error"][-1])
+    ((5,), True)
     """
 
     mean: dict[str, np.ndarray]
@@ -112,8 +146,9 @@ class Summary:
     def quantile(self, name: str, q: float) -> np.ndarray:
         """The q-quantile of a quantity at each step, shape (steps,); NaN where nothing was counted.
 
-        The ceil(q·n)-th smallest value (the smallest for q = 0), to the middle of its bin: within 1/64 relative.
-        Below 2^-63 all counts as 0, above 2^63 as Inf. Raises ValueError unless 0 <= q <= 1.
+        It is the ceil(q·n)-th smallest value (the smallest for q = 0), to the middle of its bin: within 1/64
+        relative. Values below 2^-63 count as 0, and values above 2^63 as Inf. Raises ValueError unless 0 <= q <= 1,
+        and for a quantity that was not measured.
         """
         if not 0 <= number("q", q, least=-math.inf) <= 1:
             raise ValueError(f"a quantile needs 0 <= q <= 1, got {q}")
@@ -130,7 +165,7 @@ class Summary:
 
 
 class Block(ABC):
-    """Where an engine writes what it measures on some consecutive trials, call by call."""
+    """The place where an engine writes what it measures on some consecutive trials, call by call."""
 
     @abstractmethod
     def room(self, call: int) -> int:
@@ -138,11 +173,11 @@ class Block(ABC):
 
     @abstractmethod
     def at(self, call: int) -> tuple[Mapping[str, np.ndarray], int, int]:
-        """The tables, and the row and the column from which on to write this call and its trials."""
+        """The tables, and the row and the column from which on this call and its trials are written."""
 
     @abstractmethod
     def finish(self) -> None:
-        """All calls are written."""
+        """Note that all calls are written."""
 
 
 class Kept(ABC):
@@ -153,14 +188,16 @@ class Kept(ABC):
 
     @abstractmethod
     def block(self, start: int, rows: int) -> Block:
-        """For the trials start, ..., start + rows - 1."""
+        """The block of the trials start, ..., start + rows - 1."""
 
     @abstractmethod
     def add(self, block: Any) -> None:
-        """Take in a finished block; called in the order of the blocks, by one thread."""
+        """Take in a finished block. One thread calls this, in the order of the blocks."""
 
     @abstractmethod
-    def result(self, params: dict[str, Any]) -> Result: ...
+    def result(self, params: dict[str, Any]) -> Result:
+        """The result, with these parameters."""
+        ...
 
 
 class Table(Kept):
@@ -171,34 +208,42 @@ class Table(Kept):
         self.steps = steps
 
     def block(self, start: int, rows: int) -> Block:
+        """The columns of these trials."""
         return TableBlock(self, start)
 
     def add(self, block: Any) -> None:
-        pass  # it wrote into the arrays
+        """Do nothing: the block wrote into the arrays."""
+        pass
 
     def result(self, params: dict[str, Any]) -> Result:
+        """The result with all trials."""
         return Result(self.arrays, params)
 
 
 class TableBlock(Block):
+    """Some columns of a ``Table``, to be written in place."""
+
     def __init__(self, table: Table, start: int) -> None:
         self.table, self.start = table, start
 
     def room(self, call: int) -> int:
+        """The number of calls that are left, which all have room."""
         return self.table.steps - call
 
     def at(self, call: int) -> tuple[Mapping[str, np.ndarray], int, int]:
+        """The whole arrays, and where this call begins in them."""
         return self.table.arrays, call, self.start
 
     def finish(self) -> None:
+        """Do nothing: all is in place."""
         pass
 
 
 class Tally(Kept):
-    """A summary. Memory: 16 KiB per step and quantity, whatever the number of trials.
+    """A summary, which takes 16 KiB per step and quantity, whatever the number of trials.
 
-    Sums are added block by block in the order of the blocks, so they do not depend on who was first; counts are
-    integers, for which the order does not matter.
+    Sums are added block by block in the order of the blocks, so that they do not depend on which block was finished
+    first. Counts are integers, for which the order does not matter.
     """
 
     def __init__(self, names: Sequence[str], steps: int, trials: int) -> None:
@@ -211,17 +256,22 @@ class Tally(Kept):
         self.lock = threading.Lock()
 
     def block(self, start: int, rows: int) -> Block:
+        """Sums of these trials."""
         return TallyBlock(self, rows)
 
     def add(self, block: Any) -> None:
+        """Add the sums of a finished block."""
         self.total += block.total
         self.square += block.square
         self.max = np.maximum(self.max, block.max)  # every quantity is >= 0 or NaN, which is kept
 
     def result(self, params: dict[str, Any]) -> Result:
+        """The result with the summary alone."""
         return Result({}, params, self.summary())
 
     def summary(self) -> Summary:
+        """The summary of the blocks so far."""
+
         def named(values: np.ndarray) -> dict[str, np.ndarray]:
             return dict(zip(self.names, values, strict=True))
 
@@ -230,7 +280,7 @@ class Tally(Kept):
 
 
 class TallyBlock(Block):
-    """The sums of some trials, and room for as many calls of them as 2^15 numbers per quantity hold."""
+    """The sums of some trials, with room for as many of their calls as 2^15 numbers per quantity hold."""
 
     def __init__(self, tally: Tally, rows: int) -> None:
         self.tally, shape = tally, tally.total.shape
@@ -240,18 +290,21 @@ class TallyBlock(Block):
         self.total, self.square, self.max = np.zeros(shape), np.zeros(shape), np.zeros(shape)
 
     def room(self, call: int) -> int:
+        """Make room by adding up the calls held, where there is none."""
         if call == self.begin + self.held:
             self._take(call)
         return min(self.begin + self.held, self.steps) - call
 
     def at(self, call: int) -> tuple[Mapping[str, np.ndarray], int, int]:
+        """The tables of the calls held, and the row of this call."""
         return self.arrays, call - self.begin, 0
 
     def finish(self) -> None:
+        """Add up the calls that are still held."""
         self._take(self.steps)
 
     def _take(self, end: int) -> None:
-        """Add up the calls held, which end before this one."""
+        """Add up the calls held, up to ``end``."""
         steps = slice(self.begin, end)
         for i, table in enumerate(self.arrays.values()):
             values = table[: end - self.begin]

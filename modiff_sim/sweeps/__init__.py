@@ -1,8 +1,8 @@
-"""Many independent points, each computed once and kept, whatever happens in between.
+"""Many independent points, each computed once and kept, whatever interrupts the work.
 
     >>> from modiff_sim import sweeps
 
-``sweeps.run`` computes what a ``sweeps.Store`` does not have, on one machine or several; ``sweeps.verify`` says whether
+``sweeps.run`` computes what a ``sweeps.Store`` does not have, on one machine or several. ``sweeps.verify`` says whether
 what lies on disk is what was computed.
 """
 

@@ -1,4 +1,4 @@
-"""What decides a result, as text and bytes that are the same everywhere: parameters, versions, arrays."""
+"""What decides a result, as text and bytes that are the same everywhere: parameters, versions and arrays."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ VERSIONED = ("modiff-sim", "numpy", "scipy", "torch", "diffusers", "scikit-learn
 
 
 def versions() -> dict[str, str]:
-    """Versions that decide the bytes of a result ("absent" for what is not installed)."""
+    """The versions that decide the bytes of a result ("absent" for what is not installed)."""
     return dict(_versions())
 
 
-@cache  # looking them up takes 15 ms, and every key of every point holds them
+@cache  # a look-up takes 15 ms, and the key of every point needs one
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in VERSIONED:
@@ -37,8 +37,8 @@ def _versions() -> dict[str, str]:
 def plain(value: Any) -> Any:
     """A JSON value for parameters: dataclasses carry their class name, arrays and tensors become lists.
 
-    Raises TypeError for what has no text that decides it, such as a set, a function or an object of another class;
-    ValueError for two names in a mapping that have the same text.
+    Raises TypeError for a value without a text that determines it, such as a set, a function or an object of
+    another class, and ValueError for two names in a mapping that have the same text.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {"class": type(value).__name__, **{f.name: plain(getattr(value, f.name)) for f in fields(value)}}
@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if hasattr(value, "__array__"):  # tensors, series: their own text leaves entries out
+    if hasattr(value, "__array__"):  # tensors and series, whose own text leaves entries out
         return plain(np.asarray(value))
     text = str(value)
     if isinstance(value, set | frozenset | Iterator) or callable(value) or text == object.__repr__(value):
@@ -64,12 +64,15 @@ def plain(value: Any) -> Any:
 
 
 def canonical(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, no NaN."""
+    """The canonical JSON text of a value, with sorted keys. NaN and Inf raise ValueError."""
     return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """An .npz whose bytes depend on the arrays alone (np.savez stamps the time into the zip)."""
+    """An .npz whose bytes depend on the arrays alone (np.savez stamps the time into the zip).
+
+    Raises TypeError for masked arrays, and ValueError for names that are not plain file names.
+    """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(arrays):
@@ -84,5 +87,5 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether this names a file of the folder itself."""
+    """Whether this is a name of a file in the folder itself."""
     return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(os.fsencode(name)) < 256

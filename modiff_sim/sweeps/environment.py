@@ -1,10 +1,10 @@
-"""What a process computes with: versions and source. Two processes that share work must have the same of both.
+"""What a process computes with: versions and source. Processes that share work must agree in both.
 
-The source of a package is that of all its files, each as it was when its module was imported. Whoever edits a module
-and reloads it has the new source; a file that was changed between its import and the first look at it is refused, since
-nobody knows any more what was imported. What this cannot see: an edit of a module between its import and that of this
-one, which the modules of a sweep import themselves; modules that were loaded without Python's import system; code that
-was put in the place of other code in memory; and edits on a file system whose clock is behind.
+The source of a package is that of all its files, each as it was when its module was imported. After an edit and a
+reload, a module has the new source. A file that was changed between its import and the first look at it is refused,
+because what was imported can no longer be known. Not detected are: an edit of a module between its import and that of
+this one, which the modules of a sweep import themselves; modules that were loaded without Python's import system; code
+that was replaced in memory; and edits on a file system whose clock is behind.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class OtherCode(RuntimeError):
 
 
 class _Imports:
-    """When each module was looked for, which is just before its file is read. It finds nothing itself."""
+    """The time at which each module was looked for, just before its file is read. This finder finds nothing."""
 
     def __init__(self) -> None:
         self.when = dict.fromkeys(sys.modules, time.time_ns())
@@ -51,13 +51,13 @@ _sources: dict[str, tuple[int, str]] = {}  # package -> its latest import when i
 
 @dataclass(frozen=True)
 class Environment:
-    """versions: as in a key (``content.versions``). sources: package -> sha256 of its files."""
+    """The versions (as in a key, ``content.versions``) and the sources (package -> sha256 of its files)."""
 
     versions: Mapping[str, str]
     sources: Mapping[str, str]
 
     def against(self, other: Environment, owner: str) -> str:
-        """What differs, in words: "numpy 2.1.0 (OWNER: 2.2.1), other source of analysis". "" where nothing does."""
+        """What differs, in words: "numpy 2.1.0 (OWNER: 2.2.1), other source of analysis"; "" where nothing does."""
         found = [
             f"{name} {self.versions.get(name)} ({owner}: {other.versions.get(name)})"
             for name in sorted({*self.versions, *other.versions})
@@ -68,7 +68,7 @@ class Environment:
         return ", ".join(found)
 
     def here(self) -> Environment:
-        """Of this process, for the same packages, which are imported where they are not yet; "" for what is absent."""
+        """The environment of this process for the same packages, which are imported; "" for those that are absent."""
         for name in self.sources:
             try:
                 importlib.import_module(name)
@@ -78,11 +78,11 @@ class Environment:
 
 
 def environment(function: Callable[..., Any] | None = None) -> Environment:
-    """Of this process: with the source of this package and of those that the code of ``function`` belongs to.
+    """The environment of this process, with the source of this package and of those of ``function``.
 
-    These are the packages, or modules, of the function, of its arguments (``partial``), its closure and its object, of
-    all classes among them with their bases, and of what a function of a notebook or a script uses by name: the code of
-    that function itself travels with it. What another package imports in its turn is not looked at.
+    These are the packages, or modules, of the function, of its arguments (``partial``), its closure and its object,
+    of all classes among them with their bases, and of what a function of a notebook or a script uses by name (the
+    code of such a function itself travels with it). What those packages import in turn is not looked at.
 
     Raises OtherCode where a file was changed after its import.
     """
@@ -99,7 +99,7 @@ def _modules(function: Any) -> set[str]:
         value = todo.pop()
         if id(value) in seen:
             continue
-        seen[id(value)] = value  # kept: an object that is gone may leave its id to another
+        seen[id(value)] = value  # kept alive, because the id of a deleted object may be used again
         if isinstance(value, dict):
             todo += [*value.keys(), *value.values()]
         elif isinstance(value, list | tuple | set | frozenset):
@@ -125,7 +125,7 @@ def _modules(function: Any) -> set[str]:
 
 
 def _home(value: Any) -> str:
-    """The name of the module of a function, a class or an object; of ``python -m package.module``, its own."""
+    """The name of the module of a function, a class or an object; for ``python -m package.module``, its own name."""
     name = str(getattr(value, "__module__", None) or "")
     if name == "__main__" and (spec := getattr(sys.modules[name], "__spec__", None)) and spec.parent:
         return str(spec.name)
@@ -148,9 +148,9 @@ def _used(function: FunctionType) -> Iterator[Any]:
 
 
 def _source(top: str) -> str:
-    """Of the names and contents of all files of a package or module; "" for one that is not of files.
+    """The sha256 of names and contents of all files of a package or module; "" for one that does not consist of files.
 
-    What was imported does not change with its file: it is read anew only after another import from the package.
+    What was imported does not change with its file, so it is read again only after another import from the package.
     """
     modules = []
     for name, module in list(sys.modules.items()):
@@ -169,13 +169,13 @@ def _source(top: str) -> str:
 
 
 def _sum(path: Path, imported: list[int]) -> str:
-    """sha256 of a file as it was at its imports, if there were any; those at 0 nobody has seen."""
+    """The sha256 of a file as it was at its imports, if there were any; nobody saw those at time 0."""
     known = _read.get(path)
     if imported and known and known[0] >= max(imported):
         return known[1]
     now, about = time.time_ns(), path.stat()
     first = min((when for when in imported if when), default=now)
-    # the time of modification comes along with a file that is copied or moved to here
+    # A copied or moved file keeps its time of modification, so where there is one the time of change is compared.
     if (about.st_ctime_ns if os.name == "posix" else about.st_mtime_ns) > first:
         raise OtherCode(
             f"{path} was changed after this process had imported it, so that nobody knows what it computes with: start "
@@ -188,19 +188,19 @@ def _sum(path: Path, imported: list[int]) -> str:
 
 
 def _file(module: Any) -> Path | None:
-    """The file that a module was read from: an archive, where it lies in one."""
+    """The file that a module was read from; the archive, where the module lies in one."""
     place = getattr(getattr(module, "__loader__", None), "archive", None) or getattr(module, "__file__", None)
     return Path(place) if place and Path(place).is_file() else None
 
 
 def _files(top: str) -> Iterator[tuple[str, Path]]:
-    """The files of a package or module by their names in it; of one that lies in an archive, the archive."""
-    module = sys.modules.get(top)  # none for what was made by ``exec``: its code travels with it
+    """The files of a package or module by their names in it; the archive, where it lies in one."""
+    module = sys.modules.get(top)  # None for code made by ``exec``, which travels with its function
     folders = [folder for folder in map(Path, getattr(module, "__path__", ())) if folder.is_dir()]
     for folder in folders:
         for path in folder.rglob("*"):
             name = path.relative_to(folder)
-            hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)  # editors leave some
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)  # such as editors' files
             if path.name.endswith(tuple(all_suffixes())) and not hidden and path.is_file():
                 yield name.as_posix(), path
     if not folders and (file := _file(module)) is not None:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, locks that end with their process, and what killed writers leave."""
+"""Files that are written whole or not at all, locks that end with their process, and the removal of abandoned files."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from ..console import complain
 
 try:
     import fcntl as fcntl
-except ImportError:  # pragma: no cover - Windows: one writer at a time, which nothing checks
+except ImportError:  # pragma: no cover - Windows: only one process may write at a time, which is not checked
     fcntl = None  # type: ignore[assignment]
 
 PART_OF_FILE = ".part-"  # .NAME.part-RANDOM is written before it becomes NAME
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # of a file system without them: then nobody is waited for
-ABANDONED = 3600.0  # seconds without a change after which what nobody has locked is taken for abandoned
-SILENT = 1.0  # seconds that a lock is waited for without a word
-RANDOM = re.compile(r"[a-z0-9_]{8}")  # what ``tempfile`` ends its names with
-held: WeakSet[IO[bytes]] = WeakSet()  # files whose locks this process holds, and which others wait for
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # errors of a file system without locks: nobody is waited for
+ABANDONED = 3600.0  # seconds without a change after which an unlocked temporary file counts as abandoned
+SILENT = 1.0  # seconds of waiting for a lock after which a message is shown
+RANDOM = re.compile(r"[a-z0-9_]{8}")  # the end of the names that ``tempfile`` makes
+held: WeakSet[IO[bytes]] = WeakSet()  # files whose locks this process holds, and for which others wait
 
 
 def sha256(path: Path) -> str:
-    """sha256 of a file, in hex."""
+    """The sha256 of a file, in hex."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def digest_of(content: bytes) -> str:
-    """sha256 of bytes, in hex."""
+    """The sha256 of bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -52,7 +52,7 @@ def digest(files: Iterable[Path]) -> str:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether this is a file that can be read to its end: no folder, FIFO, socket or device, and there at all."""
+    """Whether this is an existing regular file, which can be read to its end: not a folder, FIFO, socket or device."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
@@ -60,8 +60,8 @@ def is_regular(path: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names of a folder on disk: a file whose content is synced can still lose its name with the power."""
-    if os.name != "posix":  # elsewhere a folder cannot be opened
+    """Sync the names of a folder to disk: a synced file can still lose its name in a power failure."""
+    if os.name != "posix":  # other systems cannot open a folder
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -73,8 +73,9 @@ def sync_folder(folder: Path) -> None:
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part. Makes the parent folder.
 
-    It is on disk when this returns: a row that refers to it may be written. What a killed writer of the same file left
-    is removed (``remove_abandoned``). Raises OSError where it cannot be written, and for folders, devices and FIFOs.
+    The file is on disk when this returns, so that a row that refers to it may be written. Temporary files that
+    killed writers of the same file left are removed (``remove_abandoned``). Raises OSError where the file cannot be
+    written, and for folders, devices and FIFOs.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -98,18 +99,18 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def _locked_file(folder: Path, prefix: str) -> tuple[int, Path]:
-    """A new file that nobody takes for abandoned."""
+    """A new temporary file, locked so that nobody takes it for abandoned."""
     while True:
         handle, name = tempfile.mkstemp(dir=folder, prefix=prefix)
         _lock(handle)
         if is_at(handle, Path(name)):
             return handle, Path(name)
-        os.close(handle)  # somebody who cleans up came between: another one
+        os.close(handle)  # another process removed it as abandoned: make another one
 
 
 @contextmanager
 def temporary_folder(root: Path, prefix: str) -> Iterator[Path]:
-    """A new folder ``root/PREFIX…``, to be moved into place when it is whole; removed at the end if it was not."""
+    """A new folder ``root/PREFIX…``, to be moved into place when it is complete; otherwise removed at the end."""
     work, handle = _locked_folder(root, prefix)
     try:
         yield work
@@ -129,14 +130,14 @@ def _locked_folder(root: Path, prefix: str) -> tuple[Path, int | None]:
             _lock(handle)
             if is_at(handle, work):
                 return work, handle
-            os.close(handle)  # somebody who cleans up came between: another one
+            os.close(handle)  # another process removed it as abandoned: make another one
 
 
 def remove_abandoned(folder: Path, prefix: str) -> None:
     """Remove the temporary files and folders of this prefix whose writers are dead.
 
-    Nobody holds their locks, and nothing in them has changed for an hour: on file systems whose locks do nothing, or
-    hold on one machine only, the writers are taken for alive that long.
+    Nobody holds their locks, and nothing in them has changed for an hour. The hour is for file systems whose locks do
+    nothing, or hold on one machine only: there, writers count as alive for that long.
     """
     if fcntl is None:  # pragma: no cover - Windows
         return
@@ -163,9 +164,9 @@ def remove_abandoned(folder: Path, prefix: str) -> None:
 
 @contextmanager
 def locked(file: IO[bytes]) -> Iterator[None]:
-    """Hold the lock of an open file; the system gives it back when its holder dies.
+    """Hold the lock of an open file; the system releases it when its holder dies.
 
-    Who waits for longer than ``SILENT`` seconds says so on stderr.
+    A process that waits for longer than ``SILENT`` seconds says so on stderr.
     """
     if fcntl is None:  # pragma: no cover - Windows
         yield
@@ -198,9 +199,9 @@ def _wait(file: IO[bytes]) -> None:
 
 
 def _let_go() -> None:
-    """In a forked child, which has the open files of its parent: it would keep their locks after the parent's end."""
+    """Close the locked files in a forked child, which would keep the locks of its parent after the parent's end."""
     for file in held:
-        file.close()  # unlocking would unlock the parent's
+        file.close()  # unlocking would also release the parent's lock
     held.clear()
 
 
@@ -209,14 +210,14 @@ if hasattr(os, "register_at_fork"):
 
 
 def _lock(handle: int) -> None:
-    """Until it is closed; nothing where the file system has no locks."""
+    """Lock an open file until it is closed; do nothing where the file system has no locks."""
     if fcntl is not None:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Whether an open file or folder is still what lies at this path: it may have been deleted or replaced."""
+    """Whether an open file or folder is still the one at this path: it may have been deleted or replaced."""
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path))
     except OSError:

@@ -1,4 +1,4 @@
-"""What a point of a sweep gives."""
+"""The result of one point of a sweep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,23 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Output:
-    """A row of plain numbers and words, and arrays; ``aside`` is what differs from run to run."""
+    """What ``compute`` returns for a point.
+
+    Parameters
+    ----------
+    row : mapping
+        Plain numbers and words.
+    arrays : mapping of str to numpy.ndarray, optional
+        Arrays of numbers by name.
+    aside : mapping of str to float, optional
+        Numbers that differ from run to run, such as times. They are outside of every checksum.
+
+    Examples
+    --------
+    >>> from modiff_sim import sweeps
+    >>> sweeps.Output({"loss": 0.5}, aside={"gigabytes": 1.2}).row
+    {'loss': 0.5}
+    """
 
     row: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)

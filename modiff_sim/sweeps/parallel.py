@@ -1,4 +1,4 @@
-"""Independent tasks over the cores of this machine, or over a Dask cluster: the one place that starts workers."""
+"""Independent tasks over the cores of this machine, or over a Dask cluster: the only place that starts workers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from contextlib import ExitStack
 from functools import cache, partial
 from typing import Any
 
-PATIENCE = 30.0  # seconds that a Dask scheduler, and its first worker, are waited for
-AHEAD = 16  # threads that a Dask cluster is taken to have at least, or to get
+PATIENCE = 30.0  # seconds of waiting for a Dask scheduler and for its first worker
+AHEAD = 16  # threads that a Dask cluster is assumed to have, or to get, at least
 
 
 class WorkerLost(RuntimeError):
-    """A worker was killed; what it worked on is lost, and nothing else."""
+    """A worker was killed. What it worked on is lost, and nothing else."""
 
 
 def cores() -> int:
-    """The cores that this process may run on."""
+    """The number of cores that this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -31,21 +31,32 @@ def cores() -> int:
 def unordered(
     tasks: Iterable[Callable[[], Any]], *, workers: int | None = None, scheduler: str | None = None
 ) -> Generator[Any, None, None]:
-    """The results of the tasks as they finish. Tasks are taken from the iterable as workers become free for them.
+    """Yield the results of the tasks as they finish. Tasks are taken from the iterable as workers become free for them.
 
-    workers:   processes (joblib's loky); 1 stays in this process; None is one per core.
-    scheduler: address of a Dask scheduler (``tcp://host:port``), whose workers are used instead. They must be able to
-               import what a task calls, and need no common file system: what a task returns travels back. Twice as many
-               tasks as the cluster has threads are under way, and at least twice ``workers`` (None: ``AHEAD``), so that
-               workers that come later find something to do.
+    A task that raises ends everything, and its exception is raised here. Close the iterator to stop earlier.
 
-    A task that raises ends the whole, and its exception is raised here. Close the iterator to stop earlier.
+    Parameters
+    ----------
+    tasks : iterable of callable
+        The tasks, called without arguments.
+    workers : int, optional
+        Processes (joblib's loky); 1 stays in this process; by default one per core.
+    scheduler : str, optional
+        Address of a Dask scheduler (``tcp://host:port``), whose workers are used instead. They must be able to
+        import what a task calls, and need no common file system, as results travel back. Twice as many tasks as the
+        cluster has threads are under way, and at least twice ``workers`` (by default ``AHEAD``), so that workers
+        that come later find work.
 
-    Raises:
-        ImportError: joblib or distributed is missing (extra ``[scale]``).
-        ValueError: workers < 1, or nothing answers at the scheduler's address.
-        RuntimeError: a Dask worker cannot import what it is to call.
-        WorkerLost: a process was killed. A Dask cluster starts the task elsewhere and gives up at its third worker.
+    Raises
+    ------
+    ImportError
+        joblib or distributed is missing (extra ``[scale]``).
+    ValueError
+        ``workers`` is below 1, or nothing answers at the scheduler's address.
+    RuntimeError
+        A Dask worker cannot import what it is to call.
+    WorkerLost
+        A process was killed. A Dask cluster starts the task elsewhere and gives up at its third worker.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
@@ -75,7 +86,7 @@ def unordered(
 
 
 def _call(task: Callable[[], Any], starter: int) -> Any:
-    """On a worker; ``starter`` is the process that started it, 0 for a worker of a cluster."""
+    """Call a task on a worker. ``starter`` is the process that started the worker, 0 for a worker of a cluster."""
     if starter not in (0, os.getpid()):
         _serve(starter)
     return task()
@@ -83,10 +94,11 @@ def _call(task: Callable[[], Any], starter: int) -> Any:
 
 @cache
 def _serve(starter: int) -> None:
-    """Have this worker end with the process that started it, and only with it.
+    """Make this worker end with the process that started it, and only with it.
 
-    loky's would go on with what is queued and then wait for five minutes. Ctrl-C goes to all processes of a terminal: a
-    worker that it interrupts between two tasks may keep a lock for ever, or is taken for lost; its starter ends it.
+    A worker of loky would otherwise go on with what is queued and then wait for five minutes. Ctrl-C is sent to all
+    processes of a terminal. A worker that it interrupts between two tasks may keep a lock for ever or count as lost, so
+    workers ignore it and are ended by their starter.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -99,7 +111,10 @@ def _serve(starter: int) -> None:
 
 
 def _call_pickled(task: bytes) -> Any:
-    """The scheduler looks into what it passes on, and need not know the functions; a worker that does not says so."""
+    """Call a pickled task; RuntimeError where this worker cannot import it.
+
+    The task is pickled here because a scheduler looks into what it passes on, and need not know the functions.
+    """
     try:
         made = pickle.loads(task)
     except (ImportError, AttributeError) as error:
@@ -111,8 +126,11 @@ def _call_pickled(task: bytes) -> Any:
 
 
 def _dask_backend(client: Any, ahead: int) -> Any:
-    """joblib's, which counts the cluster's threads once: with one it would compute here, and it has none to spare for
-    workers that come later."""
+    """The Dask backend of joblib, with at least two threads and at least ``ahead``.
+
+    joblib counts the cluster's threads once. With one thread it would compute here, and it would have no tasks
+    ready for workers that come later.
+    """
     from joblib._dask import DaskDistributedBackend
 
     class Backend(DaskDistributedBackend):
@@ -123,7 +141,7 @@ def _dask_backend(client: Any, ahead: int) -> Any:
 
 
 def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
-    """A client of the cluster, and the exceptions by which it says that workers died."""
+    """A client of the cluster, and the exceptions that say that workers died."""
     try:
         from distributed import Client
         from distributed.scheduler import KilledWorker
@@ -140,7 +158,7 @@ def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
         raise ValueError(
             f"the scheduler at {scheduler} has no workers: start some with `dask worker {scheduler}`"
         ) from error
-    try:  # joblib would wait for ever for a cluster that cannot read what it is sent
+    try:  # because joblib would wait for ever for a cluster that cannot read what it is sent
         client.submit(_call_pickled, pickle.dumps(cores), pure=False).result(timeout=PATIENCE)
     except Exception as error:
         client.close()
@@ -151,9 +169,9 @@ def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
 
 
 def progress(label: str, total: int) -> Callable[[int], None]:
-    """A function to be told how many are done: a bar on a terminal, a line every ten seconds elsewhere, on stderr.
+    """A function to be told how many tasks are done: a bar on a terminal, else a line every ten seconds, on stderr.
 
-    Nothing is shown without a label or anything to do.
+    Nothing is shown without a label or without tasks.
     """
     if not label or not total:
         return lambda done: None

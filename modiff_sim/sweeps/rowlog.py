@@ -2,8 +2,8 @@
 
 Every line is ``{"key": ..., "row": {...}, "arrays": ..., "sha256": ...}``: "arrays" is the sha256 of the arrays that
 belong to the row ("" for none), "sha256" that of the line without it. A line is written at the end of the file under a
-lock and synced. A kill in the middle leaves a last line without its end: it is not read, and the next writer cuts it
-off. Any other damage is an error that names the line; nothing is dropped silently.
+lock and synced. A kill in the middle leaves an incomplete last line: it is not read, and the next writer cuts it off.
+Any other damage is an error that names the line; nothing is dropped silently.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import IO, Any
 from .files import digest_of, fcntl, held, is_at, is_regular, locked, sync_folder
 from .store import StoreError, canonical
 
-ASIDE = ".aside.jsonl"  # NAME.aside.jsonl beside the log: what was measured of its points, outside of every checksum
-CLAIMS = ".claims"  # .NAME.claims beside it: who works on what
+ASIDE = ".aside.jsonl"  # NAME.aside.jsonl beside the log: measurements of its points, outside of every checksum
+CLAIMS = ".claims"  # .NAME.claims beside the log: which process works on what
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Entry:
 
 
 def line_of(key: str, entry: Entry) -> bytes:
-    """The line of a row, its end included. Raises ValueError for NaN or Inf, which are no JSON."""
+    """The line of a row, its end included. Raises ValueError for NaN or Inf, which JSON does not have."""
     return _summed({"key": key, "row": entry.row, "arrays": entry.arrays})
 
 
@@ -43,7 +43,7 @@ def _summed(about: Mapping[str, Any]) -> bytes:
 
 
 def parsed(line: bytes, where: str) -> tuple[str, Entry]:
-    """(key, entry) of one line. Raises StoreError where it is not, byte for byte, a line that was written."""
+    """The key and the entry of a line. Raises StoreError where it is not, byte for byte, a line that was written."""
     try:
         about = json.loads(line)
         key, entry = about["key"], Entry(about["row"], about["arrays"])
@@ -58,8 +58,7 @@ def parsed(line: bytes, where: str) -> tuple[str, Entry]:
 class RowLog:
     """The entries of ``path`` by key. Several processes may append to one log, and threads may share this object.
 
-    A log that was deleted, replaced or shortened since it was read is read anew: what stands in it counts, and nothing
-    that was in it before.
+    A log that was deleted, replaced or shortened since it was read is read again: only what is in it now counts.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -75,7 +74,7 @@ class RowLog:
         self._file: tuple[int, int] | None = None  # which file they were read from
 
     def entries(self) -> Mapping[str, Entry]:
-        """key -> entry, what others have appended since included. Raises StoreError for a damaged line."""
+        """The entries by key, with those that others have appended since. Raises StoreError for a damaged line."""
         with self._mine:
             try:
                 with open(self.path, "rb") as file:
@@ -85,18 +84,22 @@ class RowLog:
             return self._entries
 
     def anew(self) -> Mapping[str, Entry]:
-        """``entries``, all of them read again: somebody may have edited what was read."""
+        """The entries by key, all read again, because the part that was read may have been edited."""
         with self._mine:
             self._forget()
             return self.entries()
 
     def append(self, key: str, entry: Entry) -> None:
-        """Add a row and sync it to disk. A row that is there already is left as it is.
+        """Add a row and sync it to disk. An existing equal row is left as it is.
 
-        Raises:
-            OSError: it could not be written (a full disk); the log is then as it was.
-            StoreError: the log is damaged, or has another row under this key.
-            ValueError: NaN or Inf in the row.
+        Raises
+        ------
+        OSError
+            The row could not be written, for example because the disk is full. The log is then as it was.
+        StoreError
+            The log is damaged, or has another row under this key.
+        ValueError
+            The row has NaN or Inf.
         """
         line = line_of(key, entry)
         with self._mine, self._writing() as file:
@@ -108,7 +111,7 @@ class RowLog:
                     )
                 return
             new = self._read == 0
-            _shorten(file, self._read)  # a torn line of somebody who was killed
+            _shorten(file, self._read)  # cut off the torn line of a killed writer
             try:
                 _write(file, line)
                 os.fsync(file.fileno())
@@ -121,7 +124,7 @@ class RowLog:
 
     @contextmanager
     def _writing(self) -> Iterator[IO[bytes]]:
-        """The log, locked; made where there is none, and again where it was deleted while its lock was waited for."""
+        """The log, open and locked; created if missing, and again if it was deleted during the wait for its lock."""
         while True:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "a+b", buffering=0) as file, locked(file):
@@ -153,24 +156,24 @@ class RowLog:
 
 
 def _shorten(file: IO[bytes], size: int) -> None:
-    """Never lengthen: a file that somebody cut in the meantime would be filled with NULs."""
+    """Cut a file to this size, but never lengthen it: a file that was cut in the meantime would be filled with NULs."""
     if os.fstat(file.fileno()).st_size > size:
         file.truncate(size)
 
 
 def _write(file: IO[bytes], line: bytes) -> None:
-    """All of it: one call, unless the disk takes a part only, and then the next call says why."""
+    """Write all of the line: in one call, unless the disk takes only a part; the next call then says why."""
     while line:
         line = line[file.write(line) :]
 
 
 def whole_lines(content: bytes) -> list[bytes]:
-    """The lines that have an end."""
+    """The complete lines, those that have an end."""
     return [line + b"\n" for line in content.split(b"\n")[:-1]]
 
 
 def noted(path: Path) -> dict[str, dict[str, float]]:
-    """key -> numbers, of a file NAME.aside.jsonl. Lines that are damaged are left out: nothing depends on them."""
+    """The numbers by key in a file NAME.aside.jsonl. Damaged lines are left out, because nothing depends on them."""
     found = {}
     for line in whole_lines(path.read_bytes()) if is_regular(path) else []:
         try:
@@ -186,7 +189,7 @@ def noted(path: Path) -> dict[str, dict[str, float]]:
 
 
 def add_aside(path: Path, key: str, numbers: Mapping[str, float]) -> None:
-    """Add what was measured of a point, behind what a kill may have torn. Raises ValueError for NaN or Inf."""
+    """Append what was measured of a point, on a new line even after a torn one. Raises ValueError for NaN or Inf."""
     with open(path, "a+b", buffering=0) as file:
         if end := file.seek(0, os.SEEK_END):
             file.seek(end - 1)
@@ -195,10 +198,10 @@ def add_aside(path: Path, key: str, numbers: Mapping[str, float]) -> None:
 
 
 class Claims:
-    """Which points this process is working on, as seen by every process on the folder: a locked file per point.
+    """The points that this process is working on, visible to every process on the folder: a locked file per point.
 
-    A claim ends with ``give_up`` or with the process, so that no claim outlives a kill. Claims save work and nothing
-    else: where none can be had (a full disk, a file system without locks) a point may be computed twice, and its row is
+    A claim ends with ``give_up`` or with the process, so that no claim outlives a kill. Claims only save work.
+    Where none can be had (a full disk, a file system without locks) a point may be computed twice, and its row is
     still written once.
     """
 
@@ -207,7 +210,7 @@ class Claims:
         self._held: dict[str, IO[bytes]] = {}
 
     def take(self, key: str) -> bool:
-        """Whether the point is ours now; False where another process works on it."""
+        """Claim a point; False where another process works on it."""
         if fcntl is None:  # pragma: no cover - Windows
             return True
         try:
@@ -217,7 +220,7 @@ class Claims:
             return True
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(file.fileno()).st_nlink == 0:  # its holder finished between our two calls
+            if os.fstat(file.fileno()).st_nlink == 0:  # the holder finished between the two calls above
                 raise BlockingIOError
         except BlockingIOError:
             file.close()
@@ -236,9 +239,11 @@ class Claims:
                 self.give_up(path.name)
 
     def held(self) -> list[str]:
+        """The keys that this process has claimed."""
         return list(self._held)
 
     def give_up(self, key: str) -> None:
+        """End the claim of a point."""
         file = self._held.pop(key, None)
         if file is not None and not file.closed:  # closed in a forked child, whose parent has it
             held.discard(file)
@@ -246,5 +251,6 @@ class Claims:
             file.close()
 
     def give_up_all(self) -> None:
+        """End all claims of this process."""
         for key in list(self._held):
             self.give_up(key)

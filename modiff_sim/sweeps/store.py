@@ -6,10 +6,10 @@
                      walltime.json   wall times: outside every checksum
     DIR/<name>.rows.jsonl            the rows of a sweep, one a line (``rowlog``)
 
-The key is a hash of name and parameters (which hold seed, micro-batch size, threads and dtype) and of the versions:
-these decide the bytes. A folder without a manifest is an interrupted write and is done again. Everything is written
-into a temporary sibling and moved into place, so a kill leaves either the old result or the new one. The manifest of
-files that are no keyed result (``write_files``) holds a sha256 of itself, for no key vouches for what it says.
+The key is a hash of name, parameters (with seed, micro-batch size, threads and dtype) and versions, which decide the
+bytes. A folder without a manifest is an interrupted write and is done again. Everything is written into a temporary
+sibling and moved into place, so that a kill leaves either the old result or the new one. The manifest of files that are
+not a keyed result (``write_files``) holds a sha256 of itself, because no key protects what it says.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = [
     "verify_one", "versions", "write_atomic", "write_files",
 ]  # fmt: skip
 
-FILES = ("arrays.npz", "rows.json")  # what a manifest vouches for
+FILES = ("arrays.npz", "rows.json")  # the files of a keyed result whose sha256 the manifest holds
 LOG = ".rows.jsonl"  # the log of the sweep NAME is called NAME.rows.jsonl
-WALLTIME = "walltime.json"  # beside them, and outside of every checksum
-KEYED = re.compile(r".+-[0-9a-f]{16}")  # what the folder of a result is called
-PART = ".part-"  # an unfinished result: it is never read, and a run an hour later removes one that a kill has left
-SELF = "manifest_sha256"  # in a manifest that no key protects: of its other entries
-LARGEST_MANIFEST = 2**26  # bytes: a larger file is no manifest and is not read into memory
+WALLTIME = "walltime.json"  # lies beside them, outside of every checksum
+KEYED = re.compile(r".+-[0-9a-f]{16}")  # the name of the folder of a result
+PART = ".part-"  # an unfinished result: never read, and removed by a run an hour later if a kill has left it
+SELF = "manifest_sha256"  # the sha256 of a manifest's other entries, where no key protects them
+LARGEST_MANIFEST = 2**26  # bytes: a larger file is not a manifest and is not read into memory
 
 
 class StoreError(RuntimeError):
@@ -48,7 +48,23 @@ class StoreError(RuntimeError):
 
 
 def key(name: str, params: Mapping[str, Any], made_with: Mapping[str, str] | None = None) -> str:
-    """Content key: 16 hex digits over name, parameters and versions (default: those of now)."""
+    """The content key of a result: 16 hex digits over name, parameters and versions.
+
+    Parameters
+    ----------
+    name : str
+        The name of the result.
+    params : mapping
+        Its parameters, as ``content.plain`` takes them.
+    made_with : mapping of str to str, optional
+        Versions; by default those of this process.
+
+    Examples
+    --------
+    >>> from modiff_sim import sweeps
+    >>> sweeps.key("cells", {"seed": 0}, {"numpy": "2.0"}) == sweeps.key("cells", {"seed": 1}, {"numpy": "2.0"})
+    False
+    """
     text = canonical({"name": name, "params": params, "versions": versions() if made_with is None else made_with})
     return digest_of(text.encode())[:16]
 
@@ -59,7 +75,7 @@ def _json(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Stored:
-    """A result read back: arrays by name, tidy rows, the manifest, and where it lies."""
+    """A result read back: arrays by name, tidy rows, the manifest, and the path of its folder."""
 
     arrays: dict[str, np.ndarray]
     rows: list[dict[str, Any]]
@@ -68,7 +84,24 @@ class Stored:
 
 
 class Store:
-    """A folder of results. Two processes may share it: whoever finishes a result first wins, the bytes are equal."""
+    """A folder of results. Two processes may share it: the first to finish a result writes it, and the bytes are equal.
+
+    Parameters
+    ----------
+    root : str or Path
+        The folder, made when something is saved.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from modiff_sim import sweeps
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = sweeps.Store(folder)
+    ...     found = store.get("ones", {"d": 3}, lambda: {"a": np.ones(3)})
+    ...     found.arrays["a"], store.has("ones", {"d": 3}), store.has("ones", {"d": 4})
+    (array([1., 1., 1.]), True, False)
+    """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
@@ -81,13 +114,14 @@ class Store:
             self._cleaned = True
 
     def path(self, name: str, params: Mapping[str, Any]) -> Path:
-        """Where a result lies, or would. Raises ValueError for a name that makes no file name."""
+        """The folder of a result, whether it exists or not. Raises ValueError for a name that makes no file name."""
         folder = f"{name}-{key(name, params)}"
         if not name or not is_plain_name(folder) or folder.startswith(PART):
             raise ValueError(f"the name of a result becomes that of a folder: letters, digits, _ . and -, got {name!r}")
         return self.root / folder
 
     def has(self, name: str, params: Mapping[str, Any]) -> bool:
+        """Whether there is such a result, complete with its manifest."""
         return (self.path(name, params) / "manifest.json").is_file()
 
     def save(
@@ -100,9 +134,9 @@ class Store:
         *,
         swept: bool = False,
     ) -> Stored:
-        """Write a result. An existing one of the same key is left as it is. ``swept``: it is of the sweep of this name.
+        """Write a result. An existing one of the same key is left as it is. ``swept``: it belongs to a sweep.
 
-        Raises ValueError for a name that makes no file name, or that of a sweep in this folder.
+        Raises ValueError for a name that makes no file name, or that of a sweep in this folder unless it is ``swept``.
         """
         target = self.path(name, params)
         if not self.has(name, params):
@@ -133,11 +167,11 @@ class Store:
             raise ValueError(f"{name!r} is the name of a sweep, whose rows are in {log}: give the result another name")
 
     def load(self, name: str, params: Mapping[str, Any]) -> Stored:
-        """Read a result back, its checksums verified. Raises StoreError where a file was changed or is missing."""
+        """Read a result back and verify its checksums. Raises StoreError where a file was changed or is missing."""
         return read(self.path(name, params))
 
     def get(self, name: str, params: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]) -> Stored:
-        """The stored result, computed now if it is not there yet: this is what makes a killed run resumable."""
+        """The stored result, computed now if it is missing, so that a killed run can go on."""
         if self.has(name, params):
             return self.load(name, params)
         self._free(name)
@@ -147,7 +181,7 @@ class Store:
 
 
 def read(path: Path) -> Stored:
-    """Read one result folder, verifying every checksum."""
+    """Read one result folder and verify every checksum; StoreError where one is wrong."""
     problems = verify_one(path)
     if problems:
         raise StoreError("; ".join(problems) + ": delete the folder and run again")
@@ -157,7 +191,7 @@ def read(path: Path) -> Stored:
 
 
 def manifest_of(path: Path) -> dict[str, Any]:
-    """The manifest of a result folder. Raises ValueError where there is none that says what a manifest must say."""
+    """The manifest of a result folder. Raises ValueError where it is missing or does not hold what a manifest must."""
     file = path / "manifest.json"
     if not is_regular(file):
         raise ValueError("it is missing or no file")
@@ -174,7 +208,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Raises ValueError where a name stands in it twice: only one of its values would be read."""
+    """A JSON object. Raises ValueError where a name occurs twice, because only one of its values would be read."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name stands twice in it")
@@ -182,7 +216,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def verify_one(path: Path) -> list[str]:
-    """What is wrong with one result folder; empty if nothing."""
+    """What is wrong with one result folder, as sentences; empty if nothing is."""
     try:
         manifest = manifest_of(path)
     except (OSError, ValueError) as error:
@@ -210,11 +244,14 @@ def verify_one(path: Path) -> list[str]:
 
 
 def _keyed_manifest(path: Path, manifest: dict[str, Any]) -> list[str]:
-    """Name, parameters and versions are protected by the name of the folder, the sums by the files."""
+    """What is wrong with the manifest of a keyed result.
+
+    Name, parameters and versions are protected by the name of the folder, and the sums by the files.
+    """
     about = (manifest.get("name", ""), manifest.get("params", {}), manifest.get("versions", {}))
     try:
         right = path.name == f"{about[0]}-{key(*about)}"
-    except (ValueError, RecursionError):  # NaN or Inf among the parameters: no key is ever made of those
+    except (ValueError, RecursionError):  # NaN or Inf among the parameters, of which no key is ever made
         right = False
     wrong = []
     if not right:
@@ -234,10 +271,11 @@ def _own_sum(path: Path, manifest: dict[str, Any]) -> list[str]:
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes | str], about: Mapping[str, Any]) -> None:
-    """Write files that are no keyed result (tables, images) and ``manifest.json``, last, with their sha256 and its own.
+    """Write files that are not a keyed result (tables, images), then ``manifest.json`` with their sha256 and its own.
 
-    ``about`` says what made them: parameters, seeds, versions. Each file is replaced atomically. Other files that lie
-    there, and that a manifest vouches for, stay vouched for. Raises ValueError for a name that is no plain file name.
+    ``about`` says what made them: parameters, seeds, versions. Each file is replaced atomically. Other files in the
+    folder whose sha256 an earlier manifest holds stay in the manifest. Raises ValueError for a name that is not a
+    plain file name.
     """
     if wrong := [name for name in contents if not is_plain_name(name)]:
         raise ValueError(f"files of one folder have plain names, got {wrong[0]!r}")
@@ -249,7 +287,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str], about: Mappin
 
 
 def _still_right(folder: Path) -> dict[str, str]:
-    """The sums that an earlier manifest of files holds here, of those that are still as they were."""
+    """The sums of an earlier manifest of files in this folder, for those files that are unchanged."""
     try:
         about = manifest_of(folder)
     except (OSError, ValueError):

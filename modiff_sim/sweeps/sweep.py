@@ -1,12 +1,12 @@
-"""A sweep: independent points, keyed by content, each computed once, whatever happens in between.
+"""A sweep: independent points, keyed by content, each computed once, whatever interrupts the work.
 
     rows = run(points, compute, Store("out/results"), name="cells")
 
 ``compute(point)`` returns ``Output(row, arrays)``. Arrays are written first, with a copy of their row (atomic,
 checksummed: ``store``), then the row is appended to ``NAME.rows.jsonl`` and synced (``rowlog``). After a kill, a full
-disk, Ctrl-C or a lost worker the same call goes on: a point with a row is done, and one that was killed between the two
-writes gets its row from beside its arrays. Two processes may run it on one folder and share the work. The rows come
-back in the order of the points, so that what is made of them does not depend on who finished when.
+disk, Ctrl-C or a lost worker the same call goes on: a point with a row is done, and a point that was killed between the
+two writes gets its row from beside its arrays. Two processes may run it on one folder and share the work. The rows come
+back in the order of the points, so that they do not depend on which point finished first.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from .rowlog import ASIDE, CLAIMS, Claims, Entry, RowLog, add_aside, noted
 from .store import LOG, Store, Stored, StoreError, canonical, key, plain, versions, write_files
 
 Point = Mapping[str, Any]
-LOSSES = 3  # workers that may be lost in a row before a point is taken to be what kills them
+LOSSES = 3  # workers lost in a row after which a point is assumed to kill them
 
 
 class SweepError(RuntimeError):
-    """Some points could not be computed, or nothing more could be written; the finished ones are kept."""
+    """Some points could not be computed, or nothing more could be written. The finished ones are kept."""
 
 
 def run(
@@ -53,22 +53,39 @@ def run(
     scheduler: str | None = None,
     label: str = "",
 ) -> list[dict[str, Any]]:
-    """The rows of all points, in their order; only those are computed that the store does not have.
+    """The rows of all points, in their order. Only points that the store does not have are computed.
 
-    points:    everything that decides a result (seed, micro-batch, threads, dtype, source); versions are added.
-    compute:   a function of a module, so that workers can import it; it sets its number of threads, since workers are
-               given different ones. What it raises is reported with its point; the other points go on.
-    name:      of the log and of the folders of arrays, which ``store.load(name, point)`` reads.
-    workers, scheduler: see ``parallel.unordered``. They change no byte: a worker whose versions, or whose source of
-               this package or of that of ``compute``, are not those of this process is refused.
-    label:     what progress is called on stderr; none is shown without.
+    Parameters
+    ----------
+    points : sequence of mapping
+        Everything that decides a result (seed, micro-batch, threads, dtype, source). Versions are added.
+    compute : callable
+        A function of a module, so that workers can import it. It sets its number of threads, since workers are given
+        different ones. What it raises is reported with its point, and the other points go on.
+    store, name
+        Where the results are, and the name of the log and of the folders of arrays (``store.load(name, point)``).
+    workers, scheduler
+        See ``parallel.unordered``. They change no byte: a worker with other versions, or with another source of this
+        package or of that of ``compute``, is refused.
+    label : str, optional
+        Name of the progress on stderr, which is not shown without.
 
-    Raises:
-        SweepError: points that failed, a disk that is full, workers that are killed again and again, a worker with
-            other code, or a file that was changed after its import.
-        Stopped: Ctrl-C.
-        StoreError: what is on disk is damaged, or a point was computed again and came out otherwise.
-        ValueError: a name that is no plain file name, a point that is no JSON.
+    Raises
+    ------
+    SweepError, Stopped
+        Points failed, the disk is full, workers are killed again and again, a worker has other code, or a file was
+        changed after its import; Stopped for Ctrl-C.
+    StoreError, ValueError
+        What is on disk is damaged, or a point gave another row than before; the name or a point cannot be stored.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from modiff_sim import sweeps
+    >>> make = lambda point: sweeps.Output({"square": point["x"] ** 2})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sweeps.run([{"x": 2}, {"x": 3}], make, sweeps.Store(folder), name="squares", workers=1)
+    [{'square': 4}, {'square': 9}]
     """
     sweep: _Sweep | None = None
     try:
@@ -90,7 +107,7 @@ def run(
 
 
 def _finish(sweep: _Sweep, workers: int | None, scheduler: str | None, label: str, check: Callable[[], None]) -> None:
-    """Compute until no point waits any more."""
+    """Compute until no point is waiting."""
     claims, losses = sweep.claims, 0
     say, todo = progress(label, len(sweep.waiting)), len(sweep.waiting)
     while sweep.waiting or sweep.lost():
@@ -126,7 +143,7 @@ def _finish(sweep: _Sweep, workers: int | None, scheduler: str | None, label: st
 
 
 class _Sweep:
-    """Where a sweep stands: ``waiting`` has no result yet and may be worked on, ``failed`` says what went wrong."""
+    """The state of a sweep: ``waiting`` points have no result and may be worked on, ``failed`` says what went wrong."""
 
     def __init__(self, points: Sequence[Point], compute: Callable[[Point], Output], store: Store, name: str) -> None:
         if not re.fullmatch(r"\w[\w.-]*", name):
@@ -144,10 +161,7 @@ class _Sweep:
         self.forget_done()
 
     def done(self, k: str, point: Point) -> bool:
-        """Whether it has a row, and its arrays if any: a folder of arrays that was deleted is made again.
-
-        Arrays whose row is missing are of somebody who was killed in between: their row lies beside them.
-        """
+        """Whether a point has a row and its arrays, if any; arrays of a killed process have their row beside them."""
         entry = self.log.entries().get(k)
         if entry is not None and not entry.arrays:
             return True
@@ -157,11 +171,12 @@ class _Sweep:
         return there
 
     def forget_done(self) -> None:
+        """Remove the points that are done from ``waiting``."""
         for k in [k for k, point in self.waiting.items() if self.done(k, point)]:
             del self.waiting[k]
 
     def say_waiting(self) -> None:
-        """Once, on stderr, where there has been nothing to do but to wait for a second."""
+        """Say so once, on stderr, after a second in which there was nothing to do but to wait."""
         self.idle = self.idle or time.monotonic()
         if self.waiting and not self.said and time.monotonic() - self.idle > SILENT:
             self.said = True
@@ -171,7 +186,7 @@ class _Sweep:
             )
 
     def lost(self) -> bool:
-        """Whether points that had a row have none any more: their log was deleted, or a line of it. They wait again."""
+        """Whether points have lost their rows, as their log or a line of it was deleted. They wait again."""
         found = self.log.anew()
         for k, point in zip(self.keys, self.points, strict=True):
             gone = k not in found or (found[k].arrays and not self.store.has(self.name, point))
@@ -180,10 +195,7 @@ class _Sweep:
         return bool(self.waiting)
 
     def offered(self) -> Iterator[Callable[[], Any]]:
-        """Points that nobody has done or works on, claimed at the moment a worker is free for them.
-
-        joblib asks in a thread of its own, where an exception would be lost: it is kept in ``trouble``.
-        """
+        """Points neither done nor claimed; each is claimed when a worker is free. Errors go to ``trouble``."""
         try:
             for k, point in list(self.waiting.items()):
                 if not self.claims.take(k):
@@ -196,7 +208,7 @@ class _Sweep:
             self.trouble.append(error)
 
     def take(self, k: str, output: Output | None, seconds: float, error: str) -> None:
-        """Write what a worker brings."""
+        """Write what a worker returns."""
         point = self.waiting[k]
         if output is None:
             self.failed[k] = f"{canonical(point)}: {error}"
@@ -206,7 +218,7 @@ class _Sweep:
         self.claims.give_up(k)
 
     def _write(self, k: str, point: Point, output: Output, seconds: float) -> None:
-        """Arrays first, then the row that says they are there; wall times beside, outside of every checksum."""
+        """Write the arrays, then the row that refers to them; wall times go beside, outside of every checksum."""
         with self._said():
             if output.arrays:
                 saved = self.store.save(self.name, point, output.arrays, [output.row], walltime=seconds, swept=True)
@@ -223,14 +235,14 @@ class _Sweep:
 
     @contextmanager
     def _said(self) -> Iterator[None]:
-        """What the system says where nothing can be written, and what is kept."""
+        """Turn an error of the system while writing into a SweepError that says what is kept."""
         try:
             yield
         except OSError as error:
             raise SweepError(f"could not write to {self.store.root} ({error}): {self.kept()}") from error
 
     def kept(self) -> str:
-        """Counted on disk: Ctrl-C may come between a row that is written and what this process notes of it."""
+        """How many points are kept, in words; counted on disk, as Ctrl-C may come between a row and its note."""
         waiting = self.waiting
         try:
             entries = self.log.entries()
@@ -241,6 +253,7 @@ class _Sweep:
         return f"{kept} of {len(self.keys)} points are kept, and the same command goes on from there"
 
     def rows(self) -> list[dict[str, Any]]:
+        """The rows of all points, in their order."""
         found = self.log.entries()
         return [found[k].row for k in self.keys]
 
@@ -248,16 +261,16 @@ class _Sweep:
 def _attempt(
     compute: Callable[[Point], Output], k: str, point: Point, wanted: Environment
 ) -> tuple[str, Output | None, float, str]:
-    """(key, output or None, seconds, what went wrong); runs on a worker. Raises OtherCode where its code is another."""
+    """Compute a point on a worker: (key, output or None, seconds, what went wrong). OtherCode for other code."""
     _compare(wanted)
     start = time.perf_counter()
     try:
         output = compute(point)
-        _compare(wanted)  # it may have imported more
+        _compare(wanted)  # again, because the computation may have imported more
         if not isinstance(output, Output):
             name = getattr(compute, "__name__", compute)
             raise TypeError(f"{name} must return an Output(row, arrays), got {type(output).__name__}")
-        canonical(output.row).encode()  # NaN and Inf are no JSON, half of a surrogate pair is no UTF-8
+        canonical(output.row).encode()  # refuses NaN and Inf, and half of a surrogate pair
         canonical(output.aside).encode()
         for name, array in output.arrays.items():
             if not isinstance(array, np.ndarray) or array.dtype.hasobject:
@@ -284,7 +297,7 @@ def _compare(wanted: Environment) -> None:
 
 
 def asides(points: Sequence[Point], store: Store, *, name: str) -> list[dict[str, float]]:
-    """Seconds, and what else was measured, of those points for which it was noted; outside of every checksum."""
+    """Seconds, and what else was measured, of those points that have them; outside of every checksum."""
     found = noted(store.root / f"{name}{ASIDE}")
     return [found[k] for k in (key(name, point) for point in points) if "seconds" in found.get(k, ())]
 
@@ -292,11 +305,23 @@ def asides(points: Sequence[Point], store: Store, *, name: str) -> list[dict[str
 def table(points: Sequence[Point], rows: Sequence[Mapping[str, Any]], folder: str | Path, *, name: str) -> Path:
     """Write ``folder/NAME.csv``, ``NAME.json`` and a manifest, atomically; returns the folder.
 
-    A line per point, in their order: what differs between the points (nested parameters as ``arm.bits``), then its row.
-    What the points share is in the manifest, with versions and sha256. Same points and rows, same bytes, which
-    ``verify`` checks.
+    There is a line per point, in order: what differs between the points (nested parameters as ``arm.bits``), then its
+    row. Shared parameters, versions and sha256 are in the manifest. Same points and rows, same bytes.
 
-    Raises ValueError for a row that has a column of the same name as a parameter, or another number of rows.
+    Parameters
+    ----------
+    points, rows, folder, name
+        The points, their rows, where to write, and the name of the files. ValueError for a row too many or too few,
+        or with a column that has the name of a parameter.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from modiff_sim import sweeps
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = sweeps.table([{"x": 2}, {"x": 3}], [{"square": 4}, {"square": 9}], folder, name="squares")
+    ...     pathlib.Path(folder, "squares.csv").read_text().split()
+    ['x,square', '2,4', '3,9']
     """
     flat = [dict(_flat(plain(point))) for point in points]
     shared = {k: v for k, v in (flat[0] if flat else {}).items() if all(k in f and f[k] == v for f in flat)}

@@ -15,14 +15,34 @@ from .store import FILES, KEYED, LOG, PART, WALLTIME, StoreError, manifest_of, v
 
 
 def verify(root: str | Path) -> tuple[int, list[str]]:
-    """Check every result, every log of rows and every table below a folder: how many were found, and what is wrong.
+    """Check every result, every log of rows and every table below a folder.
 
-    Wrong are files that were changed, are missing or are in a result's folder and unknown to its manifest, manifests
-    that were changed, results without a manifest, damaged lines of a log, rows whose arrays are missing or others, and
-    arrays without a row. Links are followed. What cannot be read is named, and the check goes on.
+    Links are followed. What cannot be read is named, and the check goes on.
 
-    Returns the number of results and logs, and sentences in the order of their paths. Raises StoreError where there is
-    no such folder.
+    Parameters
+    ----------
+    root : str or Path
+        The folder; StoreError where there is none.
+
+    Returns
+    -------
+    count : int
+        Number of results and logs.
+    wrong : list of str
+        What is wrong, in the order of the paths: files that were changed, are missing, or are in a result's folder
+        and unknown to its manifest; manifests that were changed; results without a manifest; damaged lines of a
+        log; rows whose arrays are missing or different; and arrays without a row.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from modiff_sim import sweeps
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     stored = sweeps.Store(folder).save("cells", {"seed": 0})
+    ...     _ = (stored.path / "rows.json").write_text("[1]")
+    ...     count, wrong = sweeps.verify(folder)
+    >>> count, wrong[0].endswith("rows.json: sha256 differs from the manifest")
+    (1, True)
     """
     root = Path(root)
     if not root.is_dir():
@@ -31,11 +51,11 @@ def verify(root: str | Path) -> tuple[int, list[str]]:
     unread: list[OSError] = []
     for place, folders, files in os.walk(root, followlinks=True, onerror=unread.append):
         here, really = Path(place), os.path.realpath(place)
-        if really in been:  # by a link, perhaps in a circle
+        if really in been:  # reached by a link, perhaps in a circle
             folders.clear()
             continue
         been.add(really)
-        here = Path(really) if here.is_symlink() else here  # a result may have another name for people
+        here = Path(really) if here.is_symlink() else here  # a link to a result may have another name
         folders[:] = sorted(name for name in folders if not name.startswith(PART))
         there = {*folders, *files}
         if "manifest.json" in there:
@@ -50,7 +70,7 @@ def verify(root: str | Path) -> tuple[int, list[str]]:
 
 
 def _asked(check: Callable[[Path], list[str]], folder: Path) -> list[str]:
-    """Whatever one entry brings, the others are checked as well."""
+    """Check one entry; whatever it raises becomes a sentence, so that the others are checked as well."""
     try:
         return check(folder)
     except Exception as error:
@@ -58,7 +78,7 @@ def _asked(check: Callable[[Path], list[str]], folder: Path) -> list[str]:
 
 
 def _swept(name: str) -> str:
-    """The name of the sweep whose log this is, or what it left beside its log; "" for others."""
+    """The name of the sweep whose log, or file beside its log, has this name; "" for other files."""
     for ending in (LOG, ASIDE):
         if name.endswith(ending):
             return name.removesuffix(ending)
@@ -66,8 +86,10 @@ def _swept(name: str) -> str:
 
 
 def _log(folder: Path, name: str) -> list[str]:
-    """Damaged lines of a log, and rows and arrays that do not belong together. A torn last line is an interrupted write
-    and nothing wrong."""
+    """Damaged lines of a log, and rows and arrays that do not belong together.
+
+    A torn last line is an interrupted write, and nothing is wrong with it.
+    """
     path = folder / f"{name}{LOG}"
     if os.path.lexists(path) and not is_regular(path):
         return [f"{path}: no file"]
@@ -104,7 +126,7 @@ def _arrays(folder: Path, entry: Entry, where: str) -> list[str]:
 
 
 def _rowless(folder: Path, name: str, found: dict[str, Entry]) -> list[str]:
-    """Points that were finished and have no row: of arrays, and of what was noted about them."""
+    """Points that were finished and have no row, according to arrays and to what was noted about them."""
     of_this = re.compile(re.escape(name) + "-([0-9a-f]{16})")
     keys = {m.group(1) for p in folder.iterdir() if (m := of_this.fullmatch(p.name)) and p.is_dir()}
     again = "a run was stopped here, or lines are lost; run it again, which finds or makes them"

@@ -1,7 +1,7 @@
-"""The RMS transfer of a network and its sampler: where the energy of a small error in one layer goes. Measured, NumPy.
+"""The transfer of a network and its sampler: where the energy of a small error in one layer goes (measured, NumPy).
 
 All quantities are energies, squared 2-norms per sample, along *one* run in full precision, x ← carry·x + add·ε̂. White
-noise of small, known energy is put into the input of one layer; what counts is its energy behind the layer's linear
+noise of small, known energy is put into the input of one layer. What counts is its energy behind the layer's linear
 operator A, because that is where it enters the network. Nothing here depends on bits or on the recursion.
 
     upstream[t, l, m]   energy at the input of layer m, per unit of energy at the output of layer l, in the same call t
@@ -9,8 +9,9 @@ operator A, because that is where it enters the network. Nothing here depends on
     impulse[s, t]       energy in x before call t (t = T: in the result), per unit of energy in ε̂ at call s < t
     moved[s, l, t]      energy of the *movement* of layer l's input from call t-1 to t that comes with it, through x
 
-Products of one-step gains would not do for ``impulse``: white noise in x dies within a few steps of a denoiser, what
-is left of it does not (on the digits model the product is wrong by a factor of 5). So the noise is followed to the end.
+``impulse`` cannot be had as a product of one-step gains. White noise in x dies within a few steps of a denoiser, but
+what remains of it does not (on the digits model the product is wrong by a factor of 5). So the noise is followed to the
+end.
 """
 
 from .call import CallTransfer, Edit, Network, call_transfer, energy, linear_steps, random_sign_gain

@@ -1,8 +1,8 @@
-"""Errors that are no noise: layers that see the same in every image are run as they will be, and their effect measured.
+"""Errors that are known in advance: layers that see the same in every image are run as they will be.
 
-The time embedding depends on the timestep alone. Its quantization error is the same for every image and known before
-any image is sampled: one fixed sequence, of which there is no mean to take. So these layers are quantized, all others
-are not, and what comes of it is taken as it is.
+The time embedding depends on the timestep alone. Its quantization error is the same for every image and is known before
+any image is sampled. It is a fixed sequence rather than noise, so a mean over samples would not describe it. Such
+layers are therefore quantized, all others are left in full precision, and the effect is measured.
 """
 
 from __future__ import annotations
@@ -20,10 +20,32 @@ from .run import advance, checked_steps
 
 
 def same_for_all(inputs: Sequence[np.ndarray], *, rtol: float = 1e-6) -> tuple[bool, ...]:
-    """Per layer, whether its input (T, n, ...) is the same for all samples at every call, up to rounding.
+    """Per layer, whether its input is the same for all samples at every call, up to rounding.
 
-    rtol: of the largest entry; float32 matrix products of equal rows may differ by a few eps = 1.2e-7.
-    Raises ValueError for fewer than 2 samples, which are always equal.
+    Parameters
+    ----------
+    inputs : sequence of array_like, shape (T, n, ...)
+        The inputs of every layer, n >= 2.
+    rtol : float, default 1e-6
+        Tolerance relative to the largest entry. Float32 matrix products of equal rows may differ by a few eps = 1.2e-7.
+
+    Returns
+    -------
+    tuple of bool
+        One value per layer.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than 2 samples, which would always be equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> time, image = np.ones((4, 2, 3)), np.arange(24.0).reshape(4, 2, 3)
+    >>> ms.transfer.same_for_all([time, image])
+    (True, False)
     """
     inputs = [reals("a layer's inputs", a, dtype=None, finite=True) for a in inputs]
     number("rtol", rtol)
@@ -34,8 +56,25 @@ def same_for_all(inputs: Sequence[np.ndarray], *, rtol: float = 1e-6) -> tuple[b
 
 @dataclass(frozen=True)
 class Driven:
-    """What errors known in advance do, energies, float64: ``x`` (T+1, n) of x's error, ``moved`` (T, L, n) of the
-    movement of every layer's input against full precision from one call to the next; ``layers``: their names."""
+    """The effect of errors that are known in advance, as energies. ``drive`` makes it.
+
+    Parameters
+    ----------
+    layers : tuple of str
+        The names of the layers.
+    x : numpy.ndarray of float64, shape (T+1, n)
+        Energy of the error of x.
+    moved : numpy.ndarray of float64, shape (T, L, n)
+        Energy of the movement of every layer's input against full precision from one call to the next.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> known = ms.transfer.Driven(("time", "conv"), x=np.zeros((5, 1)), moved=np.zeros((4, 2, 1)))
+    >>> known.of(["conv"]).moved.shape
+    (4, 1, 1)
+    """
 
     layers: tuple[str, ...]
     x: np.ndarray
@@ -54,10 +93,44 @@ def drive(
     arms: Sequence[tuple[Quantizer, str]],
     layers: Collection[str],
 ) -> list[Driven]:
-    """Run every arm (quantizer, recursion) in these layers and leave the others in full precision; one Driven per arm.
+    """Quantize these layers in every arm, leave the others in full precision, and measure the effect.
 
-    x, steps: as of ``measure_transfer``. All arms and full precision are computed side by side, (1 + arms)·n rows.
-    Raises ValueError for a name that is no layer or a quantizer that needs random bits.
+    All arms and full precision are computed side by side, in (1 + arms)·n rows.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    x : array_like of float, shape (n, ...)
+        Where the run starts.
+    steps : tuple of array_like, shape (T,)
+        (carry, add), as from ``linear_steps``.
+    arms : sequence of (Quantizer, str)
+        Deterministic quantizers, each with the name of a recursion.
+    layers : collection of str
+        Names of the layers to quantize.
+
+    Returns
+    -------
+    list of Driven
+        One per arm.
+
+    Raises
+    ------
+    ValueError
+        A name is not that of a layer, or a quantizer needs random bits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.transfer.mixture import MixtureNetwork
+    >>> exact = ms.denoisers.MixtureDenoiser(ms.mixtures.ring(), ms.schedules.linear().spaced(5))
+    >>> steps = ms.transfer.linear_steps(ms.samplers.ddim, exact.schedule)
+    >>> arms = [(ms.AbsMax(3), "direct"), (ms.AbsMax(8), "direct")]
+    >>> coarse, fine = ms.transfer.drive(MixtureNetwork(exact), np.ones((2, 2)), steps, arms, ["mean"])
+    >>> bool(coarse.x[-1].sum() > fine.x[-1].sum())
+    True
     """
     (carry, add), x = checked_steps(steps), checked_start(x)
     if unknown := set(layers) - set(network.layers):
@@ -82,7 +155,7 @@ def drive(
                 return a
             used = groups.copy()
             for k, (Q, recursion) in enumerate(arms):
-                # with the identity for A, ô is what the layer is in effect computed on
+                # With the identity for A, ô is what the layer is in effect computed on.
                 state = _recursion.advance(
                     _recursion.get(recursion), states.get((layer, k)), groups[1 + k], Q, lambda hat: hat
                 )

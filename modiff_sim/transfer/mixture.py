@@ -16,6 +16,8 @@ class MixtureNetwork:
         self.layers = tuple(layer.name for layer in denoiser.layers)
 
     def __call__(self, x: np.ndarray, call: int, edit: Edit) -> np.ndarray:
+        """Predict the noise, with each layer's input edited."""
+
         def apply(layer: Linear, a: np.ndarray) -> np.ndarray:
             return np.asarray(layer.affine(edit(self.layers.index(layer.name), a)))
 
@@ -23,5 +25,5 @@ class MixtureNetwork:
         return np.asarray(self.denoiser.with_layers(apply)(x, t))
 
     def linear(self, layer: int, a: np.ndarray) -> np.ndarray:
-        """A(a) of a layer, without its bias."""
+        """Apply a layer's linear map A, without its bias."""
         return np.asarray(self.denoiser.layers[layer].linear(a))

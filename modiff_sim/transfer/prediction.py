@@ -1,9 +1,9 @@
 """What error to expect from a quantized run, and from how many bits on: the energy theory of the loop.
 
-The worst case cannot tell (``bounds.small_gain``). Here errors are taken as *random*: all that is known of them is
-their energy, and energies add. Two things are measured: the transfer of network and sampler (``modiff_sim.transfer``,
-once, without any quantizer), and what the quantizer does to each layer's own inputs (``quantization_noise``, without
-any network). From these ``predict`` gives the error of x at every call, for every bit width and recursion.
+The worst case (``bounds.small_gain``) cannot answer this. Here errors are taken as *random*: only their energy is
+known, and energies add. Two things are measured: the transfer of network and sampler (``modiff_sim.transfer``, once,
+without any quantizer), and what the quantizer does to each layer's own inputs (``quantization_noise``, without any
+network). From these ``predict`` gives the error of x at every call, for every bit width and recursion.
 
 For layer l at call t let η be the error that its operator A sees, â - a; N its energy, e the energy of A(η), c the
 share of the residual's energy that the quantizer leaves, g = e/N. The residual's energy R and the error are
@@ -13,26 +13,26 @@ share of the residual's energy that the quantizer leaves, g = e/N. The residual'
     direct        R = ||a||²              N = cR  (errors leave the size of inputs)   e = gN
 
 because the residual is a_t - â_{t+1} = d_t + (last error) + (how far errors elsewhere have moved this input since the
-last call), whose energy U has two sources: layers upstream in the same call, and x. With φ = cos(A(η), A(η')) between
-calls, and upstream and moved as in ``modiff_sim.transfer``,
+last call). The energy U of the last term has two sources: layers upstream in the same call, and x. With
+φ = cos(A(η), A(η')) between calls, and upstream and moved as in ``modiff_sim.transfer``,
 
     U_m(t) = Σ_{l before m} upstream[t, l, m](e_l + e'_l - 2φ_l√(e_l e'_l)) + Σ_{s<t} moved[s, m, t]·E(s)·(P/P₀)(t)
     E(t)   = Σ_l output[t, l]·e_l(t)                                     energy of the error of ε̂
     P(t)   = P₀ + χ·Σ_{u≠v<t} ρ(u,v)·√(p_u p_v),   P₀ = Σ_u p_u,   p_u = impulse[u, t]·E(u)     energy of x's error
 
-ρ(u, v) = Π φ over the calls between, the correlation of the errors of ε̂ in two calls (φ is the mean over layers, by
-their share of E), and χ the ``alignment`` of what x makes of them. White errors have φ = 0 and P = P₀. An error that
-stays (open loop, φ → 1) or returns (direct quantization of inputs that hardly change) adds up in amplitude.
+ρ(u, v) = Π φ over the calls between is the correlation of the errors of ε̂ in two calls (φ is the mean over layers, by
+their share of E), and χ the ``alignment`` of the responses of x to them. White errors have φ = 0 and P = P₀. An error
+that stays (open loop, φ → 1) or returns (direct quantization of inputs that hardly change) adds up in amplitude.
 
-An error that is the same for every image, such as that of the time embedding, is no noise: it is one fixed sequence,
-and often the largest of all. It is not predicted but taken as ``known`` (``transfer.drive``), with its own layers left
-out of transfer and noise: its energy adds to P, and what it moves adds to U.
+An error that is the same for every image, such as that of the time embedding, is one fixed sequence rather than noise,
+and often the largest error of all. It is not predicted but taken as ``known`` (``transfer.drive``), with its own layers
+left out of transfer and noise: its energy adds to P, and what it moves adds to U.
 
-Where it fails. (i) At few bits the quantizer rounds whole residuals to zero: layers stand still, which is no noise
-either. Errors upstream then *shrink* what they should add to, and those of successive calls point the same way. So P
-of a loop is limited by ``held``, the error of not moving at all (0 bits), which is measured without a single call more;
-one bit above, the prediction is too low by a factor of up to 2.5. (ii) Errors so large that the network is no longer
-linear: direct quantization at 2 bits, which has no such limit, is predicted far too low.
+The prediction fails in two cases. (i) At few bits the quantizer rounds whole residuals to zero: layers stand still, and
+their error is not noise. Errors upstream then *shrink* what they should add to, and those of successive calls point the
+same way. P of a loop is therefore limited by ``held``, the error of not moving at all (0 bits), which is measured
+without another call; one bit above, the prediction is too low by a factor of up to 2.5. (ii) Errors can be so large
+that the network is no longer linear: direct quantization at 2 bits, which has no such limit, is predicted far too low.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from ..quantizers.base import Quantizer
 from . import Driven, Transfer, energy
 from .call import ratio
 
-#: relative l2 error of a result, median over samples, from which on it is no longer full precision's
+#: relative l2 error, median over samples, above which a result no longer counts as full precision's
 TOLERANCE = 0.15
 
 
@@ -59,11 +59,26 @@ PREDICTED = ("direct", "open_loop", "closed_loop")
 
 @dataclass(frozen=True)
 class Noise:
-    """What a quantizer makes of layers' own inputs, in one recursion, from an exact start; arrays (T, L, n), float64.
+    """What a quantizer makes of layers' own inputs, in one recursion, from an exact start.
 
-    contraction: c; gain: g; correlation: φ, all in [0, ...) as defined at the top of this file; 0 where nothing
-    is quantized. In the open loop g is what A(η) gains in energy per energy of this call's error: coherent errors
-    (sinusoids of a time embedding that are always rounded to zero) make it large, and it can be negative.
+    The module's docstring defines the symbols. The arrays are float64, 0 where nothing is quantized. In the open
+    loop g is what A(η) gains in energy per energy of this call's error. Coherent errors (sinusoids of a time
+    embedding that are always rounded to zero) make it large, and it can be negative.
+
+    Parameters
+    ----------
+    recursion : {"direct", "open_loop", "closed_loop"}
+        The recursion.
+    contraction, gain, correlation : array_like of float64, shape (T, L, n)
+        c, g and φ. NaN or unequal shapes raise ValueError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ones = np.ones((4, 1, 1))
+    >>> ms.prediction.Noise("closed_loop", contraction=0.01 * ones, gain=ones, correlation=0 * ones).recursion
+    'closed_loop'
     """
 
     recursion: str
@@ -86,7 +101,11 @@ class Noise:
 def layer_noise(
     inputs: np.ndarray, Q: Quantizer, recursion: str, linear: Callable[[np.ndarray], np.ndarray] = lambda a: a
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(c, g, φ), each (T, n), of one layer with the inputs (T, n, ...) and the operator ``linear``, rows on axis 0."""
+    """The noise (c, g, φ) of one layer, each (T, n).
+
+    The inputs are (T, n, ...), and ``linear`` is the layer's linear operator, rows on axis 0. Raises ValueError for
+    inputs of another shape or with NaN or Inf, and for other recursions than the three standard ones.
+    """
     inputs = reals("a layer's inputs", inputs, dtype=None, finite=True)
     if inputs.ndim < 3 or inputs.size == 0:
         raise ValueError(f"a layer's inputs have shape (T, n, ...), none of them 0, got {inputs.shape}")
@@ -120,8 +139,28 @@ def layer_noise(
 def quantization_noise(
     inputs: Sequence[np.ndarray], Q: Quantizer, recursion: str, linear: Callable[[int, np.ndarray], np.ndarray]
 ) -> Noise:
-    """The noise of Q in every layer. inputs: one array (T, n, ...) per layer, as of ``transfer.full_precision``;
-    linear: (layer, rows) -> A(rows), as a network's. Deterministic quantizers only (ValueError)."""
+    """The noise of a quantizer in every layer, a ``Noise``.
+
+    Parameters
+    ----------
+    inputs : sequence of array_like, shape (T, n, ...)
+        One array per layer, as from ``transfer.full_precision``.
+    Q : Quantizer
+        A deterministic quantizer; a randomised one raises ValueError.
+    recursion : str
+        One of the three standard recursions.
+    linear : callable
+        (layer, rows) -> A(rows), as of a network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> inputs = [np.random.default_rng(0).standard_normal((4, 2, 64))]
+    >>> noise = ms.prediction.quantization_noise(inputs, ms.AbsMax(8), "direct", lambda layer, a: a)
+    >>> bool(noise.contraction.max() < 1e-3)
+    True
+    """
     if Q.laws.randomised:
         raise ValueError(f"quantization_noise needs a deterministic quantizer, got {Q}")
     if not len(inputs):
@@ -132,9 +171,22 @@ def quantization_noise(
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predicted energies, float64: ``layers`` (T, L, n) N of every layer's input error, ``output`` (T, n) E of ε̂,
-    ``x`` (T+1, n) P of the sampler's state, what is known included (row 0 is the start, without error); ``norm``
-    (T+1, n) ||x||² itself.
+    """Predicted energies of errors, float64.
+
+    Parameters
+    ----------
+    layers, output : numpy.ndarray, shapes (T, L, n) and (T, n)
+        N, of every layer's input error; and E, of the error of ε̂.
+    x, norm : numpy.ndarray, shape (T+1, n)
+        P, of the error of the sampler's state, with what is known (0 at the start); and ||x||² itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> none = np.zeros((1, 1))
+    >>> from modiff_sim import prediction
+    >>> prediction.Prediction(none[None], none, x=np.array([[0.0], [0.04]]), norm=np.ones((2, 1))).final
+    0.2
     """
 
     layers: np.ndarray
@@ -149,20 +201,40 @@ class Prediction:
 
     @property
     def final(self) -> float:
-        """The median over samples of the relative l2 error of the result."""
+        """Median over samples of the relative l2 error of the result."""
         return float(np.median(self.relative[-1]))
 
 
 def predict(
     transfer: Transfer, noise: Noise, *, known: Driven | None = None, feedback: bool = True, limit: bool = True
 ) -> Prediction:
-    """The expected error energies of a quantized run; the formulas are in the module's head.
+    """The expected error energies of a quantized run, by the module's formulas; a ``Prediction``.
 
-    known: errors that are no noise, in layers that transfer and noise do not have; ``Driven.of(transfer.layers)``.
-    feedback=False leaves out U and N', limit=False the bound ``held``: for controls, and to see what they do. Without
-    the limit a loop whose ``amplification`` is above 1 grows without bound, up to inf.
+    Parameters
+    ----------
+    transfer : Transfer
+        The transfer of network and sampler.
+    noise : Noise
+        The noise of the quantizer, for the same calls, layers and samples (ValueError for others).
+    known : Driven, optional
+        Errors that are not noise, in layers that transfer and noise do not have: ``Driven.of(transfer.layers)``.
+    feedback : bool, default True
+        False leaves out U and N': a control, which shows what they do.
+    limit : bool, default True
+        False leaves out the limit ``held``. A loop whose ``amplification`` is above 1 then grows without bound, up
+        to inf.
 
-    Raises ValueError if noise, transfer and what is known are not of the same calls, layers and samples.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.transfer.mixture import MixtureNetwork
+    >>> exact = ms.denoisers.MixtureDenoiser(ms.mixtures.ring(), ms.schedules.linear().spaced(5))
+    >>> run = MixtureNetwork(exact), np.ones((3, 2)), ms.transfer.linear_steps(ms.samplers.ddim, exact.schedule)
+    >>> inputs = ms.transfer.full_precision(*run)
+    >>> noise = ms.prediction.quantization_noise(inputs, ms.AbsMax(8), "closed_loop", run[0].linear)
+    >>> ms.prediction.predict(ms.transfer.measure_transfer(*run), noise).relative.shape
+    (5, 3)
     """
     _same(transfer, noise)
     if known is not None and (known.layers != transfer.layers or known.moved.shape != transfer.a.shape):
@@ -211,17 +283,30 @@ def _same(transfer: Transfer, noise: Noise) -> None:
 
 
 def amplification(transfer: Transfer, noise: Noise) -> np.ndarray:
-    """How much of a call's error energies the closed loop brings back, (T,): the spectral radius of one turn of it.
+    """The share of a call's error energies that the closed loop brings back: a spectral radius per call, (T,).
 
-    M_t[m, l] is the energy of layer m's error, in all calls together, per unit of energy of layer l's error at call t:
-    c_m·(1 if m = l, as the next residual contains it; 2·upstream·g_l, in this call and the next; and, through x,
-    Σ_s moved·output·g_l). Energies are means over samples; what is known adds nothing.
+    M_t[m, l] is the energy of layer m's error, in all calls together, per unit of energy of layer l's error at call
+    t. It is c_m times the sum of 1 if m = l, as the next residual contains it; 2·upstream·g_l, in this call and the
+    next; and, through x, Σ_s moved·output·g_l. Energies are means over samples; what is known adds nothing. If the
+    coefficients of call t were those of all calls, errors would stay bounded exactly if the spectral radius of M_t
+    is below 1: N(t) = Σ_k A_k N(t-k) + b with entrywise non-negative A_k is stable if and only if the spectral
+    radius of Σ_k A_k is below 1. It is the typical counterpart of the worst case's κ(1+2L) < 1.
 
-    Were the coefficients of call t those of all calls, errors would stay bounded exactly if the spectral radius of M_t
-    is below 1: N(t) = Σ_k A_k N(t-k) + b with entrywise non-negative A_k is stable if and only if the spectral radius
-    of Σ_k A_k is below 1. It is the typical counterpart of the worst case's κ(1+2L) < 1.
+    Parameters
+    ----------
+    transfer, noise
+        As of ``predict``, for the closed loop. The other recursions raise ValueError: direct quantization brings
+        nothing back here, and the open loop keeps all.
 
-    Raises ValueError for another recursion: direct quantization brings nothing back here, the open loop keeps all.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> shapes = [(2, 1, 1)] * 2 + [(3, 1)] * 2 + [(2, 1, 1, 1), (2, 1, 1), (2, 3, 1), (2, 1, 2, 1)]
+    >>> alone = ms.transfer.Transfer(("conv",), *map(np.zeros, shapes), alignment=0.0)
+    >>> c = np.full((2, 1, 1), 0.01)
+    >>> ms.prediction.amplification(alone, ms.prediction.Noise("closed_loop", c, c, c))
+    array([0.01, 0.01])
     """
     _same(transfer, noise)
     if noise.recursion != "closed_loop":
@@ -239,9 +324,19 @@ def amplification(transfer: Transfer, noise: Noise) -> np.ndarray:
 def cliff(errors: Mapping[int, float], tolerance: float = TOLERANCE) -> int | None:
     """The fewest bits from which on every error is at most ``tolerance``; None if even the most bits are too few.
 
-    errors: bits -> relative l2 error of the result (predicted or measured). NaN counts as too large.
+    Parameters
+    ----------
+    errors : mapping of int to float
+        Bits -> relative l2 error of the result, predicted or measured. NaN counts as too large. An empty one raises
+        ValueError.
+    tolerance : float
+        The largest error, above 0; by default ``TOLERANCE``.
 
-    Raises ValueError for no errors or a tolerance that is not above 0.
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.prediction.cliff({3: 0.1, 4: 0.2, 6: 0.05, 8: 0.01})
+    6
     """
     number("tolerance", tolerance, above=0)
     if not errors:

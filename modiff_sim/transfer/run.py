@@ -1,4 +1,4 @@
-"""Along a run: noise that entered at some call is followed through network and sampler to the end."""
+"""The transfer along a run: noise that entered at some call is followed through network and sampler to the end."""
 
 from __future__ import annotations
 
@@ -24,12 +24,36 @@ from .call import (
 
 @dataclass(frozen=True)
 class Transfer:
-    """Transfer along a run of T calls, L layers, n samples; see the module's head. Energies, float64.
+    """The transfer along a run of T calls, for L layers and n samples. ``measure_transfer`` makes it.
 
-    a, d: (T, L, n) of the layers' inputs and of their temporal differences (0 at call 0); x: (T+1, n) of the sampler's
-    state. held: (T+1, n) of the error in x if ε̂ of call 0 is used in all calls, which is what 0 bits do.
-    alignment: how far the responses of x to one and the same noise in different calls point the same way: 1 if they
-    are parallel, 0 if they are orthogonal (see ``prediction.predict``).
+    All arrays are energies, float64. The package's docstring defines the last four.
+
+    Parameters
+    ----------
+    layers : tuple of str
+        The names of the layers.
+    a, d : numpy.ndarray, shape (T, L, n)
+        Of the layers' inputs, and of their temporal differences (0 at call 0).
+    x : numpy.ndarray, shape (T+1, n)
+        Of the sampler's state.
+    held : numpy.ndarray, shape (T+1, n)
+        Of the error in x if ε̂ of call 0 is used in all calls, which is what 0 bits do.
+    upstream, output, impulse, moved : numpy.ndarray, shapes (T, L, L, n), (T, L, n), (T, T+1, n), (T, L, T, n)
+        The transfer.
+    alignment : float
+        How far the responses of x to one and the same noise in different calls point the same way: 1 if they are
+        parallel, 0 if they are orthogonal (see ``prediction.predict``).
+
+    Examples
+    --------
+    ``arrays`` and ``from_arrays`` store a transfer and read it back:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> none = {name: np.zeros((1, 1, 1)) for name in ms.transfer.Transfer.ARRAYS}
+    >>> made = ms.transfer.Transfer(layers=("conv",), alignment=0.0, **none)
+    >>> ms.transfer.Transfer.from_arrays(made.arrays()).layers
+    ('conv',)
     """
 
     layers: tuple[str, ...]
@@ -46,12 +70,13 @@ class Transfer:
     ARRAYS = ("a", "d", "x", "held", "upstream", "output", "impulse", "moved")
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything as arrays, to be stored; ``from_arrays`` is the way back."""
+        """All fields as arrays, to be stored; ``from_arrays`` reads them back."""
         own = {name: getattr(self, name) for name in self.ARRAYS}
         return own | {"layers": np.array(self.layers), "alignment": np.array(self.alignment)}
 
     @classmethod
     def from_arrays(cls, arrays: Any) -> Transfer:
+        """The transfer that ``arrays`` made these arrays of."""
         return cls(
             layers=tuple(str(name) for name in arrays["layers"]), alignment=float(arrays["alignment"]),
             **{name: reals(name, arrays[name], dtype=None) for name in cls.ARRAYS},
@@ -59,7 +84,32 @@ class Transfer:
 
 
 def full_precision(network: Network, x: np.ndarray, steps: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
-    """The inputs of every layer along a run, one array (T, n, ...) per layer; x (n, ...) is where the run starts."""
+    """The inputs of every layer along a run in full precision.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    x : array_like of float, shape (n, ...)
+        Where the run starts.
+    steps : tuple of array_like, shape (T,)
+        (carry, add), as from ``linear_steps``.
+
+    Returns
+    -------
+    list of numpy.ndarray, shape (T, n, ...)
+        One array per layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.transfer.mixture import MixtureNetwork
+    >>> exact = ms.denoisers.MixtureDenoiser(ms.mixtures.ring(), ms.schedules.linear().spaced(5))
+    >>> steps = ms.transfer.linear_steps(ms.samplers.ddim, exact.schedule)
+    >>> [a.shape for a in ms.transfer.full_precision(MixtureNetwork(exact), np.ones((3, 2)), steps)]
+    [(5, 3, 2), (5, 3, 8)]
+    """
     (carry, add), x = checked_steps(steps), checked_start(x)
     seen: list[list[np.ndarray]] = [[] for _ in network.layers]
 
@@ -73,7 +123,7 @@ def full_precision(network: Network, x: np.ndarray, steps: tuple[np.ndarray, np.
 
 
 def checked_steps(steps: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(carry, add) as float64 (T,); ValueError where they are not that."""
+    """(carry, add) as float64 (T,); ValueError where they are not two finite arrays of one length."""
     carry, add = (reals("steps", s) for s in steps)
     if carry.ndim != 1 or carry.shape != add.shape or not carry.size or not np.isfinite([carry, add]).all():
         raise ValueError(f"steps: two finite arrays (T,), T >= 1, as of linear_steps; got {carry.shape}, {add.shape}")
@@ -81,7 +131,7 @@ def checked_steps(steps: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.
 
 
 def advance(x: np.ndarray, out: np.ndarray, carry: float, add: float) -> np.ndarray:
-    """x ← carry·x + add·ε̂ in the dtype of x."""
+    """The sampler's step x ← carry·x + add·ε̂, in the dtype of x."""
     moved: np.ndarray = x.dtype.type(carry) * x + x.dtype.type(add) * out
     return moved
 
@@ -89,8 +139,9 @@ def advance(x: np.ndarray, out: np.ndarray, carry: float, add: float) -> np.ndar
 class _Followed:
     """Noise put into all layers at some calls and followed to the end, once only (impulse) or for good (lasting).
 
-    Rows: n of the run itself, then n per impulse, then n per lasting noise, in the order of their calls. The sizes
-    are those of what a loop quantizes: the standard deviation follows the difference, or at call 0 the input.
+    The rows are n of the run itself, then n per impulse, then n per lasting noise, in the order of their calls. The
+    sizes of the noise are those of what a loop quantizes: its standard deviation follows the difference, or the
+    input at call 0.
     """
 
     def __init__(self, network: Network, x: np.ndarray, T: int, levels: float, rng: np.random.Generator) -> None:
@@ -109,7 +160,7 @@ class _Followed:
         self.moved, self.shifted = np.zeros((T, L, T, self.n)), np.zeros((T, L, T, self.n))
 
     def call(self, call: int, carry: float, add: float, *, source: bool, lasting: bool) -> np.ndarray:
-        """One call of the network and one step of the sampler; returns the run's own output."""
+        """Make one call of the network and one step of the sampler; returns the run's own output."""
         if source:
             self.sources.append(call)
             self.put[call] = np.zeros((len(self.network.layers), self.n))
@@ -148,7 +199,7 @@ class _Followed:
         return out[:n]
 
     def _movement(self, call: int, layer: int, a: np.ndarray, *, fresh: int) -> None:
-        """Movement of a layer's input since the last call, through x: what fresh noise moves in its own call is not."""
+        """Note how far a layer's input has moved through x since the last call, without what fresh noise moves."""
         groups = a.reshape(-1, self.n, *a.shape[1:])
         shift = groups[1:] - groups[:1]
         shift[len(shift) - fresh :] = 0
@@ -171,17 +222,44 @@ def measure_transfer(
     levels: float = 100.0,
     seed: int = 0,
 ) -> Transfer:
-    """Measure the transfer along the full-precision run that starts at x (n, ...), a real floating array.
+    """Measure the transfer along the full-precision run that starts at x.
 
-    steps: (carry, add) as of ``linear_steps``, one call each.
-    probe_every: every how many calls single layers are probed ((L+2)·n rows); between, geometrically interpolated:
-        too few calls where gains change by orders of magnitude is the first thing that makes a prediction wrong.
-    source_every: at every how many calls noise is put into all layers and followed to the end (n rows per source,
-        from there on); a call between takes the response of the source before it, scaled to its own ``add``.
-    lasting_every: every how many sources the noise is also kept for good, for ``alignment``.
-    levels: noise of standard deviation max|.|/levels; small enough to be linear, large enough for the dtype.
+    Parameters
+    ----------
+    network : Network
+        The network. ValueError where its output is not like x, or not finite.
+    x : array_like of float, shape (n, ...)
+        Where the run starts.
+    steps : tuple of array_like, shape (T,)
+        (carry, add), as from ``linear_steps``, one call each.
+    probe_every : int, default 1
+        Every how many calls single layers are probed, with (L+2)·n rows. Calls between are interpolated geometrically.
+        Too few calls where gains change by orders of magnitude are the first thing that makes a prediction wrong.
+    source_every : int, default 1
+        Every how many calls noise is put into all layers and followed to the end, with n rows per source from there
+        on. A call between takes the response of the source before it, scaled to its own ``add``.
+    lasting_every : int, default 4
+        Every how many sources the noise is also kept for good, for ``alignment``.
+    levels : float, default 100.0
+        The noise has the standard deviation max|.|/levels: small enough to be linear, large enough for the dtype.
+    seed : int, default 0
+        Seed of the noise.
 
-    Raises ValueError for bad shapes or counts, and for a network whose output is not like x or not finite.
+    Returns
+    -------
+    Transfer
+        The transfer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.transfer.mixture import MixtureNetwork
+    >>> exact = ms.denoisers.MixtureDenoiser(ms.mixtures.ring(), ms.schedules.linear().spaced(5))
+    >>> steps = ms.transfer.linear_steps(ms.samplers.ddim, exact.schedule)
+    >>> found = ms.transfer.measure_transfer(MixtureNetwork(exact), np.ones((3, 2)), steps)
+    >>> found.layers, found.moved.shape
+    (('logits', 'mean'), (5, 2, 5, 3))
     """
     (carry, add), x = checked_steps(steps), checked_start(x)
     for name, every in (("probe_every", probe_every), ("source_every", source_every), ("lasting_every", lasting_every)):
@@ -213,8 +291,11 @@ def measure_transfer(
 
 
 def _between(rows: list[np.ndarray], calls: list[int], T: int) -> np.ndarray:
-    """Energies at all calls from those at some, the first and last among them: geometrically, as gains grow by orders
-    of magnitude towards t = 0; linearly where one of the two is 0."""
+    """Energies at all calls from those at some calls, the first and the last among them.
+
+    They are interpolated geometrically, because gains grow by orders of magnitude towards t = 0, and linearly where
+    one of the two is 0.
+    """
     known = np.stack(rows)
     at = np.interp(np.arange(T), calls, np.arange(len(calls)))
     low = np.floor(at).astype(int)
@@ -226,7 +307,7 @@ def _between(rows: list[np.ndarray], calls: list[int], T: int) -> np.ndarray:
 
 
 def _spread(followed: _Followed, output: np.ndarray, add: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(impulse, moved) per unit of energy in ε̂, for all calls: between sources from the last source that moved x."""
+    """(impulse, moved) per unit of energy in ε̂; calls between two sources take the last source that moved x."""
     T = len(add)
     impulse, moved = np.zeros_like(followed.at_x), np.zeros_like(followed.moved)
     telling = [s for s in followed.sources if add[s] != 0]
@@ -246,8 +327,11 @@ def _spread(followed: _Followed, output: np.ndarray, add: np.ndarray) -> tuple[n
 
 
 def _alignment(followed: _Followed, output: np.ndarray, impulse: np.ndarray) -> float:
-    """The lasting noise of source s has the response Σ_u p_u, u >= s, and Σ ||p_u||² is known from the impulses:
-    χ = (||Σ p_u||² - Σ ||p_u||²)/((Σ ||p_u||)² - Σ ||p_u||²), the median over sources, times and samples."""
+    """The alignment χ, as the median over sources, times and samples.
+
+    The lasting noise of source s has the response Σ_u p_u, u >= s, and Σ ||p_u||² is known from the impulses:
+    χ = (||Σ p_u||² - Σ ||p_u||²)/((Σ ||p_u||)² - Σ ||p_u||²).
+    """
     T = len(output)
     found = []
     for s in followed.lasts:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from modiff_sim import Claim, Evidence, Verdict, bilinear
-from modiff_sim.testing import _Grid
+from modiff_sim.testing.checks import _Grid
 
 from .._broken import Dropped, Flipped
 from ._controls import unchecked

@@ -182,7 +182,7 @@ def test_a_conditional_model_gets_a_fixed_condition(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "/nowhere/at/all"], "no local folder"),
+        (["--model", "/nowhere/at/all"], "not a local folder"),
         (["--arms", "nothing"], "--list prints the names"),
         (["--images", "0"], "must be at least 1"),
     ],

@@ -16,7 +16,7 @@ import modiff_sim as ms
 from modiff_sim import bilinear, bounds
 from modiff_sim import recursion as rec
 from modiff_sim.bounds import products
-from modiff_sim.testing import _Grid
+from modiff_sim.testing.checks import _Grid
 from paper_checks._beyond import Overshoot
 from paper_checks._shared import Shrink
 

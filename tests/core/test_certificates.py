@@ -12,6 +12,7 @@ import figures
 import paper_checks
 from figures import style
 from modiff_sim import Verdict, bounds, certificates
+from modiff_sim.bounds import semidefinite
 from modiff_sim.bounds.certificates import Budget, CertificateError, closed_loop, open_loop
 from modiff_sim.evidence import judge
 from paper_checks import _shared
@@ -194,7 +195,7 @@ def test_a_solver_that_did_not_finish_gives_an_error(options, message, capfd):
 @pytest.mark.parametrize(("sign", "status"), [(1, "infeasible"), (-1, "unbounded")])
 def test_an_infeasible_or_unbounded_program_gives_an_error(monkeypatch, sign, status):
     """Differences demanded to have norm² <= -1; or errors that may be arbitrarily large."""
-    within = certificates._Program.within
+    within = semidefinite.Program.within
 
     def broken(self, of, q):
         point, unit = within(self, of, q)
@@ -204,7 +205,7 @@ def test_an_infeasible_or_unbounded_program_gives_an_error(monkeypatch, sign, st
             self.pep.list_of_constraints.pop()
         return point, unit
 
-    monkeypatch.setattr(certificates._Program, "within", broken)
+    monkeypatch.setattr(semidefinite.Program, "within", broken)
     with pytest.raises(CertificateError, match=f"status '{status}"):
         closed_loop(2, 0.5)
 

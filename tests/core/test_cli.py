@@ -303,7 +303,7 @@ def test_verify(capsys, tmp_path):
         (["contraction", "--granularity", "channel:2"], "only group takes a size"),
         (["contraction", "--quantizer", "mxint8", "--d", "33"], "divides none of --d 33"),
         (["simulate", "--granularity", "row"], "known: batch, sample, channel, token, group, and group:SIZE"),
-        (["simulate", "--quantizer", "mxfp4_e2m1", "--d", "1"], "d=1 is no multiple of 32: pass --d 32, or"),
+        (["simulate", "--quantizer", "mxfp4_e2m1", "--d", "1"], "d=1 is not a multiple of 32: pass --d 32, or"),
         (["simulate", "--d", "0"], "the dimension d must be an int >= 1, got 0"),
         (["bounds", "--quantizer", "mxint8", "--d", "100"], "--granularity group:SIZE with a SIZE that divides 100"),
         (["bounds", "--granularity", "batch"], "shared by samples, and this command is about one"),

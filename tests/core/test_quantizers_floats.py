@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import modiff_sim as ms
 from modiff_sim.contraction import ratios
 from modiff_sim.quantizers import floats
-from modiff_sim.quantizers.floats import E2M1, E2M3, E3M2, E4M3, E5M2, INT8, power_of_two, round_to
+from modiff_sim.quantizers.formats import E2M1, E2M3, E3M2, E4M3, E5M2, INT8, power_of_two, round_to
 
 FORMATS = (E4M3, E5M2, E2M3, E3M2, E2M1)
 MX = (ms.MXFP8E4M3, ms.MXFP8E5M2, ms.MXFP6E2M3, ms.MXFP6E3M2, ms.MXFP4E2M1, ms.MXINT8)

@@ -336,7 +336,7 @@ def test_saved_and_loaded_it_is_the_same_plan(found, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda d: "{", "no readable calibration"),
+        (lambda d: "{", "not a readable calibration"),
         (lambda d: "[1]", "not a calibration of this version"),
         (lambda d: json.dumps(d | {"format": "modiff-sim calibration 99"}), "calibration 99"),
         (lambda d: json.dumps({k: v for k, v in d.items() if k != "bits"}), "bits missing"),
@@ -345,7 +345,7 @@ def test_saved_and_loaded_it_is_the_same_plan(found, tmp_path):
         (lambda d: json.dumps(d | {"bits": 5000}), "bits are 1 to 32"),
         (lambda d: json.dumps(d | {"bits": 4.0}), "bits are an int"),
         (lambda d: json.dumps(d | {"symmetric": "no"}), "symmetric is a bool"),
-        (lambda d: "[" * 100_000, "no readable calibration"),
+        (lambda d: "[" * 100_000, "not a readable calibration"),
         (lambda d: json.dumps(d | {"boundaries": [0]}), "1 groups of 1 ranges are needed"),
         (lambda d: json.dumps(d | {"boundaries": [1, 3]}), "groups begin at call 0"),
         (lambda d: json.dumps(d | {"target": "output"}), "known: input, difference, closed_loop"),
@@ -368,7 +368,7 @@ def test_unknown_layers_and_other_models(found, tmp_path):
         found.quantizer("tail", 0)
     with pytest.raises(CalibrationError, match=r"4 of 4 calibrated layers .of a Small., such as 'first'"):
         found.check(unet())
-    with pytest.raises(CalibrationError, match="no readable"):
+    with pytest.raises(CalibrationError, match="not a readable"):
         Calibration.load(tmp_path / "missing.json")
     model = unet()
     with modulated(model, activations=found), pytest.raises(ValueError, match="was not calibrated"):
@@ -392,7 +392,7 @@ def test_unknown_layers_and_other_models(found, tmp_path):
         ({"groups": 6, "target": "difference"}, "values of 5 calls only"),
         ({"rounds": 0}, "rounds must be an int >= 1"),
         ({"bits": 0}, "bits must be an int >= 1"),
-        ({"refresh": 3}, "refresh mean nothing there"),
+        ({"refresh": 3}, "refresh do not apply there"),
         ({"where": lambda n, m: False}, "keeps none"),
     ],
 )

@@ -307,7 +307,7 @@ def test_the_noise_follows_the_clipping_in_heuns_alone():
     ({"timestep_spacing": ["leading"]}, "timestep_spacing="),
     ({"beta_schedule": "cubic"}, "beta_schedule='cubic'"), ({"timestep_spacing": "even"}, "timestep_spacing='even'"),
     ({"num_train_timesteps": 0}, "num_train_timesteps=0"), ({"beta_end": 2.0}, "do not lie between 0 and 1"),
-    ({"_class_name": "MyScheduler"}, "MyScheduler cannot"), ({"_class_name": 3}, "3 is no scheduler"),
+    ({"_class_name": "MyScheduler"}, "MyScheduler cannot"), ({"_class_name": 3}, "3 is not a scheduler"),
 ])  # fmt: skip
 def test_a_config_that_means_nothing_is_refused(config, why):
     with pytest.raises(ValueError, match=why):
@@ -315,7 +315,7 @@ def test_a_config_that_means_nothing_is_refused(config, why):
 
 
 def test_what_is_no_scheduler_is_refused():
-    with pytest.raises(ValueError, match=r"no config of a scheduler with betas.*it has: shift"):
+    with pytest.raises(ValueError, match=r"not the config of a scheduler with betas.*it has: shift"):
         schedule_of({"shift": 3.0})
     with pytest.raises(TypeError, match="scheduler of diffusers or its config, got int"):
         schedule_of(3)
@@ -323,7 +323,7 @@ def test_what_is_no_scheduler_is_refused():
     class Mine(diffusers.DDIMScheduler):
         """May do anything in its step."""
 
-    with pytest.raises(ValueError, match=r"Mine is no scheduler of diffusers|Mine cannot"):
+    with pytest.raises(ValueError, match=r"Mine is not a scheduler of diffusers|Mine cannot"):
         schedule_of(Mine())
 
 

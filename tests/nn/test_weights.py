@@ -473,7 +473,7 @@ def test_damaged_files(tmp_path):
     whole = path.read_bytes()
     for length in (0, 5, 8, 40, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="truncated, damaged or no safetensors file"):
+        with pytest.raises(ValueError, match="truncated, damaged or not a safetensors file"):
             QuantizedWeights.load(path)
     with pytest.raises(FileNotFoundError):
         QuantizedWeights.load(tmp_path / "none.safetensors")

@@ -1,20 +1,20 @@
-"""Samplers: plain functions from noise to images, for NumPy arrays and torch tensors alike, one file per family.
+"""Samplers: functions that turn noise into images, for NumPy arrays and torch tensors alike; one file per family.
 
-Common to all of them:
+The following holds for all of them.
 
-* ``denoiser(x, t)``: t is a Python int, the training timestep; returns what ``schedule.prediction`` says, by default
-  eps_hat, in the shape of x.
-* Coefficients are Python floats computed in float64; the arrays keep the dtype of ``x``, which is never
-  written to.
-* Random bits are an argument: ``noise(call)`` returns standard normal values like ``x``. It is asked only
-  where the step adds noise, with ``call`` counting model calls from 0.
-* ``callback(call, t, x, x0_hat)`` sees, after each model call, the new x and the predicted clean image it was made
-  from. Some samplers make more calls than there are timesteps: ``SAMPLERS[name].calls(schedule)``.
-* After the last timestep ᾱ = 1 (``Schedule.levels``), so x ends as the predicted clean image, without noise, unless
-  the schedule ends elsewhere (``Schedule.final``).
-* On a strided schedule (``Schedule.strided``) "ddim" and "plms" step to t - T//n, as diffusers' DDIM and PNDM; all
+* ``denoiser(x, t)`` gets the training timestep t as a Python int. It returns what ``schedule.prediction`` says, by
+  default ε̂, in the shape of x.
+* Coefficients are Python floats, computed in float64. The arrays keep the dtype of x, and x is never written to.
+* Random bits are an argument: ``noise(call)`` returns standard normal values like x. It is called only where the step
+  adds noise; ``call`` counts the model calls from 0.
+* ``callback(call, t, x, x0_hat)`` is called after each model call with the new x and the predicted clean image that it
+  was made from. Some samplers make more calls than there are timesteps: ``SAMPLERS[name].calls(schedule)``.
+* ᾱ is ``Schedule.final`` after the last timestep. It is 1 by default: x ends as the predicted clean image, without
+  noise.
+* "ddim" and "plms" step to t - T//n on a strided schedule (``Schedule.strided``), as diffusers' DDIM and PNDM do. All
   others step to the next timestep.
-* A step from ᾱ = 0 (zero terminal SNR) is DDIM's, one model call, in all of them but "ddpm"; then the method begins.
+* A step from ᾱ = 0 (zero terminal SNR) is DDIM's and takes one model call, in all samplers but "ddpm". The method
+  itself begins after it.
 """
 
 from __future__ import annotations
@@ -41,11 +41,26 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler and what it declares of itself; calling it calls the function.
+    """A sampler with what it declares about itself. Calling it calls its function.
 
-    order:      of convergence of x in the step size of λ, up to the last timestep, for the deterministic ones; None
-                where noise is added. Tests measure it.
-    calls:      how many model calls it makes on a schedule.
+    Parameters
+    ----------
+    function : callable
+        The sampler, such as ``ddim``.
+    order : int or None
+        Order of convergence of x in the step size of λ, up to the last timestep. None for samplers that add noise.
+        Tests measure it.
+    calls : callable
+        ``calls(schedule)`` is the number of model calls on a schedule; by default one per timestep.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> heun = ms.samplers.SAMPLERS["heun"]
+    >>> heun.order, heun.options
+    (2, ('clip',))
+    >>> heun.calls(ms.schedules.linear().spaced(50))
+    99
     """
 
     function: Callable[..., Array]
@@ -53,9 +68,12 @@ class Sampler:
     calls: Callable[[Schedule], int] = len
 
     def __call__(self, denoiser: Denoiser, x: Array, schedule: Schedule, **options: Any) -> Array:
-        """The function's result, with the options that the schedule brings (``defaults``) where they are not given.
+        """Call the function with the given options and, where they are not given, the schedule's ``defaults``.
 
-        Raises ValueError for an option it does not have, naming those it has.
+        Raises
+        ------
+        ValueError
+            The function has no such option; the message names those it has.
         """
         if unknown := sorted(set(options) - {*self.options, "noise", "callback"}):
             name = self.function.__name__
@@ -65,13 +83,13 @@ class Sampler:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Names of the options it takes besides noise and callback."""
+        """The names of the options besides noise and callback."""
         named = inspect.signature(self.function).parameters.values()
         return tuple(p.name for p in named if p.kind is p.KEYWORD_ONLY and p.name not in ("noise", "callback"))
 
 
 def _steps(schedule: Schedule) -> tuple[int, int]:
-    """(model calls at ᾱ = 0, timesteps after them)"""
+    """The number of model calls at ᾱ = 0, and the number of timesteps after them."""
     first = schedule.from_pure_noise
     return first, len(schedule) - first
 

@@ -20,23 +20,61 @@ def ddpm(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """DDPM (Ho et al. 2020, algorithm 2): the posterior mean (7) of the predicted clean image, plus noise.
+    """DDPM: the posterior mean of the predicted clean image, plus fresh noise.
 
-    With spaced timesteps α is ᾱ/ᾱ_next, the step between two visited timesteps (Nichol and Dhariwal 2021,
-    section 4).
+    With spaced timesteps α is ᾱ/ᾱ_next, that of the step between two visited timesteps. No noise is added after the
+    last timestep. One model call per timestep.
 
-    Args:
-        denoiser, noise, callback: see the package's head. No noise is added after the last timestep.
-        x: starting noise, a floating-point array of any shape.
-        schedule: noise levels and timesteps.
-        variance: "fixed_small" is β·(1-ᾱ_next)/(1-ᾱ), "fixed_large" is β (Ho et al. 2020, section 3.2).
-        clip: clamp x0_hat to [-clip, clip]; None leaves it.
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, t)`` returns what ``schedule.prediction`` says, by default ε̂, in the shape and dtype of x.
+        t is an int, the training timestep.
+    x : array
+        Starting noise, a floating-point array of any shape. It is not written to.
+    schedule : Schedule
+        Noise levels and timesteps.
+    variance : {"fixed_small", "fixed_large"}
+        Variance of the noise: "fixed_small" is β·(1-ᾱ_next)/(1-ᾱ), "fixed_large" is β.
+    clip : float, optional
+        Clamp x̂₀ to [-clip, clip]. By default it is left as it is.
+    noise : callable, optional
+        ``noise(call)`` returns standard normal values like x. Needed unless the schedule has a single timestep.
+    callback : callable, optional
+        ``callback(call, t, x, x0_hat)`` is called after every model call with the new x and the predicted
+        clean image.
 
-    Returns:
-        An array like x.
+    Returns
+    -------
+    array
+        The clean image, like x in shape and dtype.
 
-    Raises:
-        ValueError: unknown variance, clip <= 0, noise missing where needed, or a shape that does not fit.
+    Raises
+    ------
+    TypeError
+        x or the denoiser's output is not an array of real floating-point numbers.
+    ValueError
+        The variance is unknown, clip is not above 0, noise is missing where it is
+        needed or of another shape, or the denoiser returns NaN, Inf or another shape.
+
+    References
+    ----------
+    Ho et al. 2020, algorithm 2 with the mean (7) and the variances of section 3.2; Nichol and Dhariwal 2021, section 4,
+    for spaced timesteps.
+
+    Examples
+    --------
+    The denoiser of data in which every entry is 3 leads any noise there:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.linear().spaced(10)
+    >>> def denoiser(x, t):
+    ...     level = schedule.alpha_bar[t]
+    ...     return (x - np.sqrt(level) * 3) / np.sqrt(1 - level)
+    >>> noise = np.random.default_rng(0).standard_normal((10, 1, 2)).__getitem__
+    >>> ms.samplers.ddpm(denoiser, np.ones((1, 2)), schedule, noise=noise).round(6)
+    array([[3., 3.]])
     """
     if variance not in VARIANCES:
         raise ValueError(f"unknown variance {variance!r}; known: {', '.join(VARIANCES)}")

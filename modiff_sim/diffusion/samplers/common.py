@@ -1,4 +1,4 @@
-"""What all samplers share: the predicted clean image, noise as an argument, one deterministic step, checks."""
+"""What all samplers share: the predicted clean image, noise as an argument, one deterministic step, and checks."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from ...quantizers.base import not_finite, require_floating
 from ..schedules import Schedule
 
 Array = Any
+#: (x, training timestep) -> what the model predicts, like x
 Denoiser = Callable[[Array, int], Array]
+#: index of the model call -> standard normal values like x
 Noise = Callable[[int], Array]
+#: (call, t, new x, predicted clean image) -> anything
 Callback = Callable[[int, int, Array, Array], object]
+#: (x, t, ᾱ) -> (x̂₀, ε̂)
 Predict = Callable[[Array, int, float], tuple[Array, Array]]
 
 
 def predictor(denoiser: Denoiser, schedule: Schedule, clip: float | None, *, clip_noise: bool = True) -> Predict:
-    """(x, t, ᾱ) -> (x0_hat, eps_hat) of a model that predicts what the schedule says.
+    """The function (x, t, ᾱ) -> (x̂₀, ε̂) of a model that predicts what the schedule says.
 
     From ε̂: x̂₀ = (x - √(1-ᾱ)·ε̂)/√ᾱ. From v̂: x̂₀ = √ᾱ·x - √(1-ᾱ)·v̂ and ε̂ = √ᾱ·v̂ + √(1-ᾱ)·x. From x̂₀:
-    ε̂ = (x - √ᾱ·x̂₀)/√(1-ᾱ), 0 without noise. With clip, x̂₀ is clamped and, with clip_noise, ε̂ recomputed from it.
+    ε̂ = (x - √ᾱ·x̂₀)/√(1-ᾱ), and 0 without noise. With ``clip``, x̂₀ is clamped; with ``clip_noise``, ε̂ is then
+    recomputed from it.
 
-    Raises TypeError for an x that is no array of real floats, ValueError for clip <= 0, and when called for a denoiser
-    that returns another shape or dtype, NaN or Inf (of other arrays than NumPy's the first call's values alone are
-    looked at: a device is not waited for).
+    Raises TypeError where x is not an array of real floats, and ValueError for clip <= 0. The function itself
+    raises where the denoiser returns another shape or dtype, NaN or Inf. The values of arrays other than NumPy's
+    are checked in the first call only, so that no later call waits for the device.
     """
     check_clip(clip)
     first = True
@@ -52,7 +57,7 @@ def predictor(denoiser: Denoiser, schedule: Schedule, clip: float | None, *, cli
 
         if schedule.prediction == "epsilon":
             eps = out
-            # by the reciprocal, because torch divides by a scalar that way on some devices
+            # torch divides by a scalar through its reciprocal on some devices: so all devices do the same
             x0 = (x - noise_level * eps) * (1.0 / signal)
         elif schedule.prediction == "v_prediction":
             x0, eps = signal * x - noise_level * out, signal * out + noise_level * x
@@ -71,10 +76,11 @@ def predictor(denoiser: Denoiser, schedule: Schedule, clip: float | None, *, cli
 def leave_pure_noise(
     predict: Predict, x: Array, levels: list[tuple[int, float, float]], callback: Callback | None
 ) -> tuple[Array, list[tuple[int, float, float]]]:
-    """x after the steps from ᾱ = 0, and the levels that are left.
+    """Make the steps from ᾱ = 0; returns x after them, and the levels that are left.
 
-    There λ is -∞ and σ/α is infinite, so that no formula of higher order has a meaning: each step is DDIM's, one model
-    call. Schedules without such a level, which is all but those of zero terminal SNR, pass unchanged.
+    At ᾱ = 0, λ is -∞ and σ/α is infinite, so that formulas of higher order have no meaning. Each of these steps is
+    DDIM's and takes one model call. Only schedules of zero terminal SNR have such a level; for all others nothing
+    changes.
     """
     left = next((i for i, (_, here, _) in enumerate(levels) if here > 0.0), len(levels))
     for call, (t, _, after) in enumerate(levels[:left]):
@@ -86,6 +92,7 @@ def leave_pure_noise(
 
 
 def draw(noise: Noise | None, call: int, x: Array) -> Array:
+    """The noise of a call; ValueError where there is none, or where it does not have the shape of x."""
     if noise is None:
         raise ValueError("this sampler adds noise: pass noise=, a function from the call index to standard normals")
     z = noise(call)
@@ -96,19 +103,22 @@ def draw(noise: Noise | None, call: int, x: Array) -> Array:
 
 
 def check_clip(clip: float | None) -> None:
+    """Raise an error unless ``clip`` is None or a finite number above 0."""
     if clip is not None:
         number("clip", clip, above=0)
 
 
 def transfer(x: Array, eps: Array, here: float, after: float) -> Array:
-    """x at ᾱ = here moved along ε̂ to ᾱ = after: √after·x̂₀ + √(1-after)·ε̂ (DDIM's step; PNDM's (11) is the same)."""
+    """Move x from ᾱ = here along ε̂ to ᾱ = after: √after·x̂₀ + √(1-after)·ε̂ (DDIM's step; PNDM's (11) is the same)."""
     x0 = (x - math.sqrt(1.0 - here) * eps) * (1.0 / math.sqrt(here))
     return math.sqrt(after) * x0 + math.sqrt(1.0 - after) * eps
 
 
 def signal_and_noise(alpha_bar: float) -> tuple[float, float, float]:
-    """(α, σ, λ) of a level: α = √ᾱ, σ = √(1-ᾱ), λ = log(α/σ), half the log signal-to-noise ratio; ∞ without noise,
-    -∞ without signal."""
+    """(α, σ, λ) of a noise level.
+
+    α = √ᾱ, σ = √(1-ᾱ), and λ = log(α/σ) is half the log signal-to-noise ratio: ∞ without noise, -∞ without signal.
+    """
     alpha, sigma = math.sqrt(alpha_bar), math.sqrt(1.0 - alpha_bar)
     if alpha == 0.0:
         return alpha, sigma, -math.inf

@@ -1,11 +1,12 @@
 """DPM-Solver, singlestep, of order 2 and 3 (Lu et al. 2022, algorithms 1 and 2), on the timesteps of the schedule.
 
-In λ = log(α/σ) the probability-flow equation has an exact linear part; what is left is an integral of ε̂ over λ, of
-which ε̂'s Taylor expansion is integrated. A step of order k spans k timesteps: the inner ones lie where the schedule has
-them, at fractions r of the step in λ, so that the model sees training timesteps only. One model call per timestep.
+In λ = log(α/σ) the probability-flow equation has a linear part that is solved exactly. What remains is an integral of
+ε̂ over λ, in which ε̂ is replaced by its Taylor expansion. A step of order k spans k timesteps. The inner ones lie where
+the schedule has them, at fractions r of the step in λ, so that the model sees training timesteps only. There is one
+model call per timestep.
 
-Lower orders fill up where k does not divide the number of timesteps, and the step to the clean image, where λ is
-infinite, is of order 1, which is exact there for a constant ε̂. So is a step between equal levels.
+Where k does not divide the number of timesteps, steps of lower order fill up. The step to the clean image, where λ is
+infinite, is of order 1, which is exact there for a constant ε̂. A step between equal levels is of order 1 as well.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .common import Array, Callback, Denoiser, Noise, leave_pure_noise, predicto
 
 
 def orders(calls: int, order: int) -> list[int]:
-    """Which order the step after each model call has: 1, 2, 1, 2, ... or 1, 2, 3, 1, 2, 3, ..., the last always 1."""
+    """The order of the step after each model call: 1, 2, 1, 2, ... or 1, 2, 3, 1, 2, 3, ...; the last is always 1."""
     return [*(1 + call % order for call in range(calls - 1)), 1]
 
 
@@ -30,19 +31,62 @@ def dpm_solver_2(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """DPM-Solver-2: steps of two model calls each, the second at the timestep between.
+    """DPM-Solver-2: steps of two model calls, the second one at the timestep between.
 
-    x_t = (α_t/α_s)·x_s - σ_t(e^h - 1)·ε_s - σ_t(e^h - 1)/(2r)·(ε_r - ε_s), h = λ_t - λ_s, r = (λ_r - λ_s)/h.
+    One model call per timestep.
 
-    Args:
-        denoiser, callback: see the package's head; the callback sees the first-order estimate between two steps.
-        x: starting noise, a floating-point array of any shape.
-        schedule: noise levels and timesteps.
-        clip: clamp x0_hat to [-clip, clip], with eps_hat recomputed from it; None leaves it.
-        noise: not used, the sampler is deterministic.
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, t)`` returns what ``schedule.prediction`` says, by default ε̂, in the shape and dtype of x.
+        t is an int, the training timestep.
+    x : array
+        Starting noise, a floating-point array of any shape. It is not written to.
+    schedule : Schedule
+        Noise levels and timesteps.
+    clip : float, optional
+        Clamp x̂₀ to [-clip, clip] and recompute ε̂ from it. By default both are left as they are.
+    noise : callable, optional
+        Not used, as the sampler is deterministic. It is accepted so that all samplers are called alike.
+    callback : callable, optional
+        ``callback(call, t, x, x0_hat)`` is called after every model call with the new x (between two steps
+        the first-order estimate) and the predicted
+        clean image.
 
-    Raises:
-        ValueError: clip <= 0, or a denoiser that returns another shape.
+    Returns
+    -------
+    array
+        The clean image, like x in shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        x or the denoiser's output is not an array of real floating-point numbers.
+    ValueError
+        clip is not above 0, or the denoiser returns NaN, Inf or another shape.
+
+    Notes
+    -----
+    With h = λ_t - λ_s and r = (λ_r - λ_s)/h, a step from s to t over the timestep r between them is
+
+        x_t = (α_t/α_s)·x_s - σ_t(e^h - 1)·ε_s - σ_t(e^h - 1)/(2r)·(ε_r - ε_s).
+
+    References
+    ----------
+    Lu et al. 2022, algorithm 1.
+
+    Examples
+    --------
+    The denoiser of data in which every entry is 3 leads any noise there:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.linear().spaced(10)
+    >>> def denoiser(x, t):
+    ...     level = schedule.alpha_bar[t]
+    ...     return (x - np.sqrt(level) * 3) / np.sqrt(1 - level)
+    >>> ms.samplers.dpm_solver_2(denoiser, np.ones((1, 2)), schedule).round(6)
+    array([[3., 3.]])
     """
     return _singlestep(2, denoiser, x, schedule, clip, callback)
 
@@ -56,10 +100,63 @@ def dpm_solver_3(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """DPM-Solver-3: steps of three model calls each.
+    """DPM-Solver-3: steps of three model calls, the inner ones at the two timesteps between.
 
-    x_t = (α_t/α_s)·x_s - σ_t(e^h - 1)·ε_s - σ_t((e^h - 1)/h - 1)/r₂·(ε_(r₂) - ε_s), at fractions r₁ < r₂ of h; before
-    it, at r₁ and r₂, the estimates of order 1 and 2. Arguments and errors as ``dpm_solver_2``.
+    One model call per timestep.
+
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, t)`` returns what ``schedule.prediction`` says, by default ε̂, in the shape and dtype of x.
+        t is an int, the training timestep.
+    x : array
+        Starting noise, a floating-point array of any shape. It is not written to.
+    schedule : Schedule
+        Noise levels and timesteps.
+    clip : float, optional
+        Clamp x̂₀ to [-clip, clip] and recompute ε̂ from it. By default both are left as they are.
+    noise : callable, optional
+        Not used, as the sampler is deterministic. It is accepted so that all samplers are called alike.
+    callback : callable, optional
+        ``callback(call, t, x, x0_hat)`` is called after every model call with the new x (within a step
+        the estimates of order 1 and 2) and the predicted
+        clean image.
+
+    Returns
+    -------
+    array
+        The clean image, like x in shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        x or the denoiser's output is not an array of real floating-point numbers.
+    ValueError
+        clip is not above 0, or the denoiser returns NaN, Inf or another shape.
+
+    Notes
+    -----
+    A step from s to t spans h = λ_t - λ_s and visits two timesteps between, at the fractions r₁ < r₂ of h. There the
+    estimates of order 1 and 2 are used; the step itself is
+
+        x_t = (α_t/α_s)·x_s - σ_t(e^h - 1)·ε_s - σ_t((e^h - 1)/h - 1)/r₂·(ε_(r₂) - ε_s).
+
+    References
+    ----------
+    Lu et al. 2022, algorithm 2.
+
+    Examples
+    --------
+    The denoiser of data in which every entry is 3 leads any noise there:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.linear().spaced(10)
+    >>> def denoiser(x, t):
+    ...     level = schedule.alpha_bar[t]
+    ...     return (x - np.sqrt(level) * 3) / np.sqrt(1 - level)
+    >>> ms.samplers.dpm_solver_3(denoiser, np.ones((1, 2)), schedule).round(6)
+    array([[3., 3.]])
     """
     return _singlestep(3, denoiser, x, schedule, clip, callback)
 
@@ -84,12 +181,12 @@ def _singlestep(
 
 
 def _degenerate(levels: list[float]) -> bool:
-    """Whether two levels are equal, or one has no noise: divided differences in λ mean nothing there."""
+    """Whether two levels are equal or one has no noise, so that divided differences in λ are undefined."""
     return len(set(levels)) < len(levels) or 1.0 in levels
 
 
 def _step(start: Array, seen: list[tuple[float, Array]], after: float) -> Array:
-    """The step of order len(seen), from the level of the first to ``after``."""
+    """The step of order len(seen) from the level of the first entry to ``after``."""
     first, eps = seen[0]
     if len(seen) == 1:
         return transfer(start, eps, first, after)

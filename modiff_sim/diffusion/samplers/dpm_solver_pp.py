@@ -17,20 +17,62 @@ def dpm_solver_pp_2m(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """x_t = (σ_t/σ_s)·x_s - α_t(e^(-h) - 1)·D, D = x̂₀ + (x̂₀ - x̂₀ of the call before)/(2r), r = h_before/h.
+    """DPM-Solver++(2M): second order, with the clean images predicted in this call and in the one before.
 
-    One model call per timestep. The first step is of order 1, and so is the one to the clean image, where h is
-    infinite, and any beside a step between equal levels.
+    One model call per timestep. Three kinds of steps are of order 1: the first one; the one to the clean image,
+    where h is infinite; and any beside a step between equal levels.
 
-    Args:
-        denoiser, callback: see the package's head.
-        x: starting noise, a floating-point array of any shape.
-        schedule: noise levels and timesteps.
-        clip: clamp x0_hat to [-clip, clip]; None leaves it.
-        noise: not used, the sampler is deterministic.
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, t)`` returns what ``schedule.prediction`` says, by default ε̂, in the shape and dtype of x.
+        t is an int, the training timestep.
+    x : array
+        Starting noise, a floating-point array of any shape. It is not written to.
+    schedule : Schedule
+        Noise levels and timesteps.
+    clip : float, optional
+        Clamp x̂₀ to [-clip, clip]. By default it is left as it is.
+    noise : callable, optional
+        Not used, as the sampler is deterministic. It is accepted so that all samplers are called alike.
+    callback : callable, optional
+        ``callback(call, t, x, x0_hat)`` is called after every model call with the new x and the predicted
+        clean image.
 
-    Raises:
-        ValueError: clip <= 0, or a denoiser that returns another shape.
+    Returns
+    -------
+    array
+        The clean image, like x in shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        x or the denoiser's output is not an array of real floating-point numbers.
+    ValueError
+        clip is not above 0, or the denoiser returns NaN, Inf or another shape.
+
+    Notes
+    -----
+    With h = λ_t - λ_s and r = h_before/h, a step from s to t is
+
+        x_t = (σ_t/σ_s)·x_s - α_t(e^(-h) - 1)·D,    D = x̂₀ + (x̂₀ - x̂₀ of the call before)/(2r).
+
+    References
+    ----------
+    Lu et al. 2022b, algorithm 2.
+
+    Examples
+    --------
+    The denoiser of data in which every entry is 3 leads any noise there:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.linear().spaced(10)
+    >>> def denoiser(x, t):
+    ...     level = schedule.alpha_bar[t]
+    ...     return (x - np.sqrt(level) * 3) / np.sqrt(1 - level)
+    >>> ms.samplers.dpm_solver_pp_2m(denoiser, np.ones((1, 2)), schedule).round(6)
+    array([[3., 3.]])
     """
     predict = predictor(denoiser, schedule, clip)
     x, levels = leave_pure_noise(predict, x, schedule.levels(strided=False), callback)
@@ -39,7 +81,7 @@ def dpm_solver_pp_2m(
         x0, _ = predict(x, t, here)
         alpha_t, sigma_t, lambda_t = signal_and_noise(after)
         _, sigma_s, lambda_s = signal_and_noise(here)
-        h = lambda_t - lambda_s if sigma_s > 0.0 else 0.0  # without noise there is nowhere to go
+        h = lambda_t - lambda_s if sigma_s > 0.0 else 0.0  # without noise, x is the clean image already
         target = x0
         if before is not None and math.isfinite(h) and h > 0.0 and lambda_s > before[0]:
             r = (lambda_s - before[0]) / h

@@ -20,29 +20,68 @@ def ddim(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """DDIM (Song et al. 2021, eq. (12) and (16)): from x at the first timestep to the clean image.
+    """DDIM: deterministic for eta = 0, as noisy as DDPM for eta = 1.
 
-    Args:
-        denoiser, noise, callback: see the package's head.
-        x: starting noise, a floating-point array of any shape.
-        schedule: noise levels and timesteps.
-        eta: 0 is deterministic, 1 has DDPM's variance; 0 <= eta <= 1.
-        clip: clamp x0_hat to [-clip, clip]; None leaves it.
-        clip_noise: recompute eps_hat from the clamped x0_hat (diffusers' ``use_clipped_model_output``, whose default
-            is False); False leaves eps_hat as predicted.
+    One model call per timestep. On a strided schedule (``Schedule.strided``) a step ends at t - T//n, as in diffusers.
 
-    Returns:
-        An array like x.
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, t)`` returns what ``schedule.prediction`` says, by default ε̂, in the shape and dtype of x.
+        t is an int, the training timestep.
+    x : array
+        Starting noise, a floating-point array of any shape. It is not written to.
+    schedule : Schedule
+        Noise levels and timesteps.
+    eta : float, default 0
+        Share of DDPM's standard deviation that is added as fresh noise, in [0, 1].
+    clip : float, optional
+        Clamp x̂₀ to [-clip, clip]. By default it is left as it is.
+    clip_noise : bool, default True
+        Recompute ε̂ from the clamped x̂₀ (``use_clipped_model_output`` of diffusers, which is False by default).
+        False leaves ε̂ as predicted.
+    noise : callable, optional
+        ``noise(call)`` returns standard normal values like x. Needed where eta is above 0.
+    callback : callable, optional
+        ``callback(call, t, x, x0_hat)`` is called after every model call with the new x and the predicted
+        clean image.
 
-    Raises:
-        ValueError: eta outside [0, 1], clip <= 0, noise missing where needed, or a shape that does not fit.
+    Returns
+    -------
+    array
+        The clean image, like x in shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        x or the denoiser's output is not an array of real floating-point numbers.
+    ValueError
+        eta is outside [0, 1], clip is not above 0, noise is missing where it is
+        needed or of another shape, or the denoiser returns NaN, Inf or another shape.
+
+    References
+    ----------
+    Song et al. 2021, equations (12) and (16).
+
+    Examples
+    --------
+    The denoiser of data in which every entry is 3 leads any noise there:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.linear().spaced(10)
+    >>> def denoiser(x, t):
+    ...     level = schedule.alpha_bar[t]
+    ...     return (x - np.sqrt(level) * 3) / np.sqrt(1 - level)
+    >>> ms.samplers.ddim(denoiser, np.ones((1, 2)), schedule).round(6)
+    array([[3., 3.]])
     """
     if not 0.0 <= number("eta", eta, least=-math.inf) <= 1.0:
         raise ValueError(f"eta must lie in [0, 1], got {eta}")
     predict = predictor(denoiser, schedule, clip, clip_noise=clip_noise)
     for call, (t, here, after) in enumerate(schedule.levels()):
         x0, eps = predict(x, t, here)
-        # here = 1 only if the schedule starts without noise; then nothing is left to be redrawn
+        # here = 1 only if the schedule starts without noise; then there is no noise to redraw
         variance = (1.0 - after) / (1.0 - here) * (1.0 - here / after) if 1.0 > here != after else 0.0
         sigma = eta * math.sqrt(variance)
         x = math.sqrt(after) * x0 + math.sqrt(max(0.0, 1.0 - after - sigma**2)) * eps

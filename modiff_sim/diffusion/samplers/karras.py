@@ -1,7 +1,8 @@
-"""Euler and Heun on the probability-flow equation as Karras et al. 2022 write it: dx/dσ = ε̂, x = x_VP/√ᾱ, σ² = (1-ᾱ)/ᾱ.
+"""Euler's and Heun's method on the probability-flow equation of Karras et al. 2022: dx/dσ = ε̂.
 
-x here is the variance-preserving one that the model was trained on; it is divided by √ᾱ for the step and multiplied by
-√ᾱ of the next level after it. σ is the noise-to-signal ratio, not √(1-ᾱ).
+Their x is x_VP/√ᾱ, and their σ² is (1-ᾱ)/ᾱ: σ is the noise-to-signal ratio, not √(1-ᾱ). The functions take and return
+the variance-preserving x_VP, which the model was trained on. It is divided by √ᾱ for the step, and multiplied by √ᾱ of
+the next level after it.
 """
 
 from __future__ import annotations
@@ -26,17 +27,55 @@ def euler(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """x ← x + (σ_next - σ)·ε̂: one call per timestep. Written out, this *is* DDIM with eta = 0 (up to rounding).
+    """Euler's method on the probability-flow equation: x ← x + (σ_next - σ)·ε̂, in the x of Karras et al.
 
-    Args:
-        denoiser, callback: see the package's head.
-        x: starting noise, a floating-point array of any shape.
-        schedule: noise levels and timesteps.
-        clip: clamp x0_hat to [-clip, clip], with eps_hat recomputed from it; None leaves it.
-        noise: not used, the sampler is deterministic.
+    One model call per timestep. Written out, this is DDIM with eta = 0, up to rounding.
 
-    Raises:
-        ValueError: clip <= 0, or a denoiser that returns another shape.
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, t)`` returns what ``schedule.prediction`` says, by default ε̂, in the shape and dtype of x.
+        t is an int, the training timestep.
+    x : array
+        Starting noise, a floating-point array of any shape. It is not written to.
+    schedule : Schedule
+        Noise levels and timesteps.
+    clip : float, optional
+        Clamp x̂₀ to [-clip, clip] and recompute ε̂ from it. By default both are left as they are.
+    noise : callable, optional
+        Not used, as the sampler is deterministic. It is accepted so that all samplers are called alike.
+    callback : callable, optional
+        ``callback(call, t, x, x0_hat)`` is called after every model call with the new x and the predicted
+        clean image.
+
+    Returns
+    -------
+    array
+        The clean image, like x in shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        x or the denoiser's output is not an array of real floating-point numbers.
+    ValueError
+        clip is not above 0, or the denoiser returns NaN, Inf or another shape.
+
+    References
+    ----------
+    Karras et al. 2022, equation (3) with σ(t) = t and s(t) = 1.
+
+    Examples
+    --------
+    The denoiser of data in which every entry is 3 leads any noise there:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.linear().spaced(10)
+    >>> def denoiser(x, t):
+    ...     level = schedule.alpha_bar[t]
+    ...     return (x - np.sqrt(level) * 3) / np.sqrt(1 - level)
+    >>> ms.samplers.euler(denoiser, np.ones((1, 2)), schedule).round(6)
+    array([[3., 3.]])
     """
     predict = predictor(denoiser, schedule, clip)
     x, levels = leave_pure_noise(predict, x, schedule.levels(strided=False), callback)
@@ -58,10 +97,62 @@ def heun(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """Heun's method: after an Euler step the slope at its end is averaged in; the step to the clean image stays Euler.
+    """Heun's method: the slope at the end of an Euler step is averaged in.
 
-    n timesteps are 2n - 1 model calls, every timestep but the first being visited twice; one less where the first is
-    pure noise, from which the step is Euler's as well. Arguments and errors as ``euler``.
+    The step to the clean image remains Euler's. n timesteps are 2n - 1 model calls, because every timestep but the
+    first is visited twice. Where the schedule starts at pure noise, the step from there is Euler's as well, and the
+    number of calls is one less.
+
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, t)`` returns what ``schedule.prediction`` says, by default ε̂, in the shape and dtype of x.
+        t is an int, the training timestep.
+    x : array
+        Starting noise, a floating-point array of any shape. It is not written to.
+    schedule : Schedule
+        Noise levels and timesteps.
+    clip : float, optional
+        Clamp x̂₀ to [-clip, clip] and recompute ε̂ from it. By default both are left as they are.
+    noise : callable, optional
+        Not used, as the sampler is deterministic. It is accepted so that all samplers are called alike.
+    callback : callable, optional
+        ``callback(call, t, x, x0_hat)`` is called after every model call with the new x and the predicted
+        clean image.
+
+    Returns
+    -------
+    array
+        The clean image, like x in shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        x or the denoiser's output is not an array of real floating-point numbers.
+    ValueError
+        clip is not above 0, or the denoiser returns NaN, Inf or another shape.
+
+    References
+    ----------
+    Karras et al. 2022, algorithm 1.
+
+    Examples
+    --------
+    The denoiser of data in which every entry is 3 leads any noise there:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.linear().spaced(10)
+    >>> def denoiser(x, t):
+    ...     level = schedule.alpha_bar[t]
+    ...     return (x - np.sqrt(level) * 3) / np.sqrt(1 - level)
+    >>> ms.samplers.heun(denoiser, np.ones((1, 2)), schedule).round(6)
+    array([[3., 3.]])
+
+    Ten timesteps are 19 model calls:
+
+    >>> ms.samplers.SAMPLERS["heun"].calls(schedule)
+    19
     """
     predict = predictor(denoiser, schedule, clip)
     x, levels = leave_pure_noise(predict, x, schedule.levels(strided=False), callback)

@@ -1,8 +1,8 @@
-"""Pseudo linear multistep (PLMS), with an improved Euler start, and with Runge-Kutta's (PNDM): Liu et al. 2022.
+"""Pseudo linear multistep methods (Liu et al. 2022): PLMS with an improved Euler start, PNDM with Runge-Kutta's.
 
-Both move x with DDIM's step along a combination ε̄ of the last four ε̂: Adams-Bashforth's weights. Those give the mean
-of ε̂ over t to order 4, but the step needs its mean over √(1/ᾱ - 1), which is not evenly spaced where t is: of order 2,
-with either start.
+Both move x with DDIM's step along ε̄, a combination of the last four ε̂ with the weights of Adams and Bashforth. These
+weights give the mean of ε̂ over t to order 4. The step, however, needs its mean over √(1/ᾱ - 1), which is not evenly
+spaced where t is. The methods are therefore of order 2, with either start.
 """
 
 from __future__ import annotations
@@ -30,20 +30,57 @@ def plms(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """PLMS, as pipelines use it (diffusers: ``skip_prk_steps=True``): n timesteps are n + 1 model calls.
+    """PLMS with an improved Euler start, as pipelines use it: n timesteps are n + 1 model calls.
 
-    The first step is an improved Euler one, so that the second timestep is visited twice: calls 1 and 2 are at the same
-    t. Who counts steps by timesteps counts one too few; the index here is the call.
+    This is diffusers' ``skip_prk_steps=True``. The first step is an improved Euler step, so that the second timestep is
+    visited twice: calls 1 and 2 are made at the same t. The index that noise and callback get is the call, not the
+    timestep.
 
-    Args:
-        denoiser, callback: see the package's head.
-        x: starting noise, a floating-point array of any shape.
-        schedule: noise levels and timesteps.
-        clip: clamp x0_hat to [-clip, clip], with eps_hat recomputed from it; None leaves it.
-        noise: not used, the sampler is deterministic.
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, t)`` returns what ``schedule.prediction`` says, by default ε̂, in the shape and dtype of x.
+        t is an int, the training timestep.
+    x : array
+        Starting noise, a floating-point array of any shape. It is not written to.
+    schedule : Schedule
+        Noise levels and timesteps.
+    clip : float, optional
+        Clamp x̂₀ to [-clip, clip] and recompute ε̂ from it. By default both are left as they are.
+    noise : callable, optional
+        Not used, as the sampler is deterministic. It is accepted so that all samplers are called alike.
+    callback : callable, optional
+        ``callback(call, t, x, x0_hat)`` is called after every model call with the new x and the predicted
+        clean image.
 
-    Raises:
-        ValueError: clip <= 0, or a denoiser that returns another shape.
+    Returns
+    -------
+    array
+        The clean image, like x in shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        x or the denoiser's output is not an array of real floating-point numbers.
+    ValueError
+        clip is not above 0, or the denoiser returns NaN, Inf or another shape.
+
+    References
+    ----------
+    Liu et al. 2022, equation (9), with DDIM's step, their (11).
+
+    Examples
+    --------
+    The denoiser of data in which every entry is 3 leads any noise there:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.linear().spaced(10)
+    >>> def denoiser(x, t):
+    ...     level = schedule.alpha_bar[t]
+    ...     return (x - np.sqrt(level) * 3) / np.sqrt(1 - level)
+    >>> ms.samplers.plms(denoiser, np.ones((1, 2)), schedule).round(6)
+    array([[3., 3.]])
     """
     run = _Run(denoiser, schedule, clip, callback, strided=schedule.strided)
     x, levels = run.begin(x)
@@ -56,7 +93,7 @@ def plms(
     if not rest:
         return moved
     t = rest[0][0]
-    if schedule.strided:  # the corrected step ends at the second timestep, and has the length of all others
+    if schedule.strided:  # the corrected step ends at the second timestep and is as long as all others
         here, after = float(schedule.alpha_bar[min(t + schedule.stride, schedule.T - 1)]), rest[0][1]
     again, x0 = run.call(moved, t, after)
     x = transfer(x, (eps + again) * 0.5, here, after)
@@ -74,12 +111,60 @@ def pndm(
     noise: Noise | None = None,
     callback: Callback | None = None,
 ) -> Array:
-    """PNDM (diffusers: ``skip_prk_steps=False``): three Runge-Kutta steps of four calls, then PLMS: n + 9 model calls.
+    """PNDM: three Runge-Kutta steps of four model calls, then PLMS; n timesteps are n + 9 model calls.
 
-    The middle call of a Runge-Kutta step is at the training timestep halfway, t_next + (t - t_next)//2, with x at its
-    level; where t - t_next is odd, diffusers tells the model one timestep and gives it x at the next. Fewer than four
-    timesteps have as many Runge-Kutta steps as there are steps before the one to the clean image. Arguments and errors
-    as ``plms``.
+    This is diffusers' ``skip_prk_steps=False``. With fewer than four timesteps there are as many Runge-Kutta steps
+    as there are steps before the one to the clean image.
+
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, t)`` returns what ``schedule.prediction`` says, by default ε̂, in the shape and dtype of x.
+        t is an int, the training timestep.
+    x : array
+        Starting noise, a floating-point array of any shape. It is not written to.
+    schedule : Schedule
+        Noise levels and timesteps.
+    clip : float, optional
+        Clamp x̂₀ to [-clip, clip] and recompute ε̂ from it. By default both are left as they are.
+    noise : callable, optional
+        Not used, as the sampler is deterministic. It is accepted so that all samplers are called alike.
+    callback : callable, optional
+        ``callback(call, t, x, x0_hat)`` is called after every model call with the new x and the predicted
+        clean image.
+
+    Returns
+    -------
+    array
+        The clean image, like x in shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        x or the denoiser's output is not an array of real floating-point numbers.
+    ValueError
+        clip is not above 0, or the denoiser returns NaN, Inf or another shape.
+
+    Notes ----- The middle calls of a Runge-Kutta step are made at the training timestep halfway, t_next + (t -
+    t_next)//2, with x at that timestep's level. diffusers differs where t - t_next is odd: it tells the model one
+    timestep and gives it x at the next.
+
+    References
+    ----------
+    Liu et al. 2022, section 3.3 and equation (9).
+
+    Examples
+    --------
+    The denoiser of data in which every entry is 3 leads any noise there:
+
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> schedule = ms.schedules.linear().spaced(10)
+    >>> def denoiser(x, t):
+    ...     level = schedule.alpha_bar[t]
+    ...     return (x - np.sqrt(level) * 3) / np.sqrt(1 - level)
+    >>> ms.samplers.pndm(denoiser, np.ones((1, 2)), schedule).round(6)
+    array([[3., 3.]])
     """
     run = _Run(denoiser, schedule, clip, callback, strided=False)
     x, levels = run.begin(x)
@@ -104,7 +189,7 @@ def pndm(
 
 
 class _Run:
-    """Model calls counted, and the last ε̂ kept."""
+    """One sampling run: it counts the model calls and keeps the last ε̂."""
 
     def __init__(
         self, denoiser: Denoiser, schedule: Schedule, clip: float | None, callback: Callback | None, *, strided: bool
@@ -114,20 +199,22 @@ class _Run:
         self.kept: list[Array] = []
 
     def begin(self, x: Array) -> tuple[Array, list[tuple[int, float, float]]]:
-        """x where the method begins, and the levels from there."""
+        """The x from which the method begins, and the levels from there on."""
         return leave_pure_noise(self.predict, x, self.levels, self.callback)
 
     def call(self, x: Array, t: int, level: float) -> tuple[Array, Array]:
-        """(ε̂, x̂₀)"""
+        """Call the model; returns (ε̂, x̂₀)."""
         x0, eps = self.predict(x, t, level)
         self.made += 1
         return eps, x0
 
     def tell(self, t: int, x: Array, x0: Array) -> None:
+        """Tell the callback about the last model call."""
         if self.callback is not None:
             self.callback(self.made - 1, t, x, x0)
 
     def multistep(self, x: Array, levels: list[tuple[int, float, float]]) -> Array:
+        """Make the steps along the last four ε̂, and return x after them."""
         for t, here, after in levels:
             eps, x0 = self.call(x, t, here)
             self.kept = [*self.kept[-3:], eps]

@@ -3,14 +3,14 @@
     with modulated(model, activations=AbsMax(4), attention=Attention(q=AbsMax(8), k=AbsMax(8), v=AbsMax(8),
                                                                      softmax=MinMax(8), recursion="direct")) as run:
 
-The arithmetic is ``recursion.bilinear``; ``products`` finds the products in the model and says in which form the
-operands come. A product is called "<module>.qk" or "<module>.sv", further ones within one model call "<module>.qk#1".
+The arithmetic is ``recursion.bilinear``; ``products`` finds the products in the model and defines the form of the
+operands. A product is called "<module>.qk" or "<module>.sv", further ones within one model call "<module>.qk#1".
 Everything is computed in at least float32, and states are kept so.
 
-What to know before modulating attention (docs/theory.md, section 14): a modulated product is *two* products of b-bit
-residuals with full references, and its state, both operands and ô, is quadratic in the number of tokens. ``MinMax`` is
-unsigned on the softmax itself (twice the levels of ``AbsMax``), not on its residual, which has both signs. A quantized
-softmax is not made to sum to one again.
+Modulated attention has costs (docs/theory.md, section 14): a modulated product is *two* products of b-bit residuals
+with full references, and its state, both operands and ô, is quadratic in the number of tokens. ``MinMax`` is unsigned
+on the softmax itself (twice the levels of ``AbsMax``), but not on its residual, which has both signs. A quantized
+softmax is not normalized to sum to one again.
 """
 
 from __future__ import annotations
@@ -45,13 +45,41 @@ OPERANDS = {"qk": ("q", "k"), "sv": ("softmax", "v")}
 class Attention:
     """Which operands of attention are quantized, and how. None leaves an operand in full precision.
 
-    q, k, v, softmax: quantizers (of the residuals, where modulated); a product is left alone where both of its are
-                      None. ``PerSample`` is one scale per sample and head, ``PerToken`` one per token.
-    recursion:        None is the run's; "direct" is the usual choice beside modulated layers.
-    where:            (qualified name, module) -> bool of the module whose forward forms the product; None is all.
+    Parameters
+    ----------
+    q, k, v, softmax : Quantizer, optional
+        Quantizers of the operands or, where modulated, of their residuals. A product is left alone where both of its
+        quantizers are None. ``PerSample`` is one scale per sample and head, ``PerToken`` one per token.
+    recursion : str or Recursion, optional
+        None is the run's; "direct" is the usual choice beside modulated layers.
+    where : callable, optional
+        (qualified name, module) -> bool of the module whose forward forms the product; None is all.
 
-    Raises TypeError for what is no quantizer, ValueError where no operand has one, and for a recursion that
-    products are not defined for (``bilinear``).
+    Raises
+    ------
+    TypeError
+        For what is not a quantizer, and for a ``where`` that is not a function.
+    ValueError
+        Where no operand has a quantizer, and for a recursion that is not defined for products (``bilinear``).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import Attention, modulated
+    >>> class Net(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.qkv = torch.nn.Linear(4, 12)
+    ...     def forward(self, x):
+    ...         q, k, v = self.qkv(x).chunk(3, -1)
+    ...         return torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    >>> Q = ms.AbsMax(8)
+    >>> attention = Attention(q=Q, k=Q, v=Q, softmax=ms.MinMax(8), recursion="direct")
+    >>> with modulated(Net().eval(), activations=Q, recursion="direct", attention=attention) as run:
+    ...     out = run.model(torch.ones(2, 3, 4))
+    >>> [(layer.name, layer.activation_bits) for layer in run.audit().layers]
+    [('qkv', 8.0), ('(root).qk', 8.0), ('(root).sv', 8.0)]
     """
 
     q: Quantizer | None = None
@@ -74,13 +102,13 @@ class Attention:
             raise TypeError(f"Attention: where must be a function (name, module) -> bool, got {self.where!r}")
 
     def quantizers(self, role: str) -> tuple[Quantizer, Quantizer] | None:
-        """Of the left and the right operand of "qk" or "sv"; None where both are in full precision."""
+        """The quantizers of the left and the right operand of "qk" or "sv"; None where both are in full precision."""
         left, right = (getattr(self, name) for name in OPERANDS[role])
         return None if left is None and right is None else (left or Identity(), right or Identity())
 
 
 class Session(Counting):
-    """One run's products: quantizers, recursion, states, counts.
+    """The products of one run: quantizers, recursion, states, counts.
 
     ``enter`` and ``leave`` bracket a model's forward (``leave`` after an exception as well).
     """
@@ -109,13 +137,13 @@ class Session(Counting):
         self._states: dict[str, bilinear.ProductState] = {}
         self._like: dict[str, tuple[Any, ...]] = {}
         self._counts: dict[str, LayerCount] = {}
-        self._random = RandomBits(seed, other=1 << 62)  # the layers' bits begin at the same seed
+        self._random = RandomBits(seed, other=1 << 62)  # the bits of the layers begin at the same seed
         self._seen: dict[tuple[str, str], int] = {}
         self._products = Products(model, weakref.proxy(self))
 
     # -- what a run calls ----------------------------------------------------------------------------------------------
     def scope(self) -> str:
-        """The module that is being executed."""
+        """The name of the module that is being executed."""
         return self._products.scope.name
 
     def enter(self, alive: Callable[[], bool] = always, arguments: Mapping[str, Any] | None = None) -> None:
@@ -125,11 +153,11 @@ class Session(Counting):
         self._products.scope.alive = alive
 
     def leave(self) -> None:
-        """It has ended."""
+        """The model call has ended."""
         self._products.leave()
 
     def close(self) -> None:
-        """Give the model back as it was; the counts stay readable."""
+        """Restore the model; the counts stay readable."""
         self._products.close()
         self.reset()
 
@@ -140,7 +168,7 @@ class Session(Counting):
         self._random.restart(stream)
 
     def snapshot(self) -> Any:
-        """All that a failed model call must not change. States are immutable: shallow copies do."""
+        """All that a failed model call must not change. States are immutable, so shallow copies suffice."""
         counts = {name: replace(count) for name, count in self._counts.items()}
         random = self._random.snapshot()
         return dict(self._states), dict(self._like), counts, random, self._full_macs, dict(self._unsupported)
@@ -151,11 +179,14 @@ class Session(Counting):
         self._random.restore(random)
 
     def counts(self) -> list[LayerCount]:
-        """A row per product. Direct: the left operand's bits as activation bits, the right one's as weight bits.
+        """One row per product or residual.
 
-        Modulated: a row per residual, such as "mid.attn.qk[q]", whose activation bits are the residual's and whose
-        weight bits are those of the other operand's reference, which is kept in float32: the two products that the rule
-        takes (docs/theory.md, section 14). The one product of a call in full precision is in the first row.
+        Direct: a row per product, with the left operand's bits as activation bits and the right operand's as weight
+        bits.
+
+        Modulated: a row per residual, such as "mid.attn.qk[q]". Its activation bits are the residual's, and its weight
+        bits are those of the other operand's reference, which is kept in float32. These are the two products of the
+        rule (docs/theory.md, section 14). The one product of a call in full precision is in the first row.
         """
         return list(self._counts.values())
 
@@ -170,17 +201,21 @@ class Session(Counting):
         return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, Tensor))
 
     def seen(self) -> dict[Any, int]:
+        """How many products of each module and role this model call has met so far."""
         return dict(self._seen)
 
     def pass_over(self, seen: Mapping[Any, int]) -> None:
+        """Count products that are not formed, because the branch that they are in is used again."""
         for key, times in seen.items():
             self._seen[key] = self._seen.get(key, 0) + times
 
     # -- one product ---------------------------------------------------------------------------------------------------
     def wants(self, module: str, role: str) -> bool:
+        """Whether the product of this role in this module is quantized."""
         return module in self._chosen and self.attention.quantizers(role) is not None
 
     def product(self, module: str, role: str, left: Tensor, right: Tensor) -> Tensor:
+        """The product, quantized and counted."""
         with self._first_call.row():
             out = self._quantized(module, role, left, right)
         self._first_call.add(out.numel() * left.shape[-1])
@@ -220,7 +255,7 @@ class Session(Counting):
         return after.o_hat.clone() if self.recursion.has_state else after.o_hat  # in-place code must not reach ô
 
     def _kept(self, after: bilinear.ProductState, left: Tensor, right: Tensor) -> bilinear.ProductState:
-        """The state without what only observers need; inputs are copied, since the model may write into them."""
+        """The state without what only observers need. Inputs are copied, since the model may write into them."""
         if not self.recursion.has_state:
             return bilinear.ProductState(_EMPTY, _EMPTY, None, after.call)
         refs = [

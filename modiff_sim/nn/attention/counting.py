@@ -1,4 +1,4 @@
-"""Counts the MACs of products of two activations, in models whose attention is left in full precision."""
+"""Counts the MACs of products of two activations in models whose attention is left in full precision."""
 
 from __future__ import annotations
 
@@ -15,35 +15,39 @@ from ..hooks.undo import Context, Undo
 from ..layers import occurrence_name
 from .products import Products, always
 
-#: what the model itself is called
+#: the name of the model itself
 ROOT = "(root)"
 
 
 class Counting:
-    """A handler that leaves every product as it is, and counts its MACs."""
+    """A handler that leaves every product as it is and counts its MACs."""
 
     def __init__(self) -> None:
         self._full_macs = 0
         self._unsupported: dict[str, None] = {}  # an ordered set
 
     def wants(self, module: str, role: str) -> bool:
+        """False: no product is computed here."""
         return False
 
     def product(self, module: str, role: str, left: Tensor, right: Tensor) -> Tensor:
+        """Not called, because no product is wanted."""
         raise NotImplementedError  # pragma: no cover - nothing is wanted
 
     def full(self, module: str, role: str, macs: int) -> None:
+        """Add the MACs of a product in full precision."""
         self._full_macs += macs
 
     def cannot(self, what: str) -> None:
+        """Note a product that cannot be taken apart, as "module: function"."""
         self._unsupported[what] = None
 
     def seen(self) -> dict[Any, int]:
-        """How many products of each module and role this model call has met so far; nothing where all are alike."""
+        """How many products of each module and role this model call has met; empty where all are alike."""
         return {}
 
     def pass_over(self, seen: Mapping[Any, int]) -> None:
-        """Products that are not formed, because the branch they are in is used again."""
+        """Count products that are not formed, because the branch that they are in is used again."""
 
     def unsupported(self) -> list[str]:
         """Products that could not be taken apart, as "module: function"."""
@@ -55,30 +59,32 @@ class Counting:
 
 
 class ProductCounter(Counting):
-    """Counts at next to no cost, for runs without ``attention``. Same methods as ``attention.Session``; no rows.
+    """Counts products at next to no cost, for runs without ``attention``. It has the methods of ``Session``; no rows.
 
-    Only the first model call after every ``reset`` is watched. Later on a hook on each module that formed products adds
-    what it took then, for inputs of that shape (of another batch: in proportion). Modules that are not executed do not
-    count.
+    Only the first model call after every ``reset`` is watched. Later, a hook on each module that formed products adds
+    what the module took then, for inputs of that shape (of another batch: in proportion). Modules that are not executed
+    do not count.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self._model: nn.Module | None = model
         self._watched = False
-        self._shape: tuple[int, ...] | None = None  # of the first input of the model call that is going on
+        self._shape: tuple[int, ...] | None = None  # shape of the first input of the present model call
         self._products: Products | None = None
         self._now: dict[str, int] = {}  # module -> MACs since it began
         self._took: dict[str, dict[tuple[int, ...], int]] = {}  # module -> shape of its input -> MACs of one call
         self._undo = Undo()
 
     def full(self, module: str, role: str, macs: int) -> None:
+        """Add the MACs of a product in full precision, and watch the module that formed it."""
         super().full(module, role, macs)
         self._now[module] = self._now.get(module, 0) + macs
         if module not in self._took:
             self._took[module] = {}
             assert self._model is not None, "it was closed"
-            if module != ROOT:  # whose end is told: torch asks for hooks before, and there may have been none
+            # not for the root: torch looks for hooks before a call, when there may be none, so ``leave`` ends its count
+            if module != ROOT:
                 self._undo.put(Hook.of(self._model.get_submodule(module), self._ended, module, after=True))
 
     def _ended(self, module: str, _: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
@@ -86,7 +92,7 @@ class ProductCounter(Counting):
 
     def _count(self, module: str, shape: tuple[int, ...]) -> None:
         took = self._took[module]
-        if (macs := self._now.pop(module, None)) is not None:  # it was watched, and is counted already
+        if (macs := self._now.pop(module, None)) is not None:  # the call was watched, and is counted already
             took[shape] = macs
         elif shape in took:
             self._full_macs += took[shape]
@@ -95,7 +101,7 @@ class ProductCounter(Counting):
             self._full_macs += macs * shape[0] // known[0]
 
     def scope(self) -> str:
-        """The module that is being executed."""
+        """The name of the module that is being executed."""
         return ROOT if self._products is None else self._products.scope.name
 
     def enter(self, alive: Callable[[], bool] = always, arguments: Mapping[str, Any] | None = None) -> None:
@@ -109,7 +115,7 @@ class ProductCounter(Counting):
             self._products.scope.alive = alive
 
     def leave(self) -> None:
-        """It has ended."""
+        """The model call has ended."""
         self._watched = True
         shape, self._shape = self._shape, None
         if shape is not None and ROOT in self._took:
@@ -136,22 +142,22 @@ class ProductCounter(Counting):
         self._watched = False
 
     def close(self) -> None:
-        """Give the model back as it was; the count stays readable."""
+        """Restore the model; the count stays readable."""
         self.leave()
         self._forget()
         self._model = None
 
     def counts(self) -> list[LayerCount]:
-        """No rows: nothing was quantized."""
+        """An empty list, because nothing was quantized."""
         return []
 
     def state_bytes(self) -> int:
-        """No state."""
+        """0, because there is no state."""
         return 0
 
 
 def _shape(values: Iterable[Any]) -> tuple[int, ...]:
-    """Of the first array."""
+    """Shape of the first array; () without one."""
     return next((tuple(x.shape) for x in values if isinstance(x, Tensor)), ())
 
 
@@ -170,9 +176,31 @@ class _Rows(Counting):
 
 
 def count_products(model: nn.Module, *inputs: Any, **options: Any) -> list[LayerCount]:
-    """One call ``model(*inputs, **options)``: a row for every product of two activations, with its MACs.
+    """The products of two activations in one call ``model(*inputs, **options)``.
 
-    In order of execution, "<module>.qk" and "<module>.sv". Works on device "meta". The model is left as it was.
+    The model is left as it was. It may be on the meta device.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    *inputs, **options
+        Arguments of the call.
+
+    Returns
+    -------
+    list of LayerCount
+        A row for every product, with its MACs, in order of execution: "<module>.qk" and "<module>.sv".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from modiff_sim.nn import count_products
+    >>> class Net(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return torch.nn.functional.scaled_dot_product_attention(x, x, x)
+    >>> [(row.name, row.macs) for row in count_products(Net(), torch.ones(2, 3, 4))]
+    [('(root).qk', 72), ('(root).sv', 72)]
     """
     rows = _Rows()
     products = Products(model, rows)

@@ -1,10 +1,10 @@
 """Finds the products of two activations in any model: a torch function mode that is on while the model's forward runs.
 
-Seen: ``F.scaled_dot_product_attention``, and ``bmm``, ``matmul``, ``@``, ``baddbmm`` of two float tensors of at least 3
-axes neither of which is a parameter, a buffer or a view of one. That covers diffusers' attention processors and the
-original DDPM code. A product with a softmax's output as an operand is softmax·v ("sv"), every other one is q·kᵀ ("qk").
-Not seen into: ``einsum`` and torch's own ``multi_head_attention_forward`` (named as unsupported), and kernels that are
-no torch functions (xformers, flash-attn).
+Seen are ``F.scaled_dot_product_attention``, and ``bmm``, ``matmul``, ``@``, ``baddbmm`` of two float tensors of at
+least 3 axes neither of which is a parameter, a buffer or a view of one. That covers diffusers' attention processors and
+the original DDPM code. A product with a softmax's output as an operand is softmax·v ("sv"), every other one is q·kᵀ
+("qk"). Not taken apart are ``einsum`` and torch's own ``multi_head_attention_forward``, which are named as unsupported.
+Kernels that are not torch functions (xformers, flash-attn) are not seen.
 
 Operands reach a handler in one form whatever the model's code does: three axes (samples × heads, rows, columns), q and
 softmax as they are, k and v with tokens as rows. So ``PerSample`` is one scale per sample and head, ``PerToken`` one
@@ -28,55 +28,57 @@ from ..hooks.patching import Hook
 from ..hooks.undo import Undo
 
 ROLES = ("qk", "sv")
-#: role -> the product of a left operand with a right one whose rows are tokens
+#: role -> product of a left operand and a right one whose rows are tokens
 PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"qk": lambda q, k: q @ k.mT, "sv": lambda p, v: p @ v}
 
 
 class Handler(Protocol):
-    """What is done about a product."""
+    """Protocol of what is done about a product."""
 
     def wants(self, module: str, role: str) -> bool:
-        """Whether products of this role in this module are computed by ``product``; else they are only counted."""
+        """Whether ``product`` computes products of this role in this module; else they are only counted."""
         ...  # pragma: no cover - protocol
 
     def product(self, module: str, role: str, left: Tensor, right: Tensor) -> Tensor:
-        """Its value, (n, rows, tokens or columns), from operands as the module's docstring has them."""
+        """The product, (n, rows, tokens or columns), from operands in the form that the module's docstring defines."""
         ...  # pragma: no cover - protocol
 
     def full(self, module: str, role: str, macs: int) -> None:
-        """One that was left in full precision."""
+        """Count a product that was left in full precision."""
         ...  # pragma: no cover - protocol
 
     def cannot(self, what: str) -> None:
-        """One that cannot be taken apart: "module: function"."""
+        """Note a product that cannot be taken apart, as "module: function"."""
         ...  # pragma: no cover - protocol
 
 
 def always() -> bool:
-    """The answer of who does not ask."""
+    """True: the default of ``Scope.alive``."""
     return True
 
 
 class Scope:
     """Which module is being executed: the innermost whose forward has begun. A change (see ``undo``).
 
-    It has hooks on every module but the model.
+    It has hooks on every module except the model.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        #: whether the model's call is still going on; a run puts its own answer here
+        #: whether the model call is still going on; a run puts its own function here
         self.alive: Callable[[], bool] = always
         self._stack: list[str] = []
         self._model: nn.Module | None = model
         self._undo, self._on = Undo(), False
 
     def put(self) -> None:
+        """Put the hooks on the modules."""
         if self._on:
             return
-        self._undo.all()  # what an interrupt has left
+        self._undo.all()  # what an interrupt has left behind
         assert self._model is not None, "it was closed"
         for name, module in self._model.named_modules():
-            if name and not isinstance(module, torch.jit.ScriptModule):  # which has no hooks, and is one operation
+            # a script module has no hooks, and is one operation
+            if name and not isinstance(module, torch.jit.ScriptModule):
                 self._undo.put(Hook.of(module, self._entering(name)))
                 self._undo.put(Hook.of(module, self._left, after=True, always=True))
         self._on = True
@@ -90,17 +92,20 @@ class Scope:
 
     @property
     def name(self) -> str:
+        """The qualified name of that module; "(root)" for the model."""
         return self._stack[-1] if self._stack else "(root)"
 
     def clear(self) -> None:
+        """Forget the modules that were being executed."""
         self._stack.clear()
 
     def remove(self) -> None:
+        """Take the hooks off."""
         self._on = False
         self._undo.all()
 
     def close(self) -> None:
-        """Take everything off the model, and hold it no longer."""
+        """Take everything off the model, and no longer refer to it."""
         self.remove()
         self._model, self.alive = None, always
 
@@ -113,7 +118,7 @@ def _storage(x: Tensor) -> int:
 _MATMUL = (torch.bmm, Tensor.bmm, torch.matmul, Tensor.matmul, torch.linalg.matmul)
 _BADDBMM = (torch.baddbmm, Tensor.baddbmm)
 _SOFTMAX = (F.softmax, torch.softmax, Tensor.softmax, torch.special.softmax)
-#: what a softmax may pass through on its way to the product, beyond views
+#: functions, besides views, that a softmax may pass through on its way to the product
 _KEEPS = (
     Tensor.to, Tensor.type, Tensor.type_as, Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.contiguous, Tensor.clone,
     Tensor.reshape, torch.reshape, torch.clone, F.dropout, torch.dropout,
@@ -126,7 +131,7 @@ _WHAT = {
 
 
 class Watchman(TorchFunctionMode):
-    """Looks for a call that nobody has noticed yet when a product is formed, before the first layer is reached."""
+    """Looks for a call that was not noticed yet when a product is formed, before the first layer is reached."""
 
     def __init__(self, look: Callable[[], Any]) -> None:
         super().__init__()
@@ -134,11 +139,11 @@ class Watchman(TorchFunctionMode):
 
     @property
     def stale(self) -> bool:
-        """Whether there is nothing to look for any more."""
+        """Whether it has stopped looking."""
         return self._look is None
 
     def close(self) -> None:
-        """Look no more, also where another thread cannot take this off."""
+        """Stop looking, also where another thread cannot take this mode off."""
         self._look = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -148,7 +153,7 @@ class Watchman(TorchFunctionMode):
 
 
 class Products(TorchFunctionMode):
-    """The mode. ``enter`` and ``leave`` push and pop it (``leave`` twice does nothing)."""
+    """The mode. ``enter`` and ``leave`` push and pop it; a second ``leave`` does nothing."""
 
     def __init__(self, model: nn.Module, handler: Handler) -> None:
         super().__init__()
@@ -161,10 +166,11 @@ class Products(TorchFunctionMode):
 
     @property
     def stale(self) -> bool:
-        """Whether it is on no call."""
+        """Whether it is off."""
         return self._inert
 
     def enter(self) -> None:
+        """Put the mode on, for a model call that begins."""
         self.scope.put()
         self.scope.clear()
         self._softmax.clear()
@@ -175,13 +181,13 @@ class Products(TorchFunctionMode):
             On(self).put()
 
     def leave(self) -> None:
-        """Take it off, also from below modes that others have entered since (a call's end was noticed late)."""
+        """Take the mode off, also from below modes that others have entered since (a call's end was noticed late)."""
         self._softmax.clear()
         On(self).remove()
         self._inert = True
 
     def close(self) -> None:
-        """Take everything off the model, and hold it no longer."""
+        """Take everything off the model, and no longer refer to it."""
         self.leave()
         self.scope.close()
         self._model = None
@@ -236,7 +242,7 @@ class Products(TorchFunctionMode):
         return out.mT if flipped else out
 
     def _product(self, module: str, role: str, left: Tensor, right: Tensor) -> Tensor:
-        """Through the handler, in at least float32, outside autocast; the result as torch would have typed it."""
+        """The handler's product, in at least float32 and outside autocast, in the dtype that torch would give it."""
         dtype = _autocast_dtype(left) or left.dtype
         lead = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
         a, b = (_wide(x.to(dtype)).expand(*lead, -1, -1).reshape(-1, *x.shape[-2:]) for x in (left, right))
@@ -291,9 +297,9 @@ class Products(TorchFunctionMode):
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
-    """Softmax over the last axis of scores (..., queries, keys). A bool mask keeps True, a float mask is added.
+    """Softmax over the last axis of scores (..., queries, keys). A bool mask keeps True; a float mask is added.
 
-    A row that is masked out altogether is zero, as ``scaled_dot_product_attention`` has it.
+    A row that is masked out altogether is zero, as in ``scaled_dot_product_attention``.
     """
     if is_causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()

@@ -1,18 +1,19 @@
-"""AdaRound: weights rounded up or down so that each layer's output, not its weight, is kept.
+"""AdaRound: weights are rounded up or down so that the output of each layer is kept, rather than its weight.
 
     calibration = lambda m: sample(m, images=64, steps=20, batch=64, seed=1)      # full precision, 20 timesteps
     W = adaround(model, mse_optimal(3), calibration)
     with modulated(model, activations=AbsMax(4), weights=W): ...
 
 Source: Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization", equations (21)-(25), used
-layer by layer on diffusion models by Q-Diffusion (Li et al. 2023). What is different here, and why:
+layer by layer on diffusion models by Q-Diffusion (Li et al. 2023). The differences to the paper, and their reasons:
 
-- The layer's loss ||A_W(a) - A_Wq(a)||² is evaluated through second moments (``moments``): every
-  iteration sees all the calibration rows, no minibatch is drawn, and memory does not grow with their number.
-- Both inputs are full precision's (symmetric reconstruction), so layers do not depend on each other.
+- The layer's loss ||A_W(a) - A_Wq(a)||² is evaluated through second moments (``moments``): every iteration sees all
+  the calibration rows, no minibatch is drawn, and memory does not grow with their number.
+- The inputs of both terms are those of full precision (symmetric reconstruction), so layers do not depend on each
+  other.
 - The loss of each output channel is divided by that of rounding to nearest, and the regulariser is a mean: one
   ``lam`` then fits all layers and bit widths (the paper's 0.01 is for sums in the units of the activations).
-- A channel that is worse than nearest on held-out samples keeps nearest; output channels do not share weights, so
+- A channel that is worse than nearest on held-out samples keeps nearest. Output channels do not share weights, so
   this is decided channel by channel.
 """
 
@@ -42,11 +43,30 @@ STRETCH = (-0.1, 1.1)  # gamma, zeta of the rectified sigmoid (Louizos et al. 20
 class AdaRound:
     """Settings of the optimisation of one layer.
 
-    iterations: Adam steps on V, each with all calibration rows.
-    lr:         Adam's learning rate.
-    lam:        weight of the regulariser; with too little of it many h are still between 0 and 1 at the end.
-    beta:       exponent of the regulariser at its start and at the end, linear in between: 1 - |2h-1|^beta.
-    warm_start: share of the iterations before the regulariser sets in.
+    Parameters
+    ----------
+    iterations : int, default 500
+        Adam steps on V, each with all calibration rows.
+    lr : float, default 0.2
+        Adam's learning rate.
+    lam : float, default 30
+        Weight of the regulariser; if it is too small, many h are still between 0 and 1 at the end.
+    beta : tuple of float, default (20, 2)
+        Exponent of the regulariser 1 - |2h-1|^beta at its start and at the end, linear in between.
+    warm_start : float, default 0.2
+        Share of the iterations before the regulariser sets in, below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a setting that is not such a number.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import AdaRound
+    >>> settings = AdaRound(iterations=100)
+    >>> [settings.regulariser(step) for step in (0, 20, 60)]
+    [None, 20.0, 11.0]
     """
 
     iterations: int = 500
@@ -64,7 +84,7 @@ class AdaRound:
             number("beta", value, least=1)
 
     def regulariser(self, step: int) -> float | None:
-        """beta at this step; None while the warm start lasts."""
+        """The exponent beta at this step; None while the warm start lasts."""
         start = self.warm_start * self.iterations
         if step < start:
             return None
@@ -73,21 +93,23 @@ class AdaRound:
 
 
 def rectified_sigmoid(V: Tensor) -> Tensor:
-    """h(V) in [0, 1], clip(sigmoid(V)·(zeta - gamma) + gamma, 0, 1): 0 and 1 are reached at finite V."""
+    """h(V) in [0, 1]: clip(sigmoid(V)·(zeta - gamma) + gamma, 0, 1), which reaches 0 and 1 at finite V."""
     low, high = STRETCH
     return torch.clamp(torch.sigmoid(V) * (high - low) + low, 0, 1)
 
 
 def _logit(h: Tensor) -> Tensor:
-    """V of h in [0, 1]."""
+    """The V of an h in [0, 1]."""
     low, high = STRETCH
     return torch.log((h - low) / (high - h))
 
 
 class Rounding:
-    """The two codes each weight may have: weight ≈ scale·(clip(floor(w/scale) + h + zero) - zero), h in {0, 1}.
+    """The two codes that each weight may have.
 
-    Raises ValueError where the given codes are neither of the two (their quantizer rounds otherwise).
+    weight ≈ scale·(clip(floor(w/scale) + h + zero) - zero), h in {0, 1}.
+
+    Raises ValueError where the given codes are neither of the two, because their quantizer rounds otherwise.
     """
 
     def __init__(self, weight: Tensor, layer: LayerCodes) -> None:
@@ -97,7 +119,7 @@ class Rounding:
         self.zero = 0.0 if layer.zero_point is None else spread(layer.zero_point, shape)
         steps = weight / self.scale
         self.floor = torch.floor(steps)
-        self.part = steps - self.floor  # of a step, above the floor
+        self.part = steps - self.floor  # the part of a step above the floor
         low, high = layer.code_range
         if layer.zero_point is None:  # most symmetric grids leave out -2^(b-1)
             low = min(-high, int(layer.codes.min()))
@@ -107,7 +129,7 @@ class Rounding:
             raise ValueError(f"{layer.scheme} does not round a weight to one of its two neighbours")
 
     def codes(self, h: Tensor | float) -> Tensor:
-        """Codes, as floats: relaxed ones for h between 0 and 1."""
+        """Codes as floats; between the two codes where h lies between 0 and 1."""
         return torch.clamp(self.floor + h + self.zero, *self.range)
 
     def values(self, h: Tensor | float) -> Tensor:
@@ -118,9 +140,10 @@ class Rounding:
 def round_layer(weight: Tensor, layer: LayerCodes, moments: Moments, settings: AdaRound | None = None) -> LayerCodes:
     """The layer's codes rounded up or down (same scale) for the least output error on the rows of ``moments``.
 
-    layer: of ``encode(weight, Q)``, on the weight's device. Deterministic; works under ``no_grad`` and inference mode.
+    ``layer`` is ``encode(weight, Q)``, on the weight's device. The result is deterministic. It can be called under
+    ``no_grad`` and in inference mode.
     """
-    # gradients whatever the caller has switched off; what inference mode made cannot be part of a graph, copies can
+    # gradients are needed whatever the caller has switched off; inference tensors cannot be in a graph, so copy them
     with inference(False, gradients=True):
         gram = moments.gram.clone()
         exact = weight.detach().to(gram.dtype).clone()
@@ -131,7 +154,7 @@ def round_layer(weight: Tensor, layer: LayerCodes, moments: Moments, settings: A
 
 
 def _optimised(exact: Tensor, options: Rounding, gram: Tensor, settings: AdaRound) -> Tensor:
-    """h, 0 or 1 for each weight."""
+    """The optimal h, 0 or 1 for each weight."""
     groups = len(gram)
     nearest = matrix(options.layer.dequantize() - exact, groups)
     unit = ((nearest @ gram) * nearest).sum(dim=-1, keepdim=True)
@@ -169,22 +192,57 @@ def adaround(
 ) -> QuantizedWeights:
     """Weights of the model's Conv1d, Conv2d and Linear layers by AdaRound; the model is only read.
 
-    start:       grids, scales and the rounding to be improved: what ``quantize_weights`` takes, ``mse_optimal(bits)``
-                 is the usual choice, or the codes that it made.
-    calibration: a function of the model that runs it in full precision, such as
-                 ``lambda m: sample(m, images=64, steps=20, batch=64)``, or the positional arguments of model calls;
-                 or by layer the two moments that ``gather`` found, for several bit widths from one calibration.
-    holdout:     share of the samples (see ``moments.gather``) on which AdaRound has to beat nearest, 0 < holdout < 1.
-    patches:     rows of a layer and call that are used at most; memory: MiB of moments at a time (see ``gather``).
-    seed:        of the rows that are drawn.
-    progress:    label of a progress bar (a line per layer where stderr is no terminal); None is silent.
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model, in eval mode.
+    start : Quantizer, Plan, mapping of str to Quantizer, or QuantizedWeights
+        Grids, scales and the rounding to be improved: what ``quantize_weights`` takes (``mse_optimal(bits)`` is the
+        usual choice), or the codes that it made.
+    calibration : callable, iterable of tuple, or mapping
+        A function of the model that runs it in full precision, such as
+        ``lambda m: sample(m, images=64, steps=20, batch=64)``; or the positional arguments of model calls; or by layer
+        the two moments that ``gather`` found, for several bit widths from one calibration.
+    where : callable, optional
+        (qualified name, module) -> bool, which layers; None is all.
+    settings : AdaRound, optional
+        Settings of the optimisation.
+    holdout : float, default 0.25
+        Share of the samples (see ``moments.gather``) on which AdaRound has to beat nearest, 0 < holdout < 1.
+    patches : int, default 1024
+        Rows of a layer and call that are used at most.
+    memory : float, default 1024
+        MiB of moments at a time (see ``gather``).
+    seed : int, default 0
+        Seed of the rows that are drawn.
+    progress : str, optional
+        Label of a progress bar (a line per layer where stderr is not a terminal); None is silent.
 
-    ``info`` of each layer says: "heldout_error" and "heldout_error_nearest", mean squared error of the layer's output
-    summed over channels; "channels_nearest", how many of "channels" kept nearest. A layer that the calibration never
-    called, or of which nothing could be held out, keeps nearest in all ("rows" or "heldout_rows" is 0).
+    Returns
+    -------
+    QuantizedWeights
+        ``info`` of each layer has "heldout_error" and "heldout_error_nearest", the mean squared error of the layer's
+        output summed over channels, and "channels_nearest", how many of "channels" kept nearest. A layer that the
+        calibration never called, or of which nothing could be held out, keeps nearest in all ("rows" or "heldout_rows"
+        is 0).
 
-    Raises ValueError as ``quantize_weights``, for a model in training mode, NaN in a layer's input; RuntimeError inside
-    ``modulated``.
+    Raises
+    ------
+    ValueError
+        As ``quantize_weights``; for a model in training mode, and for NaN in a layer's input.
+    RuntimeError
+        Inside ``modulated``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from modiff_sim.nn import AdaRound, adaround, mse_optimal
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2)).eval()
+    >>> inputs = torch.linspace(-1, 1, 32).reshape(8, 4)
+    >>> weights = adaround(model, mse_optimal(3), [(inputs,)], settings=AdaRound(iterations=10))
+    >>> info = weights.layers["0"].info
+    >>> info["heldout_error"] <= info["heldout_error_nearest"], info["channels"]
+    (True, 2)
     """
     number("holdout", holdout, above=0, below=1)
     number("memory", memory, above=0)
@@ -201,7 +259,7 @@ def adaround(
         nearest = quantize_weights(model, start, where=where)
     modules = {name: module for name, module in find(model, where).items() if name in nearest.layers}
     layers = {}
-    for name, module in modules.items():  # before the calibration, which takes long
+    for name, module in modules.items():  # refused before the calibration, which takes long
         weight: Tensor = module.weight.detach()  # type: ignore[operator]
         layers[name] = _moved(nearest.layers[name], weight.device)
         try:
@@ -231,7 +289,7 @@ def _moved(layer: LayerCodes, device: torch.device) -> LayerCodes:
 
 
 def _chosen(weight: Tensor, nearest: LayerCodes, tried: LayerCodes, used: Moments, held: Moments) -> LayerCodes:
-    """Per output channel the codes with the smaller error on held-out rows; nearest where they are equal."""
+    """Per output channel, the codes with the smaller error on held-out rows; nearest where the errors are equal."""
     before, after = (held.errors(layer.dequantize().to(weight.dtype) - weight) for layer in (nearest, tried))
     better = after < before
     codes = torch.where(better.reshape((-1,) + (1,) * (weight.ndim - 1)), tried.codes, nearest.codes)

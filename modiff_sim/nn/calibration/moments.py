@@ -1,11 +1,11 @@
-"""Second moments of a layer's inputs: with them the output error of any weight is a quadratic form, exactly.
+"""Second moments of a layer's inputs: with them, the output error of any weight is a quadratic form, exactly.
 
 A convolution or Linear multiplies its weight, as a matrix W (out, d), with rows u of d numbers: input vectors, or the
-patches a kernel sees, d = in/groups·kh·kw. So with G = mean of u·uᵀ
+patches that a kernel sees, d = in/groups·kh·kw. So with G = mean of u·uᵀ
 
     E||A_W(a) - A_Wq(a)||² per row = tr((W - W_q)·G·(W - W_q)ᵀ),  a sum over output channels,
 
-and d² numbers per layer stand for all the inputs it was calibrated on.
+and d² numbers per layer stand for all the inputs that it was calibrated on.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from ..hooks.modes import Gradients
 from ..hooks.patching import Hook
 from ..hooks.undo import Context, Undo
 
-#: what runs the model in full precision: a function of it, or the positional arguments of its calls
+#: what runs the model in full precision: a function of the model, or the positional arguments of its calls
 Calibration = Callable[[nn.Module], object] | Iterable[tuple[Any, ...]]
 
 
 @dataclass
 class Moments:
-    """Running mean of u·uᵀ over the rows of one layer: ``gram`` (groups, d, d), float32 or float64."""
+    """The running mean of u·uᵀ over the rows of one layer: ``gram`` (groups, d, d), float32 or float64."""
 
     gram: Tensor
     rows: int = 0
 
     @classmethod
     def of(cls, module: nn.Module) -> Moments:
-        """None seen yet, for this layer."""
+        """Empty moments for this layer."""
         weight: Tensor = module.weight  # type: ignore[assignment]
         groups = getattr(module, "groups", 1)
         d = weight[0].numel()
@@ -44,7 +44,7 @@ class Moments:
         return cls(torch.zeros(groups, d, d, dtype=wide, device=weight.device))
 
     def add(self, rows: Tensor) -> None:
-        """Take in rows (n, groups, d)."""
+        """Add rows (n, groups, d)."""
         n = rows.shape[0]
         if n:
             by_group = rows.to(self.gram.dtype).transpose(0, 1)
@@ -54,7 +54,10 @@ class Moments:
             self.rows += n
 
     def errors(self, difference: Tensor) -> Tensor:
-        """Mean squared output error per row of each output channel, (out,), for a weight that is off by this much."""
+        """Mean squared output error per row of each output channel, (out,).
+
+        ``difference`` is the error of the weight, in the weight's shape.
+        """
         delta = matrix(difference, self.gram.shape[0]).to(self.gram.dtype)
         return ((delta @ self.gram) * delta).sum(dim=-1).reshape(-1)
 
@@ -67,7 +70,7 @@ def matrix(weight: Tensor, groups: int) -> Tensor:
 def rows_of(module: nn.Module, a: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """Rows that the layer multiplies, (n, groups, d): all of them, or ``most`` drawn without replacement.
 
-    ``a`` has a sample axis.
+    ``a`` is an input with a sample axis.
     """
     if isinstance(module, nn.Linear):
         flat = a.reshape(-1, a.shape[-1])
@@ -93,13 +96,13 @@ def _drawn(total: int, most: int, generator: torch.Generator) -> Tensor:
 
 
 class _Gatherer:
-    """Takes in the inputs of some layers, those of held-out samples apart."""
+    """Collects the moments of the inputs of some layers, those of held-out samples separately."""
 
     def __init__(self, modules: dict[str, nn.Module], holdout: float, patches: int, seed: int) -> None:
         self.found = {name: (Moments.of(m), Moments.of(m)) for name, m in modules.items()}
         self._calls = dict.fromkeys(modules, 0)
         self._holdout, self._patches = holdout, patches
-        # one stream per layer: what is drawn for it depends on no other layer
+        # one stream per layer, so that what is drawn for a layer does not depend on any other layer
         self._generators = {name: torch.Generator().manual_seed(seed) for name in modules}
 
     def see(self, name: str, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -107,8 +110,8 @@ class _Gatherer:
         call = self._calls[name]
         self._calls[name] += 1
         if a.ndim <= len(getattr(module, "kernel_size", ())) + 1:
-            a = a[None]  # torch's layers take a single sample without its axis too
-        if len(a) == 1:  # nothing to split along axis 0 (a time embedding): by calls
+            a = a[None]  # torch's layers also take a single sample without a sample axis
+        if len(a) == 1:  # nothing to split along axis 0 (a time embedding), so split by calls
             every = round(1 / self._holdout) if self._holdout else 0
             parts = (a[:0], a) if every and call % every == every - 1 else (a, a[:0])
         else:
@@ -138,17 +141,37 @@ def gather(
     memory: float = 1024.0,
     seed: int = 0,
 ) -> Iterator[tuple[str, Moments, Moments]]:
-    """(name, moments, moments of held-out samples) of each layer, in full precision.
+    """Yield (name, moments, moments of held-out samples) of each layer, in full precision.
 
-    calibration: a function that runs the model, such as ``lambda m: sample(m, images=32, steps=20, batch=32)``, or
-                 positional arguments of model calls, (x, t). Inputs of all its calls count alike.
-    holdout:     the last share of every call's samples (axis 0), at least one, is kept apart. A layer with one row on
-                 axis 0 is split by its calls instead, every 1/holdout-th.
-    patches:     at most so many rows of a layer and call are used of each part, drawn at random.
-    memory:      MiB for moments; 8·d² bytes a layer in float32. Layers are taken in groups that fit, at least one, and
-                 the calibration is run once for every group.
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    calibration : callable or iterable of tuple
+        A function that runs the model, such as ``lambda m: sample(m, images=32, steps=20, batch=32)``, or positional
+        arguments of model calls, (x, t). The inputs of all its calls have equal weight.
+    modules : dict of str to torch.nn.Module
+        The layers, by name.
+    holdout : float, default 0
+        The last share of every call's samples (axis 0), at least one sample, is held out. A layer with one row on axis
+        0 is split by its calls instead: every 1/holdout-th is held out.
+    patches : int, default 1024
+        At most this many rows of a layer and call are used of each part, drawn at random.
+    memory : float, default 1024
+        MiB for moments; a layer takes 8·d² bytes in float32. Layers are taken in groups that fit, at least one layer at
+        a time, and the calibration is run once for every group.
+    seed : int, default 0
+        Seed of the rows that are drawn.
 
-    Raises ValueError where the inputs of a layer are NaN or Inf.
+    Yields
+    ------
+    tuple of (str, Moments, Moments)
+        Name, moments, and moments of held-out samples.
+
+    Raises
+    ------
+    ValueError
+        Where the inputs of a layer are NaN or Inf.
     """
     calls = None if callable(calibration) else list(calibration)
     names = list(modules)

@@ -1,4 +1,4 @@
-"""``Calibration``: the static ranges of a model's layers, as a plan, and as a file."""
+"""``Calibration``: the static ranges of the layers of a model, as a plan and as a file."""
 
 from __future__ import annotations
 
@@ -20,29 +20,59 @@ from ..layers import find
 from .ranges import Range, grid
 
 FORMAT = "modiff-sim calibration 1"
-#: of the quantizers' input, by what the calibration looked at
+#: what a calibration may look at
 TARGETS = ("input", "difference", "closed_loop")
 
 
 class CalibrationError(ValueError):
-    """A calibration file is not what it says, or does not fit the model."""
+    """A calibration file is not what it claims to be, or does not fit the model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
     """A plan of static quantizers: one range per layer, step group and part of the input. Made by ``calibrate``.
 
-    ranges:     layer ("name#1" for a further occurrence) -> per step group -> per part -> (low, high); one part, or
-                two where the layer is in ``cuts`` (layer -> channels of the first part).
-    boundaries: the first call of every group; the first is 0. Calls beyond those calibrated belong to the last group:
-                the residuals of a sampler's last steps are the nearest to theirs.
-    model, target, method, bits, symmetric, samples, calls: the class of the model, what ``calibrate`` was asked for,
-                and how many samples and calls it saw.
-    changes:    target "closed_loop" only: per round of the static loop the largest relative change of a range.
-    saturated:  and the share of residuals that the ranges it ran with clipped.
+    A closed loop's first call is exact, so residual ranges are those of calls 1 and later. With ``warmup="quantized"``
+    the first call meets ranges that were not made for it; the audit counts what is clipped.
 
-    A closed loop's first call is exact, so residual ranges are of calls 1 and later. With ``warmup="quantized"`` the
-    first call meets ranges that were not made for it: what is clipped is counted by the audit.
+    Parameters
+    ----------
+    ranges : mapping of str to tuple
+        Layer ("name#1" for a further occurrence) -> per step group -> per part -> (low, high). There is one part, or
+        two where the layer is in ``cuts``.
+    boundaries : tuple of int
+        The first call of every group, ascending; the first is 0. Calls beyond those calibrated belong to the last
+        group, because the residuals of a sampler's last steps are the nearest to theirs.
+    bits : int
+        Bits of the codes.
+    symmetric : bool
+        ``Static`` or ``StaticAffine`` grids.
+    target, method : str
+        What ``calibrate`` was asked for.
+    model : str
+        The class of the model.
+    samples, calls : int
+        How many samples and calls ``calibrate`` saw.
+    cuts : mapping of str to int
+        Layer -> channels of the first part.
+    changes : tuple of float
+        Target "closed_loop" only: per round of the static loop, the largest relative change of a range.
+    saturated : tuple of float
+        Target "closed_loop" only: per round, the share of residuals that its ranges clipped.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For entries that do not fit together, naming the layer.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import Calibration
+    >>> ranges = {"proj": (((-1.75, 1.75),), ((-0.875, 0.875),))}  # two step groups, one part each
+    >>> plan = Calibration(ranges=ranges, boundaries=(0, 10), bits=4, symmetric=True, target="difference",
+    ...                    method="minmax", model="Net", samples=32, calls=20)
+    >>> [plan.quantizer("proj", call).scale for call in (3, 12)]
+    [0.25, 0.125]
     """
 
     ranges: Mapping[str, tuple[tuple[Range, ...], ...]]
@@ -90,7 +120,10 @@ class Calibration:
         return made[0] if cut is None else Split(made, at=(cut,))
 
     def quantizer(self, name: str, call: int) -> Quantizer:
-        """The static quantizer of a layer at a call (counted since the last reset). ValueError for an unknown layer."""
+        """The static quantizer of a layer at a call, counted since the last reset.
+
+        Raises ValueError for a layer that was not calibrated.
+        """
         if name not in self._made:
             raise ValueError(
                 f"layer '{name}' was not calibrated ({len(self.ranges)} layers were, such as "
@@ -104,11 +137,11 @@ class Calibration:
         return f"Calibration({self.bits} bits, {self.method} of {self.target}, {len(self.ranges)} layers{groups})"
 
     def converged(self, tolerance: float = 0.1) -> bool:
-        """Whether the last round of the static loop moved no range by more than this."""
+        """Whether the last round of the static loop moved every range by less than ``tolerance`` (relative)."""
         return bool(self.changes) and self.changes[-1] < tolerance
 
     def check(self, model: nn.Module) -> None:
-        """Raise CalibrationError unless every calibrated layer is one of the model's."""
+        """Raise CalibrationError unless every calibrated layer is a layer of the model."""
         known = find(model, None)
         if missing := [name for name in self.ranges if name.partition("#")[0] not in known]:
             raise CalibrationError(
@@ -118,18 +151,21 @@ class Calibration:
 
     # -- as a file ----------------------------------------------------------------------------------------------------
     def save(self, path: str | Path) -> None:
-        """Write it as JSON, atomically; floats are written so that they are read back exactly."""
+        """Write the calibration as JSON, atomically. Floats are written so that they are read back exactly."""
         content = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         document = {"format": FORMAT, "versions": versions(), **content}
         write_atomic(Path(path), json.dumps(document, indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: str | Path, *, model: nn.Module | None = None) -> Calibration:
-        """Read one back; with ``model``, checked against its layers. CalibrationError names what is wrong and where."""
+        """Read a calibration; with ``model``, check it against the layers of that model.
+
+        Raises CalibrationError, which says what is wrong and where.
+        """
         try:
             document = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise CalibrationError(f"{path}: no readable calibration: {error}") from None
+            raise CalibrationError(f"{path}: not a readable calibration: {error}") from None
         found = document.pop("format", None) if isinstance(document, dict) else None
         if found != FORMAT:
             raise CalibrationError(f"{path}: not a calibration of this version: format {found!r}, expected {FORMAT!r}")
@@ -141,14 +177,14 @@ class Calibration:
         try:
             made = cls(**(document | _typed(document)))
         except (TypeError, ValueError, AttributeError) as error:
-            raise CalibrationError(f"{path}: no proper calibration: {error}") from None
+            raise CalibrationError(f"{path}: not a valid calibration: {error}") from None
         if model is not None:
             made.check(model)
         return made
 
 
 def _typed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples they were, numbers checked."""
+    """The lists of JSON as the tuples that they were, with their numbers checked."""
     ranges = {
         name: tuple(tuple((_finite(low), _finite(high)) for low, high in group) for group in groups)
         for name, groups in document["ranges"].items()

@@ -1,7 +1,7 @@
 """From streaming statistics to the range of a static grid: min-max, percentile, least squared error.
 
 A range is (low, high) with low <= 0 <= high; ``grid`` makes the quantizer of it. Percentiles and squared errors are
-taken from the histogram of ``Streaming`` (1024 bins), so no values are kept; min-max is exact.
+taken from the histogram of ``Streaming`` (1024 bins), so that no values are kept; min-max is exact.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Range = tuple[float, float]
 
 CANDIDATES = 64  # ratios k/64 of the min-max range among which the least squared error is sought
 _POINTS = 4  # per bin, for the squared error: at 8 bits a step is about 4 bins wide
-#: half-width of the range of a layer whose values were all 0 (a condition that does not change, for one): the smallest
-#: normal float16, so that it fits every dtype. What is not 0 then is clipped, and counted by the audit.
+#: half-width of the range of a layer whose values were all 0 (such as a condition that does not change): the smallest
+#: normal float16, so that it fits every dtype. A later value that is not 0 is clipped, and counted by the audit.
 EMPTY = 2.0**-14
 
 
@@ -40,14 +40,15 @@ def _extremes(seen: Streaming, symmetric: bool) -> Range:
 
 
 def minmax(seen: Streaming, bits: int, symmetric: bool, percentile: float) -> Range:
-    """All that was seen: nothing is clipped."""
+    """The whole range that was seen, so that nothing is clipped."""
     return _extremes(seen, symmetric)
 
 
 def by_percentile(seen: Streaming, bits: int, symmetric: bool, percentile: float) -> Range:
-    """The narrowest symmetric range that holds ``percentile`` % of the values; affine: half of the rest on each side.
+    """The narrowest symmetric range that holds ``percentile`` % of the values.
 
-    An affine range is widened to include 0. Where it would be empty, min-max.
+    An affine range leaves out half of the rest on each side, and is widened to include 0. Where a range would be empty,
+    it is that of min-max.
     """
     if symmetric:
         top = _magnitude(seen, percentile / 100)
@@ -65,7 +66,7 @@ def _magnitude(seen: Streaming, level: float) -> float:
 
 
 def least_squares(seen: Streaming, bits: int, symmetric: bool, percentile: float) -> Range:
-    """The k/64 of the min-max range, k = 64 ... 1, whose squared error on the histogram is least; ties to the wider."""
+    """The k/64 of the min-max range, k = 64 ... 1, with the least squared error on the histogram; ties to the wider."""
     low, high = _extremes(seen, symmetric)
     if not seen.absmax:
         return low, high
@@ -85,9 +86,9 @@ def least_squares(seen: Streaming, bits: int, symmetric: bool, percentile: float
 def official_minmax(seen: Streaming, bits: int, symmetric: bool, percentile: float) -> Range:
     """The official code's min-max initialisation of symmetric quantizers: scale (max-min)/(qmax-1), qmax = 2^(b-1)-1.
 
-    About 2.3 times max|x|/qmax at 4 bits for values that reach as far to both sides; at 2 bits it divides by zero,
-    which is refused here. For extremes as far on both sides it is the scale of min-max with one bit less, exactly.
-    Source: official code.
+    At 4 bits the scale is about 2.3 times max|x|/qmax for values that reach equally far to both sides; at 2 bits it
+    divides by zero, which is refused here. For extremes equally far on both sides it is exactly the scale of min-max
+    with one bit less. Source: official code.
     """
     qmax = 2 ** (bits - 1) - 1
     if not symmetric:
@@ -108,8 +109,10 @@ METHODS: dict[str, Callable[[Streaming, int, bool, float], Range]] = {
 
 
 def choose(method: str, seen: Streaming, *, bits: int, symmetric: bool, percentile: float = 99.9) -> Range:
-    """The range that a method of ``METHODS`` chooses for what was seen. ValueError for unknown names or a percentile
-    outside (0, 100]."""
+    """The range that a method of ``METHODS`` chooses for what was seen.
+
+    Raises ValueError for unknown names and for a percentile outside (0, 100].
+    """
     if method not in METHODS:
         raise ValueError(f"unknown quantizer {method!r} for calibration; known: {', '.join(METHODS)}")
     number("percentile", percentile, above=0)

@@ -7,15 +7,15 @@
     found.save("digits-a4.json")
     with modulated(model, activations=found, recursion="closed_loop") as run: ...
 
-A dynamic scale needs a reduction over every input before it can be quantized; a static one is a constant. What it is
-calibrated on is named by ``target``:
+A dynamic scale needs a reduction over every input before the input can be quantized; a static one is a constant. What
+it is calibrated on is named by ``target``:
 
     "input"        a_t of the full-precision model: for ``recursion="direct"``
     "difference"   a_t - a_{t+1} of the full-precision model: what the official code calibrates residual scales on
-    "closed_loop"  the residual a_t - â_{t+1} of the running closed loop, quantized by the very scales that are sought
+    "closed_loop"  the residual a_t - â_{t+1} of the running closed loop, quantized by the scales that are sought
 
-The last is a fixed point: scales decide the loop's errors, which are part of its residuals. It is sought by repetition:
-the first loop runs with dynamic scales, each further one with the scales of the one before.
+The last is a fixed point: the scales determine the loop's errors, which are part of its residuals. It is found by
+iteration: the first loop runs with dynamic scales, each further one with the scales of the previous one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .ranges import METHODS, Range, choose, grid
 
 __all__ = ["METHODS", "TARGETS", "Calibration", "CalibrationError", "calibrate"]
 
-#: samples the calibration set; calls every function of its argument, with ``stream=index``, before each batch
+#: a function that samples the calibration set, and calls every function in its argument before each batch
 RunSampling = Callable[[list[Callable[..., object]]], object]
 #: layer -> range per step group and part
 Ranges = dict[str, tuple[tuple[Range, ...], ...]]
@@ -63,27 +63,75 @@ def calibrate(
     splits: Mapping[str, int] | None = None,
     **loop: Any,
 ) -> Calibration:
-    """Choose one static range per layer and step group; the model is sampled 1 time, or up to 1 + ``rounds`` times.
+    """Choose one static range per layer and step group.
 
-    run_sampling: samples the calibration set, e.g. ``lambda resets: sample(model, images=32, on_batch=resets)``; must
-                  call all functions in its argument before every batch. It is called once per round: the same noise
-                  each time makes the rounds comparable.
-    quantizer:    "minmax"; "percentile", which keeps ``percentile`` % of the values; "mse", the least squared error; or
-                  "official_minmax", the official code's coarse initialisation (see ``ranges``).
-    target:       see above. "closed_loop": until no range moves by ``tolerance`` (relative) or ``rounds`` are spent;
-                  the result's ``changes`` and ``saturated`` say how it went.
-    symmetric:    ``Static`` or ``StaticAffine`` grids; None: affine for "input", symmetric for residuals, which spread
-                  about 0 to both sides.
-    groups:       how many groups of about as many calls each, or the first calls of the second, third, ... group.
-    weights:      as ``modulated``'s: quantized weights change what the layers see, so use those of the final run.
-    splits:       layer -> channels of the first part, as ``skip_splits`` gives: two ranges for the inputs of these.
-    loop:         "closed_loop" only: further arguments of ``modulated`` (refresh, warmup, storage, ...).
+    The model is sampled once, or up to 1 + ``rounds`` times for the target "closed_loop".
 
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model that is sampled.
+    run_sampling : callable
+        Samples the calibration set, e.g. ``lambda resets: sample(model, images=32, on_batch=resets)``. It must call all
+        functions in its argument before every batch. It is called once per round: using the same noise each time makes
+        the rounds comparable.
+    bits : int
+        Bits of the codes.
+    quantizer : str, default "minmax"
+        "minmax"; "percentile", which keeps ``percentile`` % of the values; "mse", the least squared error; or
+        "official_minmax", the official code's coarse initialisation (see ``ranges``).
+    target : str, default "input"
+        "input", "difference" or "closed_loop", see the module. "closed_loop" ends when no range moves by ``tolerance``
+        or after ``rounds``; the result's ``changes`` and ``saturated`` say how it went.
+    symmetric : bool, optional
+        True is ``Static`` grids, False ``StaticAffine``. None is affine for "input", and symmetric for residuals, which
+        spread about 0 to both sides.
+    groups : int or sequence of int, default 1
+        How many groups of about as many calls each, or the first calls of the second, third, ... group.
+    where : callable, optional
+        (qualified name, module) -> bool, which layers; None is all.
+    percentile : float, default 99.9
+        In (0, 100], for ``quantizer="percentile"``.
+    rounds : int, default 4
+        The most rounds of the static loop ("closed_loop").
+    tolerance : float, default 0.1
+        Relative change of a range's width at which the rounds end ("closed_loop").
+    weights : Quantizer, QuantizedWeights or other WeightSource, optional
+        As for ``modulated``. Quantized weights change what the layers see, so use those of the final run.
+    splits : mapping of str to int, optional
+        Layer -> channels of the first part, as ``skip_splits`` gives: the inputs of these layers get two ranges.
+    **loop
+        "closed_loop" only: further arguments of ``modulated`` (refresh, warmup, storage, ...).
+
+    Returns
+    -------
+    Calibration
+        The plan of static quantizers.
+
+    Raises
+    ------
+    ValueError
+        For unknown names, a ``run_sampling`` that calls no layer or no reset, groups without calls, and NaN or Inf,
+        naming layer and call.
+
+    Notes
+    -----
     Memory: one histogram (8 KiB) per layer, part and group; per *call* instead of per group while ``groups`` is an int
-    above 1, because the number of calls is not known before; target "difference" keeps every layer's last input.
+    above 1, because the number of calls is not known before. Target "difference" keeps every layer's last input.
 
-    Raises ValueError for unknown names, a run_sampling that calls no layer or no reset, groups without calls, and NaN
-    or Inf, naming layer and call.
+    Examples
+    --------
+    >>> import torch
+    >>> from modiff_sim.nn import calibrate
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2)).eval()
+    >>> def sampling(resets):
+    ...     for reset in resets:
+    ...         reset(stream=0)
+    ...     for x in (torch.ones(2, 4), torch.zeros(2, 4)):
+    ...         model(x)
+    >>> found = calibrate(model, sampling, bits=4, target="difference")
+    >>> found.ranges, found.quantizer("0", call=1).bits
+    ({'0': (((-1.0, 1.0),),)}, 4)
     """
     count("bits", bits)
     count("rounds", rounds)
@@ -92,7 +140,7 @@ def calibrate(
         if given not in known:
             raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
     if loop and target != "closed_loop":
-        raise ValueError(f'target="{target}" runs the model in full precision: {", ".join(loop)} mean nothing there')
+        raise ValueError(f'target="{target}" runs the model in full precision: {", ".join(loop)} do not apply there')
     residuals, cuts = target != "input", dict(splits or {})
     affine = not residuals if symmetric is None else not symmetric
     firsts = _boundaries(groups)
@@ -115,7 +163,7 @@ def calibrate(
             model=type(model).__name__, samples=seen.samples, calls=seen.calls, cuts=cuts, **log,
         )  # fmt: skip
 
-    # refuse before sampling
+    # unfit arguments are refused before the sampling
     grid(choose(quantizer, _unit(), bits=bits, symmetric=not affine, percentile=percentile), bits, not affine)
     if target != "closed_loop":
         seen = _pass(model, run_sampling, target, firsts, cuts, activations=Identity(), recursion="direct", **arm)[0]
@@ -154,7 +202,7 @@ def _boundaries(groups: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _largest_change(old: Ranges, new: Ranges) -> float:
-    """Largest relative change of a range's width."""
+    """The largest relative change of the width of a range."""
     pairs = [
         (b[1] - b[0]) / (a[1] - a[0])
         for name in old
@@ -172,7 +220,7 @@ def _unit() -> Streaming:
 
 
 class _Dynamic:
-    """The dynamic loop of the first round, with the same parts as the static ones."""
+    """The plan of the first round: dynamic scales, with the same parts as the static ones."""
 
     def __init__(self, Q: Quantizer, cuts: Mapping[str, int]) -> None:
         self._whole = Q
@@ -183,7 +231,10 @@ class _Dynamic:
 
 
 class Seen:
-    """An observer of a run: statistics of one target per layer, group of calls and part; and the resets' other half."""
+    """An observer of a run that keeps statistics of one target per layer, group of calls and part.
+
+    Its ``reset`` goes with the run's.
+    """
 
     def __init__(self, target: str, boundaries: tuple[int, ...], cuts: Mapping[str, int]) -> None:
         self.target, self.boundaries, self.cuts = target, boundaries, cuts
@@ -194,7 +245,7 @@ class Seen:
         self._first_layer: str | None = None
 
     def reset(self, **_: Any) -> None:
-        """Before a batch."""
+        """Forget the last inputs, before a batch."""
         self.resets += 1
         self._last.clear()
 
@@ -222,14 +273,17 @@ class Seen:
         return None if last is None else a - last
 
     def even(self, groups: int, *, first: int) -> tuple[int, ...]:
-        """Boundaries of groups of about as many calls each; the calls before ``first`` belong to the first group."""
+        """Boundaries of groups of about as many calls each. Calls before ``first`` belong to the first group."""
         calls = self.calls - first
         if groups > calls:
             raise ValueError(f"groups={groups}, but there are values of {calls} calls only")
         return (0, *(first + calls * g // groups for g in range(1, groups)))
 
     def grouped(self, boundaries: tuple[int, ...]) -> dict[str, list[tuple[Streaming, ...]]]:
-        """Per layer and group the parts' statistics, calls merged. ValueError for a group without values."""
+        """Per layer and group, the statistics of the parts, merged over calls.
+
+        Raises ValueError for a group without values.
+        """
         out: dict[str, list[tuple[Streaming, ...]]] = {}
         ends = (*boundaries[1:], max(self.calls, boundaries[-1] + 1))
         for name, streams in self._streams.items():
@@ -259,7 +313,7 @@ def _pass(
     activations: Quantizer | Plan,
     **arm: Any,
 ) -> tuple[Seen, float]:
-    """Sample the calibration set once; what was seen, and the share of values that static scales clipped."""
+    """Sample the calibration set once. Returns what was seen, and the share of values that static scales clipped."""
     seen = Seen(target, boundaries, cuts)
     with modulated(model, activations=activations, **arm) as run:
         run.observers.append(seen)

@@ -1,7 +1,7 @@
-"""A call of a model that succeeded, and is taken back where a hook that somebody has put on the model raises after it.
+"""A call of a model that succeeded is taken back where a hook that somebody has put on the model raises after it.
 
 Torch runs the hooks of a module when its forward is over. Ours has to be the last of them, whenever the others came,
-and is called after an exception, too. It is there only while there are others. An interrupt (Ctrl-C) in such a hook is
+and is called after an exception, too. It exists only while there are others. An interrupt (Ctrl-C) in such a hook is
 not noticed: the call stays made.
 """
 
@@ -19,17 +19,17 @@ from .undo import Undo
 
 
 class AfterHooks:
-    """What the hooks of the modules that a model is entered by leave of its calls."""
+    """Watches the hooks of the modules by which a model is entered, and takes its calls back where they fail."""
 
     def __init__(self) -> None:
         self._undo = Undo()
         self._hooks: dict[nn.Module, Hook] = {}
         self._watching = False
         self._back: Callable[[], Any] | None = None  # takes the last call back
-        self._handled: BaseException | None = None  # which was being handled around that call
+        self._handled: BaseException | None = None  # the exception that was being handled around that call
 
     def watch(self, module: nn.Module) -> None:
-        """A call of this module's forward is going on: be the last of its hooks, if there are any."""
+        """A call of this module's forward has begun: make our hook the last of the module's hooks, if it has any."""
         mine = self._hooks.get(module)
         others = any(hook is not mine for hook in module._forward_hooks.values()) or _global._global_forward_hooks
         if not others:
@@ -47,7 +47,7 @@ class AfterHooks:
             self._back, self._handled = back, sys.exc_info()[1]
 
     def forget(self) -> None:
-        """The last call stays: another one begins, or the states were reset."""
+        """The last call stays made: another call begins, or the states were reset."""
         self._back = self._handled = None
         self._watching = False
 

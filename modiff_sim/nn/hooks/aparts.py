@@ -1,8 +1,9 @@
 """``apart(name)``: contexts, one inside another, that say which calls of a model belong together.
 
-Generators and coroutines may hold such contexts open while they are advanced in turns. Which calls are whose could not
-be told then, so what is not one inside another is refused: a call, or a further context, of a generator that has been
-resumed inside of a context which it did not open, and leaving a context before those that were opened inside of it.
+Generators and coroutines may hold such contexts open while they are advanced in turns. It would be unknown then which
+calls belong to which context, so contexts that are not nested are refused. Refused are a call, or a further context, of
+a generator that has been resumed inside of a context which it did not open, and leaving a context before those that
+were opened inside of it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _REFUSED = (
 
 
 class _Open:
-    """One that is open: its name, in which generator it was opened, and which ones were at rest then."""
+    """An open context: its name, the generator in which it was opened, and the contexts that were at rest then."""
 
     def __init__(self, name: str, others: list[_Open]) -> None:
         self.name, self.left = name, False
@@ -39,7 +40,7 @@ class _Open:
 
 
 def _resumed() -> FrameType | None:
-    """The innermost generator or coroutine that is running, those left aside that contexts are made of."""
+    """The innermost running generator or coroutine, except those that contexts are made of."""
     for frame in frames.stack():
         outer = frame.f_back
         of_contexts = (f is not None and f.f_globals.get("__name__") == "contextlib" for f in (frame, outer))
@@ -49,7 +50,7 @@ def _resumed() -> FrameType | None:
 
 
 class Aparts:
-    """The contexts that are open, outermost first; ``changed`` is called when there is one more or less."""
+    """The contexts that are open, outermost first; ``changed`` is called when one is opened or left."""
 
     def __init__(self, changed: Callable[[], object] = lambda: None) -> None:
         self._open: list[_Open] = []
@@ -57,10 +58,11 @@ class Aparts:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the open contexts, outermost first."""
         return tuple(one.name for one in self._open)
 
     def check(self) -> None:
-        """Raise RuntimeError where a call of the present generator could be taken for another one's."""
+        """Raise RuntimeError where a call of the present generator could be mistaken for one of another."""
         for one in self._open:
             if one.left:
                 raise _left_early(one.name)
@@ -70,7 +72,7 @@ class Aparts:
                 )
 
     def inside(self, name: str) -> Context[None]:
-        """One more is open, inside of the others. RuntimeError where it is left before those inside of it."""
+        """A further context inside the others. RuntimeError is raised where it is left before those inside it."""
         return _Apart(self, name)
 
     def _enter(self, one: _Open, undo: Undo) -> None:
@@ -81,12 +83,12 @@ class Aparts:
 
     def _leave(self, one: _Open) -> None:
         one.left = True
-        while self._open and self._open[-1].left:  # those below an open one stay: no call may be made in it
+        while self._open and self._open[-1].left:  # contexts below an open one stay, since no call may be made in it
             self._open.pop()
         self._changed()
 
     def holds(self, one: _Open) -> bool:
-        """Whether this one is open; after it was left: whether those inside of it are."""
+        """Whether this context is open; after it was left, whether contexts inside it are."""
         return one in self._open
 
 

@@ -1,4 +1,4 @@
-"""What a model was called with, told apart as what is denoised, when, and everything else; and how calls differ."""
+"""The arguments of a model call, divided into what is denoised, the time, and everything else; and how calls differ."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from torch.utils import _pytree as pytree
 
 from .calling import CONDITIONS, LEVELS, TIMES
 
-#: names of the argument that says when: a timestep or a noise level
+#: names of the argument that holds the time: a timestep or a noise level
 WHEN = frozenset({*TIMES, *LEVELS, "tau"})
 #: names of the argument that is denoised
 DENOISED = frozenset({
     "x", "sample", "hidden_states", "latents", "latent", "z", "x_t", "xt", "noisy", "noisy_latents", "noisy_image",
     "noisy_images", "noised", "img", "imgs", "video", "inp", "input", "inputs", "input_ids", "tgt", "target",
 })  # fmt: skip
-#: an argument that holds more entries than this, or objects with larger arrays, is compared as a whole
+#: an argument with more entries than this, or with objects of larger arrays, is compared as a whole
 MOST_ENTRIES, MOST_BYTES = 1000, 2**24
 
 
 @dataclass(frozen=True)
 class CallArguments:
-    """The arguments of one model call: what is denoised, when, and everything else, by path.
+    """The arguments of one model call, by path: what is denoised, the time, and everything else.
 
-    denoised: the path of x. second: a number in the second place whose name does not say what it is: a time, or else a
-    class label. arrays: the values of all arrays that could be what is denoised, the likeliest first; names: those
-    of the arguments, or of entries in them.
+    ``denoised`` is the path of x. ``second`` is a number in the second place whose name does not say what it is: a
+    time, or else a class label. ``arrays`` are the values of all arrays that could be what is denoised, the likeliest
+    first, and ``names`` those of their arguments, or of entries in them.
     """
 
     denoised: str | None
@@ -43,7 +43,10 @@ class CallArguments:
 
     @staticmethod
     def of(arguments: Mapping[str, Any], denoised: str | None = None) -> CallArguments:
-        """denoised: the path of what is denoised, where that is known; else it is the likeliest array."""
+        """The arguments of a call.
+
+        ``denoised`` is the path of what is denoised where that is known; else it is the likeliest array.
+        """
         leaves = [(pytree.keystr(path), _name(path), _kept(leaf)) for path, leaf in _flat(arguments)]
         likeliest = [leaves[i] for i in _likeliest(leaves)]
         arrays, names = {path: v for path, _, v in likeliest}, {path: name for path, name, _ in likeliest}
@@ -61,7 +64,7 @@ class CallArguments:
         return call if denoised is None else call.about(denoised)
 
     def about(self, denoised: str) -> CallArguments:
-        """The same call, if this array is what is denoised."""
+        """The same call under the assumption that this array is what is denoised."""
         if denoised == self.denoised or denoised not in self.arrays:
             return self
         rest = {k: v for k, v in self.rest.items() if k != denoised}
@@ -71,14 +74,17 @@ class CallArguments:
 
     @property
     def x(self) -> Any:
+        """The array that is denoised; None without one."""
         return None if self.denoised is None else self.arrays[self.denoised]
 
     @property
     def when(self) -> dict[str, Any]:
+        """All that may be the time, by path."""
         return {**self.t, **self.second}
 
     @property
     def conditions(self) -> dict[str, Any]:
+        """All that may be a condition, by path."""
         return {**self.second, **self.rest}
 
 
@@ -87,14 +93,14 @@ def _flat(arguments: Mapping[str, Any]) -> list[tuple[Any, Any]]:
 
 
 class _TooMuch(Exception):
-    """An argument holds more than is looked at."""
+    """An argument holds more than will be looked at."""
 
 
 def _opened(value: Any) -> Any:
-    """The value with objects replaced by what they hold, as they are compared by it and may be written to.
+    """The value, with objects replaced by what they hold, for comparisons and copies.
 
-    Objects that compare themselves are left alone, and so are modules, functions and what holds too much, or cannot be
-    looked into.
+    Objects that define their own equality are left alone, and so are modules, functions, and what holds too much or
+    cannot be looked into.
     """
     try:
         return _looked_into(value, [MOST_ENTRIES, MOST_BYTES], (), inside=False)
@@ -103,7 +109,7 @@ def _opened(value: Any) -> Any:
 
 
 def _looked_into(value: Any, left: list[int], within: tuple[int, ...], inside: bool) -> Any:
-    """left: entries, and bytes of arrays inside of objects, that may still come."""
+    """The value with objects replaced. ``left`` has the entries, and bytes of arrays in objects, still allowed."""
     if id(value) in within:  # an object that refers to itself
         return None
     left[0] -= 1
@@ -128,14 +134,14 @@ def _looked_into(value: Any, left: list[int], within: tuple[int, ...], inside: b
 
 
 def _name(path: Any) -> str:
-    """The argument's name; of an entry in a batch or an object that says nothing itself, the entry's."""
+    """The argument's name; or the entry's, where the argument's name is unknown and the entry's is known."""
     names = [str(getattr(p, "key", "")).lower() for p in path]
     known = {*CONDITIONS, *WHEN, *DENOISED}
     return names[0] if names[0] in known or names[-1] not in known else names[-1]
 
 
 def _kept(leaf: Any) -> Any:
-    """What is compared later: a copy of arrays, which may be written to."""
+    """What is compared later: a copy of an array, since the array may be written to."""
     if isinstance(leaf, Tensor):
         return leaf.detach().clone()
     if isinstance(leaf, np.ndarray):
@@ -144,7 +150,7 @@ def _kept(leaf: Any) -> Any:
 
 
 def _likeliest(leaves: list[tuple[str, str, Any]]) -> list[int]:
-    """Which leaves may be what is denoised: those with a name for it, arrays of floats, and what else is an array."""
+    """Indices of the leaves that may be denoised: with a name for it first, then arrays of floats, then others."""
     arrays = [i for i, (_, _, v) in enumerate(leaves) if isinstance(v, Tensor) and v.ndim > 0 and v.dtype != torch.bool]
     arrays = [i for i in arrays if leaves[i][1] not in WHEN]
     named = sorted((i for i in arrays if leaves[i][1] in DENOISED), key=lambda i: leaves[i][0].count("["))
@@ -163,7 +169,7 @@ def _a_number(leaf: Any) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two arguments are equal; arrays in shape, type and value."""
+    """Whether two arguments are equal; for arrays, in shape, dtype and value."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:
             return False
@@ -179,7 +185,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def same_time(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """By value: 5, a tensor of 5 and one of 5 per sample are one time."""
+    """Whether two times are equal by value: 5, a tensor of 5 and a tensor of one 5 per sample are the same time."""
 
     def values(v: Any) -> Any:
         return np.unique(v.detach().double().cpu().numpy() if isinstance(v, Tensor) else np.asarray(v))
@@ -187,24 +193,24 @@ def same_time(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     def equal(x: Any, y: Any) -> bool:
         try:
             return same(x, y) or np.array_equal(values(x), values(y))
-        except (TypeError, ValueError, NotImplementedError):  # no numbers, or without values
+        except (TypeError, ValueError, NotImplementedError):  # these are not numbers, or have no values
             return False
 
     return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
 
 
 def size(x: Tensor) -> float:
-    """The 2-norm."""
+    """The 2-norm of a tensor."""
     return float(x.double().norm())
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> set[str]:
-    """Names of what is not the same in both."""
+    """Names of the entries that differ."""
     return {k for k in {*a, *b} if k not in a or k not in b or not same(a[k], b[k])}
 
 
 def far(x: Any, y: Any) -> float:
-    """How far two different conditions are: relative to their size for arrays of one shape, else 1."""
+    """The distance of two different conditions: relative to their size for arrays of one shape, else 1."""
     if isinstance(x, Tensor) and isinstance(y, Tensor) and x.shape == y.shape and x.is_floating_point():
         both = size(x) + size(y)
         return min(1.0, 2 * size(x.double() - y.double()) / both) if both > 0 else 0.0

@@ -1,11 +1,11 @@
-"""How a model wants to be called at a timestep, and what of its answer is the prediction.
+"""How a model is called at a timestep, and which part of its answer is the prediction.
 
-The timestep is a tensor, int64 (n,), on x's device: diffusers' models make one of a number, and nearly all others want
-it. Where it goes is read off the signature of ``forward``: at its position, by its name where something else comes
-between, before x where the model has it so. It is passed to an argument that is named as a timestep and to no other: a
-noise level or a condition in its place would be taken without a word. The answer may be a tensor, an object with
+The timestep is a tensor, int64 (n,), on x's device: diffusers' models make such a tensor of a number, and nearly all
+others need it. Its place follows from the signature of ``forward``: at its position, by its name where something else
+comes between, before x where the model has it so. It is only passed to an argument that is named as a timestep, because
+a noise level or a condition in its place would be accepted silently. The answer may be a tensor, an object with
 ``.sample``, a tuple or list that begins with a tensor, or a dict or dataclass with an entry of a known name
-(``ANSWERS``) or one alone of the shape.
+(``ANSWERS``) or with a single entry of the shape.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: the surest first
+#: names of a timestep, the surest first
 TIMES = ("timestep", "timesteps", "t", "time", "times", "time_step", "time_steps", "ts", "step", "steps")
-#: further names of a timestep, where none of those is there
+#: further names of a timestep, used where none of those occurs
 TIMELIKE = re.compile(
     r"tt|t_\w+|(cur|curr|current|diffusion)_t|when|k|n|i|it|idx|index|iteration|(\w+_)?(time|timestep|timesteps|step)"
     r"(_\w+)?"
 )
-#: what makes such a name another thing: an embedding, a number of steps
+#: what makes such a name mean something else: an embedding, a number of steps
 NOT_TIME = re.compile(r"(.*_)?(emb\w*|temb|ids?|mask|num|size|count|len\w*|text\w*|frames?)(_.*)?")
 #: names that may be anything: a timestep, where the argument is annotated and the only one that has to be given
 SHORT = ("tau", "s", "r", "u", "j")
-#: a noise level in the timestep's place: the number of a timestep would mean something else there
+#: names of a noise level in the timestep's place, where the number of a timestep would mean something else
 LEVELS = ("sigma", "sigmas", "noise_labels", "noise_level", "noise_levels", "c_noise", "log_snr", "logsnr", "lambda_t",
           "alpha_bar", "noise_var", "gamma")  # fmt: skip
 LEVELLIKE = re.compile(r"(.*_)?(sigmas?|\w*snr|alphas?|noise\w*|levels?|gammas?|lambdas?)(_.*)?")
-#: what may come second as well, and is no timestep
+#: what may also come second and is not a timestep
 CONDITIONS = ("y", "c", "cond", "context", "label", "labels", "class_label", "class_labels", "encoder_hidden_states",
               "mask", "return_dict")  # fmt: skip
-#: entries of an answer in the order in which they are taken for the prediction
+#: entries of an answer, in the order in which they are preferred as the prediction
 ANSWERS = ("sample", "prediction", "pred", "model_output", "model_pred", "output", "out", "noise_pred", "eps_pred",
            "v_pred", "eps", "epsilon", "noise", "v")  # fmt: skip
 BETWEEN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -55,12 +55,13 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def caller(model: nn.Module, conditions: Collection[str] = ()) -> Callable[..., Any]:
-    """(x, t, **named) -> the model's answer, t an int.
+    """The function (x, t, **named) -> the model's answer, with t an int.
 
-    conditions: names among ``named``; where one of them is the model's first argument, the image goes by its name.
+    ``conditions`` are names among ``named``. Where one of them is the model's first argument, the image is passed by
+    name.
 
-    Raises ValueError for a model that takes no timestep, or a noise level in its place, and for one that has no single
-    argument left for the image.
+    Raises ValueError for a model that takes no timestep, or a noise level in its place, and for one in which not
+    exactly one argument is left for the image.
     """
     name = type(unwrapped(model)).__name__
     parameters = list(inspect.signature(type(unwrapped(model)).forward).parameters.values())
@@ -100,7 +101,7 @@ def caller(model: nn.Module, conditions: Collection[str] = ()) -> Callable[..., 
 def _image(
     name: str, first: str, parameters: list[inspect.Parameter], left: list[inspect.Parameter]
 ) -> inspect.Parameter:
-    """The argument that is the image: the only one left, or the only one of those that has to be given."""
+    """The argument for the image: the only one left, or the only one left that is required."""
     image = [p for p in left if p.default is p.empty] or left
     if len(image) != 1:
         raise ValueError(
@@ -114,7 +115,7 @@ def _image(
 def _timestep(
     name: str, parameters: list[inspect.Parameter], positional: list[inspect.Parameter]
 ) -> inspect.Parameter | None:
-    """The argument that is the timestep; None for the second of ``*args``. Raises ValueError where there is none."""
+    """The argument for the timestep; None for the second of ``*args``. Raises ValueError where there is none."""
     named = [p for p in parameters if p.kind in (*BETWEEN, inspect.Parameter.KEYWORD_ONLY)]
     if sure := [p for p in named if p.name in TIMES]:
         return min(sure, key=lambda p: (p.default is not p.empty, TIMES.index(p.name)))
@@ -144,9 +145,10 @@ def _timestep(
 
 
 def prediction(answer: Any, x: Tensor, name: str = "the model") -> Tensor:
-    """The tensor of an answer that is the prediction, in x's shape; of twice the channels (a variance), the first half.
+    """The tensor of an answer that is the prediction, in x's shape.
 
-    Raises ValueError for an answer without one, saying what it holds, and for several of names that say nothing.
+    With twice the channels of x (a variance), it is the first half. Raises ValueError for an answer without a
+    prediction, saying what it holds, and for several candidates without a known name.
     """
     parts, known = _parts(answer)
     fit = {key: part for key, part in parts.items() if _fits(part, x)}
@@ -164,7 +166,7 @@ def prediction(answer: Any, x: Tensor, name: str = "the model") -> Tensor:
 def likeliest(answer: Any, name: str = "the model") -> Tensor:
     """The tensor of an answer that is most likely meant, of whatever shape.
 
-    Raises ValueError for an answer without any, and where several of one shape have names that say nothing.
+    Raises ValueError for an answer without a tensor, and for several of one shape without a known name.
     """
     parts, known = _parts(answer)
     for first in parts.values():
@@ -192,7 +194,7 @@ def _fits(part: Tensor, x: Tensor) -> bool:
 
 
 def _parts(answer: Any) -> tuple[dict[str, Tensor], bool]:
-    """(tensors in an answer that may be meant, the likeliest first; whether their names are known ones)"""
+    """The tensors of an answer that may be meant, the likeliest first, and whether their names are known ones."""
     if isinstance(answer, Tensor):
         return {"": answer}, False
     if isinstance(answer, Mapping):

@@ -3,7 +3,7 @@
 A call begins and ends with the outermost ``forward`` of the model: through ``model(x)``, ``model.forward(x)``, or a
 method that stands for it (``forward_with_cfg``, ``apply_model``), also one that was taken off the model before. A
 forward that calls itself is one call. The modules of a root without a forward (``ModuleList``, ``ModuleDict``) are
-entered one by one. A layer that is reached in another way belongs to no call: nobody could say which of its uses it
+entered one by one. A layer that is reached in another way belongs to no call: it would be unknown which of its uses it
 is, so it is refused.
 """
 
@@ -31,7 +31,7 @@ from .undo import Context, Undo
 
 #: methods that stand for ``forward``, besides those whose name begins with "forward_"
 ENTRANCES = ("apply_model",)
-#: under which name the method is, among the arguments
+#: the name of the method among the arguments
 METHOD = "(method)"
 
 #: (arguments by name, which of the model's entrances: 0 for all methods of one module) -> anything
@@ -40,12 +40,12 @@ OnEnter = Callable[[Mapping[str, Any], int], Any]
 
 @dataclass(eq=False)
 class _Going:
-    """The call that is going on."""
+    """The call that is in progress."""
 
     frame: FrameType
-    by_frame: bool  # it passed the patches by: its end is noticed late
+    by_frame: bool  # it bypassed the patches, so its end is noticed late
     root: int
-    before: int  # how many calls that root had
+    before: int  # how many calls that root had before
     gradients: bool = field(default_factory=torch.is_grad_enabled)
     cut: bool = False  # another thread has left the context meanwhile
     thread: threading.Thread = field(default_factory=threading.current_thread)
@@ -56,12 +56,12 @@ class _Going:
         return self.thread.ident == threading.get_ident()
 
     def over(self) -> bool:
-        """Whether its frame has left the stack; of another thread, whether that has ended."""
+        """Whether its frame has left the stack; for another thread, whether that thread has ended."""
         return not frames.running(self.frame) if self.mine else not self.thread.is_alive()
 
 
 def _opener(frame: FrameType) -> FrameType:
-    """The frame that a context is opened in: not that of an ExitStack or of a context made of a generator around it."""
+    """The frame that opens a context: not one of an ExitStack or of a context made of a generator around it."""
     outer: FrameType | None = frame
     while outer is not None:
         if outer.f_globals.get("__name__") != "contextlib" and not outer.f_code.co_flags & inspect.CO_GENERATOR:
@@ -73,8 +73,8 @@ def _opener(frame: FrameType) -> FrameType:
 class Calls:
     """A change (see ``undo``) that counts the calls of a model and the uses of its layers within them.
 
-    on_enter: called when a call begins, see ``OnEnter``; on_leave: when it has ended, with whether it failed; once more
-    where that was interrupted; it may return what takes the call back. sequence: a call may depend on earlier ones.
+    on_enter: called when a call begins, see ``OnEnter``; on_leave: when it has ended, with whether it failed; again
+    where that was interrupted; it may return what takes the call back. sequence: calls may depend on earlier ones.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Calls:
         self._within: list[set[nn.Module]] = []
 
     def put(self) -> None:
-        """Patch the model. After the patches of its layers, since a model may be a layer itself."""
+        """Patch the model, after the patches of its layers, since a model may be a layer itself."""
         assert self._model is not None, "it was removed"
         found = list(entrances(self._model))
         self._codes = frames.codes(found)
@@ -127,11 +127,11 @@ class Calls:
             return inner(*args, **kwargs)
 
     def call(self, arguments: Mapping[str, Any], root: int = 0) -> AbstractContextManager[None]:
-        """One call of the model happens inside."""
+        """A context: what happens inside is one call of the model."""
         return _Call(self, arguments, root)
 
     def _within_one(self) -> bool:
-        """Whether a call of this thread is going on. One whose end was interrupted is ended."""
+        """Whether a call of this thread is in progress. A call whose end was interrupted is ended."""
         going = self._going.get(None)
         if going is not None and going.over():
             self._end(not (going.by_frame and frames.returned(going.frame)))
@@ -153,14 +153,14 @@ class Calls:
     def _end(self, failed: bool) -> None:
         """The call is over. Where this is interrupted it may be done again, as the end of a call that failed."""
         going = self._going.get(None)
-        if going is None or not (going.mine or going.over()):  # another thread's goes on
+        if going is None or not (going.mine or going.over()):  # a call of another thread is in progress
             return
         back = self._on_leave(failed) if self._on_leave else None
         if not failed:
             self._after.ended(partial(self._take_back, going, back))
         else:
             self.calls_of[going.root] = going.before
-            if going.mine and not going.by_frame and not going.over():  # later, those around it have put theirs back
+            if going.mine and not going.by_frame and not going.over():  # else outer contexts have restored theirs
                 torch._C._set_grad_enabled(going.gradients)
         self._going.clear()
         if going.cut:
@@ -180,9 +180,9 @@ class Calls:
         )
 
     def alone(self, what: str) -> Context[None]:
-        """While open, no call begins. RuntimeError where one is going on, in whatever thread, saying ``what`` must not.
+        """While open, no call begins. RuntimeError, naming ``what``, where one is in progress, in whatever thread.
 
-        It must be opened by who calls this.
+        It must be opened by its caller.
         """
         refused = RuntimeError(f"{what} during a call of the model: its first layers have used the old state")
         if self._within_one():
@@ -197,15 +197,15 @@ class Calls:
         return Context(enter)
 
     def mine(self) -> None:
-        """Raise RuntimeError where the present sequence of calls is another thread's."""
+        """Raise RuntimeError where the present sequence of calls belongs to another thread."""
         self._within_one()
         if not self._turn.take():
             raise self._other_thread("changed the states of")
 
     def anew(self) -> None:
-        """The next call begins a sequence of its own: the states were reset.
+        """The next call begins a sequence of its own, because the states were reset.
 
-        Offloading takes its hooks off between two uses, our patches with them: those are put on again here.
+        Offloading removes its hooks between two uses, and our patches with them; those are put on again here.
         """
         for (module, name), patch in list(self._entrances.items()):
             if not reached(patch):
@@ -215,21 +215,21 @@ class Calls:
 
     @property
     def model_calls(self) -> int:
-        """Calls of the model; of a root without a forward, of the one of its modules that was called most."""
+        """Calls of the model; for a root without a forward, of the module in it that was called most."""
         return max(self.calls_of.values(), default=0)
 
     def containing(self, module: nn.Module) -> tuple[int, ...]:
-        """The roots that a module is in."""
+        """The roots that contain a module."""
         return tuple(i for i, within in enumerate(self._within) if module in within)
 
     def expected(self, roots: tuple[int, ...]) -> int:
         """How often a layer could have been called, by the calls of the roots that it is in."""
         return max((self.calls_of.get(i, 0) for i in roots), default=0)
 
-    # -- calls that passed the patches by ------------------------------------------------------------------------------
+    # -- calls that bypassed the patches -------------------------------------------------------------------------------
     @property
     def by_frame(self) -> bool:
-        """Whether the present call passed the patches by: its end is noticed late."""
+        """Whether the present call bypassed the patches, so that its end is noticed late."""
         going = self._going.get(None)
         return going is not None and going.by_frame
 
@@ -237,7 +237,7 @@ class Calls:
         if threading.get_ident() != self._home:
             raise RuntimeError(
                 f"this thread's call of the {self._name} began before another thread entered a context "
-                "on it, or passes it by: give every thread a model, copy.deepcopy(model), and a context of its own"
+                "on it, or bypasses it: give every thread a model, copy.deepcopy(model), and a context of its own"
             )
         try:
             name, root = frame.f_code.co_name, self._roots.index(self._codes[id(frame.f_code)][1])
@@ -247,19 +247,19 @@ class Calls:
             raise
 
     def look(self) -> None:
-        """Begin a call that passed the patches by, if one is on the stack; end one that is there no more."""
+        """Begin a call that bypassed the patches, if one is on the stack; end one that is no longer there."""
         self.settle()
         if not self._going and (frame := frames.on_stack(self._codes)) is not None:
             self._adopt(frame)
 
     def settle(self) -> None:
-        """A call that passed the patches by is over once its frame has left the stack."""
+        """End a call that bypassed the patches, once its frame has left the stack."""
         going = self._going.get(None)
         if going is not None and going.by_frame and going.mine and going.over():
             self._end(not frames.returned(going.frame))
 
     def going_on(self) -> bool:
-        """Whether a call is going on."""
+        """Whether a call is in progress."""
         going = self._going.get(None)
         return going is not None and not (going.by_frame and going.over())
 
@@ -289,7 +289,7 @@ class Calls:
         return index
 
     def remove(self) -> None:
-        """Take the patches off the model. A call that goes on in another thread fails at its end."""
+        """Take the patches off the model. A call in progress in another thread fails at its end."""
         if self._within_one():
             self._end(True)
         for going in self._going.values():
@@ -300,7 +300,7 @@ class Calls:
             self._let_go()
 
     def _let_go(self) -> None:
-        """What the callbacks belong to, and the model, may be freed at once."""
+        """Release the model, and what the callbacks belong to."""
         self._on_enter = self._on_leave = self._owner = self._model = None
         self._codes, self._roots, self._within, self._entrances = {}, [], [], {}
 
@@ -325,7 +325,7 @@ class _Call(AbstractContextManager[None]):
 
     def __exit__(self, kind: object, *_: object) -> None:
         going = self._going
-        if going is None:  # within another one
+        if going is None:  # within another call
             return
         try:
             self._calls._end(kind is not None)

@@ -1,10 +1,10 @@
-"""Notices that a model is changed while it is modulated: quantized weights and states are of what it was.
+"""Detects that a model is changed while it is modulated: quantized weights and states belong to the model as it was.
 
-Noticed at the next model call: a layer's weight or bias that is another tensor (loaded with ``assign=True``,
-``.half()``, ``.to``, an adapter, a parametrization), that was written to (``load_state_dict``, a fused LoRA, an
-exchange with a moving average, also through ``.data``), layers that were added, replaced or taken away, and those whose
-class or forward is another one, unless that forward is put around the one that was there. At ``reset`` every number is
-looked at; at a call a few of every weight, beside torch's own counter of writes.
+The next model call notices a layer's weight or bias that is another tensor (loaded with ``assign=True``, ``.half()``,
+``.to``, an adapter, a parametrization) or was written to (``load_state_dict``, a fused LoRA, an exchange with a moving
+average, also through ``.data``); layers that were added, replaced or removed; and layers with another class or forward,
+unless that forward wraps the one that was there. At ``reset`` every number is compared; at a call only a few of every
+weight are, besides torch's own counter of writes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from .patching import Patch, reached
 
-#: entries of every weight that are looked at before a model call
+#: entries of every weight that are compared before a model call
 LOOKED_AT = 16
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class ModelChanged(RuntimeError):
-    """The model is not the one that the context was entered with."""
+    """The model is not as it was when the context was entered."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -33,14 +33,14 @@ class ModelChanged(RuntimeError):
 
 
 class Source:
-    """The tensor that a layer's quantized weight was made of, where the module makes a new one for every call."""
+    """The tensor from which a quantized weight was made, where the module makes a new one for every call."""
 
     def __init__(self, layer: str, part: str) -> None:
         self._layer, self._part = layer, part
         self._first: Tensor | None = None
 
     def settle(self, own: Tensor) -> bool:
-        """Whether this is the first time. Raises ModelChanged where the tensor is not the first one's equal."""
+        """Whether this is the first time. Raises ModelChanged where the tensor differs from the first one."""
         if self._first is None:
             self._first = own.clone()
             return True
@@ -56,7 +56,7 @@ def _version(x: Tensor) -> int:
 
 
 def _bits(x: Tensor) -> Tensor:
-    """The memory of a dense tensor as integers, flat, without a copy: NaN is equal to itself there."""
+    """The memory of a dense tensor as flat integers, without a copy; as an integer, NaN is equal to itself."""
     flat = torch.as_strided(x.detach(), (x.numel(),), (1,), x.storage_offset())
     return flat.view(_BITS[x.element_size()])
 
@@ -95,15 +95,15 @@ class _Seen:
 
 
 def _class(module: nn.Module) -> tuple[type, Any]:
-    """The module's class, and that class's forward; modules that are scripts have none."""
+    """The module's class, and the forward of that class, which scripted modules do not have."""
     return type(module), getattr(type(module), "forward", None)
 
 
 class Unchanged:
-    """What a model's layers were when a context was entered. Made after everything was checked.
+    """The layers of a model as they were when a context was entered. Made after everything was checked.
 
-    layers: (name, module) of those whose parameters must stay; those that are remade at every call look after theirs.
-    names: finds the names and modules of all layers of the model, supported or not.
+    ``layers`` are (name, module) of those whose parameters must stay; layers with weights that are made anew at every
+    call check their own. ``names`` finds the names and modules of all layers of the model, supported or not.
     """
 
     def __init__(
@@ -112,20 +112,20 @@ class Unchanged:
         self._names = names
         self._layers = names()
         self._classes = {name: _class(module) for name, module in self._layers.items()}
-        self.patched: list[tuple[str, Patch]] = []  # by whose layer, what must still be on it
-        self._around: dict[Patch, Any] = {}  # what was found around them, and allowed
+        self.patched: list[tuple[str, Patch]] = []  # name of the layer, and the patch that must still be on it
+        self._around: dict[Patch, Any] = {}  # what was found around the patches, and allowed
         self._children = [(m._modules, tuple(m._modules.values())) for m in model.modules()]
         self._seen = [_Seen(name, part, module) for name, module in layers for part in ("weight", "bias")]
         self._samples = self._look()
 
     def forget(self) -> None:
-        """Hold nothing of the model any more; from here on nothing is noticed."""
+        """Release the model; changes are no longer noticed."""
         self._names, self._layers, self._classes = dict, {}, {}
         self.patched, self._children, self._seen, self._samples = [], [], [], []
         self._around = {}
 
     def _look(self) -> list[Tensor]:
-        """A few entries of every tensor, joined by kind and place."""
+        """A few entries of every tensor, joined by dtype and device."""
         found: dict[Any, list[Tensor]] = {}
         for seen in self._seen:
             if seen.sample is not None:
@@ -133,7 +133,7 @@ class Unchanged:
         return [torch.cat(parts) for parts in found.values()]
 
     def check(self, *, everything: bool = False) -> None:
-        """Raise ModelChanged where the model is another one; ``everything`` looks at every number."""
+        """Raise ModelChanged where the model was changed; ``everything`` compares every number."""
         for children, before in self._children:
             now = tuple(children.values())
             if len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):

@@ -1,7 +1,7 @@
 """A model's method that was taken before our context was entered, ``call = model.forward``, or is called on its class.
 
-Such a call passes our patches on the model by. It is found when the first layer is reached: the method's frame is on
-the stack. Its end is noticed afterwards, when the frame is there no more; whether it returned can be read off it.
+Such a call bypasses our patches on the model. It is found when the first layer is reached, because the method's frame
+is on the stack. Its end is noticed later, when the frame has left the stack; the frame shows whether it returned.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Codes = dict[int, tuple[CodeType, nn.Module]]
 
 
 def codes(methods: Iterable[tuple[nn.Module, str]]) -> Codes:
-    """Code of each method, also below decorators, with the module that it is a method of; by the code's address."""
+    """The code of each method, also below decorators, with the module it is a method of; by the address of the code."""
     found: Codes = {}
     for module, name in methods:
         function: Any = getattr(type(module), name, None)
@@ -40,7 +40,7 @@ def on_stack(known: Codes) -> FrameType | None:
 
 
 def stack() -> Iterator[FrameType]:
-    """The frames of this thread, innermost first. Those of another one, which goes on meanwhile, must not be walked."""
+    """The frames of this thread, innermost first. Those of another, running thread must not be walked."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         yield frame
@@ -53,13 +53,13 @@ def running(frame: FrameType) -> bool:
 
 
 def returned(frame: FrameType) -> bool:
-    """Whether a frame that does not run any more ended with a return, not with an exception."""
+    """Whether a frame that is no longer running ended with a return rather than an exception."""
     last = next((i.opname for i in dis.get_instructions(frame.f_code) if i.offset == frame.f_lasti), "")
     return last.startswith("RETURN")
 
 
 def arguments(frame: FrameType) -> dict[str, Any]:
-    """What the method was called with, by name, without its self."""
+    """The arguments of the method by name, without its self."""
     names = frame.f_code.co_varnames[1 : frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
     return {name: frame.f_locals[name] for name in names if name in frame.f_locals}
 
@@ -74,11 +74,11 @@ class Signature:
         except (TypeError, ValueError):
             every, method = [], False
         names = [p.name for p in every if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        self._names = names[method:]  # that can be given by position
+        self._names = names[method:]  # parameters that can be given by position
         self._defaults = {p.name: p.default for p in every if p.default is not p.empty}
 
     def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Arguments by their names, in the order of these, with defaults; those of ``*args`` by position."""
+        """Arguments by name, in the order of the parameters, with defaults; those of ``*args`` by position."""
         names, defaults = self._names, self._defaults
         given = {names[i] if i < len(names) else str(i): value for i, value in enumerate(args)} | kwargs
         every = dict.fromkeys((*names, *defaults))

@@ -1,4 +1,4 @@
-"""Modes of torch that are left as they were found, whoever has entered what in the meantime; see ``undo``."""
+"""Modes of torch that are restored as they were found, whoever has entered what in the meantime; see ``undo``."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _here = _Open()
 
 
 class _OfThread:
-    """A change of a switch of which every thread has its own.
+    """A change of a switch that every thread has for itself.
 
     An interrupt may keep a change from being taken back in its turn. Then the next one around it takes it back as well,
-    and nothing happens when it is taken back at last: by then what was before it is not what should be.
+    and taking it back later has no effect, because the setting before it is outdated by then.
     """
 
     def put(self) -> None:
@@ -45,12 +45,12 @@ class _OfThread:
         raise NotImplementedError
 
     def _back(self) -> None:
-        """To be called more than once, and also where the switch was not reached."""
+        """Restore the switch. May be called more than once, and also where the switch was not reached."""
         raise NotImplementedError
 
 
 class Gradients(_OfThread):
-    """A change: gradients are on, or off."""
+    """A change: gradients are on or off."""
 
     def __init__(self, on: bool = False) -> None:
         self._on, self._before = on, torch.is_grad_enabled()
@@ -63,10 +63,10 @@ class Gradients(_OfThread):
 
 
 class Inference(_OfThread):
-    """A change: torch's inference mode is on, or off.
+    """A change: torch's inference mode is on or off.
 
-    Torch's own context keeps its guard where an interrupt comes as it is entered or left, and what was before is put
-    back whenever somebody frees the guard.
+    Torch's own context keeps its guard where an interrupt comes as it is entered or left, and restores the mode before
+    it whenever the guard is freed.
     """
 
     def __init__(self, on: bool) -> None:
@@ -82,10 +82,13 @@ class Inference(_OfThread):
 
 
 def inference(on: bool = True, *, gradients: bool = False) -> Context[None]:
-    """With or without inference mode, whose tensors cannot be written outside of it; and with or without gradients."""
+    """A context with or without inference mode, and with or without gradients.
+
+    Tensors made in inference mode cannot be written to outside of it.
+    """
 
     def enter(undo: Undo) -> None:
-        undo.put(Inference(on))  # which switches gradients as well
+        undo.put(Inference(on))  # this switches gradients as well
         undo.put(Gradients(gradients))
 
     return Context(enter)
@@ -94,8 +97,8 @@ def inference(on: bool = True, *, gradients: bool = False) -> Context[None]:
 class On:
     """A change: this mode is on top of this thread's stack of its kind.
 
-    Another thread cannot take it off. It says of itself that it is ``stale`` then, does nothing any more, and goes with
-    the thread, or when that puts on or takes off another one.
+    Another thread cannot take it off. The mode is then ``stale`` and has no effect; it is removed with the thread, or
+    when that thread puts on or takes off another mode.
     """
 
     def __init__(self, mode: TorchFunctionMode | TorchDispatchMode) -> None:
@@ -106,15 +109,16 @@ class On:
         function = isinstance(mode, TorchFunctionMode)
         name = "_get_current_function_mode_stack" if function else "_get_current_dispatch_mode_stack"
         self._stack: Callable[[], list[Any]] = getattr(kind, name)
-        self._others: list[Any] | None = None  # those that have to be there afterwards
+        self._others: list[Any] | None = None  # the modes that have to be there afterwards
 
     def put(self) -> None:
+        """Push the mode."""
         if any(_stale(mode) for mode in self._stack()):
             self.remove()
         self._push(self.mode)
 
     def remove(self) -> None:
-        """Take it off, also from below others, and where it is there several times."""
+        """Take the mode off, also from below others, and where it is there several times."""
         if self._others is None:
             self._others = [mode for mode in self._stack() if mode is not self.mode and not _stale(mode)]
         while len(self._stack()) > len(self._others) or not self._as_before():
@@ -124,11 +128,11 @@ class On:
         self._others = None
 
     def _as_before(self) -> bool:
-        """Whether what is there is the beginning of what has to be."""
+        """Whether the stack is the beginning of what has to be there."""
         stack = self._stack()
         return all(mode is other for mode, other in zip(stack, self._others or (), strict=False))
 
 
 def _stale(mode: Any) -> bool:
-    """Whether a mode is over."""
+    """Whether a mode has ended."""
     return getattr(mode, "stale", False) is True

@@ -4,11 +4,11 @@
   with other conditions; in a pipeline whose scheduler is watched, so do any two calls at the same t within one step.
 * Two calls at different t are one pass (Heun and DPM-Solver-2 make them within one step), and so are two calls at the
   same t that differ in x alone, and repetitions of the same call (a warm-up).
-* Later calls belong to the pass whose conditions theirs are nearest to; conditions that stood still and then jump are
-  another pass, and so are those that a pass seems to have left, once they come back.
-* What is denoised is the array that its name says, or the first; if it stands still while the time moves on, or for
-  some calls where there is no time, it is the array that moves, as in ``forward(condition, x, t)``.
-* Calls that nothing tells apart are refused: an x that goes back and forth between two sequences, the same arguments
+* Later calls belong to the pass with the nearest conditions. Conditions that stood still and then jump are another
+  pass, and so are those that a pass seems to have left, once they return.
+* What is denoised is the array whose name says so, or the first one. If that stands still while the time moves on, or
+  for some calls where there is no time, it is the array that moves, as in ``forward(condition, x, t)``.
+* Calls that cannot be told apart are refused: an x that goes back and forth between two sequences, the same arguments
   twice at every step, or a pass for every call.
 """
 
@@ -23,7 +23,7 @@ from torch import Tensor
 from .call_arguments import DENOISED, CallArguments, differing, far, same, same_time, size
 from .calling import CONDITIONS
 
-#: more passes than this are no guidance
+#: more passes than this are not guidance
 MOST_PASSES = 64
 #: after so many calls at several times some pass must have been called twice
 ALL_NEW = 16
@@ -31,12 +31,12 @@ ALL_NEW = 16
 STANDING = 4
 #: conditions nearer than this to those of a pass may have moved there; further ones have jumped
 JUMP = 0.25
-#: a sequence goes back and forth if x is so much nearer to the call before the last than to the last, or if this share
-#: of its entries is back at its value
+#: a sequence goes back and forth if x is nearer to the call before the last than to the last by this factor, or if this
+#: share of its entries is back at its value
 NEARER, BACK = 0.25, 0.1
-#: another view of a picture is so far from the last, relative to its size
+#: another view of a picture is at least this far from the last, relative to its size
 VIEW = 0.9
-#: so many steps in a row with the same call twice are no warm-up
+#: this many steps in a row with the same call twice are not a warm-up
 REPEATED = 3
 BACK_AND_FORTH = (
     "the model's input goes back and forth: it is much nearer to the input of the call before the last than to the "
@@ -50,7 +50,7 @@ class _Pass:
 
     def __init__(self, call: CallArguments) -> None:
         self.conditions, self.calls, self.shape = call.conditions, 0, call.x.shape
-        self.seen = 0  # in which group it was called last
+        self.seen = 0  # the group in which it was called last
         self.left_behind: dict[str, Any] | None = None  # conditions that it seemed to leave with its last call
         self.still: dict[str, int] = {}
 
@@ -66,10 +66,10 @@ class _Pass:
         self.conditions, self.calls = call.conditions, self.calls + 1
 
     def tells(self, k: str, *calls: CallArguments) -> bool:
-        """Whether a condition that differs at the same time tells another pass, where x differs, too.
+        """Whether a condition that differs at the same time indicates another pass, where x differs as well.
 
-        Not so for a number, which may count calls, and for one that changes from call to call anyway, as an estimate
-        of the clean image does (self-conditioning).
+        It does not for a number, which may count calls, and for one that changes from call to call anyway, as an
+        estimate of the clean image does (self-conditioning).
         """
         values = (c.conditions.get(k) for c in calls)
         numbers = any(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
@@ -81,7 +81,7 @@ class _Pass:
         return differing(call.conditions, self.conditions) - moving
 
     def apart(self, call: CallArguments) -> float:
-        """How far a call's conditions are: 0 for equal ones, up to 1 for each that differs."""
+        """The distance of the conditions of a call: 0 for equal ones, up to 1 for each that differs."""
         return sum(far(call.conditions.get(k), self.conditions.get(k)) for k in self.changed(call))
 
     def denoises(self, call: CallArguments, old: str, x: Any) -> None:
@@ -100,14 +100,14 @@ class _Pass:
 
 @dataclass
 class Finder:
-    """Finds which pass each model call belongs to, 0 for the first; see the module's head.
+    """Finds which pass each model call belongs to, 0 for the first; see the docstring of the module.
 
     watched: ``step`` is called after every step of a scheduler.
     """
 
     watched: bool = False
     denoised: str | None = None  # the path of what is denoised, where it is not the likeliest array
-    fixed: str | None = None  # the path of that one, if it must not move any more
+    fixed: str | None = None  # the path of the likeliest array, if it must no longer move
     standing: int = 0  # for how many calls what is denoised has not moved
     now: int = 0
     last: CallArguments | None = None
@@ -124,6 +124,7 @@ class Finder:
     twice: bool = False
 
     def copy(self) -> Finder:
+        """A copy that later calls do not change."""
         return replace(self, known=[p.copy() for p in self.known])
 
     def step(self) -> None:
@@ -131,8 +132,7 @@ class Finder:
         self.stepped, self.steps = True, self.steps + 1
 
     def find(self, arguments: Mapping[str, Any]) -> int:
-        """The pass of the call with these arguments. Raises RuntimeError for calls that cannot be told apart, which are
-        forgotten."""
+        """The pass of a call. Raises RuntimeError for calls that cannot be told apart, which are then forgotten."""
         before = self.copy()
         try:
             return self._find(arguments)
@@ -142,7 +142,7 @@ class Finder:
 
     def _find(self, arguments: Mapping[str, Any]) -> int:
         call = self._read(arguments)
-        if call.x is None:  # nothing that is denoised: nothing to tell passes by
+        if call.x is None:  # without an array that is denoised, passes cannot be told apart
             return self.now
         if self.last is None:
             self.now, self.known, self.group = 0, [_Pass(call)], (0,)
@@ -158,7 +158,7 @@ class Finder:
         return self.now
 
     def _read(self, arguments: Mapping[str, Any]) -> CallArguments:
-        """The arguments; what is denoised is another array than so far where that stands still and the other moves.
+        """The arguments. Another array is what is denoised where the present one stands still and the other one moves.
 
         It stands still if the time has moved on; without a time, if it has not moved for some calls.
         """
@@ -179,7 +179,7 @@ class Finder:
         return call
 
     def _may_be_denoised(self, call: CallArguments, last: CallArguments, k: str) -> bool:
-        """Whether another array may be what is denoised, by its name and axes, and has a value that is new."""
+        """Whether another array may be what is denoised, by its name and axes, and has a new value."""
         old = str(call.denoised)
         if k == old or k not in last.arrays or call.arrays[k].ndim < call.x.ndim:
             return False
@@ -190,7 +190,7 @@ class Finder:
         return likely and not any(same(call.arrays[k], p.conditions.get(k)) for p in self.known)
 
     def _denoise(self, k: str, old: str, timed: bool) -> None:
-        """From now on the array k is taken for what is denoised, and the old one for a condition."""
+        """From now on, the array k is what is denoised, and the old one is a condition."""
         assert self.last is not None
         x, self.last = self.last.x, self.last.about(k)
         self.before = None if self.before is None else self.before.about(k)
@@ -199,7 +199,7 @@ class Finder:
             p.denoises(self.last, old, x)
 
     def _refuse_if_mistaken(self, call: CallArguments, last: CallArguments) -> None:
-        """Raise where what was taken for the array that moves is a condition of several passes after all."""
+        """Raise where what was taken for the moving array is a condition of several passes after all."""
         if self.denoised is None:
             return
         returned = self.before is not None and same(call.x, self.before.x)
@@ -208,7 +208,7 @@ class Finder:
 
     @property
     def _told(self) -> bool:
-        """Whether the scheduler tells where a step ends: some pipelines never ask theirs for one."""
+        """Whether the scheduler tells where a step ends; some pipelines never call its ``step``."""
         return self.watched and (self.steps > 0 or self.groups == 0)
 
     def _goes_on(self, call: CallArguments, last: CallArguments) -> bool:
@@ -218,7 +218,7 @@ class Finder:
         if not same_time(call.t, last.t):
             return False
         same_second = same_time(call.second, last.second)
-        if self._told:  # after a step at the same time: another view of the picture, if x is another one altogether
+        if self._told:  # after a step at the same time: another view of the picture, if x is entirely different
             return same_second and (not self.stepped or _another_view(call.x, last.x))
         return same(call.x, last.x) or (bool(call.when) and same_second)
 
@@ -241,9 +241,9 @@ class Finder:
         apart = [p.apart(call) for p in self.known]
         free = [k for k in range(len(self.known)) if k not in self.group]
         back = [k for k in self.group if not differing(call.conditions, self.known[k].conditions)]
-        if not (free or same_x or back):  # once more the same time, with conditions that move along with x
+        if not (free or same_x or back):  # the same time again, with conditions that move along with x
             back = [k for k in self.group if self._agree(call, k)]
-        if back and not self._told:  # a pass that was called already: the same time at another x, as Heun has it
+        if back and not self._told:  # a pass that was called already: the same time at another x, as in Heun's method
             self.now = min(back, key=lambda k: apart[k])
             self.group = self.group if same_x else (self.now,)
             return
@@ -273,26 +273,26 @@ class Finder:
         self.group, self.groups = (self.now,), self.groups + 1
 
     def _is_new(self, call: CallArguments) -> bool:
-        """Whether conditions that have jumped are those of another pass: not in another batch, and not on the move.
+        """Whether conditions that have jumped are those of another pass: not in another batch, and not while they move.
 
-        Where a scheduler tells the steps they are not: another pass is what is called besides, in the same step.
+        They are not where a scheduler tells the steps, because another pass is then a further call in the same step.
         """
         if len(self.known) >= MOST_PASSES or call.x.shape not in {p.shape for p in self.known}:
             return False
         if self._told or (len(self.group) > 1 and self._agree(call, self.now)):
             return False
         back = any(p.left_behind is not None and not differing(p.left_behind, call.conditions) for p in self.known)
-        # after one jump for good the next is no other pass
+        # after one permanent jump, the next is not another pass
         given_up = any(p.seen < self.groups - 1 for p in self.known)
         return back or (not given_up and all(p.stood(call) for p in self.known))
 
     def _moved_along(self, call: CallArguments) -> bool:
-        """Whether conditions change from call to call, or have jumped for the first pass of this step, too."""
+        """Whether conditions change from call to call, or have jumped for the first pass of this step as well."""
         changed = self.known[self.now].changed(call)
         return bool(changed & self._on_the_move()) or changed <= self.jumped
 
     def _agree(self, call: CallArguments, k: int) -> bool:
-        """Whether a call has a condition in common with a pass, of those that tell it from another one."""
+        """Whether a call shares with a pass one of the conditions that distinguish it from another pass."""
         own = self.known[k].conditions
         telling = set[str]().union(*(differing(own, self.known[j].conditions) for j in self.group if j != k))
         return bool(telling - differing(call.conditions, own) - self._on_the_move())
@@ -310,7 +310,7 @@ class Finder:
         return len(self.known) - 1
 
     def _refuse_all_new(self, call: CallArguments) -> None:
-        """Raise where every call so far was taken for a pass of its own, though the time has moved on."""
+        """Raise where every call so far was taken for a pass of its own, although the time has moved on."""
         self.first = self.first or call
         if len(self.known) < ALL_NEW or self._told or same_time(call.t, self.first.t):
             return

@@ -1,8 +1,8 @@
-"""Methods of a module that are replaced while a context is open, and given back after it, whoever else replaces them.
+"""Methods of a module that are replaced while a context is open, and restored after it, whoever else replaces them.
 
-Libraries for offloading, casting and caching replace a layer's ``forward``, too, before our context or inside it. A
-``Patch`` calls what it found, and is taken off where it is still the outermost; where somebody has wrapped it in the
-meantime it stays, and passes calls on.
+Libraries for offloading, casting and caching replace a layer's ``forward`` as well, before our context or inside it. A
+``Patch`` calls what it found. It is taken off where it is still the outermost; where somebody has wrapped it in the
+meantime, it stays and passes calls on.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from .modes import On
 from .undo import Context
 
-#: (what was there before, arguments of the call)
+#: (what was there before, *arguments of the call) -> result
 Handler = Callable[..., Any]
 NO_COPIES = (
     "this model is modulated or recorded: leave the context before copying it, the state is not the model's "
     "(copy.copy of one layer gives a plain one)"
 )
-#: how many objects are looked at to find a patch in what somebody has put in its place
+#: how many objects are searched for a patch in what somebody has put in its place
 MOST_OBJECTS = 2000
-#: attributes of modules in which the modules around or below a layer are, and its hooks
+#: attributes in which a module keeps its submodules and hooks
 NOT_CALLED = frozenset(vars(nn.Module()))
 
 
 class Patch:
     """A change (see ``undo``): ``handler(inner, *args, **kwargs)`` is called in place of an attribute of one module.
 
-    inner: what the attribute was, bound to the module. owner: the run or recorder that this belongs to.
+    ``inner`` is what the attribute was, bound to the module. ``owner`` is the run or recorder that this belongs to.
     """
 
-    # functools.wraps copies what is in the ``__dict__``, which is others', and must not hold the run
+    # functools.wraps copies the ``__dict__`` into wrappers of others, which must not hold the run
     __slots__ = (
         "__dict__", "__weakref__", "__wrapped__", "_copies", "_had", "handler", "inner", "module", "name", "owner",
     )  # fmt: skip
@@ -49,8 +49,8 @@ class Patch:
         self.owner = owner
         self._had = name in module.__dict__
         self.inner = getattr(module, name)
-        self.__wrapped__ = self.inner  # so that its signature is found
-        # of methods that outlive a call
+        self.__wrapped__ = self.inner  # so that inspect finds its signature
+        # only for methods that outlive a call
         self._copies = None if name.startswith("_") else Patch(module, _state, name="__getstate__")
 
     @property
@@ -59,16 +59,18 @@ class Patch:
         return self.handler is not None
 
     def put(self) -> None:
+        """Put the patch on the module."""
         if self._copies is not None:
             self._copies.put()
         self.module.__dict__[self.name] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        handler = self.handler  # another thread may remove this
+        """Call the handler or, after ``remove``, what was there before."""
+        handler = self.handler  # read once, because another thread may remove it
         return self.inner(*args, **kwargs) if handler is None else handler(self.inner, *args, **kwargs)
 
     def remove(self) -> None:
-        """Give the module back what was there, or be a mere passage, which holds nothing, where others wrap this."""
+        """Restore the attribute; where others wrap this patch, leave it as a passage that holds nothing."""
         self.handler = self.owner = None
         found = without(self.module.__dict__.get(self.name), lambda patch: not patch.active)
         if found is None:
@@ -79,24 +81,24 @@ class Patch:
             self._copies.remove()
 
     def before(self) -> Any:
-        """What was put on the module before this; None where it was its class's."""
+        """What was put on the module before this patch; None where the attribute was that of the class."""
         return self.inner if self._had else None
 
-    def __reduce_ex__(self, protocol: Any) -> Any:  # copying and pickling a model come by here
+    def __reduce_ex__(self, protocol: Any) -> Any:  # called when a model is copied or pickled
         if self.active:
             raise RuntimeError(NO_COPIES)
         return super().__reduce_ex__(protocol)
 
 
 class _State(dict[str, Any]):
-    """What a module is made of: ``copy.copy`` takes what is in it, ``deepcopy`` and ``pickle`` take the whole."""
+    """The state of a module. ``copy.copy`` takes its entries; ``deepcopy`` and ``pickle`` take it as a whole."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise RuntimeError(NO_COPIES)
 
 
 def _state(inner: Callable[[], Any]) -> Any:
-    """The state of a module without patches: its copy would hand its calls to the module that it was copied from."""
+    """The state of a module without patches, whose copies would call the module that they were copied from."""
     state = inner()
     if not isinstance(state, dict):
         return state
@@ -105,14 +107,14 @@ def _state(inner: Callable[[], Any]) -> Any:
 
 
 def without(found: Any, which: Callable[[Patch], bool] = lambda _: True) -> Any:
-    """What is below the outermost patches of this kind; None where that is the class's own method."""
+    """What is below the outermost patches of this kind; None where that is the method of the class."""
     while isinstance(found, Patch) and which(found):
         found = found.before()
     return found
 
 
 def patches(module: nn.Module, name: str = "forward") -> Iterator[Patch]:
-    """The active patches of an attribute, outermost first, also below what others have put around them."""
+    """The active patches of an attribute, outermost first, including those below the wrappers of others."""
     seen: set[int] = set()
     found = module.__dict__.get(name)
     while found is not None and id(found) not in seen:
@@ -126,8 +128,8 @@ def patches(module: nn.Module, name: str = "forward") -> Iterator[Patch]:
 
 
 def reached(patch: Patch) -> bool:
-    """Whether the module's method may still come by this patch: it is there, or what is there instead refers to it."""
-    todo, seen = [patch.module.__dict__.get(patch.name)], {id(patch.owner)}  # which refers to it
+    """Whether the module's method may still call this patch: it is there, or what is there refers to it."""
+    todo, seen = [patch.module.__dict__.get(patch.name)], {id(patch.owner)}  # the owner refers to the patch as well
     while todo and len(seen) < MOST_OBJECTS:
         found = todo.pop()
         if found is patch:
@@ -135,11 +137,11 @@ def reached(patch: Patch) -> bool:
         if found is not None and id(found) not in seen:
             seen.add(id(found))
             todo.extend(_referred(found))
-    return bool(todo)  # nobody knows
+    return bool(todo)  # the search was cut short, so the answer is unknown
 
 
 def _referred(x: Any) -> Iterator[Any]:
-    """What a function, method or object calls, as far as that can be seen from outside."""
+    """What a function, method or object calls, as far as that is visible from outside."""
     if isinstance(x, Tensor | type | str | int | float | ModuleType):
         return
     if isinstance(x, FunctionType):
@@ -155,14 +157,14 @@ def _referred(x: Any) -> Iterator[Any]:
 
 
 def own_forward(module: nn.Module) -> Any:
-    """The forward that somebody else has put on this one module; None where it is the class's, or a patch on that."""
+    """The forward that somebody else has put on this one module; None where it is the class's, patched or not."""
     return without(module.__dict__.get("forward"))
 
 
 class Hook(partial[Any]):
     """A change (see ``undo``): this function is a hook of one module, before or after its forward.
 
-    The function is called as torch calls hooks that are given keyword arguments, too, after ``arguments``.
+    The function is called as torch calls hooks with keyword arguments, after ``arguments``.
     """
 
     module: nn.Module
@@ -173,19 +175,20 @@ class Hook(partial[Any]):
     def of(
         module: nn.Module, function: Callable[..., Any], *arguments: Any, after: bool = False, always: bool = False
     ) -> Hook:
-        """after: the forward; always: also where it failed."""
+        """Make the hook. ``after``: after the forward; ``always``: also where the forward failed."""
         made = Hook(function, *arguments)
         made.module, made._kind, made._always = module, "forward" if after else "forward_pre", always
         return made
 
     def put(self) -> None:
+        """Register the hook."""
         if self._kind == "forward":
             self.module.register_forward_hook(self, with_kwargs=True, always_call=self._always)
         else:
             self.module.register_forward_pre_hook(self, with_kwargs=True)
 
     def remove(self) -> None:
-        """Not through the handle, which nobody has where an interrupt came after the registration."""
+        """Remove the hook without its handle, which is missing where an interrupt came after the registration."""
         own = vars(self.module)
         hooks = own[f"_{self._kind}_hooks"]
         for key in [key for key, hook in hooks.items() if hook is self]:
@@ -195,7 +198,7 @@ class Hook(partial[Any]):
 
 
 class _LinearInside(TorchFunctionMode):
-    """Hands ``F.linear`` with a module's own weight and bias to somebody else."""
+    """Passes ``F.linear`` with a module's own weight and bias to somebody else."""
 
     def __init__(self, module: nn.Module, instead: Callable[[Tensor], Tensor], changed: Callable[[], Any]) -> None:
         super().__init__()
@@ -218,7 +221,8 @@ def operation_inside(
 ) -> Context[None]:
     """While open, ``instead(a)`` computes the linear operation of a Linear or a convolution, whatever is around it.
 
-    Only where that operation has the module's own weight and bias; ``changed`` is called where it has others.
+    This holds only where that operation has the module's own weight and bias; ``changed`` is called where it has
+    others.
     """
     if isinstance(module, nn.Linear):
         return Context(lambda undo: undo.put(On(_LinearInside(module, instead, changed))))
@@ -227,7 +231,7 @@ def operation_inside(
     def conv_forward(inner: Callable[..., Any], input: Tensor, weight: Tensor, bias: Tensor | None) -> Any:
         nonlocal busy
         own = weight is module.weight and bias is module.bias
-        if busy or not own:  # it is the operation itself that is asked for, or another one
+        if busy or not own:  # the operation itself is called, or another one
             if not busy:
                 changed()
             return inner(input, weight, bias)
@@ -241,7 +245,7 @@ def operation_inside(
 
 
 def operation_outside(module: nn.Module) -> None:
-    """Take back what an interrupt has kept ``operation_inside`` from taking back."""
+    """Undo an ``operation_inside`` that an interrupt has kept from being undone."""
     if isinstance(patch := module.__dict__.get("_conv_forward"), Patch):
         patch.remove()
     for mode in _get_current_function_mode_stack():

@@ -1,4 +1,4 @@
-"""Whose calls these are, and whose model: states are of one sequence of calls, and that is one thread's."""
+"""Which thread a sequence of calls belongs to, and who has claimed a model. States belong to one sequence of calls."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _claims: dict[int, Claim] = {}  # by the id of a module
 class Turn:
     """Which thread a sequence of calls belongs to, from its first call to the next reset.
 
-    A thread that has ended leaves its sequence to whoever goes on with it. One that resets for itself, and whose
-    sequence another one has cut off by a reset, expects to go on with it: it gets no other's until it has reset again.
-    So two threads that sample on one model are told from two that take turns.
+    A thread that has ended leaves its sequence to whoever continues it. A thread that resets for itself, and whose
+    sequence another thread has cut off by a reset, expects to continue its own sequence: it gets no other until it has
+    reset again. This tells two threads that sample on one model from two threads that take turns.
 
-    needed: False where no call depends on another one, so that anybody may make it.
+    ``needed`` is False where no call depends on another one, so that any thread may make it.
     """
 
     def __init__(self, *, needed: bool = True) -> None:
@@ -28,7 +28,7 @@ class Turn:
         self._cut: weakref.WeakSet[Thread] = weakref.WeakSet()
 
     def take(self) -> bool:
-        """Whether the present thread may go on with the sequence, which is its own from here on."""
+        """Whether the present thread may continue the sequence, which is its own from here on."""
         me = threading.current_thread()
         if not self._needed or self._owner is me:
             return True
@@ -49,7 +49,7 @@ class Turn:
 
 
 class Claim:
-    """A change (see ``undo``): these modules are one owner's, of two that want them at the same moment.
+    """A change (see ``undo``): these modules belong to one owner, even if two want them at the same moment.
 
     Each is taken in one step, without a lock that an interrupt could leave locked.
     """
@@ -58,18 +58,20 @@ class Claim:
         self.owner, self._modules = owner, tuple(modules)
 
     def put(self) -> None:
+        """Claim all modules. Raises ``Claimed`` where another owner has one of them."""
         for module in self._modules:
             if (first := _claims.setdefault(id(module), self)) is not self:
                 raise Claimed(first.owner)
 
     def remove(self) -> None:
+        """Release the modules."""
         for module in self._modules:
             if _claims.get(id(module)) is self:
                 del _claims[id(module)]
 
 
 class Claimed(Exception):
-    """Somebody else has a module that was to be claimed."""
+    """Another owner has a module that was to be claimed."""
 
     def __init__(self, owner: Any) -> None:
         super().__init__(repr(owner))

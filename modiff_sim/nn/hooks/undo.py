@@ -1,8 +1,8 @@
-"""Changes to a model, or to torch, that are taken back at the end, wherever an interrupt comes between.
+"""Changes to a model, or to torch, that are undone at the end, wherever an interrupt comes between.
 
 Ctrl-C arrives between any two steps: after a hook was registered and before its handle is stored, or while hooks are
-being taken off. So what takes a change back is noted *before* the change is made, it may be done twice or for nothing,
-and an interrupt that comes while changes are taken back is raised when all of them are.
+being removed. The step that undoes a change is therefore noted *before* the change is made. Such a step may be taken
+twice, or without the change, and an interrupt that comes while changes are undone is raised when all of them are.
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ T = TypeVar("T")
 
 
 class Change(Protocol):
-    """A change that knows how to take itself back."""
+    """Protocol of a change that can undo itself."""
 
     def put(self) -> None:
-        """Make it."""
+        """Make the change."""
         ...  # pragma: no cover - protocol
 
     def remove(self) -> None:
-        """Take it back. To be called before, after or in the midst of ``put``, and more than once."""
+        """Undo the change. May be called before, after or in the midst of ``put``, and more than once."""
         ...  # pragma: no cover - protocol
 
 
 class Undo:
-    """What has been changed, in order; ``all`` takes it back, last first."""
+    """The changes that were made, in order; ``all`` undoes them, last first."""
 
     def __init__(self) -> None:
         self._steps: list[Callable[[], object]] = []
 
     def note(self, step: Callable[[], object]) -> None:
-        """``step`` takes back what is going to be done next; it must bear being taken twice, and for nothing."""
+        """``step`` undoes what is going to be done next; it must tolerate being called twice, or without the change."""
         self._steps.append(step)
 
     def put(self, change: Change) -> None:
-        """Note how this change is taken back, then make it."""
+        """Note how this change is undone, then make it."""
         self._steps.append(change.remove)
         change.put()
 
     def enter(self, context: AbstractContextManager[T]) -> T:
-        """Enter a context, to be left with all the rest."""
+        """Enter a context, which is left with all the rest."""
         self._steps.append(partial(context.__exit__, None, None, None))
         return context.__enter__()
 
     def all(self) -> None:
-        """Take everything back. A step that fails does not keep the others from it; neither does an interrupt."""
+        """Undo everything. A step that fails does not keep the others from being taken; neither does an interrupt."""
         try:
             while self._steps:
                 try:
                     self._steps[-1]()
                 except Exception:
-                    self._steps.pop()  # it would fail again
+                    self._steps.pop()  # a second try would fail as well
                     raise
                 self._steps.pop()
         finally:
@@ -63,24 +63,26 @@ class Undo:
 
 
 class Listed:
-    """A change: this is in a list, such as that of a run's observers."""
+    """A change: an object is in a list, such as that of a run's observers."""
 
     def __init__(self, everyone: list[Any], one: Any) -> None:
         self._everyone, self._one = everyone, one
 
     def put(self) -> None:
+        """Append the object."""
         self._everyone.append(self._one)
 
     def remove(self) -> None:
+        """Remove the object, if it is there."""
         if self._one in self._everyone:
             self._everyone.remove(self._one)
 
 
 class Context(Undo, AbstractContextManager[T], Generic[T]):
-    """A context whose changes are all taken back at its end: ``enter`` makes them, and returns what ``as`` binds.
+    """A context whose changes are all undone at its end: ``enter`` makes them, and returns what ``as`` binds.
 
-    Nothing of Python's own contexts made of generators will do: an interrupt between two of their frames leaves the
-    generator standing, with whatever it has changed, for as long as somebody holds on to the exception.
+    Python's own contexts made of generators do not suffice: an interrupt between two of their frames leaves the
+    generator suspended, with whatever it has changed, for as long as somebody holds the exception.
     """
 
     def __init__(self, enter: Callable[[Undo], T]) -> None:
@@ -101,10 +103,10 @@ class Context(Undo, AbstractContextManager[T], Generic[T]):
         try:
             self.all()
         finally:
-            if self._steps:  # the interrupt came before the first step
+            if self._steps:  # an interrupt came before the first step
                 self.all()
 
     def __del__(self) -> None:
-        """Of a context that nobody has left; or the interrupt came before the first line of ``__exit__``."""
+        """For a context that nobody has left, or an interrupt before the first line of ``__exit__``."""
         if vars(self).get("_steps"):
             self.all()

@@ -1,4 +1,4 @@
-"""Streaming statistics of tensors: moments, range, quantiles from a histogram; mergeable, no values are kept."""
+"""Streaming statistics of tensors: moments, range, and quantiles from a histogram; mergeable, no values are kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BINS = 1024
 class Streaming:
     """Count, mean, central moments 2-4, min, max, a histogram over [-R, R], R a power of two that doubles as needed.
 
-    Doubling merges bins in pairs, so counts are exact at every width; a quantile is off by at most one bin, 2R/BINS.
+    Doubling merges bins in pairs, so counts are exact at every width. A quantile is off by at most one bin, 2R/BINS.
     Moments are merged in float64 (Chan et al. 1979; Pébay 2008, eq. 3.1 for the third and fourth).
     """
 
@@ -27,7 +27,7 @@ class Streaming:
         self.counts = np.zeros(BINS, np.int64)
 
     def add(self, x: Tensor) -> None:
-        """Take in all entries of a finite tensor."""
+        """Add all entries of a finite tensor."""
         flat = x.detach().reshape(-1)
         wide = flat.double()
         mean = wide.mean()
@@ -40,21 +40,22 @@ class Streaming:
         largest = max(abs(low), abs(high))
         if largest > 0:
             self._widen(math.frexp(largest)[1])
-        if self.exponent is None:  # only zeros so far: they will sit just right of the centre at any width
+        if self.exponent is None:  # only zeros so far, which lie just right of the centre at any width
             self.counts[BINS // 2] += flat.numel()
         else:
             R = 2.0**self.exponent
             self.counts += torch.histc(wide, BINS, -R, R).to(torch.int64).cpu().numpy()
 
     def merge(self, other: Streaming) -> None:
-        """Take in all that another stream has seen; it is left as it is."""
+        """Add all that another stream has seen; the other stream is not changed."""
         if not other.count:
             return
         self._merge_moments(other.count, other.mean, other.m2, other.m3, other.m4)
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         if other.exponent is not None:
             self._widen(other.exponent)
-        same = Streaming()  # the other's counts at this width; only zeros lie in the same bin at any width
+        # the other's counts at this width; where it saw only zeros, their bin is the same at any width
+        same = Streaming()
         same.exponent, same.counts = other.exponent, other.counts
         if other.exponent is not None and self.exponent is not None:
             same._widen(self.exponent)
@@ -82,21 +83,22 @@ class Streaming:
 
     @property
     def variance(self) -> float:
-        """Divided by n."""
+        """The variance, divided by n."""
         return self.m2 / self.count if self.count else math.nan
 
     @property
     def kurtosis(self) -> float:
-        """m4·n/m2²: 3 for a normal distribution, larger for long tails; NaN for a constant."""
+        """m4·n/m2²: 3 for a normal distribution, larger for long tails, NaN for a constant."""
         return self.m4 * self.count / self.m2**2 if self.m2 > 0 else math.nan
 
     @property
     def absmax(self) -> float:
+        """max|x| of all values."""
         return max(abs(self.low), abs(self.high))
 
     @property
     def bin_width(self) -> float:
-        """Resolution of the quantiles (0 while only zeros were seen)."""
+        """Resolution of the quantiles; 0 while only zeros were seen."""
         return 0.0 if self.exponent is None else 2.0 ** (self.exponent + 1) / BINS
 
     def quantiles(self, levels: Sequence[float]) -> np.ndarray:

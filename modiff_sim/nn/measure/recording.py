@@ -1,16 +1,16 @@
-"""Log what a model's layers see, per layer and call, without keeping activations.
+"""Statistics of what a model's layers see, per layer and call, without keeping activations.
 
     with record(model, ms.AbsMax(4)) as log:
         sample(model, images=64, steps=50, on_batch=[log.reset])
-    log.stats["conv_in", 3, "d"].quantiles([0.01, 0.99])
+    log.stats["conv_in", 3, "d"].values.quantiles([0.01, 0.99])
 
-Three quantities per layer and call, in the paper's symbols:
+There are three quantities per layer and call, in the paper's symbols:
 
     a   the input a_t
     d   the temporal difference a_t - a_{t+1}           (from call 1 on)
     r   the residual a_t - â_{t+1} of a closed loop      (from call 1 on; exact start, driven by the recorded inputs)
 
-On a full-precision model r belongs to a shadow loop that is open through the network (the setting of Theorem 4.4).
+On a full-precision model, r belongs to a shadow loop that is open through the network (the setting of Theorem 4.4).
 Inside ``modulated(..., recursion="closed_loop")`` with the same quantizer, exact start and no refresh, it is the very
 residual that is quantized.
 """
@@ -45,7 +45,7 @@ QUANTITIES = ("a", "d", "r")
 class Recorded:
     """Statistics of one quantity in one layer at one call, over all batches so far.
 
-    c and kappa: measured ratios of the quantizer, one value per block of every batch.
+    ``c`` and ``kappa`` are measured ratios of the quantizer, one value per block of every batch.
     """
 
     values: Streaming = field(default_factory=Streaming)
@@ -59,17 +59,39 @@ class Recorded:
 
     @property
     def norm(self) -> np.ndarray:
-        """2-norm of every sample, in the order in which they came."""
+        """2-norm of every sample, in the order in which the samples came."""
         return np.concatenate(self.norms)
 
 
 class Recorder:
-    """What ``record`` yields. ``stats[layer, call, quantity]`` is a ``Recorded``; call counts since ``reset``.
+    """What ``record`` yields: ``stats[layer, call, quantity]`` is a ``Recorded``.
 
     A layer that a model uses several times per call is listed once per occurrence: "head", "head#1". Where the model is
-    called once per prompt within a step (guidance in passes), differences are taken within each pass, as in
-    ``modulated``, and all passes' values are in the same statistics. Passes that cannot be told apart are said with
-    ``apart``; inside ``modulated`` they are those of the run.
+    called once per prompt within a step (guidance in separate passes), differences are taken within each pass, as in
+    ``modulated``, and the values of all passes are in the same statistics. Passes that cannot be told apart from their
+    arguments are named with ``apart``; inside ``modulated`` they are those of the run.
+
+    Attributes
+    ----------
+    quantizer : Quantizer
+        The quantizer of c, kappa and of the loop of r.
+    layers : list of str
+        Names of the layers, in the order of their first calls.
+    stats : dict of (str, int, str) to Recorded
+        By layer, call since ``reset``, and quantity: "a", "d" or "r".
+
+    Examples
+    --------
+    >>> import torch
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import record
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2))
+    >>> with record(model, ms.AbsMax(4)) as log:
+    ...     for _ in range(2):  # two batches of two calls
+    ...         log.reset()
+    ...         out = model(torch.ones(3, 4)), model(torch.zeros(3, 4))
+    >>> log.layers, log.calls, log.stats["0", 1, "d"].values.mean
+    (['0'], 2, -1.0)
     """
 
     def __init__(self, quantizer: Quantizer) -> None:
@@ -79,12 +101,12 @@ class Recorder:
         self._calls: Calls | None = None
         self._finders, self._aparts = dict[int, Finder](), Aparts()
         self._found: Hashable = 0
-        self._run: Run | None = None  # of the model, which knows the passes then
+        self._run: Run | None = None  # the run of the model, if any, which knows the passes
         self._last: dict[tuple[Hashable, str], tuple[int, Tensor, _recursion.State]] = {}
 
     @property
     def calls(self) -> int:
-        """How many calls of a layer were recorded (the largest index + 1)."""
+        """How many calls of a layer were recorded: the largest index + 1."""
         return 1 + max((call for _, call, _ in self.stats), default=-1)
 
     def reset(self, **_: Any) -> None:
@@ -103,14 +125,14 @@ class Recorder:
         self._finders, self._found = {}, 0
 
     def _put(self, model: nn.Module, chosen: Mapping[str, nn.Module], undo: Undo) -> Recorder:
-        """Touch the model; ``undo`` gives it back."""
+        """Change the model; ``undo`` restores it."""
         undo.note(self._gone)
         self._calls = Calls(model, self._enter, owner=self)
         run = self._run = active_run(model)
         told = []
         for name, module in chosen.items():
             plain = own_forward(module) is None
-            if not plain and run is not None and name in run.operators:  # inside it the run computes the operation
+            if not plain and run is not None and name in run.operators:  # the run computes the operation of this layer
                 told.append(name)
                 continue
             see = partial(self._forward, name)
@@ -123,7 +145,7 @@ class Recorder:
         if run is not None and told:
             undo.put(Listed(run.listeners, lambda name, a: self._see(name, a) if name in told else None))
         undo.put(self._calls)
-        if active_run(model) is not run:  # another thread's, since this was begun
+        if active_run(model) is not run:  # another thread has entered or left since this began
             raise RuntimeError(f"another thread entered or left modulated(...) of the {type(model).__name__} meanwhile")
         return self
 
@@ -132,9 +154,9 @@ class Recorder:
         self._calls = self._run = None
 
     def apart(self, name: str) -> AbstractContextManager[None]:
-        """Differences of the model calls inside are taken among those under this name: guidance in passes.
+        """Take differences of the model calls inside only among those under this name: guidance in separate passes.
 
-        Inside ``modulated`` its own ``apart`` is what counts.
+        Inside ``modulated``, the run's own ``apart`` is what counts.
         """
         if self._calls is not None:
             self._calls.mine()
@@ -158,7 +180,7 @@ class Recorder:
         return inner(input)
 
     def _around(self, name: str, module: nn.Module, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """A layer whose forward somebody else has replaced: what reaches the linear operation inside is recorded."""
+        """A layer whose forward somebody else has replaced: record what reaches the linear operation inside it."""
 
         def inside(a: Tensor) -> Tensor:
             self._see(name, a)
@@ -201,7 +223,7 @@ class Recorder:
             self._last[self._pass, name] = (call, a.clone(), state)
 
     def _add(self, name: str, call: int, quantity: str, x: Tensor) -> Tensor:
-        """Take in x; returns Q(x)."""
+        """Add x to the statistics; returns Q(x)."""
         entry = self.stats.setdefault((name, call, quantity), Recorded())
         hat, _ = self.quantizer.apply(x)
         entry.values.add(x)
@@ -218,8 +240,11 @@ class Recorder:
         return hat
 
     def table(self, quantity: str, value: str, *, reduce: Any = np.median) -> np.ndarray:
-        """A (layers, calls) array of one number: "absmax", "variance", "kurtosis", "mean", or reduced "c", "kappa",
-        "norm" over samples. NaN where a quantity does not exist (differences at call 0)."""
+        """A (layers, calls) array of one number.
+
+        ``value`` is "absmax", "variance", "kurtosis" or "mean", or "c", "kappa" or "norm" reduced over samples. NaN
+        stands where a quantity does not exist (differences at call 0).
+        """
         if quantity not in QUANTITIES:
             raise ValueError(f"unknown quantity {quantity!r}; known: {', '.join(QUANTITIES)}")
         out = np.full((len(self.layers), self.calls), np.nan)
@@ -238,10 +263,40 @@ class Recorder:
 def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None) -> AbstractContextManager[Recorder]:
     """Record the inputs of the model's Conv1d, Conv2d and Linear layers while the context is open.
 
-    quantizer: for c, kappa and the loop of r; deterministic. where: (name, module) -> bool, None is all layers.
     Call ``reset()`` of what it yields between batches. With ``modulated`` on the same model, this is the inner context.
-    Raises ValueError for a randomised quantizer, for a model without such layers, and inside for NaN or Inf (naming
-    layer and call).
+    Inside, NaN or Inf raises ValueError, which names layer and call.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    quantizer : Quantizer
+        For c, kappa and the loop of r; deterministic.
+    where : callable, optional
+        (qualified name, module) -> bool, which layers; None is all.
+
+    Returns
+    -------
+    context manager of Recorder
+        Entering it hooks the layers and yields the ``Recorder``; leaving it restores the model.
+
+    Raises
+    ------
+    ValueError
+        For a randomised quantizer, and for a model without such layers.
+    RuntimeError
+        On entering, where another thread enters or leaves ``modulated`` of the same model meanwhile.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import record
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2))
+    >>> with record(model, ms.AbsMax(4)) as log:
+    ...     out = model(torch.ones(3, 4)), model(torch.zeros(3, 4))
+    >>> log.table("a", "absmax").tolist()
+    [[1.0, 0.0]]
     """
     if not isinstance(quantizer, Quantizer) or quantizer.laws.randomised:
         raise ValueError(f"record needs a deterministic quantizer, got {quantizer!r}")

@@ -1,4 +1,4 @@
-"""How sparse what is quantized is, and which multiplications a sparse kernel could leave out.
+"""How sparse the quantized values are, and which multiplications a sparse kernel could leave out.
 
     with modulated(model, activations=AbsMax(3)) as run, sparsity.measure(run) as found:
         sample(model, images=8, steps=50, run=run)
@@ -6,22 +6,34 @@
 
 Counted is Q's output, the left operand of the layer's product: residual codes in the open and closed loop, the
 activations themselves in ``direct``. An entry counts as zero where the dequantized *value* is 0 (for symmetric grids
-the code 0, for affine ones the zero point): it is the value whose product can be left out. Samples that a threshold
-skipped, and layers at 0 bits, are all zeros. Calls in full precision (first, refresh) are not counted.
+the code 0, for affine ones the zero point), because it is the value whose product can be left out. Samples that a
+threshold skipped, and layers at 0 bits, are all zeros. Calls in full precision (first, refresh) are not counted.
 
 Layout. The reduction axis is the axis of input channels (axis 1 of a convolution, within each of its groups) or of
 features (the last axis of a linear layer). A block of 1×4 or 1×16 is a run of 4 or 16 consecutive entries along it, at
-one position of every other axis: the first begins at channel 0 of each group, and where the number of channels is no
-multiple the last one is short, as if padded with zeros that cost nothing. 2:4 looks at the same runs of four.
+one position of every other axis. The first run begins at channel 0 of each group; where the number of channels is not
+a multiple, the last run is short, as if padded with zeros that cost nothing. 2:4 looks at the same runs of four.
 
 Multiplications. An input entry takes part in as many products as the layer uses it (fewer at a border or under a
-stride), which is counted exactly; products with padding are no entry's and are not in ``macs``. Left out can be
+stride), which is counted exactly. Products with padding belong to no entry and are not in ``macs``. A kernel can leave
+out
 
     element   the products of zero entries
     block4, block16   the products of entries in blocks that are all zero
     group24   in every run of four with at most two non-zeros, all but two entries' products: half of a whole run
     tensor24  the same, but only in calls where *every* run of the tensor complies: what a 2:4 unit needs, which takes
               one operand as a whole
+
+Examples
+--------
+>>> import torch
+>>> import modiff_sim as ms
+>>> from modiff_sim.nn import modulated, sparsity
+>>> model, x = torch.nn.Linear(8, 4), torch.linspace(0.0, 1.0, 8).reshape(1, 8)
+>>> with modulated(model, activations=ms.AbsMax(2), recursion="direct") as run, sparsity.measure(run) as found:
+...     out = model(x)
+>>> found.total().zero_share, found.total().macs  # 2 bits: everything below half of the maximum is 0
+(0.5, 32)
 """
 
 from __future__ import annotations
@@ -46,10 +58,21 @@ KINDS = ("element", "block4", "block16", "group24", "tensor24")
 
 @dataclass
 class Count:
-    """One layer at one call (or a sum of such): entries and MACs, of all batches so far.
+    """One layer at one call, or a sum of such: entries and MACs, of all batches so far.
 
-    zero: entries that are 0. covered: kind -> entries a kernel of that kind finds in a pattern it can use (the zeros;
-    those in all-zero blocks; those in runs that comply with 2:4). saved: kind -> MACs it leaves out.
+    Parameters
+    ----------
+    values : int
+        Entries of the quantized inputs.
+    macs : int
+        MACs of these entries.
+    calls : int
+        How many calls were counted.
+    covered : dict of str to int
+        Kind -> entries that a kernel of that kind finds in a pattern it can use: the zeros ("element"), those in
+        all-zero blocks, and those in runs that comply with 2:4.
+    saved : dict of str to int
+        Kind -> MACs that such a kernel leaves out.
     """
 
     values: int = 0
@@ -64,7 +87,7 @@ class Count:
         return self.share("element")
 
     def share(self, kind: str) -> float:
-        """Share of the entries in such a pattern; NaN where nothing was counted."""
+        """Share of the entries in a pattern of this kind; NaN where nothing was counted."""
         return self.covered[kind] / self.values if self.values else math.nan
 
     def saved_share(self, kind: str) -> float:
@@ -72,7 +95,7 @@ class Count:
         return self.saved[kind] / self.macs if self.macs else math.nan
 
     def add(self, other: Count) -> None:
-        """Take in another count."""
+        """Add another count."""
         self.values += other.values
         self.macs += other.macs
         self.calls += other.calls
@@ -82,7 +105,15 @@ class Count:
 
 
 def by_channel(x: Tensor, operator: Operator) -> Tensor:
-    """A layer's input as (positions, groups, channels): the reduction axis last, groups of a convolution apart."""
+    """A layer's input as (positions, groups, channels): the reduction axis last, groups of a convolution separate.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        The input.
+    operator : Operator
+        The layer.
+    """
     if isinstance(operator.module, nn.Linear):
         return x.reshape(-1, 1, x.shape[-1])
     groups = int(operator.module.groups)  # type: ignore[arg-type]
@@ -91,15 +122,37 @@ def by_channel(x: Tensor, operator: Operator) -> Tensor:
 
 
 def runs_of(x: Tensor, size: int) -> Tensor:
-    """Runs of ``size`` along the last axis, (..., runs, size); the last one filled up with zeros."""
+    """Runs of ``size`` entries along the last axis, (..., runs, size); the last one is padded with zeros.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        The channels on the last axis.
+    size : int
+        Length of a run.
+    """
     short = -x.shape[-1] % size
     return nn.functional.pad(x, (0, short)).unflatten(-1, (-1, size))
 
 
 def uses(operator: Operator, shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """In how many products of the layer each input entry takes part: int64 (1, ...) for one sample, or () if linear.
+    """In how many products of the layer each input entry takes part.
 
-    Counted by the layer itself: the gradient of its summed output with all weights 1.
+    It is counted by the layer itself, as the gradient of its summed output with all weights 1.
+
+    Parameters
+    ----------
+    operator : Operator
+        The layer.
+    shape : tuple of int
+        Shape of its input.
+    device : torch.device
+        Where the counts are made.
+
+    Returns
+    -------
+    torch.Tensor
+        int64, (1, ...) for one sample of a convolution, or () for a linear layer.
     """
     module: Any = operator.module
     if isinstance(module, nn.Linear):
@@ -112,7 +165,17 @@ def uses(operator: Operator, shape: tuple[int, ...], device: torch.device) -> Te
 
 
 def count(hat: Tensor, operator: Operator, used: Tensor | None = None) -> Count:
-    """The sparsity of one quantized input ``hat`` of a layer; ``used`` as ``uses`` gives it (else computed)."""
+    """The sparsity of one quantized input of a layer.
+
+    Parameters
+    ----------
+    hat : torch.Tensor
+        The quantized input.
+    operator : Operator
+        The layer.
+    used : torch.Tensor, optional
+        What ``uses`` returns for it; computed if not given.
+    """
     if used is None:
         used = uses(operator, tuple(hat.shape), hat.device)
     zero = by_channel(hat == 0, operator)
@@ -139,9 +202,14 @@ def count(hat: Tensor, operator: Operator, used: Tensor | None = None) -> Count:
 
 
 class Sparsity:
-    """What ``measure`` yields. ``counts[layer, call]`` is a ``Count``; call counts since ``run.reset``.
+    """What ``measure`` yields: ``counts[layer, call]`` is a ``Count``; calls count since ``run.reset``.
 
     A layer that a model uses several times per call is listed once per occurrence: "head", "head#1".
+
+    Parameters
+    ----------
+    run : Run
+        The run whose quantized values are counted.
     """
 
     def __init__(self, run: Run) -> None:
@@ -169,7 +237,7 @@ class Sparsity:
         return sorted({call for _, call in self.counts})
 
     def total(self, *, layer: str | None = None, call: int | None = None) -> Count:
-        """The sum over everything, one layer or one call: shares of MACs are then weighted by MACs."""
+        """The sum over everything, one layer or one call. Shares of MACs are then weighted by MACs."""
         out = Count()
         for (name, index), found in self.counts.items():
             if layer in (None, name) and call in (None, index):
@@ -177,7 +245,7 @@ class Sparsity:
         return out
 
     def rows(self, *, by: str = "layer") -> list[dict[str, Any]]:
-        """A row per "layer", "call", or "both": shares of entries (share_*), and of MACs left out (saved_*)."""
+        """One row per "layer", "call", or "both": shares of entries (share_*), and of MACs left out (saved_*)."""
         chosen: dict[str, Iterable[tuple[dict[str, Any], Count]]] = {
             "layer": (({"layer": name}, self.total(layer=name)) for name in self.layers),
             "call": (({"call": call}, self.total(call=call)) for call in self.calls),
@@ -208,10 +276,24 @@ def _row(found: Count) -> dict[str, Any]:
 
 
 def measure(run: Run) -> Context[Sparsity]:
-    """Count the zeros of what this run quantizes while the context is open; over several batches they add up.
+    """Count the zeros of what this run quantizes while the context is open; several batches add up.
 
-    Outputs of the run are unchanged to the bit. Nothing is kept of the tensors. Raises TypeError unless ``run`` is what
-    ``modulated`` yields.
+    The run's outputs stay bitwise the same, and no tensors are kept.
+
+    Parameters
+    ----------
+    run : Run
+        What ``modulated`` yields.
+
+    Returns
+    -------
+    context manager of Sparsity
+        Entering it yields the counts, which grow while it is open.
+
+    Raises
+    ------
+    TypeError
+        Unless ``run`` is what ``modulated`` yields.
     """
     if not isinstance(run, Run):
         raise TypeError(f"measure needs the run that modulated() yields, got {run!r}")

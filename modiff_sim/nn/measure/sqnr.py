@@ -2,7 +2,7 @@
 
     print(sqnr_table(model, weights, inputs=[(x, t)]))
 
-Rounding errors of uniform codes lose about 6 dB per bit. The output's SQNR is of weights alone: activations are exact.
+Each bit less costs uniform codes about 6 dB. The SQNR of the output is that of weights alone: activations are exact.
 """
 
 from __future__ import annotations
@@ -40,7 +40,17 @@ def energies(exact: Tensor, approximate: Tensor) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class SQNRTable:
-    """Rows per layer (dicts) and totals; ``str()`` is a table. ``output_db`` is None where no inputs were given."""
+    """Rows per layer (dicts) and totals; ``str()`` is a table.
+
+    Attributes
+    ----------
+    layers : tuple of dict
+        One row per layer; see ``rows``.
+    weight_db : float
+        SQNR of all weights together, in dB.
+    output_db : float or None
+        SQNR of the model's output, in dB; None where no inputs were given.
+    """
 
     layers: tuple[dict[str, Any], ...]
     weight_db: float  # all weights together
@@ -75,15 +85,44 @@ def sqnr_table(
 ) -> SQNRTable:
     """SQNR of the weights of every supported layer that ``where`` keeps: 10·log10(||W||²/||W - W_q||²).
 
-    weights: a quantizer, or a source such as ``QuantizedWeights``; layers it leaves alone have 32 bits and inf dB.
-    inputs:  positional arguments of model calls, for ``output_db`` (see ``output_sqnr``).
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; it is only read.
+    weights : Quantizer, QuantizedWeights or other WeightSource
+        Layers that it leaves alone have 32 bits and inf dB.
+    inputs : iterable of tuple, optional
+        Positional arguments of model calls, for ``output_db`` (see ``output_sqnr``).
+    where : callable, optional
+        (qualified name, module) -> bool, which layers; None is all.
 
-    Raises ValueError for a model without such layers.
+    Returns
+    -------
+    SQNRTable
+        Rows per layer and totals, in dB; ``str()`` is a table.
+
+    Raises
+    ------
+    ValueError
+        For a model without such layers, and for inputs whose outputs have no signal.
+    RuntimeError
+        With ``inputs``, for a model that is modulated already.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import sqnr_table
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False))
+    >>> model[0].weight.data[:] = torch.tensor([[1.0, 0.9]])
+    >>> table = sqnr_table(model, ms.AbsMax(4), inputs=[(torch.ones(1, 2),)])
+    >>> round(table.weight_db, 1), round(table.output_db, 1)
+    (29.9, 32.9)
     """
     operators = _operators(model, weights, where)
     found = None if inputs is None else output_sqnr(model, weights, inputs, where=where)
     rows, signal, noise = [], 0.0, 0.0
-    for name, operator in operators.items():  # after the calls: weights that are made anew are then those of a call
+    for name, operator in operators.items():  # after the calls, so that weights that are made anew are those of a call
         own: Tensor = operator.module.weight  # type: ignore[assignment]
         s, n = energies(own, operator.weight)
         signal, noise = signal + s, noise + n
@@ -102,7 +141,7 @@ def sqnr_table(
 def output_sqnr(model: nn.Module, weights: Weights, inputs: Inputs, *, where: Where | None = None) -> float:
     """SQNR in dB of the model's output (a tensor, or its ``.sample``) over all calls, with quantized weights alone.
 
-    Raises ValueError for no inputs, RuntimeError for a model that is modulated already.
+    Raises ValueError for no inputs, and RuntimeError for a model that is modulated already.
     """
     signal = noise = 0.0
     for exact, approximate in outputs(model, weights, inputs, where=where):
@@ -116,9 +155,9 @@ def output_sqnr(model: nn.Module, weights: Weights, inputs: Inputs, *, where: Wh
 def outputs(
     model: nn.Module, weights: Weights, inputs: Inputs, *, where: Where | None = None
 ) -> Iterable[tuple[Tensor, Tensor]]:
-    """Per call the model's output in full precision and with quantized weights; the model itself is only read.
+    """Yield the model's output in full precision and with quantized weights, per call; the model itself is only read.
 
-    The quantized outputs are those of ``modulated`` with exact activations. They are all computed first, and held.
+    The quantized outputs are those of ``modulated`` with exact activations. They are all computed first, and kept.
     Raises RuntimeError for a model that is modulated already.
     """
     calls = list(inputs)

@@ -1,4 +1,4 @@
-"""The RMS transfer of a torch model: where the energy of noise in one layer's input goes, as ``modiff_sim.transfer``.
+"""The RMS transfer of a torch model: where the energy of noise in a layer's input goes, as in ``modiff_sim.transfer``.
 
     from modiff_sim.nn.measure.transfer import probed, transfer
     found = transfer(model, x, t)                    # one call: found.upstream[l, m, i], found.output[l, i]
@@ -6,8 +6,8 @@
         along = modiff_sim.transfer.measure_transfer(network, x.numpy(), steps)
 
 Layers are the model's Conv1d, Conv2d and Linear modules (those that ``where`` keeps), in the order in which they are
-called; a module that is called several times within one model call is listed as "name", "name#1", ... Every layer's
-input must have the sample on axis 0. The model is left as it was, after an exception too.
+called. A module that is called several times within one model call is listed as "name", "name#1", ... Every layer's
+input must have the samples on axis 0. The model is left as it was, after an exception too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ class Probed:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names in the order of the calls; RuntimeError before the first call, which finds that order."""
+        """Names of the layers in the order of the calls.
+
+        Raises RuntimeError before the first call, which finds that order.
+        """
         if not self._order:
             raise RuntimeError("the order of the layers is known after a first call: call discover(x) once")
         return tuple(self._order)
@@ -100,11 +103,43 @@ def probed(
 ) -> Context[Probed]:
     """The model as a network whose transfer can be measured, while the context is open.
 
-    timesteps: of the calls: call i is model(x, timesteps[i]), called and answered as ``nn.hooks.calling`` has it; or
-    forward:   (rows of x, call) -> output, for models that are called in another way. One of the two is needed.
-    where:     (qualified name, module) -> bool, which layers; None is all.
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model, in eval mode.
+    timesteps : sequence of int, optional
+        Timesteps of the calls: call i is model(x, timesteps[i]), called and answered as in ``nn.hooks.calling``.
+    forward : callable, optional
+        (rows of x, call) -> output, for models that are called in another way. Exactly one of ``timesteps`` and
+        ``forward`` is needed.
+    where : callable, optional
+        (qualified name, module) -> bool, which layers; None is all.
 
-    Raises ValueError for a model without such layers or in training mode, RuntimeError inside ``modulated``.
+    Returns
+    -------
+    context manager of Probed
+        Entering it hooks the layers and yields the ``Probed`` network; leaving it restores the model.
+
+    Raises
+    ------
+    TypeError
+        For what is not a module.
+    ValueError
+        For a model without such layers or in training mode, and unless exactly one of ``timesteps`` and ``forward`` is
+        given.
+    RuntimeError
+        Inside ``modulated``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from modiff_sim.nn import probed
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 2)).eval()
+    >>> with probed(model, forward=lambda x, call: model(x)) as network:
+    ...     network.discover(np.ones((3, 4), np.float32))
+    >>> network.layers
+    ('0', '2')
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"the model must be a torch.nn.Module, got {model!r}")
@@ -138,16 +173,46 @@ def probed(
 def transfer(
     model: nn.Module, x: Tensor, *args: Any, where: Where | None = None, levels: float = 100.0, seed: int = 0
 ) -> CallTransfer:
-    """The RMS transfer within one call, model(x, *args), for every sample of x (n, ...) and each of its L layers.
+    """The RMS transfer within one call, model(x, *args), for every sample of x and each of its L layers.
 
-    Returns arrays, float64: ``upstream`` (L, L, n), the energy that noise of energy 1 at the output of layer l's linear
-    operator has at the input of layer m; ``output`` (L, n), what it has in the model's output; ``a`` (L, n), energies
-    of the inputs; ``entered`` (L, n) and ``through`` (n,), what noise of energy 1 in x has there. Roots are RMS gains.
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model, in eval mode.
+    x : torch.Tensor
+        Floating, (n, ...).
+    *args
+        Passed on as they are: a timestep, or conditions that do not depend on the row (rows are repeated inside).
+    where : callable, optional
+        (qualified name, module) -> bool, which layers; None is all.
+    levels : float, default 100
+        The noise has standard deviation max|.|/levels, small enough for the model to be linear; above 1.
+    seed : int, default 0
+        Seed of the noise.
 
-    args:   passed on as they are: a timestep, or conditions that do not depend on the row (rows are repeated inside).
-    levels: the noise has standard deviation max|.|/levels, small enough for the model to be linear.
+    Returns
+    -------
+    CallTransfer
+        float64 arrays: ``upstream`` (L, L, n), the energy that noise of energy 1 at the output of layer l's linear
+        operator has at the input of layer m; ``output`` (L, n), the energy that it has in the model's output; ``a`` (L,
+        n), energies of the inputs; ``entered`` (L, n) and ``through`` (n,), the energy of noise of energy 1 in x there.
+        Roots are RMS gains.
 
-    Raises ValueError for an x that is no non-empty floating batch, levels <= 1, and as ``probed``.
+    Raises
+    ------
+    ValueError
+        For an x that is not a non-empty floating batch, levels <= 1, and as ``probed``.
+    RuntimeError
+        As ``probed``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from modiff_sim.nn import transfer
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 2)).eval()
+    >>> found = transfer(model, torch.ones(3, 4))
+    >>> found.upstream.shape, found.output.shape
+    ((2, 2, 3), (2, 3))
     """
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim < 2 or not x.numel():
         raise ValueError(f"x must be a non-empty floating tensor (samples, ...), got {getattr(x, 'shape', x)!r}")

@@ -6,8 +6,19 @@
         images = loaded.pipeline(num_inference_steps=50).images      # states are reset at every call of the pipeline
         print(run.audit())
 
-Weights come from safetensors only, no code that came with a model is run. A model keeps note of the scheduler that it
-came with: ``sample(loaded)`` and ``sample(loaded.denoiser)`` sample as it says, or say why they cannot.
+Weights are read from safetensors only, and no code that comes with a model is run. A model keeps note of the scheduler
+that it came with: ``sample(loaded)`` and ``sample(loaded.denoiser)`` sample as that scheduler says, or say why they
+cannot.
+
+Examples
+--------
+>>> import tempfile
+>>> from modiff_sim.nn import adapters, zoo
+>>> with tempfile.TemporaryDirectory() as folder:
+...     zoo.load("digits").save_pretrained(folder)
+...     loaded = adapters.load(folder)
+>>> type(loaded.denoiser).__name__, loaded.pipeline, loaded.schedule
+('UNet2DModel', None, None)
 """
 
 from __future__ import annotations
@@ -36,7 +47,7 @@ LOG = logging.getLogger(__name__)
 
 @contextmanager
 def _errors_once() -> Iterator[None]:
-    """Diffusers prints some errors and then raises them: they are said once, by what is raised. Warnings are kept."""
+    """Say the errors that diffusers prints and then raises only once, by what is raised. Warnings are kept."""
 
     def no_error(record: logging.LogRecord) -> bool:
         return record.levelno < logging.ERROR
@@ -55,8 +66,18 @@ def _errors_once() -> Iterator[None]:
 class Loaded:
     """What a name led to: the denoiser, in eval mode without gradients, and the pipeline around it, if there is one.
 
-    scheduler: the config of the scheduler that came with it, with ``_class_name``; None where none did.
-    notes:     sentences on which of several weights were taken, such as a moving average; also in the log.
+    Parameters
+    ----------
+    source : str
+        The name.
+    denoiser : torch.nn.Module
+        The network that is called at every step.
+    pipeline : diffusers.DiffusionPipeline, optional
+        The pipeline that it belongs to.
+    scheduler : dict, optional
+        The config of the scheduler that came with it, with ``_class_name``.
+    notes : tuple of str
+        Sentences on which of several weights were taken, such as a moving average; they are also in the log.
     """
 
     source: str
@@ -67,7 +88,10 @@ class Loaded:
 
     @property
     def schedule(self) -> Schedule | None:
-        """What the scheduler says; None where none came with it. Raises ValueError for one that cannot be followed."""
+        """The schedule that the scheduler describes; None where no scheduler came with the model.
+
+        Raises ValueError for a scheduler that cannot be followed.
+        """
         return None if self.scheduler is None else schedule_of(self.scheduler)
 
 
@@ -82,24 +106,46 @@ def load(
 ) -> Loaded:
     """A model or pipeline by local folder, name on the Hugging Face hub, or checkpoint file.
 
-    source:    a folder with ``model_index.json`` is a pipeline, one with ``config.json`` a model; a file is an original
-               DDPM checkpoint (``nn.ddpm_checkpoint``). Anything else is a hub name.
-    subfolder: only this model of a pipeline's folder, such as "unet".
-    component: which of a pipeline's denoisers, where it has several (see ``denoiser``).
-    dtype, device: None is diffusers' default (float32 on the CPU), and a file's own.
-    options:   for diffusers' ``from_pretrained``, such as ``revision``, ``variant``, ``local_files_only=True``, or
-               components of a pipeline, such as ``safety_checker=None``.
+    The scheduler is looked for in the pipeline or, for a single model, in its folder and the one above.
 
-    The scheduler is looked for in the pipeline, or, for a single model, in its folder and the one above.
+    Parameters
+    ----------
+    source : str or Path
+        A folder with ``model_index.json`` is a pipeline, one with ``config.json`` a model; a file is an original DDPM
+        checkpoint (``nn.models.ddpm_checkpoint``). Anything else is a hub name.
+    subfolder : str, optional
+        Only this model of a pipeline's folder, such as "unet".
+    component : str, optional
+        Which of a pipeline's denoisers, where it has several (see ``denoiser``).
+    dtype : torch.dtype, optional
+        None is diffusers' default (float32), and a file's own dtype.
+    device : torch.device or str, optional
+        None is the CPU.
+    **options
+        For diffusers' ``from_pretrained``, such as ``revision``, ``variant``, ``local_files_only=True``, or components
+        of a pipeline, such as ``safety_checker=None``.
 
-    Raises FileNotFoundError where there is nothing of that name (or no connection to find out), ValueError for weights
-    that are only there as pickles, that are damaged or do not all fit the config, for what is no model of diffusers,
-    and as ``denoiser``. Pipelines with text encoders need the package transformers: ImportError.
+    Returns
+    -------
+    Loaded
+        The denoiser and, if there is one, the pipeline around it.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is nothing of that name, or no connection to find out.
+    ValueError
+        For weights that exist only as pickles, that are damaged or do not all fit the config; for what is not a model
+        of diffusers; and as ``denoiser``.
+    OSError
+        Where diffusers could not read the files.
+    ImportError
+        For pipelines with text encoders, without the package transformers.
     """
     path = Path(source)
     if path.is_file() and path.name not in ("model_index.json", "config.json"):
         if subfolder or component or options:
-            raise ValueError(f"{source} is a file: subfolder=, component= and diffusers' options mean nothing for it")
+            raise ValueError(f"{source} is a file: subfolder=, component= and diffusers' options do not apply to it")
         model, said_of = ddpm_checkpoint.loaded(path)
         moved: Any = model
         return Loaded(str(source), moved.to(device=device, dtype=dtype), notes=(said_of,) if said_of else ())
@@ -111,7 +157,7 @@ def load(
         options["torch_dtype"] = dtype
     if subfolder:
         options["subfolder"] = subfolder
-    if find_spec("accelerate") is None:  # diffusers falls back to this by itself, with a warning for every model
+    if find_spec("accelerate") is None:  # diffusers falls back to this anyway, with a warning for every model
         options.setdefault("low_cpu_mem_usage", False)
     try:
         with _errors_once():
@@ -140,7 +186,7 @@ def load(
 
 
 def _scheduler_of(pipeline: Any, model: nn.Module) -> dict[str, Any] | None:
-    """The config of a pipeline's scheduler, where it has several that which is called like the model."""
+    """The config of a pipeline's scheduler; of several, the one that is named like the model."""
     parts = {k: v for k, v in getattr(pipeline, "components", {}).items() if v is not None}
     found = {k: v for k, v in parts.items() if k.endswith("scheduler") and hasattr(v, "config")}
     if not found:
@@ -178,13 +224,13 @@ def _config(source: str | Path, subfolder: str | None, hub: dict[str, Any]) -> d
         files = [folder / (subfolder or "") / name for name in names]
         found = next((file for file in files if file.is_file()), None)
         if found is None:
-            raise FileNotFoundError(f"no {' or '.join(names)} in {files[0].parent}: this is no diffusers folder")
+            raise FileNotFoundError(f"no {' or '.join(names)} in {files[0].parent}: this is not a diffusers folder")
     else:
         found = _from_hub(str(source), subfolder, names, hub)
     content = json_of(found)
     lists = [x for x in content.values() if isinstance(x, list)]
     if found.name == "model_index.json" and any(len(x) < 2 for x in lists):
-        raise ValueError(f"{found} is no config of diffusers: expected names with values, or [library, class]")
+        raise ValueError(f"{found} is not a config of diffusers: expected names with values, or [library, class]")
     return content
 
 
@@ -198,28 +244,28 @@ def _from_hub(name: str, subfolder: str | None, files: list[str], hub: dict[str,
             return Path(hf_hub_download(name, file, subfolder=subfolder, **hub))
         except EntryNotFoundError as error:
             reason = error
-            if isinstance(error, LocalEntryNotFoundError):  # no connection: what is left is the cache
+            if isinstance(error, LocalEntryNotFoundError):  # without a connection, only the cache is left
                 hub = {**hub, "local_files_only": True}
         except (HFValidationError, OSError) as error:
             reason = error
             break
-    if isinstance(reason, HFValidationError):  # a path, by its form
-        raise FileNotFoundError(f"{name} is no local folder or file, and no name that the hub could have") from reason
+    if isinstance(reason, HFValidationError):  # by its form it is a path
+        raise FileNotFoundError(f"{name} is not a local folder or file, and not a possible name on the hub") from reason
     raise FileNotFoundError(
-        f"{name} is no local folder or file, and the hub does not give {' or '.join(files)} for that name: it does not "
-        f"exist, is not public, or there is no connection and no copy in the cache ({type(reason).__name__})"
+        f"{name} is not a local folder or file, and the hub does not give {' or '.join(files)} for that name: it does "
+        f"not exist, is not public, or there is no connection and no copy in the cache ({type(reason).__name__})"
     ) from reason
 
 
 def _class(config: dict[str, Any], source: str | Path) -> Any:
-    """The class a config names: a model or a pipeline of diffusers itself."""
+    """The class that a config names: a model or a pipeline of diffusers itself."""
     import diffusers
 
     name = config.get("_class_name")
     cls = getattr(diffusers, name, None) if isinstance(name, str) else None
     if not (isinstance(cls, type) and hasattr(cls, "from_pretrained")):
         raise ValueError(
-            f"{source}: its config names the class {name!r}, which is no model or pipeline of diffusers "
+            f"{source}: its config names the class {name!r}, which is not a model or pipeline of diffusers "
             f"{diffusers.__version__}; code that comes with a model is not run: make the model yourself"
         )
     return cls

@@ -1,9 +1,18 @@
-"""Well-known diffusion models as shapes: built on the meta device, nothing is downloaded, no weights are drawn.
+"""Well-known diffusion models as shapes: they are built on the meta device, without downloads and without weights.
 
     model = build("sd15");  shapes = shapes_of("sd15")             # UNet2DConditionModel, 859,520,964 parameters
     shapes_of_folder("path/to/a/diffusers/folder")                 # from its config.json alone
 
-Configurations are the published ones, written as diffusers' arguments; the parameter counts tell that they are right.
+Configurations are the published ones, written as diffusers' arguments; the parameter counts confirm them.
+
+Examples
+--------
+>>> from modiff_sim.nn import architectures
+>>> list(architectures.ARCHITECTURES)
+['digits', 'cifar10', 'dit-xl-2', 'sd15', 'sdxl']
+>>> shapes = architectures.shapes_of("digits")
+>>> shapes.parameters, shapes.layers[0].name
+(651041, 'time_embedding.linear_1')
 """
 
 from __future__ import annotations
@@ -26,7 +35,21 @@ TEXT_TOKENS = 77  # of CLIP, with which Stable Diffusion is conditioned
 
 @dataclass(frozen=True)
 class Architecture:
-    """One model: its diffusers class and arguments; ``guided``: with classifier-free guidance, two rows per image."""
+    """One model: its diffusers class and the arguments of that class.
+
+    Parameters
+    ----------
+    label : str
+        For tables.
+    cls : str
+        The class of diffusers.
+    parameters : int
+        How many parameters the model has.
+    guided : bool, default False
+        Whether it is sampled with classifier-free guidance, in two rows per image.
+    config : dict
+        Arguments of the class.
+    """
 
     label: str
     cls: str
@@ -100,7 +123,20 @@ def _known(cls: str) -> None:
 
 
 def from_config(cls: str, config: dict[str, Any]) -> nn.Module:
-    """A diffusers model of this class on the meta device, in eval mode; ValueError for a class not known here."""
+    """A diffusers model of this class on the meta device, in eval mode.
+
+    Parameters
+    ----------
+    cls : str
+        A class in ``FAMILIES``.
+    config : dict
+        Its arguments.
+
+    Raises
+    ------
+    ValueError
+        For another class.
+    """
     _known(cls)
     import diffusers
 
@@ -110,20 +146,60 @@ def from_config(cls: str, config: dict[str, Any]) -> nn.Module:
 
 
 def build(name: str) -> nn.Module:
-    """A known model on the meta device; ValueError lists the names."""
+    """A known model on the meta device, in eval mode.
+
+    Parameters
+    ----------
+    name : str
+        A name in ``ARCHITECTURES``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    """
     found = architecture(name)
     return from_config(found.cls, found.config)
 
 
 def architecture(name: str) -> Architecture:
-    """ValueError lists the known names."""
+    """The class and config of a known model.
+
+    Parameters
+    ----------
+    name : str
+        A name in ``ARCHITECTURES``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    """
     if name not in ARCHITECTURES:
         raise ValueError(f"unknown model {name!r}; known: {', '.join(ARCHITECTURES)}, or a folder with a config.json")
     return ARCHITECTURES[name]
 
 
 def example_inputs(model: Any, batch: int = 1) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Meta tensors of the shapes that a diffusers model is called with, from its config: (positional, by keyword)."""
+    """Meta tensors of the shapes that a diffusers model is called with, from its config.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A model of one of ``FAMILIES``.
+    batch : int, default 1
+        Rows of the batch.
+
+    Returns
+    -------
+    tuple of (tuple, dict)
+        Positional arguments and arguments by keyword.
+
+    Raises
+    ------
+    ValueError
+        For another class, and for a config that does not determine the inputs.
+    """
     _known(cls := type(model).__name__)
     c = model.config
     size = (c.sample_size, c.sample_size) if isinstance(c.sample_size, int) else tuple(c.sample_size or ())
@@ -147,7 +223,7 @@ def example_inputs(model: Any, batch: int = 1) -> tuple[tuple[Any, ...], dict[st
     if cls == "UNet2DModel":
         return (x, t), labels
     width = c.cross_attention_dim if isinstance(c.cross_attention_dim, int) else c.cross_attention_dim[0]
-    if c.addition_embed_type == "text_time":  # SDXL: the pooled text embedding and six numbers, each embedded
+    if c.addition_embed_type == "text_time":  # SDXL: the pooled text embedding, and six numbers, each of them embedded
         pooled = c.projection_class_embeddings_input_dim - 6 * c.addition_time_embed_dim
         labels["added_cond_kwargs"] = {"text_embeds": empty(batch, pooled), "time_ids": empty(batch, 6)}
     elif c.addition_embed_type is not None:
@@ -157,7 +233,18 @@ def example_inputs(model: Any, batch: int = 1) -> tuple[tuple[Any, ...], dict[st
 
 @cache
 def shapes_of(name: str) -> ModelShapes:
-    """Shapes of a known model's call at batch 1."""
+    """Shapes of a call of a known model at batch 1.
+
+    Parameters
+    ----------
+    name : str
+        A name in ``ARCHITECTURES``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the known ones.
+    """
     model = build(name)
     inputs, named = example_inputs(model)
     return model_shapes(model, *inputs, **named)
@@ -166,7 +253,17 @@ def shapes_of(name: str) -> ModelShapes:
 def read_folder(folder: str | Path) -> tuple[str, dict[str, Any]]:
     """Class and config of a local diffusers model, or of the denoiser of a whole pipeline.
 
-    Raises FileNotFoundError where there is no config.json, ValueError where it is no diffusers model's.
+    Parameters
+    ----------
+    folder : str or Path
+        The folder, or one with ``unet/`` or ``transformer/`` in it.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no config.json.
+    ValueError
+        Where it is not the config of a diffusers model.
     """
     root = Path(folder)
     places = [p for p in (root, root / "unet", root / "transformer") if (p / "config.json").is_file()]
@@ -176,12 +273,23 @@ def read_folder(folder: str | Path) -> tuple[str, dict[str, Any]]:
     config = json.loads(text)
     cls = config.get("_class_name") if isinstance(config, dict) else None
     if cls is None:
-        raise ValueError(f"{places[0] / 'config.json'}: no _class_name: this is no diffusers model's config")
+        raise ValueError(f"{places[0] / 'config.json'}: no _class_name: this is not the config of a diffusers model")
     return str(cls), {k: v for k, v in config.items() if not k.startswith("_")}
 
 
 def shapes_of_folder(folder: str | Path) -> ModelShapes:
-    """Shapes of a local diffusers model's call at batch 1, from its config alone: weights are not read."""
+    """Shapes of a call of a local diffusers model at batch 1, from its config alone: weights are not read.
+
+    Parameters
+    ----------
+    folder : str or Path
+        See ``read_folder``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As ``read_folder`` and ``example_inputs``.
+    """
     model = from_config(*read_folder(folder))
     inputs, named = example_inputs(model)
     return model_shapes(model, *inputs, **named)

@@ -6,13 +6,13 @@
 
 Diffusion models are sampled with the moving average of their weights. It lies beside them: as ``ema``,
 ``ema_state_dict``, ``state_dict_ema``, ``model_ema``, ``ema_params``, ``shadow`` and the like, at any depth; under a
-prefix within one state dict (``ema_model.``, ``model_ema.``; there also with the dots left out, as latent diffusion has
-it); as a list of tensors in the order of the weights (``shadow_params``); last in a list of model, optimizer, epoch,
-step. It is taken where it is there, and a line in the log says so (logger of this module, level WARNING). A name alone
-makes no average: its tensors have to be most of the model's, in their shapes. What an optimizer keeps (``exp_avg``) is
+prefix within one state dict (``ema_model.``, ``model_ema.``; there also without the dots, as in latent diffusion); as a
+list of tensors in the order of the weights (``shadow_params``); last in a list of model, optimizer, epoch, step. It is
+taken where it exists, and a line in the log says so (logger of this module, level WARNING). A name alone does not make
+an average: its tensors have to be most of the model's, in their shapes. The state of an optimizer (``exp_avg``) is
 never taken.
 
-Nothing but tensors is read from a file: safetensors, or torch's format with ``weights_only=True``.
+Only tensors are read from a file: safetensors, or torch's format with ``weights_only=True``.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ __all__ = ["Read", "is_average", "read", "shown"]
 
 LOG = logging.getLogger(__name__)
 AVERAGED = re.compile(r"(?<![a-z])(emas?|ewmas?|shadows?|averag(e|ed|es)|avgs?|swa|polyak)(?![a-z])")
-#: what an optimizer keeps, some of which is called an average as well
+#: names of an optimizer's state, some of which is called an average as well
 OPTIMIZER = re.compile(
     r"^opt(_states?)?$|momentum(_buffers?)?$|(?<![a-z])(optims?|optimi[sz]ers?|adamw?|(square|grad)_avg)(?![a-z])"
     r"|(?<![a-z])exp_?(avg|average)"
 )
-#: names that may be an average's and may be others'
+#: names that may or may not be those of an average
 PERHAPS = re.compile(r"(?<![a-z])(target|teacher|slow|smoothed)(?![a-z])")
-#: which of several sets is the model's, where none is a moving average; the first that is there
+#: names of the model's set among several, where none is a moving average; the first that exists is taken
 USUAL = (
     "state_dict",
     "model_state_dict",
@@ -59,7 +59,7 @@ USUAL = (
 )
 #: counters that are kept among the tensors
 COUNTERS = {"n_averaged", "num_updates", "decay", "initted", "step", "updates", "epoch", "global_step"}
-#: an optimizer's among the names of tensors
+#: names of tensors that belong to an optimizer
 MOMENTS = re.compile(r"(^|\.)(optimizers?|(max_)?exp_avg(_sq)?s?|momentum_buffer|square_avg)(\.|$)")
 WRAPPERS = ("module.", "_orig_mod.")  # of data-parallel training and of torch.compile
 
@@ -67,8 +67,8 @@ WRAPPERS = ("module.", "_orig_mod.")  # of data-parallel training and of torch.c
 class Read(dict[str, Tensor]):
     """Tensors by name, and where in the file they were.
 
-    taken:    the place, such as "ema_state_dict" or "[3].ema"; "" is the file itself. averaged: whether it is a moving
-              average. others: places of the other sets of weights in the file.
+    ``taken`` is the place, such as "ema_state_dict" or "[3].ema"; "" is the file itself. ``averaged`` says whether it
+    is a moving average. ``others`` are the places of the other sets of weights in the file.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], taken: str, averaged: bool, others: Iterable[str]) -> None:
@@ -77,7 +77,7 @@ class Read(dict[str, Tensor]):
 
     @property
     def said(self) -> str:
-        """In words; empty where there was nothing to choose."""
+        """What was taken, in words; empty where there was nothing to choose."""
         if not self.averaged and not self.others:
             return ""
         beside = f", not what is under {', '.join(map(repr, self.others))}" if self.others else ""
@@ -90,10 +90,10 @@ class Read(dict[str, Tensor]):
 
 
 def read(path: str | Path) -> Read:
-    """The tensors of a weight file by name: ``.safetensors``, or anything ``torch.load(weights_only=True)`` takes.
+    """The tensors of a weight file by name: ``.safetensors``, or anything that ``torch.load(weights_only=True)`` takes.
 
-    Raises ValueError for a file that holds anything else, no weights, or several sets of which none is the usual one,
-    listing its keys; FileNotFoundError where there is none.
+    Raises FileNotFoundError where there is no file, and ValueError, listing the file's keys, for a file that holds
+    anything else, no weights, or several sets of which none is the usual one.
     """
     path = Path(path)
     if path.is_dir():
@@ -104,7 +104,7 @@ def read(path: str | Path) -> Read:
         raise FileNotFoundError(f"no weight file {path}")
     try:
         content = _content(path)
-    except Exception as error:  # torch's reader meets garbage with any of them
+    except Exception as error:  # torch's reader can raise anything on garbage
         hit = re.search(r"GLOBAL (\S+)", str(error))
         asked = f": it asks for {hit[1]}" if hit else f" ({type(error).__name__})"
         keys = f" Names in it: {shown(names)}." if (names := _glimpse(path)) else ""
@@ -124,7 +124,7 @@ def read(path: str | Path) -> Read:
 
 
 def shown(names: Iterable[Any], first: int = 8) -> str:
-    """The first few of these names."""
+    """The first few of these names, as text."""
     found = [str(x) for x in names]
     return ", ".join(found[:first]) + (f" and {len(found) - first} more" if len(found) > first else "")
 
@@ -135,7 +135,7 @@ def _content(path: Path) -> Any:
 
         return safetensors.torch.load_file(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about the pickle's protocol; what matters is raised
+        warnings.simplefilter("ignore", UserWarning)  # they are about the pickle's protocol; what matters is raised
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -150,7 +150,7 @@ class _Set:
 
 
 def is_average(name: Any) -> bool:
-    """Whether a name is one of a moving average."""
+    """Whether this is a name of a moving average."""
     return AVERAGED.search(_words(name)) is not None and not _is_optimizer(name)
 
 
@@ -163,7 +163,7 @@ def _is_optimizer(name: Any) -> bool:
 
 
 def _children(content: Any, where: str) -> Iterator[tuple[str, Any, bool]]:
-    """(place, value, whether its name is an average's) of what may hold weights; an optimizer may not."""
+    """Yield (place, value, whether its name is an average's) of what may hold weights; an optimizer may not."""
     if isinstance(content, Mapping) and "param_groups" not in content:
         for key, value in content.items():
             if not _is_optimizer(key):
@@ -176,7 +176,7 @@ def _children(content: Any, where: str) -> Iterator[tuple[str, Any, bool]]:
 def _sets(
     content: Any, where: str = "", averaged: bool = False, depth: int = 0, listed: bool = False
 ) -> Iterator[_Set]:
-    """All sets of weights in what a file held."""
+    """Yield all sets of weights in the content of a file."""
     if depth > 6:
         return
     inner: list[_Set] = []
@@ -196,7 +196,7 @@ def _sets(
 
 
 def _split(whole: _Set) -> Iterator[_Set]:
-    """The set, or, where a moving average lies in it under a prefix of its own, the two."""
+    """The set; or the two sets where a moving average lies in it under a prefix of its own."""
     heads = {k.partition(".")[0] for k in whole.tensors if "." in k}
     rest = {k: v for k, v in whole.tensors.items() if not is_average(k.partition(".")[0])}
     found = []
@@ -215,8 +215,10 @@ def _split(whole: _Set) -> Iterator[_Set]:
 
 
 def _names(average: Iterable[str], weights: Iterable[str]) -> dict[str, str] | None:
-    """The name, dotted, of each of an average's tensors, where they are all among the weights; a first part of the
-    weights' names (``model.``) may be left out, and all dots."""
+    """The dotted name of each of an average's tensors, where all of them are among the weights; else None.
+
+    A first part of the weights' names (``model.``) may be left out, and all dots.
+    """
     table: dict[str, str] = {}
     for key in weights:
         for name in (key, key.partition(".")[2]):
@@ -227,8 +229,10 @@ def _names(average: Iterable[str], weights: Iterable[str]) -> dict[str, str] | N
 
 
 def _names_of_most(average: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, str] | None:
-    """``_names``, where they are most of the parameters there, or of those under the part that has most, with the
-    same shapes; None otherwise, and for names without a dot, which are those of a layer."""
+    """``_names``, where these are most of the parameters, or of those under the largest prefix, in the same shapes.
+
+    Else it is None, and so it is for names without a dot, which are those of a single layer.
+    """
     names = _names(average, weights)
     if names is None or not all("." in name for name in names.values()):
         return None
@@ -247,14 +251,14 @@ def _names_of_most(average: Mapping[str, Tensor], weights: Mapping[str, Tensor])
 
 
 def _is_parameter(name: str) -> bool:
-    """And no buffer of a normalization, which averages leave out."""
+    """Whether this is not the name of a buffer of a normalization, which averages leave out."""
     return re.search(r"running_(mean|var)$|num_batches", name) is None
 
 
 def _unnamed(
     content: Any, where: str = "", averaged: bool = False, depth: int = 0
 ) -> Iterator[tuple[str, list[Tensor]]]:
-    """Averages that are lists of tensors, and their places."""
+    """Yield averages that are lists of tensors, and their places."""
     listed = isinstance(content, list | tuple) and len(content) > 0 and all(isinstance(x, Tensor) for x in content)
     if listed and averaged:
         yield where, list(content)
@@ -287,7 +291,7 @@ def _chosen(sets: Sequence[_Set], unnamed: Sequence[tuple[str, list[Tensor]]]) -
                 f"{len(average.tensors)} of the {len(parameters)} weights under {owner.where!r}: save the weights alone"
             )
         merged = dict(average.tensors)
-        if owner is not None and set(merged) < set(owner.tensors):  # averages are of parameters, not of buffers
+        if owner is not None and set(merged) < set(owner.tensors):  # averages hold parameters, not buffers
             merged = {k: merged.get(k, v) for k, v in owner.tensors.items()}
         return Read(merged, average.where, True, (x for x in others if x != average.where))
     if len(plain) > 1:
@@ -315,7 +319,7 @@ def _named(where: str, tensors: list[Tensor], plain: Sequence[_Set]) -> dict[str
 
 
 def _outline(content: Any, depth: int = 0) -> str:
-    """Its type and keys."""
+    """The type and the keys of the content, in words."""
     kind = type(content).__name__
     if isinstance(content, Mapping):
         return f"{kind} with the keys {shown(content) or 'none'}" if len(content) else f"{kind} without keys"
@@ -325,7 +329,7 @@ def _outline(content: Any, depth: int = 0) -> str:
 
 
 def _glimpse(path: Path) -> list[str]:
-    """The first names in a pickle, whose instructions are looked at and not run."""
+    """The first names in a pickle, whose instructions are read and not run."""
     names: dict[str, None] = {}
     with suppress(Exception):  # whatever is wrong with it
         if zipfile.is_zipfile(path):

@@ -6,12 +6,12 @@
 The layout is that of the PyTorch port of Ho et al. (arXiv 2006.11239, appendix B): ``temb.dense.0``, ``conv_in``,
 ``down.<level>.block.<j>``, ``down.<level>.attn.<j>``, ``mid.block_1``, ``mid.attn_1``, ``up.<level>...``, ``norm_out``,
 ``conv_out``. Levels count from full resolution in both halves, where diffusers counts its up blocks from the bottom.
-The architecture is read off the keys and shapes. What they do not tell, and all published models share: 32 groups with
+The architecture is inferred from the keys and shapes. The rest is the same in all published models: 32 groups with
 eps 1e-6, one attention head, the strided convolution padded below and right only, the timestep's sines before its
-cosines with frequencies down to exactly 1e-4. The image size is not in them either: it is taken from the published
-models' attention at 16 x 16, and only matters to who asks ``model.config.sample_size``.
+cosines, with frequencies down to exactly 1e-4. The image size is not in the keys and shapes either. It is inferred from
+the published models' attention at 16 x 16, and only matters for ``model.config.sample_size``.
 
-Nothing but tensors is read from a file: safetensors, or torch's format with ``weights_only=True``.
+Only tensors are read from a file: safetensors, or torch's format with ``weights_only=True``.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ MIDDLE = {"block_1": "resnets.0", "attn_1": "attentions.0", "block_2": "resnets.
 def convert(
     state_dict: Mapping[str, Tensor], config: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """(arguments of UNet2DModel, its state dict) of a state dict in the original layout; tensors keep their dtype.
+    """Arguments of UNet2DModel and its state dict, from a state dict in the original layout; tensors keep their dtype.
 
-    config: overrides what was inferred (such as ``sample_size``).
+    ``config`` overrides what was inferred (such as ``sample_size``).
 
     Raises ValueError for keys that do not belong to the layout, naming them, and for shapes that do not fit it.
     """
     weights = dict(state_dict)
     levels = _levels(weights)
-    # what the architecture is read off
+    # the tensors from which the architecture is inferred
     for key in ("conv_in.weight", "conv_out.weight", *(f"down.{i}.block.0.conv1.weight" for i in range(levels))):
         if key in weights and (weights[key].ndim != 4 or 0 in weights[key].shape):
             raise ValueError(f"{key}: a convolution's weight has 4 axes, none empty; got {tuple(weights[key].shape)}")
@@ -59,7 +59,7 @@ def convert(
     names = dict(_names(levels, found["layers_per_block"]))
     unknown = [k for k in weights if k.rpartition(".")[0] not in names]
     if unknown:
-        raise ValueError(f"no checkpoint in the original DDPM layout: {shown(unknown, 4)} do not belong to it")
+        raise ValueError(f"not a checkpoint in the original DDPM layout: {shown(unknown, 4)} do not belong to it")
     out = {}
     for key, value in weights.items():
         module, _, what = key.rpartition(".")
@@ -74,18 +74,18 @@ def convert(
 def load(path: str | Path, config: Mapping[str, Any] | None = None) -> UNet2DModel:
     """The model of a checkpoint file, in the file's dtype, on the CPU, in eval mode, without gradients.
 
-    ``model(x, t).sample`` predicts the noise in x (n, C, H, W) at timestep t. A training checkpoint, which
-    holds the weights and their moving average, gives the moving average (``nn.checkpoints``, which logs it). config: as
-    for ``convert``.
+    ``model(x, t).sample`` predicts the noise in x (n, C, H, W) at timestep t. Of a training checkpoint, which holds the
+    weights and their moving average, the moving average is taken (``nn.models.checkpoints``, which logs it). ``config``
+    is as for ``convert``.
 
-    Raises ValueError for a file that holds more than tensors (a pickle that could run code is refused unread), that is
-    not in the layout, or whose tensors do not fit together, with the file's keys; FileNotFoundError.
+    Raises FileNotFoundError, and ValueError with the file's keys for a file that holds more than tensors (a pickle that
+    could run code is refused unread), that is not in the layout, or whose tensors do not fit together.
     """
     return loaded(path, config)[0]
 
 
 def loaded(path: str | Path, config: Mapping[str, Any] | None = None) -> tuple[UNet2DModel, str]:
-    """The model of ``load``, and which of the file's weights it has, in words (``checkpoints.Read.said``)."""
+    """The model of ``load``, and which of the weights in the file it has, in words (``checkpoints.Read.said``)."""
     from diffusers import UNet2DModel
 
     held = read(path)
@@ -107,7 +107,10 @@ def loaded(path: str | Path, config: Mapping[str, Any] | None = None) -> tuple[U
 
 
 def _bare(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the one name that all have in front, such as ``model.``: where the network was part of another module."""
+    """The weights without a prefix that all names share, such as ``model.``.
+
+    Names have such a prefix where the network was part of another module.
+    """
     heads = {key.removesuffix("conv_in.weight") for key in weights if f".{key}".endswith(".conv_in.weight")}
     head = heads.pop() if len(heads) == 1 else ""
     if not all(key.startswith(head) for key in weights):
@@ -119,18 +122,18 @@ def _levels(weights: Mapping[str, Tensor]) -> int:
     found = {int(m[1]) for key in weights if (m := re.match(r"(?:down|up)\.(\d+)\.", key))}
     if "conv_in.weight" not in weights or "temb.dense.0.weight" not in weights or found != set(range(len(found))):
         raise ValueError(
-            "no checkpoint in the original DDPM layout: expected conv_in, temb.dense.0 and down.<level>.block.<j>, got "
-            f"{shown(weights, 4) or 'nothing'}"
+            "not a checkpoint in the original DDPM layout: expected conv_in, temb.dense.0 and down.<level>.block.<j>, "
+            f"got {shown(weights, 4) or 'nothing'}"
         )
     return len(found)
 
 
 def _config(weights: Mapping[str, Tensor], levels: int) -> dict[str, Any]:
-    """What UNet2DModel is to be made with."""
+    """The arguments of UNet2DModel."""
     channels = []
     for i in range(levels):
         if (first := weights.get(f"down.{i}.block.0.conv1.weight")) is None:
-            raise ValueError(f"no checkpoint in the original DDPM layout: down.{i}.block.0.conv1.weight is missing")
+            raise ValueError(f"not a checkpoint in the original DDPM layout: down.{i}.block.0.conv1.weight is missing")
         channels.append(first.shape[0])
     blocks = {int(m[1]) for key in weights if (m := re.match(r"down\.0\.block\.(\d+)\.", key))}
     attends = [f"down.{i}.attn.0.q.weight" in weights for i in range(levels)]
@@ -155,7 +158,7 @@ def _config(weights: Mapping[str, Tensor], levels: int) -> dict[str, Any]:
 
 
 def _names(levels: int, layers: int) -> Iterator[tuple[str, str]]:
-    """(module of the original, module of diffusers), all that may occur."""
+    """Yield (module of the original, module of diffusers) for all modules that may occur."""
     yield from OUTSIDE.items()
     for name, ours in MIDDLE.items():
         for part, new in (RESNET if "block" in name else ATTENTION).items():

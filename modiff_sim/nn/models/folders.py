@@ -1,4 +1,4 @@
-"""Folders of diffusers: their weights, which have to fit the config, and what lies beside them."""
+"""Folders of diffusers: weights, which have to fit the config, and the files beside them."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ WEIGHTS = re.compile(r"(?:diffusion_pytorch_)?model(?:\.(\w+))?(?:-\d+-of-\d+)?\
 
 
 def json_of(file: Path) -> dict[str, Any]:
-    """The content of a config; ValueError for a file that has none."""
+    """The content of a config. Raises ValueError for a file that is not one."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{file} is damaged, it is no JSON ({type(error).__name__}): copy it anew from where the model comes from"
+            f"{file} is damaged, it is not JSON ({type(error).__name__}): copy it anew from where the model comes from"
         ) from None
     if not isinstance(content, dict):
         raise ValueError(
-            f"{file} is no config of diffusers: expected names with values, got a {type(content).__name__}"
+            f"{file} is not a config of diffusers: expected names with values, got a {type(content).__name__}"
         )
     return content
 
 
 def _scheduler(cls: Any, source: str, name: str, options: Mapping[str, Any]) -> Any:
-    """A pipeline's scheduler; ValueError for one that diffusers cannot make, naming its file and the option."""
+    """A pipeline's scheduler.
+
+    Raises ValueError for one that diffusers cannot make, naming its file and the option.
+    """
     file = Path(source) / name / SCHEDULER
     local = Path(source).is_dir()
     if local and not file.is_file():
@@ -46,9 +49,9 @@ def _scheduler(cls: Any, source: str, name: str, options: Mapping[str, Any]) -> 
     config = json_of(file) if local else {}
     try:
         return cls.from_pretrained(source, subfolder=name, **{k: v for k, v in options.items() if k in HUB_OPTIONS})
-    except OSError:  # a hub's
+    except OSError:  # from the hub
         raise
-    except Exception as error:  # arithmetic with options of the wrong type fails with any of them
+    except Exception as error:  # arithmetic with options of the wrong type can raise anything
         why = f"diffusers makes no {cls.__name__} of it ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
         try:
             schedule_of({**config, "_class_name": cls.__name__})
@@ -58,11 +61,14 @@ def _scheduler(cls: Any, source: str, name: str, options: Mapping[str, Any]) -> 
 
 
 def made(cls: Any, source: str, config: dict[str, Any], options: dict[str, Any]) -> Any:
-    """The model or pipeline; ValueError for weights that the files do not have, which diffusers draws at random."""
+    """The model or pipeline.
+
+    Raises ValueError for weights that are not in the files, which diffusers would draw at random.
+    """
     import diffusers
 
     if not issubclass(cls, diffusers.ModelMixin):
-        parts = {k: v for k, v in options.items() if k in config}  # components that the caller brings
+        parts = {k: v for k, v in options.items() if k in config}  # components that the caller passes
         others = {k: v for k, v in options.items() if k not in config}
         for name, spec in config.items():
             if name in parts or not (isinstance(spec, list) and spec[0] == "diffusers"):
@@ -87,7 +93,7 @@ def made(cls: Any, source: str, config: dict[str, Any], options: dict[str, Any])
         f"{len(keys)} weights {what}, such as {checkpoints.shown(sorted(str(k) for k in keys), 4)}"
         for keys, what in (
             (about["missing_keys"], f"of its {cls.__name__} are not in the files"),
-            (about["unexpected_keys"], f"in the files are none of its {cls.__name__} by its config"),
+            (about["unexpected_keys"], f"in the files do not belong to its {cls.__name__} by its config"),
             ([k[0] for k in about["mismatched_keys"]], f"in the files have other shapes than its {cls.__name__}"),
         )
         if keys
@@ -104,7 +110,7 @@ def _tail(error: Exception) -> str:
 
 
 def refuse_damaged(folder: Path) -> None:
-    """Raises ValueError for a local weight file that is no safetensors, naming it."""
+    """Raise ValueError for a local weight file that is not a safetensors file, naming it."""
     from safetensors import SafetensorError, safe_open
 
     for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")]) if folder.is_dir() else ():
@@ -113,17 +119,18 @@ def refuse_damaged(folder: Path) -> None:
                 pass
         except SafetensorError as error:
             raise ValueError(
-                f"{file} is damaged, it is no safetensors file ({error}): copy or convert it anew"
+                f"{file} is damaged, it is not a safetensors file ({error}): copy or convert it anew"
             ) from None
 
 
 def _pickles(folder: Path) -> list[Path]:
-    """Weight files that have no safetensors beside them."""
+    """Weight files that have no safetensors file beside them."""
     found = (x for pattern in ("*.bin", "*/*.bin") for x in sorted(folder.glob(pattern)))
     return [x for x in found if not any(x.parent.glob("*.safetensors"))]
 
 
 def refuse_pickles(folder: Path) -> None:
+    """Raise ValueError for a folder whose weights exist only as pickles, with the way to convert them."""
     if pickles := _pickles(folder):
         raise ValueError(
             f"{folder}: {', '.join(str(x.relative_to(folder)) for x in pickles)}: weights as pickles are not read. "
@@ -132,10 +139,24 @@ def refuse_pickles(folder: Path) -> None:
 
 
 def to_safetensors(folder: str | Path) -> list[Path]:
-    """Write the safetensors of a local folder's ``.bin`` weights beside them; returns what was written.
+    """Write the safetensors of a local folder's ``.bin`` weights beside them.
 
-    Reads with ``weights_only=True``. Raises ValueError for a file that holds more than tensors, for shards, and where
-    there is nothing to convert.
+    Files are read with ``weights_only=True``.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder; those one level below are looked at as well.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+
+    Raises
+    ------
+    ValueError
+        For a file that holds more than tensors, for shards, and where there is nothing to convert.
     """
     import safetensors.torch
 
@@ -147,7 +168,7 @@ def to_safetensors(folder: str | Path) -> list[Path]:
         if "-of-" in path.name:
             raise ValueError(f"{path} is one of several shards: save the model in one piece first (save_pretrained)")
         tensors = {k: v.clone().contiguous() for k, v in checkpoints.read(path).items()}
-        # the names of transformers' files differ in more than the ending
+        # the file names of transformers differ in more than the ending
         stem = path.stem if path.stem.startswith("diffusion_") else path.stem.replace("pytorch_model", "model")
         written.append(path.with_name(f"{stem}.safetensors"))
         safetensors.torch.save_file(tensors, written[-1], metadata={"format": "pt"})
@@ -155,7 +176,7 @@ def to_safetensors(folder: str | Path) -> list[Path]:
 
 
 def notes(folder: Path, subfolder: str | None, variant: str | None) -> Iterator[str]:
-    """What lies beside the weights that were taken and was not."""
+    """Yield sentences on weights that lie beside those that were taken."""
     if not folder.is_dir():
         return
     own = folder / (subfolder or "")
@@ -176,7 +197,7 @@ def notes(folder: Path, subfolder: str | None, variant: str | None) -> Iterator[
 
 
 def _averages(folder: Path, variant: str | None) -> Iterator[str]:
-    """Weight files called moving averages, beside those that were taken, and how to take them."""
+    """Yield which weight files beside the taken ones are moving averages by their names, and how to take them."""
     endings = {".safetensors", ".pt", ".pth", ".ckpt", ".bin"}
     said = set()
     for file in sorted(x for x in folder.iterdir() if x.suffix in endings and "non_ema" not in x.name):

@@ -1,7 +1,7 @@
 """How much memory a model call needs, from shapes alone, and the micro-batch that fits a budget.
 
-A number that is measured differs from machine to machine, and the micro-batch decides the bytes of a result: so it is
-predicted by a rule, and is the same everywhere.
+A measured number differs from machine to machine, and the micro-batch decides the bytes of a result. The need is
+therefore predicted by a rule, which is the same everywhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .shapes import model_shapes, on_meta, refuse_modulated
 
 
 class _Live(TorchDispatchMode):
-    """Counts the bytes of the storages that operations make, from the operation on until the storage is freed."""
+    """Counts the bytes of the storages that operations make, from the operation until the storage is freed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class _Live(TorchDispatchMode):
         for t in tree_leaves(out):
             if isinstance(t, Tensor):
                 storage = t.untyped_storage()
-                if storage._cdata not in self._seen | before:  # a view shares what is counted already
+                if storage._cdata not in self._seen | before:  # a view shares a storage that is counted already
                     self._seen.add(storage._cdata)
                     self.now += storage.nbytes()
                     weakref.finalize(storage, self._freed, storage._cdata, storage.nbytes())
@@ -48,9 +48,10 @@ class _Live(TorchDispatchMode):
 
 
 def live_bytes(model: nn.Module, *inputs: Any, **named: Any) -> int:
-    """The most bytes of tensors that are alive at one time in ``model(*inputs, **named)``, weights and inputs left out.
+    """The most bytes of tensors that are alive at one time in ``model(*inputs, **named)``, without weights and inputs.
 
-    Nothing is computed: everything is on the meta device, and the model stays. Workspaces of kernels are not seen.
+    Nothing is computed: everything is on the meta device, and the model is not changed. Workspaces of kernels are not
+    seen.
 
     Raises RuntimeError for a model that is modulated, or that cannot be run on the meta device.
     """
@@ -65,19 +66,20 @@ def live_bytes(model: nn.Module, *inputs: Any, **named: Any) -> int:
 
 @dataclass(frozen=True)
 class Needs:
-    """Predicted bytes of a sampling process: ``fixed`` is there once, ``per_image`` for every image of a micro-batch.
+    """Predicted bytes of a sampling process: ``fixed`` once, and ``per_image`` for every image of a micro-batch.
 
-    The interpreter and its libraries (some 400 MiB) come on top, and so do workspaces of kernels.
+    The interpreter and its libraries (some 400 MiB) and workspaces of kernels come on top.
     """
 
     fixed: int
     per_image: int
 
     def total(self, batch: int) -> int:
+        """Bytes for a micro-batch of this size."""
         return self.fixed + batch * self.per_image
 
     def largest_batch(self, budget: int, most: int = 1024) -> int:
-        """The largest power of two that fits, at most ``most``; ValueError where not even one image does."""
+        """The largest power of two that fits, at most ``most``. Raises ValueError where not even one image fits."""
         if self.total(1) > budget:
             raise ValueError(
                 f"one image needs {self.total(1) / 2**20:.1f} MiB, the budget is {budget / 2**20:.1f} MiB: raise it"
@@ -91,9 +93,9 @@ class Needs:
 def needs(model: nn.Module, *inputs: Any, weights: bool, states: bool, **named: Any) -> Needs:
     """What sampling with this model needs; ``inputs`` and ``named`` are those of one image.
 
-    weights: quantized ones lie beside the model's own. states: of the open or the closed loop, as computed: those of
-    the last call, which must outlive a call that fails, those of this one, buffers of the same size, and one residual
-    per shape. Raises RuntimeError as ``live_bytes``.
+    ``weights`` says whether quantized weights lie beside the model's own. ``states`` says whether there are states of
+    the open or the closed loop, as computed: those of the last call, which must outlive a call that fails, those of
+    this call, buffers of the same size, and one residual per shape. Raises RuntimeError as ``live_bytes``.
     """
     per_image = live_bytes(model, *inputs, **named)
     shapes = model_shapes(model, *inputs, **named)

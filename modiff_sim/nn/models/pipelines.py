@@ -2,11 +2,12 @@
 
 What a pipeline does around its denoiser (text encoders, VAE, scheduler) stays in full precision.
 
-Classifier-free guidance: a doubled batch is one batch, each sample with its own scale and state. Pipelines that call
-the denoiser once per prompt instead get states of their own for each of these passes, as two models would have: some
-say so with diffusers' ``cache_context``; of the others (Flux image to image, Chroma, Lumina 2, CogView 4, Wan,
-skip-layer guidance) the calls between two steps of the scheduler are told apart (``nn.passes``). A pipeline that
-switches guidance off half way, where it had doubled the batch, goes on with a state of its own for the smaller one.
+Classifier-free guidance: a doubled batch is one batch, in which each sample has its own scale and state. Pipelines that
+call the denoiser once per prompt get states of their own for each of these passes instead, as two models would have.
+Some pipelines announce the passes with diffusers' ``cache_context``. For the others (Flux image to image, Chroma,
+Lumina 2, CogView 4, Wan, skip-layer guidance), the calls between two steps of the scheduler are told apart by their
+arguments (``nn.run.passes``). A pipeline that doubles the batch and switches guidance off half way continues with a
+state of its own for the smaller batch.
 """
 
 from __future__ import annotations
@@ -29,11 +30,19 @@ __all__ = ["denoiser", "modulated_pipeline", "pipeline_resets"]
 def denoiser(what: Any, component: str | None = None) -> nn.Module:
     """The network of a pipeline that is called at every step; a model is returned as it is.
 
-    what:      a diffusers pipeline, a U-Net or transformer of diffusers, or any torch module of your own.
-    component: its name in the pipeline ("unet", "transformer", "prior", ...), needed where there are several.
+    Parameters
+    ----------
+    what : diffusers.DiffusionPipeline or torch.nn.Module
+        A diffusers pipeline, a U-Net or transformer of diffusers, or any torch module of your own.
+    component : str, optional
+        Its name in the pipeline ("unet", "transformer", "prior", ...), needed where there are several.
 
-    Raises TypeError for what is neither, and for diffusers' models that denoise nothing (VAE, controlnet); ValueError
-    for a pipeline with no denoiser or several, naming them.
+    Raises
+    ------
+    TypeError
+        For what is neither, and for models of diffusers that do not denoise (VAE, controlnet).
+    ValueError
+        For a pipeline without a denoiser or with several, naming them.
     """
     if isinstance(what, nn.Module):
         if component is not None:
@@ -58,7 +67,7 @@ def denoiser(what: Any, component: str | None = None) -> nn.Module:
 
 
 def _of(module: Any, package: str) -> bool:
-    """Whether the class, or one that it derives from, is defined there."""
+    """Whether the class, or one that it derives from, is defined in this package."""
     return any(cls.__module__.startswith(package) for cls in type(module).__mro__)
 
 
@@ -71,7 +80,36 @@ def _denoises(part: Any) -> bool:
 def modulated_pipeline(pipeline: Any, *, component: str | None = None, **options: Any) -> AbstractContextManager[Run]:
     """``modulated`` on the pipeline's denoiser, reset at every call of the pipeline.
 
-    component: which, see ``denoiser``. options: those of ``modulated``.
+    Parameters
+    ----------
+    pipeline : diffusers.DiffusionPipeline
+        The pipeline.
+    component : str, optional
+        Which of its networks; see ``adapters.denoiser``.
+    **options
+        Those of ``modulated``.
+
+    Returns
+    -------
+    context manager of Run
+        Entering it patches the denoiser and its schedulers and yields the ``Run``; leaving it restores them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``adapters.denoiser``, ``adapters.pipeline_resets`` and ``modulated``.
+
+    Examples
+    --------
+    >>> from diffusers import DDIMScheduler, DDPMPipeline
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import modulated_pipeline, zoo
+    >>> pipeline = DDPMPipeline(unet=zoo.load("digits"), scheduler=DDIMScheduler())
+    >>> pipeline.set_progress_bar_config(disable=True)
+    >>> with modulated_pipeline(pipeline, activations=ms.AbsMax(4)) as run:
+    ...     images = pipeline(num_inference_steps=2, output_type="np").images
+    >>> run.audit().model_calls, run.audit().call_share
+    (2, 0.5)
     """
     model = denoiser(pipeline, component)
 
@@ -86,9 +124,21 @@ def modulated_pipeline(pipeline: Any, *, component: str | None = None, **options
 def pipeline_resets(pipeline: Any, run: Run) -> Context[None]:
     """Reset the run whenever one of the pipeline's schedulers is given new timesteps, which begins a sampling run.
 
-    Also keeps the states of guidance's separate passes apart, which the scheduler's steps tell. Leaving takes
-    everything off again, after an exception too. Raises ValueError for a pipeline without a scheduler or one that the
-    run's model is no part of, RuntimeError inside a call whose scheduler was exchanged while the context was open.
+    It also keeps the states of guidance's separate passes apart, which the steps of the scheduler reveal. Leaving
+    undoes everything, after an exception too. Inside, RuntimeError is raised by a call whose scheduler was exchanged
+    while the context was open.
+
+    Parameters
+    ----------
+    pipeline : diffusers.DiffusionPipeline
+        The pipeline.
+    run : Run
+        What ``modulated`` yields for one of its networks.
+
+    Raises
+    ------
+    ValueError
+        For a pipeline without a scheduler, and for one that the run's model is not part of.
     """
     parts = {name: part for name, part in getattr(pipeline, "components", {}).items() if part is not None}
     schedulers = {name: part for name, part in parts.items() if callable(getattr(part, "set_timesteps", None))}
@@ -96,7 +146,7 @@ def pipeline_resets(pipeline: Any, run: Run) -> Context[None]:
         raise ValueError(f"{type(pipeline).__name__} has no scheduler whose set_timesteps would begin a sampling run")
     if not any(part is run.model for part in parts.values()):
         raise ValueError(
-            f"{run!r} is of a {type(run.model).__name__} that is no part of this {type(pipeline).__name__}"
+            f"{run!r} is of a {type(run.model).__name__} that is not part of this {type(pipeline).__name__}"
         )
 
     def same(*_: Any) -> None:
@@ -104,7 +154,7 @@ def pipeline_resets(pipeline: Any, run: Run) -> Context[None]:
             if getattr(pipeline, name) is not scheduler:
                 raise RuntimeError(f"the pipeline's {name} was exchanged: leave the context first, else nothing resets")
 
-    active = [run]  # copies of a scheduler may live on, and its subclass does until it is collected
+    active = [run]  # emptied at the end: copies of a scheduler, and its subclass, may live longer than the context
 
     def begin() -> None:
         for told in active:
@@ -127,15 +177,15 @@ def pipeline_resets(pipeline: Any, run: Run) -> Context[None]:
     return Context(enter)
 
 
-#: in which attribute of its subclass a change of a scheduler is
+#: the attribute of a scheduler's subclass that holds the change which made it
 _BY = "_told_by"
 
 
 class _Telling:
-    """A change (see ``undo``): a scheduler tells when it is given timesteps and when it makes a step.
+    """A change (see ``undo``): a scheduler reports when it is given timesteps and when it makes a step.
 
-    It does so through a subclass of its own: some pipelines copy it, or exchange what it holds. Where several tell of
-    one scheduler, in whatever order they end, the last one gives it back.
+    It does so through a subclass of its own, because some pipelines copy the scheduler or exchange what it holds. Where
+    several changes are on one scheduler, the last one to end restores its class, whatever the order in which they end.
     """
 
     def __init__(self, scheduler: Any, begin: Callable[[], None], step: Callable[[], None]) -> None:
@@ -150,9 +200,11 @@ class _Telling:
         self._told = type(own.__name__, (own,), told)
 
     def put(self) -> None:
+        """Give the scheduler the subclass that reports."""
         self._scheduler.__class__ = self._told
 
     def remove(self) -> None:
+        """Give the scheduler back its class, unless another change still reports."""
         self._over = True
         own = found = type(self._scheduler)
         while (by := vars(own).get(_BY)) is not None and by._over:
@@ -162,7 +214,7 @@ class _Telling:
 
 
 def _tells(inner: Any, before: Callable[[], None] | None = None, after: Callable[[], None] | None = None) -> Any:
-    @wraps(inner)  # pipelines ask which arguments it takes
+    @wraps(inner)  # pipelines look at its signature
     def method(self: Any, *args: Any, **named: Any) -> Any:
         if before:
             before()
@@ -176,6 +228,6 @@ def _tells(inner: Any, before: Callable[[], None] | None = None, after: Callable
 
 @contextmanager
 def _apart(run: Run, cache_context: Any, name: str, *args: Any, **named: Any) -> Iterator[None]:
-    """diffusers' ``cache_context(name)``, with the states of that pass inside."""
+    """The ``cache_context(name)`` of diffusers, inside which the states are those of that pass."""
     with cache_context(name, *args, **named), run.apart(name):
         yield

@@ -5,16 +5,23 @@
 
 A scheduler is two things: how the model was trained (betas, number of training timesteps, what it predicts), which
 must be followed, and a solver, which ``sampler=`` chooses here. Taken over are the former, the choice of timesteps, the
-level after a step and after the last one, clipping and DDPM's kind of variance. What cannot be followed is refused:
-flow matching, EDM, other σ than those of the betas, thresholding, learned variances, and any option that is neither
+level after a step and after the last one, clipping, and DDPM's kind of variance. What cannot be followed is refused:
+flow matching, EDM, σ other than those of the betas, thresholding, learned variances, and any option that is neither
 followed (``FOLLOWED``) nor a matter of the solver (``HARMLESS``) and has another value than its class's default.
 
-diffusers' DDIM and PNDM step to t - T//n, which under "linspace" (and, by one, where "trailing" rounds) is not the
-timestep that they visit next: such a schedule is ``strided``, and "ddim" and "plms" do the same on it.
+diffusers' DDIM and PNDM step to t - T//n. Under "linspace" (and, by one, where "trailing" rounds) that is not the
+timestep which they visit next. Such a schedule is ``strided``, and "ddim" and "plms" do the same on it.
 
 Three differences remain. The schedulers that work in σ visit fractional timesteps under "linspace", which are rounded
-here. PNDM, for a model that predicts v, mixes the v of several levels, where "plms" and "pndm" mix their ε̂. And "pndm",
-whose Runge-Kutta steps are between timesteps, always steps to the next.
+here. PNDM, for a model that predicts v, mixes the v of several levels, where "plms" and "pndm" mix their ε̂. And
+"pndm", whose Runge-Kutta steps lie between timesteps, always steps to the next timestep.
+
+Examples
+--------
+>>> from modiff_sim.nn import schedulers
+>>> config = {"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "clip_sample": False}
+>>> schedulers.describe(config)
+'epsilon, scaled_linear betas, 1000 training timesteps, spacing uniform, as its DDIMScheduler says'
 """
 
 from __future__ import annotations
@@ -38,13 +45,13 @@ SOLVERS = (
     "DEISMultistepScheduler", "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "SASolverScheduler",
     "UniPCMultistepScheduler",
 )  # fmt: skip
-#: all that have betas and predict ε, v or x₀
+#: all schedulers that have betas and predict ε, v or x₀
 KNOWN = (
     "DDIMParallelScheduler", "DDIMScheduler", "DDPMParallelScheduler", "DDPMScheduler", "DPMSolverSDEScheduler",
     "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler",
     "KDPM2AncestralDiscreteScheduler", "KDPM2DiscreteScheduler", "LMSDiscreteScheduler", "PNDMScheduler", *SOLVERS,
 )  # fmt: skip
-#: option -> the values under which nothing has to be done; any other is refused
+#: option -> the values that need no action; any other value is refused
 REFUSED: dict[str, tuple[Any, ...]] = {
     "thresholding": (False, None), "use_karras_sigmas": (False, None), "use_exponential_sigmas": (False, None),
     "use_beta_sigmas": (False, None), "use_lu_lambdas": (False, None), "use_flow_sigmas": (False, None),
@@ -59,30 +66,42 @@ FOLLOWED = frozenset({
     "timestep_spacing", "steps_offset", "rescale_betas_zero_snr", "set_alpha_to_one", "final_sigmas_type",
     "clip_sample", "clip_sample_range", "variance_type",
 })  # fmt: skip
-#: options of a solver, which ``sampler=`` replaces, and those that mean something beside a refused one alone
+#: options of a solver, which ``sampler=`` replaces, and options that only matter together with a refused one
 HARMLESS = frozenset({
     "algorithm_type", "corrector_order", "disable_corrector", "euler_at_final", "lower_order_final",
     "noise_sampler_seed", "predict_x0", "predictor_order", "skip_prk_steps", "solver_order", "solver_p", "solver_type",
     "tau_func", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift", "time_shift_type",
 })  # fmt: skip
-#: what begins the names of schedulers whose steps go to t - T//n; (spacing, offset) under which nobody sees it
+#: prefixes of the schedulers whose steps go to t - T//n; (spacing, offset) under which that makes no difference
 STRIDING, EVEN = ("DDIM", "PNDM"), ("uniform", 0)
 #: variances of DDPM -> those of the sampler "ddpm"
 VARIANCES = {"fixed_small": "fixed_small", "fixed_small_log": "fixed_small", "fixed_large": "fixed_large"}
-#: ᾱ of the last training timestep, where zero terminal SNR would give schedulers in σ an infinite one. It is more than
-#: the one before has, which is raised to it here
+#: ᾱ of the last training timestep where zero terminal SNR would give schedulers in σ an infinite σ. It is
+#: larger than ᾱ of the timestep before, which is raised to it here
 SMALLEST = 2.0**-24
 _ATTACHED = "_modiff_scheduler_config"
 
 
 def schedule_of(scheduler: Any) -> Schedule:
-    """The schedule that a scheduler of diffusers samples by, all training timesteps visited.
+    """The schedule that a scheduler of diffusers samples by, with all training timesteps visited.
 
-    scheduler: an instance, its ``config``, or the content of its ``scheduler_config.json``. Options that are missing
-               have the default of the class that ``_class_name`` says. A ``Schedule`` is returned as it is.
+    Parameters
+    ----------
+    scheduler : Any
+        A scheduler of diffusers, its ``config``, or the content of its ``scheduler_config.json``. Missing options have
+        the default of the class that ``_class_name`` says. A ``Schedule`` is returned as it is.
 
-    Raises ValueError for what the samplers here cannot follow, naming the scheduler or its option; TypeError for what
-    is no scheduler.
+    Returns
+    -------
+    Schedule
+        For ``sample(schedule=...)``.
+
+    Raises
+    ------
+    ValueError
+        For what the samplers here cannot follow, naming the scheduler or its option.
+    TypeError
+        For what is not a scheduler.
     """
     if isinstance(scheduler, Schedule):
         return scheduler
@@ -114,7 +133,18 @@ def schedule_of(scheduler: Any) -> Schedule:
 
 
 def describe(scheduler: Any) -> str:
-    """In words: what ``schedule_of`` takes from this scheduler. Raises as that does."""
+    """What ``schedule_of`` takes from this scheduler, in words.
+
+    Parameters
+    ----------
+    scheduler : Any
+        See ``schedule_of``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As ``schedule_of``.
+    """
     schedule = schedule_of(scheduler)
     name, c = _settings(scheduler)
     betas = "trained betas" if c.get("trained_betas") is not None else f"{c['beta_schedule']} betas"
@@ -130,19 +160,33 @@ def describe(scheduler: Any) -> str:
 
 
 def attach(model: nn.Module, config: Mapping[str, Any] | None) -> None:
-    """Note on a model which scheduler it came with; ``sample`` finds it there."""
+    """Note on a model which scheduler it came with; ``sample`` finds it there.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    config : mapping of str to Any, optional
+        Config of the scheduler, with ``_class_name``; None notes nothing.
+    """
     if config is not None:
         setattr(unwrapped(model), _ATTACHED, dict(config))
 
 
 def attached(model: nn.Module) -> dict[str, Any] | None:
-    """The config of the scheduler that a model came with, if one was noted."""
+    """The config of the scheduler that a model came with, or None where none was noted.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    """
     found: dict[str, Any] | None = vars(unwrapped(model)).get(_ATTACHED)
     return found
 
 
 def _settings(scheduler: Any) -> tuple[str, dict[str, Any]]:
-    """(class, all its options)"""
+    """The class of the scheduler, and all its options."""
     import diffusers
 
     config = scheduler if isinstance(scheduler, Mapping) else getattr(scheduler, "config", None)
@@ -158,18 +202,18 @@ def _settings(scheduler: Any) -> tuple[str, dict[str, Any]]:
             "if the model is one of betas all the same"
         )
     if name not in KNOWN or not isinstance(cls := getattr(diffusers, name, None), type):
-        raise ValueError(f"{name} is no scheduler of diffusers that is known here; known: {', '.join(KNOWN)}")
+        raise ValueError(f"{name} is not a scheduler of diffusers that is known here; known: {', '.join(KNOWN)}")
     if own is None and "_class_name" not in config:
         if "num_train_timesteps" not in given or not {"beta_schedule", "trained_betas", "beta_start"} & set(given):
             raise ValueError(
-                "this is no config of a scheduler with betas, which would name num_train_timesteps and beta_schedule; "
+                "this is not the config of a scheduler with betas, which names num_train_timesteps and beta_schedule; "
                 f"it has: {', '.join(map(str, list(given)[:6])) or 'nothing'}"
             )
         return name, _defaults_of(cls) | given
     known = _defaults_of(cls)
-    if not known:  # a stand-in for a class whose package is not here, which takes anything
+    if not known:  # diffusers' stand-in for a class whose package is not installed takes any options
         known = _defaults_of(diffusers.KDPM2DiscreteScheduler) | given
-    return name, known | {k: v for k, v in given.items() if k in known}  # diffusers ignores all others, too
+    return name, known | {k: v for k, v in given.items() if k in known}  # diffusers ignores all others as well
 
 
 def _defaults_of(cls: Any) -> dict[str, Any]:
@@ -263,12 +307,12 @@ BETAS: dict[str, Callable[[float, float, int], FloatArray]] = {
     "exp": lambda _, __, T: _of_alpha_bar(lambda u: math.exp(-12.0 * u), T),
     "laplace": lambda _, __, T: _of_alpha_bar(_laplace, T),
 }
-#: those that go from beta_start to beta_end; the others are of t alone
+#: those that go from beta_start to beta_end; the others are functions of t alone
 RISING = ("linear", "scaled_linear", "sigmoid")
 
 
 def _zero_terminal_snr(alpha_bar: FloatArray) -> FloatArray:
-    """√ᾱ shifted and scaled so that the last is 0 and the first as it was (Lin et al. 2023, algorithm 1)."""
+    """√ᾱ shifted and scaled so that the last is 0 and the first is unchanged (Lin et al. 2023, algorithm 1)."""
     root = np.sqrt(alpha_bar)
     first, last = root[0], root[-1]
     if root.size == 1:
@@ -294,7 +338,7 @@ def _defaults(name: str, c: Mapping[str, Any]) -> dict[str, Any]:
             raise _refusal(
                 name, "clip_sample_range", limit, "it must be positive; correct it in the scheduler's config"
             )
-        # DDIM's next x is made from the noise as predicted, unless its step is told otherwise; Heun's is not
+        # by default, DDIM makes its next x from the noise as predicted, and Heun does not
         out |= {"clip": float(limit), "clip_noise": not name.startswith("DD")}
     if name.startswith("DDPM") and (variance := c.get("variance_type")) is not None:
         if variance not in list(VARIANCES):

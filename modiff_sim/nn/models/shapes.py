@@ -5,8 +5,8 @@
     found = model_shapes(model, torch.empty(1, 3, 32, 32), 0)
     found.macs, found.attention_macs, found.layers[0].input
 
-Layers are those ``modulated`` can change; a model with real weights is looked at through meta copies of its parameters
-and stays as it is. Matrix products outside the layers are told apart by what flows through them: into a softmax (q·k),
+Layers are those that ``modulated`` can change. A model with real weights is run through meta copies of its parameters
+and is not changed. Matrix products outside the layers are told apart by what flows through them: into a softmax (q·k),
 out of one (softmax·v), or weights alone.
 """
 
@@ -53,7 +53,7 @@ class _Watch(TorchDispatchMode):
         packet = func.overloadpacket
         inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         if self.inside and self.inside[-1][1]:
-            return out  # within a layer: counted there
+            return out  # within a layer, which is counted as a whole
         label: Any = None
         if packet in MATMUL:
             left, right = (args[i] for i in MATMUL[packet])
@@ -113,9 +113,9 @@ class _Watch(TorchDispatchMode):
 
 
 def _followed(model: nn.Module, watch: _Watch) -> Context[list[LayerShape]]:
-    """Hooks that tell ``watch``, which is on, what module is being called, and collect the layers' shapes."""
+    """Hooks that tell ``watch``, which is on, what module is being called, and collect the shapes of the layers."""
     layers: list[LayerShape] = []
-    inputs: list[tuple[Tensor, str]] = []  # kept alive: an id is used again once its tensor is gone
+    inputs: list[tuple[Tensor, str]] = []  # kept alive, because an id is used again once its tensor is gone
     calls = Calls(model)
     chosen = find(model, None)
 
@@ -150,12 +150,42 @@ def _followed(model: nn.Module, watch: _Watch) -> Context[list[LayerShape]]:
 
 
 def model_shapes(model: nn.Module, *inputs: Any, real: bool = False, **named: Any) -> ModelShapes:
-    """Shapes and MACs of ``model(*inputs, **named)``: nothing is computed, no weights are needed, the model stays.
+    """Shapes and MACs of ``model(*inputs, **named)``, which is not computed.
 
-    Tensors among the inputs are replaced by meta tensors of their shape and dtype. With ``real`` the model is run as it
-    is: for models whose forward looks at values or holds tensors that are no parameters or buffers.
+    Tensors among the inputs are replaced by meta tensors of their shape and dtype.
 
-    Raises RuntimeError for a model that is modulated, or that cannot be run on the meta device.
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; it is not changed, and needs no weights.
+    *inputs
+        Positional arguments of the model.
+    real : bool, default False
+        Run the model as it is, for models whose forward looks at values or holds tensors that are neither parameters
+        nor buffers.
+    **named
+        Arguments of the model by keyword.
+
+    Returns
+    -------
+    ModelShapes
+        Layers, products of two activations, and the number of parameters.
+
+    Raises
+    ------
+    TypeError
+        For what is not a module.
+    RuntimeError
+        For a model that is modulated, or that cannot be run on the meta device.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from modiff_sim.nn import model_shapes
+    >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.SiLU())
+    >>> found = model_shapes(model, torch.empty(1, 3, 16, 16))
+    >>> found.parameters, found.macs, found.layers[0].output
+    (224, 55296, (1, 8, 16, 16))
     """
     refuse_modulated(model)
     hint = "pass real=True to run it for real, or inputs that fit"
@@ -174,7 +204,7 @@ def model_shapes(model: nn.Module, *inputs: Any, real: bool = False, **named: An
 
 
 def refuse_modulated(model: Any) -> None:
-    """TypeError for what is no module, RuntimeError for a model that is modulated."""
+    """Raise TypeError for what is not a module, and RuntimeError for a model that is modulated."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"the model must be a torch.nn.Module, got {model!r}")
     if (owner := active_run(model)) is not None:
@@ -186,7 +216,7 @@ def on_meta(
 ) -> tuple[list[Tensor], Callable[[], None]]:
     """Meta copies of the model's parameters, and a function that calls the model once with all on the meta device.
 
-    That call leaves the model as it was. Where it fails, it raises RuntimeError, ending with ``hint``.
+    That call leaves the model as it was. Where it fails, it raises RuntimeError with a message that ends with ``hint``.
     """
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     state = {name: t.detach().to("meta") for name, t in tensors.items()}
@@ -203,10 +233,10 @@ def on_meta(
 
 
 def _put_back(model: nn.Module) -> Context[None]:
-    """All attributes of the model's modules are afterwards what they were, and so is what lists and dicts there hold.
+    """A context that restores all attributes of the model's modules, and the content of lists and dicts among them.
 
-    Hooks of weight norm, spectral norm and pruning write the weight they make into an attribute that is no parameter,
-    models keep tables that they computed, and an interrupt may keep torch from giving the parameters back.
+    Hooks of weight norm, spectral norm and pruning write the weight that they make into an attribute that is not a
+    parameter, models keep tables that they computed, and an interrupt may keep torch from restoring the parameters.
     """
     modules = [(vars(module), dict(vars(module))) for module in model.modules()]
     values = [value for _, before in modules for value in before.values()]
@@ -225,5 +255,33 @@ def _put_back(model: nn.Module) -> Context[None]:
 
 
 def layer_shapes(model: nn.Module, *inputs: Any, **named: Any) -> tuple[LayerShape, ...]:
-    """The layers of ``model_shapes``, one row per call of a layer."""
+    """The layers of ``model_shapes``, one row per call of a layer.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model; it is not changed, and needs no weights.
+    *inputs
+        Positional arguments of the model.
+    **named
+        Arguments of the model by keyword.
+
+    Returns
+    -------
+    tuple of LayerShape
+        In the order of the calls.
+
+    Raises
+    ------
+    TypeError, RuntimeError
+        As ``model_shapes``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from modiff_sim.nn import layer_shapes
+    >>> (layer,) = layer_shapes(torch.nn.Sequential(torch.nn.Linear(8, 4)), torch.empty(2, 8))
+    >>> layer.name, layer.kind, layer.weight, layer.macs
+    ('0', 'Linear', (4, 8), 64)
+    """
     return model_shapes(model, *inputs, **named).layers

@@ -1,10 +1,10 @@
-"""Plans: which quantizer a layer uses at which call. A quantizer by itself is the plan that always says the same.
+"""Plans: which quantizer a layer uses at which call. A single quantizer is the plan that always gives that quantizer.
 
     ByLayer({"conv_in": AbsMax(8), "*.attentions.*": AbsMax(6)}, default=AbsMax(4))
     ByCall(lambda call: Zero() if call % 2 else AbsMax(4))           # every second call is reused
 
-Names are qualified module names, further occurrences within one model call are "name#1"; calls are counted per layer
-since the last reset, 0 is the first.
+Names are qualified module names; further occurrences of a module within one model call are "name#1", "name#2", ...
+Calls are counted per layer since the last reset, and call 0 is the first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,18 @@ from ...quantizers.base import Quantizer
 
 @runtime_checkable
 class Plan(Protocol):
-    """Anything that names a quantizer for every layer and call."""
+    """Protocol of anything that names a quantizer for every layer and call.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import Plan
+    >>> class FirstCallsFiner:
+    ...     def quantizer(self, name, call):
+    ...         return ms.AbsMax(8 if call < 2 else 4)
+    >>> isinstance(FirstCallsFiner(), Plan)
+    True
+    """
 
     def quantizer(self, name: str, call: int) -> Quantizer:
         """The quantizer of this layer at this call."""
@@ -28,11 +39,12 @@ class Plan(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """The same quantizer everywhere."""
+    """The plan that uses one quantizer everywhere."""
 
     always: Quantizer
 
     def quantizer(self, name: str, call: int) -> Quantizer:
+        """The one quantizer."""
         return self.always
 
     def __str__(self) -> str:
@@ -41,20 +53,40 @@ class Constant:
 
 @dataclass(frozen=True)
 class ByLayer:
-    """By name or pattern (``*``, ``?``, ``[...]``; the first match wins), else the default. Plans may be nested."""
+    """A plan by name or pattern: the first key that matches a layer decides, else the default.
+
+    Parameters
+    ----------
+    layers : mapping of str to Quantizer or Plan
+        Qualified names or patterns (``*``, ``?``, ``[...]``). Plans may be nested.
+    default : Quantizer or Plan
+        For the layers that no key matches.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import ByLayer
+    >>> plan = ByLayer({"conv_in": ms.AbsMax(8), "*.attentions.*": ms.AbsMax(6)}, default=ms.AbsMax(4))
+    >>> [plan.quantizer(name, call=0).bits for name in ("conv_in", "mid.attentions.0", "conv_out")]
+    [8, 6, 4]
+    """
 
     layers: Mapping[str, Quantizer | Plan]
     default: Quantizer | Plan
     _found: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def unmatched(self, names: Iterable[str]) -> list[str]:
-        """The patterns that fit none of these layers; nested plans included."""
+        """The patterns that match none of these layers, those of nested plans included."""
         known = list(names)
         missing = [k for k in self.layers if not any(_fits(k, name) for name in known)]
         nested = (plan for plan in (*self.layers.values(), self.default) if isinstance(plan, ByLayer))
         return missing + [k for plan in nested for k in plan.unmatched(known)]
 
     def quantizer(self, name: str, call: int) -> Quantizer:
+        """The quantizer of the first key that matches the name.
+
+        An occurrence "name#1" is matched by that name and by the name of its module.
+        """
         if name not in self._found:
             plain = name.partition("#")[0]
             hits = (v for k, v in self.layers.items() if k in (name, plain) or fnmatchcase(plain, k))
@@ -63,25 +95,45 @@ class ByLayer:
 
 
 def _fits(pattern: str, name: str) -> bool:
-    """Whether a pattern speaks about a layer; "name#1" about the second occurrence of "name"."""
+    """Whether a pattern is about a layer; "name#1" is about the second occurrence of "name"."""
     return pattern.partition("#")[0] == name or fnmatchcase(name, pattern)
 
 
 @dataclass(frozen=True)
 class ByCall:
-    """By the layer's call index."""
+    """A plan by the layer's call index.
+
+    Parameters
+    ----------
+    choose : callable
+        Call index (int, 0 is the first call since the last reset) -> Quantizer.
+
+    Raises
+    ------
+    TypeError
+        From ``quantizer``, where ``choose`` returns something else than a quantizer.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import ByCall
+    >>> plan = ByCall(lambda call: ms.AbsMax(8 if call < 2 else 4))
+    >>> [plan.quantizer("conv_in", call).bits for call in range(4)]
+    [8, 8, 4, 4]
+    """
 
     choose: Callable[[int], Quantizer]
 
     def quantizer(self, name: str, call: int) -> Quantizer:
+        """The quantizer that ``choose`` gives for this call."""
         chosen = self.choose(call)
         if not isinstance(chosen, Quantizer):
-            raise TypeError(f"ByCall: call {call} gave {chosen!r}, which is no quantizer")
+            raise TypeError(f"ByCall: call {call} gave {chosen!r}, which is not a quantizer")
         return chosen
 
 
 def as_plan(what: Any, who: str = "activations") -> Plan:
-    """The plan of a quantizer, a plan as it is; TypeError for anything else."""
+    """The plan of a quantizer, or a plan as it is. Raises TypeError for anything else."""
     if isinstance(what, Quantizer):
         return Constant(what)
     if not isinstance(what, type) and isinstance(what, Plan):
@@ -92,7 +144,7 @@ def as_plan(what: Any, who: str = "activations") -> Plan:
 
 
 def alike(what: Quantizer | Plan) -> bool:
-    """Whether all calls of a layer are known to be quantized alike, whatever came before: no call counts, no bits."""
+    """Whether all calls of a layer are known to be quantized alike, whatever the call index and the random bits."""
     if isinstance(what, Constant | Quantizer):
         return not (what.always if isinstance(what, Constant) else what).laws.randomised
     return type(what) is ByLayer and all(map(alike, (*what.layers.values(), what.default)))

@@ -1,11 +1,11 @@
-"""Branches whose output is used again (DeepCache, Ma et al. 2024): the 0-bit step of a whole sub-network.
+"""Branches whose output is used again (DeepCache, Ma et al. 2024), which is the 0-bit step of a whole sub-network.
 
 A branch is a recursion with 0 bits and a refresh: ô_t = ô_{t+1}, except at every ``every``-th call, which computes it.
 
     with modulated(model, activations=Identity(), recursion="direct", reuse=deepcache(model, every=3)) as run: ...
     with modulated(model, activations=AbsMax(4), reuse=deepcache(model, every=2)) as run: ...       # both at once
 
-Layers inside a branch are not called on reuse calls: their own states and call indices stand still.
+Layers inside a branch are not called on reuse calls; their own states and call indices do not advance.
 """
 
 from __future__ import annotations
@@ -22,10 +22,26 @@ from ... import recursion as _recursion
 
 @dataclass(frozen=True)
 class Reuse:
-    """Modules (qualified names) whose outputs are used again; ``every`` as the refresh of ``modulated``: an int k
-    (computed at every k-th call) or the call indices at which they are computed. Call 0 always is.
+    """Modules whose outputs are used again instead of being computed at every call.
 
-    A name may not lie inside another. Raises ValueError for no or nested names.
+    Parameters
+    ----------
+    modules : tuple of str
+        Qualified names. No name may lie inside another.
+    every : int, sequence of int or str
+        As the ``refresh`` of ``modulated``: an int k (computed at every k-th call), or the call indices at which the
+        outputs are computed. They are always computed at call 0.
+
+    Raises
+    ------
+    ValueError
+        For no names, and for names that are nested or given twice.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import Reuse
+    >>> Reuse(("mid_block", "up_blocks.0"), every=3)
+    Reuse(modules=('mid_block', 'up_blocks.0'), every=3)
     """
 
     modules: tuple[str, ...]
@@ -43,10 +59,10 @@ class Reuse:
 
 
 def matching(model: nn.Module, *patterns: str, every: int | Sequence[int]) -> Reuse:
-    """Reuse of every module whose name matches a pattern (``*``, ``?``, ``[...]``), the outermost ones of these.
+    """``Reuse`` of the outermost modules whose names match a pattern (``*``, ``?``, ``[...]``).
 
     ``matching(dit, "transformer_blocks.*.attn1", "transformer_blocks.*.ff", every=3)`` reuses the outputs of attention
-    and feed-forward, for models without a U-Net's shape. Raises ValueError for a pattern that matches nothing.
+    and feed-forward, for models that are not U-Nets. Raises ValueError for a pattern that matches no module.
     """
     names = [name for name, _ in model.named_modules() if name]
     for pattern in patterns:
@@ -57,24 +73,49 @@ def matching(model: nn.Module, *patterns: str, every: int | Sequence[int]) -> Re
 
 
 def deepcache(model: nn.Module, depth: int = 1, every: int | Sequence[int] = 2, *, skips: int | None = None) -> Reuse:
-    """The deep part of a diffusers U-Net, to be used again: on reuse calls only its shallow end is computed.
+    """The deep part of a diffusers U-Net, to be used again: on reuse calls only the shallow end is computed.
 
-    model: ``UNet2DModel``, ``UNet2DConditionModel`` or one laid out like them (``conv_in``, ``down_blocks``,
-    ``mid_block``, ``up_blocks``; a skip connection from ``conv_in`` and from every resnet and downsampler).
-    depth: that many down blocks, and as many up blocks, are computed at every call; 1 to the number of blocks - 1.
-    skips: instead of ``depth`` and finer, how many skip connections are computed at every call, counted from
-    ``conv_in``; 1 to their number - 1. With 1 only ``conv_in``, the very last resnet and what follows it are.
-    every: the deep part is computed at every so many-th call, or at these call indices; call 0 always.
+    Parameters
+    ----------
+    model : torch.nn.Module
+        ``UNet2DModel``, ``UNet2DConditionModel`` or a model laid out like them: ``conv_in``, ``down_blocks``,
+        ``mid_block``, ``up_blocks``, and a skip connection from ``conv_in`` and from every resnet and downsampler.
+    depth : int, default 1
+        How many down blocks, and as many up blocks, are computed at every call; 1 to the number of blocks - 1.
+    every : int or sequence of int, default 2
+        The deep part is computed at every so many-th call, or at these call indices; call 0 is always computed.
+    skips : int, optional
+        Finer, and instead of ``depth``: how many skip connections are computed at every call, counted from ``conv_in``;
+        1 to their number - 1. With 1, only ``conv_in``, the very last resnet and what follows it are computed.
 
+    Returns
+    -------
+    Reuse
+        For ``modulated(reuse=...)``.
+
+    Raises
+    ------
+    ValueError
+        For another layout, depth or number of skips.
+    TypeError
+        For what is not a module.
+
+    Notes
+    -----
     The first resnet on the way up that reads a fresh skip connection gets the deep features of the last computed call,
-    which is what Ma, Fang and Wang ("DeepCache", CVPR 2024) cache. Outputs of the other modules that are named here are
-    kept as well, though nothing fresh reads them: a module has to return something.
+    which is what Ma, Fang and Wang ("DeepCache", CVPR 2024) cache. The outputs of the other modules named here are kept
+    as well, although no fresh module reads them, because a module has to return something.
 
-    Raises ValueError for another layout, depth or number of skips; TypeError for what is no module.
+    Examples
+    --------
+    >>> from modiff_sim.nn import architectures, deepcache
+    >>> reuse = deepcache(architectures.build("digits"), every=3)
+    >>> reuse.modules
+    ('down_blocks.0.downsamplers.0', 'down_blocks.1', 'mid_block', 'up_blocks.0')
     """
     downs, ups = _blocks(model)
     units = [_units(f"down_blocks.{i}", block) for i, block in enumerate(downs)]
-    total = sum(map(len, units))  # skip connections, conv_in's left out
+    total = sum(map(len, units))  # skip connections without that of conv_in
     if skips is None:
         if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth < len(downs):
             raise ValueError(f"deepcache: depth is 1 to {len(downs) - 1} for {len(downs)} down blocks, got {depth!r}")
@@ -99,7 +140,7 @@ def deepcache(model: nn.Module, depth: int = 1, every: int | Sequence[int] = 2, 
 
 
 def _blocks(model: nn.Module) -> tuple[Any, Any]:
-    """Down and up blocks of a U-Net laid out as diffusers' are; TypeError or ValueError for anything else."""
+    """Down and up blocks of a U-Net laid out like those of diffusers. Raises TypeError or ValueError otherwise."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"deepcache takes the U-Net itself (of a pipeline: pipeline.unet), got {type(model).__name__}")
     downs, ups = getattr(model, "down_blocks", ()), getattr(model, "up_blocks", ())
@@ -114,13 +155,13 @@ def _blocks(model: nn.Module) -> tuple[Any, Any]:
 
 
 def _with_attention(where: str, block: Any, j: int) -> list[str]:
-    """Resnet j of a block and, where it has one, the attention behind it."""
+    """Resnet j of a block and, where there is one, the attention behind it."""
     attentions = getattr(block, "attentions", None) or ()
     behind = j < len(attentions) and attentions[j] is not None
     return [f"{where}.resnets.{j}"] + [f"{where}.attentions.{j}"] * behind
 
 
 def _units(where: str, block: Any) -> list[list[str]]:
-    """The modules that make each skip connection of a down block: resnets with their attention, then downsamplers."""
+    """The modules that make each skip connection of a down block: resnets with attention, then downsamplers."""
     lower = [f"{where}.downsamplers.{k}" for k in range(len(getattr(block, "downsamplers", None) or ()))]
     return [_with_attention(where, block, j) for j in range(len(block.resnets))] + [lower] * bool(lower)

@@ -1,10 +1,10 @@
-"""Which layers: predicates for ``where=``, and plans that give some layers other quantizers.
+"""Selections of layers: predicates for ``where=``, and plans that give some layers other quantizers.
 
     modulated(unet, activations=Q, where=except_(first_layer(unet), last_layer(unet), time_embedding(unet)))
     modulated(unet, activations=with_layers(unet, AbsMax(4), (first_layer(unet), AbsMax(8)), ("*.attentions.*", Q6)))
 
-A predicate is any function (qualified name, module) -> bool. Wherever one is taken, a string is taken, too: a pattern
-of qualified names (``*``, ``?``, ``[...]``), as in ``plan.ByLayer``.
+A predicate is any function (qualified name, module) -> bool. Wherever a predicate is taken, a string is taken as well:
+a pattern of qualified names (``*``, ``?``, ``[...]``), as in ``plan.ByLayer``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .plan import ByLayer, Plan
 
 What = str | Where
 
-#: names of what depends on the time step (and class) alone: the embedding's own layers and those that read it in every
-#: block. In order: diffusers' U-Nets, diffusers' DiT, the original DDPM code, LDM, the original DiT code.
+#: names of the layers that depend on the timestep (and class) alone: those of the embedding, and those that read it in
+#: every block. In order: diffusers' U-Nets, diffusers' DiT, the original DDPM code, LDM, the original DiT code.
 TIME_PATTERNS = (
     "time_embedding.*", "class_embedding.*", "add_embedding.*", "time_proj.*", "*.time_emb_proj",
     "*.timestep_embedder.*", "adaln_single.*", "proj_out_1",
@@ -29,43 +29,138 @@ TIME_PATTERNS = (
     "time_embed.*", "*.emb_layers.*",
     "t_embedder.*", "*.adaLN_modulation.*", "time_text_embed.*",
 )  # fmt: skip
-#: modules whose own linear layers read the time embedding: adaptive norms and the embedding's MLP, by a part
-#: of the class name
+#: parts of the class names of modules whose own linear layers read the time embedding: adaptive norms and the
+#: embedding's MLP
 TIME_CLASSES = ("TimestepEmbedding", "AdaLayerNorm", "AdaGroupNorm")
 
 
 def first_layer(model: nn.Module) -> Where:
     """The layer that reads the model's input: ``conv_in`` of a U-Net, the patch embedding of a DiT.
 
-    Found as the first Conv1d, Conv2d or Linear in module order that is no time-embedding layer. (Call order would give
-    the time embedding, which nearly all models compute first.) A model that registers its modules in another order
-    needs a name instead: ``only("stem.conv")``.
+    It is the first Conv1d, Conv2d or Linear in module order that does not belong to the time embedding. (The order of
+    calls would give the time embedding, which nearly all models compute first.) A model that registers its modules in
+    another order needs a name instead: ``only("stem.conv")``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model whose layers are looked at; nothing is run.
+
+    Returns
+    -------
+    callable
+        (qualified name, module) -> bool.
+
+    Raises
+    ------
+    ValueError
+        For a model without a Conv1d, Conv2d or Linear layer besides its time embedding.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import architectures, first_layer
+    >>> from modiff_sim.nn.plans.select import selected
+    >>> unet = architectures.build("digits")
+    >>> selected(unet, first_layer(unet))
+    ['conv_in']
     """
     return _exactly(_in_order(model)[0])
 
 
 def last_layer(model: nn.Module) -> Where:
-    """The layer that gives the model's output: the last in module order that is no time-embedding layer."""
+    """The layer that gives the model's output: the last in module order that does not belong to the time embedding.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model whose layers are looked at; nothing is run.
+
+    Returns
+    -------
+    callable
+        (qualified name, module) -> bool.
+
+    Raises
+    ------
+    ValueError
+        For a model without a Conv1d, Conv2d or Linear layer besides its time embedding.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import architectures, last_layer
+    >>> from modiff_sim.nn.plans.select import selected
+    >>> unet = architectures.build("digits")
+    >>> selected(unet, last_layer(unet))
+    ['conv_out']
+    """
     return _exactly(_in_order(model)[-1])
 
 
 def time_embedding(model: nn.Module) -> Where:
-    """The layers that depend on the time step (and class) alone: the embedding's MLP, its projections in every block.
+    """The layers that depend on the timestep (and class) alone: the embedding's MLP and its projections in each block.
 
-    By name (``TIME_PATTERNS``) or by the class of a module around them (``TIME_CLASSES``). The predicate keeps nothing
-    for a model without any.
+    They are found by name (``TIME_PATTERNS``) or by the class of a module around them (``TIME_CLASSES``). For a model
+    without such layers the predicate keeps nothing.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model whose layers are looked at; nothing is run.
+
+    Returns
+    -------
+    callable
+        (qualified name, module) -> bool.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import architectures, time_embedding
+    >>> from modiff_sim.nn.plans.select import selected
+    >>> unet = architectures.build("digits")
+    >>> selected(unet, time_embedding(unet))[:2]
+    ['time_embedding.linear_1', 'time_embedding.linear_2']
     """
     return _among(_time_layers(model))
 
 
 def only(*what: What, model: nn.Module | None = None) -> Where:
-    """Layers that any of these keeps. With ``model``, ValueError for a pattern that fits none of its layers."""
+    """Layers that at least one of these keeps.
+
+    With ``model``, ValueError is raised for a pattern that matches none of its layers.
+    """
     kept = [_predicate(w, model) for w in _some(what)]
     return lambda name, module: any(keep(name, module) for keep in kept)
 
 
 def except_(*what: What, model: nn.Module | None = None) -> Where:
-    """Layers that none of these keeps. With ``model``, ValueError for a pattern that fits none of its layers."""
+    """Layers that none of these keeps.
+
+    Parameters
+    ----------
+    *what : str or callable
+        Patterns of qualified names, or predicates (qualified name, module) -> bool; at least one.
+    model : torch.nn.Module, optional
+        The model that the patterns are checked against.
+
+    Returns
+    -------
+    callable
+        (qualified name, module) -> bool.
+
+    Raises
+    ------
+    ValueError
+        For no pattern or predicate and, with ``model``, for a pattern that matches none of its layers.
+    TypeError
+        For what is neither a pattern nor a function.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import except_
+    >>> where = except_("conv_in", "time_embedding.*")
+    >>> [where(name, None) for name in ("conv_in", "time_embedding.linear_1", "conv_out")]
+    [False, False, True]
+    """
     left_out = only(*what, model=model)
     return lambda name, module: not left_out(name, module)
 
@@ -77,13 +172,42 @@ def both(*what: What, model: nn.Module | None = None) -> Where:
 
 
 def selected(model: nn.Module, where: What | None) -> list[str]:
-    """Qualified names of the supported layers that a predicate keeps, in module order: to see what one does."""
+    """Qualified names of the supported layers that a predicate or pattern keeps, in module order."""
     return list(find(model, None if where is None else _predicate(where, None)))
 
 
 def with_layers(model: nn.Module, default: Quantizer | Plan, *others: tuple[What, Quantizer | Plan]) -> ByLayer:
-    """A plan: the first of ``others``, (predicate or pattern, quantizer or plan), that keeps a layer decides, else the
-    default. ValueError for an entry that keeps no layer of the model, which would silently change nothing."""
+    """A plan in which some layers get another quantizer than the default.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model whose layers are looked at.
+    default : Quantizer or Plan
+        For the layers that no entry of ``others`` keeps.
+    *others : tuple of (str or callable, Quantizer or Plan)
+        (predicate or pattern, quantizer or plan); the first entry that keeps a layer decides.
+
+    Returns
+    -------
+    ByLayer
+        The plan, by name.
+
+    Raises
+    ------
+    ValueError
+        For an entry that keeps no layer of the model, which would silently change nothing.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import first_layer, with_layers
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.SiLU(), torch.nn.Linear(8, 4))
+    >>> plan = with_layers(model, ms.AbsMax(4), (first_layer(model), ms.AbsMax(8)))
+    >>> [plan.quantizer(name, call=0).bits for name in ("0", "2")]
+    [8, 4]
+    """
     layers: dict[str, Quantizer | Plan] = {}
     for what, chosen in others:
         names = selected(model, _predicate(what, model))

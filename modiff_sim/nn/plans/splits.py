@@ -1,4 +1,4 @@
-"""Where a U-Net concatenates a skip connection, and plans that quantize the two parts of such inputs apart.
+"""Where a U-Net concatenates a skip connection, and plans that quantize the two parts of such inputs separately.
 
     cuts = skip_splits(unet)                     # {"up_blocks.0.resnets.0.conv1": 64, ...}
     with modulated(unet, activations=with_splits(AbsMax(4), cuts)): ...
@@ -24,7 +24,7 @@ from ..hooks.undo import Context, Undo
 from ..layers import find
 from .plan import Plan, as_plan
 
-#: functions that keep every channel where it is: what they return is cut where their argument is
+#: functions that keep every channel where it is, so that their result is cut where their argument is
 _KEEP_CHANNELS = {
     "group_norm", "batch_norm", "instance_norm", "silu", "relu", "relu_", "gelu", "leaky_relu", "sigmoid", "tanh",
     "mish", "dropout", "dropout2d", "clone", "contiguous", "to", "float", "half", "bfloat16", "double", "type",
@@ -34,16 +34,40 @@ _KEEP_CHANNELS = {
 
 
 def skip_splits(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, int]:
-    """Layer name -> how many of its input channels are the hidden state's; the rest are the skip connection's.
+    """The layers whose input concatenates a hidden state and a skip connection, and where that input is cut.
 
-    Without further arguments: from the modules of a diffusers U-Net (UNet2DModel, UNet2DConditionModel and all that
-    have ``mid_block`` and ``up_blocks`` made of ``resnets``): the convolutions of an up block's residual block that
-    read as many channels as the block does (``conv1`` and ``conv_shortcut``). Nothing is run.
-    With an example call's arguments: any model; it is run once on them, in inference mode, and every layer is found
-    whose input is a ``torch.cat`` of two tensors of 3 or more axes along axis 1, up to norms, activations and other
-    functions that keep channels in place. Works on the meta device.
+    Without an example call, the modules of a diffusers U-Net are looked at and nothing is run: found are the
+    convolutions of an up block's residual block that read as many channels as the block does (``conv1`` and
+    ``conv_shortcut``).
 
-    Raises ValueError for a model without such structure where no example is given.
+    With the arguments of an example call, any model is run once on them, in inference mode. Every layer is found whose
+    input is a ``torch.cat`` of two tensors of 3 or more axes along axis 1, up to norms, activations and other functions
+    that keep channels in place. This works on the meta device.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A diffusers U-Net (UNet2DModel, UNet2DConditionModel and all that have ``mid_block`` and ``up_blocks`` made of
+        ``resnets``) or, with an example call, any model.
+    *args, **kwargs
+        The arguments of an example call, if any.
+
+    Returns
+    -------
+    dict of str to int
+        Layer name -> how many of its input channels are the hidden state's; the rest are the skip connection's.
+
+    Raises
+    ------
+    ValueError
+        For a model without such a structure where no example is given.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import architectures, skip_splits
+    >>> cuts = skip_splits(architectures.build("digits"))
+    >>> next(iter(cuts))
+    'up_blocks.0.resnets.0.conv1'
     """
     if args or kwargs:
         return _traced(model, args, kwargs)
@@ -67,7 +91,7 @@ def skip_splits(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, int]:
 
 
 class _Cats(TorchFunctionMode):
-    """Marks the results of two-part concatenations along axis 1, and what keeps their channels in place.
+    """Marks the results of two-part concatenations along axis 1, and of functions that keep their channels in place.
 
     The mark is an attribute of the tensor object, so it lives as long as the tensor does.
     """
@@ -79,7 +103,7 @@ class _Cats(TorchFunctionMode):
         if name in ("cat", "concat", "concatenate"):
             tensors = args[0] if args else kwargs["tensors"]
             axis = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
-            if len(tensors) == 2 and out.ndim > 2 and axis % out.ndim == 1:  # (n, c) is no feature map
+            if len(tensors) == 2 and out.ndim > 2 and axis % out.ndim == 1:  # (n, c) is not a feature map
                 out._skip_cut = int(tensors[0].shape[1])
         elif name in _KEEP_CHANNELS and isinstance(out, Tensor):
             marked = [x for x in args if isinstance(x, Tensor) and hasattr(x, "_skip_cut")]
@@ -108,7 +132,7 @@ def _traced(model: nn.Module, args: Any, kwargs: Any) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Splits:
-    """A plan that cuts the inputs of some layers: theirs is ``Split`` of the inner plan's quantizer.
+    """A plan that cuts the inputs of some layers: those layers use ``Split`` of the inner plan's quantizer.
 
     Made by ``with_splits``. A layer's further occurrences ("name#1") are cut like the first.
     """
@@ -119,6 +143,7 @@ class Splits:
     _made: dict[tuple[Quantizer, int], Split] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def quantizer(self, name: str, call: int) -> Quantizer:
+        """The inner plan's quantizer, as a ``Split`` where the layer's input is cut."""
         Q, cut = self.inner.quantizer(name, call), self.cuts.get(name.partition("#")[0])
         if cut is None or isinstance(Q, Split) or type(Q) is Zero:  # at 0 bits there is nothing to split
             return Q
@@ -126,9 +151,30 @@ class Splits:
 
 
 def with_splits(plan: Quantizer | Plan, cuts: nn.Module | Mapping[str, int], *, axis: int = 1) -> Splits:
-    """The plan (or quantizer) with the inputs of these layers split; ``cuts`` as ``skip_splits`` gives, or the U-Net.
+    """The plan (or quantizer) with the inputs of these layers split.
 
-    Quantizers that are a ``Split`` already (a calibration with ``splits=``) are left as they are. For a model that is
-    no U-Net of diffusers give ``skip_splits(model, x, t)``.
+    Quantizers that are a ``Split`` already (a calibration with ``splits=``) are left as they are.
+
+    Parameters
+    ----------
+    plan : Quantizer or Plan
+        The quantizers of both parts.
+    cuts : torch.nn.Module or mapping of str to int
+        What ``skip_splits`` returns, or the diffusers U-Net itself. For other models pass ``skip_splits(model, x, t)``.
+    axis : int, default 1
+        The axis of the channels.
+
+    Returns
+    -------
+    Splits
+        The plan with ``Split`` quantizers for the layers in ``cuts``.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import with_splits
+    >>> plan = with_splits(ms.AbsMax(4), {"up.conv1": 64})
+    >>> type(plan.quantizer("up.conv1", 0)).__name__, type(plan.quantizer("conv_in", 0)).__name__
+    ('Split', 'AbsMax')
     """
     return Splits(as_plan(plan), skip_splits(cuts) if isinstance(cuts, nn.Module) else dict(cuts), axis)

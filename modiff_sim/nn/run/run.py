@@ -48,9 +48,14 @@ from .step import LayerSteps, Observer
 
 
 class Run(LayerSteps):
-    """One arm on one model: quantizers, recursion, and every layer's state. Made by ``modulated``.
+    """One arm on one model, made by ``modulated``: quantizers, recursion, and a state per occurrence of a layer.
 
-    A layer that is called several times within one model call has one state per occurrence.
+    Examples
+    --------
+    >>> import torch, modiff_sim as ms, modiff_sim.nn
+    >>> with ms.nn.modulated(torch.nn.Linear(8, 4), activations=ms.AbsMax(4)) as run:
+    ...     y = run.model(torch.ones(2, 8)); print(run.state_bytes())  # â of 2×8 and ô of 2×4 entries, float32
+    96
     """
 
     def __init__(self, model: nn.Module, options: Options) -> None:
@@ -108,7 +113,7 @@ class Run(LayerSteps):
         self._branches = Branches(model, options.reuse, self._counts, self._products, self._calls)
 
     def put(self, undo: Undo) -> Run:
-        """Touch the model, which nothing has done so far; ``undo`` gives it back. The audit stays readable."""
+        """Patch the model, which is untouched so far; ``undo`` restores it. The audit stays readable."""
         undo.note(self._gone)
         model = self.model
         claim = Claim(model.modules(), self)
@@ -146,7 +151,7 @@ class Run(LayerSteps):
 
     @property
     def model(self) -> nn.Module:
-        """The model; RuntimeError where the context was left, since when the run does not hold it."""
+        """The model. Raises RuntimeError after the context was left, because the run no longer holds it."""
         if self._model is None:
             raise RuntimeError("the context was left: the run keeps what its audit needs, and its model no longer")
         return self._model
@@ -158,15 +163,13 @@ class Run(LayerSteps):
 
     @property
     def weights(self) -> Weights:
+        """The quantizer of the weights, the quantized weights, or None."""
         return self.options.weights
 
-    # -- what a user calls --------------------------------------------------------------------------------------------
     def reset(self, *, stream: int = 0) -> None:
-        """Forget all state: the next call is a first call. Call it between batches.
+        """Forget all state between batches: the next call is a first call. ``stream`` selects the random bits.
 
-        ``stream`` selects the random bits of a randomised quantizer (``sample`` passes the micro-batch's index).
-        Raises RuntimeError where the model's layers or weights were changed since the context was entered, and during a
-        call of the model, whose first layers have used the old state.
+        Raises RuntimeError during a model call, and where layers or weights were changed since the context was entered.
         """
         with self._calls.alone("reset()"):
             self._unchanged.check(everything=True)
@@ -183,7 +186,7 @@ class Run(LayerSteps):
         self._scratch.clear()
 
     def audit(self) -> Audit:
-        """What was really quantized since the run began (resets do not clear it); works after leaving, too."""
+        """What was really quantized since the run began, resets or not. It can be called after leaving, too."""
         self._calls.settle()
         layers = (*self._counts.values(), *self._products.counts())
         left_out = [f"{name} ({cls}: not linear)" for name, cls in self._left_out.items()]
@@ -197,7 +200,7 @@ class Run(LayerSteps):
         )  # fmt: skip
 
     def apart(self, name: str) -> AbstractContextManager[None]:
-        """Model calls inside have states of their own, kept under this name: guidance in passes."""
+        """Model calls inside have states of their own, kept under this name: guidance in separate passes."""
         self._calls.mine()
         return self._passes.inside(name)
 
@@ -211,21 +214,20 @@ class Run(LayerSteps):
         return self._passes
 
     def state_bytes(self) -> int:
-        """Bytes held between calls: â and ô of every layer as they are kept, operands of products, reused outputs; of
-        all passes (see ``apart``)."""
+        """Bytes held between calls, of all passes: â and ô as kept, operands of products, reused outputs."""
         return self.held_bytes() + self._passes.state_bytes()
 
     @staticmethod
     def bytes_of(states: Mapping[Any, Kept]) -> int:
-        """Bytes of the layers' states."""
+        """Bytes of the states of these layers."""
         return sum(kept_bytes(s.ref) + kept_bytes(s.o_hat) for s in states.values())
 
     def held_bytes(self) -> int:
-        """``state_bytes`` of the present pass alone."""
+        """The ``state_bytes`` of the present pass alone."""
         return self.bytes_of(self._states) + self._products.state_bytes() + self._branches.state_bytes()
 
     def buffer_bytes(self) -> int:
-        """Bytes held on top: temporaries, and on the fused path buffers for the next step, as large as the states."""
+        """Further bytes held: temporaries and, on the fused path, buffers for the next step, as large as the states."""
         spare = (x for s in self._states.values() for x in s.spare or ())
         return self._scratch.bytes() + sum(kept_bytes(x) for x in spare)
 

@@ -16,19 +16,40 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class LayerCodes:
-    """The codes of one layer: weight = scale·(code - zero point), computed in the scale's dtype.
+    """The integer codes of one layer: weight = scale·(code - zero point), computed in the scale's dtype.
 
-    codes:      integers of the weight's shape; kept as int8 (two's complement, -2^(b-1) ... 2^(b-1)-1) or, as affine
-                grids have them, as uint8 (0 ... 2^b-1). Wider integer tensors are narrowed.
-    scale:      floating, finite, > 0, as many axes as the weight; on each axis it has n scales that divide the weight's
-                size N, and N/n neighbours share one: (out, 1, 1, 1) is per channel, (out, in/32, kh, kw) groups of 32.
-                A 0-d scale is taken as per tensor, a 1-d one as per output channel.
-    zero_point: None, or integers of the scale's shape.
-    bits:       2 ... 8.
-    scheme:     how the codes came about, for tables.
-    info:       numbers about it (JSON values), kept in the file.
+    Parameters
+    ----------
+    codes : torch.Tensor
+        Integers of the weight's shape (out, in, ...). They are kept as int8 (two's complement, -2^(b-1) ... 2^(b-1)-1)
+        or, as affine grids have them, as uint8 (0 ... 2^b-1). Wider integer tensors are narrowed.
+    scale : torch.Tensor
+        Floating, finite, > 0, with as many axes as the weight. On each axis it has n scales that divide the weight's
+        size N, and N/n neighbours share one: (out, 1, 1, 1) is per channel, (out, in/32, kh, kw) is groups of 32. A 0-d
+        scale is taken as per tensor, a 1-d one as per output channel.
+    zero_point : torch.Tensor or None
+        Integers of the scale's shape, of any dtype.
+    bits : int
+        2 to 8.
+    scheme : str, default ""
+        How the codes came about, for tables.
+    info : mapping of str to Any
+        Numbers about the codes (JSON values), which are kept in the file.
 
-    Raises TypeError or ValueError for what does not fit together.
+    Raises
+    ------
+    TypeError
+        For codes that are not an integer tensor, and for a scale or zero point that is not a tensor of its kind.
+    ValueError
+        For shapes that do not fit together, codes beyond the bits, and a scale that is NaN, Inf or not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from modiff_sim.nn import LayerCodes
+    >>> layer = LayerCodes(torch.tensor([[1, -2], [7, 0]]), torch.tensor([0.5, 0.25]), None, bits=4)
+    >>> layer.dequantize().tolist(), layer.granularity, layer.stored_bits
+    ([[0.5, -1.0], [1.75, 0.0]], 'per channel', 80)
     """
 
     codes: Tensor
@@ -57,7 +78,7 @@ class LayerCodes:
             object.__setattr__(self, "zero_point", zero)
 
     def dequantize(self) -> Tensor:
-        """The weight, in the scale's dtype."""
+        """The weight that the codes stand for, in the scale's dtype."""
         codes, shape = self.codes.to(self.scale.dtype), tuple(self.codes.shape)
         if self.zero_point is not None:
             codes = codes - spread(self.zero_point, shape)
@@ -65,12 +86,15 @@ class LayerCodes:
 
     @property
     def code_range(self) -> tuple[int, int]:
-        """Lowest and highest code of this width, in the container's signedness."""
+        """The lowest and the highest code of this width, signed or unsigned as the codes are."""
         return _range(self.codes.dtype, self.bits)
 
     @property
     def granularity(self) -> str:
-        """ "per tensor", "per channel", or "groups of 1×32×1×1": how many neighbours share a scale, along each axis."""
+        """How many neighbours share a scale along each axis.
+
+        "per tensor", "per channel", or "groups of 1×32×1×1".
+        """
         shape, counts = self.codes.shape, self.scale.shape
         if counts[0] == shape[0] and math.prod(counts) == shape[0]:
             return "per channel"
@@ -80,7 +104,7 @@ class LayerCodes:
 
     @property
     def stored_bits(self) -> int:
-        """Size in bits: codes packed at ``bits`` each, scales at their dtype's width, zero points at ``bits`` each."""
+        """Size in bits: codes and zero points packed at ``bits`` each, scales at their dtype's width."""
         scales = self.scale.numel() * self.scale.element_size() * 8
         return (
             self.codes.numel() * self.bits + scales + (0 if self.zero_point is None else self.bits * self.scale.numel())
@@ -92,7 +116,7 @@ def _range(dtype: torch.dtype, bits: int) -> tuple[int, int]:
 
 
 def _narrowed(codes: Tensor, bits: int) -> Tensor:
-    """Codes as int8 or uint8, their range checked."""
+    """Codes as int8 or uint8. Raises TypeError or ValueError for what does not fit into the bits."""
     if not isinstance(codes, Tensor) or codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
         raise TypeError(f"codes must be an integer tensor, got {getattr(codes, 'dtype', type(codes).__name__)}")
     if codes.ndim < 2 or not codes.numel():

@@ -1,4 +1,4 @@
-"""Integer weights on disk: one safetensors file, readable without running anything that is in it.
+"""Integer weights on disk: one safetensors file, which is read without running anything that is in it.
 
     <layer>.codes        int8 or uint8, the weight's shape            <layer> is the qualified module name
     <layer>.scale        float32 (or the model's dtype): 0-d, (out,), or as many axes as the weight (see LayerCodes)
@@ -6,8 +6,8 @@
     header               "modiff-sim weights": JSON {"version": 1, "layers": {layer: {"bits": 4, "scheme": "...",
                          "info": {...}}}}, in the model's order; one entry, because safetensors shuffles several
 
-Files made by others need the first two keys per layer and, where the header says no bits, ``bits=``. The weight is
-scale·(codes - zero_point), computed in the scale's dtype.
+Files made by others need the first two keys per layer and, where the header does not give the bits, the argument
+``bits=``. The weight is scale·(codes - zero_point), computed in the scale's dtype.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ PARTS = ("codes", "scale", "zero_point")
 
 
 def save(layers: Mapping[str, LayerCodes], path: str | Path) -> None:
-    """Write the file; a reader sees the old content or the new. Equal weights give equal bytes.
+    """Write the file atomically: a reader sees the old content or the new. Equal weights give equal bytes.
 
-    Raises ValueError for no layers, or a name that does not end in .safetensors.
+    Raises ValueError for no layers, and for a name that does not end in .safetensors.
     """
     import safetensors.torch
 
@@ -46,7 +46,7 @@ def save(layers: Mapping[str, LayerCodes], path: str | Path) -> None:
             if (value := getattr(layer, part)) is not None:
                 tensors[f"{name}.{part}"] = value.detach().cpu().contiguous().clone()  # shared storage is refused
         about[name] = {"bits": layer.bits, "scheme": layer.scheme, "info": layer.info}
-    # content.canonical sorts: the order of the layers is kept outside it
+    # content.canonical sorts its keys, so the order of the layers is kept outside it
     listed = ", ".join(f"{json.dumps(name)}: {canonical(value)}" for name, value in about.items())
     header = {FORMAT: f'{{"version": {VERSION}, "layers": {{{listed}}}}}'}
     write_atomic(path, safetensors.torch.save(tensors, metadata=header))
@@ -55,10 +55,20 @@ def save(layers: Mapping[str, LayerCodes], path: str | Path) -> None:
 def load(path: str | Path, *, bits: int | Mapping[str, int] | None = None) -> dict[str, LayerCodes]:
     """Read the codes of every layer, by its name.
 
-    bits: of all layers or by name, for files whose header does not say.
+    Parameters
+    ----------
+    path : str or Path
+        A safetensors file.
+    bits : int or mapping of str to int, optional
+        Bits of all layers, or by name, for files whose header does not state them.
 
-    Raises FileNotFoundError, or ValueError naming the layer: a pickle, a damaged file, keys without partner, a dtype
-    or shape that does not fit, codes beyond the bits, a scale that is NaN, Inf or not positive, unknown bits.
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    ValueError
+        For a pickle, a damaged file, keys without partner, a dtype or shape that does not fit, codes beyond the bits, a
+        scale that is NaN, Inf or not positive, and unknown bits; the message names the layer.
     """
     path = Path(path)
     tensors, header = _read(path)
@@ -118,4 +128,4 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{path}: truncated, damaged or no safetensors file ({error})") from None
+        raise ValueError(f"{path}: truncated, damaged or not a safetensors file ({error})") from None

@@ -1,7 +1,15 @@
 """Trained models inside the package: nothing is downloaded.
 
-Each model is three files beside this one: ``NAME.safetensors`` (weights; whatever their dtype, float32 is what is
-loaded), ``NAME.json`` (architecture, sha256, training and quality numbers) and ``NAME.md`` (the model card).
+Each model is three files beside this one: ``NAME.safetensors`` (weights; they are loaded as float32, whatever their
+dtype), ``NAME.json`` (architecture, sha256, training and quality numbers) and ``NAME.md`` (the model card).
+
+Examples
+--------
+>>> from modiff_sim.nn import zoo
+>>> zoo.MODELS
+('digits', 'fashion32')
+>>> zoo.card("digits")["parameters"]
+651041
 """
 
 from __future__ import annotations
@@ -21,10 +29,22 @@ MODELS = ("digits", "fashion32")
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is known about a model: config, sha256, parameters, training, quality.
+    """What is known about a model.
 
-    Raises:
-        ValueError: unknown name.
+    Parameters
+    ----------
+    name : str
+        A name in ``MODELS``.
+
+    Returns
+    -------
+    dict
+        Class, config, sha256, number of parameters, training and quality.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
     """
     if name not in MODELS:
         raise ValueError(f"no model {name!r} in the zoo; known: {', '.join(MODELS)}")
@@ -36,11 +56,24 @@ def load(name: str) -> UNet2DModel:
     """A new instance of a trained model, float32 on the CPU, in eval mode, without gradients.
 
     ``model(x, t).sample`` predicts the noise in x, float32 (n, 1, 8, 8) for "digits" and (n, 1, 32, 32) for
-    "fashion32", at timestep t (0..999, ``modiff_sim.diffusion.schedules.linear()``).
+    "fashion32", at timestep t (0 to 999, ``modiff_sim.diffusion.schedules.linear()``).
 
-    Raises:
-        ValueError: unknown name.
-        RuntimeError: the weight file is not the one the card describes.
+    Parameters
+    ----------
+    name : str
+        A name in ``MODELS``.
+
+    Returns
+    -------
+    diffusers.UNet2DModel
+        The model.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    RuntimeError
+        Where the weight file is not the one that the card describes.
     """
     about = card(name)
     weights = files(__name__).joinpath(f"{name}.safetensors").read_bytes()
@@ -53,7 +86,7 @@ def load(name: str) -> UNet2DModel:
     import torch
     from diffusers import UNet2DModel
 
-    # on "meta" no random initial weights are drawn: loading a model leaves torch's random state alone
+    # on "meta" no random initial weights are drawn, so loading a model leaves torch's random state alone
     with torch.device("meta"):
         model: Any = UNet2DModel(**about["config"])
     model.load_state_dict({k: v.float() for k, v in safetensors.torch.load(weights).items()}, assign=True)

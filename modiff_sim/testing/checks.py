@@ -1,14 +1,4 @@
-"""Property tests for your own quantizer or recursion: Hypothesis strategies and checks. Ours use them too.
-
-    from modiff_sim.testing import check_quantizer, check_recursion
-    check_quantizer(MyQuantizer(bits=3))   # every law it declares; raises with the counter-example
-    check_recursion(MyRecursion(), compensated=True)
-    hunt(MyQuantizer(bits=3), d=4096)      # how bad can it be? The worst input that Hypothesis finds
-
-``shrink=False`` reports the first counter-example as found: quicker where a failure is expected.
-
-Needs the extra ``[testing]`` (hypothesis).
-"""
+"""Checks of a quantizer and of a recursion on generated inputs, which raise with a counter-example."""
 
 from __future__ import annotations
 
@@ -20,76 +10,13 @@ from hypothesis import Phase, assume, given, settings, target
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from . import bounds, contraction
-from . import recursion as _recursion
-from .arguments import count
-from .quantizers import QUANTIZERS, AbsMax, law_checks, make
-from .quantizers.base import Quantizer
-from .quantizers.granularity import GRANULARITIES, PerBatch, PerChannel, PerGroup, PerSample, PerToken
-
-DTYPES = (np.float32, np.float64)
-
-
-# -- strategies ------------------------------------------------------------------------------------------------------
-
-
-def arrays(*, shapes: Any = None, dtypes: Any = DTYPES, magnitude: float = 1e4) -> st.SearchStrategy[np.ndarray]:
-    """Finite arrays (samples, d) inside every law's domain: entries are 0 or between 2^-10 and ``magnitude`` in size.
-
-    Plain floats, small integers and half-integers (where ties live) and all-equal rows all occur.
-    """
-    shapes = st.tuples(st.integers(1, 4), st.integers(1, 12)) if shapes is None else shapes
-
-    def of(dtype: Any) -> st.SearchStrategy[np.ndarray]:
-        width = np.dtype(dtype).itemsize * 8
-        free = st.floats(-magnitude, magnitude, width=width).filter(lambda v: v == 0 or abs(v) >= 2**-10)
-        ties = st.integers(-64, 64).map(lambda i: i / 2)
-        return hnp.arrays(dtype, shapes, elements=st.one_of(free, ties))
-
-    return st.sampled_from(dtypes).flatmap(of)
-
-
-def granularities(*, ndim: int = 2) -> st.SearchStrategy[Any]:
-    """Granularities that fit any array of this many axes (group size 1; PerSample as the most frequent)."""
-    known = [PerSample(), PerSample(), PerBatch(), PerChannel(1), PerToken(), PerGroup(1)]
-    assert {type(g) for g in known} == set(GRANULARITIES.values()), "a new granularity needs an example here"
-    return st.sampled_from(known if ndim >= 2 else [PerBatch()])
-
-
-def quantizers(*, names: Any = None, max_bits: int = 8, granularity: Any = None) -> st.SearchStrategy[Quantizer]:
-    """Quantizers of the registry with their bits up to ``max_bits``."""
-    granularity = granularities() if granularity is None else st.just(granularity)
-
-    def of(name: str) -> st.SearchStrategy[Quantizer]:
-        least = QUANTIZERS[name].min_bits
-        return st.builds(lambda b, g: make(name, b, granularity=g), st.integers(max(least, 1), max_bits), granularity)
-
-    return st.sampled_from(sorted(names or QUANTIZERS)).flatmap(of)
-
-
-def sequences(
-    *, min_steps: int = 2, max_steps: int = 8, d: int = 4, elements: Any = None
-) -> st.SearchStrategy[np.ndarray]:
-    """Input sequences (steps, 2 samples, d) in sampling order; stationary, bursty and constant stretches all occur."""
-    elements = st.integers(-200, 200).map(lambda i: i / 4) if elements is None else elements
-    rows = st.integers(min_steps, max_steps).flatmap(lambda n: hnp.arrays(np.float64, (n, 2, d), elements=elements))
-
-    def hold(drawn: tuple[np.ndarray, list[bool]]) -> np.ndarray:
-        a, moves = drawn
-        kept = [0]
-        for k in range(1, len(a)):
-            kept.append(k if moves[k % len(moves)] else kept[-1])
-        return a[kept]
-
-    return st.tuples(rows, st.lists(st.booleans(), min_size=3, max_size=max_steps)).map(hold)
-
-
-def integer_sequences(*, max_steps: int = 8, d: int = 4, limit: int = 8) -> st.SearchStrategy[np.ndarray]:
-    """Sequences of small integers, on which a power-of-two scale makes every operation exact: ``==`` must hold."""
-    return sequences(max_steps=max_steps, d=d, elements=st.integers(-limit, limit).map(float))
-
-
-# -- checks ------------------------------------------------------------------------------------------------------------
+from .. import bounds, contraction
+from .. import recursion as _recursion
+from ..arguments import count
+from ..quantizers import AbsMax, law_checks, make
+from ..quantizers.base import Quantizer
+from ..quantizers.granularity import PerSample
+from .strategies import DTYPES, arrays, integer_sequences, sequences
 
 
 def _run(test: Any, examples: int, shrink: bool) -> None:
@@ -99,9 +26,39 @@ def _run(test: Any, examples: int, shrink: bool) -> None:
 
 
 def check_quantizer(Q: Quantizer, *, examples: int = 100, dtypes: Any = DTYPES, shrink: bool = True) -> list[str]:
-    """Test every law ``Q`` declares; raises LawBroken with a shrunk counter-example. Returns the laws tested.
+    """Test every law that a quantizer declares, and what every quantizer must do.
 
-    Also tests what every quantizer owes: shape and dtype kept, the argument untouched, finite in → finite out.
+    Every quantizer keeps shape and dtype, leaves its argument untouched, and returns finite values for finite ones.
+
+    Parameters
+    ----------
+    Q : Quantizer
+        The quantizer.
+    examples : int, default 100
+        How many inputs are drawn.
+    dtypes : sequence of dtype, default (float32, float64)
+        The dtypes to draw from.
+    shrink : bool, default True
+        Whether to look for the smallest counter-example.
+
+    Returns
+    -------
+    list of str
+        The laws that were tested.
+
+    Raises
+    ------
+    LawBroken
+        If a law has a counter-example, which the message holds.
+    AssertionError
+        If the quantizer does not do what every quantizer must.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.testing import check_quantizer
+    >>> check_quantizer(ms.AbsMax(4), examples=5)
+    ['error', 'c', 'kappa', 'idempotent', 'sign_equivariant', 'scale_equivariant', 'zero_to_zero']
     """
     names = [law for law in law_checks.LAWS if law_checks.declared(Q, law)]
     shapes = st.tuples(st.integers(1, 4), st.integers(1, 12).map(lambda n: n * getattr(Q.granularity, "size", 1)))
@@ -130,11 +87,31 @@ def check_quantizer(Q: Quantizer, *, examples: int = 100, dtypes: Any = DTYPES, 
 def check_recursion(
     R: str | _recursion.Recursion, *, compensated: bool | None = None, examples: int = 100, shrink: bool = True
 ) -> None:
-    """Test what a recursion owes, on integers with a power-of-two scale so that ``==`` holds.
+    """Test what a recursion must do, on integers with a power-of-two scale so that ``==`` holds.
 
-    Every recursion: Identity reproduces every output exactly, the state's ô is A(reconstruction), arguments untouched.
-    compensated=True: the error is this call's rounding only. compensated=False: it is the sum of all calls'
-    roundings. None: neither is demanded (Direct).
+    Every recursion reproduces every output exactly with ``Identity`` and leaves its arguments untouched.
+
+    Parameters
+    ----------
+    R : str or Recursion
+        The recursion, or its name in ``RECURSIONS``.
+    compensated : bool, optional
+        True demands that the error is this call's rounding only and that ô = A(â); False demands that it is the sum of
+        all calls' roundings; None demands neither (``Direct``).
+    examples : int, default 100
+        How many sequences are drawn.
+    shrink : bool, default True
+        Whether to look for the smallest counter-example.
+
+    Raises
+    ------
+    AssertionError
+        If the recursion does not do so; the message says which demand it breaks.
+
+    Examples
+    --------
+    >>> from modiff_sim.testing import check_recursion
+    >>> check_recursion("closed_loop", compensated=True, examples=5)
     """
     chosen = _recursion.get(R)
     name = _recursion.label(chosen)
@@ -169,9 +146,37 @@ def check_recursion(
 def check_bound(
     R: str | _recursion.Recursion, Q: Quantizer, *, norm: str = "kappa", examples: int = 100, shrink: bool = True
 ) -> None:
-    """Test the sharp bound of a recursion (2-norm for norm="c", max norm for "kappa") on generated sequences.
+    """Test the sharp bound of a recursion on generated sequences.
 
+    Parameters
+    ----------
+    R : str or Recursion
+        The closed or the open loop.
+    Q : Quantizer
+        A deterministic quantizer.
+    norm : {"kappa", "c"}, default "kappa"
+        The max norm with kappa, or the 2-norm with c.
+    examples : int, default 100
+        How many sequences are drawn.
+    shrink : bool, default True
+        Whether to look for the smallest counter-example.
+
+    Raises
+    ------
+    AssertionError
+        If an error exceeds the bound.
+    ValueError
+        For a randomised quantizer, or a recursion or norm without a bound.
+
+    Notes
+    -----
     Slack: each call rounds â and the residual once, 2·eps·max|a| per call in every coordinate.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.testing import check_bound
+    >>> check_bound("closed_loop", ms.AbsMax(4), examples=5)
     """
     if Q.laws.randomised:
         raise ValueError(f"check_bound needs a deterministic quantizer, got {Q}")
@@ -201,10 +206,40 @@ def check_bound(
 
 
 def hunt(Q: Quantizer, d: int, *, norm: str = "c", examples: int = 300) -> contraction.WorstCase:
-    """The worst case that Hypothesis finds by climbing (``target``): a lower bound of sup, with the input that has it.
+    """The worst case of a quantizer that Hypothesis finds by climbing (``target``): a lower bound of the supremum.
 
     The input has one entry out and two groups of equal entries, drawn among half-integers (ties of integer grids) and
-    floats. Knows nothing of the quantizer, so it checks ``contraction.search``, which is sharper; same arguments.
+    floats. The search knows nothing of the quantizer, so that it checks ``contraction.search``, which is sharper and
+    takes the same arguments.
+
+    Parameters
+    ----------
+    Q : Quantizer
+        A deterministic quantizer.
+    d : int
+        How many entries share a scale.
+    norm : {"c", "kappa"}, default "c"
+        The squared 2-norm or the max norm.
+    examples : int, default 300
+        How many inputs are tried.
+
+    Returns
+    -------
+    contraction.WorstCase
+        The largest ratio with the input that has it.
+
+    Raises
+    ------
+    ValueError
+        For a randomised quantizer, or d < 1.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.testing import hunt
+    >>> Q = ms.AbsMax(3)
+    >>> 0 < hunt(Q, d=3, examples=20).value <= Q.c(3)
+    True
     """
     if Q.laws.randomised:
         raise ValueError(f"hunt needs a deterministic quantizer, got {Q}")

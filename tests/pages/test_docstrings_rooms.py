@@ -1,0 +1,69 @@
+"""The docstrings of diffusion, transfer, advice, simulation and sweeps: examples run, and every parameter is named."""
+
+import doctest
+import inspect
+import re
+from importlib import import_module
+
+import pytest
+
+from modiff_sim import transfer
+
+SAMPLERS = ("ddim", "ddpm", "euler", "heun", "dpm_solver_2", "dpm_solver_3", "dpm_solver_pp_2m", "plms", "pndm")
+#: module -> its documented names
+DOCUMENTED = {
+    "modiff_sim.advice.recommendation": ("Recommendation", "default_candidates", "recommend"),
+    "modiff_sim.advice.regimes": ("cheapest", "error", "worst_inputs"),
+    "modiff_sim.diffusion.denoisers": ("Linear", "MixtureDenoiser", "modulated_denoiser"),
+    "modiff_sim.diffusion.mixture_sampling": ("quantized_sampling", "sample_mixture", "wasserstein2"),
+    "modiff_sim.diffusion.mixtures": ("GaussianMixture", "grid", "ring"),
+    "modiff_sim.diffusion.noise": ("FixedNoise", "image_noise"),
+    "modiff_sim.diffusion.samplers": ("Sampler", *SAMPLERS),
+    "modiff_sim.diffusion.schedules": ("Schedule", "linear"),
+    "modiff_sim.simulation": ("Result", "simulate"),
+    "modiff_sim.simulation.processes": ("Process", "alternating", "burst", "recorded"),
+    "modiff_sim.simulation.recordings": ("read_recording",),
+    "modiff_sim.simulation.results": ("Summary",),
+    "modiff_sim.sweeps": ("Output", "Store", "key", "run", "table", "verify"),
+    "modiff_sim.transfer": tuple(name for name in transfer.__all__ if name not in ("Edit", "Network")),  # types
+    "modiff_sim.transfer.prediction": (
+        "Noise",
+        "Prediction",
+        "amplification",
+        "cliff",
+        "predict",
+        "quantization_noise",
+    ),
+}
+NAMES = [f"{module}.{name}" for module, names in DOCUMENTED.items() for name in names]
+
+
+def documented(path: str) -> object:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def section(doc: str, title: str) -> str:
+    """The text below a heading of numpydoc, up to the next one."""
+    found = re.search(rf"^{title}\n-+\n(.*?)(?=^\w[\w ]*\n---|\Z)", doc, re.S | re.M)
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize("path", NAMES)
+def test_the_examples_of_a_docstring_give_what_they_show(path: str) -> None:
+    found = documented(path)
+    (test,) = doctest.DocTestFinder(recurse=False).find(found, path, globs={})
+    assert test.examples, f"{path} has no example"
+    said: list[str] = []
+    doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+    assert not said, "".join(said)
+
+
+@pytest.mark.parametrize("path", NAMES)
+def test_a_docstring_names_every_parameter(path: str) -> None:
+    found = documented(path)
+    parameters = inspect.signature(found).parameters  # type: ignore[arg-type]
+    named = section(inspect.getdoc(found) or "", "Parameters")
+    lines = re.findall(r"^(\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: :.*)?$", named, re.M)
+    missing = set(parameters) - {name.lstrip("*") for line in lines for name in line.split(", ")}
+    assert not missing, f"{path}: Parameters does not name {', '.join(sorted(missing))}"
