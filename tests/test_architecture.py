@@ -7,6 +7,7 @@ import sys
 import tomllib
 from graphlib import TopologicalSorter
 from importlib import import_module
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
@@ -42,52 +43,44 @@ def sources():
             yield path, ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, module: str):
-    """(imported module, whether at the top level) of every import statement, relative ones resolved."""
+def imported(path: Path, module: str):
+    """(module, name or "", whether at the top level) of every import statement, relative ones resolved."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     top_level = set(map(id, tree.body))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, id(node) in top_level
+            yield from ((alias.name, "", id(node) in top_level) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*parents, base] if base else parents)
-            for alias in node.names:
-                name = f"{base}.{alias.name}"
-                yield (name if layer(name) != layer(base) else base), id(node) in top_level
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            yield from ((base, alias.name, id(node) in top_level) for alias in node.names)
+
+
+def imports(path: Path, module: str):
+    """(imported module, whether at the top level), as far as it matters for layers."""
+    for base, name, top_level in imported(path, module):
+        full = f"{base}.{name}" if name else base
+        yield (full if layer(full) != layer(base) else base), top_level
 
 
 def test_nothing_imports_against_the_arrows():
     seen = 0
     for path, module in sources():
         mine = layer(module)
-        for imported, _ in imports(path, module):
-            theirs = layer(imported)
+        for target, _ in imports(path, module):
+            theirs = layer(target)
             if theirs and theirs != mine:
                 seen += 1
-                assert theirs in ARROWS[mine], f"{path.relative_to(ROOT)} ({mine}) imports {imported} ({theirs})"
+                assert theirs in ARROWS[mine], f"{path.relative_to(ROOT)} ({mine}) imports {target} ({theirs})"
     assert seen > 3  # the walk did see imports between layers
 
 
 def modules_imported(path, module, known):
     """Modules of this project that one imports, also those for type checkers only."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(tree):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*parents, base] if base else parents)
-            names = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names]
-        yield from (name for name in names if name in known)
+    for base, name, _ in imported(path, module):
+        found = f"{base}.{name}" if f"{base}.{name}" in known else base
+        if found in known:
+            yield found
 
 
 @pytest.fixture(scope="module")

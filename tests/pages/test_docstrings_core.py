@@ -1,12 +1,10 @@
 """Docstrings of the core's public names: examples that run, and parameters that are all described."""
 
-import doctest
 import importlib
-import inspect
-import re
 from types import FunctionType
 
 import pytest
+from docstrings import run_examples, undescribed
 
 import modiff_sim as ms
 from modiff_sim import testing
@@ -61,35 +59,19 @@ WITHOUT_PARAMETERS = {"Verdict", "LawBroken"}
 NAMES = [(module, name) for module, names in DOCUMENTED.items() for name in names.split()]
 
 
-def described(doc: str) -> set[str]:
-    """The names of a docstring's sections Parameters and Attributes."""
-    found = set()
-    for section in re.findall(
-        r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=\n\n\w[\w ]*\n-+\n|\Z)", doc, re.DOTALL | re.MULTILINE
-    ):
-        for line in section.split("\n"):
-            if line and not line.startswith(" "):
-                found |= {part.strip().lstrip("*") for part in line.split(" : ")[0].split(",")}
-    return found
-
-
 @pytest.mark.parametrize(("module", "name"), NAMES)
 def test_the_example_runs(module, name):
     if module.endswith("certificates") and not certificates.available():
         pytest.skip("needs PEPit")
     thing = getattr(importlib.import_module(module), name)
     assert thing.__module__ == module, f"{name} is defined in {thing.__module__}"
-    examples = doctest.DocTestParser().get_doctest(inspect.getdoc(thing), {}, name, module, 0)
-    assert examples.examples, f"{module}.{name} has no example"
-    said: list[str] = []
-    result = doctest.DocTestRunner(verbose=False).run(examples, out=said.append)
-    assert result.failed == 0, "".join(said)
+    run_examples(thing, f"{module}.{name}")
 
 
 @pytest.mark.parametrize(("module", "name"), [pair for pair in NAMES if pair[1] not in WITHOUT_PARAMETERS])
 def test_every_parameter_is_described(module, name):
     thing = getattr(importlib.import_module(module), name)
-    missing = set(inspect.signature(thing).parameters) - described(inspect.getdoc(thing))
+    missing = undescribed(thing, ("Parameters", "Attributes"))
     assert not missing, f"{module}.{name}: {missing} not in its section Parameters"
 
 

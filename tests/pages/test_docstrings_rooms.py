@@ -1,11 +1,9 @@
 """The docstrings of diffusion, transfer, advice, simulation and sweeps: examples run, and every parameter is named."""
 
-import doctest
-import inspect
-import re
 from importlib import import_module
 
 import pytest
+from docstrings import run_examples, undescribed
 
 from modiff_sim import transfer
 
@@ -43,27 +41,12 @@ def documented(path: str) -> object:
     return getattr(import_module(module), name)
 
 
-def section(doc: str, title: str) -> str:
-    """The text below a heading of numpydoc, up to the next one."""
-    found = re.search(rf"^{title}\n-+\n(.*?)(?=^\w[\w ]*\n---|\Z)", doc, re.S | re.M)
-    return found[1] if found else ""
-
-
 @pytest.mark.parametrize("path", NAMES)
 def test_the_examples_of_a_docstring_give_what_they_show(path: str) -> None:
-    found = documented(path)
-    (test,) = doctest.DocTestFinder(recurse=False).find(found, path, globs={})
-    assert test.examples, f"{path} has no example"
-    said: list[str] = []
-    doctest.DocTestRunner(verbose=False).run(test, out=said.append)
-    assert not said, "".join(said)
+    run_examples(documented(path), path)
 
 
 @pytest.mark.parametrize("path", NAMES)
 def test_a_docstring_names_every_parameter(path: str) -> None:
-    found = documented(path)
-    parameters = inspect.signature(found).parameters  # type: ignore[arg-type]
-    named = section(inspect.getdoc(found) or "", "Parameters")
-    lines = re.findall(r"^(\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: :.*)?$", named, re.M)
-    missing = set(parameters) - {name.lstrip("*") for line in lines for name in line.split(", ")}
+    missing = undescribed(documented(path))
     assert not missing, f"{path}: Parameters does not name {', '.join(sorted(missing))}"
