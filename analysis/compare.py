@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modiff_sim.sweeps.store import StoreError, canonical, manifest_of, sha256
+from modiff_sim.sweeps.store import StoreError, canonical, sha256, verify_one
 
 from .running import interrupts
 from .running.limits import Parser
@@ -39,9 +39,11 @@ def facts(out: Path) -> dict[str, str]:
 def _results(out: Path) -> dict[str, str]:
     found: dict[str, set[str]] = {}
     for path in sorted((out / "results").glob("*/manifest.json")):
-        about = _manifest(path.parent)
+        about = _read(path)
         if "params" not in about:
             continue
+        if problems := verify_one(path.parent):
+            raise StoreError("; ".join(problems))
         params = {k: v for k, v in about["params"].items() if k not in CODE}
         for file, digest in about["sha256"].items():
             found.setdefault(f"result {about['name']} {canonical(params)}: {file}", set()).add(digest)
@@ -52,7 +54,9 @@ def _checks(out: Path) -> dict[str, str]:
     path = out / "results" / "checks.json"
     if not path.is_file():
         return {}
-    claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
+    claims = _read(path).get("claims")
+    if not isinstance(claims, list) or not all(isinstance(c, dict) and "id" in c for c in claims):
+        raise StoreError(f"{path} is not a table of claims: run `make reproduce` into this folder again")
     return {f"claim {c['id']}: {field}": canonical(value) for c in claims for field, value in c.items()}
 
 
@@ -62,16 +66,20 @@ def _files(out: Path) -> dict[str, str]:
     for path in sorted((out / "figures").glob("*.npz")):
         found[f"figure {path.stem}: data"] = sha256(path)
     for path in sorted((out / "figures").glob("*.json")):
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = _read(path)
         found[f"figure {path.stem}: parameters"] = canonical({k: v for k, v in about.items() if k not in MADE_BY})
     return found
 
 
-def _manifest(folder: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; StoreError for a file that holds none."""
     try:
-        return manifest_of(folder)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{folder}: its manifest cannot be read ({error})") from error
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{path} cannot be read ({error})") from error
+    if not isinstance(about, dict):
+        raise StoreError(f"{path} cannot be read (it is not a JSON object)")
+    return about
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -68,4 +68,22 @@ def test_what_is_no_output_folder_is_refused(tmp_path, folders, capsys):
     manifest = next((folders[0] / "results").glob("sample-*")) / "manifest.json"
     manifest.write_text("{", encoding="utf-8")
     assert compare.main([*map(str, folders)]) == 2
-    assert "its manifest cannot be read" in capsys.readouterr().err
+    assert "manifest.json cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("figures/f.json", "[1]", "f.json cannot be read (it is not a JSON object)"),
+        ("results/checks.json", "{}", "checks.json is not a table of claims"),
+        ("results/checks.json", '{"claims": [{"verdict": "HOLDS"}]}', "checks.json is not a table of claims"),
+        ("results/SAMPLE/manifest.json", '{"params": {}}', "manifest"),
+    ],
+)
+def test_damaged_files_are_refused_in_a_line(folders, capsys, file, text, said):
+    sample = next((folders[0] / "results").glob("sample-*"))
+    (folders[0] / file.replace("SAMPLE", sample.name)).write_text(text, encoding="utf-8")
+    assert compare.main([*map(str, folders)]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
