@@ -38,8 +38,8 @@ PARAMS: dict[str, dict[str, Any]] = {
 
 def _errors(recursion: str, inputs: np.ndarray, Q: ms.Quantizer) -> np.ndarray:
     """||a - ô||_inf of every call, (calls, trials)."""
-    states = rec.run(recursion, inputs, Q)
-    return np.stack([np.abs(a - s.o_hat).max(axis=-1) for a, s in zip(inputs, states, strict=True)])
+    calls = rec.run(recursion, inputs, Q)
+    return np.stack([np.abs(a - info.output).max(axis=-1) for a, (_, info) in zip(inputs, calls, strict=True)])
 
 
 def _overload() -> dict[str, np.ndarray]:
@@ -75,7 +75,7 @@ def _chain(p: dict[str, Any]) -> dict[str, np.ndarray]:
     steps = rng.uniform(-1, 1, (p["chain_calls"], p["trials"], width))
     steps /= np.abs(steps).max(axis=-1, keepdims=True)
     inputs = np.cumsum(steps, axis=0)
-    closed, out = rec.get("closed_loop"), {}
+    closed, out = rec.Scheme("closed_loop"), {}
     for bits in CHAIN_BITS:
         Q, kappa = ms.AbsMax(bits), ms.AbsMax(bits).kappa(width)
         states: list[rec.State | None] = [None] * layers
@@ -83,11 +83,11 @@ def _chain(p: dict[str, Any]) -> dict[str, np.ndarray]:
             true = fed = a
             errors = []
             for layer in range(layers):
-                state = states[layer] = rec.advance(closed, states[layer], fed, Q, lambda x: x)
-                errors.append(np.abs(true - state.o_hat).max(axis=-1))
+                states[layer], info = closed.advance(states[layer], fed, Q)
+                errors.append(np.abs(true - info.output).max(axis=-1))
                 if layer < layers - 1:
                     M = W[:, layer].swapaxes(-1, -2)
-                    true, fed = (np.maximum((v[:, None] @ M)[:, 0], 0) for v in (true, state.o_hat))
+                    true, fed = (np.maximum((v[:, None] @ M)[:, 0], 0) for v in (true, info.output))
         out[f"chain_{bits}"] = np.stack(errors, axis=1)
         out[f"chain_{bits}_bound"] = bounds.chain_steady_state(np.ones(layers), kappa, np.ones(layers - 1))
         out[f"chain_{bits}_worst"] = _worst_chain(kappa, layers, p["chain_calls"])

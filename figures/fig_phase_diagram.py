@@ -68,8 +68,8 @@ def _errors(p: dict[str, Any], rho: np.ndarray) -> dict[str, np.ndarray]:
         return np.sqrt((x.astype(np.float64) ** 2).reshape(len(rho), -1).mean(axis=1))
 
     def run(name: str, bits: int, calls: int) -> np.ndarray:
-        states = recursion.run(name, inputs[:calls], ms.AbsMax(bits))
-        return np.stack([rms(x - s.o_hat) for x, s in zip(inputs, states, strict=False)])
+        calls = recursion.run(name, inputs[:calls], ms.AbsMax(bits))
+        return np.stack([rms(x - info.output) for x, (_, info) in zip(inputs, calls, strict=False)])
 
     out = {"direct": np.stack([np.sqrt((run("direct", b, 16) ** 2).mean(axis=0)) for b in BITS])}
     for name, bits in (("closed_loop", BITS), ("open_loop", SHOWN)):

@@ -55,6 +55,7 @@ from .quantizers.law_checks import LAWS as LAWS
 from .quantizers.laws import LawBroken as LawBroken
 from .quantizers.laws import Laws as Laws
 from .recursion import RECURSIONS as RECURSIONS
+from .recursion import Info as Info
 from .recursion import State as State
 from .recursion import bilinear as bilinear
 from .recursion.storage import Storage as Storage

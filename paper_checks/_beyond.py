@@ -14,6 +14,7 @@ import numpy as np
 
 from modiff_sim import Quantizer
 from modiff_sim import recursion as rec
+from modiff_sim.recursion.base import Step
 
 from ._shared import Shrink
 
@@ -50,13 +51,13 @@ def run_loop(recursion: str | rec.Recursion, a: np.ndarray, Q: Quantizer, feedba
     a: full-precision inputs (calls, trials, d). For the open loop e is the sum of all calls' errors, for direct
     quantization the call's own: always ã - ô. Errors of a loop that has left the floats are infinite.
     """
-    chosen = rec.get(recursion) if isinstance(recursion, str) else recursion
+    scheme = rec.Scheme(recursion)
     state, errors, total = None, [], []
     with np.errstate(over="ignore", invalid="ignore"):
         for call, exact in enumerate(a):
             eta = np.broadcast_to(feedback(call, errors), exact.shape)
-            state = rec.advance(chosen, state, exact - eta, Q, lambda x: x)
-            for kept, error in ((errors, exact - eta - state.o_hat), (total, exact - state.o_hat)):
+            state, info = scheme.advance(state, exact - eta, Q)
+            for kept, error in ((errors, exact - eta - info.output), (total, exact - info.output)):
                 kept.append(np.where(np.isnan(error), np.inf, error))
     return LoopRun(np.stack(errors), np.stack(total))
 
@@ -127,7 +128,7 @@ def run_chain(
     ``weights`` lie between the layers: there is one layer more than weights. The total error of a layer is read off
     an identity A: a - ô is a - â in the closed loop, and what the layer passes on in every recursion.
     """
-    chosen = rec.get(recursion) if isinstance(recursion, str) else recursion
+    scheme = rec.Scheme(recursion)
     layers = len(weights) + 1
     states: list[rec.State | None] = [None] * layers
     inputs: list[list[np.ndarray]] = [[] for _ in range(layers)]
@@ -135,8 +136,8 @@ def run_chain(
     for exact in a:
         true = fed = exact
         for layer in range(layers):
-            states[layer] = rec.advance(chosen, states[layer], fed, Q, lambda x: x)
-            hat = states[layer].o_hat
+            states[layer], info = scheme.advance(states[layer], fed, Q)
+            hat = info.output
             inputs[layer].append(true)
             errors[layer].append(true - hat)
             if layer < layers - 1:
@@ -177,13 +178,14 @@ class Stored(rec.ClosedLoop):
     store_out: Callable[[Any], Any] = lambda y: y
     telescoping: bool = True
 
-    def exact(self, a: Any, affine: Any, call: int = 0) -> rec.State:
+    def exact(self, a: Any, affine: Any, call: int = 0) -> Step:
         ref = self.store_ref(a)
-        return rec.State(ref, self.store_out(affine(ref)), call + 1)
+        o_hat = self.store_out(affine(ref))
+        return rec.State(ref, o_hat, call + 1), rec.Info(o_hat)
 
-    def step(self, state: rec.State, a: Any, Q: Quantizer, A: Any, *, random: Any = None) -> rec.State:
+    def step(self, state: rec.State, a: Any, Q: Quantizer, A: Any, *, random: Any = None) -> Step:
         residual = a - state.ref
         hat, qparams = Q.apply(residual, random=random)
         ref = self.store_ref(state.ref + hat)
         o_hat = self.store_out(state.o_hat + A(ref - state.ref if self.telescoping else hat))
-        return rec.State(ref, o_hat, state.call + 1, residual, hat, qparams)
+        return rec.State(ref, o_hat, state.call + 1), rec.Info(o_hat, residual, hat, qparams)

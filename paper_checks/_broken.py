@@ -1,5 +1,7 @@
 """Broken variants that the controls of several rooms share: loops, a quantizer and bounds, each wrong in one way."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from modiff_sim import AbsMax
@@ -42,9 +44,9 @@ class Echo(rec.OpenLoop):
     """The error made so far is multiplied by 1.5 at every call: what (30)'s 2^k would describe (A the identity)."""
 
     def step(self, state, a, Q, A, *, random=None):
-        after = super().step(state, a, Q, A, random=random)
-        return rec.State(after.ref, after.o_hat + 0.5 * (state.o_hat - state.ref), after.call, after.residual,
-                         after.residual_hat, after.qparams)  # fmt: skip
+        after, info = super().step(state, a, Q, A, random=random)
+        o_hat = after.o_hat + 0.5 * (state.o_hat - state.ref)
+        return rec.State(after.ref, o_hat, after.call), replace(info, output=o_hat)
 
 
 class FloorAbsMax(AbsMax):

@@ -74,8 +74,8 @@ class Trace:
 
     def __call__(self, call: LayerCall) -> None:
         if call.layer.name == self.layer:
-            residual = call.state.residual if call.state.quantized else np.zeros_like(call.a)
-            self._seen.append((call.a, call.a_hat.copy(), residual))  # not the whole state: it is larger
+            residual = call.info.residual if call.info.quantized else np.zeros_like(call.a)
+            self._seen.append((call.a, call.a_hat.copy(), residual))  # not the whole info: it is larger
 
     @property
     def a(self) -> np.ndarray:

@@ -115,16 +115,16 @@ def run_inputs(
     bits = (lambda call: rng.random(inputs.shape[1:])) if Q.laws.randomised else None
     A = np.eye(inputs.shape[-1]) if operator is None else operator
     apply = (lambda a: a) if operator is None else (lambda a: a @ A.T)
-    states = list(rec.run(recursion, inputs, Q, apply, random=bits))[1:]
+    infos = [info for _, info in rec.run(recursion, inputs, Q, apply, random=bits)][1:]
     error = np.stack(
-        [np.linalg.norm(apply(a) - s.o_hat, ord=order, axis=-1) for a, s in zip(inputs[1:], states, strict=True)]
+        [np.linalg.norm(apply(a) - s.output, ord=order, axis=-1) for a, s in zip(inputs[1:], infos, strict=True)]
     )
     calls = np.arange(1, len(inputs))[:, None]
     size = np.maximum.accumulate(np.abs(inputs).max(axis=-1))[1:]
     width = math.sqrt(inputs.shape[-1]) if order == 2 else 1.0
     slack = 8 * EPS * calls * width * size * max(1.0, float(np.abs(A).sum(axis=1).max()))
     d = np.linalg.norm(np.diff(inputs, axis=0), ord=order, axis=-1)
-    return Run(error, d, slack, [s.residual for s in states if s.quantized])
+    return Run(error, d, slack, [s.residual for s in infos if s.quantized])
 
 
 @dataclass

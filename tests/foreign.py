@@ -30,12 +30,17 @@ class Momentum(rec.Recursion):
 
     name = "momentum"
 
+    def init(self, a, Q, A, *, warmup="exact", affine=None, random=None):
+        o_hat = (affine or A)(a)
+        return rec.State((a, None), o_hat, 1), rec.Info(o_hat)
+
     def step(self, state, a, Q, A, *, random=None):
-        last = getattr(state, "residual_hat", None)
-        ahead = state.ref if last is None else state.ref + 0.5 * last
+        ref, last = state.ref
+        ahead = ref if last is None else ref + 0.5 * last
         hat, qparams = Q.apply(a - ahead, random=random)
         new = ahead + hat
-        return rec.State(new, state.o_hat + A(new - state.ref), state.call + 1, a - ahead, hat, qparams)
+        o_hat = state.o_hat + A(new - ref)
+        return rec.State((new, hat), o_hat, state.call + 1), rec.Info(o_hat, a - ahead, hat, qparams)
 
 
 class TwoBack(rec.Recursion):
@@ -44,13 +49,15 @@ class TwoBack(rec.Recursion):
     name = "two_back"
 
     def init(self, a, Q, A, *, warmup="exact", affine=None, random=None):
-        return rec.State((a, a), (affine or A)(a), 1)
+        o_hat = (affine or A)(a)
+        return rec.State((a, a), o_hat, 1), rec.Info(o_hat)
 
     def step(self, state, a, Q, A, *, random=None):
         last, before = state.ref
         hat, qparams = Q.apply(a - last, random=random)
         del before
-        return rec.State((a, last), state.o_hat + A(hat), state.call + 1, a - last, hat, qparams)
+        o_hat = state.o_hat + A(hat)
+        return rec.State((a, last), o_hat, state.call + 1), rec.Info(o_hat, a - last, hat, qparams)
 
 
 def overridden():

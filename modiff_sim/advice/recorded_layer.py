@@ -170,6 +170,6 @@ class RecordedLayer:
 
     def measured(self, recursion: str, Q: Quantizer, refresh: _recursion.Refresh) -> float:
         """The largest relative error, over calls and cells, of a run on the recording from an exact start."""
-        states = _recursion.run(recursion, map(self.step, range(self.calls)), Q, refresh=refresh)
-        errors = [self.cells(self.step(j) - state.o_hat) for j, state in enumerate(states)]
+        calls = _recursion.run(recursion, map(self.step, range(self.calls)), Q, refresh=refresh)
+        errors = [self.cells(self.step(j) - info.output) for j, (_, info) in enumerate(calls)]
         return float(_over(np.stack(errors), self.size).max())

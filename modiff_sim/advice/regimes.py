@@ -329,7 +329,7 @@ def worst_inputs(bits: int, rho: float) -> Process:
     Q = AbsMax(bits)
     if not 0 < number("rho", rho) <= 1:
         raise ValueError(f"worst_inputs needs 0 < rho <= 1, got {rho}")
-    closed, kappa, half = _recursion.RECURSIONS["closed_loop"], Q.kappa(2), rho / Q.qmax / 2
+    closed, kappa, half = _recursion.Scheme("closed_loop"), Q.kappa(2), rho / Q.qmax / 2
 
     def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[np.ndarray]:
         a = np.array([[rho / 2, rho / 2, 1.0, kappa, 0.0, -1.0]])
@@ -344,7 +344,7 @@ def worst_inputs(bits: int, rho: float) -> Process:
                 a[0, small] = ref[small] - np.copysign(kappa * (rho + abs(error[big])) * (1 - _INSIDE), ref[small])
                 a[0, 4] += half * (_INSIDE + (1 if k % 2 else -1))
                 a[0, 5] = min(a[0, 5] + rho, 1.0)
-            state = _recursion.advance(closed, state, a, Q, lambda x: x)
+            state, _ = closed.advance(state, a, Q)
             yield np.repeat(a, trials, axis=0)
 
     return Process("worst_inputs", 6, {"bits": bits, "rho": float(rho)}, draw)

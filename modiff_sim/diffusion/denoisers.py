@@ -196,8 +196,8 @@ class LayerCall:
         The input, and what the layer was in effect computed on: ``output`` = A(a_hat) + bias, up to rounding.
     output : array
         What the layer returned.
-    state : State
-        State of the recursion after the call. ``state.residual`` is the quantizer's input, or None in full precision.
+    info : Info
+        What the recursion did. ``info.residual`` is the quantizer's input, or None in full precision.
     """
 
     layer: Linear
@@ -206,7 +206,7 @@ class LayerCall:
     a: Array
     a_hat: Array
     output: Array
-    state: _recursion.State
+    info: _recursion.Info
 
     def energies(self) -> dict[str, np.ndarray]:
         """Squared 2-norms per sample, float64 (n,), by name.
@@ -214,7 +214,7 @@ class LayerCall:
         "input" is ||a||², "residual" that of what was quantized (0 for a call in full precision), and "error" ||a -
         a_hat||².
         """
-        residual = self.state.residual if self.state.quantized else 0 * self.a
+        residual = self.info.residual if self.info.quantized else 0 * self.a
         parts = {"input": self.a, "residual": residual, "error": self.a - self.a_hat}
         return {name: np.sum(np.asarray(part, np.float64) ** 2, axis=1) for name, part in parts.items()}
 
@@ -222,7 +222,7 @@ class LayerCall:
 #: called with every ``LayerCall``
 Observer = Callable[[LayerCall], object]
 #: (layer name, call, shape) -> uniform random bits in [0, 1), for randomised quantizers; for the first call one
-#: more axis in front, of length max(feeds, 1)
+#: more axis in front, of length ``Scheme.draws``
 RandomBits = Callable[[str, int, tuple[int, ...]], Array]
 
 
@@ -243,12 +243,10 @@ class ModulatedDenoiser:
         random: RandomBits | None,
         observers: Iterable[Observer],
     ) -> None:
-        self.recursion = _recursion.get(recursion)
-        _recursion.check_warmup(warmup)
+        self.scheme = _recursion.Scheme(recursion, warmup, refresh)
         if Q.laws.randomised and random is None:
             raise ValueError(f"{Q} draws no random numbers of its own: pass random=, (layer, call, shape) -> uniforms")
-        self.Q, self.warmup, self.refresh = Q, warmup, _recursion.refresh_calls(refresh)
-        self.random, self.observers = random, tuple(observers)
+        self.Q, self.random, self.observers = Q, random, tuple(observers)
         self.denoiser = denoiser.with_layers(self._apply)
         self.reset()
 
@@ -280,21 +278,23 @@ class ModulatedDenoiser:
             self.Q.check(a)
         bits = None
         if self.Q.laws.randomised and self.random is not None:
-            first = (max(_recursion.feeds(self.warmup), 1),) if state is None else ()
+            first = (self.scheme.draws,) if state is None else ()
             bits = self.random(layer.name, self.call, (*first, *a.shape))
         # The identity runs beside A: what it accumulates is â, for every recursion, by the same definition as ô.
-        state = _recursion.advance(
-            self.recursion, state, a, self.Q,
+        state, info = self.scheme.advance(
+            state,
+            a,
+            self.Q,
             lambda hat: xp.concat([layer.linear(hat), hat], axis=1),
             affine=lambda hat: xp.concat([layer.affine(hat), hat], axis=1),
-            warmup=self.warmup, refreshed=self.refresh(self.call), random=bits,
-        )  # fmt: skip
-        _recursion.check_finite(self.Q, state, a, f"layer '{layer.name}', call {self.call}")
+            random=bits,
+        )
+        _recursion.check_finite(self.Q, info, a, f"layer '{layer.name}', call {self.call}")
         self.states[layer.name] = state
         out = layer.weight.shape[0]
-        output, a_hat = state.output[:, :out], state.output[:, out:]
+        output, a_hat = info.output[:, :out], info.output[:, out:]
         for observe in self.observers:
-            observe(LayerCall(layer, self.call, self._t, a, a_hat, output, state))
+            observe(LayerCall(layer, self.call, self._t, a, a_hat, output, info))
         return output
 
 

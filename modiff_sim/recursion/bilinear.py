@@ -1,9 +1,8 @@
 """Products of two activations, o = a·b, under the three recursions: what q·kᵀ and softmax·v of an attention need.
 
 A linear layer has one operand that changes from call to call; a product has two, and needs the references of both.
-Let ref_a, ref_b be what each operand is compared with (``recursion.State.ref``: â in the closed loop, the raw last
-input in the open loop), r = Q(a - ref_a), s = Q(b - ref_b), and let a prime mark the new value. One rule serves both
-loops:
+Let ref_a, ref_b be what each operand is compared with (â in the closed loop, the raw last input in the open loop),
+r = Q(a - ref_a), s = Q(b - ref_b), and let a prime mark the new value. One rule serves both loops:
 
     direct       ô = Q(a)·Q(b)
     loops        ô ← ô + r·ref_b' + ref_a·s            new reference of b, old reference of a
@@ -30,10 +29,15 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from .. import recursion as _recursion
 from ..quantizers import Zero
 from ..quantizers.base import Quantizer
-from . import Recursion, Refresh, State, Warmup
+from .base import Recursion
+from .base import Step as OperandStep
+from .options import Refresh, Warmup
+from .registry import get, label, standard
+from .scheme import Scheme
+from .sequence import check_finite, check_input
+from .state import Info, State, nothing
 
 Product = Callable[[Any, Any], Any]
 Pair = tuple[Any, Any]
@@ -41,15 +45,24 @@ Pair = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class ProductState:
-    """Both operands' states and the product's: ``left`` and ``right`` (``ref``, ``residual``, ...), ô = ``o_hat``.
+    """What has to be kept of a product: the references of both operands, and ô (None for direct).
 
-    ``call`` is the next index. The operands' own ``o_hat`` is unused.
+    ``call`` is the index of the next call.
     """
 
-    left: State
-    right: State
+    left: Any
+    right: Any
     o_hat: Any
     call: int = 0
+
+
+@dataclass(frozen=True)
+class ProductInfo:
+    """What happened at one call: the product that it gave, and the ``Info`` of both operands."""
+
+    output: Any
+    left: Info
+    right: Info
 
     @property
     def quantized(self) -> bool:
@@ -57,50 +70,49 @@ class ProductState:
         return self.left.quantized or self.right.quantized
 
 
-def _nothing(hat: Any) -> float:
-    """An operand has no output of its own: the operator that its recursion adds up."""
-    return 0.0
+Step = tuple[ProductState, ProductInfo]
 
 
-def _operand(recursion: Recursion, state: State, a: Any, Q: Quantizer, random: Any) -> State:
-    return recursion.step(State(state.ref, 0.0, state.call), a, Q, _nothing, random=random)
+def _operand(recursion: Recursion, ref: Any, a: Any, Q: Quantizer, random: Any) -> OperandStep:
+    """One call of an operand, which has no output of its own."""
+    return recursion.step(State(ref, 0.0), a, Q, nothing, random=random)
 
 
 def check(recursion: Recursion) -> None:
     """Raise ValueError for a recursion that moves its references in another way than the rule assumes."""
-    if _recursion.standard(recursion) is None:
+    if standard(recursion) is None:
         raise ValueError(
             "products of two activations are defined for direct, open_loop and closed_loop only, not for "
-            f"{_recursion.label(recursion)}: choose one of these for them"
+            f"{label(recursion)}: choose one of these for them"
         )
 
 
-def exact(recursion: Recursion, a: Any, b: Any, product: Product = operator.matmul, call: int = 0) -> ProductState:
-    """A call in full precision: the exact start, and every refresh."""
-    left, right = (recursion.exact(x, _nothing, call) for x in (a, b))
-    return ProductState(left, right, product(a, b), call + 1)
+def exact(recursion: Recursion, a: Any, b: Any, product: Product = operator.matmul, call: int = 0) -> Step:
+    """Do a call in full precision: the exact start, and every refresh."""
+    (left, seen_a), (right, seen_b) = (recursion.exact(x, nothing, call) for x in (a, b))
+    output = product(a, b)
+    o_hat = output if recursion.has_state else None
+    return ProductState(left.ref, right.ref, o_hat, call + 1), ProductInfo(output, seen_a, seen_b)
 
 
 def init(
-    recursion: Recursion,
+    scheme: Scheme,
     a: Any,
     b: Any,
     Q: tuple[Quantizer, Quantizer],
     product: Product = operator.matmul,
     *,
-    warmup: Warmup = "exact",
     random: Sequence[Pair] | None = None,
-) -> ProductState:
-    """State after call 0. Q: quantizers of the left and the right operand; ``random``: one pair per feeding."""
-    _recursion.check_warmup(warmup)
-    feeds = _recursion.feeds(warmup) if recursion.has_state else 1
-    if not feeds:
+) -> Step:
+    """Do call 0. Q: quantizers of the left and the right operand; ``random``: one pair of arrays per feeding."""
+    recursion = scheme.recursion
+    if not scheme.feeds:
         return exact(recursion, a, b, product)
-    zeros = [State(array_namespace(x).zeros_like(x) if recursion.has_state else None, 0.0) for x in (a, b)]
-    state = ProductState(zeros[0], zeros[1], None)
-    for i in range(feeds):
-        state = step(recursion, state, a, b, Q, product, random=None if random is None else random[i])
-    return ProductState(state.left, state.right, state.o_hat, 1)
+    zeros = [array_namespace(x).zeros_like(x) if recursion.has_state else None for x in (a, b)]
+    state, info = ProductState(zeros[0], zeros[1], None), ProductInfo(None, Info(None), Info(None))
+    for i in range(scheme.feeds):
+        state, info = step(recursion, state, a, b, Q, product, random=None if random is None else random[i])
+    return ProductState(state.left, state.right, state.o_hat, 1), info
 
 
 def step(
@@ -112,39 +124,39 @@ def step(
     product: Product = operator.matmul,
     *,
     random: Pair | None = None,
-) -> ProductState:
-    """One call: both residuals, both quantized, two products (one from a zero state, and in the direct recursion)."""
+) -> Step:
+    """Do one call: both residuals, both quantized, two products (one from a zero state, and for direct)."""
     bits = (None, None) if random is None else random
-    left = _operand(recursion, state.left, a, Q[0], bits[0])
-    right = _operand(recursion, state.right, b, Q[1], bits[1])
+    left, seen_a = _operand(recursion, state.left, a, Q[0], bits[0])
+    right, seen_b = _operand(recursion, state.right, b, Q[1], bits[1])
     if not recursion.has_state or state.o_hat is None:
-        return ProductState(left, right, product(left.residual_hat, right.residual_hat), state.call + 1)
-    o_hat = state.o_hat
-    if type(Q[0]) is not Zero:  # at 0 bits the residual is an exact zero: its product is not computed
-        o_hat = product(left.residual_hat, right.ref) + o_hat
-    if type(Q[1]) is not Zero:
-        o_hat = product(state.left.ref, right.residual_hat) + o_hat
-    return ProductState(left, right, o_hat, state.call + 1)
+        output = product(seen_a.residual_hat, seen_b.residual_hat)
+    else:
+        output = state.o_hat
+        if type(Q[0]) is not Zero:  # at 0 bits the residual is an exact zero: its product is not computed
+            output = product(seen_a.residual_hat, right.ref) + output
+        if type(Q[1]) is not Zero:
+            output = product(state.left, seen_b.residual_hat) + output
+    o_hat = output if recursion.has_state else None
+    return ProductState(left.ref, right.ref, o_hat, state.call + 1), ProductInfo(output, seen_a, seen_b)
 
 
 def advance(
-    recursion: Recursion,
+    scheme: Scheme,
     state: ProductState | None,
     a: Any,
     b: Any,
     Q: tuple[Quantizer, Quantizer],
     product: Product = operator.matmul,
     *,
-    warmup: Warmup = "exact",
-    refreshed: bool = False,
     random: Any = None,
-) -> ProductState:
-    """The next call, whichever it is: first (state None), refresh, or a step. ``random`` as for ``init`` when first."""
+) -> Step:
+    """Do the next call, whichever it is: the first (no state yet), a refresh, or a step. ``random`` as for ``init``."""
     if state is None:
-        return init(recursion, a, b, Q, product, warmup=warmup, random=random)
-    if refreshed:
-        return exact(recursion, a, b, product, state.call)
-    return step(recursion, state, a, b, Q, product, random=random)
+        return init(scheme, a, b, Q, product, random=random)
+    if scheme.refreshed(state.call):
+        return exact(scheme.recursion, a, b, product, state.call)
+    return step(scheme.recursion, state, a, b, Q, product, random=random)
 
 
 def run(
@@ -156,24 +168,23 @@ def run(
     warmup: Warmup = "exact",
     refresh: Refresh = "never",
     random: Callable[[int], Any] | None = None,
-) -> Iterator[ProductState]:
-    """States of a whole sequence of operand pairs (a, b), in sampling order. One Q serves both operands.
+) -> Iterator[Step]:
+    """Run a product through a sequence of operand pairs (a, b), in sampling order. One Q serves both operands.
 
-    Raises TypeError or ValueError as ``recursion.run`` does, for either operand, and ValueError for a recursion that is
-    none of the three that the rule is derived for.
+    Yields (ProductState, ProductInfo). Raises TypeError or ValueError as ``recursion.run`` does, for either operand,
+    and ValueError for a recursion other than the three that the rule is derived for.
     """
-    chosen = _recursion.get(recursion)
-    check(chosen)
+    check(get(recursion))
+    scheme = Scheme(recursion, warmup, refresh)
     pair = (Q, Q) if isinstance(Q, Quantizer) else Q
-    is_refresh = _recursion.refresh_calls(refresh)
     state: ProductState | None = None
     first: Any = None
     for call, (a, b) in enumerate(inputs):
         first = (a, b) if call == 0 else first
         for quantizer, operand, before in zip(pair, (a, b), first, strict=True):
-            _recursion.check_input(quantizer, operand, before, call)
+            check_input(quantizer, operand, before, call)
         bits = None if random is None else random(call)
-        state = advance(chosen, state, a, b, pair, product, warmup=warmup, refreshed=is_refresh(call), random=bits)
-        for quantizer, operand, kept in zip(pair, (a, b), (state.left, state.right), strict=True):
-            _recursion.check_finite(quantizer, kept, operand, f"call {call}")
-        yield state
+        state, info = advance(scheme, state, a, b, pair, product, random=bits)
+        for quantizer, operand, seen in zip(pair, (a, b), (info.left, info.right), strict=True):
+            check_finite(quantizer, seen, operand, f"call {call}")
+        yield state, info

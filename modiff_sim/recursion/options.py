@@ -1,4 +1,4 @@
-"""Warm-up and refresh: what may be asked for, and at which calls it applies."""
+"""Warm-up and refresh: what can be asked for, and at which calls it applies."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,11 @@ from array_api_compat import array_namespace
 
 from ..quantizers import QUANTIZERS, FixedScale, Split
 from ..quantizers.base import QParams, Quantizer
+from .base import Recursion, Step
+from .options import Warmup, check_warmup
+from .registry import label
+from .state import Operator, State, nothing
+from .wrapper import Wrapper
 
 FLOATS = {"float32": 32, "float16": 16, "bfloat16": 16}
 Spec = Quantizer | str
@@ -172,6 +177,75 @@ class Storage:
     def bits(self) -> tuple[float, float]:
         """Bits per entry of â and of ô ("native" counted as 32), scales left out."""
         return self.ref_format.bits, 0 if self.o_format is None else self.o_format.bits
+
+
+#: nothing is rounded
+AS_COMPUTED = Storage()
+
+
+class Stored(Wrapper):
+    """A recursion whose state is kept rounded between two calls.
+
+    In the closed loop ô is kept equal to A(stored â). Raises ValueError for a recursion without a state, or with a
+    step of its own, and where ô is to be recomputed from a reference that is not â.
+    """
+
+    def __init__(self, inner: Recursion, storage: Storage) -> None:
+        if storage.recomputes and not inner.reconstructs:
+            raise ValueError(f'o_hat="recompute" needs ô = A(â), which {label(inner)} does not have: keep ô')
+        super().__init__(inner, "storage")
+        self.storage = storage
+
+    @property
+    def accumulates(self) -> bool:  # type: ignore[override]
+        """Whether ô is kept, and not recomputed."""
+        return not self.storage.recomputes
+
+    def exact(self, a: Any, affine: Operator, call: int = 0) -> Step:
+        """Do a call in full precision; in the closed loop A is applied to the *stored* reference."""
+        ref = self.storage.ref_format.encode(a)
+        used = self.storage.ref_format.decode(ref, a) if self.reconstructs else a
+        state, info = self.inner.exact(used, affine, call)
+        return State(ref, self._kept(info.output), state.call), info
+
+    def init(
+        self,
+        a: Any,
+        Q: Quantizer,
+        A: Operator,
+        *,
+        warmup: Warmup = "exact",
+        affine: Operator | None = None,
+        random: Any = None,
+    ) -> Step:
+        """Do call 0: the first input is fed as computed, and the state is stored after the last feeding."""
+        check_warmup(warmup)
+        if warmup == "exact":
+            return self.exact(a, affine or A)
+        state, info = self.inner.init(a, Q, A, warmup=warmup, affine=affine, random=random)
+        ref, output = self.storage.ref_format.encode(state.ref), info.output
+        if self.reconstructs:
+            output = (affine or A)(self.storage.ref_format.decode(ref, a))
+        return State(ref, self._kept(output), state.call), replace(info, output=output)
+
+    def step(self, state: State, a: Any, Q: Quantizer, A: Operator, *, random: Any = None) -> Step:
+        """Do a later call from what was stored. Where ô is recomputed, A is the map with its bias."""
+        form = self.storage.ref_format
+        ref = form.decode(state.ref, a)
+        after, info = self.inner.step(State(ref, 0.0, state.call), a, Q, nothing, random=random)
+        stored = form.encode(after.ref)
+        if not self.accumulates:
+            output = A(form.decode(stored, a))
+        else:
+            # what the stored â moved by: its rounding must reach ô, or the two part for good
+            moves = self.reconstructs and self.storage.ref != "native"
+            added = A(form.decode(stored, a) - ref if moves else info.residual_hat)
+            like = added if hasattr(added, "dtype") else a  # A may change the dtype: autocast
+            output = added + self.storage.o_format.decode(state.o_hat, like)  # type: ignore[union-attr]
+        return State(stored, self._kept(output), after.call), replace(info, output=output)
+
+    def _kept(self, output: Any) -> Any:
+        return None if self.storage.o_format is None else self.storage.o_format.encode(output)
 
 
 def kept_bytes(kept: Any) -> int:

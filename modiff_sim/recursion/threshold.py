@@ -18,12 +18,16 @@ is the last input: a skipped difference is in no later residual, and its loss is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from array_api_compat import array_namespace
 
 from ..arguments import number
+from ..quantizers.base import QParams, Quantizer
+from .base import Recursion, Step
+from .state import Operator, State
+from .wrapper import Wrapper
 
 NORMS = ("l1", "l2", "max")
 
@@ -64,3 +68,33 @@ class Threshold:
         """Where the residual is computed: bool, shape (n, 1, ..., 1). ``ref`` has the residual's shape."""
         below = self.size(residual) < self.tau * self.size(ref)
         return array_namespace(residual).logical_not(below)  # not >=: NaN must be kept
+
+
+class Skipping(Wrapper):
+    """A recursion that skips the samples whose residual is below a threshold. Nothing is skipped at call 0.
+
+    Raises ValueError for a recursion without a state, or with a step of its own.
+    """
+
+    def __init__(self, inner: Recursion, threshold: Threshold) -> None:
+        super().__init__(inner, "skip")
+        self.threshold = threshold
+
+    def step(self, state: State, a: Any, Q: Quantizer, A: Operator, *, random: Any = None) -> Step:
+        """Do a call in which what is skipped is quantized to zero, so that it moves neither reference nor output."""
+        gate = _Gate(Q, self.threshold, state.ref)
+        state, info = self.inner.step(state, a, gate, A, random=random)  # type: ignore[arg-type]
+        return state, replace(info, kept=gate.kept)
+
+
+class _Gate:
+    """The quantizer as far as a step uses it, with zeros where the threshold skips."""
+
+    def __init__(self, Q: Quantizer, threshold: Threshold, ref: Any) -> None:
+        self.Q, self.threshold, self.ref, self.kept = Q, threshold, ref, None
+
+    def apply(self, residual: Any, *, random: Any = None) -> tuple[Any, QParams]:
+        hat, qparams = self.Q.apply(residual, random=random)
+        self.kept = self.threshold.keeps(residual, self.ref)
+        xp = array_namespace(residual)
+        return xp.where(self.kept, hat, xp.zeros_like(hat)), qparams

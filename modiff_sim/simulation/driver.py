@@ -119,17 +119,15 @@ def simulate(
     for name, word, known in (("keep", keep, tuple(results.KEEP)), ("engine", engine, ENGINES)):
         if word not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {word!r}")
-    _recursion.check_warmup(warmup)
     kind = _float_type(dtype)
     if operator is not None:
         operator = reals("operator", operator, kind, finite=True)
         if operator.ndim != 2 or operator.shape[1] != process.d:
             raise ValueError(f"operator must have shape (m, {process.d}) for this process, got {operator.shape}")
-    chosen = _recursion.get(recursion)
+    scheme = _recursion.Scheme(recursion, warmup, refresh)
     process.require(trials, steps)
     job = engines.Job(
-        process=process, Q=Q, recursion=chosen, steps=steps, seed=seed, warmup=warmup,
-        refreshed=_recursion.refresh_calls(refresh), operator=operator, dtype=kind,
+        process=process, Q=Q, scheme=scheme, steps=steps, seed=seed, operator=operator, dtype=kind,
         measure=results.chosen(measure),
     )  # fmt: skip
     fused = _fused(job, engine, trials)
@@ -138,7 +136,7 @@ def simulate(
     _run(job, _cut(job, trials), fused, kept, threads)
     return kept.result({
         "process": process.name, "process_params": dict(process.params), "quantizer": Q,
-        "recursion": _recursion.label(chosen), "steps": steps, "trials": trials, "seed": seed,
+        "recursion": _recursion.label(scheme.recursion), "steps": steps, "trials": trials, "seed": seed,
         "warmup": warmup, "refresh": refresh, "dtype": job.dtype.name,
         "operator": None if operator is None else list(operator.shape), "measure": job.measure, "keep": keep,
         "engine": "numba" if fused else "numpy",
@@ -157,7 +155,7 @@ def _float_type(dtype: Any) -> np.dtype:
 
 def _bytes(job: engines.Job, trials: int, keep: str) -> int:
     """Memory at least: what is kept, and a block's inputs, residual and its parts (at first those of all feeds)."""
-    bits, rows = max(job.feeds, 1) if job.Q.laws.randomised else 0, _rows(job, trials)
+    bits, rows = job.scheme.draws if job.Q.laws.randomised else 0, _rows(job, trials)
     each = 8 * trials if keep == "trials" else 4 * results.BINS
     arrays = (4 + bits) * min(rows, trials) * job.process.d * job.dtype.itemsize
     return job.steps * each * len(job.measure) + arrays + trials // rows * 100

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -37,26 +37,29 @@ class Job:
 
     process: Process
     Q: Quantizer
-    recursion: _recursion.Recursion
+    scheme: _recursion.Scheme
     steps: int
     seed: int
-    warmup: _recursion.Warmup
-    refreshed: Callable[[int], bool]
     operator: np.ndarray | None
     dtype: np.dtype
     measure: tuple[str, ...]
     stopped: threading.Event = field(default_factory=threading.Event)  # set where nobody waits for the rest
 
     @property
-    def feeds(self) -> int:
-        """How often the first input is quantized; 0 is an exact start."""
-        return _recursion.feeds(self.warmup) if self.recursion.has_state else 1
+    def recursion(self) -> _recursion.Recursion:
+        """The recursion of the scheme."""
+        return self.scheme.recursion
 
     @property
     def A(self) -> _recursion.Operator:
         """The layer's linear map."""
         matrix = self.operator
         return _recursion.identity if matrix is None else lambda a: a @ matrix.T
+
+    @property
+    def output_is_reference(self) -> bool:
+        """Whether ô = A(â) = â, so that one sum serves both."""
+        return self.operator is None and self.recursion.reconstructs
 
     @property
     def row_by_row(self) -> bool:
@@ -149,6 +152,7 @@ def arrays(job: Job, blocks: Sequence[Trials], out: results.Block) -> None:
     """Consecutive blocks together, one array operation after the other: any quantizer, recursion and operator."""
     generators = [block.generators(job.seed)[1] for block in blocks] if job.Q.laws.randomised else []
     state, previous = None, None
+    A = _recursion.nothing if job.output_is_reference else job.A
     known = ours(job.Q) and _recursion.standard(job.recursion) is not None
     size = np.getbufsize()  # of this thread
     if job.process.d >= LONG:
@@ -162,15 +166,15 @@ def arrays(job: Job, blocks: Sequence[Trials], out: results.Block) -> None:
                 if not known:
                     check_own(job.Q, a)
             random = _random(job, call, generators, blocks) if generators else None
-            state = _recursion.advance(
-                job.recursion, state, a, job.Q, job.A, warmup=job.warmup, refreshed=job.refreshed(call), random=random
-            )
-            if state.qparams is not None and not np.isfinite(job.Q.probe(state.residual, state.qparams)).all():
+            state, info = job.scheme.advance(state, a, job.Q, A, random=random)
+            if info.qparams is not None and not np.isfinite(job.Q.probe(info.residual, info.qparams)).all():
                 raise job.overflow(call)
+            if job.output_is_reference:
+                info = replace(info, output=state.ref)
             if not known:
-                check_output(job.Q, job.recursion, state, a, job.A, call)
+                check_output(job.Q, job.recursion, info, a, job.A, call)
             out.room(call)
-            _measure(out.at(call), state, a, a if previous is None else previous, job.A)
+            _measure(out.at(call), info, a, a if previous is None else previous, job.A)
             previous = a
     finally:
         np.setbufsize(size)
@@ -198,7 +202,7 @@ def _inputs(job: Job, blocks: Sequence[Trials]) -> Iterator[np.ndarray]:
 
 def _random(job: Job, call: int, generators: Sequence[np.random.Generator], blocks: Sequence[Trials]) -> np.ndarray:
     """Random bits, uniform below 1: (rows, d), for the first call (feeds, rows, d)."""
-    feeds = max(_recursion.feeds(job.warmup), 1) if call == 0 else 1
+    feeds = job.scheme.draws if call == 0 else 1
     draws = [g.random((feeds, b.rows, job.process.d)) for g, b in zip(generators, blocks, strict=True)]
     # below 1 after the cast, too
     bits = np.minimum(np.concatenate(draws, axis=1), 1 - np.finfo(job.dtype).epsneg).astype(job.dtype)
@@ -207,7 +211,7 @@ def _random(job: Job, call: int, generators: Sequence[np.random.Generator], bloc
 
 def _measure(
     where: tuple[Mapping[str, np.ndarray], int, int],
-    state: _recursion.State,
+    info: _recursion.Info,
     a: np.ndarray,
     previous: np.ndarray,
     A: _recursion.Operator,
@@ -223,15 +227,15 @@ def _measure(
             if largest in tables:
                 tables[largest][row, trials] = _largest(values)
 
-    norms("error", "error_inf", lambda: A(a) - state.output)
+    norms("error", "error_inf", lambda: A(a) - info.output)
     norms("d", "d_inf", lambda: a - previous)
     norms("a", "a_inf", lambda: a)
     if "c" not in tables and "kappa" not in tables:
         return
-    lost = state.residual - state.residual_hat if state.quantized else None
+    lost = info.residual - info.residual_hat if info.quantized else None
     for name, size in (("c", _squares), ("kappa", _largest)):
         if name in tables:
-            tables[name][row, trials] = np.nan if lost is None else _ratio(size(lost), size(state.residual))
+            tables[name][row, trials] = np.nan if lost is None else _ratio(size(lost), size(info.residual))
 
 
 def _squares(x: np.ndarray) -> np.ndarray:
@@ -291,9 +295,9 @@ def fused(job: Job, block: Trials, out: results.Block) -> None:
             if copy(inputs, values.reshape(-1), begin(call), d):
                 raise job.not_finite(call, inputs)
         if call > 0:
-            run(call, calls, [job.refreshed(k) for k in range(call, call + calls)])
-        for feed in range(max(job.feeds, 1) if call == 0 else 0):
+            run(call, calls, [job.scheme.refreshed(k) for k in range(call, call + calls)])
+        for feed in range(job.scheme.draws if call == 0 else 0):
             nothing = np.zeros(rows * d, job.dtype) if feed == 0 and open_loop else None
-            run(0, 1, [job.feeds == 0], nothing)
+            run(0, 1, [job.scheme.feeds == 0], nothing)
         call += calls
     out.finish()

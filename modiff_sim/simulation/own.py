@@ -33,13 +33,13 @@ def check_own(Q: Quantizer, a: np.ndarray) -> None:
 
 
 def check_output(
-    Q: Quantizer, recursion: _recursion.Recursion, state: _recursion.State, a: Any, A: _recursion.Operator, call: int
+    Q: Quantizer, recursion: _recursion.Recursion, info: _recursion.Info, a: Any, A: _recursion.Operator, call: int
 ) -> None:
     """Raise ValueError where a call gave NaN, Inf or another shape: every call, as nothing else would say so."""
-    hat = state.residual_hat
+    hat = info.residual_hat
     if hat is not None and not np.isfinite(hat).all():
         raise ValueError(f"{Q} gave NaN or Inf in step {call}, of a residual that is finite")
-    who, output = _recursion.label(recursion), state.output
+    who, output = _recursion.label(recursion), info.output
     if call == 0:
         check_like(output, A(a), f"the output of recursion {who}")
     if not np.isfinite(output).all():

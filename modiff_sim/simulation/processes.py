@@ -256,7 +256,7 @@ def alternating(d: int = 2, *, bits: int = 4, size: float = 1.0) -> Process:
                 residual[0, big] = np.copysign(size + abs(error[0, big]), error[0, big])
                 residual[0, small] = Q.choose_qparams(residual).scale[0, 0] / 2
                 a = state.ref + residual
-            state = _recursion.advance(_recursion.RECURSIONS["closed_loop"], state, a, Q, lambda x: x)
+            state, _ = _recursion.Scheme("closed_loop").advance(state, a, Q)
             yield np.repeat(a, trials, axis=0)
 
     return _process("alternating", d, draw, bits=Q.bits, **params)
@@ -283,7 +283,7 @@ def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candida
     params = _checked("adversarial", d, size=size)
     count("adversarial needs at least one candidate: candidates", candidates)
     affordable(f"{candidates:,} candidates of {d:,} entries", 24 * candidates * d)
-    closed = _recursion.RECURSIONS["closed_loop"]
+    closed = _recursion.Scheme("closed_loop")
 
     def propose(rng: np.random.Generator, error: Array) -> Array:
         n = len(error)
@@ -305,7 +305,7 @@ def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candida
                 tries = propose(rng, error)
                 after = [np.linalg.norm(error + t - quantizer(error + t), axis=1) for t in tries]
                 a = a + tries[np.argmax(after, axis=0), np.arange(trials)]
-            state = _recursion.advance(closed, state, a, quantizer, lambda x: x)
+            state, _ = closed.advance(state, a, quantizer)
             yield a
 
     return _process("adversarial", d, draw, quantizer=str(quantizer), candidates=int(candidates), **params)

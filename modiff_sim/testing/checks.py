@@ -122,22 +122,22 @@ def check_recursion(
     def holds(inputs: np.ndarray) -> None:
         before = inputs.copy()
         exact = list(_recursion.run(chosen, inputs, make("identity"), lambda a: a @ A.T))
-        for a, state in zip(inputs, exact, strict=True):
-            assert np.array_equal(state.o_hat, a @ A.T), f"{name}: Identity does not reproduce A(a)"
+        for a, (_, info) in zip(inputs, exact, strict=True):
+            assert np.array_equal(info.output, a @ A.T), f"{name}: Identity does not reproduce A(a)"
         total = np.zeros(inputs.shape[1:])
-        for a, state in zip(inputs, _recursion.run(chosen, inputs, coarse, lambda a: a @ A.T), strict=True):
+        for a, (state, info) in zip(inputs, _recursion.run(chosen, inputs, coarse, lambda a: a @ A.T), strict=True):
             rounding = np.zeros_like(total)
-            if state.quantized:
-                rounding = state.residual_hat - state.residual
+            if info.quantized:
+                rounding = info.residual_hat - info.residual
             total = total + rounding
             if compensated is not None:
                 expected = rounding if compensated else total
-                assert np.array_equal(state.o_hat - a @ A.T, expected @ A.T), (
+                assert np.array_equal(info.output - a @ A.T, expected @ A.T), (
                     f"{name}: output error is not A(this call's rounding)" if compensated
                     else f"{name}: output error is not A(sum of all roundings)"
                 )  # fmt: skip
-            if compensated and state.quantized:
-                assert np.array_equal(state.o_hat, state.ref @ A.T), f"{name}: ô = A(â) does not telescope"
+            if compensated and info.quantized:
+                assert np.array_equal(info.output, state.ref @ A.T), f"{name}: ô = A(â) does not telescope"
         assert np.array_equal(inputs, before), f"{name} wrote into its input"
 
     _run(holds, examples, shrink)
@@ -195,9 +195,9 @@ def check_bound(
         moved = np.linalg.norm(np.diff(inputs, axis=0), ord=order, axis=-1)
         bound = known[R, norm](moved, getattr(Q, norm)(inputs.shape[-1]))
         slack = 4 * len(inputs) * np.finfo(np.float64).eps * np.sqrt(inputs.shape[-1]) * np.abs(inputs).max()
-        states, worst = list(_recursion.run(R, inputs, Q)), 0.0
-        for j, (a, state) in enumerate(zip(inputs[1:], states[1:], strict=True)):
-            error = np.linalg.norm(a - state.o_hat, ord=order, axis=-1)
+        calls, worst = list(_recursion.run(R, inputs, Q)), 0.0
+        for j, (a, (_, info)) in enumerate(zip(inputs[1:], calls[1:], strict=True)):
+            error = np.linalg.norm(a - info.output, ord=order, axis=-1)
             assert np.all(error <= bound[j] + slack), f"{R} with {Q} exceeds its {norm} bound after difference {j}"
             worst = max(worst, float(np.max(error / np.maximum(bound[j], 1e-300))))
         target(worst, label="error over bound")

@@ -156,10 +156,8 @@ def drive(
             used = groups.copy()
             for k, (Q, recursion) in enumerate(arms):
                 # With the identity for A, ô is what the layer is in effect computed on.
-                state = _recursion.advance(
-                    _recursion.get(recursion), states.get((layer, k)), groups[1 + k], Q, lambda hat: hat
-                )
-                states[layer, k], used[1 + k] = state, state.output
+                state, info = _recursion.Scheme(recursion).advance(states.get((layer, k)), groups[1 + k], Q)
+                states[layer, k], used[1 + k] = state, info.output
             return used.reshape(a.shape)
 
         rows = advance(rows, checked_output(network(rows, call, edit), rows.shape, call), carry[call], add[call])

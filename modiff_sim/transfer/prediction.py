@@ -114,9 +114,9 @@ def layer_noise(
     if _recursion.standard(chosen) not in PREDICTED:
         raise ValueError(f"errors are predicted for {', '.join(PREDICTED)}, got {_recursion.label(chosen)}")
     recursion = str(_recursion.standard(chosen))
-    states = list(_recursion.run(chosen, inputs, Q))
-    first = 0 if states[0].quantized else 1
-    quantized = states[first:]
+    calls = [info for _, info in _recursion.run(chosen, inputs, Q)]
+    first = 0 if calls[0].quantized else 1
+    quantized = calls[first:]
     if not quantized:
         return np.zeros((T, n)), np.zeros((T, n)), np.zeros((T, n))
     error = np.stack([s.residual_hat - s.residual for s in quantized])

@@ -28,9 +28,9 @@ TYPES = ("float32", "float16", "bfloat16")
 
 def drift(loop: rec.Recursion, a: np.ndarray, Q: Quantizer, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """ô - A(â) and A(â) of every call, (n+1, trials, outputs) in float64: what the accumulator lost, and of what."""
-    states = list(rec.run(loop, a, Q, lambda x: x @ A.T))
-    exact = np.stack([s.ref @ A.T for s in states])
-    return np.stack([s.o_hat for s in states]) - exact, exact
+    calls = list(rec.run(loop, a, Q, lambda x: x @ A.T))
+    exact = np.stack([state.ref @ A.T for state, _ in calls])
+    return np.stack([info.output for _, info in calls]) - exact, exact
 
 
 def check(

@@ -35,13 +35,13 @@ def check(effort: str = "quick", *, bound=bounds.stored_reference, telescoping: 
             *((f"AbsMax in {t}", a, AbsMax(bits), A, gain, f, None) for t, f in stores.items()),
         ):
             kept = Stored(store_ref=store, telescoping=telescoping)
-            states = list(rec.run(kept, inputs, Q, lambda x, M=M: x @ M.T))
-            error = np.stack([np.abs(x @ M.T - s.o_hat).max(axis=-1) for x, s in zip(inputs, states, strict=True)])
-            start = np.abs(inputs[0] - states[0].ref).max(axis=-1)
+            calls = list(rec.run(kept, inputs, Q, lambda x, M=M: x @ M.T))
+            error = np.stack([np.abs(x @ M.T - s.output).max(axis=-1) for x, (_, s) in zip(inputs, calls, strict=True)])
+            start = np.abs(inputs[0] - calls[0][0].ref).max(axis=-1)
             d = np.abs(np.diff(inputs, axis=0)).max(axis=-1)
             if rho is None:  # u·|stored â|, for the type in question
                 u = bounds.unit_roundoff(name.split()[-1])
-                lost = u * np.stack([np.abs(s.ref).max(axis=-1) for s in states[1:]])
+                lost = u * np.stack([np.abs(s.ref).max(axis=-1) for s, _ in calls[1:]])
             else:
                 lost = np.full_like(d, rho)
             # per call a product and a few sums of numbers of the size of a, rounded in float64

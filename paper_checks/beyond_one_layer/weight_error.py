@@ -42,9 +42,9 @@ def check(
                 ("scalars", line, Shrink(contraction=kappa**2), np.ones((1, 1)), np.full((1, 1), 0.875)),
                 ("random", walk, AbsMax(bits), W, AbsMax(4, granularity=PerChannel(0))(W)),
             ):
-                states = list(rec.run(name, inputs, Q, lambda x, A_q=A_q: x @ A_q.T))
+                calls = rec.run(name, inputs, Q, lambda x, A_q=A_q: x @ A_q.T)
                 outputs = inputs @ A.T
-                error = np.stack([np.abs(o - s.o_hat).max(axis=-1) for o, s in zip(outputs, states, strict=True)])
+                error = np.stack([np.abs(o - s.output).max(axis=-1) for o, (_, s) in zip(outputs, calls, strict=True)])
                 a = np.abs(inputs).max(axis=-1)
                 d = np.abs(np.diff(inputs, axis=0)).max(axis=-1)
                 norm, off = (float(np.abs(M).sum(axis=1).max()) for M in (A_q, A - A_q))

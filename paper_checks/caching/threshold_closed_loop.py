@@ -27,14 +27,14 @@ def measure(recursion, differences: np.ndarray, Q, skip: Threshold, order: float
     """Norms of differences, references and errors, and rounding slack, of a run from a_T = 1: (n, trials) each."""
     start = np.ones_like(differences[:1])
     inputs = np.concatenate([start, start + np.cumsum(differences, axis=0)])
-    states = list(rec.run(recursion, inputs, Q, skip=skip))
+    calls = list(rec.run(recursion, inputs, Q, skip=skip))
 
     def size(x: list[np.ndarray] | np.ndarray) -> np.ndarray:
         return np.linalg.norm(np.stack(list(x)), ord=order, axis=-1)
 
-    error = size(a - s.output for a, s in zip(inputs[1:], states[1:], strict=True))
+    error = size(a - s.output for a, (_, s) in zip(inputs[1:], calls[1:], strict=True))
     slack = 16 * len(inputs) * EPS * size(inputs).max(axis=0)  # residual, scale, sums at every call
-    return size(differences), size(s.ref for s in states[:-1]), error, np.broadcast_to(slack, error.shape)
+    return size(differences), size(s.ref for s, _ in calls[:-1]), error, np.broadcast_to(slack, error.shape)
 
 
 def check(

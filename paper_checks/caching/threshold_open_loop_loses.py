@@ -32,8 +32,8 @@ def check(effort: str = "quick", *, recursions=("open_loop", "closed_loop"), tau
             for norm in NORMS:
                 skip = Threshold(tau_used * tau, norm)
                 runs = [list(rec.run(name, inputs, AbsMax(8), skip=skip)) for name in recursions]
-                lost, kept = ([np.abs(a - s.output).max() for a, s in zip(inputs, r, strict=True)] for r in runs)
-                limit = tau * max(float(skip.size(s.ref).max()) for s in runs[1])
+                lost, kept = ([np.abs(a - s.output).max() for a, (_, s) in zip(inputs, r, strict=True)] for r in runs)
+                limit = tau * max(float(skip.size(s.ref).max()) for s, _ in runs[1])
                 claimed.append(n * STEP / limit)
                 measured.append(lost[-1] / max(kept))
                 cases.append(f"τ = {tau:g}, {norm}, after {n} calls: errors {lost[-1]:.3g} and {max(kept):.3g}")

@@ -36,10 +36,10 @@ def operand_bits(
         seen.append(x)
         return x
 
-    states = rec.run("closed_loop", inputs, Q, A, storage=storage)
-    next(iter(states))
+    calls = rec.run("closed_loop", inputs, Q, A, storage=storage)
+    next(iter(calls))
     seen.clear()
-    for _ in states:
+    for _ in calls:
         pass
     return float(np.log2(max(levels(sample) for x in seen for sample in x)))
 

@@ -28,8 +28,8 @@ def check(effort: str = "quick", *, recursion="closed_loop") -> Evidence:
     for name in QUANTIZERS:
         Q = make(name, 3, granularity=PerSample())  # the MX formats too: d is no multiple of their 32
         bits = (lambda call: rng.random(a.shape[1:])) if Q.laws.randomised else None
-        for call, state in enumerate(rec.run(recursion, a, Q, lambda x: x @ A.T, random=bits)):
-            measured.append(float(np.max(np.abs(state.o_hat - state.ref @ A.T))))
+        for call, (state, info) in enumerate(rec.run(recursion, a, Q, lambda x: x @ A.T, random=bits)):
+            measured.append(float(np.max(np.abs(info.output - state.ref @ A.T))))
             # each call rounds a product of d terms and two sums, of numbers no larger than 3·max|a|
             atol.append((call + 1) * (d + 4) * EPS * np.abs(A).sum(axis=1).max() * 3 * np.abs(a[: call + 1]).max())
             cases.append(f"{label(Q)}, call {call}")

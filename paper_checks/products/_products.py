@@ -34,12 +34,12 @@ def run_products(
 
     Slack: a call rounds two operands, two products of K terms and three sums, of numbers up to K·max|a|·max|b|.
     """
-    states = list(rule(recursion, zip(a, b, strict=True), Q))[1:]
+    infos = [info for _, info in rule(recursion, zip(a, b, strict=True), Q)][1:]
 
     def norm(x: np.ndarray) -> np.ndarray:
         return np.abs(x).max(axis=(-2, -1))
 
-    error = np.stack([norm(x @ y - s.o_hat) for x, y, s in zip(a[1:], b[1:], states, strict=True)])
+    error = np.stack([norm(x @ y - s.output) for x, y, s in zip(a[1:], b[1:], infos, strict=True)])
     sizes = {
         "a": norm(a[1:]), "b": norm(b[1:]), "a_before": norm(a[:-1]), "d_a": norm(np.diff(a, axis=0)),
         "d_b": norm(np.diff(b, axis=0)),

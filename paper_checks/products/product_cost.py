@@ -26,8 +26,8 @@ def check(
     measured, cases = [], []
     for bits in BITS:
         inputs = np.stack(list(processes.alternating(2, bits=bits).draw(np.random.default_rng(0), 1, n)))
-        *_, last = rec.run(recursion, inputs, AbsMax(bits))
-        error = float(np.abs(inputs[-1] - last.o_hat).max())  # of a closed loop whose differences have max norm 1
+        *_, (_, last) = rec.run(recursion, inputs, AbsMax(bits))
+        error = float(np.abs(inputs[-1] - last.output).max())  # of a closed loop whose differences have max norm 1
         # references are kept with as many bits as direct quantization has
         p = max(p for p in range(bits, 33) if p * p <= bops((bits, bits), (p, p)))
         lost = contraction.search(AbsMax(p), 2, norm="kappa").value  # direct's worst error over ||a||

@@ -29,23 +29,23 @@ def check(
     a = rng.integers(-3, 4, (n, trials, 3, 5)).cumsum(axis=0).astype(np.float64)
     b = rng.integers(-3, 4, (n, trials, 5, 2)).cumsum(axis=0).astype(np.float64)
     off, cases = [], []
-    for call, s in enumerate(with_closed(closed, zip(a, b, strict=True), _Grid(bits=8))):
-        e_a, e_b = a[call] - s.left.ref, b[call] - s.right.ref
-        lost = [0.0 if x.residual is None else x.residual - x.residual_hat for x in (s.left, s.right)]
+    for call, (s, info) in enumerate(with_closed(closed, zip(a, b, strict=True), _Grid(bits=8))):
+        e_a, e_b = a[call] - s.left, b[call] - s.right
+        lost = [0.0 if x.residual is None else x.residual - x.residual_hat for x in (info.left, info.right)]
         off += [
-            np.abs(s.o_hat - s.left.ref @ s.right.ref).max(),
-            np.abs(a[call] @ b[call] - s.o_hat - e_a @ b[call] - s.left.ref @ e_b).max(),
+            np.abs(info.output - s.left @ s.right).max(),
+            np.abs(a[call] @ b[call] - info.output - e_a @ b[call] - s.left @ e_b).max(),
             max(np.abs(e - x).max() for e, x in zip((e_a, e_b), lost, strict=True)),
         ]
         cases += [
             f"closed loop, call {call}: {what}" for what in ("ô = â·b̂", "error of the product", "of the operands")
         ]
     total = np.zeros((trials, 3, 2))
-    for call, s in enumerate(rule(without, zip(a, b, strict=True), _Grid(bits=8))):
+    for call, (_, info) in enumerate(rule(without, zip(a, b, strict=True), _Grid(bits=8))):
         if call:
-            lost = [x.residual - x.residual_hat for x in (s.left, s.right)]
+            lost = [x.residual - x.residual_hat for x in (info.left, info.right)]
             total = total + lost[0] @ b[call] + a[call - 1] @ lost[1]
-        off.append(np.abs(a[call] @ b[call] - s.o_hat - total).max())
+        off.append(np.abs(a[call] @ b[call] - info.output - total).max())
         cases.append(f"open loop, call {call}")
     return Evidence(claimed=np.zeros(len(off)), measured=off, cases=cases, seed=860, note=f"{n} calls, {trials} trials")
 
@@ -55,14 +55,14 @@ def _rule(new_right, new_left):
 
     def run(recursion, inputs, Q):
         last, o_hat = None, None
-        for state in bilinear.run(recursion, inputs, Q):
+        for state, info in bilinear.run(recursion, inputs, Q):
             if last is None:
-                o_hat = state.o_hat
+                o_hat = info.output
             else:
-                right, left = (state if new_right else last).right.ref, (state if new_left else last).left.ref
-                o_hat = o_hat + state.left.residual_hat @ right + left @ state.right.residual_hat
+                right, left = (state if new_right else last).right, (state if new_left else last).left
+                o_hat = o_hat + info.left.residual_hat @ right + left @ info.right.residual_hat
             last = state
-            yield replace(state, o_hat=o_hat)
+            yield state, replace(info, output=o_hat)
 
     return run
 

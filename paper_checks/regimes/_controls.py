@@ -20,8 +20,8 @@ def wrong(R):
     def run(scheme, bits, rho, n):
         _, direct, off = worst_errors(scheme, bits, rho, n)
         inputs = list(regimes.worst_inputs(bits, rho).stream(None, 1, n + 1))
-        *_, last = recursion.run(R, inputs, Zero() if scheme == "cache" else AbsMax(bits))
-        return float(abs(inputs[-1] - last.o_hat).max()), direct, off
+        *_, (_, last) = recursion.run(R, inputs, Zero() if scheme == "cache" else AbsMax(bits))
+        return float(abs(inputs[-1] - last.output).max()), direct, off
 
     return run
 

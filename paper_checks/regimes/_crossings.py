@@ -17,10 +17,10 @@ def worst_errors(scheme: str, bits: int, rho: float, n: int) -> tuple[float, flo
     process = regimes.worst_inputs(bits, rho)
     inputs = list(process.stream(np.random.default_rng(0), 1, n + 1))
     Q, name = (Zero(), "closed_loop") if scheme == "cache" else (AbsMax(bits), scheme)
-    loop, direct = (list(recursion.run(r, inputs, q))[-1] for r, q in ((name, Q), ("direct", AbsMax(bits))))
+    loop, direct = (list(recursion.run(r, inputs, q))[-1][1] for r, q in ((name, Q), ("direct", AbsMax(bits))))
     a = np.concatenate(inputs)
     off = max(np.abs(np.abs(a).max(axis=1) - 1).max(), np.abs(np.abs(np.diff(a, axis=0)).max(axis=1) - rho).max())
-    return float(np.abs(a[-1] - loop.o_hat).max()), float(np.abs(a[-1] - direct.o_hat).max()), float(off)
+    return float(np.abs(a[-1] - loop.output).max()), float(np.abs(a[-1] - direct.output).max()), float(off)
 
 
 def crossings(

@@ -24,10 +24,10 @@ def worst_inputs(
     the ladder has brought it to κE. ``first`` is ||a_T||_inf.
     """
     Q, kappa = AbsMax(bits), AbsMax(bits).kappa(2)
-    is_refresh, closed = rec.refresh_calls(refresh), rec.RECURSIONS["closed_loop"]
+    closed = rec.Scheme("closed_loop", warmup, refresh)
     a = first * kappa ** np.arange(LADDER)[None]
-    state, out = rec.advance(closed, None, a, Q, _same, warmup=warmup), [a]
-    for call in range(1, calls):
+    (state, _), out = closed.advance(None, a, Q), [a]
+    for _ in range(1, calls):
         error = a - state.ref
         i, j = np.argsort(-np.abs(error[0]), kind="stable")[:2]
         residual = error.copy()
@@ -36,20 +36,16 @@ def worst_inputs(
         before, a = a, state.ref + residual
         if np.abs(a - before).max() > 1 + 16 * _shared.EPS * first:
             raise AssertionError("the tie needs a larger difference than 1")
-        state = rec.advance(closed, state, a, Q, _same, refreshed=is_refresh(call))
+        state, _ = closed.advance(state, a, Q)
         out.append(a)
     return np.stack(out)
 
 
 def errors(recursion: _shared.Recursion, inputs: np.ndarray, Q: Quantizer, *, order: float, **options: Any) -> Any:
     """(error (calls, trials), its rounding slack) of a run with warm-up and refresh; A is the identity."""
-    states = rec.run(recursion, inputs, Q, **options)
-    error = np.stack([np.linalg.norm(a - s.o_hat, ord=order, axis=-1) for a, s in zip(inputs, states, strict=True)])
+    infos = [info for _, info in rec.run(recursion, inputs, Q, **options)]
+    error = np.stack([np.linalg.norm(a - s.output, ord=order, axis=-1) for a, s in zip(inputs, infos, strict=True)])
     width = np.sqrt(inputs.shape[-1]) if order == 2 else 1.0
     # a call rounds the residual, â or the sum ô, and two products, each by eps of at most 2·max|a|
     calls = np.arange(1, len(inputs) + 1)[:, None]
     return error, 8 * _shared.EPS * calls * width * np.abs(inputs).max()
-
-
-def _same(a: Any) -> Any:
-    return a

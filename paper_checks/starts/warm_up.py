@@ -34,7 +34,7 @@ def check(
         for m in range(1, 7):
             worst = 0.0
             for a in data:
-                state = next(rec.run(recursion, [a], Q, warmup=m))
+                state, _ = next(rec.run(recursion, [a], Q, warmup=m))
                 worst = max(worst, float(np.max(np.abs(a - state.ref).max(axis=1) / np.abs(a).max(axis=1))))
             # relative to κ^m, so that late feeds count as much as the first
             claimed.append(1.0)

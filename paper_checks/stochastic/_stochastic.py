@@ -63,7 +63,8 @@ def expectation(recursion: _shared.Recursion, differences: np.ndarray, Q: Quanti
         after = []
         residual = repeated - state.ref
         for random, likely in outcomes(Q, residual):
-            after.append((chosen.step(state, repeated, Q, lambda x: x, random=random), chance * likely))
+            moved, _ = chosen.step(state, repeated, Q, lambda x: x, random=random)
+            after.append((moved, chance * likely))
         state = rec.State(*(np.concatenate([getattr(s, k) for s, _ in after]) for k in ("ref", "o_hat")), 1)
         chance = np.concatenate([p for _, p in after])
         lost = np.sum((np.tile(repeated, (len(after), 1)) - state.o_hat) ** 2, axis=1)

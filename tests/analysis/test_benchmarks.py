@@ -63,8 +63,8 @@ def test_the_yardstick_does_the_arithmetic_of_the_closed_loop():
     inputs = np.random.default_rng(0).standard_normal((7, 5, 12)).cumsum(axis=0)
     a_hat = inputs[0].copy()
     closed_loop(inputs[1:], a_hat, float(contest.Q.qmax))
-    *_, last = ms.recursion.run("closed_loop", inputs, contest.Q)
-    assert np.array_equal(a_hat, last.o_hat)
+    *_, (_, last) = ms.recursion.run("closed_loop", inputs, contest.Q)
+    assert np.array_equal(a_hat, last.output)
 
 
 def test_the_loop_over_trials_does_too():

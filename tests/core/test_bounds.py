@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import reference
+from calls import apart, infos
 from hypothesis import given, target
 from hypothesis import strategies as st
 
@@ -114,8 +115,8 @@ def test_errors_stay_below_every_true_bound(Q, inputs, warmup):
     spectral, row_sum = float(np.linalg.norm(OPERATOR, 2)), float(np.abs(OPERATOR).sum(axis=1).max())
     for name, two, largest in LOOPS:
         begin = warmup if name == "closed_loop" else "exact"
-        states = list(rec.run(name, inputs, Q, lambda a: a @ OPERATOR.T, warmup=begin))
-        error = np.stack([a @ OPERATOR.T - s.o_hat for a, s in zip(inputs, states, strict=True)])[1:]
+        states, calls = apart(rec.run(name, inputs, Q, lambda a: a @ OPERATOR.T, warmup=begin))
+        error = np.stack([a @ OPERATOR.T - s.output for a, s in zip(inputs, calls, strict=True)])[1:]
         for order, gain, contraction, known in ((2, spectral, Q.c(4), two), (np.inf, row_sum, Q.kappa(4), (largest,))):
             d = np.linalg.norm(np.diff(inputs, axis=0), ord=order, axis=-1)
             start = np.linalg.norm(inputs[0] - states[0].ref, ord=order, axis=-1)
@@ -182,8 +183,8 @@ def test_theorem_4_3_nearest_is_attained_where_codes_are_clipped():
 
 def true_squared(name, d, c):
     inputs = np.concatenate([[0.0], np.cumsum(d)])[:, None, None]
-    *_, last = rec.run(name, inputs, Shrink(contraction=c))
-    return float((inputs[-1] - last.o_hat).item() ** 2)
+    *_, (_, last) = rec.run(name, inputs, Shrink(contraction=c))
+    return float((inputs[-1] - last.output).item() ** 2)
 
 
 @pytest.mark.parametrize(
@@ -246,8 +247,10 @@ def test_closed_loop_beats_direct_below_a_ratio_of_one_minus_kappa(bits):
 
 def test_a_single_instance_can_differ_from_the_bounds():
     inputs = np.array([[[9.0, 9.6]], [[10.0, 10.0]]])
-    error = {name: [np.abs(a - s.o_hat).max() for a, s in zip(inputs, rec.run(name, inputs, ms.AbsMax(2)), strict=True)]
-             for name in ("direct", "closed_loop")}  # fmt: skip
+    runs = {name: infos(rec.run(name, inputs, ms.AbsMax(2))) for name in ("direct", "closed_loop")}
+    error = {
+        name: [np.abs(a - s.output).max() for a, s in zip(inputs, calls, strict=True)] for name, calls in runs.items()
+    }
     assert error["direct"][1] == 0
     assert error["closed_loop"][1] == pytest.approx(0.4)
 

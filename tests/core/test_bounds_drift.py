@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from calls import apart, infos
 from hypothesis import given, target
 from hypothesis import strategies as st
 
@@ -115,15 +116,15 @@ def test_the_output_of_a_closed_loop_stays_within_both_bounds(dtype, seed, bits)
     inputs, A = np.cumsum(rng.standard_normal((24, 3, 4)), axis=0), rng.standard_normal((2, 4))
     Q, gain = ms.AbsMax(bits), float(np.abs(A).sum(axis=1).max())
     loop = Stored(store_out=lambda y: bounds.rounded(y, dtype))
-    states = list(rec.run(loop, inputs, Q, lambda a: a @ A.T))
-    plain = list(rec.run("closed_loop", inputs, Q, lambda a: a @ A.T))
+    states, calls = apart(rec.run(loop, inputs, Q, lambda a: a @ A.T))
+    plain, _ = apart(rec.run("closed_loop", inputs, Q, lambda a: a @ A.T))
     assert all(np.array_equal(s.ref, p.ref) for s, p in zip(states, plain, strict=True))
     exact = np.stack([s.ref @ A.T for s in states])
-    error = np.stack([np.abs(a @ A.T - s.o_hat).max(axis=-1) for a, s in zip(inputs, states, strict=True)])[1:]
+    error = np.stack([np.abs(a @ A.T - s.output).max(axis=-1) for a, s in zip(inputs, calls, strict=True)])[1:]
     d = np.abs(np.diff(inputs, axis=0)).max(axis=-1)
     size = np.abs(exact).max(axis=-1)
     moved = np.abs(np.diff(exact, axis=0)).max(axis=-1)
-    start = np.abs(states[0].o_hat - exact[0]).max(axis=-1)
+    start = np.abs(calls[0].output - exact[0]).max(axis=-1)
     drift = bounds.accumulator_drift(size[1:], moved, dtype, start=start)
     bound = bounds.max_norm_closed_loop(d, Q.kappa(4), gain=gain) + drift
     assert np.all(error <= bound + 24 * 64 * EPS * size.max())
@@ -137,11 +138,11 @@ def float_states(inputs, A, Q, dtype, terms=None):
 
     The deviation is exact up to eps of float64: products of float32 numbers and their sums are formed in float64.
     """
-    states = list(rec.run("closed_loop", inputs.astype(dtype), Q, lambda a: a @ A.astype(dtype).T))
+    states, calls = apart(rec.run("closed_loop", inputs.astype(dtype), Q, lambda a: a @ A.astype(dtype).T))
     wide = A.astype(dtype).astype(float)
     exact = np.stack([s.ref.astype(float) @ wide.T for s in states])
-    deviation = np.abs(np.stack([s.o_hat.astype(float) for s in states]) - exact).max(axis=-1)
-    hat = np.stack([s.residual_hat for s in states[1:]])
+    deviation = np.abs(np.stack([s.output.astype(float) for s in calls]) - exact).max(axis=-1)
+    hat = np.stack([s.residual_hat for s in calls[1:]])
     size = {
         "o": np.abs(exact[1:]).max(axis=-1), "x": np.abs((hat @ A.astype(dtype).T).astype(float)).max(axis=-1),
         "a_hat": np.abs(np.stack([s.ref for s in states[1:]]).astype(float)).max(axis=-1),
@@ -246,8 +247,8 @@ def test_rounding_of_the_reference_is_compensated(seed, bits, dtype):
     rng = np.random.default_rng(seed)
     inputs = 4 * rng.standard_normal((1, 3, 4)) + np.cumsum(rng.standard_normal((40, 3, 4)), axis=0)
     Q = ms.AbsMax(bits)
-    states = list(rec.run(Stored(store_ref=lambda y: bounds.rounded(y, dtype)), inputs, Q))
-    error = np.stack([np.abs(a - s.o_hat).max(axis=-1) for a, s in zip(inputs, states, strict=True)])
+    states, calls = apart(rec.run(Stored(store_ref=lambda y: bounds.rounded(y, dtype)), inputs, Q))
+    error = np.stack([np.abs(a - s.output).max(axis=-1) for a, s in zip(inputs, calls, strict=True)])
     rho = bounds.unit_roundoff(dtype) * np.stack([np.abs(s.ref).max(axis=-1) for s in states[1:]])
     d = np.abs(np.diff(inputs, axis=0)).max(axis=-1)
     bound = bounds.stored_reference(d, Q.kappa(4), rho, start=error[0])
@@ -276,7 +277,7 @@ def test_without_the_stored_difference_the_rounding_adds_up():
     gap = {}
     for telescoping in (True, False):
         loop = Stored(store_ref=lambda y: bounds.rounded(y, "bfloat16"), telescoping=telescoping)
-        last = list(rec.run(loop, inputs, ms.AbsMax(8)))[-1]
+        last, _ = list(rec.run(loop, inputs, ms.AbsMax(8)))[-1]
         gap[telescoping] = np.abs(last.o_hat - last.ref).max()
     assert gap[True] < 1e-10
     assert gap[False] > 5 * bounds.unit_roundoff("bfloat16") * 100
@@ -304,8 +305,8 @@ def test_weight_error_is_covered_with_and_without_an_exact_first_call(name, seed
     for affine, size in ((None, a[1:]), (lambda x: x @ A.T, moved)):
         if affine and name == "direct":
             continue  # it has no first call to make exact
-        states = list(rec.run(name, inputs, Q, lambda x: x @ A_q.T, affine=affine))
-        error = np.stack([np.abs(x @ A.T - s.o_hat).max(axis=-1) for x, s in zip(inputs, states, strict=True)])[1:]
+        states = infos(rec.run(name, inputs, Q, lambda x: x @ A_q.T, affine=affine))
+        error = np.stack([np.abs(x @ A.T - s.output).max(axis=-1) for x, s in zip(inputs, states, strict=True)])[1:]
         bound = bounds.with_weight_error(INPUT_ERROR[name](a, d, Q.kappa(4)), size, **norms)
         assert np.all(error <= bound + 12 * 64 * EPS * a.max() * norms["gain"])
 
@@ -314,8 +315,8 @@ def test_weight_error_is_covered_with_and_without_an_exact_first_call(name, seed
 def test_weight_error_is_attained_by_aligned_scalars(name):
     inputs = np.cumsum([1.0, 2.0, 0.5, 4.0, 1.0])[:, None, None]
     Q, kappa = Shrink(contraction=1 / 36), 1 / 6
-    states = list(rec.run(name, inputs, Q, lambda x: 0.875 * x))
-    error = np.array([(x - s.o_hat).item() for x, s in zip(inputs, states, strict=True)])[1:]
+    states = infos(rec.run(name, inputs, Q, lambda x: 0.875 * x))
+    error = np.array([(x - s.output).item() for x, s in zip(inputs, states, strict=True)])[1:]
     a = inputs[:, 0, 0]
     bound = bounds.with_weight_error(INPUT_ERROR[name](a, np.diff(a), kappa), a[1:], gain=0.875, weight_error=0.125)
     assert error == pytest.approx(bound, rel=1e-13)

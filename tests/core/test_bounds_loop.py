@@ -133,8 +133,8 @@ def test_errors_of_the_same_call_are_covered(L, layers, seed):
             if past and worst:  # the first call is exact
                 B = rng.standard_normal((3, 3))
                 eta = L * past[rng.integers(len(past))] @ (B / np.abs(B).sum(axis=1).max()).T
-            states[layer] = rec.advance(rec.get("closed_loop"), states[layer], exact[layer] - eta, Q, lambda x: x)
-            past.append(exact[layer] - eta - states[layer].o_hat)
+            states[layer], info = rec.Scheme("closed_loop").advance(states[layer], exact[layer] - eta, Q)
+            past.append(exact[layer] - eta - info.output)
         worst.append(max(np.abs(e).max() for e in past[-layers:]))
     d = np.abs(np.diff(a, axis=0)).max(axis=(1, 2, 3))
     bound = bounds.small_gain_closed_loop(d, Q.kappa(3), L, same_call=True, finite_horizon=True)
@@ -151,8 +151,8 @@ def test_the_same_call_bound_is_approached_by_deep_networks():
         top = M
         for layer in range(depth):
             eta = (-1.0) ** t * L * max(top, M) if t else 0.0
-            states[layer] = rec.advance(rec.get("closed_loop"), states[layer], exact - eta, Q, lambda x: x)
-            top = np.abs(exact - eta - states[layer].o_hat).item()
+            states[layer], info = rec.Scheme("closed_loop").advance(states[layer], exact - eta, Q)
+            top = np.abs(exact - eta - info.output).item()
         M = max(M, top)
         errors.append(top)
     bound = bounds.small_gain_closed_loop(d, kappa, L, same_call=True)

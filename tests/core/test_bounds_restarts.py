@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from calls import infos
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -80,13 +81,13 @@ def test_a_start_of_one_sequence_for_many_trials():
 )  # fmt: skip
 def test_errors_stay_below_with_any_start_and_refresh(inputs, refresh, warmup, bits, loop):
     for Q in (ms.AbsMax(bits), ms.MinMax(bits), Shrink(contraction=0.7)):
-        states = list(rec.run(loop, inputs, Q, warmup=warmup, refresh=refresh))
+        states = infos(rec.run(loop, inputs, Q, warmup=warmup, refresh=refresh))
         for order, contraction, closed in (
             (2, math.sqrt(Q.c(4)), lambda d, q, **o: bounds.sharp_closed_loop(d, q * q, **o)),
             (np.inf, Q.kappa(4), bounds.max_norm_closed_loop),
         ):
             error = np.stack(
-                [np.linalg.norm(a - s.o_hat, ord=order, axis=-1) for a, s in zip(inputs, states, strict=True)]
+                [np.linalg.norm(a - s.output, ord=order, axis=-1) for a, s in zip(inputs, states, strict=True)]
             )
             d = np.linalg.norm(np.diff(inputs, axis=0), ord=order, axis=-1)
             size = np.linalg.norm(inputs[0], ord=order, axis=-1)

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import reference
+from calls import infos
 from hypothesis import given, target
 from hypothesis import strategies as st
 
@@ -24,8 +25,8 @@ eighths = st.lists(st.integers(-400, 400).map(lambda i: i / 8), min_size=1, max_
 def run(name, d, bits, scale):
     """Errors a - ô of calls 1.. for scalar differences, exact start."""
     inputs = np.concatenate([[0.0], np.cumsum(d)])[:, None, None]
-    states = list(rec.run(name, inputs, ms.Static(bits, scale=scale)))
-    return np.array([(a - s.o_hat).item() for a, s in zip(inputs, states, strict=True)][1:])
+    states = infos(rec.run(name, inputs, ms.Static(bits, scale=scale)))
+    return np.array([(a - s.output).item() for a, s in zip(inputs, states, strict=True)][1:])
 
 
 # -- one quantization --------------------------------------------------------------------------------------------------

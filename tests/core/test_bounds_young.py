@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from calls import infos
 from hypothesis import given, target
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
@@ -103,8 +104,8 @@ def test_errors_stay_below(inputs, beta, loop):
         beta = "best"
     d = np.linalg.norm(np.diff(inputs, axis=0), axis=-1)
     for Q in (ms.AbsMax(2), ms.MinMax(3), Shrink(contraction=0.7)):
-        states = list(rec.run(loop, inputs, Q, warmup="quantized"))
-        error = np.stack([np.linalg.norm(a - s.o_hat, axis=-1) for a, s in zip(inputs, states, strict=True)])
+        states = infos(rec.run(loop, inputs, Q, warmup="quantized"))
+        error = np.stack([np.linalg.norm(a - s.output, axis=-1) for a, s in zip(inputs, states, strict=True)])
         limit = LOOPS[loop][0](d, Q.c(4), beta=beta, start=error[0])
         slack = 8 * len(inputs) * EPS * 4 * max(np.abs(inputs).max(), 1.0)  # a call rounds â, r and ô in 4 entries
         assert np.all(error[1:] <= limit + slack)
@@ -120,8 +121,8 @@ def test_every_beta_is_attained_by_its_own_differences(loop, c, beta):
         d.append(beta * error / (1 if loop == "closed_loop" else q))
         error = q * (d[-1] + error) if loop == "closed_loop" else error + q * d[-1]
     inputs = np.concatenate([[0.0], np.cumsum(d)])[:, None, None]
-    *_, last = rec.run(loop, inputs, Shrink(contraction=c))
-    got = abs(float((inputs[-1] - last.o_hat).item()))
+    *_, (_, last) = rec.run(loop, inputs, Shrink(contraction=c))
+    got = abs(float((inputs[-1] - last.output).item()))
     assert got == pytest.approx(LOOPS[loop][0](d, c, beta=beta)[-1], rel=1e-12)  # ten calls, inputs up to 1e3 errors
 
 

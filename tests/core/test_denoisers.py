@@ -241,24 +241,24 @@ def test_each_layer_runs_the_recursion_on_its_own_inputs(recursion, warmup, refr
     for layer in MixtureDenoiser(OFF_CENTRE, SCHEDULE).layers:
         mine = [c for c in calls if c.layer.name == layer.name]
         assert [c.call for c in mine] == list(range(8))
-        states = rec.run(
+        calls_of_it = rec.run(
             recursion, [c.a for c in mine], Q, layer.linear, affine=layer.affine, warmup=warmup, refresh=refresh
         )
-        for call, state in zip(mine, states, strict=True):
+        for call, (state, info) in zip(mine, calls_of_it, strict=True):
             # the same sums, in a wider matrix product: rounding of the running ô over 8 calls
-            np.testing.assert_allclose(call.output, state.o_hat, rtol=0, atol=256 * EPS)
+            np.testing.assert_allclose(call.output, info.output, rtol=0, atol=256 * EPS)
             np.testing.assert_allclose(call.output, layer.affine(call.a_hat), rtol=0, atol=256 * EPS)
             if recursion == "closed_loop":
                 assert np.array_equal(call.a_hat, state.ref)
-            exact = not call.state.quantized
+            exact = not call.info.quantized
             assert np.array_equal(call.a, call.a_hat) == exact
             energies = call.energies()
             assert np.all(energies["error"] == 0) == exact
             np.testing.assert_allclose(energies["error"], ((call.a - call.a_hat) ** 2).sum(axis=1), rtol=8 * EPS)
             if recursion == "closed_loop" and not exact and call.call:  # this call's rounding is the whole error
-                lost = ((call.state.residual - call.state.residual_hat) ** 2).sum(axis=1)
+                lost = ((call.info.residual - call.info.residual_hat) ** 2).sum(axis=1)
                 np.testing.assert_allclose(energies["error"], lost, rtol=1e-9, atol=1e-24)
-                np.testing.assert_allclose(energies["residual"], (call.state.residual**2).sum(axis=1), rtol=8 * EPS)
+                np.testing.assert_allclose(energies["residual"], (call.info.residual**2).sum(axis=1), rtol=8 * EPS)
 
 
 def test_the_bias_is_added_once():

@@ -4,6 +4,7 @@ import foreign
 import numpy as np
 import pytest
 import torch
+from calls import infos
 from models import small, walk
 from torch import nn
 
@@ -20,7 +21,7 @@ QUANTIZERS = pytest.mark.parametrize("Q", foreign.QUANTIZERS.values(), ids=list(
 def by_definition(recursion, inputs, Q):
     """Errors in the max norm of ``recursion.run``, whose input the simulation measures."""
     return np.stack(
-        [np.abs(a - s.output).max(axis=1) for a, s in zip(inputs, rec.run(recursion, inputs, Q), strict=True)]
+        [np.abs(a - s.output).max(axis=1) for a, (_, s) in zip(inputs, rec.run(recursion, inputs, Q), strict=True)]
     )
 
 
@@ -70,8 +71,8 @@ def test_known_recursions_are_known_by_what_they_run():
 def test_a_shortcut_of_the_closed_loop_is_not_taken_for_its_subclass():
     """With A = 1 the closed loop's ô is its reference; a damped reference is not ô."""
     inputs = recorded()
-    explicit = list(rec.run(foreign.LeakyLoop(), inputs, ms.AbsMax(4), lambda a: a))
-    implied = list(rec.run(foreign.LeakyLoop(), inputs, ms.AbsMax(4)))
+    explicit = infos(rec.run(foreign.LeakyLoop(), inputs, ms.AbsMax(4), lambda a: a))
+    implied = infos(rec.run(foreign.LeakyLoop(), inputs, ms.AbsMax(4)))
     assert all(np.array_equal(a.output, b.output) for a, b in zip(explicit, implied, strict=True))
 
 
@@ -94,7 +95,7 @@ def test_modulated_equals_the_definition(recursion):
         operators = dict(run.operators)
     for name, inputs in seen.items():
         A = operators[name.partition("#")[0]]
-        states = rec.run(recursion, inputs, ms.AbsMax(4), A.linear, affine=A.affine)
+        states = infos(rec.run(recursion, inputs, ms.AbsMax(4), A.linear, affine=A.affine))
         assert all(torch.equal(s.output, o) for s, o in zip(states, made[name], strict=True)), name
 
 
@@ -113,8 +114,8 @@ def test_modulated_runs_foreign_quantizers_and_granularities(Q):
 
 def test_what_a_foreign_recursion_does_not_take_is_refused_before_anything_runs():
     for options, said in (
-        ({"storage": Storage(ref=ms.AbsMax(8))}, r"Momentum.step takes no storage=: leave it out"),
-        ({"skip": ms.Threshold(0.1)}, r"Momentum.step takes no skip=: leave it out"),
+        ({"storage": Storage(ref=ms.AbsMax(8))}, r"Momentum.init is another: leave storage= out"),
+        ({"skip": ms.Threshold(0.1)}, r"Momentum.init is another: leave skip= out"),
     ):
         with (
             pytest.raises(ValueError, match=said),
@@ -122,7 +123,7 @@ def test_what_a_foreign_recursion_does_not_take_is_refused_before_anything_runs(
         ):
             pass
     with pytest.raises(ValueError, match="needs ô = A"):
-        list(rec.run(foreign.LeakyLoop(), recorded(), ms.AbsMax(4), storage=Storage(o_hat="recompute")))
+        infos(rec.run(foreign.LeakyLoop(), recorded(), ms.AbsMax(4), storage=Storage(o_hat="recompute")))
 
 
 def test_products_predictions_and_wrong_types_are_refused():
@@ -153,8 +154,8 @@ def test_zero_bits_that_are_no_zeros_are_computed():
             return codes + 0.5
 
     inputs = recorded()
-    states = list(rec.run("closed_loop", inputs, Half(), lambda a: 2 * a))
-    assert np.allclose(states[-1].o_hat, 2 * inputs[0] + 5.0, rtol=0, atol=1e-12)
+    states = infos(rec.run("closed_loop", inputs, Half(), lambda a: 2 * a))
+    assert np.allclose(states[-1].output, 2 * inputs[0] + 5.0, rtol=0, atol=1e-12)
 
 
 def test_codes_that_their_container_does_not_hold_are_refused():
@@ -163,7 +164,7 @@ def test_codes_that_their_container_does_not_hold_are_refused():
             return 100 * super().quantize(blocks, qparams)
 
     with pytest.raises(ValueError, match="which int8 does not hold exactly"):
-        list(rec.run("closed_loop", recorded(), ms.AbsMax(4), storage=Storage(ref=Wide(8))))
+        infos(rec.run("closed_loop", recorded(), ms.AbsMax(4), storage=Storage(ref=Wide(8))))
 
 
 def put_on(what, name, value):
@@ -194,13 +195,15 @@ class InPlace(rec.ClosedLoop):
     """Writes into its own state."""
 
     def init(self, a, Q, A, *, warmup="exact", affine=None, random=None):
-        return rec.State(a.clone(), (affine or A)(a), 1)
+        o_hat = (affine or A)(a)
+        return rec.State(a.clone(), o_hat, 1), rec.Info(o_hat)
 
     def step(self, state, a, Q, A, *, random=None):
         hat, qparams = Q.apply(a - state.ref)
         state.ref.add_(hat)
         state.o_hat.add_(A(hat))
-        return rec.State(state.ref, state.o_hat, state.call + 1, a - state.ref, hat, qparams)
+        state = rec.State(state.ref, state.o_hat, state.call + 1)
+        return state, rec.Info(state.o_hat, a - state.ref, hat, qparams)
 
 
 def test_a_failed_call_leaves_a_state_that_its_recursion_writes_into():

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from calls import apart
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,7 +94,7 @@ def test_one_step_from_a_shared_state_has_the_same_bytes():
     inputs = rng.standard_normal((5, 3, 8)).cumsum(axis=0)
     kernel = numba_kernel.compiled(numba_kernel.kernel)
     for recursion in ("closed_loop", "open_loop"):
-        states = list(ms.recursion.run(recursion, inputs, ms.AbsMax(3)))
+        states, _ = apart(ms.recursion.run(recursion, inputs, ms.AbsMax(3)))
         for k, (before, after) in enumerate(itertools.pairwise(states), start=1):
             o_hat, begins = before.o_hat.ravel().copy(), np.array([k - 1, k]) * 24
             base = (before.ref.ravel().copy(), np.zeros(1, np.int64)) if recursion == "open_loop" else (None, None)
@@ -158,8 +159,8 @@ def test_auto_takes_it_for_large_jobs_it_can_do():
     walk = processes.random_walk(AUTO_FLOATS // 16)
     options = {"steps": 8, "trials": 1, "measure": ("error_inf",), "workers": 1}
     job = engines.Job(
-        process=walk, Q=ms.AbsMax(4), recursion=ms.RECURSIONS["closed_loop"], steps=16, seed=0, warmup="exact",
-        refreshed=lambda call: False, operator=None, dtype=np.dtype(float), measure=("error",),
+        process=walk, Q=ms.AbsMax(4), scheme=ms.recursion.Scheme("closed_loop"), steps=16, seed=0,
+        operator=None, dtype=np.dtype(float), measure=("error",),
     )  # fmt: skip
     assert engines.refuses(job) == ""
     from modiff_sim.simulation import driver as simulation

@@ -146,8 +146,9 @@ class Spoiling(recursion.ClosedLoop):
         self.spoil = spoil
 
     def step(self, state, a, Q, A, **options):
-        state = super().step(state, a, Q, A, **options)
-        return dataclasses.replace(state, o_hat=self.spoil(state.output), computed=None)
+        state, info = super().step(state, a, Q, A, **options)
+        output = self.spoil(info.output)
+        return dataclasses.replace(state, o_hat=output), dataclasses.replace(info, output=output)
 
 
 def test_recursions():

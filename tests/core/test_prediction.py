@@ -322,11 +322,9 @@ def test_random_errors_in_a_linear_network_have_the_predicted_energy(recursion, 
     full, seen, errors, energies = x.copy(), x.copy(), [], np.zeros((T, L))
 
     def edit(layer, a):
-        state = states[layer] = ms.recursion.advance(
-            ms.recursion.get(recursion), states.get(layer), a, Q, lambda hat: hat, refreshed=False
-        )
-        energies[call, layer] = ((state.o_hat - a) ** 2).sum(axis=1).mean() if first[call] else 0.0
-        return state.o_hat
+        states[layer], info = ms.recursion.Scheme(recursion).advance(states.get(layer), a, Q)
+        energies[call, layer] = ((info.output - a) ** 2).sum(axis=1).mean() if first[call] else 0.0
+        return info.output
 
     for call in range(T):
         full = carry[call] * full + add[call] * net(full, call, lambda layer, a: a)

@@ -35,8 +35,8 @@ def run(r: Recommendation, inputs):
     Q = quantizers.make(
         r.quantizer, r.bits, **({} if r.scheme == "cache" else {"granularity": GRANULARITY[r.granularity]})
     )
-    states = recursion.run("direct" if r.scheme == "direct" else "closed_loop", inputs, Q, refresh=r.refresh)
-    return np.stack([a - s.o_hat for a, s in zip(inputs, states, strict=True)])
+    calls = recursion.run("direct" if r.scheme == "direct" else "closed_loop", inputs, Q, refresh=r.refresh)
+    return np.stack([a - info.output for a, (_, info) in zip(inputs, calls, strict=True)])
 
 
 def relative(error, inputs, criterion="bound", judged="sample"):

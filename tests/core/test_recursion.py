@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+from calls import infos
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,23 +22,23 @@ TOLERANCE = 1e-11
 @given(inputs=sequences(), bits=st.integers(2, 5))
 def test_equals_the_oracle(name, inputs, bits):
     """Bit for bit as in floats: entries are multiples of 1/4, the matrix is integer, and both sum in one order."""
-    states = list(rec.run(name, inputs, ms.AbsMax(bits), lambda a: a @ A.T))
+    states = infos(rec.run(name, inputs, ms.AbsMax(bits), lambda a: a @ A.T))
     for sample in range(inputs.shape[1]):
         rows = inputs[:, sample].tolist()
         expected = ORACLE[name](rows, lambda x: reference.absmax(x, bits), A.tolist())
-        got = [s.o_hat[sample] for s in states]
+        got = [s.output[sample] for s in states]
         assert np.allclose(got, expected, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize(("warmup", "feeds"), [("exact", 0), ("quantized", 1), (1, 1), (3, 3)])
 @given(inputs=sequences())
 def test_warm_up_equals_the_oracle(warmup, feeds, inputs):
-    states = list(rec.run("closed_loop", inputs, ms.AbsMax(3), lambda a: a @ A.T, warmup=warmup))
+    states = infos(rec.run("closed_loop", inputs, ms.AbsMax(3), lambda a: a @ A.T, warmup=warmup))
     for sample in range(inputs.shape[1]):
         expected = reference.closed_loop(
             inputs[:, sample].tolist(), lambda x: reference.absmax(x, 3), A.tolist(), feeds=feeds
         )
-        assert np.allclose([s.o_hat[sample] for s in states], expected, rtol=0, atol=TOLERANCE)
+        assert np.allclose([s.output[sample] for s in states], expected, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize(("name", "compensated"), [("direct", None), ("open_loop", False), ("closed_loop", True)])
@@ -78,16 +79,16 @@ def test_bias_is_added_once():
     for name, warmup in [("closed_loop", "exact"), ("closed_loop", 3), ("open_loop", "quantized"), ("direct", "exact")]:
         plain = rec.run(name, inputs, ms.AbsMax(3), lambda a: a @ A.T, warmup=warmup)
         biased = rec.run(name, inputs, ms.AbsMax(3), lambda a: a @ A.T, affine=lambda a: a @ A.T + 64.0, warmup=warmup)
-        for p, b in zip(plain, biased, strict=True):
+        for (_, p), (_, b) in zip(plain, biased, strict=True):
             # one more float addition of a number below 128: half an ulp of 128 per call
-            assert np.allclose(b.o_hat - 64.0, p.o_hat, rtol=0, atol=5 * 128 * np.finfo(float).eps), name
+            assert np.allclose(b.output - 64.0, p.output, rtol=0, atol=5 * 128 * np.finfo(float).eps), name
 
 
 def test_refresh_restarts_the_state():
     inputs = np.random.default_rng(0).standard_normal((9, 2, 4))
     for refresh, exact in [(4, {0, 4, 8}), ((2, 7), {0, 2, 7}), ("never", {0}), (1, set(range(9)))]:
-        for call, state in enumerate(rec.run("closed_loop", inputs, ms.AbsMax(2), refresh=refresh)):
-            assert np.array_equal(state.o_hat, inputs[call]) == (call in exact)
+        for call, state in enumerate(infos(rec.run("closed_loop", inputs, ms.AbsMax(2), refresh=refresh))):
+            assert np.array_equal(state.output, inputs[call]) == (call in exact)
             assert state.quantized == (call not in exact)
 
 
@@ -100,8 +101,8 @@ def test_zero_bits_reuse_the_output_bit_for_bit():
         return a @ A.T
 
     for name in ("closed_loop", "open_loop"):
-        states = list(rec.run(name, inputs, ms.Zero(), counted))
-        assert all(np.array_equal(s.o_hat, states[0].o_hat) for s in states)
+        states = infos(rec.run(name, inputs, ms.Zero(), counted))
+        assert all(np.array_equal(s.output, states[0].output) for s in states)
     assert len(calls) == 2  # A was applied at the two first calls only: the computation is skipped
 
 
@@ -118,7 +119,7 @@ def test_zero_bits_reuse_the_output_bit_for_bit():
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
-        list(rec.run("closed_loop", np.ones((2, 1, 2)), ms.AbsMax(3), **options))
+        infos(rec.run("closed_loop", np.ones((2, 1, 2)), ms.AbsMax(3), **options))
     with pytest.raises(ValueError, match="known: direct, open_loop, closed_loop"):
         rec.get("half_open")
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from calls import apart, infos
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,7 +119,7 @@ def runs(process, bits, steps):
     settings = {s: (s, ms.AbsMax(bits)) for s in regimes.SCHEMES} | {"cache": ("closed_loop", ms.Zero())}
     errors = {
         scheme: np.array(
-            [np.abs(a - s.o_hat).max() for a, s in zip(inputs, recursion.run(name, inputs, Q), strict=True)]
+            [np.abs(a - s.output).max() for a, (_, s) in zip(inputs, recursion.run(name, inputs, Q), strict=True)]
         )
         for scheme, (name, Q) in settings.items()
     }
@@ -169,7 +170,7 @@ def correlation(Q, inputs, seed):
     """<d_k, e_{k-1}> over its deviation if they were uncorrelated, summed over the calls of a closed loop."""
     rng = np.random.default_rng(seed)
     bits = (lambda call: rng.random(inputs.shape[1:])) if Q.laws.randomised else None
-    states = list(recursion.run("closed_loop", inputs, Q, random=bits))
+    states, _ = apart(recursion.run("closed_loop", inputs, Q, random=bits))
     errors = inputs - np.stack([s.ref for s in states])
     products = (np.diff(inputs, axis=0) * errors[:-1]).sum(axis=-1)
     products = products[1:].sum(axis=0)  # call 0 has no error
@@ -209,8 +210,8 @@ def test_the_longest_run_is_found_by_counting(scheme, rho, x, tolerance, reading
 def test_effective_bits_count_the_calls_of_a_run(bits, calls, refresh):
     Q = ms.AbsMax(bits) if bits >= 2 else ms.Zero()
     inputs = np.random.default_rng(0).standard_normal((calls, 1, 3))
-    states = recursion.run("closed_loop", inputs, Q, refresh=refresh or "never")
-    spent = [Q.bits if s.quantized else 32 for s in states]
+    done = infos(recursion.run("closed_loop", inputs, Q, refresh=refresh or "never"))
+    spent = [Q.bits if info.quantized else 32 for info in done]
     assert regimes.effective_bits(Q.bits, calls, refresh) == pytest.approx(np.mean(spent))
 
 

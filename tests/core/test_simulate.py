@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import reference
+from calls import infos
 
 import modiff_sim as ms
 from modiff_sim import processes
@@ -85,8 +86,8 @@ def test_a_scale_shared_by_trials_is_not_cut():
     drawn = processes.random_walk(BLOCK_FLOATS // 2)
     r = ms.simulate(drawn, Q, steps=3, trials=5, seed=2)
     inputs = inputs_of(drawn, 3, 5, 2)
-    states = list(ms.recursion.run("closed_loop", inputs, Q))
-    expected = [np.linalg.norm(a - s.o_hat, axis=1) for a, s in zip(inputs, states, strict=True)]
+    states = infos(ms.recursion.run("closed_loop", inputs, Q))
+    expected = [np.linalg.norm(a - s.output, axis=1) for a, s in zip(inputs, states, strict=True)]
     # both sum squares of 2^14 entries, in different orders: relative error at most 2^14·eps
     assert np.allclose(r.error, expected, rtol=2**14 * np.finfo(float).eps, atol=0)
 
@@ -96,10 +97,10 @@ def test_measured_contraction_is_of_what_was_quantized():
     inputs = inputs_of(drawn, 5, 2, 0)
     for recursion in ("direct", "closed_loop"):
         r = ms.simulate(drawn, ms.AbsMax(3), recursion, steps=5, trials=2)
-        for k, state in enumerate(ms.recursion.run(recursion, inputs, ms.AbsMax(3))):
-            if state.quantized:
+        for k, info in enumerate(infos(ms.recursion.run(recursion, inputs, ms.AbsMax(3)))):
+            if info.quantized:
                 for norm, found in (("c", r.c[k]), ("kappa", r.kappa[k])):
-                    expected = ms.contraction.ratios(ms.AbsMax(3), state.residual, norm=norm)
+                    expected = ms.contraction.ratios(ms.AbsMax(3), info.residual, norm=norm)
                     assert np.allclose(found, expected, rtol=1e-12, atol=0)  # six entries: a dozen roundings
             else:
                 assert recursion == "closed_loop"

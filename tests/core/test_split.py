@@ -6,6 +6,7 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 import torch
+from calls import infos
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import walk
@@ -133,10 +134,10 @@ def test_a_loop_of_a_split_is_two_loops_beside_each_other(recursion):
     rng = np.random.default_rng(0)
     inputs = np.cumsum(rng.standard_normal((8, 3, 6)) * [1, 1, 1, 1, 20, 20], axis=0)
     Q = ms.Split((ms.Static(4, scale=0.3), ms.Static(4, scale=6.0)), at=(4,))
-    whole = list(rec.run(recursion, inputs, Q))
+    whole = infos(rec.run(recursion, inputs, Q))
     for part, inner in ((slice(0, 4), Q.parts[0]), (slice(4, 6), Q.parts[1])):
-        for state, alone in zip(whole, rec.run(recursion, inputs[..., part], inner), strict=True):
-            assert np.array_equal(state.o_hat[..., part], alone.o_hat)
+        for state, (_, alone) in zip(whole, rec.run(recursion, inputs[..., part], inner), strict=True):
+            assert np.array_equal(state.output[..., part], alone.output)
 
 
 def test_one_scale_for_both_parts_costs_the_narrow_one():
@@ -169,10 +170,10 @@ def test_in_a_model(Q):
     weight, bias = model.weight, model.bias
     conv = torch.nn.functional.conv2d
     with torch.no_grad():
-        states = list(
+        states = infos(
             rec.run("closed_loop", inputs, Q, lambda a: conv(a, weight), affine=lambda a: conv(a, weight, bias))
         )
-    assert all(torch.equal(a, b.o_hat) for a, b in zip(got, states, strict=True))
+    assert all(torch.equal(a, b.output) for a, b in zip(got, states, strict=True))
     layer = audit.layers[0]
     assert layer.quantized_calls == 3
     if Q.saturates:

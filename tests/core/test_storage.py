@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from calls import apart, infos
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,7 +45,7 @@ def largest_rounding(storage, states, inputs):
 def test_the_bound_with_the_states_rounding_added_holds(storage, seed, bits):
     """||a - stored â||_∞ <= Σ κ^(age+1)||d|| + Σ κ^age ρ: the closed loop stays contractive."""
     Q, inputs = ms.AbsMax(bits), sequence(30, seed=seed)
-    states = list(rec.run("closed_loop", inputs, Q, storage=storage))
+    states, _ = apart(rec.run("closed_loop", inputs, Q, storage=storage))
     error = np.array([np.abs(a - storage.ref_format.decode(s.ref, a)).max(-1) for a, s in zip(inputs, states)])  # noqa: B905
     rho = largest_rounding(storage, states, inputs)
     assert (error[0] <= rho).all()  # an exact start is stored, too
@@ -60,12 +61,13 @@ def test_the_output_is_A_of_the_stored_reference(storage):
     A = rng.standard_normal((5, 16))
     inputs = sequence(200, seed=2)
     unit = {"float16": 2.0**-11, "float32": 2.0**-24}.get(storage.o_hat, EPS)
-    for n, (a, s) in enumerate(zip(inputs, rec.run("closed_loop", inputs, ms.AbsMax(3), lambda x: x @ A.T, storage=storage), strict=True)):  # fmt: skip  # noqa: E501
+    calls = rec.run("closed_loop", inputs, ms.AbsMax(3), lambda x: x @ A.T, storage=storage)
+    for n, (a, (s, info)) in enumerate(zip(inputs, calls, strict=True)):
         exact = storage.ref_format.decode(s.ref, a) @ A.T
         size = np.abs(inputs).max() * np.abs(A).sum(-1).max() * 2
-        assert np.abs(s.output - exact).max() <= unit * size * (n + 2)
+        assert np.abs(info.output - exact).max() <= unit * size * (n + 2)
         if storage.recomputes:
-            assert np.array_equal(s.output, exact)
+            assert np.array_equal(info.output, exact)
             assert s.o_hat is None
 
 
@@ -78,7 +80,7 @@ def test_what_is_kept_has_the_bytes_it_says():
         (Storage(ms.MinMax(8), "float32"), 400 + 2 * 4 * 4, 1600),
         (Storage(ms.AbsMax(12, granularity=ms.PerBatch()), "native"), 800 + 4, 1600),
     ]:
-        *_, state = rec.run("closed_loop", [a, a + 1], ms.AbsMax(4), storage=storage)
+        *_, (state, _) = rec.run("closed_loop", [a, a + 1], ms.AbsMax(4), storage=storage)
         assert (kept_bytes(state.ref), kept_bytes(state.o_hat)) == (ref, o)
     assert isinstance(state.ref, Packed)
     assert storage.bits() == (12, 32)
@@ -87,21 +89,21 @@ def test_what_is_kept_has_the_bytes_it_says():
 def test_numpy_and_torch_keep_the_same():
     inputs = [a.astype(np.float32) for a in sequence(20, seed=3)]
     for storage in KEPT:
-        ours = list(rec.run("closed_loop", inputs, ms.AbsMax(4), storage=storage))
-        theirs = list(rec.run("closed_loop", [torch.from_numpy(a) for a in inputs], ms.AbsMax(4), storage=storage))
+        ours = infos(rec.run("closed_loop", inputs, ms.AbsMax(4), storage=storage))
+        theirs = infos(rec.run("closed_loop", [torch.from_numpy(a) for a in inputs], ms.AbsMax(4), storage=storage))
         assert all(np.array_equal(x.output, y.output.numpy()) for x, y in zip(ours, theirs, strict=True))
     bfloat = Storage(ref="bfloat16", o_hat="bfloat16")
-    assert len(list(rec.run("closed_loop", [torch.from_numpy(a) for a in inputs], ms.AbsMax(4), storage=bfloat))) == 20
+    assert len(infos(rec.run("closed_loop", [torch.from_numpy(a) for a in inputs], ms.AbsMax(4), storage=bfloat))) == 20
     with pytest.raises(ValueError, match="no bfloat16"):
-        list(rec.run("closed_loop", inputs, ms.AbsMax(4), storage=bfloat))
+        infos(rec.run("closed_loop", inputs, ms.AbsMax(4), storage=bfloat))
 
 
 def test_as_computed_is_the_plain_recursion_bit_for_bit():
     inputs = sequence(10)
     for recursion in ms.RECURSIONS:
         for plain, kept in zip(
-            rec.run(recursion, inputs, ms.AbsMax(3)),
-            rec.run(recursion, inputs, ms.AbsMax(3), storage=Storage()),
+            infos(rec.run(recursion, inputs, ms.AbsMax(3))),
+            infos(rec.run(recursion, inputs, ms.AbsMax(3), storage=Storage())),
             strict=True,
         ):
             assert np.array_equal(plain.output, kept.output)
@@ -117,7 +119,7 @@ def test_aligned_grids_keep_an_exact_small_integer_over_1000_steps(base):
         x = 0.999 * x + np.sqrt(1 - 0.999**2) * rng.standard_normal(x.shape)
         inputs.append(np.clip(x, -120 * base, 120 * base))
     integers = None
-    for a, state in zip(inputs, rec.run("closed_loop", inputs, Q, storage=storage), strict=True):
+    for a, (state, info) in zip(inputs, rec.run("closed_loop", inputs, Q, storage=storage), strict=True):
         if integers is None:
             integers = [[round(v / base) for v in row] for row in a]
         else:
@@ -128,10 +130,10 @@ def test_aligned_grids_keep_an_exact_small_integer_over_1000_steps(base):
                     step *= 2
                 n[:] = [m + step * round(r / (step * base)) for m, r in zip(n, residual, strict=True)]
         assert np.array_equal(state.ref.codes, integers)
-        assert np.array_equal(state.output, base * np.array(integers, float))
+        assert np.array_equal(info.output, base * np.array(integers, float))
     assert state.ref.codes.dtype == np.int8
     # the negative control: the same run kept in float16 has left the grid
-    *_, drifted = rec.run("closed_loop", inputs, Q, storage=Storage(ref="float16", o_hat="float16"))
+    *_, (_, drifted) = rec.run("closed_loop", inputs, Q, storage=Storage(ref="float16", o_hat="float16"))
     off = drifted.output / base
     assert np.abs(off - np.round(off)).max() > 1e-3
 
@@ -157,7 +159,7 @@ def test_aligned_grid_law(bits, base, values):
         (lambda: Storage(ref=ms.Zero()), "no fixed integer codes"),
         (lambda: Storage(ref=ms.Stochastic(8)), "no fixed integer codes"),
         (lambda: Storage(ref=Split(ms.MinMax(8), at=(4,))), "no one kind of codes"),
-        (lambda: list(rec.run("open_loop", sequence(2), ms.AbsMax(4), storage=Storage(o_hat="recompute"))), "keep ô"),
+        (lambda: infos(rec.run("open_loop", sequence(2), ms.AbsMax(4), storage=Storage(o_hat="recompute"))), "keep ô"),
         (lambda: ms.GridAligned(4, base=0.0), "base is a step and must be finite and > 0"),
         (lambda: ms.GridAligned(4, base=1e-300)(np.ones((1, 2), np.float32)), "cannot hold"),
     ],
@@ -182,11 +184,11 @@ def test_a_skipped_sample_keeps_its_reference_or_is_refused(granularity):
     """With one dynamic scale for several samples a skipped one would move when its batch-mates do."""
     shared = Storage(ref=ms.AbsMax(4, granularity=granularity))
     with pytest.raises(ValueError, match="skip= leaves out single samples"):
-        list(rec.run("closed_loop", sequence(2), ms.AbsMax(4), storage=shared, skip=Threshold(0.3)))
+        infos(rec.run("closed_loop", sequence(2), ms.AbsMax(4), storage=shared, skip=Threshold(0.3)))
     a = np.random.default_rng(0).standard_normal((2, 8))
     b = a * [[7.0], [1.0]]
     for Q in (ms.AbsMax(4), Static(4, scale=0.4, granularity=ms.PerBatch())):
-        first, second = rec.run("closed_loop", [a, b], ms.AbsMax(4), storage=Storage(ref=Q), skip=Threshold(0.5))
+        first, second = infos(rec.run("closed_loop", [a, b], ms.AbsMax(4), storage=Storage(ref=Q), skip=Threshold(0.5)))
         assert second.kept.ravel().tolist() == [True, False]
         assert np.allclose(first.output[1], second.output[1], rtol=0, atol=1e-14)
         assert not np.array_equal(first.output[0], second.output[0])

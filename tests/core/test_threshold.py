@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from calls import apart, infos
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -101,16 +102,16 @@ def test_bad_thresholds_are_refused(arguments, error, message):
 def test_a_skipped_sample_repeats_its_output_and_the_others_do_not_notice(name, inputs, tau, norm, Q):
     """Each sample alone gives what it gives in the batch: states and the decision itself."""
     skip = Threshold(tau, norm)
-    together = list(rec.run(name, inputs, Q, lambda a: a @ A.T, skip=skip))
+    states, together = apart(rec.run(name, inputs, Q, lambda a: a @ A.T, skip=skip))
     for sample in range(inputs.shape[1]):
-        alone = list(rec.run(name, inputs[:, sample : sample + 1], Q, lambda a: a @ A.T, skip=skip))
+        kept, alone = apart(rec.run(name, inputs[:, sample : sample + 1], Q, lambda a: a @ A.T, skip=skip))
         for call, (whole, one) in enumerate(zip(together, alone, strict=True)):
-            assert np.array_equal(whole.ref[sample], one.ref[0])
+            assert np.array_equal(states[call].ref[sample], kept[call].ref[0])
             if call and not whole.kept[sample]:
                 before = together[call - 1]
                 assert np.array_equal(whole.output[sample], before.output[sample])
                 if name == "closed_loop":
-                    assert np.array_equal(whole.ref[sample], before.ref[sample])
+                    assert np.array_equal(states[call].ref[sample], states[call - 1].ref[sample])
             elif call:
                 assert np.array_equal(whole.kept[sample], one.kept[0])
 
@@ -119,18 +120,18 @@ def test_a_skipped_sample_repeats_its_output_and_the_others_do_not_notice(name, 
 @given(inputs=sequences(), Q=quantizers)
 def test_the_ends_of_the_range(name, inputs, Q):
     """tau = 0 is no threshold; a threshold that nothing reaches is caching."""
-    plain = list(rec.run(name, inputs, Q))
-    zero = list(rec.run(name, inputs, Q, skip=Threshold(0.0)))
+    plain = infos(rec.run(name, inputs, Q))
+    zero = infos(rec.run(name, inputs, Q, skip=Threshold(0.0)))
     assert all(np.array_equal(a.output, b.output) for a, b in zip(plain, zero, strict=True))
     inputs = 1 + 1e-3 * inputs  # a reference that is far from 0
-    never = list(rec.run(name, inputs, Q, skip=Threshold(100.0)))
-    cached = list(rec.run(name, inputs, ms.Zero()))
+    never = infos(rec.run(name, inputs, Q, skip=Threshold(100.0)))
+    cached = infos(rec.run(name, inputs, ms.Zero()))
     assert all(np.array_equal(a.output, b.output) for a, b in zip(never, cached, strict=True))
 
 
 def test_a_refresh_computes_what_was_skipped():
     inputs = 1 + 1e-3 * np.random.default_rng(0).standard_normal((7, 2, 4)).cumsum(axis=0)
-    states = list(rec.run("closed_loop", inputs, ms.AbsMax(4), skip=Threshold(1.0), refresh=3))
+    states = infos(rec.run("closed_loop", inputs, ms.AbsMax(4), skip=Threshold(1.0), refresh=3))
     assert [np.array_equal(s.output, a) for s, a in zip(states, inputs, strict=True)] == [
         True, False, False, True, False, False, True,
     ]  # fmt: skip
@@ -145,12 +146,12 @@ def test_each_call_loses_the_larger_of_the_two(norm, worst, inputs, tau, Q):
     """||e|| <= max(k·||r||, τ·||â_prev||) per call, and the bounds that follow from it over a run."""
     slack = 64 * len(inputs) * EPS * (1 + np.abs(inputs).max())  # residual, scale, code, sums; each call, 4 entries
     for name in ("closed_loop", "open_loop"):
-        states = list(rec.run(name, inputs, Q, skip=Threshold(tau, norm)))
+        states, calls = apart(rec.run(name, inputs, Q, skip=Threshold(tau, norm)))
         d = np.stack([norm_of(x, norm) for x in np.diff(inputs, axis=0)])
         refs = np.stack([norm_of(s.ref, norm) for s in states[:-1]])
-        error = np.stack([norm_of(a - s.output, norm) for a, s in zip(inputs, states, strict=True)])[1:]
+        error = np.stack([norm_of(a - s.output, norm) for a, s in zip(inputs, calls, strict=True)])[1:]
         if name == "closed_loop":
-            r = np.stack([norm_of(s.residual, norm) for s in states[1:]])
+            r = np.stack([norm_of(s.residual, norm) for s in calls[1:]])
             assert np.all(error <= np.maximum(worst(Q) * r, tau * refs) + slack)
             steady = max(tau * refs.max(), worst(Q) * d.max() / (1 - worst(Q)) if worst(Q) < 1 else math.inf)
             assert np.all(error <= steady + slack)

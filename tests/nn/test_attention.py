@@ -19,6 +19,7 @@ from modiff_sim.bounds import products
 from modiff_sim.evidence import judge
 from modiff_sim.nn import Attention, modulated
 from modiff_sim.nn.attention.attention import Session, count_products
+from modiff_sim.nn.states import RunStates
 
 Q8, EVERY = ms.AbsMax(8), ("direct", "open_loop", "closed_loop")
 ALL8 = Attention(q=Q8, k=Q8, v=Q8, softmax=Q8)
@@ -130,7 +131,7 @@ def test_taken_apart_it_is_the_same_function(options, mask, quantized):
 def test_any_number_of_leading_axes(lead):
     q, k, v = operands(*lead)
     k, v = (k[..., :1, :, :], v[..., :1, :, :]) if len(lead) > 1 else (k, v)  # heads that share keys
-    session = Session(model := Heads(), THROUGH, recursion="direct")
+    session = Session(model := Heads(), THROUGH, rec.Scheme("direct"), states=RunStates(0))
     expected = model(q, k, v)
     session.enter()
     out = model(q, k, v)
@@ -171,20 +172,20 @@ def test_equals_the_core_bit_for_bit(recursion, warmup, refresh):
     scores = bilinear.run(
         inputs=[(q, k) for q, k, _ in inputs], Q=(attention.q, attention.k), product=lambda q, k: q @ k.mT, **options
     )
-    softmax = [torch.softmax(s.o_hat * 0.5, -1) for s in scores]
+    softmax = [torch.softmax(info.output * 0.5, -1) for _, info in scores]
     out = bilinear.run(
         inputs=zip(softmax, [v for _, _, v in inputs], strict=True), Q=(attention.softmax, attention.v), **options
     )
     for form in ("sdpa", "baddbmm"):
         model = Heads(form)
         model.out = nn.Identity()
-        session = Session(model, attention, **options)
+        session = Session(model, attention, rec.Scheme(**options), states=RunStates(0))
         out = list(out)
-        for given, expected in zip(inputs, out, strict=True):
+        for given, (_, expected) in zip(inputs, out, strict=True):
             session.enter()
             got = model(*given)
             session.leave()
-            assert torch.equal(got, expected.o_hat)
+            assert torch.equal(got, expected.output)
         session.close()
 
 
@@ -595,10 +596,12 @@ def test_stochastic_rounding_is_seeded():
     assert torch.equal(outputs(0), outputs(0))
     assert not torch.equal(outputs(0), outputs(1))
     # outputs(0, stream=1) is exercised in `sample`, which resets with the micro-batch's index
-    session = Session(model, Attention(q=Q, k=Q), recursion="direct")
+    states = RunStates(0)
+    session = Session(model, Attention(q=Q, k=Q), rec.Scheme("direct"), states=states)
     drawn = []
     for stream in (0, 1, 0):
-        session.reset(stream=stream)
+        states.forget()
+        states.restart(stream)
         session.enter()
         drawn.append(model(*next(steps())))
         session.leave()
@@ -632,8 +635,8 @@ def test_refused_calls():
     grouped = Attention(q=ms.AbsMax(4, granularity=ms.PerGroup(3)))
     with modulated(model, **layers_alone(grouped)), pytest.raises(ValueError, match=r"product '\(root\).qk': "):
         model(*operands(3))
-    with pytest.raises(ValueError, match="warmup"):
-        Session(model, ALL8, warmup=0)
+    with pytest.raises(ValueError, match="warmup"), modulated(model, **layers_alone(ALL8, warmup=0)):
+        pass
     assert clean(model)
     assert rec.RECURSIONS.keys() == set(EVERY)
 

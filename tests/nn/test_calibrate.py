@@ -202,7 +202,7 @@ def test_difference_ranges_per_step_group(groups):
 def loop_residuals(Q):
     """Of the closed loop with this quantizer on the same inputs, by the recursion itself."""
     runs = [list(rec.run("closed_loop", flat(index), Q)) for index in range(BATCHES)]
-    return [state.residual for states in runs for state in states[1:]]
+    return [info.residual for calls in runs for _, info in calls[1:]]
 
 
 def test_closed_loop_ranges_are_of_the_loop_that_runs_with_the_ranges_before():

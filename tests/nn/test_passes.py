@@ -644,9 +644,9 @@ def test_record_inside_modulated_sees_the_passes_of_the_run(recursion):
     torch.manual_seed(0)
     net, Q, quantized = Switched().eval().requires_grad_(False), ms.AbsMax(4), {}
 
-    def observe(name, call, a, state):
+    def observe(name, call, a, info):
         if call:
-            quantized.setdefault((name, call), []).append(state.residual.norm(dim=1))
+            quantized.setdefault((name, call), []).append(info.residual.norm(dim=1))
 
     with modulated(net, activations=Q, recursion=recursion) as run, record(net, Q) as log:
         run.observers += [observe] if recursion == "closed_loop" else []

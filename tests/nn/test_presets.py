@@ -60,7 +60,7 @@ def test_the_calls_of_february_are_the_eleven_of_the_code():
     assert len(presets.FEB_2025_CALLS) == 11
     exact = []
     with modulated(small(), **presets.official_feb_2025(2)) as run:
-        run.observers.append(lambda name, call, a, state: exact.append((name, call)) if state.qparams is None else None)
+        run.observers.append(lambda name, call, a, info: None if info.quantized else exact.append((name, call)))
         for x in walk(presets.FEB_2025_STEPS):
             run.model(x)
     expected = {0, 7, 47, 52, 56, 59, 83, 96, 97, 98, 99}
@@ -71,10 +71,10 @@ def test_the_papers_text_quantizes_the_first_input():
     model, Q = small(), presets.activation_quantizer(3)
     first = []
     with modulated(model, **presets.paper(3)) as run:
-        run.observers.append(lambda name, call, a, state: first.append((a.clone(), state.ref)))
+        run.observers.append(lambda name, call, a, info: first.append((a.clone(), info.residual_hat)))
         model(next(walk(1)))
-    for a, ref in first:
-        assert torch.equal(ref, Q(a))
+    for a, hat in first:  # from a zero state, so that this is â
+        assert torch.equal(hat, Q(a))
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)

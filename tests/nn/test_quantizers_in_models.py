@@ -29,8 +29,8 @@ def test_a_layer_is_the_recursion(name, granularity, layer):
             made = [module(a) for a in inputs]
             A = run.operators["(root)"]
             with torch.no_grad():
-                states = list(rec.run(recursion, inputs, Q, A.linear, affine=A.affine))
-        assert all(torch.equal(y, s.output) for y, s in zip(made, states, strict=True))
+                calls = list(rec.run(recursion, inputs, Q, A.linear, affine=A.affine))
+        assert all(torch.equal(y, info.output) for y, (_, info) in zip(made, calls, strict=True))
         assert run.audit().layers[0].quantized_calls == (0 if name == "identity" else 4 if recursion == "direct" else 3)
 
 

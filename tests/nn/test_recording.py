@@ -72,7 +72,7 @@ def test_zeros_and_errors():
 
 def expected(inputs, Q):
     """Per call: a, d, r of a closed loop, by the recursion itself."""
-    states = list(rec.run("closed_loop", inputs, Q))
+    states = [state for state, _ in rec.run("closed_loop", inputs, Q)]
     for call, a in enumerate(inputs):
         yield {"a": a} | ({"d": a - inputs[call - 1], "r": a - states[call - 1].ref} if call else {})
 
@@ -102,7 +102,7 @@ def test_recorder_equals_the_recursion_on_the_same_inputs():
 def test_inside_modulated_the_residual_is_the_quantized_one():
     model, Q, seen = small(), ms.AbsMax(3), []
     with modulated(model, activations=Q, where=lambda n, m: n == "first") as run, record(model, Q) as log:
-        run.observers.append(lambda name, call, a, state: seen.append(state.residual))
+        run.observers.append(lambda name, call, a, info: seen.append(info.residual))
         for x in walk(5):
             model(x)
     for call in range(1, 5):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from calls import infos
 from models import small, unet, walk
 from torch import nn
 
@@ -312,12 +313,11 @@ def test_a_threshold_equals_the_recursion_and_is_counted(Q, recursion):
     start, skip = next(walk(1, shape=(6,))), Threshold(0.2, "l2")
     inputs = [start + speed * x for x in walk(8, shape=(6,), step=1.0, seed=1)]
     with torch.no_grad():
-        states = list(rec.run(
-            recursion, inputs, Q, lambda a: nn.functional.linear(a, layer.weight), affine=layer, skip=skip
-        ))  # fmt: skip
+        linear = lambda a: nn.functional.linear(a, layer.weight)  # noqa: E731
+        calls = infos(rec.run(recursion, inputs, Q, linear, affine=layer, skip=skip))
     with modulated(layer, activations=Q, recursion=recursion, skip=skip) as run:
-        assert all(torch.equal(layer(x), s.output) for x, s in zip(inputs, states, strict=True))
-    kept = [s.kept.flatten() for s in states[1:]]
+        assert all(torch.equal(layer(x), s.output) for x, s in zip(inputs, calls, strict=True))
+    kept = [s.kept.flatten() for s in calls[1:]]
     assert not any(k[0] for k in kept)  # the still sample never, the fastest at every call
     assert all(k[2] for k in kept)
     audit = run.audit().summary()

@@ -244,7 +244,7 @@ def test_nothing_is_held_by_what_was_left(arm):
         arguments = options(arm, model) if arm in ARMS else {"activations": Q, "weights": ms.AbsMax(8)}
         with contextlib.suppress(expected), modulated(model, **arguments) as run:
             made.append(weakref.ref(run))
-            made.extend(weakref.ref(state.o_hat) for state in run._states.values())
+            made.extend(weakref.ref(kept.state.o_hat) for kept in run._states.present.layers.values())
             made.extend(weakref.ref(x) for o in run.operators.values() if (x := o.quantized) is not None)
             with record(model, Q) if arm == "recorded" else contextlib.nullcontext():
                 model(**call)
@@ -366,7 +366,8 @@ def test_dtypes(arm, dtype):
     model, calls = family("unet").to(dtype), unet_calls(3, dtype=dtype)
     with modulated(model, **options(arm, model)) as run:
         found = run_unet(model, calls)
-        states = [s for s in run._states.values() if isinstance(s.ref, torch.Tensor)]
+        kept = [layer.state for layer in run._states.present.layers.values()]
+        states = [s for s in kept if isinstance(s.ref, torch.Tensor)]
         if arm not in ("direct", "stored", "recomputed"):
             assert states
             assert {s.ref.dtype for s in states} == {dtype}
@@ -392,8 +393,8 @@ def test_a_layer_of_any_dtype_equals_the_recursion_bit_for_bit(recursion, dtype)
 
     expected = rec.run(recursion, inputs, Q, A, affine=affine)
     with modulated(layer, activations=Q, recursion=recursion):
-        for a, state in zip(inputs, expected, strict=True):
-            assert torch.equal(layer(a), state.output)
+        for a, (_, info) in zip(inputs, expected, strict=True):
+            assert torch.equal(layer(a), info.output)
 
 
 @pytest.mark.parametrize("recursion", ["open_loop", "closed_loop"])

@@ -140,7 +140,7 @@ def recount(model, options, inputs):
     """Zero shares per layer and call by the recursion's own observer, without anything of the module under test."""
     seen = {}
     with modulated(model, **options) as run:
-        run.observers.append(lambda name, call, a, state: seen.__setitem__((name, call), state.residual_hat))
+        run.observers.append(lambda name, call, a, info: seen.__setitem__((name, call), info.residual_hat))
         outputs = [model(x) for x in inputs]
     return outputs, {k: float((v == 0).float().mean()) for k, v in seen.items() if v is not None}
 

@@ -31,7 +31,7 @@ from ...recursion import bilinear
 from ..audit import LayerCount
 from ..layers import Where, finite, occurrence_name
 from ..macs import FirstCall
-from ..random_bits import RandomBits
+from ..states import KeptProduct, RunStates
 from .counting import Counting, ProductCounter, count_products
 from .products import PRODUCTS, Products, always
 
@@ -117,27 +117,20 @@ class Session(Counting):
         self,
         model: nn.Module,
         attention: Attention,
+        scheme: _recursion.Scheme,
         *,
-        recursion: str | _recursion.Recursion = "closed_loop",
-        warmup: _recursion.Warmup = "exact",
-        refresh: _recursion.Refresh = "never",
-        seed: int = 0,
+        states: RunStates,
         first_call: FirstCall | None = None,
     ) -> None:
         super().__init__()
+        bilinear.check(scheme.recursion)
+        self.attention, self.scheme, self._states = attention, scheme, states
         self._first_call = first_call or FirstCall()
-        self.attention, self.recursion, self.warmup = attention, _recursion.get(recursion), warmup
-        bilinear.check(self.recursion)
-        _recursion.check_warmup(warmup)
-        self._is_refresh = _recursion.refresh_calls(refresh)
         modules = dict(model.named_modules())
         modules["(root)"] = modules.pop("")
         where = attention.where
         self._chosen = {name for name, module in modules.items() if where is None or where(name, module)}
-        self._states: dict[str, bilinear.ProductState] = {}
-        self._like: dict[str, tuple[Any, ...]] = {}
         self._counts: dict[str, LayerCount] = {}
-        self._random = RandomBits(seed, other=1 << 62)  # the bits of the layers begin at the same seed
         self._seen: dict[tuple[str, str], int] = {}
         self._products = Products(model, weakref.proxy(self))
 
@@ -159,24 +152,17 @@ class Session(Counting):
     def close(self) -> None:
         """Restore the model; the counts stay readable."""
         self._products.close()
-        self.reset()
 
-    def reset(self, *, stream: int = 0) -> None:
-        """Forget all states; ``stream`` selects the random bits of randomised quantizers."""
-        self._states.clear()
-        self._like.clear()
-        self._random.restart(stream)
+    def reset(self) -> None:
+        """Do nothing: the states are the run's, and every call is counted."""
 
     def snapshot(self) -> Any:
-        """All that a failed model call must not change. States are immutable, so shallow copies suffice."""
-        counts = {name: replace(count) for name, count in self._counts.items()}
-        random = self._random.snapshot()
-        return dict(self._states), dict(self._like), counts, random, self._full_macs, dict(self._unsupported)
+        """The counts, which a failed model call must not change."""
+        return {name: replace(count) for name, count in self._counts.items()}, self._full_macs, dict(self._unsupported)
 
     def restore(self, snapshot: Any) -> None:
         """Go back to a snapshot."""
-        self._states, self._like, self._counts, random, self._full_macs, self._unsupported = snapshot
-        self._random.restore(random)
+        self._counts, self._full_macs, self._unsupported = snapshot
 
     def counts(self) -> list[LayerCount]:
         """One row per product or residual.
@@ -189,16 +175,6 @@ class Session(Counting):
         rule (docs/theory.md, section 14). The one product of a call in full precision is in the first row.
         """
         return list(self._counts.values())
-
-    def state_bytes(self) -> int:
-        """Bytes held between calls: both references and ô of every modulated product."""
-        return self.bytes_of(self._states)
-
-    @staticmethod
-    def bytes_of(states: Mapping[str, bilinear.ProductState]) -> int:
-        """Bytes of these states."""
-        tensors = [t for s in states.values() for t in (s.left.ref, s.right.ref, s.o_hat)]
-        return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, Tensor))
 
     def seen(self) -> dict[Any, int]:
         """How many products of each module and role this model call has met so far."""
@@ -227,7 +203,9 @@ class Session(Counting):
         name = occurrence_name(f"{module}.{role}", occurrence)
         pair = self.attention.quantizers(role)
         assert pair is not None
-        state = self._states.get(name)
+        products = self._states.present.products
+        kept = products.get(name)
+        state = None if kept is None else kept.state
         call = 0 if state is None else state.call
         who = f"product '{name}', call {call}"
         like = tuple((tuple(x.shape), x.dtype, x.device) for x in (left, right))
@@ -237,33 +215,24 @@ class Session(Counting):
                     Q.check(x)
         except (TypeError, ValueError) as error:
             raise type(error)(f"product '{name}': {error}") from None
-        if self.recursion.has_state and self._like.setdefault(name, like) != like:
+        has_state = self.scheme.recursion.has_state
+        if kept is not None and has_state and kept.like != like:
             raise ValueError(
-                f"{who}: operands changed from {_shown(self._like[name])} to {_shown(like)}; the state is of another "
+                f"{who}: operands changed from {_shown(kept.like)} to {_shown(like)}; the state is of another "
                 "batch: call run.reset() before a new one"
             )
-        after = bilinear.advance(
-            self.recursion, state, left, right, pair, PRODUCTS[role], warmup=self.warmup,
-            refreshed=self._is_refresh(call), random=self._bits(pair, (left, right), state is None),
-        )  # fmt: skip
-        for what, Q, x, operand in zip(OPERANDS[role], pair, (left, right), (after.left, after.right), strict=True):
+        bits = self._bits(pair, (left, right), state is None)
+        state, info = bilinear.advance(self.scheme, state, left, right, pair, PRODUCTS[role], random=bits)
+        for what, Q, x, operand in zip(OPERANDS[role], pair, (left, right), (info.left, info.right), strict=True):
             probe = x if operand.qparams is None or not Q.has_codes else Q.probe(operand.residual, operand.qparams)
             if not finite(probe):
                 raise ValueError(not_finite(array_namespace(x), x, f"{who}, operand {what}"))
-        self._count(name, role, pair, after, call, after.o_hat.numel() * left.shape[-1])
-        self._states[name] = self._kept(after, left, right)
-        return after.o_hat.clone() if self.recursion.has_state else after.o_hat  # in-place code must not reach ô
-
-    def _kept(self, after: bilinear.ProductState, left: Tensor, right: Tensor) -> bilinear.ProductState:
-        """The state without what only observers need. Inputs are copied, since the model may write into them."""
-        if not self.recursion.has_state:
-            return bilinear.ProductState(_EMPTY, _EMPTY, None, after.call)
-        refs = [
-            state.ref.clone() if state.ref is x else state.ref
-            for state, x in ((after.left, left), (after.right, right))
-        ]
-        operands = [_recursion.State(ref, 0.0, after.call) for ref in refs]
-        return bilinear.ProductState(operands[0], operands[1], after.o_hat, after.call)
+        self._count(name, role, pair, info, call, info.output.numel() * left.shape[-1])
+        # the model may write into its tensors, which must reach neither references nor ô
+        own = {k: x.clone() for k, x in (("left", left), ("right", right)) if getattr(state, k) is x}
+        products[name] = KeptProduct(replace(state, **own), like)
+        output: Tensor = info.output
+        return output.clone() if has_state else output
 
     def _bits(self, pair: tuple[Quantizer, Quantizer], operands: tuple[Tensor, Tensor], first: bool) -> Any:
         if not any(Q.laws.randomised for Q in pair):
@@ -271,33 +240,34 @@ class Session(Counting):
 
         def draw() -> Any:
             return tuple(
-                self._random.like(x) if Q.laws.randomised else None for Q, x in zip(pair, operands, strict=True)
+                self._states.product_random.like(x) if Q.laws.randomised else None
+                for Q, x in zip(pair, operands, strict=True)
             )
 
-        return [draw() for _ in range(max(_recursion.feeds(self.warmup), 1))] if first else draw()
+        return [draw() for _ in range(self.scheme.draws)] if first else draw()
 
     # -- counting ------------------------------------------------------------------------------------------------------
     def _row(self, name: str, role: str, weight_bits: int) -> LayerCount:
         return self._counts.setdefault(name, LayerCount(name, role, weight_bits))
 
-    def _count(self, name: str, role: str, pair: Any, after: bilinear.ProductState, call: int, macs: int) -> None:
+    def _count(self, name: str, role: str, pair: Any, info: bilinear.ProductInfo, call: int, macs: int) -> None:
         bits = [Q.bits for Q in pair]
-        if not self.recursion.has_state:
+        if not self.scheme.recursion.has_state:
             row = self._row(name, role, bits[1])
-            if not after.quantized:  # a refresh
+            if not info.quantized:  # a refresh
                 row.full(macs)
                 row.bops += macs * FULL * (FULL - row.weight_bits)  # the right operand is in full precision as well
                 return
             row.quantized(macs, bits[0])
-            for Q, state in zip(pair, (after.left, after.right), strict=True):
+            for Q, seen in zip(pair, (info.left, info.right), strict=True):
                 if Q.has_codes:
-                    row.grid(Q, state.residual, state.qparams)
+                    row.grid(Q, seen.residual, seen.qparams)
             return
         rows = [self._row(f"{name}[{what}]", role, FULL) for what in OPERANDS[role]]
-        if not after.quantized:
+        if not info.quantized:
             return rows[0].full(macs)
-        feeds = _recursion.feeds(self.warmup) if call == 0 else 0
-        for i, (row, Q, state) in enumerate(zip(rows, pair, (after.left, after.right), strict=True)):
+        feeds = self.scheme.feeds if call == 0 else 0
+        for i, (row, Q, seen) in enumerate(zip(rows, pair, (info.left, info.right), strict=True)):
             times = 1 if call else feeds - i  # the first feeding is one product, of the two quantized operands
             if not times:
                 continue
@@ -307,10 +277,7 @@ class Session(Counting):
             skipped = macs * times if call and type(Q) is Zero else 0
             bops = None if call or i else macs * bits[0] * (bits[1] + (feeds - 1) * FULL)
             row.quantized(macs * times, Q.bits, skipped=skipped, bops=bops)
-            row.grid(Q, state.residual, state.qparams)
-
-
-_EMPTY = _recursion.State(None, None)
+            row.grid(Q, seen.residual, seen.qparams)
 
 
 def _shown(like: tuple[Any, ...]) -> str:

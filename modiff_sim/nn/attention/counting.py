@@ -137,7 +137,7 @@ class ProductCounter(Counting):
         self._took.clear()
         self._now.clear()
 
-    def reset(self, *, stream: int = 0) -> None:
+    def reset(self) -> None:
         """Watch the next model call again."""
         self._watched = False
 
@@ -150,10 +150,6 @@ class ProductCounter(Counting):
     def counts(self) -> list[LayerCount]:
         """An empty list, because nothing was quantized."""
         return []
-
-    def state_bytes(self) -> int:
-        """0, because there is no state."""
-        return 0
 
 
 def _shape(values: Iterable[Any]) -> tuple[int, ...]:

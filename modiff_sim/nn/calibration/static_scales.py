@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from ...arguments import count, number
 from ...quantizers import AbsMax, Identity, MinMax, Split
 from ...quantizers.base import Quantizer
-from ...recursion import State
+from ...recursion import Info
 from ..layers import Weights, Where
 from ..measure.histogram import Streaming
 from ..modulate import modulated
@@ -249,13 +249,13 @@ class Seen:
         self.resets += 1
         self._last.clear()
 
-    def __call__(self, name: str, call: int, a: Tensor, state: State) -> None:
+    def __call__(self, name: str, call: int, a: Tensor, info: Info) -> None:
         self.calls = max(self.calls, call + 1)
         self._first_layer = self._first_layer or name
         if name == self._first_layer and call == 0:
             self.samples += a.shape[0]
         streams = self._streams.setdefault(name, {})
-        if (x := self._value(name, a, state)) is None:
+        if (x := self._value(name, a, info)) is None:
             return
         group = max((b for b in self.boundaries if b <= call), default=call)
         cut = self.cuts.get(name.partition("#")[0])
@@ -263,11 +263,11 @@ class Seen:
         for stream, part in zip(streams.setdefault(group, tuple(Streaming() for _ in parts)), parts, strict=True):
             stream.add(part)
 
-    def _value(self, name: str, a: Tensor, state: State) -> Tensor | None:
+    def _value(self, name: str, a: Tensor, info: Info) -> Tensor | None:
         if self.target == "input":
             return a
         if self.target == "closed_loop":  # None where a call was exact: the first, refreshes
-            return state.residual if state.qparams is not None else None
+            return info.residual if info.quantized else None
         key = self.pass_now(), name  # differences are taken within a pass
         last, self._last[key] = self._last.get(key), a.clone()
         return None if last is None else a - last

@@ -46,7 +46,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...recursion import State
+from ...recursion import Info
 from ..hooks.modes import inference
 from ..hooks.undo import Context, Listed, Undo
 from ..layers import Operator
@@ -217,14 +217,14 @@ class Sparsity:
         self._used: dict[tuple[str, tuple[int, ...]], Tensor] = {}
         self.counts: dict[tuple[str, int], Count] = {}
 
-    def _see(self, name: str, call: int, a: Tensor, state: State) -> None:
-        if state.qparams is None or state.residual_hat is None:
+    def _see(self, name: str, call: int, a: Tensor, info: Info) -> None:
+        if info.qparams is None or info.residual_hat is None:
             return
         operator = self._run.operators[name.partition("#")[0]]
         key = operator.name, tuple(a.shape[1:])
         if key not in self._used:
             self._used[key] = uses(operator, tuple(a.shape), a.device)
-        self.counts.setdefault((name, call), Count()).add(count(state.residual_hat, operator, self._used[key]))
+        self.counts.setdefault((name, call), Count()).add(count(info.residual_hat, operator, self._used[key]))
 
     @property
     def layers(self) -> list[str]:

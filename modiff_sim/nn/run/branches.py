@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from ..audit import LayerCount
 from ..hooks.calls import Calls
 from ..layers import occurrence_name
 from ..plans.reuse import Reuse
+from ..states import KeptOutput, RunStates
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Branches:
         counts: dict[str, LayerCount],
         products: Session | ProductCounter,
         calls: Calls,
+        states: RunStates,
     ) -> None:
-        self._layers, self._products, self._calls = counts, products, calls
+        self._layers, self._products, self._calls, self._states = counts, products, calls, states
         named = dict(model.named_modules())
         self.modules: dict[str, nn.Module] = {}
         if reuse is not None:
@@ -49,37 +50,34 @@ class Branches:
                 raise ValueError(f"Reuse names modules that {type(model).__name__} does not have: {', '.join(missing)}")
             self.modules = {name: named[name] for name in reuse.modules}
             self._computed = _recursion.refresh_calls(reuse.every)
-        # (module, occurrence) -> State: ô is the output (a tree of tensors), ref the shapes of the inputs
-        self._states: dict[tuple[str, int], _recursion.State] = {}
-        self._work: dict[tuple[str, int], Work] = {}  # what one computed call does
 
     def call(self, name: str, forward: Any, *inputs: Any, **named: Any) -> Any:
         """One call of a branch: computed, or its last output again."""
         occurrence = self._calls.take(f"{name} (branch)")  # a layer counts its own calls under its name
-        key = name, occurrence
-        state = self._states.get(key)
+        key, kept = (name, occurrence), self._states.present.branches
+        last = kept.get(key)
         shapes = [tuple(x.shape) for x in pytree.tree_leaves((inputs, named)) if isinstance(x, Tensor)]
-        call = 0 if state is None else state.call
-        if state is not None and state.ref != shapes:
+        call = 0 if last is None else last.call
+        if last is not None and last.shapes != shapes:
             raise ValueError(
                 f"branch '{occurrence_name(name, occurrence)}', call {call}: the inputs' shapes changed from "
-                f"{state.ref} to {shapes}; the output kept is of another batch: call run.reset() before a new one"
+                f"{last.shapes} to {shapes}; the output kept is of another batch: call run.reset() before a new one"
             )
-        if state is None or self._computed(call):
+        if last is None or self._computed(call):
             before = {k: (c.calls, c.macs) for k, c in self._counts(name).items()}
             seen = self._products.seen()
             output = forward(*inputs, **named)
             self._check(name, output)
             done = {k: (c.calls, c.macs) for k, c in self._counts(name).items()}
-            self._work[key] = Work(
+            work = Work(
                 {k: (v[0] - before.get(k, (0, 0))[0], v[1] - before.get(k, (0, 0))[1]) for k, v in done.items()},
                 {k: n - seen.get(k, 0) for k, n in self._products.seen().items()},
             )
-            self._states[key] = _recursion.State(shapes, _copy(output), call + 1)
+            kept[key] = KeptOutput(_copy(output), shapes, call + 1, work)
             return output
-        self._products.pass_over(self._work[key].products)
+        self._products.pass_over(last.work.products)
         counts = self._counts(name)
-        for layer, (calls, macs) in self._work[key].counts.items():
+        for layer, (calls, macs) in last.work.counts.items():
             if layer in self._layers:
                 self._calls.skip(layer, calls)
             if calls:
@@ -87,8 +85,8 @@ class Branches:
                 count.quantized(macs, 0, skipped=macs)
                 count.calls += calls - 1
                 count.quantized_calls += calls - 1
-        self._states[key] = replace(state, call=call + 1)
-        return _copy(state.o_hat)
+        kept[key] = last._replace(call=call + 1)
+        return _copy(last.output)
 
     def _counts(self, name: str) -> dict[str, LayerCount]:
         """The counts of the layers and products in a branch, as they stand."""
@@ -104,25 +102,6 @@ class Branches:
                     f"branch '{name}' returns a {type(leaf).__name__}, in which tensors are not found: name modules "
                     "that return tensors, or register it with torch.utils._pytree"
                 )
-
-    def snapshot(self) -> Any:
-        return dict(self._states), dict(self._work)
-
-    def restore(self, snapshot: Any) -> None:
-        self._states, self._work = dict(snapshot[0]), dict(snapshot[1])
-
-    def reset(self) -> None:
-        self._states.clear()
-        self._work.clear()
-
-    def state_bytes(self) -> int:
-        return self.bytes_of(self._states)
-
-    @staticmethod
-    def bytes_of(states: Mapping[tuple[str, int], _recursion.State]) -> int:
-        """Bytes of these outputs."""
-        leaves = (x for s in states.values() for x in pytree.tree_leaves(s.o_hat) if isinstance(x, Tensor))
-        return sum(x.numel() * x.element_size() for x in leaves)
 
 
 def _copy(output: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from torch import nn
 
@@ -17,9 +18,19 @@ from ..layers import Weights, Where, check_weights
 from ..macs import FirstCall
 from ..plans.plan import ByLayer, Plan, alike, as_plan
 from ..plans.reuse import Reuse
+from ..states import RunStates
 
 Skip = Threshold | Mapping[str, Threshold] | None
 Stored = Storage | Callable[[str], Storage] | None
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """How one layer's calls are done: the scheme, with the storage and the threshold that are wrapped into it."""
+
+    scheme: _recursion.Scheme
+    storage: Storage
+    skip: Threshold | None
 
 
 @dataclass(frozen=True)
@@ -38,18 +49,28 @@ class Options:
     reuse: Reuse | None = None
     seed: int = 0
 
+    @cached_property
+    def scheme(self) -> _recursion.Scheme:
+        """What is done at which call, before a layer's own storage and threshold."""
+        return _recursion.Scheme(self.recursion, self.warmup, self.refresh)
+
+    @cached_property
+    def product_scheme(self) -> _recursion.Scheme | None:
+        """The same for the products of two activations; None where they are left alone."""
+        if self.attention is None:
+            return None
+        return _recursion.Scheme(self.attention.recursion or self.recursion, self.warmup, self.refresh)
+
     @property
     def keeps_state(self) -> bool:
         """Whether anything is kept from one model call to the next, which two passes could mix."""
-        chosen = [_recursion.get(self.recursion)]
-        if self.attention is not None:
-            chosen.append(_recursion.get(self.attention.recursion or self.recursion))
-        return any(one.has_state for one in chosen) or self.reuse is not None
+        schemes = [self.scheme] if self.product_scheme is None else [self.scheme, self.product_scheme]
+        return any(scheme.recursion.has_state for scheme in schemes) or self.reuse is not None
 
     @property
     def is_sequence(self) -> bool:
         """Whether what a call gives may depend on the calls before it: on states, on their number, on random bits."""
-        foreign = _recursion.standard(_recursion.get(self.recursion)) is None
+        foreign = _recursion.standard(self.scheme.recursion) is None
         every = [self.activations]
         if self.attention is not None:
             every += [Q for role in OPERANDS for Q in self.attention.quantizers(role) or ()]
@@ -59,9 +80,7 @@ class Options:
         """Raise for what can be told without a model."""
         as_plan(self.activations)
         check_weights(self.weights)
-        chosen = _recursion.get(self.recursion)
-        _recursion.check_warmup(self.warmup)
-        _recursion.refresh_calls(self.refresh)
+        chosen = self.scheme.recursion
         if self.where is not None and not callable(self.where):
             raise TypeError(f"where must be a function (name, module) -> bool, got {self.where!r}")
         for threshold in self.skip.values() if isinstance(self.skip, Mapping) else [self.skip]:
@@ -83,16 +102,13 @@ class Options:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or abs(self.seed) >= 2**43:
             raise ValueError(f"seed must be an int below 2^43 (streams are counted below it), got {self.seed!r}")
         if isinstance(self.storage, Storage):
-            _recursion.check_storage(chosen, self.storage)
+            self.scheme.wrapped(self.storage)
 
-    def products(self, model: nn.Module, first_call: FirstCall) -> Session | ProductCounter:
+    def products(self, model: nn.Module, states: RunStates, first_call: FirstCall) -> Session | ProductCounter:
         """The products of a run: modulated or, without ``attention``, only counted."""
-        if (chosen := self.attention) is None:
+        if self.attention is None or self.product_scheme is None:
             return ProductCounter(model)
-        return Session(
-            model, chosen, recursion=chosen.recursion or self.recursion, warmup=self.warmup, refresh=self.refresh,
-            seed=self.seed, first_call=first_call,
-        )  # fmt: skip
+        return Session(model, self.attention, self.product_scheme, states=states, first_call=first_call)
 
     def check_names(self, layers: Iterable[str]) -> None:
         """Raise ValueError for patterns that fit none of these layers: a typing error would do nothing, silently."""
@@ -106,19 +122,24 @@ class Options:
             if patterns:
                 raise ValueError(f"{what}: {patterns[0]!r} is none of the layers, such as '{known[0]}'")
 
-    def skip_of(self, name: str) -> Threshold | None:
+    def of_layer(self, name: str) -> LayerOptions:
+        """How this layer's calls are done."""
+        storage, skip = self._storage_of(name), self._skip_of(name)
+        try:
+            scheme = self.scheme.wrapped(storage, skip)
+        except ValueError as error:
+            raise ValueError(f"layer '{name}': {error}") from None
+        return LayerOptions(scheme, storage, skip)
+
+    def _skip_of(self, name: str) -> Threshold | None:
         """The threshold of a layer; patterns of a mapping are tried in order."""
         if not isinstance(self.skip, Mapping):
             return self.skip
         return next((t for pattern, t in self.skip.items() if fnmatchcase(name, pattern)), None)
 
-    def storage_of(self, name: str) -> Storage:
+    def _storage_of(self, name: str) -> Storage:
         """How a layer's state is kept."""
         chosen = self.storage(name) if callable(self.storage) else self.storage or _recursion.AS_COMPUTED
         if not isinstance(chosen, Storage):
             raise TypeError(f"storage of layer '{name}': the function gave {chosen!r}, which is no Storage")
-        try:
-            _recursion.check_storage(_recursion.get(self.recursion), chosen, self.skip_of(name))
-        except ValueError as error:
-            raise ValueError(f"layer '{name}': {error}") from None
         return chosen

@@ -8,42 +8,33 @@ slowly within each of these passes and not from one to the next, so the two shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 from ..hooks.aparts import Aparts
 from ..hooks.pass_finder import Finder
-
-#: what a run and its parts (products, reused branches) hold between model calls
-STATES = ("_states", "_like", "_work")
+from ..states import RunStates
 
 
 class Passes:
-    """The states of all passes of a run: those of the present one are the run's, the others are kept here by name."""
+    """Which pass a model call belongs to: it puts the states of that pass in place.
 
-    def __init__(self, owners: Callable[[], tuple[Any, ...]], *, matter: bool) -> None:
-        """owners: gives those whose states these are, the run and its parts."""
-        self._owners: Callable[[], tuple[Any, ...]] | None = owners
-        self._matter = matter
-        self._kept: dict[tuple[tuple[str, ...], int], dict] = {}
+    Parameters
+    ----------
+    states : RunStates
+        The states of all passes.
+    matter : bool
+        Whether anything is kept that two passes could mix.
+    """
+
+    def __init__(self, states: RunStates, *, matter: bool) -> None:
+        self._states, self._matter = states, matter
         self._aparts = Aparts(self._said)
         self._now: tuple[tuple[str, ...], int] = ((), 0)
         self._found = 0  # of the passes that nobody has named
         self._finders: dict[int, Finder] = {}
         self._watched = False
-        self._most = 1
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def _used(self) -> int:
-        return any(self._owned().values()) + sum(any(held.values()) for held in self._kept.values())
-
-    @property
-    def most(self) -> int:
-        """How many passes had states at one time, at most; at least 1."""
-        return max(self._most, self._used())
 
     @property
     def now(self) -> str:
@@ -96,44 +87,12 @@ class Passes:
         self._finders = snapshot
 
     def _go(self, where: tuple[tuple[str, ...], int]) -> None:
-        if where == self._now:
-            return
-        held = self._owned()
-        present = {key: {} for key in held} if (other := self._kept.get(where)) is None else other
-        try:
-            self._place(present)
-        except BaseException:  # all or none
-            self._place(held)
-            raise
-        self._kept[self._now] = held
-        self._kept.pop(where, None)
-        self._now = where
-        self._most = max(self._most, self._used())
+        if where != self._now:
+            self._states.go(where)
+            self._now = where
 
-    def _owned(self) -> dict[tuple[Any, str], dict]:
-        """The states in place: by who holds them, and under which name."""
-        owners = () if self._owners is None else self._owners()
-        return {(owner, name): vars(owner)[name] for owner in owners for name in STATES if name in vars(owner)}
-
-    @staticmethod
-    def _place(states: dict[tuple[Any, str], dict]) -> None:
-        """Put these states in place. Counts stay."""
-        for (owner, name), value in states.items():
-            setattr(owner, name, value)
-
-    def clear(self) -> None:
-        """Forget all states but the present ones, and what was found about passes."""
-        self._most = self.most
-        self._kept.clear()
+    def forget(self) -> None:
+        """Forget all states, and what was found about passes."""
         self._finders.clear()
         self._found, self._now = 0, (self._aparts.names, 0)
-
-    def close(self) -> None:
-        """The run has ended."""
-        self.clear()
-        self._owners = None
-
-    def state_bytes(self) -> int:
-        """Bytes of the states kept here."""
-        every = [item for other in self._kept.values() for item in other.items()]
-        return sum(owner.bytes_of(states) for (owner, name), states in every if name == "_states")
+        self._states.forget(self._now)

@@ -37,11 +37,10 @@ from ..layers import (
 )
 from ..macs import FirstCall
 from ..plans.plan import Plan, as_plan
-from ..random_bits import RandomBits
+from ..states import RunStates
 from ..weights.quantized import QuantizedWeights
 from . import fused
 from .branches import Branches
-from .kept import Kept
 from .options import Options
 from .passes import Passes
 from .step import LayerSteps, Observer
@@ -79,23 +78,20 @@ class Run(LayerSteps):
         options.check_names(everything)
         self._model: nn.Module | None = model
         self.options = options
-        self.recursion = _recursion.get(options.recursion)
+        self.recursion = options.scheme.recursion
         self._standard = _recursion.standard(self.recursion)
         self.plan = as_plan(options.activations)
-        self._is_refresh = _recursion.refresh_calls(options.refresh)
         if isinstance(options.weights, QuantizedWeights):
             options.weights.check(model, partial=True)  # names that do not fit would leave layers in full precision
         anew = brought(model)
         self.operators = {k: Operator(k, m, options.weights, anew=m in anew) for k, m in chosen.items()}
         self._counts = {k: LayerCount(k, str(kind(m)), self.operators[k].weight_bits) for k, m in chosen.items()}
-        self._skip = {name: options.skip_of(name) for name in chosen}
-        self._storage = {name: options.storage_of(name) for name in chosen}
+        self._layers = {name: options.of_layer(name) for name in chosen}
         self._excluded = tuple(name for name in everything if name not in chosen)
         self._unsupported = tuple(unsupported(model))
-        self._states: dict[tuple[str, int], Kept] = {}
-        self._passes = Passes(lambda: (self, self._products, self._branches), matter=options.keeps_state)
+        self._states = RunStates(options.seed)
+        self._passes = Passes(self._states, matter=options.keeps_state)
         self._resets = 0
-        self._random = RandomBits(options.seed)
         self._scratch = fused.Scratch()
         self._checked: dict[str, Quantizer] = {}  # by layer, what its input was last checked against
         self._before: dict[str, Any] | None = None
@@ -109,8 +105,8 @@ class Run(LayerSteps):
         plain = [(name, operator.module) for name, operator in self.operators.items() if not operator.remade]
         self._unchanged = Unchanged(model, plain, partial(with_matrices, model))
         self._calls = Calls(model, self._enter, self._leave, owner=self, sequence=options.is_sequence)
-        self._products = options.products(model, self.first_call)
-        self._branches = Branches(model, options.reuse, self._counts, self._products, self._calls)
+        self._products = options.products(model, self._states, self.first_call)
+        self._branches = Branches(model, options.reuse, self._counts, self._products, self._calls, self._states)
 
     def put(self, undo: Undo) -> Run:
         """Patch the model, which is untouched so far; ``undo`` restores it. The audit stays readable."""
@@ -173,16 +169,14 @@ class Run(LayerSteps):
         """
         with self._calls.alone("reset()"):
             self._unchanged.check(everything=True)
-            self._resets += bool(self._states or self._passes)
+            self._resets += bool(self._states)
             self._forget()
-            self._random.restart(stream)
-            self._products.reset(stream=stream)
-            self._branches.reset()
+            self._states.restart(stream)
+            self._products.reset()
             self._calls.anew()
 
     def _forget(self) -> None:
-        self._passes.clear()
-        self._states.clear()
+        self._passes.forget()
         self._scratch.clear()
 
     def audit(self) -> Audit:
@@ -195,7 +189,7 @@ class Run(LayerSteps):
         return Audit(
             tuple(replace(c) for c in layers if c.name not in self._left_out), self._calls.model_calls, self._resets,
             (*self._unsupported, *left_out, *self._products.unsupported()), self._excluded, self._products.full_macs(),
-            passes=self._passes.most, watched_macs=first.inside + sum(elsewhere.values()), elsewhere=elsewhere,
+            passes=self._states.most, watched_macs=first.inside + sum(elsewhere.values()), elsewhere=elsewhere,
             borrowed=first.borrowed, uncounted=first.uncounted, undercalled=tuple(rarely),
         )  # fmt: skip
 
@@ -215,27 +209,20 @@ class Run(LayerSteps):
 
     def state_bytes(self) -> int:
         """Bytes held between calls, of all passes: â and ô as kept, operands of products, reused outputs."""
-        return self.held_bytes() + self._passes.state_bytes()
-
-    @staticmethod
-    def bytes_of(states: Mapping[Any, Kept]) -> int:
-        """Bytes of the states of these layers."""
-        return sum(kept_bytes(s.ref) + kept_bytes(s.o_hat) for s in states.values())
+        return self._states.bytes()
 
     def held_bytes(self) -> int:
         """The ``state_bytes`` of the present pass alone."""
-        return self.bytes_of(self._states) + self._products.state_bytes() + self._branches.state_bytes()
+        return self._states.present.bytes()
 
     def buffer_bytes(self) -> int:
         """Further bytes held: temporaries and, on the fused path, buffers for the next step, as large as the states."""
-        spare = (x for s in self._states.values() for x in s.spare or ())
+        spare = (x for s in self._states.present.layers.values() for x in s.spare or ())
         return self._scratch.bytes() + sum(kept_bytes(x) for x in spare)
 
     def _gone(self) -> None:
         """The model is as it was. Nothing refers to this run any more but who wants to read the audit."""
         self._forget()
-        self._branches.reset()
-        self._passes.close()
         self._over = True
         if self._before is None:  # else another thread's call is going on, and does so at its end
             self._let_go()
@@ -254,7 +241,6 @@ class Run(LayerSteps):
 
     # -- a model call that fails leaves everything as before it -------------------------------------------------------
     def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
-        """States are immutable, so shallow copies are enough."""
         refuse_wrapped(arguments)
         self._unchanged.check()
         passes = self._passes.snapshot()
@@ -262,11 +248,9 @@ class Run(LayerSteps):
         self._samples = samples(arguments, self._sample_axis)
         foreign = self._standard is None  # one that may write into its own state
         self._before = {
-            "states": {k: s.copy() for k, s in self._states.items()} if foreign else dict(self._states),
+            "states": self._states.snapshot(arrays=foreign),
             "counts": {name: dict(vars(count)) for name, count in self._counts.items()},
-            "random": self._random.snapshot(),
             "products": self._products.snapshot(),
-            "branches": self._branches.snapshot(),
             "passes": passes,
         }
         self._products.enter(self._calls.going_on, arguments)
@@ -291,10 +275,10 @@ class Run(LayerSteps):
     def _restore(self, before: dict[str, Any], watched: bool) -> None:
         if watched:
             self.first_call.forget()
-        self._states = before["states"]
+        self._states.restore(before["states"])
         for name, count in before["counts"].items():  # in place: branches count for the layers they hold
             vars(self._counts[name]).update(count)
-        for name in ("random", "products", "branches", "passes"):
+        for name in ("products", "passes"):
             getattr(self, f"_{name}").restore(before[name])
 
     # -- one call of a layer -------------------------------------------------------------------------------------------

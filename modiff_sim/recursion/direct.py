@@ -1,0 +1,52 @@
+"""Direct quantization, without a recursion: what the two loops are compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..quantizers.base import Quantizer
+from .base import Recursion, Step
+from .options import Warmup, check_warmup
+from .state import Info, Operator, State
+
+
+class Direct(Recursion):
+    """Ordinary post-training quantization: ô = A(Q(a)).
+
+    The input itself is quantized at every call, the first one included, so that warm-up does not apply.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> [(_, info)] = ms.recursion.run("direct", np.array([[[1.0, 0.4]]]), ms.AbsMax(2))
+    >>> info.output.tolist()
+    [[1.0, 0.0]]
+    """
+
+    name = "direct"
+    has_state = False
+    accumulates = False
+
+    def exact(self, a: Any, affine: Operator, call: int = 0) -> Step:
+        """Do a call in full precision, of which nothing is kept."""
+        return State(None, None, call + 1), Info(affine(a))
+
+    def init(
+        self,
+        a: Any,
+        Q: Quantizer,
+        A: Operator,
+        *,
+        warmup: Warmup = "exact",
+        affine: Operator | None = None,
+        random: Any = None,
+    ) -> Step:
+        """Do call 0, which is like every other."""
+        check_warmup(warmup)
+        return self.step(State(None, None), a, Q, affine or A, random=None if random is None else random[0])
+
+    def step(self, state: State, a: Any, Q: Quantizer, A: Operator, *, random: Any = None) -> Step:
+        """Quantize the input and apply A."""
+        hat, qparams = Q.apply(a, random=random)
+        return State(None, None, state.call + 1), Info(A(hat), a, hat, qparams)
