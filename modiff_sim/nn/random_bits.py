@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+def _seed(stream: int) -> int:
+    """A seed for the generator of this stream.
+
+    On the CPU torch looks at the lowest 32 bits of a seed only: streams that differ above them would be the same. What
+    has bits there is therefore mixed into 32 bits first.
+    """
+    if 0 <= stream < 2**32:
+        return stream
+    words = [(stream >> shift) & 0xFFFFFFFF for shift in (0, 32, 64)]
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
 class RandomBits:
@@ -19,7 +32,7 @@ class RandomBits:
         """Uniform numbers in [0, 1) in the shape and dtype and on the device of ``a``."""
         if a.device not in self._generators:
             self._generators[a.device] = torch.Generator(a.device)
-            self._generators[a.device].manual_seed((self._seed << 20) ^ self._stream ^ self._other)
+            self._generators[a.device].manual_seed(_seed((self._seed << 20) ^ self._stream ^ self._other))
         return torch.rand(a.shape, generator=self._generators[a.device], device=a.device, dtype=a.dtype)
 
     def restart(self, stream: int) -> None:

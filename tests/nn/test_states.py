@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from modiff_sim.nn.random_bits import RandomBits
 from modiff_sim.nn.states import FIRST_PASS, KeptLayer, KeptOutput, KeptProduct, Like, RunStates
 from modiff_sim.recursion import State
 from modiff_sim.recursion.bilinear import ProductState
@@ -45,6 +46,8 @@ def test_passes_have_states_of_their_own_and_come_back():
 
 def test_a_snapshot_takes_back_states_and_random_bits():
     states = filled()
+    draws = [states.random.like(torch.ones(3)), states.product_random.like(torch.ones(3))]
+    assert not torch.equal(*draws)  # streams of their own, from one seed
     snapshot = states.snapshot(arrays=False)
     kept = dict(states.present.layers)
     following = states.random.like(torch.ones(3)), states.product_random.like(torch.ones(3))
@@ -58,6 +61,20 @@ def test_a_snapshot_takes_back_states_and_random_bits():
     assert list(states.present.branches) == [("mid", 0)]
     again = states.random.like(torch.ones(3)), states.product_random.like(torch.ones(3))
     assert all(torch.equal(a, b) for a, b in zip(following, again, strict=True))
+
+
+def test_streams_that_differ_are_different():
+    """torch's generator of the CPU looks at 32 bits of a seed; seeds from 4096 on and ``other`` lie above them."""
+
+    def bits(seed, stream=0, **options):
+        random = RandomBits(seed, **options)
+        random.restart(stream)
+        return tuple(random.like(torch.ones(4)).tolist())
+
+    drawn = [bits(seed) for seed in (0, 1, 4096, 4097, -1, -4096, 2**43 - 1)]
+    drawn += [bits(0, stream) for stream in (1, 2**20 - 1)] + [bits(seed, other=1 << 62) for seed in (0, 1, 4096)]
+    assert len(set(drawn)) == len(drawn)
+    assert bits(4096) == bits(4096)
 
 
 def test_restoring_goes_back_to_the_pass_of_the_snapshot():
