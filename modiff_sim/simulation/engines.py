@@ -255,49 +255,83 @@ def _ratio(lost: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def fused(job: Job, block: Trials, out: results.Block) -> None:
     """One block with ``numba_kernel``; see there which results are equal bit for bit."""
-    kernel, copy = numba_kernel.compiled(numba_kernel.kernel), numba_kernel.compiled(numba_kernel.copy)
-    process, rows = job.process, block.rows
-    lanes = numba_kernel.LANE_BYTES // job.dtype.itemsize
-    d = -(-process.d // lanes) * lanes  # rows are filled up with zeros, which add nothing to any norm
-    recorded = process.values is not None and job.dtype == np.float64 and d == process.d
-    # recorded inputs are read where they are; others are written here in turns, so that the call before is there, too
-    values: Any = process.values if recorded else np.zeros((2, rows, d), job.dtype)
-    state = np.zeros(rows * d, job.dtype) if job.recursion.has_state else None
-    qmax = job.dtype.type(2 ** (job.Q.bits - 1) - 1)
-    open_loop = _recursion.standard(job.recursion) == "open_loop"
-
-    def begin(call: int) -> int:
-        """Where in the values the block's inputs of this call begin."""
-        return (call * values.shape[1] + block.start) * d if recorded else call % 2 * rows * d
-
-    def run(call: int, calls: int, exact: Sequence[bool], base: np.ndarray | None = None) -> None:
-        """These calls, an open loop's from ``base`` or else from the input before."""
-        begins = np.array([begin(max(call - 1, 0)), *map(begin, range(call, call + calls))])
-        bases = None
-        if open_loop:
-            base, bases = (values.reshape(-1), begins[:-1]) if base is None else (base, np.zeros(1, np.int64))
-        tables, row, column = out.at(call)
-        measured = [tables.get(name) for name in results.QUANTITIES]
-        bad = kernel(
-            values.reshape(-1), begins, rows, d, state, base, bases, np.array(exact), qmax, row, column, *measured
-        )
-        if bad >= 0:
-            raise job.overflow(call + bad)
-
-    drawn: Iterator[np.ndarray] = iter(()) if recorded else block.stream(job)
+    state = _FusedBlock(job, block, out)
     call = 0
     while call < job.steps and not job.stopped.is_set():
         calls = out.room(call)
-        if call == 0 or not recorded:
+        if call == 0 or not state.recorded:
             calls = 1
-        if not recorded:
-            inputs = np.ascontiguousarray(next(drawn), np.float64)
-            if copy(inputs, values.reshape(-1), begin(call), d):
-                raise job.not_finite(call, inputs)
-        if call > 0:
-            run(call, calls, [job.scheme.refreshed(k) for k in range(call, call + calls)])
-        for feed in range(job.scheme.draws if call == 0 else 0):
-            nothing = np.zeros(rows * d, job.dtype) if feed == 0 and open_loop else None
-            run(0, 1, [job.scheme.feeds == 0], nothing)
+        state.draw(call)
+        if call == 0:
+            state.first()
+        else:
+            state.run(call, calls, [job.scheme.refreshed(k) for k in range(call, call + calls)])
         call += calls
     out.finish()
+
+
+class _FusedBlock:
+    """The inputs and the state of one block in the form that the kernel takes: flat arrays and where in them to begin.
+
+    Rows are filled up with zeros to whole vectors, which add nothing to any norm.
+    """
+
+    def __init__(self, job: Job, block: Trials, out: results.Block) -> None:
+        self.job, self.block, self.out = job, block, out
+        lanes = numba_kernel.LANE_BYTES // job.dtype.itemsize
+        self.d = -(-job.process.d // lanes) * lanes
+        self.recorded = job.process.values is not None and job.dtype == np.float64 and self.d == job.process.d
+        # recorded inputs are read where they are; others are written here in turns, so that the call before is there
+        self.values: Any = job.process.values if self.recorded else np.zeros((2, block.rows, self.d), job.dtype)
+        self.state = np.zeros(block.rows * self.d, job.dtype) if job.recursion.has_state else None
+        self.open_loop = _recursion.standard(job.recursion) == "open_loop"
+        self._drawn: Iterator[np.ndarray] = iter(()) if self.recorded else block.stream(job)
+
+    def _begin(self, call: int) -> int:
+        """Where in the values the block's inputs of this call begin."""
+        if self.recorded:
+            return (call * self.values.shape[1] + self.block.start) * self.d
+        return call % 2 * self.block.rows * self.d
+
+    def draw(self, call: int) -> None:
+        """Write the inputs of this call, unless they are recorded; ValueError where they are not finite."""
+        if self.recorded:
+            return
+        inputs = np.ascontiguousarray(next(self._drawn), np.float64)
+        copy = numba_kernel.compiled(numba_kernel.copy)
+        if copy(inputs, self.values.reshape(-1), self._begin(call), self.d):
+            raise self.job.not_finite(call, inputs)
+
+    def first(self) -> None:
+        """Call 0: exact, or the first input fed as often as the warm-up says, an open loop's first feeding from 0."""
+        for feed in range(max(self.job.scheme.feeds, 1)):
+            nothing = np.zeros(self.block.rows * self.d, self.job.dtype) if feed == 0 and self.open_loop else None
+            self.run(0, 1, [self.job.scheme.feeds == 0], nothing)
+
+    def run(self, call: int, calls: int, exact: Sequence[bool], base: np.ndarray | None = None) -> None:
+        """These calls, an open loop's from ``base`` or else from the input before."""
+        kernel, job = numba_kernel.compiled(numba_kernel.kernel), self.job
+        flat = self.values.reshape(-1)
+        begins = np.array([self._begin(max(call - 1, 0)), *map(self._begin, range(call, call + calls))])
+        bases = None
+        if self.open_loop:
+            base, bases = (flat, begins[:-1]) if base is None else (base, np.zeros(1, np.int64))
+        tables, row, column = self.out.at(call)
+        measured = [tables.get(name) for name in results.QUANTITIES]
+        qmax = job.dtype.type(2 ** (job.Q.bits - 1) - 1)
+        bad = kernel(
+            flat,
+            begins,
+            self.block.rows,
+            self.d,
+            self.state,
+            base,
+            bases,
+            np.array(exact),
+            qmax,
+            row,
+            column,
+            *measured,
+        )
+        if bad >= 0:
+            raise job.overflow(call + bad)
