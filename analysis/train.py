@@ -25,7 +25,7 @@ from modiff_sim.console import one_line
 
 from . import datasets
 from .running.limits import Parser, positive, whole
-from .training.loop import PRECISIONS, RANGES, train
+from .training.loop import PRECISIONS, RANGES, Course, train
 from .training.recipes import RECIPES
 
 
@@ -60,11 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"{args.name} asks for a GPU and none is here: pass --device cpu, which takes very long")
         if settings.device[5:] and int(settings.device[5:]) >= torch.cuda.device_count():
             raise ValueError(f"there is no {settings.device}: this machine has {torch.cuda.device_count()} GPUs")
-        done = train(
-            args.name, recipe.config, datasets.load(recipe.data, args.data), settings, out,
+        course = Course(
             minutes=args.minutes, resume=args.resume, begin_from=args.begin_from, grid_every=args.grid,
             stored=recipe.stored,
         )  # fmt: skip
+        done = train(args.name, recipe.config, datasets.load(recipe.data, args.data), settings, out, course)
     except (OSError, ValueError, ImportError) as problem:
         parser.error(one_line(problem))
     except (ArithmeticError, RuntimeError, MemoryError) as problem:  # a loss that is NaN, a GPU that is full

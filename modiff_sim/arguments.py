@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from .typing import Array, ArrayLike
+
 _KINDS = {
     "b": "truth values", "c": "complex numbers", "M": "dates", "m": "time spans", "U": "text", "S": "bytes",
     "T": "text", "V": "records", "O": "objects",
@@ -65,7 +67,7 @@ def seed(value: Any, name: str = "seed") -> int:
     return count(name, value, 0)
 
 
-def reals(name: str, value: Any, dtype: Any = np.float64, *, finite: bool = False) -> np.ndarray:
+def reals(name: str, value: ArrayLike, dtype: Any = np.float64, *, finite: bool = False) -> np.ndarray:
     """Return ``value`` as a NumPy array of real numbers; ``dtype`` None keeps its own. NaN and Inf pass unless
     ``finite``.
     """
@@ -95,7 +97,7 @@ def reals(name: str, value: Any, dtype: Any = np.float64, *, finite: bool = Fals
     return found
 
 
-def namespace(who: str, a: Any) -> Any:
+def namespace(who: str, a: Array) -> Any:
     """Return the array-API namespace of ``a``, and raise TypeError unless ``a`` is a plain array."""
     _plain(who, a)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NoReturn
 
@@ -64,83 +64,77 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="modiff-sim", description="Iterative quantization with and without error compensation, and its bounds."
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def _number(sub: argparse.ArgumentParser, name: str, default: int, text: str) -> None:
+    sub.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        if name != "verify":
-            sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        if name not in ("verify", "quantizers"):
-            sub.add_argument("--plot", metavar="FILE", help="also draw it: a .png, .pdf or .svg")
-            sub.add_argument("--seed", type=_seed, default=0, help="root seed of whatever is drawn (default: 0)")
-        return sub
 
-    def quantizer(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--quantizer", default="absmax", metavar="NAME", help="see `modiff-sim quantizers` (absmax)")
+def _quantizer(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--quantizer", default="absmax", metavar="NAME", help="see `modiff-sim quantizers` (absmax)")
 
-    def number(sub: argparse.ArgumentParser, name: str, default: int, text: str) -> None:
-        sub.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
 
-    def granularity(sub: argparse.ArgumentParser, **several: Any) -> None:
-        known = "sample, batch, channel, token, group (runs of 32) or group:SIZE"
-        own = "(default: the quantizer's own: group for the MX formats, sample for the others)"
-        sub.add_argument("--granularity", metavar="NAME", help=f"which entries share a scale: {known} {own}", **several)
+def _granularity(sub: argparse.ArgumentParser, **several: Any) -> None:
+    known = "sample, batch, channel, token, group (runs of 32) or group:SIZE"
+    own = "(default: the quantizer's own: group for the MX formats, sample for the others)"
+    sub.add_argument("--granularity", metavar="NAME", help=f"which entries share a scale: {known} {own}", **several)
 
-    def profile(sub: argparse.ArgumentParser) -> None:
-        known = "constant, impulse, geometric or random"
-        sub.add_argument("--profile", default="constant", metavar="NAME", help=f"{known} (default: constant)")
-        sub.add_argument("--ratio", type=float, default=0.9, help="of the geometric profile (default: 0.9)")
-        sub.add_argument("--at", type=int, help="which difference is the impulse (default: the newest)")
 
-    s = command("simulate", "run the recursions on a process and compare their errors with the bounds")
+def _profile(sub: argparse.ArgumentParser) -> None:
+    known = "constant, impulse, geometric or random"
+    sub.add_argument("--profile", default="constant", metavar="NAME", help=f"{known} (default: constant)")
+    sub.add_argument("--ratio", type=float, default=0.9, help="of the geometric profile (default: 0.9)")
+    sub.add_argument("--at", type=int, help="which difference is the impulse (default: the newest)")
+
+
+def _simulate(s: argparse.ArgumentParser) -> None:
     s.add_argument("--process", default="random_walk", metavar="NAME", help="input sequence (default: random_walk)")
     s.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the process, as ratio=0.8")
-    quantizer(s)
-    number(s, "bits", 4, "bits")
+    _quantizer(s)
+    _number(s, "bits", 4, "bits")
     s.add_argument("--recursion", nargs="+", metavar="NAME", help="direct, open_loop, closed_loop (default: all)")
-    number(s, "steps", 50, "model calls")
-    number(s, "trials", 64, "independent sequences")
-    number(s, "d", 64, "entries of a sample")
-    granularity(s)
+    _number(s, "steps", 50, "model calls")
+    _number(s, "trials", 64, "independent sequences")
+    _number(s, "d", 64, "entries of a sample")
+    _granularity(s)
     s.add_argument("--warmup", default="exact", help="exact, quantized, or how often the first input is fed")
     s.add_argument("--refresh", default="never", help="never, every k calls, or calls such as 10,20")
 
-    b = command("bounds", "tabulate every bound for a profile of differences")
-    profile(b)
-    number(b, "steps", 12, "number of differences")
+
+def _declared(sub: argparse.ArgumentParser) -> None:
+    """The quantizer whose declared constants a bound is computed from."""
+    _quantizer(sub)
+    _number(sub, "bits", 4, "bits")
+    _number(sub, "d", 64, "entries of a sample, for the declared c")
+    _granularity(sub)
+
+
+def _bounds(b: argparse.ArgumentParser) -> None:
+    _profile(b)
+    _number(b, "steps", 12, "number of differences")
     b.add_argument("--c", type=float, help="squared 2-norm contraction (default: the quantizer's, declared)")
     b.add_argument("--kappa", type=float, help="max-norm contraction (default: the quantizer's, declared)")
-    quantizer(b)
-    number(b, "bits", 4, "bits")
-    number(b, "d", 64, "entries of a sample, for the declared c")
-    granularity(b)
+    _declared(b)
 
-    k = command("contraction", "c and kappa of quantizers: declared, searched, measured")
+
+def _contraction(k: argparse.ArgumentParser) -> None:
     k.add_argument("--quantizer", default=["absmax"], nargs="+", metavar="NAME", help="one or more (default: absmax)")
     k.add_argument("--bits", type=int, default=[4], nargs="+", help="one or more (default: 4)")
     k.add_argument("--d", type=int, default=[64, 1024], nargs="+", help="entries of a sample (default: 64 1024)")
     known = "normal, laplace, t5, uniform, sparse, outlier"
     k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help=f"{known} (default: normal)")
-    granularity(k, nargs="+")
+    _granularity(k, nargs="+")
     k.add_argument("--recorded", metavar="FILE", help="also measure on a recording (steps, trials, d), .npy or .npz")
-    number(k, "trials", 64, "independent draws")
+    _number(k, "trials", 64, "independent draws")
 
-    w = command("worst-case", "the worst error that any contractive quantizer allows, certified, against every bound")
+
+def _worst_case(w: argparse.ArgumentParser) -> None:
     w.add_argument("--n", type=int, nargs="+", default=[1, 2, 4, 6, 8], help="differences (default: 1 2 4 6 8)")
-    profile(w)
+    _profile(w)
     w.add_argument("--c", type=float, help="squared 2-norm contraction (default: the quantizer's, declared)")
-    quantizer(w)
-    number(w, "bits", 4, "bits")
-    number(w, "d", 64, "entries of a sample, for the declared c")
-    granularity(w)
+    _declared(w)
     w.add_argument("--recursion", nargs="+", metavar="NAME", help="open_loop, closed_loop (default: both)")
 
-    m = command("recommend", "bits, granularity and refresh per recorded layer, and why")
+
+def _recommend(m: argparse.ArgumentParser) -> None:
     m.add_argument(
         "recording", metavar="FILE", help=".npz with an array (steps, trials, d) per layer, or .npy with one"
     )
@@ -152,13 +146,46 @@ def _parser() -> argparse.ArgumentParser:
     m.add_argument("--trials", type=int, metavar="N", help="only N of the recorded trials, drawn by the seed")
     m.add_argument("--layer", nargs="+", metavar="NAME", help="only these layers (default: all)")
 
-    q = command("quantizers", "list the quantizers and the laws they declare")
-    number(q, "bits", 4, "bits at which c and kappa are given")
-    number(q, "d", 64, "entries of a sample, for c")
-    granularity(q)
 
-    v = command("verify", "check the sha256 of every stored result below a folder; exit code 1 if any differs")
+def _quantizers(q: argparse.ArgumentParser) -> None:
+    _number(q, "bits", 4, "bits at which c and kappa are given")
+    _number(q, "d", 64, "entries of a sample, for c")
+    _granularity(q)
+
+
+def _verify(v: argparse.ArgumentParser) -> None:
     v.add_argument("folder", metavar="DIR")
+
+
+#: command -> what it does, and the function that gives its parser its options
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "simulate": ("run the recursions on a process and compare their errors with the bounds", _simulate),
+    "bounds": ("tabulate every bound for a profile of differences", _bounds),
+    "contraction": ("c and kappa of quantizers: declared, searched, measured", _contraction),
+    "worst-case": (
+        "the worst error that any contractive quantizer allows, certified, against every bound",
+        _worst_case,
+    ),
+    "recommend": ("bits, granularity and refresh per recorded layer, and why", _recommend),
+    "quantizers": ("list the quantizers and the laws they declare", _quantizers),
+    "verify": ("check the sha256 of every stored result below a folder; exit code 1 if any differs", _verify),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="modiff-sim", description="Iterative quantization with and without error compensation, and its bounds."
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (text, add_options) in _COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name != "verify":
+            sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        if name not in ("verify", "quantizers"):
+            sub.add_argument("--plot", metavar="FILE", help="also draw it: a .png, .pdf or .svg")
+            sub.add_argument("--seed", type=_seed, default=0, help="root seed of whatever is drawn (default: 0)")
+        add_options(sub)
     return parser
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import reals
+from .typing import ArrayLike
 
 
 class Verdict(enum.StrEnum):
@@ -143,17 +144,17 @@ class Evidence:
     VIOLATED
     """
 
-    claimed: Any = np.nan
-    measured: Any = np.nan
+    claimed: ArrayLike = np.nan
+    measured: ArrayLike = np.nan
     premises: Sequence[Premise] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
-    low: Any = None
-    high: Any = None
-    atol: Any = 0.0
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
+    atol: ArrayLike = 0.0
     attained: float = 1e-6
     everywhere: bool = False
-    trivial: Any = None
+    trivial: ArrayLike | None = None
     cases: Sequence[str] | str = ""
     not_run: str = ""
     deferred: bool = False  # not run for want of effort or of an optional library
@@ -210,6 +211,27 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
     """
     if evidence.not_run:
         return Judgement(claim, evidence, Verdict.NOT_RUN, evidence.not_run, np.nan, np.nan)
+    values = _values(claim, evidence)
+    over, under = _distances(claim, evidence, values)
+    worst = int(np.argmax(over if np.any(over > 0) else under))
+    verdict, detail = _decided(claim, evidence, values, over, under, worst)
+    claimed, measured = float(values.claimed.flat[worst]), float(values.measured.flat[worst])
+    return Judgement(claim, evidence, verdict, detail, claimed, measured)
+
+
+@dataclass(frozen=True)
+class _Values:
+    """The numbers of an evidence as arrays of one shape, an entry per case."""
+
+    claimed: np.ndarray
+    measured: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    slack: np.ndarray
+
+
+def _values(claim: Claim, evidence: Evidence) -> _Values:
+    """The checked numbers of an evidence; the ends of an interval that was not given are the measured values."""
     claimed, measured = np.broadcast_arrays(
         reals(f"claim {claim.id}: claimed", evidence.claimed), reals(f"claim {claim.id}: measured", evidence.measured)
     )
@@ -226,43 +248,54 @@ def judge(claim: Claim, evidence: Evidence) -> Judgement:
         raise ValueError(f"claim {claim.id}: low, high and atol must not be NaN, and low <= high")
     if np.any(np.isinf(claimed) & (np.isinf(low) | np.isinf(high))):
         raise ValueError(f"claim {claim.id}: claimed and measured are both infinite, which decides nothing")
+    return _Values(claimed, measured, low, high, slack)
 
+
+def _distances(claim: Claim, evidence: Evidence, values: _Values) -> tuple[np.ndarray, np.ndarray]:
+    """(over, under), how far the ends of each interval lie beyond what is claimed.
+
+    over > 0: even the friendliest end of the interval is on the wrong side; under <= 0: even the worst end is right.
+    """
+    claimed, low, high, slack = values.claimed, values.low, values.high, values.slack
     if evidence.everywhere and claim.relation != "tight":
         raise ValueError(f'claim {claim.id}: everywhere is for a "tight" bound, not for relation {claim.relation!r}')
-    # over > 0: even the friendliest end of the interval is on the wrong side; under <= 0: even the worst end is right
     if claim.relation in ("upper", "tight") and not evidence.everywhere:
-        over, under = low - claimed - slack, high - claimed - slack
-    elif claim.relation == "lower":
-        over, under = claimed - high - slack, claimed - low - slack
-    else:  # an identity, or a bound that every case must attain: off on either side
-        over = np.maximum(low - claimed, claimed - high) - slack
-        under = np.maximum(np.abs(low - claimed), np.abs(high - claimed)) - slack
-        if evidence.low is not None:  # an identity within an interval: the interval covers the claimed value
-            under = over
-    worst = int(np.argmax(over if np.any(over > 0) else under))
-    shown = (float(claimed.flat[worst]), float(measured.flat[worst]))
-    case = evidence.cases if isinstance(evidence.cases, str) else evidence.cases[worst]
+        return low - claimed - slack, high - claimed - slack
+    if claim.relation == "lower":
+        return claimed - high - slack, claimed - low - slack
+    # an identity, or a bound that every case must attain: off on either side
+    over = np.maximum(low - claimed, claimed - high) - slack
+    if evidence.low is not None:  # an identity within an interval: the interval covers the claimed value
+        return over, over
+    return over, np.maximum(np.abs(low - claimed), np.abs(high - claimed)) - slack
 
+
+def _decided(
+    claim: Claim, evidence: Evidence, values: _Values, over: np.ndarray, under: np.ndarray, worst: int
+) -> tuple[Verdict, str]:
+    """The verdict, and the counter-example or the reason."""
+    case = evidence.cases if isinstance(evidence.cases, str) else evidence.cases[worst]
     failed = [p for p in evidence.premises if not p.holds]
     if failed:
-        text = "; ".join(f"{p.name}: {p.detail}" if p.detail else p.name for p in failed)
-        return Judgement(claim, evidence, Verdict.PREMISE_FAILS, text, *shown)
+        return Verdict.PREMISE_FAILS, "; ".join(f"{p.name}: {p.detail}" if p.detail else p.name for p in failed)
     if np.any(over > 0):
-        return Judgement(claim, evidence, Verdict.VIOLATED, case or f"case {worst}", *shown)
+        return Verdict.VIOLATED, case or f"case {worst}"
     if np.any(under > 0):
-        text = (
-            f"undecided: the interval [{low.flat[worst]:.4g}, {high.flat[worst]:.4g}] straddles {shown[0]:.4g}; {case}"
-        )
-        return Judgement(claim, evidence, Verdict.NOT_RUN, text.rstrip("; "), *shown)
-    if claim.relation == "tight" and not evidence.everywhere:
-        says = claimed != 0  # a bound of 0 is attained whenever it holds, so it does not count
-        gap = np.min((claimed - measured - slack)[says] / np.abs(claimed[says]), initial=np.inf)
-        if gap > evidence.attained:
-            return Judgement(claim, evidence, Verdict.VIOLATED, f"not attained: relative gap {gap:.3g}", *shown)
+        interval = f"[{values.low.flat[worst]:.4g}, {values.high.flat[worst]:.4g}]"
+        text = f"undecided: the interval {interval} straddles {values.claimed.flat[worst]:.4g}; {case}"
+        return Verdict.NOT_RUN, text.rstrip("; ")
+    if claim.relation == "tight" and not evidence.everywhere and (gap := _gap(values)) > evidence.attained:
+        return Verdict.VIOLATED, f"not attained: relative gap {gap:.3g}"
     if evidence.trivial is not None:
-        trivial = np.broadcast_to(reals(f"claim {claim.id}: trivial", evidence.trivial), claimed.shape)
-        empty = claimed <= trivial if claim.relation == "lower" else claimed >= trivial
+        trivial = np.broadcast_to(reals(f"claim {claim.id}: trivial", evidence.trivial), values.claimed.shape)
+        empty = values.claimed <= trivial if claim.relation == "lower" else values.claimed >= trivial
         if np.all(empty):
-            text = f"true, but known without it: trivial {float(trivial.flat[worst]):.4g}"
-            return Judgement(claim, evidence, Verdict.VACUOUS, text, *shown)
-    return Judgement(claim, evidence, Verdict.HOLDS, evidence.note or case, *shown)
+            return Verdict.VACUOUS, f"true, but known without it: trivial {float(trivial.flat[worst]):.4g}"
+    return Verdict.HOLDS, evidence.note or case
+
+
+def _gap(values: _Values) -> float:
+    """The smallest relative gap between a bound and what was measured; a bound of 0 is attained whenever it holds."""
+    says = values.claimed != 0
+    gap = (values.claimed - values.measured - values.slack)[says] / np.abs(values.claimed[says])
+    return float(np.min(gap, initial=np.inf))

@@ -22,7 +22,7 @@ from torch import nn
 import modiff_sim as ms
 from modiff_sim.nn import modulated, zoo
 from modiff_sim.nn.models.architectures import ARCHITECTURES, from_config
-from modiff_sim.nn.sampling import image_shape
+from modiff_sim.nn.models.inputs import image_shape
 
 from ..experiments import arm_table
 from ..running import interrupts

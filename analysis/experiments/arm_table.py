@@ -232,8 +232,7 @@ def line(r: dict[str, Any], width: int, judged: bool) -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command ``python -m analysis.experiments.arms``."""
+def _parser() -> Parser:
     parser = Parser(
         prog="python -m analysis.experiments.arms", description=__doc__.replace("``", ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -256,6 +255,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", type=Path, help="write the rows to this file, too")
     parser.add_argument("--list", action="store_true", help="print the arms' names and stop")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command ``python -m analysis.experiments.arms``."""
+    parser = _parser()
     chosen = parser.parse_args(arguments)
     labels = [label for label in ARMS if fnmatchcase(label, chosen.arms)]
     if not labels:
@@ -268,7 +273,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.json:
             check_file(chosen.json)
         about = subject(chosen.model, seed=chosen.seed)
-        shown = judged(about, chosen.images)
         batch = chosen.batch or min(chosen.images, 64)
         setting = Setting(
             about, images=chosen.images, steps=chosen.steps, batch=batch, seed=chosen.seed,
@@ -280,24 +284,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = one_line(error)
         print(said if said.startswith(chosen.model) else f"{chosen.model}: {said}", file=sys.stderr)
         return 2
-    seconds = time.perf_counter() - start
-    layers = f"{chosen.images} images, DDIM {chosen.steps} steps ({setting.spacing}), seed {chosen.seed}"
-    print(f"{about.name} ({type(about.model).__name__}, {_millions(about.model):.2f} M parameters): {layers}")
+    _introduce(setting)
+    print(f"full precision takes {time.perf_counter() - start:.1f} s; {len(labels)} arm{'s' * (len(labels) > 1)}\n")
+    rows = _printed_rows(setting, labels)
+    print(f"\n{_notes(rows)}")
+    if chosen.json:
+        write_atomic(chosen.json, json.dumps(rows, indent=1))
+    return 0
+
+
+def _introduce(setting: Setting) -> None:
+    """Print what the table is about."""
+    about = setting.subject
+    sampled = f"{setting.images} images, DDIM {setting.steps} steps ({setting.spacing}), seed {setting.seed}"
+    print(f"{about.name} ({type(about.model).__name__}, {_millions(about.model):.2f} M parameters): {sampled}")
     for sentence in about.about:
         print(sentence)
     if about.conditions:
         print(f"fixed conditions, not pictures of anything: {', '.join(about.conditions)}")
-    print(f"full precision takes {seconds:.1f} s; {len(labels)} arm{'s' * (len(labels) > 1)}\n")
-    width = max(map(len, labels))
+
+
+def _printed_rows(setting: Setting, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of these arms, each printed as soon as it is there."""
+    width, shown = max(map(len, labels)), judged(setting.subject, setting.images)
     print(header(width, shown), flush=True)
     rows = []
     for label in labels:
         rows.append(row(setting, label))
         print(line(rows[-1], width, shown), flush=True)
-    print(f"\n{_notes(rows)}")
-    if chosen.json:
-        write_atomic(chosen.json, json.dumps(rows, indent=1))
-    return 0
+    return rows
 
 
 def _millions(model: Any) -> float:

@@ -22,7 +22,7 @@ from modiff_sim.diffusion.samplers import ddim
 from modiff_sim.diffusion.schedules import Schedule, linear
 from modiff_sim.nn import image_noise, probed, sample, zoo
 from modiff_sim.nn.measure.transfer import Probed
-from modiff_sim.nn.sampling import image_shape
+from modiff_sim.nn.models.inputs import image_shape
 from modiff_sim.transfer import (
     Driven,
     Transfer,

@@ -163,8 +163,8 @@ def _elsewhere(folder: Path, chance: random.Random) -> None:
     _bit(_result(folder, chance) / "arrays.npz", chance)
 
 
-def damages() -> dict[str, Damage]:
-    """name -> damage that must be named."""
+def _ways() -> dict[str, Damage]:
+    """name -> a way to damage a file, for every file of a result and of a table, and for the log."""
     found: dict[str, Damage] = {}
     for way, change in WAYS.items():
         for file in ("arrays.npz", "rows.json", "manifest.json"):
@@ -175,14 +175,22 @@ def damages() -> dict[str, Damage]:
             found[f"{way} the log"] = lambda f, c, change=change: change(_log(f), c)
     del found["deleted: table/manifest.json"]  # then it is no table any more, and files of a person
     del found["a broken link in the place of table/manifest.json"]
-    manifest_bytes = b'"seed": 1'
+    return found
 
-    def manifest(folder: Path) -> Path:
-        return next(p for p in sorted((folder / "store").glob("*/manifest.json")) if manifest_bytes in p.read_bytes())
 
-    found |= {
-        "another seed in a manifest": _replaced(manifest_bytes, b'"seed": 2', manifest),
-        "a second seed in a manifest": _replaced(manifest_bytes, b'"seed": 2, "seed": 1', manifest),
+#: what the manifest of one result holds, see ``_manifest``
+SEED = b'"seed": 1'
+
+
+def _manifest(folder: Path) -> Path:
+    return next(p for p in sorted((folder / "store").glob("*/manifest.json")) if SEED in p.read_bytes())
+
+
+def damages() -> dict[str, Damage]:
+    """name -> damage that must be named."""
+    return _ways() | {
+        "another seed in a manifest": _replaced(SEED, b'"seed": 2', _manifest),
+        "a second seed in a manifest": _replaced(SEED, b'"seed": 2, "seed": 1', _manifest),
         "another version in a manifest": _edited(lambda m: m["versions"].update(numpy="0.1")),
         "another name in a manifest": _edited(lambda m: m.update(name="large")),
         "a sum less in a manifest": _edited(lambda m: m["sha256"].pop("rows.json")),
@@ -203,10 +211,10 @@ def damages() -> dict[str, Damage]:
         "a file by its whole path": _edited(lambda m: m["sha256"].update({"/etc/hostname": digest_of(b"")}), "table"),
         "a name with a NUL": _edited(lambda m: m["sha256"].update({"a\0b": digest_of(b"")}), "table"),
         "a name of a thousand letters": _edited(lambda m: m["sha256"].update({"a" * 1000: digest_of(b"")}), "table"),
-        "NaN among the parameters": _replaced(manifest_bytes, b'"seed": NaN', manifest),
-        "an integer of 5,000 digits": _replaced(manifest_bytes, b'"seed": ' + b"1" * 5000, manifest),
-        "half of a surrogate pair": _replaced(manifest_bytes, b'"seed": "\\ud800"', manifest),
-        "a manifest nested 100,000 deep": _replaced(manifest_bytes, b'"seed": ' + b"[" * 100_000, manifest),
+        "NaN among the parameters": _replaced(SEED, b'"seed": NaN', _manifest),
+        "an integer of 5,000 digits": _replaced(SEED, b'"seed": ' + b"1" * 5000, _manifest),
+        "half of a surrogate pair": _replaced(SEED, b'"seed": "\\ud800"', _manifest),
+        "a manifest nested 100,000 deep": _replaced(SEED, b'"seed": ' + b"[" * 100_000, _manifest),
         "another array with its sum": _other_array,
         "arrays of two results swapped": _swapped,
         "a renamed result": _renamed,
@@ -231,7 +239,6 @@ def damages() -> dict[str, Damage]:
         "a row of a point that never was": _lines(lambda ls: [*ls, line_of("0" * 16, Entry({"x": 1}, "0" * 64))]),
         "all rows lost, and their log": lambda f, c: _log(f).unlink(),
     }  # fmt: skip
-    return found
 
 
 def harmless() -> dict[str, Damage]:

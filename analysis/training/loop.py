@@ -252,21 +252,9 @@ def _save_samples(run: Training, path: Path) -> None:
         logging.getLogger(__name__).warning("step %d: no picture %s of samples: %s", run.step, path, error)
 
 
-def train(
-    name: str,
-    config: dict[str, Any],
-    data: Images,
-    settings: Settings,
-    out: Path,
-    *,
-    minutes: float = math.inf,
-    resume: bool = False,
-    begin_from: Path | None = None,
-    save_every: float = 60.0,
-    grid_every: int = 0,
-    stored: torch.dtype = torch.float32,
-) -> Path | None:
-    """Train, and write ``out/NAME.safetensors`` (averaged weights) and the manifest ``out/NAME.json``.
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a training run is begun, interrupted, watched and written; the ``Settings`` decide what is trained.
 
     Args:
         minutes: stop after this long, leaving a checkpoint to resume from beside the weights so far, and return None.
@@ -276,42 +264,57 @@ def train(
         grid_every: steps between pictures of 16 samples, ``out/samples-STEP.png``; 0 draws none. One that
             cannot be made is logged and left out.
         stored: dtype of the weights in the file.
+    """
+
+    minutes: float = math.inf
+    resume: bool = False
+    begin_from: Path | None = None
+    save_every: float = 60.0
+    grid_every: int = 0
+    stored: torch.dtype = torch.float32
+
+
+def train(
+    name: str, config: dict[str, Any], data: Images, settings: Settings, out: Path, course: Course | None = None
+) -> Path | None:
+    """Train, and write ``out/NAME.safetensors`` (averaged weights) and the manifest ``out/NAME.json``.
 
     Returns:
         The path of the weights, None where the training stopped before its last step.
 
     Raises:
-        FileExistsError: there is a checkpoint and ``resume`` is False.
+        FileExistsError: there is a checkpoint and ``course.resume`` is False.
         ValueError: the checkpoint is damaged, or was made with other settings, data or another network.
         OSError: nothing can be written, from the beginning or any more; it says what is kept.
         Stopped: Ctrl-C. The step that is being made is finished and kept; a second Ctrl-C does not wait for it.
     """
+    course = course or Course()
     checkpoint = out / "checkpoint.pt"
     writable(out)
-    if checkpoint.exists() and not resume:
+    if checkpoint.exists() and not course.resume:
         raise FileExistsError(f"{checkpoint} exists: pass --resume to go on from it, or another --out")
     run = Training(config, data, settings)
     if checkpoint.exists():
         run.load(checkpoint)
-    elif begin_from is not None:
-        run.begin_from(begin_from)
+    elif course.begin_from is not None:
+        run.begin_from(course.begin_from)
     sitting = Sitting(run, checkpoint, run.step if checkpoint.exists() else 0)
     before, begun = run.seconds, time.monotonic()
     saved = begun
     with sitting.interrupted():
         for _ in progress(run.step, settings.steps, lambda: f"loss {run.mean_loss():.4f}"):
             sitting.one_step()
-            if grid_every and run.step % grid_every == 0:
+            if course.grid_every and run.step % course.grid_every == 0:
                 _save_samples(run, out / f"samples-{run.step:06d}.png")
             now = time.monotonic()
             run.seconds = before + now - begun
-            out_of_time = now - begun > 60 * minutes and run.step < settings.steps
-            if now - saved > save_every or out_of_time:
+            out_of_time = now - begun > 60 * course.minutes and run.step < settings.steps
+            if now - saved > course.save_every or out_of_time:
                 sitting.save()
                 saved = now
             if out_of_time:
                 break
         sitting.save()
         with sitting.kept_if_full(f"the weights in {out}"):
-            weights = run.write_weights(out, name, data, stored)
+            weights = run.write_weights(out, name, data, course.stored)
     return weights if run.step == settings.steps else None

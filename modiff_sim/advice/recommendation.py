@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from ..quantizers import QUANTIZERS, AbsMax, Zero
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity, PerChannel, PerSample
 from ..simulation.recordings import read_recording
+from ..typing import ArrayLike
 from .recorded_layer import CRITERIA, JUDGED, RecordedLayer
 from .regimes import FULL_BITS, effective_bits
 
@@ -132,7 +132,7 @@ class _Setting:
 
 
 def recommend(
-    inputs: Mapping[str, Any],
+    inputs: Mapping[str, ArrayLike],
     *,
     tolerance: float = 0.05,
     criterion: str = "bound",

@@ -7,7 +7,6 @@ block (the entries that share a scale); in the 2-norm they are kept by cell, sum
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from .. import recursion as _recursion
 from ..arguments import reals
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity
+from ..typing import ArrayLike
 
 CRITERIA = ("bound", "typical")
 JUDGED = ("sample", "channel")
@@ -35,7 +35,7 @@ class RecordedLayer:
     steps, NaN or Inf, or entries beyond ``PEAK``.
     """
 
-    def __init__(self, name: str, inputs: Any, criterion: str, judged: str) -> None:
+    def __init__(self, name: str, inputs: ArrayLike, criterion: str, judged: str) -> None:
         who = f"layer '{name}'"
         a = reals(f"{who}: recorded inputs", inputs, dtype=None)
         if not np.issubdtype(a.dtype, np.floating):

@@ -38,22 +38,23 @@ differ (2 bits, (9, 9.6) → (10, 10): direct 0, closed loop 0.4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from .. import bounds
-from .. import recursion as _recursion
 from ..arguments import count, number, reals
 from ..bounds._common import geometric
-from ..quantizers import AbsMax
-from ..simulation.processes import Process
+from ..typing import ArrayLike
+from .attained import worst_inputs as worst_inputs
 
 SCHEMES = ("direct", "cache", "closed_loop", "open_loop")  # of equal errors the first one wins: it is the simplest
 #: reading -> p, the power in which errors add
 READINGS = {"worst": 1, "typical": 2}
+#: one number, or an array: those of a call broadcast against each other
+Grid: TypeAlias = ArrayLike
 FULL_BITS = 32
 _TIE = 1e-12  # relative: two errors nearer than this are equal (each is rounded about ten times, at eps = 2e-16)
 
@@ -64,7 +65,7 @@ def _power(reading: str) -> int:
     return READINGS[reading]
 
 
-def _checked(scheme: str, rho: Any, n: Any, contraction: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(scheme: str, rho: Grid, n: Grid, contraction: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if scheme not in SCHEMES:
         raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
     rho, n, x = reals("rho", rho), reals("n", n), reals("contraction", contraction)
@@ -87,7 +88,7 @@ def _growth(scheme: str, n: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def error(
-    scheme: str, rho: Any, n: Any, contraction: Any, *, reading: str = "worst", contraction_input: Any = None
+    scheme: str, rho: Grid, n: Grid, contraction: Grid, *, reading: str = "worst", contraction_input: Grid | None = None
 ) -> np.ndarray:
     """The error of a scheme after n differences, over ||a||: the bound ("worst") or the root mean square ("typical").
 
@@ -122,7 +123,13 @@ def error(
 
 
 def boundary(
-    scheme: str, other: str, n: Any, contraction: Any, *, reading: str = "worst", contraction_input: Any = None
+    scheme: str,
+    other: str,
+    n: Grid,
+    contraction: Grid,
+    *,
+    reading: str = "worst",
+    contraction_input: Grid | None = None,
 ) -> np.ndarray:
     """The ρ below which ``scheme`` has the smaller error than ``other``: inf stands for always, 0 for never.
 
@@ -151,7 +158,9 @@ def boundary(
     return np.where(mine < theirs * (1 - _TIE), np.inf, 0.0)
 
 
-def winner(rho: Any, n: Any, contraction: Any, *, reading: str = "worst", contraction_input: Any = None) -> np.ndarray:
+def winner(
+    rho: Grid, n: Grid, contraction: Grid, *, reading: str = "worst", contraction_input: Grid | None = None
+) -> np.ndarray:
     """The scheme with the smallest error at each point of the broadcast grid, the simplest of equal ones; str.
 
     Parameters
@@ -159,12 +168,12 @@ def winner(rho: Any, n: Any, contraction: Any, *, reading: str = "worst", contra
     rho, n, contraction, reading, contraction_input
         As for ``error``.
     """
-    options = {"reading": reading, "contraction_input": contraction_input}
-    table = np.stack(np.broadcast_arrays(*(error(s, rho, n, contraction, **options) for s in SCHEMES)))
+    errors = (error(s, rho, n, contraction, reading=reading, contraction_input=contraction_input) for s in SCHEMES)
+    table = np.stack(np.broadcast_arrays(*errors))
     return np.array(SCHEMES)[np.argmax(table <= table.min(axis=0) * (1 + _TIE), axis=0)]
 
 
-def longest_run(scheme: str, rho: Any, tolerance: Any, contraction: Any, *, reading: str = "worst") -> np.ndarray:
+def longest_run(scheme: str, rho: Grid, tolerance: Grid, contraction: Grid, *, reading: str = "worst") -> np.ndarray:
     """How many differences a scheme takes until its error exceeds ``tolerance``·||a||: 0, 1, ... or inf (never).
 
     For the closed loop it is infinite if and only if ρ(x/(1-x))^(1/p) <= tolerance and x < 1.
@@ -197,7 +206,7 @@ def longest_run(scheme: str, rho: Any, tolerance: Any, contraction: Any, *, read
     return np.floor(runs)
 
 
-def effective_bits(bits: Any, calls: Any, refresh: Any = 0, *, full_bits: float = FULL_BITS) -> np.ndarray:
+def effective_bits(bits: Grid, calls: Grid, refresh: Grid = 0, *, full_bits: float = FULL_BITS) -> np.ndarray:
     """Mean activation bits per call of a loop: the first and every ``refresh``-th one count ``full_bits``.
 
     Parameters
@@ -233,9 +242,9 @@ class Cheapest:
 
 
 def cheapest(
-    rho: Any,
-    calls: Any,
-    tolerance: Any,
+    rho: Grid,
+    calls: Grid,
+    tolerance: Grid,
     contractions: Mapping[int, float],
     *,
     reading: str = "worst",
@@ -292,59 +301,3 @@ def cheapest(
         found.scheme[better], found.bits[better] = scheme, bits
         found.refresh[better], found.effective_bits[better] = refresh[better], cost[better]
     return found
-
-
-_INSIDE = 1e-9  # how far ``worst_inputs`` stays from a tie, relative
-
-
-def worst_inputs(bits: int, rho: float) -> Process:
-    """A sequence, d = 6, on which AbsMax(bits) attains the worst case of all four schemes at every call.
-
-    ||d_k||_∞ = ρ at every call, and ||a_k||_∞ = 1 while the closed loop's error E has ρ/2 + E <= 1, so up to the
-    boundary with direct (E = κ <= 1/2). Ties are met but for 1e-9 of themselves: on a tie, the next rounding of a
-    float would decide the error's sign. The coordinates, with s = ρ/qmax the open loop's step:
-
-    * 0 and 1, the closed loop, as in ``processes.alternating``. The coordinate that carries the error E moves on by
-      ρ and becomes the residual's maximum M = ρ + E, exact. The other is set half a step κM from its
-      reconstruction, towards 0.
-    * 2 and 3, direct: 1, and κ = half a step of its grid, for ever; their differences are 0.
-    * 4, the open loop: -s/2 and +s/2 by turns, just inside the first tie and just beyond the second, so that each
-      call adds the same error, -s/2, and the coordinate stays where it is.
-    * 5, the cache: -1, rising by ρ until it arrives at 1: nρ away from where it began while nρ <= 2.
-
-    Parameters
-    ----------
-    bits : int
-        Bits of AbsMax.
-    rho : float
-        ρ, 0 < ρ <= 1 (ValueError for others).
-
-    Examples
-    --------
-    >>> import modiff_sim as ms
-    >>> run = ms.simulate(ms.regimes.worst_inputs(4, 0.1), ms.AbsMax(4), "closed_loop", steps=11, trials=1)
-    >>> bool(abs(run.error_inf[-1, 0] - ms.regimes.error("closed_loop", 0.1, 10, 1 / 14)) < 1e-9)
-    True
-    """
-    Q = AbsMax(bits)
-    if not 0 < number("rho", rho) <= 1:
-        raise ValueError(f"worst_inputs needs 0 < rho <= 1, got {rho}")
-    closed, kappa, half = _recursion.Scheme("closed_loop"), Q.kappa(2), rho / Q.qmax / 2
-
-    def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[np.ndarray]:
-        a = np.array([[rho / 2, rho / 2, 1.0, kappa, 0.0, -1.0]])
-        state = None
-        for k in range(steps):
-            if state is not None:
-                error, ref = (a - state.ref)[0], state.ref[0]
-                big, small = (0, 1) if k % 2 else (1, 0)
-                direction = np.copysign(1.0, error[big]) if error[big] else -np.copysign(1.0, ref[big])
-                a = a.copy()
-                a[0, big] += direction * rho
-                a[0, small] = ref[small] - np.copysign(kappa * (rho + abs(error[big])) * (1 - _INSIDE), ref[small])
-                a[0, 4] += half * (_INSIDE + (1 if k % 2 else -1))
-                a[0, 5] = min(a[0, 5] + rho, 1.0)
-            state, _ = closed.advance(state, a, Q)
-            yield np.repeat(a, trials, axis=0)
-
-    return Process("worst_inputs", 6, {"bits": bits, "rho": float(rho)}, draw)

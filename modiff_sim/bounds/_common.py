@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arguments import count, number, reals
+from ..typing import Array, ArrayLike
 
 
-def checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0, gain: float = 1.0) -> np.ndarray:
+def checked(d: ArrayLike, contraction: float, name: str = "c", start: ArrayLike = 0.0, gain: float = 1.0) -> np.ndarray:
     """``d`` as a float64 array, once it and the constants beside it are valid for a bound.
 
     Raises TypeError for what does not hold real numbers, and ValueError for numbers out of range or unfitting shapes.
@@ -23,7 +22,7 @@ def checked(d: Any, contraction: float, name: str = "c", start: Any = 0.0, gain:
     number("gain", gain, what="the norm of an operator")
     begin = reals("start", start)
     if not (begin >= 0).all():
-        raise ValueError(f"start is the norm of an error and must be >= 0, got {start}")
+        raise ValueError(f"start is the norm of an error and must be >= 0, got {start!r}")
     try:
         np.broadcast_shapes(begin.shape, d.shape[1:])
     except ValueError:
@@ -38,7 +37,7 @@ def qmax(bits: int) -> int:
     return int(2 ** (int(bits) - 1) - 1)
 
 
-def geometric(n: Any, x: Any) -> np.ndarray:
+def geometric(n: ArrayLike, x: ArrayLike) -> np.ndarray:
     """The sum x + x² + ... + x^n for x >= 0 and n >= 0, elementwise: n at x = 1, and inf where it overflows."""
     n, x = reals("n", n), reals("x", x)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -46,12 +45,12 @@ def geometric(n: Any, x: Any) -> np.ndarray:
         return np.asarray(np.where(x == 0, 0.0, x * ratio))
 
 
-def times(factor: float, x: Any) -> Any:
+def times(factor: float, x: Array) -> Array:
     """The product factor·x, which is 0 for the factor 0 even where x is infinite: an absent term adds nothing."""
     return factor * x if factor else np.zeros_like(x)
 
 
-def unroll(inputs: np.ndarray, keep: float, start: Any = 0.0) -> np.ndarray:
+def unroll(inputs: np.ndarray, keep: float, start: ArrayLike = 0.0) -> np.ndarray:
     """All x_j = keep·x_{j-1} + inputs_j with x_{-1} = start: Σ_k keep^age inputs_k + keep^(j+1) start."""
     rows, x = [], np.asarray(start, np.float64)
     with np.errstate(over="ignore"):  # a bound that overflows is infinite, which is true

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import count, number, reals
+from ..typing import ArrayLike
 from .semidefinite import TOLERANCE as TOLERANCE
 from .semidefinite import CertificateError as CertificateError
 from .semidefinite import Program, check_solver, error_of, extremes, solve
@@ -330,7 +331,7 @@ def _check(n: int, c: float, gains: tuple[float, ...], start: float) -> None:
         )
 
 
-def _norms(d: Any, n: int, layers: int) -> np.ndarray:
+def _norms(d: ArrayLike, n: int, layers: int) -> np.ndarray:
     """The norms as an (n, layers) array."""
     norms = reals("d", d)
     shape = (n,) if layers == 1 else (n, layers)

@@ -14,15 +14,16 @@ d has shape (n, layers, ...): norms of the differences of the *full-precision* i
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from ..arguments import reals
+from ..typing import Array, ArrayLike
 from ._common import checked, times
 
 
-def _chain(d: Any, q: Any, gains: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _chain(d: ArrayLike, q: ArrayLike, gains: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     d, q, gains = reals("d", d), reals("q", q), reals("gains", gains)
     if d.ndim < 2 or d.size == 0:
         raise ValueError(f"d must have shape (steps, layers, ...), none of them 0, got {d.shape}")
@@ -39,12 +40,24 @@ def _chain(d: Any, q: Any, gains: Any) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return d, q, gains
 
 
-def _enters(gains: np.ndarray, before: list[Any], layer: int, like: Any) -> Any:
+def _enters(gains: np.ndarray, before: list[Array], layer: int, like: Array) -> Array:
     """H of a layer: what the one before it passes on, 0 at the first."""
     return times(gains[layer - 1], before[layer - 1]) if layer else np.zeros_like(like)
 
 
-def chain_closed_loop(d: Any, q: Any, gains: Any) -> np.ndarray:
+def _passed_on(d: np.ndarray, gains: np.ndarray, error: Callable[[int, Array, Array], Array]) -> np.ndarray:
+    """The errors of all layers at every step, error(layer, ||d||, H); each passes its own on to the next layer."""
+    rows = []
+    with np.errstate(over="ignore"):  # a bound that overflows is infinite, which is true
+        for row in d:
+            now: list[Array] = []
+            for layer, size in enumerate(row):
+                now.append(error(layer, size, _enters(gains, now, layer, size)))
+            rows.append(np.stack(now))
+    return np.stack(rows)
+
+
+def chain_closed_loop(d: ArrayLike, q: ArrayLike, gains: ArrayLike) -> np.ndarray:
     """Total input error of every layer of a chain of closed loops.
 
         F^l_t = (1+q_l)H^l_t + q_l(||d^l_t|| + F^l_{t-1}),  H^{l+1}_t = g_l F^l_t
@@ -94,19 +107,16 @@ def chain_closed_loop(d: Any, q: Any, gains: Any) -> np.ndarray:
            [0.328125  , 0.85546875]])
     """
     d, q, gains = _chain(d, q, gains)
-    last, rows = list(np.zeros_like(d[0])), []
-    with np.errstate(over="ignore"):
-        for row in d:
-            now: list[Any] = []
-            for layer, size in enumerate(row):
-                H = _enters(gains, now, layer, size)
-                now.append((1 + q[layer]) * H + times(q[layer], size + last[layer]))
-            last = now
-            rows.append(np.stack(now))
-    return np.stack(rows)
+    last = list(np.zeros_like(d[0]))
+
+    def error(layer: int, size: Array, H: Array) -> Array:
+        last[layer] = (1 + q[layer]) * H + times(q[layer], size + last[layer])
+        return last[layer]
+
+    return _passed_on(d, gains, error)
 
 
-def chain_open_loop(d: Any, q: Any, gains: Any) -> np.ndarray:
+def chain_open_loop(d: ArrayLike, q: ArrayLike, gains: ArrayLike) -> np.ndarray:
     """Total input error of every layer of a chain of open loops, which grows polynomially.
 
         S^l_t = S^l_{t-1} + q_l(||d^l_t|| + H^l_t + H^l_{t-1}),  F = H + S,  H^{l+1}_t = g_l F^l_t
@@ -155,20 +165,16 @@ def chain_open_loop(d: Any, q: Any, gains: Any) -> np.ndarray:
     """
     d, q, gains = _chain(d, q, gains)
     S, before = list(np.zeros_like(d[0])), list(np.zeros_like(d[0]))
-    rows = []
-    with np.errstate(over="ignore"):
-        for row in d:
-            now: list[Any] = []
-            for layer, size in enumerate(row):
-                H = _enters(gains, now, layer, size)
-                S[layer] = S[layer] + times(q[layer], size + H + before[layer])
-                before[layer] = H
-                now.append(H + S[layer])
-            rows.append(np.stack(now))
-    return np.stack(rows)
+
+    def error(layer: int, size: Array, H: Array) -> Array:
+        S[layer] = S[layer] + times(q[layer], size + H + before[layer])
+        before[layer] = H
+        return H + S[layer]
+
+    return _passed_on(d, gains, error)
 
 
-def chain_direct(a: Any, q: Any, gains: Any) -> np.ndarray:
+def chain_direct(a: ArrayLike, q: ArrayLike, gains: ArrayLike) -> np.ndarray:
     """Total input error of every layer of a chain with direct quantization: F^l_t = (1+q_l)H^l_t + q_l ||a^l_t||.
 
     Parameters
@@ -207,14 +213,14 @@ def chain_direct(a: Any, q: Any, gains: Any) -> np.ndarray:
     array([[2. , 4.5]])
     """
     a, q, gains = _chain(a, q, gains)
-    now: list[Any] = []
+    now: list[Array] = []
     for layer in range(a.shape[1]):
         H = _enters(gains, now, layer, a[:, layer])
         now.append((1 + q[layer]) * H + q[layer] * a[:, layer])
     return np.stack(now, axis=1)
 
 
-def chain_steady_state(d: Any, q: Any, gains: Any) -> np.ndarray:
+def chain_steady_state(d: ArrayLike, q: ArrayLike, gains: ArrayLike) -> np.ndarray:
     """The supremum over t of F^l_t in a chain of closed loops: F^l = ((1+q_l)H^l + q_l d^l)/(1-q_l).
 
     Parameters
@@ -254,7 +260,7 @@ def chain_steady_state(d: Any, q: Any, gains: Any) -> np.ndarray:
     array([1., 4.])
     """
     d, q, gains = _chain(reals("d", d)[None], q, gains)
-    now: list[Any] = []
+    now: list[Array] = []
     for layer, size in enumerate(d[0]):
         push = (1 + q[layer]) * _enters(gains, now, layer, size) + q[layer] * size
         now.append(push / (1 - q[layer]) if q[layer] < 1 else np.where(push > 0, math.inf, 0.0))

@@ -11,16 +11,15 @@ Overflow and underflow are left out (float16 ends at 65504, and its spacing stay
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arguments import count, number, reals
+from ..typing import ArrayLike
 from ._common import checked, unroll
 from .float_types import unit_roundoff
 
 
-def accumulator_drift(o: Any, x: Any, dtype: str, *, start: Any = 0.0) -> np.ndarray:
+def accumulator_drift(o: ArrayLike, x: ArrayLike, dtype: str, *, start: ArrayLike = 0.0) -> np.ndarray:
     """Bound on |ô - exact sum| of an accumulator that rounds at every step; at most linear in n.
 
         Δ_j = Δ_{j-1} + min(u(|o_j| + Δ_{j-1}), |x_j|),  Δ_{-1} = start
@@ -82,7 +81,15 @@ def accumulator_drift(o: Any, x: Any, dtype: str, *, start: Any = 0.0) -> np.nda
 
 
 def output_drift(
-    o: Any, x: Any, a_hat: Any, r_hat: Any, dtype: str, *, gain: float, terms: int = 0, start: Any = 0.0
+    o: ArrayLike,
+    x: ArrayLike,
+    a_hat: ArrayLike,
+    r_hat: ArrayLike,
+    dtype: str,
+    *,
+    gain: float,
+    terms: int = 0,
+    start: ArrayLike = 0.0,
 ) -> np.ndarray:
     """Bound on ||ô - A(â)||_inf of a closed loop whose ô *and* â are kept in a float type and updated with r̂.
 
@@ -210,7 +217,9 @@ def steps_until_drift(kappa: float, ratio: float, dtype: str, *, reference: floa
     return kappa / (1 - kappa) / (unit_roundoff(dtype) * (ratio + reference))
 
 
-def stored_reference(d: Any, contraction: float, rounding: Any, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+def stored_reference(
+    d: ArrayLike, contraction: float, rounding: ArrayLike, *, gain: float = 1.0, start: ArrayLike = 0.0
+) -> np.ndarray:
     """Bound of the closed loop with a rounded â, whose rounding is forgotten rather than summed.
 
         E_j = k(||d_j|| + E_{j-1}) + ρ_j
@@ -265,7 +274,7 @@ def stored_reference(d: Any, contraction: float, rounding: Any, *, gain: float =
     return gain * unroll(contraction * d + rounding, contraction, start)
 
 
-def with_weight_error(error: Any, a: Any, *, gain: float, weight_error: float) -> np.ndarray:
+def with_weight_error(error: ArrayLike, a: ArrayLike, *, gain: float, weight_error: float) -> np.ndarray:
     """Bound with quantized weights A_q, for every recursion: ||o_j - ô_j|| <= ||A_q||·E_j + ||A - A_q||·||a_j||.
 
     Parameters

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import reals
+from ..typing import ArrayLike
 
 #: significant bits of the float types, the hidden one included; the unit roundoff is 2^-p
 SIGNIFICANT_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
@@ -81,7 +82,7 @@ def rounded(y: Any, dtype: str) -> np.ndarray:
     return np.ldexp(np.rint(np.ldexp(mantissa, p)), exponent - p)
 
 
-def accumulate(first: Any, increments: Any, dtype: str) -> np.ndarray:
+def accumulate(first: ArrayLike, increments: ArrayLike, dtype: str) -> np.ndarray:
     """ô of every call when it is stored in a float type: ô_j = fl(ô_{j-1} + x_j), ô_{-1} = fl(first).
 
     Parameters

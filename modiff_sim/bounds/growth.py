@@ -9,11 +9,12 @@ is what adds up: n uncorrelated errors of variance v have exactly √(n v).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..arguments import affordable, count, number, reals
+from ..typing import ArrayLike
 
 
 class Fit(NamedTuple):
@@ -38,7 +39,7 @@ class Fit(NamedTuple):
     high: float
 
 
-def slope(x: Any, error: Any, *, level: float = 0.95) -> Fit:
+def slope(x: ArrayLike, error: ArrayLike, *, level: float = 0.95) -> Fit:
     """Least-squares slope of log(RMS error over trials) against x.
 
     Parameters
@@ -131,7 +132,7 @@ def calls(first: int, last: int, points: int = 40) -> np.ndarray:
     return np.unique(np.geomspace(first, last, points).round().astype(np.int64))
 
 
-def power_law(error: Any, *, first: int | None = None, level: float = 0.95) -> Fit:
+def power_law(error: ArrayLike, *, first: int | None = None, level: float = 0.95) -> Fit:
     """Exponent p of error ∝ n^p, fitted over the calls from ``first`` to n.
 
     Parameters

@@ -6,18 +6,18 @@ The symbols are those of ``bounds.static``.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ..arguments import number
+from ..typing import ArrayLike
 from ._common import checked, qmax
 from .static import reach_of
 
 CRITERIA = ("max", "mean", "last")
 
 
-def backlog(d: Any, scale: float, bits: int) -> np.ndarray:
+def backlog(d: ArrayLike, scale: float, bits: int) -> np.ndarray:
     """The overload W_j of a static scale in closed form: E_j <= s/2 + W_j.
 
         W_j = max(0, max_k Σ_{i=k}^{j} (||d_i|| - qmax·s))
@@ -107,7 +107,7 @@ def steps_to_drain(left: float, rest: float, scale: float, bits: int) -> float:
     return math.ceil(left / spare) if spare > 0 else math.inf
 
 
-def best_static_scale(d: Any, bits: int, *, criterion: str = "max") -> float:
+def best_static_scale(d: ArrayLike, bits: int, *, criterion: str = "max") -> float:
     """The static scale with the least bound s/2 + W_j(s) for a sequence of differences.
 
     Parameters

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ..typing import ArrayLike
 from ._common import checked, unroll
 
 INDICES = ("paper", "sampling")
@@ -24,7 +23,7 @@ def check_index(index: str) -> None:
         raise ValueError(f"unknown index {index!r}; known: {', '.join(INDICES)}")
 
 
-def printed_open_loop(d: Any, c: float, *, gain: float = 1.0, index: str = "paper") -> np.ndarray:
+def printed_open_loop(d: ArrayLike, c: float, *, gain: float = 1.0, index: str = "paper") -> np.ndarray:
     """The open loop's bound (30) as printed. It is **false** in either reading of its index.
 
         ||o_t - õ_t||² <= Σ_{k=t}^{T-1} 2^(T-k-1) c ||A||² ||d_k||²
@@ -72,7 +71,7 @@ def printed_open_loop(d: Any, c: float, *, gain: float = 1.0, index: str = "pape
         return gain * np.sqrt(c * (unroll if index == "sampling" else summed)(d**2, 2.0))
 
 
-def printed_closed_loop(d: Any, c: float, *, gain: float = 1.0, index: str = "paper") -> np.ndarray:
+def printed_closed_loop(d: ArrayLike, c: float, *, gain: float = 1.0, index: str = "paper") -> np.ndarray:
     """The closed loop's bound (31) as printed. It is **false** with the paper's own index.
 
         ||o_t - ô_t||² <= Σ_{k=t}^{T-1} (2c)^(T-k-1) ||A||² ||d_k||²

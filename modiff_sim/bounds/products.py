@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ..arguments import count, number, reals
 from ..quantizers.base import MAX_BITS
+from ..typing import Array, ArrayLike
 from ._common import qmax
 from .sharp import max_norm_closed_loop
 
 
-def error_bound(size_a: Any, size_b: Any, error_a: Any, error_b: Any, inner: int = 1) -> Any:
+def error_bound(size_a: ArrayLike, size_b: ArrayLike, error_a: ArrayLike, error_b: ArrayLike, inner: int = 1) -> Array:
     """Bound on max|a·b - â·b̂| from the sizes of two operands and of their errors.
 
         inner·(E_a‖b‖ + ‖a‖E_b + E_a E_b)
@@ -63,7 +63,9 @@ def error_bound(size_a: Any, size_b: Any, error_a: Any, error_b: Any, inner: int
     return inner * (error_a * size_b + size_a * error_b + error_a * error_b)
 
 
-def closed_loop_bound(a: Any, b: Any, d_a: Any, d_b: Any, kappa: tuple[float, float], inner: int = 1) -> Any:
+def closed_loop_bound(
+    a: ArrayLike, b: ArrayLike, d_a: ArrayLike, d_b: ArrayLike, kappa: tuple[float, float], inner: int = 1
+) -> Array:
     """``error_bound`` with the errors of two closed loops from an exact start, after each difference.
 
     Parameters
@@ -102,7 +104,9 @@ def closed_loop_bound(a: Any, b: Any, d_a: Any, d_b: Any, kappa: tuple[float, fl
     return error_bound(a, b, max_norm_closed_loop(d_a, kappa[0]), max_norm_closed_loop(d_b, kappa[1]), inner)
 
 
-def open_loop_bound(a_before: Any, b: Any, d_a: Any, d_b: Any, kappa: tuple[float, float], inner: int = 1) -> Any:
+def open_loop_bound(
+    a_before: ArrayLike, b: ArrayLike, d_a: ArrayLike, d_b: ArrayLike, kappa: tuple[float, float], inner: int = 1
+) -> Array:
     """Bound of the open loop after each difference; it never falls.
 
         inner·Σ_k (κ_a‖Δa_k‖‖b_k‖ + ‖a_{k-1}‖κ_b‖Δb_k‖)
@@ -149,7 +153,7 @@ def open_loop_bound(a_before: Any, b: Any, d_a: Any, d_b: Any, kappa: tuple[floa
     return inner * np.cumsum(kappa[0] * d_a * b + kappa[1] * a_before * d_b, axis=0)
 
 
-def _norms(x: Any) -> np.ndarray:
+def _norms(x: ArrayLike) -> np.ndarray:
     """Norms as an array; raises TypeError or ValueError for what cannot be norms."""
     norms = reals("norms", x)
     if not (norms >= 0).all():

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ..arguments import count, number, reals
 from ..recursion import Refresh, refresh_calls, refreshes
+from ..typing import Array, ArrayLike
 from ._common import checked, geometric, times
 
 Bound = Callable[..., np.ndarray]
 
 
-def refreshed(bound: Bound, d: Any, refresh: Refresh, *, start: Any = 0.0) -> np.ndarray:
+def refreshed(bound: Bound, d: ArrayLike, refresh: Refresh, *, start: ArrayLike = 0.0) -> np.ndarray:
     """A bound that starts again from 0 at every refresh.
 
     Parameters
@@ -196,7 +196,7 @@ def refresh_share(refresh: Refresh, calls: int) -> float:
     return (1 + refreshes(refresh, count("calls", calls))) / calls
 
 
-def effective_bits(bits: Any, share: Any, *, full: float = 32) -> Any:
+def effective_bits(bits: ArrayLike, share: ArrayLike, *, full: float = 32) -> Array:
     """Mean activation bits per call where a share of the calls is in full precision.
 
     Parameters

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from ..arguments import reals
+from ..typing import ArrayLike
 from ._common import checked, unroll
 
 
-def sharp_open_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+def sharp_open_loop(d: ArrayLike, c: float, *, gain: float = 1.0, start: ArrayLike = 0.0) -> np.ndarray:
     """Sharp bound of the open loop in the 2-norm: **linear**, the sum of all steps' errors.
 
         ||o - õ|| <= ||A|| [q Σ_k ||d_k|| + start],  q = sqrt(c)
@@ -55,10 +56,10 @@ def sharp_open_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) ->
     array([0.5, 1. , 1.5])
     """
     d = checked(d, c, start=start, gain=gain)
-    return np.asarray(gain * (math.sqrt(c) * np.cumsum(d, axis=0) + start))
+    return np.asarray(gain * (math.sqrt(c) * np.cumsum(d, axis=0) + reals("start", start)))
 
 
-def sharp_closed_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+def sharp_closed_loop(d: ArrayLike, c: float, *, gain: float = 1.0, start: ArrayLike = 0.0) -> np.ndarray:
     """Sharp bound of the closed loop in the 2-norm, for every c >= 0; it is bounded in n for every c < 1.
 
         ||o - ô|| <= ||A|| [Σ_k q^(age+1) ||d_k|| + q^n start],  q = sqrt(c)
@@ -108,7 +109,7 @@ def sharp_closed_loop(d: Any, c: float, *, gain: float = 1.0, start: Any = 0.0) 
     return gain * unroll(q * d, q, start)
 
 
-def max_norm_open_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+def max_norm_open_loop(d_inf: ArrayLike, kappa: float, *, gain: float = 1.0, start: ArrayLike = 0.0) -> np.ndarray:
     """Sharp bound of the open loop in the max norm.
 
         ||o - õ||_inf <= ||A||_{inf→inf} [kappa Σ_k ||d_k||_inf + start]
@@ -147,10 +148,10 @@ def max_norm_open_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: An
     array([0.0714, 0.1429])
     """
     d = checked(d_inf, kappa, "kappa", start, gain)
-    return np.asarray(gain * (kappa * np.cumsum(d, axis=0) + start))
+    return np.asarray(gain * (kappa * np.cumsum(d, axis=0) + reals("start", start)))
 
 
-def max_norm_closed_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+def max_norm_closed_loop(d_inf: ArrayLike, kappa: float, *, gain: float = 1.0, start: ArrayLike = 0.0) -> np.ndarray:
     """Sharp bound of the closed loop in the max norm; neither the dimension nor a tail enters it.
 
         ||o - ô||_inf <= ||A||_{inf→inf} [Σ_k kappa^(age+1) ||d_k||_inf + kappa^n start]
@@ -198,7 +199,7 @@ def max_norm_closed_loop(d_inf: Any, kappa: float, *, gain: float = 1.0, start: 
     return gain * unroll(kappa * d, kappa, start)
 
 
-def direct(a: Any, contraction: float, *, gain: float = 1.0) -> np.ndarray:
+def direct(a: ArrayLike, contraction: float, *, gain: float = 1.0) -> np.ndarray:
     """Bound of direct quantization, which has no history: ||o - A(Q(a))|| <= ||A|| sqrt(c)||a||.
 
     Parameters

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ..arguments import count, number, reals
+from ..typing import ArrayLike
 from ._common import qmax
 
 
-def theorem_4_3(scale: Any, d: int, *, rounding: str = "floor") -> np.ndarray:
+def theorem_4_3(scale: ArrayLike, d: int, *, rounding: str = "floor") -> np.ndarray:
     """Theorem 4.3's bound on the *squared* error of one quantization, as printed: ||x - Q(x)||² <= s²d.
 
     Parameters

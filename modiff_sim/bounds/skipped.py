@@ -10,19 +10,18 @@ that is skipped can lose more than the residual itself, a call loses at most
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arguments import number, reals
+from ..typing import Array, ArrayLike
 from ._common import checked
 
 
-def _lost(size: Any, k: float, limit: Any) -> Any:
+def _lost(size: Array, k: float, limit: Array) -> Array:
     return np.maximum(k * size, np.minimum(size, limit))
 
 
-def _limits(d: np.ndarray, tau: float, ref: Any) -> np.ndarray:
+def _limits(d: np.ndarray, tau: float, ref: ArrayLike) -> np.ndarray:
     number("tau", tau, what="a part of the reference's norm")
     sizes = reals("ref", ref)
     if not (np.isfinite(sizes).all() and (sizes >= 0).all()):
@@ -31,7 +30,7 @@ def _limits(d: np.ndarray, tau: float, ref: Any) -> np.ndarray:
 
 
 def skipped_closed_loop(
-    d: Any, contraction: float, tau: float, ref: Any, *, gain: float = 1.0, start: Any = 0.0
+    d: ArrayLike, contraction: float, tau: float, ref: ArrayLike, *, gain: float = 1.0, start: ArrayLike = 0.0
 ) -> np.ndarray:
     """Bound of the closed loop with a threshold: E_j = L(||d_j|| + E_{j-1}), L as in ``modiff_sim.bounds.skipped``.
 
@@ -90,7 +89,7 @@ def skipped_closed_loop(
 
 
 def skipped_open_loop(
-    d: Any, contraction: float, tau: float, ref: Any, *, gain: float = 1.0, start: Any = 0.0
+    d: ArrayLike, contraction: float, tau: float, ref: ArrayLike, *, gain: float = 1.0, start: ArrayLike = 0.0
 ) -> np.ndarray:
     """Bound of the open loop with a threshold: E_j = E_{j-1} + L(||d_j||). What is skipped is lost for good.
 

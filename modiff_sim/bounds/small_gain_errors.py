@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from ..typing import ArrayLike
 from ._common import checked, times
 from .loop import EPS, load, need_gain
 
 
-def _shifted(E: np.ndarray, start: Any) -> np.ndarray:
+def _shifted(E: np.ndarray, start: ArrayLike) -> np.ndarray:
     """M_{j-1} = max(start, E_0, ..., E_{j-1}) at every row j; L times it bounds how far the inputs of call j are
     moved.
     """
@@ -20,12 +20,12 @@ def _shifted(E: np.ndarray, start: Any) -> np.ndarray:
 
 
 def small_gain_closed_loop(
-    d: Any,
+    d: ArrayLike,
     kappa: float,
     L: float,
     *,
     gain: float = 1.0,
-    start: Any = 0.0,
+    start: ArrayLike = 0.0,
     same_call: bool = False,
     total: bool = False,
     finite_horizon: bool = False,
@@ -115,7 +115,7 @@ def small_gain_closed_loop(
         return gain * error
 
 
-def small_gain_open_loop(d: Any, kappa: float, L: float, *, gain: float = 1.0, total: bool = False) -> np.ndarray:
+def small_gain_open_loop(d: ArrayLike, kappa: float, L: float, *, gain: float = 1.0, total: bool = False) -> np.ndarray:
     """The summed error of the open loop inside a loop of gain L, at every step: exponential for every L > 0.
 
         S_j = S_{j-1} + κ(||d_j|| + L(S_{j-1} + S_{j-2}))
@@ -180,7 +180,7 @@ def small_gain_open_loop(d: Any, kappa: float, L: float, *, gain: float = 1.0, t
 
 
 def small_gain_direct(
-    a: Any, kappa: float, L: float, *, gain: float = 1.0, total: bool = False, finite_horizon: bool = False
+    a: ArrayLike, kappa: float, L: float, *, gain: float = 1.0, total: bool = False, finite_horizon: bool = False
 ) -> np.ndarray:
     """The error of direct quantization inside a loop of gain L, at every call: E_j = κ(||a_j|| + L·M_{j-1}).
 

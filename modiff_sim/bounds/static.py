@@ -15,11 +15,10 @@ decrease, what holds for every coordinate holds for the largest. ``gain`` is ||A
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arguments import number, reals
+from ..typing import ArrayLike
 from ._common import checked, qmax
 
 
@@ -28,7 +27,7 @@ def reach_of(scale: float, bits: int) -> float:
     return qmax(bits) * number("a static scale", scale, above=0)
 
 
-def static_error(x: Any, scale: float, bits: int) -> np.ndarray:
+def static_error(x: ArrayLike, scale: float, bits: int) -> np.ndarray:
     """ψ(|x|), the largest error of one quantization of x with a static scale.
 
     Parameters
@@ -69,7 +68,7 @@ def static_error(x: Any, scale: float, bits: int) -> np.ndarray:
     return np.minimum(size, np.maximum(scale / 2, size - reach))
 
 
-def static_contraction(x: Any, scale: float, bits: int) -> np.ndarray:
+def static_contraction(x: ArrayLike, scale: float, bits: int) -> np.ndarray:
     """κ of a static scale at size M: the largest ||x - Q(x)||_inf/||x||_inf of blocks with ||x||_inf = M.
 
     Parameters
@@ -117,7 +116,7 @@ def static_contraction(x: Any, scale: float, bits: int) -> np.ndarray:
     return static_error(size, scale, bits) / size
 
 
-def static_direct(a: Any, scale: float, bits: int, *, gain: float = 1.0) -> np.ndarray:
+def static_direct(a: ArrayLike, scale: float, bits: int, *, gain: float = 1.0) -> np.ndarray:
     """Bound of direct quantization with a static scale: ||o - A(Q(a))||_inf <= ||A||_{inf→inf} ψ(||a||_inf).
 
     Parameters
@@ -156,7 +155,7 @@ def static_direct(a: Any, scale: float, bits: int, *, gain: float = 1.0) -> np.n
     return gain * static_error(checked(a, 0.0, gain=gain), scale, bits)
 
 
-def static_open_loop(d: Any, scale: float, bits: int, *, gain: float = 1.0) -> np.ndarray:
+def static_open_loop(d: ArrayLike, scale: float, bits: int, *, gain: float = 1.0) -> np.ndarray:
     """Bound of the open loop with a static scale: the losses add up and are never made good.
 
         ||o - õ||_inf <= ||A||_{inf→inf} Σ_k ψ(||d_k||_inf)
@@ -202,7 +201,9 @@ def static_open_loop(d: Any, scale: float, bits: int, *, gain: float = 1.0) -> n
     return gain * np.cumsum(static_error(checked(d, 0.0, gain=gain), scale, bits), axis=0)
 
 
-def static_closed_loop(d: Any, scale: float, bits: int, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+def static_closed_loop(
+    d: ArrayLike, scale: float, bits: int, *, gain: float = 1.0, start: ArrayLike = 0.0
+) -> np.ndarray:
     """Bound of the closed loop with a static scale, where a loss is a *backlog* that later steps work off.
 
         E_j = ψ(||d_j|| + E_{j-1}),  E_{-1} = start

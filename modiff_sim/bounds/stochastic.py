@@ -17,18 +17,18 @@ with the sure max-norm bound E_j, which is bounded for kappa < 1 (b >= 3), whate
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ..arguments import count, number
+from ..typing import ArrayLike
 from ._common import checked
 from .sharp import max_norm_closed_loop
 
 BANDS = (2, math.inf)
 
 
-def stochastic_open_loop(d: Any, omega: float, *, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+def stochastic_open_loop(d: ArrayLike, omega: float, *, gain: float = 1.0, start: ArrayLike = 0.0) -> np.ndarray:
     """Root-mean-square error of the open loop with unbiased rounding: a random walk, where the sure bound is linear.
 
         √E||o-õ||² <= ||A|| √(start² + omega Σ_k ||d_k||²)
@@ -83,7 +83,7 @@ def stochastic_open_loop(d: Any, omega: float, *, gain: float = 1.0, start: Any 
 
 
 def stochastic_closed_loop(
-    d: Any, omega: float, *, gain: float = 1.0, start: Any = 0.0, unbiased_start: bool = False
+    d: ArrayLike, omega: float, *, gain: float = 1.0, start: ArrayLike = 0.0, unbiased_start: bool = False
 ) -> np.ndarray:
     """Root-mean-square error of the closed loop with unbiased rounding: E_j² = omega(||d_j||² + E_{j-1}²).
 
@@ -145,7 +145,7 @@ def stochastic_closed_loop(
 
 
 def stochastic_open_loop_band(
-    d_inf: Any, kappa: float, *, delta: float, size: int, norm: float = math.inf, gain: float = 1.0
+    d_inf: ArrayLike, kappa: float, *, delta: float, size: int, norm: float = math.inf, gain: float = 1.0
 ) -> np.ndarray:
     """The band that the open loop's error leaves with probability at most ``delta``, at each call; exact start.
 
@@ -213,14 +213,14 @@ def stochastic_open_loop_band(
 
 
 def stochastic_closed_loop_band(
-    d_inf: Any,
+    d_inf: ArrayLike,
     kappa: float,
     *,
     delta: float,
     size: int,
     norm: float = math.inf,
     gain: float = 1.0,
-    start: Any = 0.0,
+    start: ArrayLike = 0.0,
 ) -> np.ndarray:
     """The band that the closed loop's error leaves with probability at most ``delta``, at each call.
 

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ..arguments import count, number, reals
+from ..typing import ArrayLike
 from .overload import steps_to_drain
 
 
-def warm_up_error(a: Any, contraction: float, feeds: int, *, recursion: str = "closed_loop") -> np.ndarray:
+def warm_up_error(a: ArrayLike, contraction: float, feeds: int, *, recursion: str = "closed_loop") -> np.ndarray:
     """Error of the start after the first input was fed m times with dynamic scales: contraction^m ||a_T||.
 
     Parameters
@@ -199,7 +199,7 @@ def static_feeds(a: float, scale: float, bits: int) -> float:
     return steps_to_drain(max(0.0, number("a", a, what="the norm of an input") - half), 0.0, scale, bits)
 
 
-def _sizes(a: Any) -> np.ndarray:
+def _sizes(a: ArrayLike) -> np.ndarray:
     a = reals("a", a)
     if not (np.isfinite(a).all() and (a >= 0).all()):
         raise ValueError(f"a is the norm of an input, finite and >= 0; got {a}")

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import number, reals
+from ..typing import ArrayLike
 from ._common import checked
 
 CHOICES = ("best", "horizon")
@@ -70,7 +71,7 @@ def ef21_constants(c: float) -> tuple[float, float]:
     return 1 - q, c / (1 - q)
 
 
-def best_constant_beta(d: Any, c: float, *, recursion: str = "closed_loop", start: Any = 0.0) -> np.ndarray:
+def best_constant_beta(d: ArrayLike, c: float, *, recursion: str = "closed_loop", start: ArrayLike = 0.0) -> np.ndarray:
     """The constant β with the smallest Young bound after the last of the given differences.
 
     Parameters
@@ -139,7 +140,9 @@ def best_constant_beta(d: Any, c: float, *, recursion: str = "closed_loop", star
     return np.asarray(np.exp((low + high) / 2))
 
 
-def young_open_loop(d: Any, c: float, *, beta: Any = 1.0, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+def young_open_loop(
+    d: ArrayLike, c: float, *, beta: ArrayLike = 1.0, gain: float = 1.0, start: ArrayLike = 0.0
+) -> np.ndarray:
     """The open loop's bound by Young's inequality; β = 1 gives (30'), the recursion in the paper's proof.
 
         E_j² = (1+β_j)E_{j-1}² + (1+1/β_j)c||d_j||²
@@ -193,7 +196,9 @@ def young_open_loop(d: Any, c: float, *, beta: Any = 1.0, gain: float = 1.0, sta
     return _young("open_loop", d, c, beta, gain, start)
 
 
-def young_closed_loop(d: Any, c: float, *, beta: Any = 1.0, gain: float = 1.0, start: Any = 0.0) -> np.ndarray:
+def young_closed_loop(
+    d: ArrayLike, c: float, *, beta: ArrayLike = 1.0, gain: float = 1.0, start: ArrayLike = 0.0
+) -> np.ndarray:
     """The closed loop's bound by Young's inequality; β = 1 gives (31'), the recursion in the paper's proof.
 
         E_j² = c[(1+β_j)E_{j-1}² + (1+1/β_j)||d_j||²]
@@ -260,7 +265,7 @@ def young_closed_loop(d: Any, c: float, *, beta: Any = 1.0, gain: float = 1.0, s
     return _young("closed_loop", d, c, beta, gain, start)
 
 
-def _expanded(d: Any, c: float, start: Any) -> tuple[np.ndarray, np.ndarray]:
+def _expanded(d: ArrayLike, c: float, start: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """The checked differences and start, of shapes (n, *trials) and trials."""
     d, begin = checked(d, c, start=start), np.asarray(start, np.float64)
     trials = np.broadcast_shapes(d.shape[1:], begin.shape)
@@ -275,7 +280,7 @@ def _keep(recursion: str, c: float) -> float:
     return math.sqrt(c) if recursion == "closed_loop" else 1.0
 
 
-def _young(recursion: str, d: Any, c: float, beta: Any, gain: float, start: Any) -> np.ndarray:
+def _young(recursion: str, d: ArrayLike, c: float, beta: ArrayLike, gain: float, start: ArrayLike) -> np.ndarray:
     """E_j² = (1+β_j)(keep·E_{j-1})² + (1+1/β_j)c||d_j||², in units of a power of two: no square over- or underflows."""
     number("gain", gain, what="the norm of an operator")
     d, begin = _expanded(d, c, start)
@@ -298,7 +303,7 @@ def _young(recursion: str, d: Any, c: float, beta: Any, gain: float, start: Any)
         return gain * np.ldexp(np.sqrt(np.stack(rows)), unit)
 
 
-def _per_call(beta: Any, d: np.ndarray, recursion: str) -> list[Any]:
+def _per_call(beta: ArrayLike, d: np.ndarray, recursion: str) -> list[Any]:
     """β of every call; None where the best of the call is meant."""
     if isinstance(beta, str):
         if beta == "best":

@@ -22,6 +22,7 @@ from ..arguments import seed as whole_seed
 from ..quantizers import QUANTIZERS, make
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity, PerGroup, parse
+from ..typing import ArrayLike
 
 BATCH = 8  # samples that share a scale, where a granularity shares it between samples
 FLOATS = 2**20  # entries quantized at once: 8 MiB, and about ten times that in temporaries
@@ -236,7 +237,7 @@ def atlas(
     *,
     trials: int = 64,
     seed: int = 0,
-    recorded: Any = None,
+    recorded: ArrayLike | None = None,
     search: bool = True,
 ) -> list[dict[str, Any]]:
     """Rows of the contraction atlas.
@@ -338,7 +339,7 @@ def _measured(
     return {key: np.concatenate(values) for key, values in found.items() if values}
 
 
-def _recorded(recorded: Any) -> np.ndarray:
+def _recorded(recorded: ArrayLike) -> np.ndarray:
     samples = reals("recorded samples", recorded)
     if samples.ndim not in (2, 3) or samples.size == 0:
         raise ValueError(f"recorded samples have shape (n, entries) or (steps, n, entries), got {samples.shape}")

@@ -10,6 +10,7 @@ import numpy as np
 from ..arguments import affordable, count, number, reals
 from ..arguments import seed as whole_seed
 from ..quantizers.base import Quantizer
+from ..typing import Array, ArrayLike
 
 NORMS = ("c", "kappa")
 
@@ -43,7 +44,7 @@ class Measured:
     largest: float
 
 
-def ratios(Q: Quantizer, x: Any, *, norm: str = "c", random: Any = None) -> np.ndarray:
+def ratios(Q: Quantizer, x: ArrayLike, *, norm: str = "c", random: Array | None = None) -> np.ndarray:
     """The contraction of every block of x: ||x - Q(x)||²/||x||², or the ratio of the max norms.
 
     Parameters
@@ -90,7 +91,7 @@ def ratios(Q: Quantizer, x: Any, *, norm: str = "c", random: Any = None) -> np.n
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0).ravel()
 
 
-def summary(values: Any, *, level: float = 0.95, resamples: int = 1000, seed: int = 0) -> Measured:
+def summary(values: ArrayLike, *, level: float = 0.95, resamples: int = 1000, seed: int = 0) -> Measured:
     """Mean of independent values with its percentile-bootstrap interval.
 
     Parameters
@@ -139,7 +140,7 @@ def summary(values: Any, *, level: float = 0.95, resamples: int = 1000, seed: in
     return Measured(values, float(values.mean()), float(low), float(high), float(values.max()))
 
 
-def measure(Q: Quantizer, x: Any, *, norm: str = "c", random: Any = None, **options: Any) -> Measured:
+def measure(Q: Quantizer, x: ArrayLike, *, norm: str = "c", random: Array | None = None, **options: Any) -> Measured:
     """Contraction measured on data, with a percentile-bootstrap interval of its mean over blocks.
 
     Parameters

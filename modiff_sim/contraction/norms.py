@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arguments import affordable, count, reals
+from ..typing import ArrayLike
 
 if TYPE_CHECKING:
     import scipy.sparse
 
 
-def linear_norms(weight: Any) -> tuple[float, float]:
+def linear_norms(weight: ArrayLike) -> tuple[float, float]:
     """The norms of a linear layer.
 
     Parameters
@@ -46,7 +47,7 @@ def linear_norms(weight: Any) -> tuple[float, float]:
 
 
 def conv_matrix(
-    kernel: Any, size: tuple[int, ...], *, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1
+    kernel: ArrayLike, size: tuple[int, ...], *, stride: int = 1, padding: int = 0, dilation: int = 1, groups: int = 1
 ) -> scipy.sparse.csr_array:
     """A convolution as a sparse matrix over flattened (channels, *size).
 
@@ -119,7 +120,7 @@ def conv_matrix(
     return scipy.sparse.csr_array(scipy.sparse.coo_array(entries, shape=shape))
 
 
-def conv_norms(kernel: Any, size: tuple[int, ...], **options: Any) -> tuple[float, float]:
+def conv_norms(kernel: ArrayLike, size: tuple[int, ...], **options: Any) -> tuple[float, float]:
     """The norms of a convolution on inputs of this spatial size.
 
     Parameters

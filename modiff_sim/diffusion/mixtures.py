@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..arguments import affordable, count, number, reals
 from ..arguments import seed as whole_seed
+from ..typing import ArrayLike
 
 
 def _log_sum_exp(z: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ class GaussianMixture:
         k = rng.choice(len(self.means), size=n, p=self.w)
         return self.means[k] + self.sigma * rng.standard_normal((n, self.d))
 
-    def log_joint(self, x: Any) -> np.ndarray:
+    def log_joint(self, x: ArrayLike) -> np.ndarray:
         """The logarithms log(w_k N(x; μ_k, σ²I)), float64 (n, K), for x of shape (n, d)."""
         x = reals("x", x, finite=True)
         if x.ndim != 2 or x.shape[1] != self.d:
@@ -127,20 +127,20 @@ class GaussianMixture:
         square = np.stack([((x - mu) ** 2).sum(axis=1) for mu in self.means], axis=1)
         return np.log(self.w) - square / (2 * self.sigma**2) - 0.5 * self.d * math.log(2 * math.pi * self.sigma**2)
 
-    def log_density(self, x: Any) -> np.ndarray:
+    def log_density(self, x: ArrayLike) -> np.ndarray:
         """The log density log p(x), float64 (n,), for x of shape (n, d)."""
         return _log_sum_exp(self.log_joint(x))
 
-    def responsibilities(self, x: Any) -> np.ndarray:
+    def responsibilities(self, x: ArrayLike) -> np.ndarray:
         """The responsibilities P(k | x), float64 (n, K); rows sum to 1."""
         z = self.log_joint(x)
         return np.exp(z - _log_sum_exp(z)[:, None])
 
-    def score(self, x: Any) -> np.ndarray:
+    def score(self, x: ArrayLike) -> np.ndarray:
         """The score ∇ log p(x) = (Σ_k r_k μ_k - x)/σ², float64 (n, d)."""
         return (self.responsibilities(x) @ self.means - reals("x", x)) / self.sigma**2
 
-    def posterior_mean(self, x: Any, alpha_bar: float) -> np.ndarray:
+    def posterior_mean(self, x: ArrayLike, alpha_bar: float) -> np.ndarray:
         """The posterior mean E[x₀ | x at noise level ᾱ], float64 (n, d).
 
         By Tweedie's formula it equals (x + (1-ᾱ)·∇log p_ᾱ(x))/√ᾱ.
@@ -150,7 +150,7 @@ class GaussianMixture:
         x = reals("x", x)
         return (math.sqrt(alpha_bar) * self.sigma**2 * x + (1 - alpha_bar) * mu_hat) / noisy.sigma**2
 
-    def eps(self, x: Any, alpha_bar: float) -> np.ndarray:
+    def eps(self, x: ArrayLike, alpha_bar: float) -> np.ndarray:
         """The best noise prediction E[ε | x at noise level ᾱ], float64 (n, d): that of a denoiser without error."""
         return -math.sqrt(1 - alpha_bar) * self.at(alpha_bar).score(x)
 

@@ -9,6 +9,7 @@ from typing import Any
 from .. import cost
 from ..cost import FULL_BITS as FULL
 from ..quantizers.base import QParams, Quantizer
+from ..typing import Array
 
 
 @dataclass
@@ -94,7 +95,7 @@ class LayerCount:
         self.bit_macs += bits * (macs - skipped)
         self.bops += cost.bops(macs - skipped, self.weight_bits, bits) if bops is None else bops
 
-    def grid(self, Q: Quantizer, residual: Any, qparams: QParams | None, samples: int = 0) -> None:
+    def grid(self, Q: Quantizer, residual: Array, qparams: QParams | None, samples: int = 0) -> None:
         """Count what was found on the grid: blocks without range, and entries beyond the grid's ends.
 
         ``samples`` is the number of samples of the model call.

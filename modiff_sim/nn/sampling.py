@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..diffusion.samplers import SAMPLERS
 from ..diffusion.schedules import Schedule, linear
 from .hooks.calling import caller, prediction, unwrapped
 from .hooks.modes import inference
+from .models.inputs import device_and_dtype, image_shape
 from .models.schedulers import attached, schedule_of
 from .run.run import Run, active_run
 
@@ -114,50 +116,9 @@ def _per_sample(conditions: dict[str, Any], x: Tensor, images: int = 0) -> dict[
     return made
 
 
-def image_shape(model: nn.Module) -> tuple[int, int, int]:
-    """(channels, height, width) from a diffusers config. Raises ValueError where the config does not say."""
-    config = getattr(model, "config", None)
-    size, channels = getattr(config, "sample_size", None), getattr(config, "in_channels", None)
-    if size is None or channels is None:
-        raise ValueError(f"{type(model).__name__} has no config with sample_size and in_channels: pass shape=(C, H, W)")
-    sizes = [size, size] if isinstance(size, int) else list(size) if isinstance(size, list | tuple) else []
-    if len(sizes) != 2 or not all(isinstance(x, int) and x > 0 and not isinstance(x, bool) for x in (channels, *sizes)):
-        raise ValueError(
-            f"the config of {type(model).__name__} has sample_size={size!r} and in_channels={channels!r}, where an "
-            "image has an integer, or two, and an integer: correct its config.json, or pass shape=(C, H, W)"
-        )
-    height, width = sizes
-    return channels, height, width
-
-
 def micro_batches(wanted: Sequence[int], batch: int) -> list[int]:
     """Ascending indices of the micro-batches that hold these images."""
     return sorted({i // batch for i in wanted})
-
-
-def _place(model: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Device and dtype of the noise: those of the first parameter that holds numbers.
-
-    Parameters that their layer fetches when it is called (accelerate's hooks) are on the meta device between the calls,
-    and are accepted. Raises ValueError for a model that is on the meta device otherwise.
-    """
-    empty, fetched = [], None
-    for where, module in model.named_modules():
-        hook = getattr(module, "_hf_hook", None)
-        for name, p in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
-            if p.is_meta and hook is None:
-                empty.append(f"{where}.{name}".lstrip("."))
-            elif p.is_meta and fetched is None:
-                fetched = torch.device(getattr(hook, "execution_device", None) or "cpu"), p.dtype
-    if empty:
-        raise ValueError(
-            f"{type(model).__name__} is on the meta device, which holds shapes and no values ({len(empty)} tensors, "
-            f"such as {empty[0]}): load its weights first, or, without any, model.to_empty(device='cpu') and draw some"
-        )
-    first = next((p for p in model.parameters() if not p.is_meta), None)
-    if first is not None:
-        return first.device, first.dtype
-    return fetched or (torch.device("cpu"), torch.get_default_dtype())
 
 
 def resolved(model: Any, schedule: Any = None) -> tuple[nn.Module, Schedule]:
@@ -271,23 +232,15 @@ def sample(
     model, known = resolved(model, schedule)
     if sampler not in SAMPLERS:
         raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
-    if run is not active_run(model):
-        if run is not None:
-            raise ValueError(f"{run!r} is not active on this model: sample inside its `with modulated(...)` block")
-        run = active_run(model)
+    run = _run_of(model, run)
     if model.training:
         raise ValueError("the model is in training mode (dropout would be active): call model.eval() first")
-    wanted = list(range(images)) if isinstance(images, int) else list(images) if isinstance(images, Iterable) else []
-    if isinstance(images, bool) or not all(isinstance(i, Integral) for i in wanted):
-        wanted = []
-    if not wanted or min(wanted) < 0 or sorted(set(wanted)) != wanted:
-        raise ValueError(f"images must be a count >= 1 or ascending indices >= 0, got {images!r}")
+    wanted = _indices(images)
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise ValueError(f"batch must be an int >= 1, got {batch!r}")
     chosen = known.spaced(steps, spacing=spacing)
-    size = shape or image_shape(model)
-    device, dtype = _place(model)
-    out = np.empty((len(wanted), *size), np.float32)
+    noise = _Noise(seed, batch, shape or image_shape(model), *device_and_dtype(model))
+    out = np.empty((len(wanted), *noise.shape), np.float32)
     place = {image: row for row, image in enumerate(wanted)}
     counted = len(wanted) if wanted == list(range(len(wanted))) else 0
     resets = [*([run.reset] if run is not None else []), *on_batch]
@@ -295,23 +248,60 @@ def sample(
     for index in _watched(micro_batches(wanted, batch), progress):
         for reset in resets:
             reset(stream=index)
-        members = range(index * batch, (index + 1) * batch)
-        generators = [image_noise(seed, i) for i in members]
-
-        def draw(call: int = -1, generators: list[np.random.Generator] = generators) -> Tensor:
-            drawn = np.stack([g.standard_normal(size, dtype=np.float32) for g in generators])
-            return torch.from_numpy(drawn).to(device, dtype)
-
+        draw = noise.of(index)
         with inference():
             predict = _denoiser(model, conditions, f"micro-batch {index}: ", counted)
             x = SAMPLERS[sampler](predict, draw(), chosen, noise=draw, callback=callback, **options)
         values = x.float().cpu().numpy()
         if not np.isfinite(values).all():
-            raise ValueError(f"micro-batch {index}: sampling gave NaN or Inf; a model in {dtype} may overflow")
-        for row, image in enumerate(members):
+            raise ValueError(f"micro-batch {index}: sampling gave NaN or Inf; a model in {noise.dtype} may overflow")
+        for row, image in enumerate(noise.members(index)):
             if image in place:
                 out[place[image]] = values[row]
     return out
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """The noise of micro-batches in which each image has its own generator."""
+
+    seed: int
+    batch: int
+    shape: tuple[int, int, int]
+    device: torch.device
+    dtype: torch.dtype
+
+    def members(self, index: int) -> range:
+        """The images of a micro-batch."""
+        return range(index * self.batch, (index + 1) * self.batch)
+
+    def of(self, index: int) -> Callable[..., Tensor]:
+        """The function that draws the next noise of a micro-batch's images whenever it is called."""
+        generators = [image_noise(self.seed, i) for i in self.members(index)]
+
+        def draw(call: int = -1) -> Tensor:
+            drawn = np.stack([g.standard_normal(self.shape, dtype=np.float32) for g in generators])
+            return torch.from_numpy(drawn).to(self.device, self.dtype)
+
+        return draw
+
+
+def _run_of(model: nn.Module, run: Run | None) -> Run | None:
+    """The run that is active on the model. Raises ValueError where it is not the one that was given."""
+    active = active_run(model)
+    if run is not None and run is not active:
+        raise ValueError(f"{run!r} is not active on this model: sample inside its `with modulated(...)` block")
+    return active
+
+
+def _indices(images: int | Sequence[int]) -> list[int]:
+    """The indices of the images that are asked for, ascending."""
+    wanted = list(range(images)) if isinstance(images, int) else list(images) if isinstance(images, Iterable) else []
+    if isinstance(images, bool) or not all(isinstance(i, Integral) for i in wanted):
+        wanted = []
+    if not wanted or min(wanted) < 0 or sorted(set(wanted)) != wanted:
+        raise ValueError(f"images must be a count >= 1 or ascending indices >= 0, got {images!r}")
+    return wanted
 
 
 def _watched(items: list[int], label: str | None) -> Iterable[int]:

@@ -10,12 +10,13 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import number
+from ..typing import Array
 from .base import QParams, Quantizer
 from .closed_form import Boundary, SymmetricGrid, need_dimension
 from .laws import Laws
 
 
-def guarded(xp: Any, scale: Any) -> QParams:
+def guarded(xp: Any, scale: Array) -> QParams:
     """Parameters with a scale of 0 replaced by 1, with which the zeros it stands for get the code 0; NaN stays NaN."""
     empty = scale == 0
     return QParams(scale=xp.where(empty, xp.ones_like(scale), scale), zero_range=empty)
@@ -75,17 +76,17 @@ class AbsMax(SymmetricGrid):
         """Where the code changes, as of ``SymmetricGrid``."""
         return ((0.5, 0.5),)
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
         return guarded(xp, xp.max(xp.abs(blocks), axis=axes, keepdims=True) / self.qmax)
 
-    def round(self, xp: Any, steps: Any) -> Any:
+    def round(self, xp: Any, steps: Array) -> Array:
         """Integers nearest to x/s; ties to even."""
         return xp.round(steps)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         codes = self.round(xp, blocks / qparams.scale)
@@ -127,7 +128,7 @@ class Stochastic(AbsMax):
     # Sign equivariance would need u to become 1-u. As the random bits are an argument, it is not declared.
     laws = Laws(error=1.0, c="tight", unbiased=True, randomised=True)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         # x/s can exceed qmax by eps, which floor would turn into a code beyond the grid.
@@ -182,22 +183,21 @@ class MinMax(Quantizer):
         """The largest distance between zero and a value of the grid, in scales."""
         return self.levels
 
-    def range(self, xp: Any, blocks: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    def range(self, xp: Any, blocks: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
         """Lowest and highest value of the grid, per block."""
         low = xp.min(blocks, axis=axes, keepdims=True)
         high = xp.max(blocks, axis=axes, keepdims=True)
         zero = xp.zeros_like(low)
         return xp.minimum(low, zero), xp.maximum(high, zero)
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
-        blocks, axes = self.blocks(xp, a)
-        low, high = self.range(xp, blocks, axes)
+        low, high = self.range(xp, *self.blocks(xp, a))
         safe = guarded(xp, (high - low) / self.levels)
         return QParams(safe.scale, xp.round(-low / safe.scale), safe.zero_range)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale) + qparams.zero_point, 0, self.levels)
@@ -247,21 +247,20 @@ class MinMaxRaw(MinMax):
         super().__post_init__()
         number(f"{type(self).__name__}: floor", self.floor)
 
-    def range(self, xp: Any, blocks: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    def range(self, xp: Any, blocks: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
         """Lowest and highest value of every block."""
         return xp.min(blocks, axis=axes, keepdims=True), xp.max(blocks, axis=axes, keepdims=True)
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
-        blocks, axes = self.blocks(xp, a)
-        low, high = self.range(xp, blocks, axes)
+        low, high = self.range(xp, *self.blocks(xp, a))
         raw = (high - low) / self.levels
         floored = xp.where(raw < self.floor, xp.full_like(raw, self.floor), raw)
         safe = guarded(xp, xp.where(raw == 0, xp.abs(low), floored))
         return QParams(safe.scale, xp.round(-low / safe.scale), raw == 0)
 
-    def in_domain(self, a: Any) -> Any:
+    def in_domain(self, a: Array) -> Array:
         """Per block, whether the laws, c and kappa hold for it."""
         xp = array_namespace(a)
         low, high = self.range(xp, *self.blocks(xp, a))
@@ -309,7 +308,7 @@ class Floor(MinMaxRaw):
 
     laws = Laws(error=1.0, c="tight", scale_equivariant=False)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.floor(blocks / qparams.scale) + qparams.zero_point, 0, self.levels)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from array_api_compat import array_namespace
 
 from ..arguments import number
+from ..typing import Array
 from .base import QParams, Quantizer
 from .closed_form import need_dimension
 from .formats import power_of_two
@@ -64,14 +64,14 @@ class GridAligned(Quantizer):
         """The largest distance between zero and a value of the grid, in scales."""
         return self.qmax
 
-    def check(self, a: Any) -> None:
+    def check(self, a: Array) -> None:
         """Raise unless ``a`` is an array that this quantizer takes, whose dtype can hold the scale times its codes."""
         super().check(a)
         info = array_namespace(a).finfo(a.dtype)
         if not float(info.smallest_normal) <= self.base <= float(info.max) / self.qmax:
             raise ValueError(f"{self}: {a.dtype} cannot hold this base step times its codes: use float32 or another")
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
@@ -83,7 +83,7 @@ class GridAligned(Quantizer):
         reached = below * self.base * self.qmax >= top
         return QParams(xp.where(reached, below, 2 * below) * self.base, zero_range=top == 0)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale), -self.qmax, self.qmax)

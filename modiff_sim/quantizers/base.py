@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from array_api_compat import array_namespace
 
 from ..arguments import namespace
+from ..typing import Array
 from .granularity import Granularity, PerSample
 from .laws import Laws
 
@@ -47,9 +48,9 @@ class QParams:
            [1.]])
     """
 
-    scale: Any
-    zero_point: Any = None
-    zero_range: Any = None
+    scale: Array
+    zero_point: Array | None = None
+    zero_range: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,25 +107,25 @@ class Quantizer:
             raise TypeError(f"{name}: granularity must be one such as PerSample(), got {self.granularity!r}")
 
     # -- the three steps ------------------------------------------------------------------------------------------
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale (and zero point) of the array, by a reduction over each block and nothing else."""
         raise NotImplementedError  # pragma: no cover - abstract
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array."""
         raise NotImplementedError  # pragma: no cover - abstract
 
-    def dequantize(self, codes: Any, qparams: QParams) -> Any:
+    def dequantize(self, codes: Array, qparams: QParams) -> Array:
         """Values of the codes: scale·(code - zero point)."""
         return qparams.scale * (codes if qparams.zero_point is None else codes - qparams.zero_point)
 
     # -- together ---------------------------------------------------------------------------------------------------
-    def blocks(self, xp: Any, a: Any) -> tuple[Any, tuple[int, ...]]:
+    def blocks(self, xp: Any, a: Array) -> tuple[Array, tuple[int, ...]]:
         """The array in the granularity's blocked shape, and the axes that share a scale."""
         shape, axes = self.granularity.blocked(tuple(a.shape))
         return (a if shape == tuple(a.shape) else xp.reshape(a, shape)), axes
 
-    def check(self, a: Any) -> None:
+    def check(self, a: Array) -> None:
         """Raise unless ``a`` is a non-empty array of real floats that fits granularity and bits."""
         xp = namespace(str(self), a)
         require_floating(xp, a, str(self))
@@ -132,7 +133,7 @@ class Quantizer:
         if type(self).has_codes and 2.0**self.bits > float(xp.finfo(a.dtype).max):
             raise ValueError(f"{self}: {a.dtype} cannot hold codes of {self.bits} bits: use fewer bits or float32")
 
-    def apply(self, a: Any, *, random: Any = None) -> tuple[Any, QParams]:
+    def apply(self, a: Array, *, random: Array | None = None) -> tuple[Array, QParams]:
         """Return Q(a) and the parameters used, without a check on values: callers look at ``qparams`` (see
         ``probe``).
         """
@@ -153,13 +154,13 @@ class Quantizer:
         """Entries below or above these, in scales, are clipped; they are finite where the class ``saturates``."""
         return -math.inf, math.inf
 
-    def clipped(self, a: Any, qparams: QParams) -> Any:
+    def clipped(self, a: Array, qparams: QParams) -> Array:
         """Per entry of the blocked array: whether it lies beyond ``limits``."""
         blocks, _ = self.blocks(array_namespace(a), a)
         steps, (low, high) = blocks / qparams.scale, self.limits
         return (steps < low) | (steps > high)
 
-    def in_domain(self, a: Any) -> Any:
+    def in_domain(self, a: Array) -> Array:
         """Per block, in the scale's shape: whether ``laws``, ``c`` and ``kappa`` hold for it.
 
         Here every block counts. Blocks with a subnormal scale are not told apart, although the laws do not cover them
@@ -168,11 +169,11 @@ class Quantizer:
         xp = array_namespace(a)
         return xp.ones(self.granularity.scale_shape(tuple(a.shape)), dtype=xp.bool, device=a.device)
 
-    def probe(self, a: Any, qparams: QParams) -> Any:
+    def probe(self, a: Array, qparams: QParams) -> Array:
         """A small array that is non-finite if ``a`` holds NaN or Inf, or if the grid's end overflows the dtype."""
         return qparams.scale * self.reach
 
-    def __call__(self, a: Any, *, random: Any = None) -> Any:
+    def __call__(self, a: Array, *, random: Array | None = None) -> Array:
         """Quantize and dequantize.
 
         Parameters
@@ -223,7 +224,7 @@ def as_made(what: Any) -> bool:
     return not any(hasattr(type(what), name) and callable(getattr(type(what), name)) for name in vars(what))
 
 
-def require_floating(xp: Any, a: Any, who: str) -> None:
+def require_floating(xp: Any, a: Array, who: str) -> None:
     """Raise unless ``a`` is a non-empty array of real floats."""
     if not xp.isdtype(a.dtype, "real floating"):
         raise TypeError(f"{who} takes an array of real floats, got {a.dtype}: convert it first (astype)")
@@ -231,7 +232,7 @@ def require_floating(xp: Any, a: Any, who: str) -> None:
         raise ValueError(f"{who} got an empty array of shape {tuple(a.shape)}: there is nothing to take a scale of")
 
 
-def check_like(values: Any, a: Any, who: str) -> None:
+def check_like(values: Array, a: Array, who: str) -> None:
     """Raise unless ``values`` is a plain array of the shape and dtype of ``a``, in its library."""
     xp = namespace(who, values)
     kind, own = (getattr(x.dtype, "type", x.dtype) for x in (values, a))  # NumPy's type, whatever its byte order
@@ -241,7 +242,7 @@ def check_like(values: Any, a: Any, who: str) -> None:
         )
 
 
-def check_random(random: Any, a: Any, who: str) -> None:
+def check_random(random: Array, a: Array, who: str) -> None:
     """Raise unless ``random`` holds a number in [0, 1) for every entry of ``a``."""
     xp = namespace(f"{who}: random=", random)
     require_floating(xp, random, f"{who}: random=")
@@ -251,7 +252,7 @@ def check_random(random: Any, a: Any, who: str) -> None:
         raise ValueError(f"{who}: random= must be uniform in [0, 1), and holds other numbers or NaN")
 
 
-def not_finite(xp: Any, a: Any, who: str) -> str:
+def not_finite(xp: Any, a: Array, who: str) -> str:
     """The message for an array whose scale is not finite (computed only once that is known)."""
     bad = int(xp.sum(xp.astype(~xp.isfinite(a), xp.int64)))
     finite = xp.where(xp.isfinite(a), a, xp.zeros_like(a))

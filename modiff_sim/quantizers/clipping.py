@@ -12,6 +12,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import count, number
+from ..typing import Array
 from .affine import AbsMax, guarded
 from .base import QParams
 from .closed_form import need_dimension
@@ -20,14 +21,14 @@ from .laws import Laws
 MOST_CANDIDATES = 10**4
 
 
-def _rows(xp: Any, blocks: Any, axes: tuple[int, ...]) -> Any:
+def _rows(xp: Any, blocks: Array, axes: tuple[int, ...]) -> Array:
     """The entries of each block along a last axis, (..., d)."""
     kept = tuple(i for i in range(blocks.ndim) if i not in axes)
     moved = xp.permute_dims(blocks, kept + axes)
     return xp.reshape(moved, (*(blocks.shape[i] for i in kept), math.prod(blocks.shape[i] for i in axes)))
 
 
-def _sum(xp: Any, rows: Any) -> Any:
+def _sum(xp: Any, rows: Array) -> Array:
     """Sum over the last axis, halved again and again: the same additions, so the same bits, on every backend."""
     while rows.shape[-1] > 1:
         half = rows.shape[-1] // 2
@@ -50,11 +51,11 @@ class _Clipped(AbsMax):
         """Entries below or above these, in scales, are clipped."""
         return -(self.qmax + 0.5), self.qmax + 0.5
 
-    def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
+    def clipped_at(self, xp: Any, blocks: Array, axes: tuple[int, ...], top: Array) -> Array:
         """The largest value of the grid, in the shape of ``top`` = max|x|."""
         raise NotImplementedError  # pragma: no cover - abstract
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
@@ -62,7 +63,7 @@ class _Clipped(AbsMax):
         end = self.clipped_at(xp, blocks, axes, top)
         return guarded(xp, xp.where(xp.isfinite(top), end, top) / self.qmax)  # NaN and Inf reach the scale
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale), -self.qmax, self.qmax)
@@ -108,7 +109,7 @@ class Percentile(_Clipped):
         """Which of d magnitudes, sorted in ascending order and counted from 1, is the grid's end."""
         return max(1, math.ceil(self.percentile * d / 100 - 1e-9))  # 99.9 is not a float; 1000 entries have rank 999
 
-    def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
+    def clipped_at(self, xp: Any, blocks: Array, axes: tuple[int, ...], top: Array) -> Array:
         """The magnitude of that rank, per block."""
         rows = xp.sort(_rows(xp, xp.abs(blocks), axes), axis=-1)
         rank = self.rank(rows.shape[-1])
@@ -161,7 +162,7 @@ class MSEClip(_Clipped):
         super().__post_init__()
         count("MSEClip: candidates", self.candidates, most=MOST_CANDIDATES, why="as each is tried in turn")
 
-    def clipped_at(self, xp: Any, blocks: Any, axes: tuple[int, ...], top: Any) -> Any:
+    def clipped_at(self, xp: Any, blocks: Array, axes: tuple[int, ...], top: Array) -> Array:
         """The end whose squared error is smallest, per block."""
         unit = guarded(xp, top).scale
         best = end = None

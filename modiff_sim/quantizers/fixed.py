@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from array_api_compat import array_namespace
 
 from ..arguments import number
+from ..typing import Array
 from .base import QParams, Quantizer
 from .closed_form import need_dimension
 from .laws import Laws
@@ -35,14 +36,14 @@ class FixedScale(Quantizer):
         """The scale."""
         return 1.0
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         shape = self.granularity.scale_shape(tuple(a.shape))
         scale = xp.full(shape, self.step, dtype=a.dtype, device=a.device)
         return QParams(scale, zero_range=scale < 0)  # never degenerate
 
-    def probe(self, a: Any, qparams: QParams) -> Any:
+    def probe(self, a: Array, qparams: QParams) -> Array:
         """The largest magnitude of ``a``, which is non-finite if ``a`` holds NaN or Inf."""
         xp = array_namespace(a)
         return xp.max(xp.abs(a))
@@ -107,14 +108,14 @@ class Static(FixedScale):
         """Entries below or above these, in scales, are clipped."""
         return -(self.qmax + 1.5), self.qmax + 0.5
 
-    def check(self, a: Any) -> None:
+    def check(self, a: Array) -> None:
         """Raise unless ``a`` is an array that this quantizer takes, whose dtype can hold the scale times its codes."""
         super().check(a)
         info = array_namespace(a).finfo(a.dtype)
         if not float(info.smallest_normal) <= self.scale <= float(info.max) / (self.qmax + 1):
             raise ValueError(f"{self}: {a.dtype} cannot hold this scale times its codes: use float32 or another scale")
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale), -(self.qmax + 1), self.qmax)
@@ -189,20 +190,20 @@ class StaticAffine(FixedScale):
         """Entries below or above these, in scales, are clipped."""
         return -self.zero_point - 0.5, self.levels - self.zero_point + 0.5
 
-    def check(self, a: Any) -> None:
+    def check(self, a: Array) -> None:
         """Raise unless ``a`` is an array that this quantizer takes, whose dtype can hold the scale times its codes."""
         super().check(a)
         info = array_namespace(a).finfo(a.dtype)
         if not float(info.smallest_normal) <= self.step <= float(info.max) / self.reach:
             raise ValueError(f"{self}: {a.dtype} cannot hold this step times its codes: use float32 or another range")
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale and zero point, the same for every block."""
         xp = array_namespace(a)
         qparams = super().choose_qparams(a)
         return QParams(qparams.scale, xp.full_like(qparams.scale, float(self.zero_point)), qparams.zero_range)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         return xp.clip(xp.round(blocks / qparams.scale) + qparams.zero_point, 0, self.levels)
@@ -236,7 +237,7 @@ class Zero(FixedScale):
     fixed_bits = 0
     bits: int = field(default=0, kw_only=False)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Zeros, in the shape and dtype of the blocks."""
         return array_namespace(blocks).zeros_like(blocks)
 
@@ -266,6 +267,6 @@ class Identity(FixedScale):
     fixed_bits = 32
     bits: int = field(default=32, kw_only=False)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """The blocks themselves."""
         return blocks

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from array_api_compat import array_namespace
 
+from ..typing import Array
 from .affine import guarded
 from .base import QParams
 from .closed_form import Boundary, SymmetricGrid
@@ -39,12 +39,12 @@ class _ScaledFloat(SymmetricGrid):
     def boundaries(self) -> Sequence[Boundary]:
         return tuple(self.format.boundaries())
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
         return guarded(xp, xp.max(xp.abs(blocks), axis=axes, keepdims=True) / self.format.top)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         return round_to(array_namespace(blocks), blocks / qparams.scale, self.format)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..typing import Array
 from .closed_form import Boundary
 
 
@@ -82,7 +83,7 @@ E2M1 = Format("float4_e2m1fn", 4, 1, 0, 2, 6.0)
 INT8 = Format("int8 / 64", 8, 6, 0, 0, 127 / 64)  # -128 is left out, as the specification allows
 
 
-def round_to(xp: Any, values: Any, format: Format) -> Any:
+def round_to(xp: Any, values: Array, format: Format) -> Array:
     """The format's nearest values, ties to even, saturating; ``values`` and result in units of 2^emax, |values| <= 2.
 
     The step of an entry's binade is found by comparing with powers of two (a binary search of about log2(depth)
@@ -99,7 +100,7 @@ def round_to(xp: Any, values: Any, format: Format) -> Any:
     return xp.clip(xp.round(values / step) * step, -format.top, format.top)
 
 
-def power_of_two(xp: Any, size: Any, low: int, high: int) -> Any:
+def power_of_two(xp: Any, size: Array, low: int, high: int) -> Array:
     """2^⌊log2 size⌋ with the exponent in [low, high], for size >= 0, exactly; NaN and Inf stay what they are."""
     rest, power = size, xp.ones_like(size)
     for k in reversed(range(max(-low, high).bit_length())):

@@ -9,6 +9,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import number
+from ..typing import Array
 from .affine import AbsMax, guarded
 from .base import QParams
 from .closed_form import Boundary, SymmetricGrid
@@ -55,13 +56,13 @@ class MidRise(SymmetricGrid):
         """Where the code changes, as of ``SymmetricGrid``."""
         return ((0.0, 0.5),)
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
         return guarded(xp, xp.max(xp.abs(blocks), axis=axes, keepdims=True) / self.reach)
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         codes = xp.clip(xp.floor(blocks / qparams.scale) + 0.5, -self.reach, self.reach)
@@ -89,7 +90,7 @@ class HalfAway(AbsMax):
     array([[ 3.,  1., -2.]])
     """
 
-    def round(self, xp: Any, steps: Any) -> Any:
+    def round(self, xp: Any, steps: Array) -> Array:
         """Integers nearest to x/s; ties away from zero."""
         size = xp.abs(steps)
         whole = xp.floor(size)  # not floor(size + ½): the sum rounds the largest float below ½ up to 1
@@ -141,6 +142,6 @@ class DeadZone(AbsMax):
         first = max(self.threshold * self.qmax, 0.5)
         return ((first, first),)
 
-    def round(self, xp: Any, steps: Any) -> Any:
+    def round(self, xp: Any, steps: Array) -> Array:
         """Integers nearest to x/s, and 0 in the dead zone."""
         return xp.where(xp.abs(steps) <= self.threshold * self.qmax, xp.zeros_like(steps), xp.round(steps))

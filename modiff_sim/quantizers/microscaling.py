@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from array_api_compat import array_namespace
 
+from ..typing import Array
 from .base import QParams, Quantizer
 from .closed_form import Boundary, need_dimension
 from .formats import E2M1, E2M3, E3M2, E4M3, E5M2, INT8, Format, power_of_two, round_to
@@ -71,7 +72,7 @@ class MX(Quantizer):
         end = self.element.top + self.element.step(0) / 2
         return -end, end
 
-    def _sizes(self, a: Any) -> tuple[Any, int, int]:
+    def _sizes(self, a: Array) -> tuple[Array, int, int]:
         """max|x| of each block, and the exponents that E8M0 and the dtype's normal numbers allow it."""
         xp = array_namespace(a)
         blocks, axes = self.blocks(xp, a)
@@ -80,19 +81,19 @@ class MX(Quantizer):
         low, high = max(lowest, self.element.emax - 127), min(highest, self.element.emax + 127)
         return xp.max(xp.abs(blocks), axis=axes, keepdims=True), low, high
 
-    def choose_qparams(self, a: Any) -> QParams:
+    def choose_qparams(self, a: Array) -> QParams:
         """Scale (and zero point) of every block of ``a``."""
         xp = array_namespace(a)
         top, low, high = self._sizes(a)
         empty = top == 0
         return QParams(xp.where(empty, xp.ones_like(top), power_of_two(xp, top, low, high)), zero_range=empty)
 
-    def in_domain(self, a: Any) -> Any:
+    def in_domain(self, a: Array) -> Array:
         """Per block, whether the laws, c and kappa hold for it."""
         top, low, high = self._sizes(a)
         return (top == 0) | ((top >= 2.0**low) & (top * 2.0**-high < 2))
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         return round_to(array_namespace(blocks), blocks / qparams.scale, self.element)
 

@@ -16,6 +16,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import namespace
+from ..typing import Array
 from .base import QParams, Quantizer
 from .laws import Laws
 
@@ -29,7 +30,7 @@ class SplitQParams(QParams):
     ``sizes[i]`` indices of axis ``axis`` of the blocked array.
     """
 
-    empty: Any = None
+    empty: Array | None = None
     axis: int = 0
     sizes: tuple[int, ...] = ()
 
@@ -161,7 +162,7 @@ class Split(Quantizer):
         return max(Q.kappa(d) for Q in self.quantizers)
 
     # -- cutting ------------------------------------------------------------------------------------------------------
-    def cut(self, a: Any) -> list[Any]:
+    def cut(self, a: Array) -> list[Array]:
         """The parts of an array."""
         if not -a.ndim <= self.axis < a.ndim or a.shape[self.axis] <= self.at[-1]:
             raise ValueError(
@@ -172,13 +173,13 @@ class Split(Quantizer):
         axis = self.axis % a.ndim
         return [_slice(a, axis, start, stop) for start, stop in pairwise(ends)]
 
-    def check(self, a: Any) -> None:
+    def check(self, a: Array) -> None:
         """Raise unless every part is an array that its quantizer takes."""
         namespace(str(self), a)
         for Q, part in zip(self.quantizers, self.cut(a), strict=True):
             Q.check(part)
 
-    def _layout(self, shape: tuple[int, ...], parts: list[Any]) -> tuple[int, tuple[int, ...]]:
+    def _layout(self, shape: tuple[int, ...], parts: list[Array]) -> tuple[int, tuple[int, ...]]:
         """The axis along which the *blocked* parts lie beside each other, and their sizes on it.
 
         It is where the blocked shapes of a part and of the whole differ: groups, for example, add an axis.
@@ -188,7 +189,7 @@ class Split(Quantizer):
         axis = next(i for i, (w, p) in enumerate(zip(whole, blocked[0], strict=True)) if w != p)
         return axis, tuple(shape[axis] for shape in blocked)
 
-    def _parts(self, blocked: Any, qparams: QParams) -> Iterator[tuple[Quantizer, Any, QParams]]:
+    def _parts(self, blocked: Array, qparams: QParams) -> Iterator[tuple[Quantizer, Array, QParams]]:
         """Every part's quantizer, blocks and parameters, of a blocked array."""
         assert isinstance(qparams, SplitQParams)
         start = 0
@@ -199,7 +200,7 @@ class Split(Quantizer):
             start += size
 
     # -- the three steps ------------------------------------------------------------------------------------------
-    def choose_qparams(self, a: Any) -> SplitQParams:
+    def choose_qparams(self, a: Array) -> SplitQParams:
         """Scales (and zero points) of all parts, beside each other."""
         xp = array_namespace(a)
         parts = self.cut(a)
@@ -213,7 +214,7 @@ class Split(Quantizer):
             _spread(xp, [q.zero_range for q in found], axis, sizes), axis, sizes,
         )  # fmt: skip
 
-    def quantize(self, blocks: Any, qparams: QParams, *, random: Any = None) -> Any:
+    def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""
         xp = array_namespace(blocks)
         if len(set(self.quantizers)) == 1:  # elementwise, given the scales: one pass serves all parts
@@ -225,7 +226,7 @@ class Split(Quantizer):
         codes = [Q.quantize(x, q, random=r) for (Q, x, q), r in zip(self._parts(blocks, qparams), bits, strict=True)]
         return xp.concat(codes, axis=qparams.axis)  # type: ignore[attr-defined]
 
-    def clipped(self, a: Any, qparams: QParams) -> Any:
+    def clipped(self, a: Array, qparams: QParams) -> Array:
         """Per entry of the blocked array: whether it lies beyond its part's ``limits``."""
         xp = array_namespace(a)
         out = []
@@ -235,14 +236,14 @@ class Split(Quantizer):
             out.append((codes < low) | (codes > high))
         return xp.concat(out, axis=qparams.axis)  # type: ignore[attr-defined]
 
-    def in_domain(self, a: Any) -> Any:
+    def in_domain(self, a: Array) -> Array:
         """Per block, whether its part's laws, c and kappa hold for it."""
         xp = array_namespace(a)
         parts = self.cut(a)
         axis, sizes = self._layout(tuple(a.shape), parts)
         return _spread(xp, [Q.in_domain(part) for Q, part in zip(self.quantizers, parts, strict=True)], axis, sizes)
 
-    def probe(self, a: Any, qparams: QParams) -> Any:
+    def probe(self, a: Array, qparams: QParams) -> Array:
         """The probes of all parts, which are non-finite where a part holds NaN or Inf or its grid overflows."""
         xp = array_namespace(a)
         found = []
@@ -253,11 +254,11 @@ class Split(Quantizer):
         return xp.concat(found)
 
 
-def _slice(a: Any, axis: int, start: int, stop: int) -> Any:
+def _slice(a: Array, axis: int, start: int, stop: int) -> Array:
     return a[(*(slice(None),) * axis, slice(start, stop), ...)]
 
 
-def _spread(xp: Any, values: list[Any], axis: int, sizes: tuple[int, ...]) -> Any:
+def _spread(xp: Any, values: list[Array], axis: int, sizes: tuple[int, ...]) -> Array:
     """Values of the parts beside each other, each repeated for all indices of its part."""
     wide = [
         xp.broadcast_to(v, (*v.shape[:axis], size, *v.shape[axis + 1 :])) for v, size in zip(values, sizes, strict=True)

@@ -26,14 +26,14 @@ def check_warmup(warmup: Warmup) -> None:
 
 
 def feeds(warmup: Warmup) -> int:
-    """How often the first input is fed through the quantizer: 0 for "exact", 1 for "quantized", else m."""
+    """Return how often the first input is fed through the quantizer: 0 for "exact", 1 for "quantized", else m."""
     if isinstance(warmup, str):
         return int(warmup == "quantized")
     return int(warmup) if isinstance(warmup, Integral) and not isinstance(warmup, bool) else -1
 
 
 def refresh_calls(refresh: Refresh) -> Callable[[int], bool]:
-    """call -> whether it is a refresh. Call 0 is the warm-up's, never a refresh."""
+    """Return a function of a call that says whether it is a refresh. Call 0 is the warm-up's, never a refresh."""
     every, calls = _refresh(refresh)
     if every:
         return lambda call: call > 0 and call % every == 0
@@ -41,7 +41,7 @@ def refresh_calls(refresh: Refresh) -> Callable[[int], bool]:
 
 
 def refreshes(refresh: Refresh, calls: int) -> int:
-    """How many of so many calls, counted from 0, are refreshes."""
+    """Return how many of so many calls, counted from 0, are refreshes."""
     every, chosen = _refresh(refresh)
     return (calls - 1) // every if every else sum(0 < call < calls for call in chosen)
 

@@ -27,7 +27,7 @@ def get(recursion: str | Recursion) -> Recursion:
 
 
 def standard(recursion: Recursion) -> str | None:
-    """ "direct", "open_loop" or "closed_loop" if this recursion computes exactly what that one does, else None.
+    """Return "direct", "open_loop" or "closed_loop" if this recursion computes exactly what that one does, else None.
 
     Paths that do not run the recursion's own methods (fused kernels, closed forms, products of two activations) ask
     this, and decline what they do not implement.

@@ -1,4 +1,4 @@
-"""How a layer's state is kept between calls: the bits of â and ô, and what rounding them does to the recursion.
+"""How a layer's state is kept between calls: how many bits â and ô have, and what their rounding does.
 
     Storage()                                    as computed (the official code: both in float32)
     Storage(ref="float16", o_hat="float16")      half of the bytes
@@ -55,6 +55,7 @@ class Format:
     bits: float = 32
 
     def encode(self, x: Any) -> Any:
+        """Return what is kept of an array."""
         return x
 
     def decode(self, kept: Any, like: Any) -> Any:
@@ -69,12 +70,14 @@ class FloatFormat(Format):
         self.name, self.bits = name, FLOATS[name]
 
     def encode(self, x: Any) -> Any:
+        """Round to the type. Raises ValueError where the array's library does not have it."""
         xp = array_namespace(x)
         if not hasattr(xp, self.name):
             raise ValueError(f"{xp.__name__} has no {self.name}: keep the state as float16, or use torch")
         return xp.astype(x, getattr(xp, self.name))
 
     def decode(self, kept: Any, like: Any) -> Any:
+        """Return the array in the dtype of ``like``."""
         return array_namespace(like).astype(kept, like.dtype)
 
 
@@ -95,6 +98,7 @@ class Codes(Format):
         return hasattr(self.Q, "levels")  # affine grids count from 0
 
     def encode(self, x: Any) -> Packed:
+        """Quantize. Raises ValueError for a foreign quantizer whose codes the integer type does not hold."""
         xp = array_namespace(x)
         blocks, _ = self.Q.blocks(xp, x)
         qparams = self.Q.choose_qparams(x)
@@ -109,6 +113,7 @@ class Codes(Format):
         return Packed(kept, qparams, tuple(x.shape))
 
     def decode(self, kept: Packed, like: Any) -> Any:
+        """Dequantize, in the dtype of ``like``."""
         xp = array_namespace(like)
         values = self.Q.dequantize(xp.astype(kept.codes, like.dtype), kept.qparams)
         return values if values.shape == kept.shape else xp.reshape(values, kept.shape)
@@ -134,10 +139,26 @@ def _format(what: str, spec: Spec) -> Format:
 
 @dataclass(frozen=True)
 class Storage:
-    """ref: of â (closed loop) or the last input (open loop); o_hat: of the output sum. Each a quantizer with integer
-    codes, or "native", "float32", "float16", "bfloat16" (torch only); o_hat also "recompute" (closed loop only).
+    """How a layer's state is kept between calls.
 
-    Raises ValueError for anything else.
+    Parameters
+    ----------
+    ref : Quantizer or str, default "native"
+        The form of â (closed loop) or of the last input (open loop): a quantizer with integer codes, or "native" (as
+        computed), "float32", "float16" or "bfloat16" (torch only).
+    o_hat : Quantizer or str, default "native"
+        The form of the output sum ô: the same, or "recompute" (closed loop only).
+
+    Raises
+    ------
+    ValueError
+        For any other form, and for a quantizer without fixed integer codes.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.Storage(ref=ms.AbsMax(8), o_hat="recompute").bits()  # per entry of â and of ô
+    (8, 0)
     """
 
     ref: Spec = "native"
@@ -150,20 +171,22 @@ class Storage:
 
     @property
     def recomputes(self) -> bool:
-        """ô is not kept: every call computes A(â) from the stored â."""
+        """Whether ô is not kept, and every call computes A(â) from the stored â."""
         return isinstance(self.o_hat, str) and self.o_hat == "recompute"
 
     @property
     def as_computed(self) -> bool:
+        """Whether nothing is rounded."""
         return self.ref == "native" and self.o_hat == "native"
 
     @cached_property
     def ref_format(self) -> Format:
+        """The form in which â is kept."""
         return _format("ref", self.ref)
 
     @cached_property
     def o_format(self) -> Format | None:
-        """None where ô is recomputed."""
+        """The form in which ô is kept; None where it is recomputed."""
         return None if self.recomputes else _format("o_hat", self.o_hat)
 
     @property

@@ -34,11 +34,33 @@ NORMS = ("l1", "l2", "max")
 
 @dataclass(frozen=True)
 class Threshold:
-    """Skip a sample's residual r = a - ref where ||r|| < tau·||ref||; ``norm`` is "l1", "l2" or "max".
+    """Skip a sample's residual r = a - ref where ||r|| < tau·||ref||.
 
-    tau = 0 skips nothing. NaN is never skipped, so that it reaches the check of the quantizer's scale. "l1" and "l2"
-    are summed in the dtype of the array: float16 overflows above 65504 (then nothing is skipped); "max" never does.
-    Raises TypeError unless tau is a number, ValueError unless 0 <= tau < inf and the norm is known.
+    Parameters
+    ----------
+    tau : float
+        The threshold, at least 0; 0 skips nothing.
+    norm : {"l1", "l2", "max"}
+        The norm of residual and reference.
+
+    Raises
+    ------
+    TypeError
+        tau is not a number.
+    ValueError
+        tau is negative or infinite, or the norm is unknown.
+
+    Notes
+    -----
+    NaN is never skipped, so that it reaches the check of the quantizer's scale. "l1" and "l2" are summed in the dtype
+    of the array: float16 overflows above 65504, and then nothing is skipped; "max" never overflows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> ms.Threshold(0.1, "max").keeps(np.array([[0.05], [0.5]]), np.array([[1.0], [1.0]])).tolist()
+    [[False], [True]]
     """
 
     tau: float

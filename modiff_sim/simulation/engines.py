@@ -1,6 +1,6 @@
-"""How ``simulate`` runs some trials: ``arrays``, the definition, and ``fused``, the same in ``numba_kernel``.
+"""How ``simulate`` runs some trials: ``arrays`` is the definition, and ``fused`` the same in ``numba_kernel``.
 
-Both take the calls in order and write what is measured where ``out`` says (``results.Block``).
+Both do the calls in order and write what is measured where ``out`` says (``results.Block``).
 """
 
 from __future__ import annotations
@@ -68,10 +68,12 @@ class Job:
         return known and _as_made(self.Q) and self.Q.scale_from_extremes
 
     def not_finite(self, call: int, drawn: np.ndarray) -> ValueError:
+        """The error of a call whose input is not finite."""
         what = f"numbers too large for {self.dtype}" if np.isfinite(drawn).all() else "NaN or Inf"
         return ValueError(f"process {self.process.name}: input of step {call} holds {what}")
 
     def overflow(self, call: int) -> ValueError:
+        """The error of a call in which what is quantized overflows."""
         what = f"what is quantized in step {call} overflows {self.dtype}"
         return ValueError(f"process {self.process.name}: {what}: scale the inputs down")
 

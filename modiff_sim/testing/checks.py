@@ -16,6 +16,7 @@ from ..arguments import count
 from ..quantizers import AbsMax, law_checks, make
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import PerSample
+from ..typing import Array
 from .strategies import DTYPES, arrays, integer_sequences, sequences
 
 
@@ -271,6 +272,6 @@ def hunt(Q: Quantizer, d: int, *, norm: str = "c", examples: int = 300) -> contr
 class _Grid(AbsMax):
     """Round to multiples of 4, a power-of-two scale: exact on integers, and coarse enough to lose something."""
 
-    def choose_qparams(self, a: Any) -> Any:
+    def choose_qparams(self, a: Array) -> Any:
         qparams = super().choose_qparams(a)
         return dataclasses.replace(qparams, scale=np.full_like(qparams.scale, 4.0))

@@ -24,7 +24,7 @@ UNET = RECIPES["digits"].config
 
 
 def train_digits(out, settings, **options):
-    return loop.train("digits", UNET, load("digits"), settings, out, **options)
+    return loop.train("digits", UNET, load("digits"), settings, out, loop.Course(**options))
 
 
 def digits_run(settings):
@@ -201,13 +201,14 @@ def test_a_picture_that_fails_does_not_end_the_run(tmp_path, monkeypatch, caplog
 
 
 def test_other_data_or_another_network_are_not_resumed(tmp_path):
-    train_digits(tmp_path, Settings(steps=2, batch=2), minutes=0.0)
+    settings, on = Settings(steps=2, batch=2), loop.Course(resume=True)
+    train_digits(tmp_path, settings, minutes=0.0)
     data = load("digits")
     fewer = dataclasses.replace(data, images=data.images[:9], sha256="other")
     with pytest.raises(ValueError, match="made with data"):
-        loop.train("digits", UNET, fewer, Settings(steps=2, batch=2), tmp_path, resume=True)
+        loop.train("digits", UNET, fewer, settings, tmp_path, on)
     with pytest.raises(ValueError, match="made with config"):
-        loop.train("digits", UNET | {"act_fn": "gelu"}, data, Settings(steps=2, batch=2), tmp_path, resume=True)
+        loop.train("digits", UNET | {"act_fn": "gelu"}, data, settings, tmp_path, on)
 
 
 def test_a_network_of_another_shape_is_refused():

@@ -45,7 +45,7 @@ def ctrl_c():
 
 
 def train_digits(out, **options):
-    return loop.train("digits", UNET, load("digits"), TINY, out, **options)
+    return loop.train("digits", UNET, load("digits"), TINY, out, loop.Course(**options))
 
 
 def complained(capsys, *arguments):

@@ -10,7 +10,7 @@ from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.nn import image_noise, modulated, sample
-from modiff_sim.nn.sampling import image_shape
+from modiff_sim.nn.models.inputs import image_shape
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...typing import Array
 from ..schedules import Schedule
 from .ancestral import VARIANCES, ddpm
-from .common import Array, Callback, Denoiser, Noise
+from .common import Callback, Denoiser, Noise
 from .dpm_solver import dpm_solver_2, dpm_solver_3
 from .dpm_solver_pp import dpm_solver_pp_2m
 from .implicit import ddim

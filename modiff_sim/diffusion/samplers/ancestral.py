@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from ...typing import Array
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, draw, predictor
+from .common import Callback, Denoiser, Noise, draw, predictor
 
 VARIANCES = ("fixed_small", "fixed_large")
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from array_api_compat import array_namespace, is_numpy_array
 
 from ...arguments import namespace, number
 from ...quantizers.base import not_finite, require_floating
+from ...typing import Array
 from ..schedules import Schedule
 
-Array = Any
 #: (x, training timestep) -> what the model predicts, like x
 Denoiser = Callable[[Array, int], Array]
 #: index of the model call -> standard normal values like x

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 
+from ...typing import Array
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, leave_pure_noise, predictor, signal_and_noise, transfer
+from .common import Callback, Denoiser, Noise, leave_pure_noise, predictor, signal_and_noise, transfer
 
 
 def orders(calls: int, order: int) -> list[int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from ...typing import Array
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, leave_pure_noise, predictor, signal_and_noise
+from .common import Callback, Denoiser, Noise, leave_pure_noise, predictor, signal_and_noise
 
 
 def dpm_solver_pp_2m(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from ...arguments import number
+from ...typing import Array
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, draw, predictor
+from .common import Callback, Denoiser, Noise, draw, predictor
 
 
 def ddim(

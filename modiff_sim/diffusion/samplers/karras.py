@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
+from ...typing import Array
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, leave_pure_noise, predictor
+from .common import Callback, Denoiser, Noise, leave_pure_noise, predictor
 
 
 def _ratio(alpha_bar: float) -> float:

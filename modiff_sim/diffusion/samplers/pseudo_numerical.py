@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from ...typing import Array
 from ..schedules import Schedule
-from .common import Array, Callback, Denoiser, Noise, leave_pure_noise, predictor, transfer
+from .common import Callback, Denoiser, Noise, leave_pure_noise, predictor, transfer
 
 #: weights of the newest ε̂ first, by how many there are (Liu et al. 2022, eq. (9) and its lower orders)
 ADAMS_BASHFORTH = {

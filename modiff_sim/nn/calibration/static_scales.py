@@ -21,10 +21,9 @@ iteration: the first loop runs with dynamic scales, each further one with the sc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ...arguments import count, number
@@ -36,12 +35,15 @@ from ..measure.histogram import Streaming
 from ..modulate import modulated
 from ..plans.plan import Plan
 from .plans import TARGETS, Calibration, CalibrationError
-from .ranges import METHODS, Range, choose, grid
+from .ranges import METHODS, Range
+from .request import Request
 
 __all__ = ["METHODS", "TARGETS", "Calibration", "CalibrationError", "calibrate"]
 
 #: a function that samples the calibration set, and calls every function in its argument before each batch
 RunSampling = Callable[[list[Callable[..., object]]], object]
+#: (activations, first call of every group) -> what was seen, and the share of values that static scales clipped
+Pass = Callable[["Quantizer | Plan", tuple[int, ...]], tuple["Seen", float]]
 #: layer -> range per step group and part
 Ranges = dict[str, tuple[tuple[Range, ...], ...]]
 
@@ -133,72 +135,57 @@ def calibrate(
     >>> found.ranges, found.quantizer("0", call=1).bits
     ({'0': (((-1.0, 1.0),),)}, 4)
     """
-    count("bits", bits)
     count("rounds", rounds)
     number("tolerance", tolerance, above=0)
-    for what, given, known in (("target", target, TARGETS), ("quantizer", quantizer, tuple(METHODS))):
-        if given not in known:
-            raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
-    if loop and target != "closed_loop":
+    symmetric = target != "input" if symmetric is None else bool(symmetric)
+    request = Request(
+        bits=bits, method=quantizer, target=target, symmetric=symmetric, groups=groups, percentile=percentile,
+        cuts=dict(splits or {}), model=type(model).__name__,
+    )  # fmt: skip
+    if target == "closed_loop":
+        arm = {"recursion": "closed_loop", "weights": weights, "where": where, **loop}
+        return _fixed_point(request, partial(_pass, model, run_sampling, request, arm), rounds, tolerance)
+    if loop:
         raise ValueError(f'target="{target}" runs the model in full precision: {", ".join(loop)} do not apply there')
-    residuals, cuts = target != "input", dict(splits or {})
-    affine = not residuals if symmetric is None else not symmetric
-    firsts = _boundaries(groups)
-    arm: dict[str, Any] = {"weights": weights, "where": where}
+    arm = {"recursion": "direct", "weights": weights, "where": where}
+    seen, _ = _pass(model, run_sampling, request, arm, Identity(), request.firsts)
+    return _calibration(request, seen, *_ranges(request, seen))
 
-    def chosen(seen: Seen) -> tuple[Ranges, tuple[int, ...]]:
-        starts = firsts or seen.even(count("groups", groups), first=int(residuals))
-        streams = seen.grouped(starts)
-        return {
-            name: tuple(
-                tuple(choose(quantizer, s, bits=bits, symmetric=not affine, percentile=percentile) for s in parts)
-                for parts in layer
-            )
-            for name, layer in streams.items()
-        }, starts
 
-    def made(seen: Seen, found: Ranges, starts: tuple[int, ...], **log: Any) -> Calibration:
-        return Calibration(
-            ranges=found, boundaries=starts, bits=bits, symmetric=not affine, target=target, method=quantizer,
-            model=type(model).__name__, samples=seen.samples, calls=seen.calls, cuts=cuts, **log,
-        )  # fmt: skip
+def _ranges(request: Request, seen: Seen) -> tuple[Ranges, tuple[int, ...]]:
+    """The ranges for everything that was seen, and the first call of every group."""
+    starts = request.firsts or seen.even(count("groups", request.groups), first=int(request.target != "input"))
+    return {
+        name: tuple(tuple(request.range(stream) for stream in parts) for parts in groups)
+        for name, groups in seen.grouped(starts).items()
+    }, starts
 
-    # unfit arguments are refused before the sampling
-    grid(choose(quantizer, _unit(), bits=bits, symmetric=not affine, percentile=percentile), bits, not affine)
-    if target != "closed_loop":
-        seen = _pass(model, run_sampling, target, firsts, cuts, activations=Identity(), recursion="direct", **arm)[0]
-        return made(seen, *chosen(seen))
 
-    loop = {"recursion": "closed_loop", **arm, **loop}
-    dynamic: Quantizer = MinMax(bits) if affine else AbsMax(bits)
-    seen, _ = _pass(model, run_sampling, target, firsts, cuts, activations=_Dynamic(dynamic, cuts), **loop)
-    found, starts = chosen(seen)
+def _calibration(
+    request: Request, seen: Seen, found: Ranges, starts: tuple[int, ...], **log: tuple[float, ...]
+) -> Calibration:
+    return Calibration(
+        ranges=found, boundaries=starts, bits=request.bits, symmetric=request.symmetric, target=request.target,
+        method=request.method, model=request.model, samples=seen.samples, calls=seen.calls, cuts=request.cuts, **log,
+    )  # fmt: skip
+
+
+def _fixed_point(request: Request, once: Pass, rounds: int, tolerance: float) -> Calibration:
+    """Ranges of a closed loop that runs with them: a dynamic round, then static ones until no range moves any more."""
+    dynamic: Quantizer = AbsMax(request.bits) if request.symmetric else MinMax(request.bits)
+    seen, _ = once(_Dynamic(dynamic, request.cuts), request.firsts)
+    found, starts = _ranges(request, seen)
     changes: list[float] = []
     saturated: list[float] = []
     for _ in range(rounds):
-        plan = made(seen, found, starts)
-        seen, clipped = _pass(model, run_sampling, target, starts, cuts, activations=plan, **loop)
-        new, _ = chosen(seen)
+        seen, clipped = once(_calibration(request, seen, found, starts), starts)
+        new, _ = _ranges(request, seen)
         changes.append(_largest_change(found, new))
         saturated.append(clipped)
         found = new
         if changes[-1] < tolerance:
             break
-    return made(seen, found, starts, changes=tuple(changes), saturated=tuple(saturated))
-
-
-def _boundaries(groups: int | Sequence[int]) -> tuple[int, ...]:
-    """The first call of every group, or () where they follow from the number of calls."""
-    if isinstance(groups, int):
-        return (0,) if count("groups", groups) == 1 else ()
-    starts = (0, *groups)
-    if not all(isinstance(g, int) and not isinstance(g, bool) for g in starts) or any(
-        a >= b for a, b in pairwise(starts)
-    ):
-        raise ValueError(
-            f"groups must be an int >= 1 or the ascending calls >= 1 at which groups begin, got {groups!r}"
-        )
-    return starts
+    return _calibration(request, seen, found, starts, changes=tuple(changes), saturated=tuple(saturated))
 
 
 def _largest_change(old: Ranges, new: Ranges) -> float:
@@ -210,13 +197,6 @@ def _largest_change(old: Ranges, new: Ranges) -> float:
         for a, b in zip(*groups, strict=True)
     ]
     return max(abs(ratio - 1) for ratio in pairs)
-
-
-def _unit() -> Streaming:
-    """A stream on which a method can be tried."""
-    seen = Streaming()
-    seen.add(torch.tensor([-1.0, 1.0]))
-    return seen
 
 
 class _Dynamic:
@@ -306,15 +286,13 @@ class Seen:
 def _pass(
     model: nn.Module,
     run_sampling: RunSampling,
-    target: str,
-    boundaries: tuple[int, ...],
-    cuts: Mapping[str, int],
-    *,
+    request: Request,
+    arm: Mapping[str, Any],
     activations: Quantizer | Plan,
-    **arm: Any,
+    boundaries: tuple[int, ...],
 ) -> tuple[Seen, float]:
     """Sample the calibration set once. Returns what was seen, and the share of values that static scales clipped."""
-    seen = Seen(target, boundaries, cuts)
+    seen = Seen(request.target, boundaries, request.cuts)
     with modulated(model, activations=activations, **arm) as run:
         run.observers.append(seen)
         passes = run.passes

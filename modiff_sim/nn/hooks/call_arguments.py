@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from ...typing import Array
 from .calling import CONDITIONS, LEVELS, TIMES
 
 #: names of the argument that holds the time: a timestep or a noise level
@@ -35,7 +36,7 @@ class CallArguments:
     """
 
     denoised: str | None
-    arrays: dict[str, Any]
+    arrays: dict[str, Array]
     names: dict[str, str]
     t: dict[str, Any]
     second: dict[str, Any]
@@ -73,7 +74,7 @@ class CallArguments:
         return replace(self, denoised=denoised, rest=rest)
 
     @property
-    def x(self) -> Any:
+    def x(self) -> Array:
         """The array that is denoised; None without one."""
         return None if self.denoised is None else self.arrays[self.denoised]
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ...typing import Array
 from .call_arguments import DENOISED, CallArguments, differing, far, same, same_time, size
 from .calling import CONDITIONS
 
@@ -84,7 +85,7 @@ class _Pass:
         """The distance of the conditions of a call: 0 for equal ones, up to 1 for each that differs."""
         return sum(far(call.conditions.get(k), self.conditions.get(k)) for k in self.changed(call))
 
-    def denoises(self, call: CallArguments, old: str, x: Any) -> None:
+    def denoises(self, call: CallArguments, old: str, x: Array) -> None:
         """Another array than the old one, which was x at every call, is what is denoised."""
         self.conditions = {k: v for k, v in self.conditions.items() if k != call.denoised} | {old: x}
         self.still = {k: v for k, v in self.still.items() if k != call.denoised} | {old: self.calls - 1}

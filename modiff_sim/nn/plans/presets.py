@@ -92,21 +92,10 @@ def activation_quantizer(
 
 
 def _preset(
-    name: str,
-    why: str,
-    bits: int,
-    warmup: Warmup,
-    refresh: Refresh,
-    *,
-    granularity: Granularity | None = None,
-    act_tensor: bool = False,
-    symmetric: bool = True,
-    weight_bits: int | None = 8,
+    name: str, why: str, bits: int, warmup: Warmup, refresh: Refresh, *, weight_bits: int | None = 8, **how: Any
 ) -> Preset:
     options = {
-        "activations": activation_quantizer(
-            bits, symmetric=symmetric, act_tensor=act_tensor, granularity=granularity
-        ),
+        "activations": activation_quantizer(bits, **how),
         "weights": None if weight_bits is None else AbsMax(weight_bits, granularity=PerChannel(0)),
         "recursion": "closed_loop", "warmup": warmup, "refresh": refresh,
     }  # fmt: skip

@@ -43,7 +43,7 @@ class Scratch:
         self._kept: dict[tuple, Tensor] = {}
 
     def residual(self, a: Tensor, ref: Tensor | None) -> Tensor:
-        """a - ref, or a copy of a."""
+        """Return a - ref, or a copy of a."""
         key = a.shape, a.stride(), None if ref is None else ref.stride(), a.dtype, a.device
         if (kept := self._kept.get(key)) is None:
             # what the operation itself returns has the layout that the definition's temporary has
@@ -52,9 +52,11 @@ class Scratch:
         return kept.copy_(a) if ref is None else torch.sub(a, ref, out=kept)
 
     def clear(self) -> None:
+        """Let go of all temporaries."""
         self._kept.clear()
 
     def bytes(self) -> int:
+        """Bytes of all temporaries."""
         return sum(x.numel() * x.element_size() for x in self._kept.values())
 
 
@@ -71,7 +73,7 @@ def _writable(spare: Tensor | None, like: Tensor) -> bool:
 
 
 def _sum(ref: Tensor, x: Tensor, spare: Tensor | None) -> Tensor:
-    """ref + x, in the spare if that can be written."""
+    """Return ref + x, in the spare if that can be written."""
     return torch.add(ref, x, out=spare) if _writable(spare, ref) else _owned(lambda: ref + x)
 
 

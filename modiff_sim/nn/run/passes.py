@@ -81,9 +81,11 @@ class Passes:
             finder.step()
 
     def snapshot(self) -> Any:
+        """What was found about passes, for ``restore``."""
         return {names: finder.copy() for names, finder in self._finders.items()}
 
     def restore(self, snapshot: Any) -> None:
+        """Go back to a snapshot."""
         self._finders = snapshot
 
     def _go(self, where: tuple[tuple[str, ...], int]) -> None:
