@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from array_api_compat import array_namespace
 
 from ..quantizers.base import Quantizer
+from ..typing import Array
 from .options import Warmup, check_warmup, feeds
 from .state import Info, Operator, State
 
@@ -52,24 +53,24 @@ class Recursion:
         """Whether ô = A(ref) after every call: the reference moves by what A was applied to, and by nothing else."""
         return False
 
-    def next_ref(self, ref: Any, a: Any, residual_hat: Any) -> Any:
+    def next_ref(self, ref: Array, a: Array, residual_hat: Array) -> Array:
         """Return the reference of the next call."""
         raise NotImplementedError  # pragma: no cover - abstract
 
-    def exact(self, a: Any, affine: Operator, call: int = 0) -> Step:
+    def exact(self, a: Array, affine: Operator, call: int = 0) -> Step:
         """Do a call in full precision: the start of Theorem 4.4, and every refresh."""
         output = affine(a)
         return State(a, output, call + 1), Info(output)
 
     def init(
         self,
-        a: Any,
+        a: Array,
         Q: Quantizer,
         A: Operator,
         *,
         warmup: Warmup = "exact",
         affine: Operator | None = None,
-        random: Any = None,
+        random: Array | None = None,
     ) -> Step:
         """Do call 0. ``affine`` is A with its bias (default: A has none); ``random`` holds one array per feeding."""
         affine = affine or A
@@ -82,7 +83,7 @@ class Recursion:
             state, info = self.step(state, a, Q, A if i else affine, random=bits)
         return State(state.ref, state.o_hat, 1), info
 
-    def step(self, state: State, a: Any, Q: Quantizer, A: Operator, *, random: Any = None) -> Step:
+    def step(self, state: State, a: Array, Q: Quantizer, A: Operator, *, random: Array | None = None) -> Step:
         """Do any later call: (7) of the paper or (13)-(14), according to ``next_ref``."""
         residual = a - state.ref
         residual_hat, qparams = Q.apply(residual, random=random)

@@ -31,6 +31,7 @@ from array_api_compat import array_namespace
 
 from ..quantizers import Zero
 from ..quantizers.base import Quantizer
+from ..typing import Array
 from .base import Recursion
 from .base import Step as OperandStep
 from .options import Refresh, Warmup
@@ -39,8 +40,8 @@ from .scheme import Scheme
 from .sequence import check_finite, check_input
 from .state import Info, State, nothing
 
-Product = Callable[[Any, Any], Any]
-Pair = tuple[Any, Any]
+Product = Callable[[Array, Array], Array]
+Pair = tuple[Array, Array]
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class ProductState:
     ``call`` is the index of the next call.
     """
 
-    left: Any
-    right: Any
-    o_hat: Any
+    left: Array
+    right: Array
+    o_hat: Array
     call: int = 0
 
 
@@ -60,7 +61,7 @@ class ProductState:
 class ProductInfo:
     """What happened at one call: the product that it gave, and the ``Info`` of both operands."""
 
-    output: Any
+    output: Array
     left: Info
     right: Info
 
@@ -73,7 +74,7 @@ class ProductInfo:
 Step = tuple[ProductState, ProductInfo]
 
 
-def _operand(recursion: Recursion, ref: Any, a: Any, Q: Quantizer, random: Any) -> OperandStep:
+def _operand(recursion: Recursion, ref: Array, a: Array, Q: Quantizer, random: Array | None) -> OperandStep:
     """One call of an operand, which has no output of its own."""
     return recursion.step(State(ref, 0.0), a, Q, nothing, random=random)
 
@@ -87,7 +88,7 @@ def check(recursion: Recursion) -> None:
         )
 
 
-def exact(recursion: Recursion, a: Any, b: Any, product: Product = operator.matmul, call: int = 0) -> Step:
+def exact(recursion: Recursion, a: Array, b: Array, product: Product = operator.matmul, call: int = 0) -> Step:
     """Do a call in full precision: the exact start, and every refresh."""
     (left, seen_a), (right, seen_b) = (recursion.exact(x, nothing, call) for x in (a, b))
     output = product(a, b)
@@ -97,8 +98,8 @@ def exact(recursion: Recursion, a: Any, b: Any, product: Product = operator.matm
 
 def init(
     scheme: Scheme,
-    a: Any,
-    b: Any,
+    a: Array,
+    b: Array,
     Q: tuple[Quantizer, Quantizer],
     product: Product = operator.matmul,
     *,
@@ -118,8 +119,8 @@ def init(
 def step(
     recursion: Recursion,
     state: ProductState,
-    a: Any,
-    b: Any,
+    a: Array,
+    b: Array,
     Q: tuple[Quantizer, Quantizer],
     product: Product = operator.matmul,
     *,
@@ -144,12 +145,12 @@ def step(
 def advance(
     scheme: Scheme,
     state: ProductState | None,
-    a: Any,
-    b: Any,
+    a: Array,
+    b: Array,
     Q: tuple[Quantizer, Quantizer],
     product: Product = operator.matmul,
     *,
-    random: Any = None,
+    random: Array | None = None,
 ) -> Step:
     """Do the next call, whichever it is: the first (no state yet), a refresh, or a step. ``random`` as for ``init``."""
     if state is None:
@@ -167,7 +168,7 @@ def run(
     *,
     warmup: Warmup = "exact",
     refresh: Refresh = "never",
-    random: Callable[[int], Any] | None = None,
+    random: Callable[[int], Array] | None = None,
 ) -> Iterator[Step]:
     """Run a product through a sequence of operand pairs (a, b), in sampling order. One Q serves both operands.
 

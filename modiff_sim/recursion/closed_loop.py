@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ..typing import Array
 from .base import Recursion, runs
 
 
@@ -28,6 +27,6 @@ class ClosedLoop(Recursion):
         """Whether this is the closed loop itself, and not a subclass that moves the reference in another way."""
         return runs(self, ClosedLoop)
 
-    def next_ref(self, ref: Any, a: Any, residual_hat: Any) -> Any:
+    def next_ref(self, ref: Array, a: Array, residual_hat: Array) -> Array:
         """Return the next reconstruction."""
         return ref + residual_hat

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ..typing import Array
 from .base import Recursion
 
 
@@ -23,6 +22,6 @@ class OpenLoop(Recursion):
 
     name = "open_loop"
 
-    def next_ref(self, ref: Any, a: Any, residual_hat: Any) -> Any:
+    def next_ref(self, ref: Array, a: Array, residual_hat: Array) -> Array:
         """Return the input itself."""
         return a

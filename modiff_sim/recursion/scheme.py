@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ..quantizers import Zero
 from ..quantizers.base import Quantizer
+from ..typing import Array
 from .base import Recursion, Step
 from .options import Refresh, Warmup, check_warmup, feeds, refresh_calls
 from .registry import get, label
@@ -81,12 +81,12 @@ class Scheme:
     def advance(
         self,
         state: State | None,
-        a: Any,
+        a: Array,
         Q: Quantizer,
         A: Operator = identity,
         *,
         affine: Operator | None = None,
-        random: Any = None,
+        random: Array | None = None,
     ) -> Step:
         """Do the next call, whichever it is: the first (no state yet), a refresh, or a step.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from array_api_compat import array_namespace
 
 from ..arguments import namespace
 from ..quantizers.base import Quantizer, check_like, check_random, not_finite, require_floating
+from ..typing import Array
 from .base import Recursion, Step
 from .options import Refresh, Warmup
 from .scheme import Scheme
@@ -19,14 +19,14 @@ from .threshold import Threshold
 
 def run(
     recursion: str | Recursion,
-    inputs: Iterable[Any],
+    inputs: Iterable[Array],
     Q: Quantizer,
     A: Operator = identity,
     *,
     affine: Operator | None = None,
     warmup: Warmup = "exact",
     refresh: Refresh = "never",
-    random: Callable[[int], Any] | None = None,
+    random: Callable[[int], Array] | None = None,
     skip: Threshold | None = None,
     storage: Storage = AS_COMPUTED,
 ) -> Iterator[Step]:
@@ -79,7 +79,7 @@ def run(
     """
     scheme = Scheme(recursion, warmup, refresh).wrapped(storage, skip)
     state: State | None = None
-    first: Any = None
+    first: Array = None
     for call, a in enumerate(inputs):
         first = a if call == 0 else first
         check_input(Q, a, first, call)
@@ -95,7 +95,7 @@ def run(
         yield state, info
 
 
-def check_input(Q: Quantizer, a: Any, first: Any, call: int) -> None:
+def check_input(Q: Quantizer, a: Array, first: Array, call: int) -> None:
     """Raise TypeError or ValueError unless the input of a call is one that Q takes, and like that of call 0."""
     if call == 0:
         Q.check(a)
@@ -103,7 +103,7 @@ def check_input(Q: Quantizer, a: Any, first: Any, call: int) -> None:
         check_like(a, first, f"the input of call {call}")
 
 
-def check_finite(Q: Quantizer, info: Info, a: Any, who: str) -> None:
+def check_finite(Q: Quantizer, info: Info, a: Array, who: str) -> None:
     """Raise ValueError where the call just done met NaN, Inf or an overflow; the scale tells of the loop's own."""
     xp = array_namespace(a)
     probe = a if info.qparams is None else Q.probe(info.residual, info.qparams)
@@ -120,7 +120,7 @@ def _check_quantized(Q: Quantizer, info: Info) -> None:
             raise ValueError(f"what {Q} returns holds NaN or Inf, for an input that is finite")
 
 
-def _check_operator(output: Any) -> None:
+def _check_operator(output: Array) -> None:
     """Raise ValueError where A of the first input, which is finite, is not: a weight of NaN shows at once."""
     xp = namespace("the operator's output", output)
     require_floating(xp, output, "the operator's output")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ..quantizers.base import QParams
+from ..typing import Array
 
-Operator = Callable[[Any], Any]
+Operator = Callable[[Array], Array]
 
 
-def identity(a: Any) -> Any:
+def identity(a: Array) -> Array:
     """A = 1, the operator where none is given."""
     return a
 
 
-def nothing(hat: Any) -> float:
+def nothing(hat: Array) -> float:
     """A = 0, for callers that form the output themselves: -0.0 + x is x, for x = -0.0 as well."""
     return -0.0
 
@@ -47,8 +47,8 @@ class State:
     1
     """
 
-    ref: Any
-    o_hat: Any
+    ref: Array
+    o_hat: Array
     call: int = 0
 
 
@@ -77,11 +77,11 @@ class Info:
     (False, [[1.0, 0.5]], [[1.0, 0.0]])
     """
 
-    output: Any
-    residual: Any = None
-    residual_hat: Any = None
+    output: Array
+    residual: Array | None = None
+    residual_hat: Array | None = None
     qparams: QParams | None = None
-    kept: Any = None
+    kept: Array | None = None
 
     @property
     def quantized(self) -> bool:

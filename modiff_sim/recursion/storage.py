@@ -30,6 +30,7 @@ from array_api_compat import array_namespace
 
 from ..quantizers import QUANTIZERS, FixedScale, Split
 from ..quantizers.base import QParams, Quantizer
+from ..typing import Array
 from .base import Recursion, Step
 from .options import Warmup, check_warmup
 from .registry import label
@@ -44,7 +45,7 @@ Spec = Quantizer | str
 class Packed:
     """What is kept of one array: codes in the smallest integer type that holds them, and the quantizer's parameters."""
 
-    codes: Any
+    codes: Array
     qparams: QParams
     shape: tuple[int, ...]
 
@@ -54,11 +55,11 @@ class Format:
 
     bits: float = 32
 
-    def encode(self, x: Any) -> Any:
+    def encode(self, x: Array) -> Any:
         """Return what is kept of an array."""
         return x
 
-    def decode(self, kept: Any, like: Any) -> Any:
+    def decode(self, kept: Any, like: Array) -> Array:
         """The array again, in the dtype of ``like``."""
         return kept
 
@@ -69,14 +70,14 @@ class FloatFormat(Format):
     def __init__(self, name: str) -> None:
         self.name, self.bits = name, FLOATS[name]
 
-    def encode(self, x: Any) -> Any:
+    def encode(self, x: Array) -> Any:
         """Round to the type. Raises ValueError where the array's library does not have it."""
         xp = array_namespace(x)
         if not hasattr(xp, self.name):
             raise ValueError(f"{xp.__name__} has no {self.name}: keep the state as float16, or use torch")
         return xp.astype(x, getattr(xp, self.name))
 
-    def decode(self, kept: Any, like: Any) -> Any:
+    def decode(self, kept: Any, like: Array) -> Array:
         """Return the array in the dtype of ``like``."""
         return array_namespace(like).astype(kept, like.dtype)
 
@@ -97,7 +98,7 @@ class Codes(Format):
     def _unsigned(self) -> bool:
         return hasattr(self.Q, "levels")  # affine grids count from 0
 
-    def encode(self, x: Any) -> Packed:
+    def encode(self, x: Array) -> Packed:
         """Quantize. Raises ValueError for a foreign quantizer whose codes the integer type does not hold."""
         xp = array_namespace(x)
         blocks, _ = self.Q.blocks(xp, x)
@@ -112,7 +113,7 @@ class Codes(Format):
             )
         return Packed(kept, qparams, tuple(x.shape))
 
-    def decode(self, kept: Packed, like: Any) -> Any:
+    def decode(self, kept: Packed, like: Array) -> Array:
         """Dequantize, in the dtype of ``like``."""
         xp = array_namespace(like)
         values = self.Q.dequantize(xp.astype(kept.codes, like.dtype), kept.qparams)
@@ -224,7 +225,7 @@ class Stored(Wrapper):
         """Whether ô is kept, and not recomputed."""
         return not self.storage.recomputes
 
-    def exact(self, a: Any, affine: Operator, call: int = 0) -> Step:
+    def exact(self, a: Array, affine: Operator, call: int = 0) -> Step:
         """Do a call in full precision; in the closed loop A is applied to the *stored* reference."""
         ref = self.storage.ref_format.encode(a)
         used = self.storage.ref_format.decode(ref, a) if self.reconstructs else a
@@ -233,13 +234,13 @@ class Stored(Wrapper):
 
     def init(
         self,
-        a: Any,
+        a: Array,
         Q: Quantizer,
         A: Operator,
         *,
         warmup: Warmup = "exact",
         affine: Operator | None = None,
-        random: Any = None,
+        random: Array | None = None,
     ) -> Step:
         """Do call 0: the first input is fed as computed, and the state is stored after the last feeding."""
         check_warmup(warmup)
@@ -251,7 +252,7 @@ class Stored(Wrapper):
             output = (affine or A)(self.storage.ref_format.decode(ref, a))
         return State(ref, self._kept(output), state.call), replace(info, output=output)
 
-    def step(self, state: State, a: Any, Q: Quantizer, A: Operator, *, random: Any = None) -> Step:
+    def step(self, state: State, a: Array, Q: Quantizer, A: Operator, *, random: Array | None = None) -> Step:
         """Do a later call from what was stored. Where ô is recomputed, A is the map with its bias."""
         form = self.storage.ref_format
         ref = form.decode(state.ref, a)
@@ -267,7 +268,7 @@ class Stored(Wrapper):
             output = added + self.storage.o_format.decode(state.o_hat, like)  # type: ignore[union-attr]
         return State(stored, self._kept(output), after.call), replace(info, output=output)
 
-    def _kept(self, output: Any) -> Any:
+    def _kept(self, output: Array) -> Any:
         return None if self.storage.o_format is None else self.storage.o_format.encode(output)
 
 

@@ -19,12 +19,12 @@ is the last input: a skipped difference is in no later residual, and its loss is
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from array_api_compat import array_namespace
 
 from ..arguments import number
 from ..quantizers.base import QParams, Quantizer
+from ..typing import Array
 from .base import Recursion, Step
 from .state import Operator, State
 from .wrapper import Wrapper
@@ -71,7 +71,7 @@ class Threshold:
         if self.norm not in NORMS:
             raise ValueError(f"Threshold: unknown norm {self.norm!r}; known: {', '.join(NORMS)}")
 
-    def size(self, x: Any) -> Any:
+    def size(self, x: Array) -> Array:
         """The norm of every sample, shape (n, 1, ..., 1); of a 1-d array, whose entries are the samples, its |x|."""
         xp = array_namespace(x)
         axes = tuple(range(1, x.ndim))
@@ -86,7 +86,7 @@ class Threshold:
         scaled = size / safe
         return top * xp.sqrt(xp.sum(scaled * scaled, axis=axes, keepdims=True))
 
-    def keeps(self, residual: Any, ref: Any) -> Any:
+    def keeps(self, residual: Array, ref: Array) -> Array:
         """Where the residual is computed: bool, shape (n, 1, ..., 1). ``ref`` has the residual's shape."""
         below = self.size(residual) < self.tau * self.size(ref)
         return array_namespace(residual).logical_not(below)  # not >=: NaN must be kept
@@ -102,7 +102,7 @@ class Skipping(Wrapper):
         super().__init__(inner, "skip")
         self.threshold = threshold
 
-    def step(self, state: State, a: Any, Q: Quantizer, A: Operator, *, random: Any = None) -> Step:
+    def step(self, state: State, a: Array, Q: Quantizer, A: Operator, *, random: Array | None = None) -> Step:
         """Do a call in which what is skipped is quantized to zero, so that it moves neither reference nor output."""
         gate = _Gate(Q, self.threshold, state.ref)
         state, info = self.inner.step(state, a, gate, A, random=random)  # type: ignore[arg-type]
@@ -112,10 +112,10 @@ class Skipping(Wrapper):
 class _Gate:
     """The quantizer as far as a step uses it, with zeros where the threshold skips."""
 
-    def __init__(self, Q: Quantizer, threshold: Threshold, ref: Any) -> None:
+    def __init__(self, Q: Quantizer, threshold: Threshold, ref: Array) -> None:
         self.Q, self.threshold, self.ref, self.kept = Q, threshold, ref, None
 
-    def apply(self, residual: Any, *, random: Any = None) -> tuple[Any, QParams]:
+    def apply(self, residual: Array, *, random: Array | None = None) -> tuple[Array, QParams]:
         hat, qparams = self.Q.apply(residual, random=random)
         self.kept = self.threshold.keeps(residual, self.ref)
         xp = array_namespace(residual)

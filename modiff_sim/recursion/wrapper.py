@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..quantizers.base import Quantizer
+from ..typing import Array
 from .base import Recursion, Step, runs
 from .options import Warmup
 from .registry import label
@@ -35,19 +34,19 @@ class Wrapper(Recursion):
         """As of the recursion inside."""
         return self.inner.reconstructs
 
-    def exact(self, a: Any, affine: Operator, call: int = 0) -> Step:
+    def exact(self, a: Array, affine: Operator, call: int = 0) -> Step:
         """As of the recursion inside."""
         return self.inner.exact(a, affine, call)
 
     def init(
         self,
-        a: Any,
+        a: Array,
         Q: Quantizer,
         A: Operator,
         *,
         warmup: Warmup = "exact",
         affine: Operator | None = None,
-        random: Any = None,
+        random: Array | None = None,
     ) -> Step:
         """As of the recursion inside."""
         return self.inner.init(a, Q, A, warmup=warmup, affine=affine, random=random)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .. import recursion as _recursion
 from ..quantizers import QUANTIZERS, Split
 from ..quantizers.base import Quantizer, check_like
+from ..typing import Array
 
 
 def ours(Q: Quantizer) -> bool:
@@ -33,7 +32,7 @@ def check_own(Q: Quantizer, a: np.ndarray) -> None:
 
 
 def check_output(
-    Q: Quantizer, recursion: _recursion.Recursion, info: _recursion.Info, a: Any, A: _recursion.Operator, call: int
+    Q: Quantizer, recursion: _recursion.Recursion, info: _recursion.Info, a: Array, A: _recursion.Operator, call: int
 ) -> None:
     """Raise ValueError where a call gave NaN, Inf or another shape: every call, as nothing else would say so."""
     hat = info.residual_hat

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arguments import count, number, reals
 from ..diffusion.schedules import Schedule
+from ..typing import Array
 
 #: (index of a layer, its input) -> the input that it is to work on
 Edit = Callable[[int, np.ndarray], np.ndarray]
@@ -52,7 +53,7 @@ class Network(Protocol):
         ...
 
 
-def checked_start(x: Any) -> np.ndarray:
+def checked_start(x: Array) -> np.ndarray:
     """The state x (n, ...) where a run starts, as an array.
 
     Raises TypeError or ValueError where it is not a finite, non-empty floating-point array.
@@ -95,7 +96,7 @@ def energy(z: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", flat, flat).astype(np.float64)
 
 
-def ratio(top: Any, bottom: Any) -> np.ndarray:
+def ratio(top: Array, bottom: Any) -> np.ndarray:
     """The quotient top/bottom, and 0 where the bottom is 0."""
     top, bottom = np.broadcast_arrays(np.asarray(top, np.float64), np.asarray(bottom, np.float64))
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
