@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help reproduce test lint clean
+.PHONY: help reproduce test lint pages clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make reproduce [EFFORT=quick|full] [OUT=out]   figures, paper checks and report (2 / 15 min on 2 cores)"
 	@echo "make test                                      the tests (under 6 min on 2 cores)"
 	@echo "make lint                                      ruff and mypy"
+	@echo "make pages                                     every page that is made from code (1 min)"
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -29,6 +30,14 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+pages: $(STAMP)
+	$(BIN)/python -m paper_checks --page
+	$(BIN)/python -m figures --page
+	$(BIN)/python -m analysis.contents
+	$(BIN)/python -m analysis.tables --page
+	$(BIN)/python -m analysis.memory --page
+	$(BIN)/python -m analysis.tour
 
 clean:
 	rm -rf out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,10 +1,10 @@
 """Do two output folders say the same?  python -m analysis.compare BEFORE AFTER
 
-Compares what two runs of `make reproduce` wrote: every stored result with its namesake (the same name and parameters,
-whatever the code and the versions were) by the sha256 of its arrays and rows; every number, verdict and sentence of
-``checks.json``; tables and the arrays behind the figures. Prints what differs or is in one of them only.
+This compares what two runs of `make reproduce` wrote: every stored result with the one of the same name and parameters
+(whatever the code and the versions were) by the sha256 of its arrays and rows; every number, verdict and sentence of
+checks.json; the tables, and the arrays behind the figures. It prints what differs, and what only one folder has.
 
-Exit code 0 if nothing differs, 1 if something does.
+The exit code is 0 if nothing differs, and 1 if something does.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MADE_BY = ("source", "versions", "manifest_sha256")  # likewise, in the manifest
 
 
 def facts(out: Path) -> dict[str, str]:
-    """What a folder says: a name for each fact -> its content, or the sha256 of it.
+    """Return what a folder says: the name of each fact -> its content, or the sha256 of that.
 
-    Raises StoreError where the folder holds nothing of `make reproduce`, or a manifest that cannot be read.
+    Raises StoreError where the folder holds nothing written by `make reproduce`, or a manifest that cannot be read.
     """
     found = {**_results(out), **_checks(out), **_files(out)}
     if not found:
@@ -47,7 +47,7 @@ def _results(out: Path) -> dict[str, str]:
         params = {k: v for k, v in about["params"].items() if k not in CODE}
         for file, digest in about["sha256"].items():
             found.setdefault(f"result {about['name']} {canonical(params)}: {file}", set()).add(digest)
-    return {name: " and ".join(sorted(digests)) for name, digests in found.items()}  # of several codes, perhaps
+    return {name: " and ".join(sorted(digests)) for name, digests in found.items()}  # perhaps of several codes
 
 
 def _checks(out: Path) -> dict[str, str]:
@@ -61,7 +61,7 @@ def _checks(out: Path) -> dict[str, str]:
 
 
 def _files(out: Path) -> dict[str, str]:
-    """Tables byte by byte; figures by their data, whose manifests say what it was made of."""
+    """Return the sha256 of every table, and of the data behind every figure with what its manifest says."""
     found = {f"table {p.name}": sha256(p) for p in sorted((out / "tables").glob("*")) if p.name != "manifest.json"}
     for path in sorted((out / "figures").glob("*.npz")):
         found[f"figure {path.stem}: data"] = sha256(path)
@@ -72,7 +72,7 @@ def _files(out: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; StoreError for a file that holds none."""
+    """Return the JSON object in a file. Raises StoreError where the file does not hold one."""
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -83,7 +83,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """A sentence for every fact that is not the same in both."""
+    """Return a sentence for every fact that is not the same in both folders."""
     wrong = []
     for name in sorted({*before, *after}):
         if name not in after:
@@ -100,6 +100,7 @@ def _short(text: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(
         prog="python -m analysis.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,7 +1,7 @@
-"""``python -m analysis.memory``: what the states of a compensated run would weigh, planned from shapes alone.
+"""``python -m analysis.memory``: the memory that the states of a compensated run would take, planned from shapes alone.
 
-For every model: its MACs, its weights, and for every way to keep â and ô the MiB per image, the peak, and what one step
-costs then. No weights are read or drawn; SDXL takes seconds.
+For every model it shows its MACs, its weights and, for every way to keep â and ô, the MiB per image, the peak, and what
+one step costs then. No weights are read or drawn; SDXL takes seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
 class Scheme:
     """One way to keep the states.
 
-    packed: two 4-bit codes share a byte; share: q, k and v keep one â; aligned: residuals lie on the grid of the codes.
+    ``packed``: two 4-bit codes share a byte. ``share``: q, k and v keep one â. ``aligned``: residuals lie on the grid
+    of the codes.
     """
 
     label: str
@@ -60,10 +61,12 @@ def plan(
     dtype: str = "float32",
     rows: int | None = None,
 ) -> dict[str, Any]:
-    """The plan of a known model or of a local diffusers folder, as plain numbers; bytes unless the key says otherwise.
+    """Return the plan of a known model or of a local diffusers folder, as plain numbers.
 
-    images: how many at once. bits, weight_bits: of residuals and weights, for the cost of a step and the peak. dtype:
-    of the model's arithmetic. rows: of the batch per image; by default 2 for the known models that are guided, else 1.
+    They are bytes unless the key says otherwise. ``images`` is the number of images at once. ``bits`` and
+    ``weight_bits`` are those of residuals and weights, for the cost of a step and the peak. ``dtype`` is that of the
+    model's arithmetic. ``rows`` is the number of rows of the batch per image, by default 2 for the known models that
+    are guided and 1 for others.
 
     Raises ValueError for an unknown model, FileNotFoundError for a folder without a config.
     """
@@ -103,16 +106,17 @@ def plan(
     }  # fmt: skip
 
 
-#: the paper's memory for its CIFAR-10 model, as a line in bits b and images B: MiB
+#: the line in bits b and images B that fits the paper's memory for its CIFAR-10 model, in MiB
 PRINTED = (34.09, 0.60)
 PAPER_HEAD = ("b", "B", "printed fit", "weights + conv â", "weights + â + ô", "both in float32")
 
 
 def paper(bits: Sequence[int] = (8, 6, 4, 3, 2), images: Sequence[int] = (1, 16, 64)) -> list[dict[str, float]]:
-    """The paper's memory tables for the CIFAR-10 U-Net, rebuilt, in MiB: 8-bit weights and caches at b bits, packed.
+    """Rebuild the paper's memory tables for the CIFAR-10 U-Net, in MiB: 8-bit weights and caches at b bits, packed.
 
-    Only the line that the tables fit is known here, not their cells. Beside it: â of the convolutions alone, which is
-    what the line counts; both states of all layers, which a run has to keep; both in float32, as in the released code.
+    Only the line that fits the tables is known here, not their cells. Beside it stand â of the convolutions alone,
+    which is what the line counts; both states of all layers, which a run has to keep; and both in float32, as in the
+    released code.
     """
     from modiff_sim.nn.models.architectures import shapes_of
 
@@ -133,6 +137,7 @@ def paper(bits: Sequence[int] = (8, 6, 4, 3, 2), images: Sequence[int] = (1, 16,
 
 
 def paper_cells() -> list[list[str]]:
+    """Return the cells of the paper's tables as text."""
     return [
         [f"{r['bits']}", f"{r['images']}", *(number(r[k]) for k in ("printed", "conv_ref", "both", "float32"))]
         for r in paper()
@@ -140,7 +145,7 @@ def paper_cells() -> list[list[str]]:
 
 
 def number(value: float) -> str:
-    """Three digits or more from 1 on, two below 0.1; thousands apart."""
+    """Format a number: at least three digits from 1 on, two digits below 0.1, with thousands separated."""
     if 0 < value < 0.1:
         return f"{value:.2g}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
@@ -155,7 +160,7 @@ UNITS = ("", "MiB", "MiB", "MiB", "MiB", "bits", "GBOPs")
 
 
 def cells(p: dict[str, Any]) -> list[list[str]]:
-    """The table of one plan: memory of all images at once, bits of the operand, what a step costs."""
+    """Return the table of one plan: memory of all images at once, bits of the operand, cost of a step."""
     return [
         [s["scheme"], _mib(s["ref"]), _mib(s["o_hat"]), _mib(s["total"]), _mib(s["peak"]), f"{s['operand_bits']:g}",
          number(s["step_bops"] / 1e9)]
@@ -164,11 +169,11 @@ def cells(p: dict[str, Any]) -> list[list[str]]:
 
 
 def facts(p: dict[str, Any]) -> list[str]:
-    """What is said above the table, line by line."""
+    """Return the lines above the table."""
     each = "1 row of the batch per image" if p["rows"] == 1 else f"{p['rows']} rows of the batch per image (guidance)"
     macs = f"{number(p['macs'] / 1e9)} GMAC in layers, {number(p['attention_macs'] / 1e9)} GMAC in attention products"
     if p["unseen_macs"]:
-        macs += f", {number(p['unseen_macs'] / 1e9)} GMAC in weights that are no such layers"
+        macs += f", {number(p['unseen_macs'] / 1e9)} GMAC in weights outside such layers"
     weights = ", ".join(f"{_mib(p['weights'][str(b)])} at {b} bits" for b in WEIGHT_BITS)
     return [
         f"{p['parameters']:,} parameters; {p['layer_calls']} calls of {p['layers']} conv and linear layers; {each}",
@@ -178,7 +183,7 @@ def facts(p: dict[str, Any]) -> list[str]:
 
 
 def text(p: dict[str, Any]) -> str:
-    """For a terminal, below 100 columns."""
+    """Return the plan as text for a terminal, below 100 columns wide."""
     count = f"{p['images']} image{'s' if p['images'] > 1 else ''} at once"
     lines = [p["label"], *(f"  {line}" for line in facts(p)), ""]
     direct = f"direct W{p['weight_bits']}A8: no states, {number(p['direct_bops'] / 1e9)} GBOPs a step"
@@ -197,16 +202,16 @@ def _aligned(head: list[list[str]], body: list[list[str]]) -> list[str]:
 
 
 NOTES = """\
-peak: weights, states, and the largest layer at work (input, residual, product, output); the model's own activations
+peak: weights, states, and the largest layer at work (input, residual, product, output). The model's own activations
 come on top and are the same without modulation. Codes have one scale per sample, which is counted.
 operand: bits of what A is applied to in a step of the closed loop, from which the cost of a step in the layers follows.
-As computed it is the residual. Where â is kept in another format, it is what the stored â moved by, which has more
+As computed it is the residual. Where â is kept in another format, it is the change of the stored â, which has more
 bits, unless the residuals lie on the grid of the codes (aligned: Static codes, GridAligned residuals). A recomputed ô
-is one A(stored â): not one MAC more, but at the bits of â instead of the residual's."""
+is one A(stored â): it takes the same MACs, but at the bits of â instead of those of the residual."""
 
 
 def markdown(plans: Sequence[dict[str, Any]]) -> str:
-    """The tables of docs/memory.md."""
+    """Return the tables of docs/memory.md."""
     blocks = []
     for p in plans:
         head = "| " + " | ".join(f"{h}, {u}" if u else h for h, u in zip(HEAD, UNITS, strict=True)) + " |"
@@ -218,13 +223,13 @@ def markdown(plans: Sequence[dict[str, Any]]) -> str:
 
 
 def paper_markdown() -> str:
-    """The paper's tables, rebuilt, for docs/memory.md."""
+    """Return the paper's tables, rebuilt, for docs/memory.md."""
     rows = ["| " + " | ".join(row) + " |" for row in (list(PAPER_HEAD), *paper_cells())]
     return "\n".join([rows[0], "|" + "---:|" * len(PAPER_HEAD), *rows[1:]])
 
 
 def page(text: str) -> str:
-    """docs/memory.md with its tables made anew: what stands between two marks is replaced.
+    """Return docs/memory.md with new tables: what stands between two marks is replaced.
 
     Raises ValueError where a mark is missing.
     """
@@ -244,6 +249,7 @@ def _paper_text() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(
         prog="python -m analysis.memory",
         description="Plan the memory and the cost of a compensated run from a model's shapes: no weights, no GPU.",
@@ -252,19 +258,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--model", nargs="+", metavar="NAME",
         help="digits, cifar10, dit-xl-2, sd15, sdxl, or a local diffusers folder (default: all but digits)",
     )  # fmt: skip
-    parser.add_argument("--images", type=int, default=1, help="images at once (default 1)")
-    parser.add_argument("--bits", type=int, default=3, help="of the residuals (default 3)")
-    parser.add_argument("--weight-bits", type=int, default=8, help="of the weights, for peak and cost (default 8)")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model's arithmetic (float32)")
+    parser.add_argument("--images", type=int, default=1, help="images at once (default: 1)")
+    parser.add_argument("--bits", type=int, default=3, help="bits of the residuals (default: 3)")
     parser.add_argument(
-        "--rows", type=int, help="of the batch per image: 2 with guidance (default: as the model is used; folders: 1)"
+        "--weight-bits", type=int, default=8, help="bits of the weights, for peak and cost (default: 8)"
     )
     parser.add_argument(
-        "--paper", action="store_true", help="the paper's memory tables for its CIFAR-10 model, rebuilt"
+        "--dtype", choices=DTYPES, default="float32", help="type of the model's arithmetic (default: float32)"
     )
+    parser.add_argument(
+        "--rows",
+        type=int,
+        help="rows of the batch per image, 2 with guidance (default: as the model is used; 1 for folders)",
+    )
+    parser.add_argument("--paper", action="store_true", help="rebuild the paper's memory tables for its CIFAR-10 model")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON: bytes, MACs and BOPs as whole numbers")
-    form.add_argument("--page", action="store_true", help="write the tables of docs/memory.md anew")
+    form.add_argument("--page", action="store_true", help="write the tables of docs/memory.md again")
     args = parser.parse_args(argv)
     if args.page:
         PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

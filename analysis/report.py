@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page from what lies in the output folder (verdicts, arms, figures, manifest)."""
+"""The report: one self-contained HTML page made from the output folder (verdicts, arms, figures, manifests)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .tables.rows import committed
 from .tables.write import page, save
 
 HERE = Path(__file__).parent
-#: figures in the order in which they are read; others follow by name
+#: figures in the order in which they should be read; others follow by name
 READING_ORDER = (
     "sample_grids", "bit_sweep", "middle_block", "violins", "error_growth", "bounds_per_norm",
 )  # fmt: skip
@@ -27,7 +27,7 @@ def _figures(folder: Path) -> list[dict[str, Any]]:
     for manifest in folder.glob("*.json"):
         about = json.loads(manifest.read_text(encoding="utf-8"))
         if not {"name", "title", "caption"} <= set(about):
-            continue  # not a figure's manifest
+            continue  # not the manifest of a figure
         png = manifest.with_suffix(".png")
         encoded = base64.b64encode(png.read_bytes()).decode()
         found.append({**about, "png": encoded, "files": {f.name: sha256(f) for f in (png, png.with_suffix(".npz"))}})
@@ -42,7 +42,7 @@ def _short(value: float | None) -> str:
 
 
 def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
-    """Write ``out/tables`` and ``out/report.html``; returns the latter's path.
+    """Write ``out/tables`` and ``out/report.html``, and return the path of the latter.
 
     Raises StoreError if a stored result is damaged, or where rows of a table are missing.
     """

@@ -1,12 +1,12 @@
-"""``python -m analysis.reproduce [--effort quick|full] [--out DIR]``: the main job, from sampling to the report.
+"""``python -m analysis.reproduce [--effort quick|full] [--out DIR]``: everything from sampling to the report.
 
     1 sample the arms, record the distributions        DIR/results/*        (stored by content: a killed run goes on)
     2 draw the figures                                 DIR/figures/*
     3 check the claims                                 DIR/results/checks.json
     4 write the table of arms and the report           DIR/results/arms.csv, DIR/report.html
 
-Figures and checks are programs of their own that stand above this package; they are started, not imported, and run
-side by side. Exit code 1 if a verdict is not the expected one, 2 if a step failed.
+Figures and checks are programs of their own above this package. They are started rather than imported, and run side by
+side. The exit code is 1 if a verdict is not the expected one, and 2 if a step failed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from .running.limits import Parser
 
 
 def say(text: str) -> None:
+    """Print a line on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def sample_everything(effort: str) -> list[dict[str, Any]]:
-    """Step 1: everything that figures and checks will ask the store for, so that neither computes what the other does.
+    """Do step 1: compute everything that figures and checks will need from the store, so that neither does it twice.
 
     Returns the rows of the ablation.
     """
@@ -51,14 +52,15 @@ def sample_everything(effort: str) -> list[dict[str, Any]]:
 
 
 def command(module: str, *arguments: str) -> list[str]:
+    """Return the command line that runs a module."""
     return [sys.executable, "-m", module, *arguments]
 
 
 def figures_and_checks(effort: str, out: Path) -> int:
-    """Steps 2 and 3 side by side. Returns the exit code of the checks; raises SystemExit(2) where a step failed."""
+    """Do steps 2 and 3 side by side. Returns the exit code of the checks; raises SystemExit(2) where a step failed."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     log, table = out / "figures.log", out / "results" / "checks.json"
-    table.unlink(missing_ok=True)  # checks that fail to run must not be reported by an older table
+    table.unlink(missing_ok=True)  # if the checks fail to run, an older table must not be reported
     with open(log, "w", encoding="utf-8") as sink:
         drawing = subprocess.Popen(
             command("figures", "--effort", effort, "--out", str(out / "figures")),
@@ -69,28 +71,34 @@ def figures_and_checks(effort: str, out: Path) -> int:
         )  # fmt: skip
         try:
             verdicts, failed = checking.wait(), drawing.wait()
-        finally:  # Ctrl-C and SIGTERM included: nobody goes on writing into the folder
+        finally:  # after Ctrl-C and SIGTERM as well, nothing may go on writing into the folder
             drawing.kill()
             checking.kill()
     if failed or not table.exists():
         if failed:
             say(log.read_text(encoding="utf-8"))
-        say("reproduce: a step failed (see above); what was finished is kept, run the same command again")
+        say("reproduce: a step failed (see above); finished results are kept, so run the same command again")
         raise SystemExit(2)
     log.unlink()
     return verdicts
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
-    """The arms as CSV (columns as in the rows)."""
+    """Write the arms as CSV, with the columns of the rows."""
     import pandas as pd
 
     write_atomic(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(prog="python -m analysis.reproduce", description=__doc__.splitlines()[0])
-    parser.add_argument("--effort", choices=list(EFFORTS), default="full", help="2 min or 15 min on 2 cores")
+    parser.add_argument(
+        "--effort",
+        choices=list(EFFORTS),
+        default="full",
+        help="quick takes 2 min and full 15 min on 2 cores (default: full)",
+    )
     parser.add_argument("--out", default="out", metavar="DIR", help="where everything is written (default: out)")
     chosen = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -102,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def reproduce(effort: str, out: Path) -> int:
-    """All four steps; returns the exit code."""
+    """Do all four steps, and return the exit code."""
     workspace.use(out)
     (out / "results").mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}

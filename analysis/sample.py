@@ -1,8 +1,8 @@
 """``python -m analysis.sample --model digits --images 1024 --recursion closed_loop --bits 4 --weight-bits 8 --out DIR``
 
-Samples one arm as a sweep over micro-batches: killed, the same command goes on; it ends with DIR/images.npz and a
-manifest, the same bytes whatever ended it before and whoever computed. It runs in this process, in several
-(``--workers``), on a Dask cluster (``--scheduler tcp://host:port``), or in the ranks of
+This samples one arm as a sweep over micro-batches. If it is killed, the same command goes on. It ends with
+DIR/images.npz and a manifest, whose bytes depend neither on interruptions nor on who computed. It runs in this process,
+in several (``--workers``), on a Dask cluster (``--scheduler tcp://host:port``), or in the ranks of
 ``torchrun --nproc-per-node N -m analysis.sample ...``.
 """
 
@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import distributed
 
+from modiff_sim import RECURSIONS
 from modiff_sim.arguments import affordable
 from modiff_sim.console import one_line
 from modiff_sim.diffusion.samplers import SAMPLERS
@@ -40,19 +41,19 @@ from modiff_sim.sweeps import sweep
 from modiff_sim.sweeps.store import Store, npz_bytes, versions, write_files
 from modiff_sim.sweeps.sweep import SweepError
 
-from .experiments.arms import RECURSIONS, REFRESHES, Arm
+from .experiments.arms import REFRESHES, Arm
 from .running import limits
 from .sampling.micro_batch import MEMORY_FORMATS, Plan, compute, model_of
 from .sampling.pictures import levels, save_grid
 
 NAME = "images"
 WORKER = 400 * 2**20  # bytes that a process takes before it computes anything
-MOST_FEEDS = 1000  # of the first input: as many as models have timesteps
-SCALES = ("sample", "batch", "channel")  # static ones need a calibration: see ``analysis.tables``
+MOST_FEEDS = 1000  # how often the first input may be fed: as many times as models have timesteps
+SCALES = ("sample", "batch", "channel")  # static scales need a calibration: see ``analysis.tables``
 
 
 def memory(model: str, arm: Arm) -> Needs:
-    """What sampling this arm needs, predicted from shapes."""
+    """Return the memory that sampling this arm needs, predicted from shapes."""
     network = model_of(model).model
     inputs, named = example_inputs(network)
     return needs(
@@ -61,10 +62,10 @@ def memory(model: str, arm: Arm) -> Needs:
 
 
 def make(plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | None = None) -> dict[str, float] | None:
-    """Sample what is missing; on the first rank write images.npz (float32), levels.npz (uint8) and their manifest.
+    """Sample what is missing. The first rank writes images.npz (float32), levels.npz (uint8) and their manifest.
 
-    Returns what it took, on the first rank; None on the others. Counted as made is what this run made, all of its ranks
-    and workers together, and not what others made on the same folder at the same time.
+    Returns what it took on the first rank, and None on the others. Images count as made if this run made them, all of
+    its ranks and workers together, and not another run on the same folder at the same time.
     """
     store, points = Store(out / "store"), plan.points()
     start, maker = time.perf_counter(), [secrets.randbits(52)]
@@ -101,41 +102,60 @@ def _parser() -> argparse.ArgumentParser:
     about, _, _ = (__doc__ or "").partition("\n\n")
     parser = limits.Parser(prog="python -m analysis.sample", description=about.replace("``", ""))
     add = parser.add_argument
-    add("--model", required=True, help=f"of the zoo ({', '.join(zoo.MODELS)}), a folder, or a hub name")
-    add("--images", type=limits.whole(1, 10**15), default=64, help="how many (default: 64)")
+    add("--model", required=True, help=f"a model of the zoo ({', '.join(zoo.MODELS)}), a folder, or a hub name")
+    add("--images", type=limits.whole(1, 10**15), default=64, help="how many images (default: 64)")
     add("--steps", type=limits.whole(1, 10**5), default=50, help="timesteps (default: 50)")
     add("--sampler", choices=SAMPLERS, default="ddim", help="(default: ddim)")
-    add("--spacing", choices=SPACINGS, help="(default: that of the scheduler beside the model, else quad)")
+    add(
+        "--spacing",
+        choices=SPACINGS,
+        help="spacing of the timesteps (default: that of the scheduler beside the model, else quad)",
+    )
     add("--recursion", choices=RECURSIONS, default="direct", help="(default: direct)")
-    add("--bits", type=int, default=32, help="of activations or residuals; 32 is full precision (default)")
-    add("--weight-bits", type=int, default=32, help="32 is full precision (default)")
+    add("--bits", type=int, default=32, help="bits of activations or residuals; 32 is full precision (default)")
+    add("--weight-bits", type=int, default=32, help="bits of weights; 32 is full precision (default)")
     add("--scale", choices=SCALES, default="sample", help="what shares a scale (default: sample)")
     add("--warmup", default="exact", help="exact, quantized, or how often the first input is fed (default: exact)")
     add("--refresh", choices=REFRESHES, default="never", help="(default: never)")
-    add("--seed", type=limits.whole(0, limits.MOST_SEED), default=0, help="of the noise (default: 0)")
-    batch = "images per micro-batch, part of what decides the bytes (default: 128)"
+    add("--seed", type=limits.whole(0, limits.MOST_SEED), default=0, help="seed of the noise (default: 0)")
+    batch = "images per micro-batch, which can change the last bits of the images (default: 128)"
     add("--batch", type=limits.whole(1, 2**20), help=batch)
-    budget = "choose the batch by its predicted need, within a fifth"
+    budget = "choose the largest batch whose predicted memory fits, which is accurate to a fifth"
     add("--memory-budget", type=limits.positive(), metavar="MIB", help=budget)
-    threads = "torch threads, part of what decides the bytes (default: 1)"
+    threads = "torch threads, which can change the last bits of the images (default: 1)"
     add("--threads", type=limits.whole(1, limits.MOST_THREADS), default=1, help=threads)
-    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: cuda where there is one)")
-    add("--memory-format", choices=MEMORY_FORMATS, default="contiguous", help="(default: contiguous)")
-    add("--workers", type=int, default=1, help="processes of this machine (default: 1)")
     add(
-        "--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port, instead of processes of this machine"
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        default="auto",
+        help="where to compute (default: cuda if there is a GPU)",
     )
-    add("--out", type=Path, required=True, metavar="DIR", help="where images.npz is written, and DIR/store on the way")
-    add("--grid", type=Path, metavar="FILE.png", help="also draw the first 100")
+    add("--memory-format", choices=MEMORY_FORMATS, default="contiguous", help="(default: contiguous)")
+    add("--workers", type=int, default=1, help="processes on this machine (default: 1)")
+    add(
+        "--scheduler", metavar="ADDRESS", help="a Dask scheduler, tcp://host:port, instead of processes on this machine"
+    )
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for images.npz, and for unfinished work in DIR/store",
+    )
+    add("--grid", type=Path, metavar="FILE.png", help="also draw the first 100 images")
     return parser
 
 
 def planned(args: argparse.Namespace, who: Ranks) -> Plan:
-    """Raises ValueError for what does not fit together, OSError or MemoryError for what this machine cannot hold."""
+    """Return the plan of the arguments.
+
+    Raises ValueError for options that do not fit together, and OSError or MemoryError for what this machine cannot
+    hold.
+    """
     if args.batch and args.memory_budget:
-        raise ValueError("--batch or --memory-budget: one decides the other")
+        raise ValueError("--batch and --memory-budget exclude each other: pass one of them, which decides the other")
     if who.world > 1 and (args.workers != 1 or args.scheduler):
-        raise ValueError("torchrun starts the processes: --workers and --scheduler mean nothing under it")
+        raise ValueError("torchrun starts the processes: leave out --workers and --scheduler")
     if not 1 <= args.workers <= limits.MOST_THREADS:
         raise ValueError(f"--workers must be at least 1 and at most {limits.MOST_THREADS}, got {args.workers}")
     warmup = int(args.warmup) if args.warmup.isdecimal() else args.warmup
@@ -143,7 +163,7 @@ def planned(args: argparse.Namespace, who: Ranks) -> Plan:
         raise ValueError(f"--warmup feeds the first input at most {MOST_FEEDS} times, got {args.warmup[:40]}")
     arm = Arm(args.recursion, args.bits, args.weight_bits, args.scale, warmup, args.refresh)
     check_warmup(warmup)
-    _ = arm.activations, arm.weights  # bits that no quantizer has are refused before anything starts
+    _ = arm.activations, arm.weights  # so that unsupported bits are refused before anything starts
     place = device(args.device, who)
     name = "cpu" if place.type == "cpu" else torch.cuda.get_device_name(place)
     batch = args.batch or 128
@@ -158,7 +178,7 @@ def planned(args: argparse.Namespace, who: Ranks) -> Plan:
 
 
 def _check_room(plan: Plan, args: argparse.Namespace) -> None:
-    """Raises ValueError, OSError or MemoryError, before hours of sampling, for what cannot be held or written."""
+    """Raise ValueError, OSError or MemoryError, before hours of sampling, for what cannot be held or written."""
     shape = model_of(plan.model).shape
     limits.writable(args.out / "store")
     limits.check_images(plan.images, shape, plan.batch, args.out)
@@ -174,21 +194,22 @@ def _check_room(plan: Plan, args: argparse.Namespace) -> None:
 
 
 def _predicted(plan: Plan) -> float | None:
-    """Predicted bytes of a process; None for a model that cannot be run on shapes alone."""
+    """Return the predicted bytes of a process; None for a model that cannot be run on shapes alone."""
     try:
         return memory(plan.model, plan.arm).total(plan.batch)
-    except Exception:  # foreign models raise nearly anything there, and can be sampled all the same
+    except Exception:  # models of others may raise nearly any exception there, and can be sampled all the same
         return None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = _parser()
     args = parser.parse_args(arguments)
     try:
         who = ranks()
         try:
             plan = planned(args, who)
-        except MemoryError as error:  # foreseen: nothing has begun
+        except MemoryError as error:  # raised by the checks: nothing has begun
             parser.error(one_line(error))
         for sentence in model_of(plan.model).about if who.first else ():
             print(sentence, flush=True)
@@ -202,10 +223,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_told(plan, args.out, took))
     except (ValueError, OSError, ImportError) as error:
         parser.error(one_line(error))
-    except SweepError as error:  # with the place of the first point that failed
+    except SweepError as error:  # which names the first point that failed
         print(error, file=sys.stderr)
         return 1
-    except (RuntimeError, MemoryError) as error:  # ranks that do not agree, a memory that is full
+    except (RuntimeError, MemoryError) as error:  # ranks that disagree, or a full memory
         print(f"{parser.prog}: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stopped:

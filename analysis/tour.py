@@ -16,9 +16,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "tour.ipynb"
 
 
 def execute(path: Path) -> Any:
-    """The notebook executed in a fresh kernel, as a notebook node; the first error in a cell is raised.
+    """Execute the notebook in a fresh kernel and return it as a node. The first error in a cell is raised.
 
-    What changes with every run (execution times, the kernel's version) is not kept.
+    What changes with every run (execution times, the version of the kernel) is removed.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -32,6 +32,7 @@ def execute(path: Path) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     Parser(prog="python -m analysis.tour", description=__doc__).parse_args(arguments)
     import nbformat
 

@@ -1,13 +1,14 @@
-"""The figures: one module ``fig_<name>.py`` each, found by looking. ``make`` computes their data and draws them.
+"""The figures, each in a module ``fig_<name>.py`` that is found by its name. ``make`` computes their data and draws.
 
-A figure module has ``TITLE`` and ``CAPTION``, ``PARAMS`` (effort -> what decides its data, the seed included),
-``data(effort) -> dict of arrays`` and ``plot(data) -> Figure``. The data is saved first and the picture drawn from the
-file that was read back, so that what is stored is what is shown:
+A figure module has ``TITLE`` and ``CAPTION``, ``PARAMS`` (effort -> what decides its data, including the seed),
+``data(effort) -> dict of arrays`` and ``plot(data) -> Figure``. The data is saved first, and the picture is drawn from
+the file as it was read back, so that what is stored is what is shown:
 
     OUT/<name>.npz    the arrays          OUT/<name>.json   parameters, versions, sha256
     OUT/<name>.png    150 dpi             OUT/<name>.svg
 
-Same key (name, effort, parameters, versions, source), same bytes; data whose key has not changed is not computed again.
+The same key (name, effort, parameters, versions, source) gives the same bytes. Data whose key has not changed is not
+computed again. A new figure is a copy of ``_template.py``, filled in; nothing else has to be touched.
 """
 
 from __future__ import annotations
@@ -25,12 +26,19 @@ from typing import Any
 
 EFFORTS = ("quick", "full")
 PREFIX = "fig_"
+INTRODUCTION = """# The figures
+
+`python -m figures` computes and draws them into `out/figures`, `--only NAME` one of them; `make reproduce` puts them
+into the report. Each is one file, `figures/fig_NAME.py`: [extending.md](extending.md) shows how to add one.
+
+This page is made by `make pages` (a test compares the two).
+"""
 _ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
 class Made:
-    """One finished figure: its files, its words, and whether its data was computed now or found."""
+    """One finished figure: its files, its texts, and whether its data was computed now or found."""
 
     name: str
     title: str
@@ -44,16 +52,26 @@ class Made:
 
 
 def names() -> list[str]:
-    """Names of all figures, sorted."""
-    found = (m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    """Return the names of all figures, sorted."""
+    found = (m.name for m in pkgutil.iter_modules(__path__))
     return sorted(n.removeprefix(PREFIX) for n in found if n.startswith(PREFIX))
 
 
 def load(name: str) -> ModuleType:
-    """The module of a figure; ValueError lists the known ones."""
+    """Return the module of a figure. Raises ValueError, which lists the known ones, for an unknown name."""
     if name not in names():
         raise ValueError(f"unknown figure {name!r}; known: {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{PREFIX}{name}")
+
+
+def document() -> str:
+    """The text of docs/figures.md: every figure with its caption; nothing is computed."""
+    parts = [INTRODUCTION]
+    for name in names():
+        module = load(name)
+        of = "what a trained model does" if is_practice(module) else "theory and simulation"
+        parts.append(f"## `{name}`: {module.TITLE}\n\n*{of}*\n\n{module.CAPTION}\n")
+    return "\n".join(parts)
 
 
 def make(
@@ -63,7 +81,7 @@ def make(
     *,
     report: Callable[[str], Any] = lambda line: None,
 ) -> list[Made]:
-    """Make figures (None: all of them) into a folder; ``report`` gets one line per finished figure.
+    """Make figures (None: all of them) in a folder. ``report`` is called with one line per finished figure.
 
     Raises ValueError for an unknown name or effort before anything is computed.
     """
@@ -79,7 +97,7 @@ def make(
 
 
 def draw(module: ModuleType, data: dict[str, Any]) -> tuple[bytes, bytes]:
-    """(PNG, SVG) of a figure: the same bytes for the same data, for neither date nor random ids get in."""
+    """Return (PNG, SVG) of a figure. The same data gives the same bytes: the files hold no dates and no random ids."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
@@ -89,9 +107,9 @@ def draw(module: ModuleType, data: dict[str, Any]) -> tuple[bytes, bytes]:
         figure = module.plot(data)
         figure.set_dpi(150)
         figure.get_layout_engine().execute(figure)
-        figure.set_layout_engine("none")  # once for both pictures: it takes as long as drawing
+        figure.set_layout_engine("none")  # computed once for both pictures: it takes as long as drawing
         png, svg = io.BytesIO(), io.BytesIO()
-        # not savefig, which draws everything once more to find out what it covers
+        # savefig would draw everything once more to find out what it covers
         FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
     return png.getvalue(), svg.getvalue()
@@ -110,7 +128,7 @@ def _make_one(name: str, module: ModuleType, effort: str, out: Path) -> Made:
     }  # fmt: skip
     reused = _matches(manifest, arrays, key)
     if not reused:
-        manifest.unlink(missing_ok=True)  # a kill between the two writes must not leave the old manifest as valid
+        manifest.unlink(missing_ok=True)  # a kill between the two writes must not leave the old manifest valid
         write_atomic(arrays, npz_bytes({k: np.asarray(v) for k, v in module.data(effort).items()}))
         about = key | {"title": module.TITLE, "caption": module.CAPTION, "sha256": sha256(arrays)}
         write_atomic(manifest, json.dumps(about, sort_keys=True, indent=1, ensure_ascii=False) + "\n")
@@ -123,7 +141,7 @@ def _make_one(name: str, module: ModuleType, effort: str, out: Path) -> Made:
 
 
 def _matches(manifest: Path, arrays: Path, key: dict[str, Any]) -> bool:
-    """Whether the data on disk was made under this key and is unharmed."""
+    """Whether the data on disk was made under this key and is undamaged."""
     from modiff_sim.sweeps.store import sha256
 
     try:
@@ -133,18 +151,23 @@ def _matches(manifest: Path, arrays: Path, key: dict[str, Any]) -> bool:
         return False
 
 
-def _source(module: ModuleType) -> str:
-    """Hash over what computes a figure's data: its own file, the core, and the practice code where it imports that.
+def is_practice(module: ModuleType) -> bool:
+    """Return whether a figure shows what a trained model does; its file then names ``analysis`` or ``practice``."""
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    return "analysis" in text or "practice" in text
 
-    The packages are hashed as a whole: a stale picture costs more than computing one again.
+
+def _source(module: ModuleType) -> str:
+    """Return a hash of what computes a figure's data: its own file, the core, and ``analysis`` where it imports that.
+
+    The packages are hashed as a whole: a stale picture is worse than computing one again.
     """
     from modiff_sim.sweeps.store import digest
 
     own = Path(str(module.__file__))
     core, nn = _ROOT / "modiff_sim", _ROOT / "modiff_sim" / "nn"
     files = [own, *(path for path in sorted(core.rglob("*.py")) if nn not in path.parents)]
-    text = own.read_text(encoding="utf-8")
-    if "analysis" in text or "practice" in text:
+    if is_practice(module):
         files.append(_ROOT / "figures" / "practice.py")
         files += sorted(nn.rglob("*.py")) + sorted((_ROOT / "analysis").rglob("*.py"))
     return digest(files)

@@ -10,14 +10,14 @@ from modiff_sim.sweeps.store import StoreError, sha256
 
 
 def params(table: Table) -> dict[str, dict[str, Any]]:
-    """Effort -> what decides the data: the same rows at every effort."""
+    """Return effort -> what decides the data, which are the same rows at every effort."""
     file = COMMITTED / table.model / "rows.csv"
     about = {"rows": sha256(file) if file.is_file() else "absent", "seed": list(table.seeds), "images": table.images}
     return {"quick": about, "full": about}
 
 
 def rows(name: str) -> Rows:
-    """The rows of a table. Raises StoreError where one of its cells was not measured."""
+    """Return the rows of a table. Raises StoreError where one of its cells was not measured."""
     table = TABLES[name]
     found = committed(table.model)
     for cell in table.measured:

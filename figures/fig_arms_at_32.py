@@ -1,4 +1,4 @@
-"""What the arms make of the 32×32 model: real pictures, from the same noise."""
+"""Images of the 32×32 model by every arm, from the same noise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARAMS = params(TABLE)
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """ "images" (cells, 16, C, H, W) uint8; "frechet", "psnr" texts; "row", "column" (cells,) names."""
+    """Return "images" (cells, 16, C, H, W) uint8, the texts "frechet" and "psnr", the names "row" and "column"."""
     found = rows("fashion32")
 
     def texts(value: str) -> np.ndarray:
@@ -41,6 +41,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw the images of every arm, with their distances below."""
     row_names = list(dict.fromkeys(data["row"].tolist()))
     columns = list(dict.fromkeys(data["column"].tolist()))
     # arms lie along x, so that the page is wider than high

@@ -1,4 +1,4 @@
-"""Which quantizer contracts how much: typical and worst case, in both norms, for every quantizer and its bits."""
+"""How much every quantizer contracts at each number of bits: typical and worst case, in both norms."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ LABELS = {
     "mxfp6_e2m3": "MXFP6 e2m3", "mxfp6_e3m2": "MXFP6 e3m2", "mxfp8_e4m3": "MXFP8 e4m3", "mxfp8_e5m2": "MXFP8 e5m2",
     "mxint8": "MXINT8",
 }  # fmt: skip
+#: fixed scales, which fit no input of unknown size, and a scale with a floor
+LEFT_OUT = ("minmax_raw", "static", "grid_aligned", "static_affine", "zero", "identity")
+NAMES = [*LABELS, *(name for name in QUANTIZERS if name not in LABELS and name not in LEFT_OUT)]
 PARAMS: dict[str, dict[str, Any]] = {
     "quick": {"seed": 0, "d": D, "bits": list(BITS), "trials": 4},
     "full": {"seed": 0, "d": D, "bits": list(BITS), "trials": 64},
@@ -44,27 +47,31 @@ _STEPS = {"c": [0, 1e-3, 1e-2, 0.05, 0.2, 0.5, 1], "kappa": [0, 0.01, 0.03, 0.1,
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Per norm the mean, the declared worst case and whether that is tight, each (quantizers, bits), NaN where none."""
+    """Return per norm the mean, the declared worst case and whether that is tight, each (quantizers, bits).
+
+    They are NaN where a quantizer does not have these bits.
+    """
     p = PARAMS[effort]
-    shape = (len(LABELS), len(BITS))
+    shape = (len(NAMES), len(BITS))
     out = {f"{norm}_{what}": np.full(shape, np.nan) for norm in _STEPS for what in ("mean", "declared", "tight")}
-    # one scale per sample, or per run of 32 for the MX formats: every quantizer's own granularity
-    for row in atlas(list(LABELS), BITS, [D], ["normal"], trials=p["trials"], seed=p["seed"], search=False):
-        at = list(LABELS).index(row["quantizer"]), BITS.index(row["bits"])
+    # every quantizer has its own granularity: one scale per sample, or per run of 32 for the MX formats
+    for row in atlas(NAMES, BITS, [D], ["normal"], trials=p["trials"], seed=p["seed"], search=False):
+        at = NAMES.index(row["quantizer"]), BITS.index(row["bits"])
         laws = QUANTIZERS[row["quantizer"]].laws
         out[f"{row['norm']}_mean"][at] = row["mean"]
         out[f"{row['norm']}_declared"][at] = row["declared"]
         out[f"{row['norm']}_tight"][at] = getattr(laws, row["norm"]) == "tight"
-    return out | {"bits": np.array(BITS), "quantizers": np.array(list(LABELS))}
+    return out | {"bits": np.array(BITS), "quantizers": np.array(NAMES)}
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw a table of contractions for each norm."""
     figure, axes = style.grid(1, 2, height=8.6, sharey=True)
     for panel, norm, title in zip(axes[0], _STEPS, ("c, squared 2-norm", "κ, max norm"), strict=True):
         _table(figure, panel, data, norm)
         panel.set_title(title)
         panel.set_xlabel("bits")
-    names = [LABELS[str(name)] for name in data["quantizers"]]
+    names = [LABELS.get(str(name), str(name)) for name in data["quantizers"]]
     axes[0, 0].set_yticks(np.arange(len(names)), names)
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
     style.legend(
@@ -106,7 +113,7 @@ def _table(figure: Figure, panel: Any, data: dict[str, np.ndarray], norm: str) -
 
 
 def _short(value: float) -> str:
-    """Few digits: 0.21, 0.999, 7e-5, 3.4, 455."""
+    """Format a number with few digits: 0.21, 0.999, 7e-5, 3.4, 455."""
     if value >= 10 or value == 0:
         return f"{value:.0f}"
     if 0.995 <= value < 0.9995:

@@ -41,8 +41,11 @@ PARAMS: dict[str, dict[str, Any]] = {
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """c of absmax: measured (distributions, bits, dims, [mean, low, high]), searched (bits, few dims), declared (bits,
-    fine dims); worst cases of other grids: c and κ (grids, fine dims)."""
+    """Return the c of absmax, and the worst cases of other grids.
+
+    For absmax: measured (distributions, bits, dims, [mean, low, high]), searched (bits, few dims) and declared (bits,
+    fine dims). For other grids: worst c and κ (grids, fine dims).
+    """
     p = PARAMS[effort]
     dims, fine = p["dims"], np.unique(np.geomspace(2, 10**6, 80).astype(int))
     measured = np.empty((len(DISTRIBUTIONS), len(BITS), len(dims), 3))
@@ -61,7 +64,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def _worst(name: str, bits: int, norm: str, d: int) -> float:
-    """Declared, for d entries with one scale; the MX formats have one per run of 32."""
+    """Return the declared worst case for d entries with one scale, or one per run of 32 for the MX formats."""
     Q = make(name, bits)
     return float(getattr(Q, norm)(min(d, Q.granularity.size) if isinstance(Q.granularity, PerGroup) else d))
 
@@ -75,6 +78,7 @@ def _colours(n: int) -> list[Any]:
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw c of absmax per distribution, and the worst cases of other grids."""
     figure = Figure(figsize=(style.WIDTH, 8.4), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[5.2, 3.2])
     axes = upper.subplots(2, 3, sharex=True, sharey=True)
@@ -129,7 +133,7 @@ def _other_grids(lower: Any, data: dict[str, np.ndarray]) -> None:
         panels[0].axhline(level, color="black", lw=0.8, ls=(0, (4, 3)), zorder=1.5)
     panels[0].set_ylim(1e-4, 1e2)
     panels[1].set_ylim(1e-3, 1)
-    for i in (0, 2, 4, 5):  # mid-rise's 1/15 is next to 1/14, and MXFP4 shares 1/4
+    for i in (0, 2, 4, 5):  # not all of them: the 1/15 of mid-rise is next to 1/14, and MXFP4 shares 1/4
         kappa = data["worst_kappa"][i, -1]
         panels[1].text(data["fine"][-1], 1.08 * kappa, f"1/{1 / kappa:.0f}", ha="right", fontsize=style.SMALLEST)
     keys = [Line2D([], [], color=c, ls=s, label=n) for c, s, n in zip(colours, _LINES, WORST.values(), strict=True)]

@@ -37,13 +37,13 @@ PARAMS: dict[str, dict[str, Any]] = {
 
 
 def _errors(recursion: str, inputs: np.ndarray, Q: ms.Quantizer) -> np.ndarray:
-    """||a - ô||_inf of every call, (calls, trials)."""
+    """Return ||a - ô||_inf of every call, (calls, trials)."""
     calls = rec.run(recursion, inputs, Q)
     return np.stack([np.abs(a - info.output).max(axis=-1) for a, (_, info) in zip(inputs, calls, strict=True)])
 
 
 def _overload() -> dict[str, np.ndarray]:
-    """A burst of differences in one direction, in units of s; the tie at half a step is kept up in between."""
+    """Run a burst of differences in one direction, in units of s, with a tie at half a step in between."""
     d = np.array([0.5] + [2.0] * 4 + [18.0, 14.0, 16.0, 11.0] + [1.0] * 14 + [9.0, 10.0] + [2.0] * 5)
     inputs = np.concatenate([[0.0], np.cumsum(d)])[:, None, None]
     out = {"burst_d": d}
@@ -53,7 +53,7 @@ def _overload() -> dict[str, np.ndarray]:
 
 
 def _drift(p: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Outputs of size 10 with changes of size 1, and what each type's accumulator loses of them."""
+    """Run outputs of size 10 with changes of size 1, and measure what the accumulator of each type loses of them."""
     rng = np.random.default_rng(p["seed"])
     o = 10 * np.sin(np.cumsum(rng.uniform(-0.1, 0.1, (p["calls"] + 1, p["outputs"])), axis=0) + np.pi / 2)
     x, out = np.diff(o, axis=0), {}
@@ -67,7 +67,7 @@ def _drift(p: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _chain(p: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Total error per layer at the last call, (trials, layers), and its bound for differences of max norm 1."""
+    """Return the total error per layer at the last call, (trials, layers), and its bound for differences of size 1."""
     rng = np.random.default_rng(p["seed"])
     layers, width = p["layers"], p["width"]
     W = rng.standard_normal((p["trials"], layers - 1, width, width))
@@ -95,7 +95,7 @@ def _chain(p: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _worst_chain(kappa: float, layers: int, calls: int) -> np.ndarray:
-    """Q(x) = (1+κ)x in every layer of gain 1 and alternating differences: total error per layer at the last call."""
+    """Return the total error per layer at the last call for Q(x) = (1+κ)x, gains 1 and alternating differences."""
     a, a_hat = 0.0, np.zeros(layers)
     for t in range(calls):
         a += (-1) ** t
@@ -107,7 +107,7 @@ def _worst_chain(kappa: float, layers: int, calls: int) -> np.ndarray:
 
 
 def _linear_loop(kappa: float, L: float, calls: int) -> np.ndarray:
-    """|e_t| of η_t = -L·e_{t-1}, Q(x) = (1+κ)x and alternating differences of size 1."""
+    """Return |e_t| for η_t = -L·e_{t-1}, Q(x) = (1+κ)x and alternating differences of size 1."""
     a = a_hat = e = 0.0
     errors = []
     for t in range(calls):
@@ -122,7 +122,7 @@ def _linear_loop(kappa: float, L: float, calls: int) -> np.ndarray:
 
 
 def _loop(p: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Gains that each recursion allows per number of bits, and whether the linear example grows, (bits, gains)."""
+    """Return the gains that each recursion allows per number of bits, and where the linear example grows."""
     bits, gains = np.arange(2, 9), 2.0 ** np.arange(-2, 9)
     kappa = [ms.AbsMax(int(b)).kappa(2) for b in bits]
     runs = [[_linear_loop(k, L, p["loop_calls"]) for L in gains] for k in kappa]
@@ -134,11 +134,13 @@ def _loop(p: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
+    """Return the data of all four panels."""
     p = PARAMS[effort]
     return _overload() | _drift(p) | _chain(p) | _loop(p)
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw the four panels."""
     figure, axes = style.grid(2, 2, height=7.6)
     _plot_overload(axes[0, 0], data)
     _plot_drift(axes[0, 1], data)

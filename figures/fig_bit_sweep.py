@@ -28,12 +28,12 @@ COLUMNS = ("bits", "weight_bits", "n", "frechet", "frechet_low", "frechet_high",
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """The ablation's rows as columns; None is NaN. "features" names the classifier."""
+    """Return the rows of the ablation as columns, with NaN for None. "features" names the classifier."""
     return columns(ablation(effort))
 
 
 def columns(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Rows of ``ablation`` as arrays."""
+    """Return the rows of ``ablation`` as arrays."""
     out = {k: np.array([np.nan if r[k] is None else r[k] for r in rows], dtype=float) for k in COLUMNS}
     out["recursion"] = np.array([r["recursion"] for r in rows])
     return out | {"features": np.array(rows[0].get("features", ""))}
@@ -49,6 +49,7 @@ SHORT = {"frechet": "Fréchet", "psnr": "PSNR", "relative_l2": "relative l2"}
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw quality against activation bits, in a row per number of weight bits."""
     weight_bits = sorted({int(w) for w in data["weight_bits"] if w != 32}, reverse=True)
     bits = sorted({int(b) for b in data["bits"] if b != 32}, reverse=True)
     x = np.arange(len(bits))
@@ -73,7 +74,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
                     for i, v in values.items()
                 ]
     if off:
-        lines = textwrap.fill("off scale: " + "; ".join(off), 150)  # mathtext counts more letters than it shows
+        lines = textwrap.fill("off scale: " + "; ".join(off), 150)  # mathtext counts letters that it does not show
         figure.supxlabel(lines, fontsize=style.SMALLEST, x=0.01, ha="left")
     for panel, weights in zip(axes[:, 0], weight_bits, strict=True):
         panel.set_ylabel(f"weights at {weights} bits")
@@ -89,7 +90,10 @@ def _row(data: dict[str, np.ndarray], recursion: str, bits: int, weights: int) -
 
 
 def _limits(data: dict[str, np.ndarray], measure: str, log: bool) -> tuple[float, float]:
-    """Around what is finite, but at most a few decades above the best arm, or down to 0 dB: divergence is off scale."""
+    """Return limits around the finite values, but at most a few decades above the best arm, or down to 0 dB.
+
+    Arms that diverge are off scale.
+    """
     values = data[measure][data["bits"] != 32]
     values = values[np.isfinite(values)]
     if not log:
@@ -111,7 +115,7 @@ def _curve(
     panel: Axes, x: np.ndarray, data: dict[str, np.ndarray], measure: str, rows: np.ndarray, look: style.Look,
     limits: tuple[float, float],
 ) -> dict[int, float]:  # fmt: skip
-    """One recursion's curve; returns the values that are off scale by index; triangles at the edge stand for them."""
+    """Draw the curve of one recursion, and return by index the values off scale, which are triangles at the edge."""
     values = data[measure][rows]
     panel.plot(x, np.clip(values, *limits), color=look.colour, ls=look.line, zorder=3)
     inside = (values >= limits[0]) & (values <= limits[1])

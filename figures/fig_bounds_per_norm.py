@@ -1,7 +1,7 @@
 """The closed loop's error and its bound in both norms: with the dimension the 2-norm's grows, the max norm's does not.
 
-Differences have norm 1 in the panel's norm, so that there is one bound, with steady state q/(1-q), q = √c(d), in the
-2-norm and κ/(1-κ) in the max norm.
+Differences have norm 1 in the norm of the panel, so that all trials share one bound. Its steady state is q/(1-q), with
+q = √c(d), in the 2-norm, and κ/(1-κ) in the max norm.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PARAMS: dict[str, dict[str, Any]] = {
 
 
 def _unit(d: int, order: float) -> ms.processes.Process:
-    """Random directions, each difference of norm exactly 1: one bound for all trials, and the steady state is met."""
+    """Make a process of random directions, whose differences have norm 1, so that all trials share one bound."""
 
     def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[np.ndarray]:
         a = 10 * rng.standard_normal((trials, d))
@@ -48,14 +48,14 @@ def _unit(d: int, order: float) -> ms.processes.Process:
 
 
 def _errors(bits: int, d: int, norm: str, p: dict[str, Any]) -> np.ndarray:
-    """Closed-loop error (steps, trials) in a norm, for differences of norm 1 in that norm."""
+    """Return the closed loop's error (steps, trials) in a norm, for differences of norm 1 in that norm."""
     process = _unit(d, 2 if norm == "2" else np.inf)
     r = ms.simulate(process, ms.AbsMax(bits), steps=p["steps"], trials=p["trials"], seed=p["seed"])
     return r.error if norm == "2" else r.error_inf
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Per norm and bits: errors per call and trial with their bound; then last errors per dimension and bits."""
+    """Return errors per call and trial with their bound, per norm and bits, and the last errors per dimension."""
     p = PARAMS[effort]
     out: dict[str, np.ndarray] = {"steps": np.arange(p["steps"]), "dims": np.array(p["dims"])}
     out["all_bits"] = np.array(p["all_bits"])
@@ -67,7 +67,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
         out[f"{bits}_2_bound"] = bounds.sharp_closed_loop(ones, Q.c(p["d"]))
         out[f"{bits}_inf_bound"] = bounds.max_norm_closed_loop(ones, Q.kappa(p["d"]))
         worst = ms.simulate(ms.processes.alternating(2, bits=bits), Q, steps=p["steps"], trials=1)
-        if not np.allclose(worst.d_inf[1:], 1, rtol=1e-12):  # its bound is the panel's only then
+        if not np.allclose(worst.d_inf[1:], 1, rtol=1e-12):  # otherwise its bound would not be that of the panel
             raise AssertionError("the alternating sequence no longer has differences of max norm 1")
         out[f"{bits}_worst"] = worst.error_inf[:, 0]
     for norm in ("2", "inf"):
@@ -78,6 +78,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw errors and bounds per norm, and the steady states by dimension."""
     figure = Figure(figsize=(style.WIDTH, 8.2), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[5, 3])
     axes = upper.subplots(2, len(BITS), sharex=True, sharey="row")

@@ -1,4 +1,4 @@
-"""The paper's Fig. 1a and what lies around it: caching per step, and what each way of computing less costs in error."""
+"""The paper's Fig. 1a and more: the error of caching per step, and of each way of computing less."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ ZEROS = ("closed_loop", "direct", "dead_zone")
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Per scheme (S,): kind, value, bits, zeros; "middle" (S, step, image), "error" (S, image)."""
+    """Return kind, value, bits and zeros per scheme (S,), "middle" (S, step, image) and "error" (S, image)."""
     return columns(caching.measure(effort))
 
 
 def columns(rows: list) -> dict[str, np.ndarray]:
-    """The rows of ``analysis.experiments.caching.measure`` as arrays."""
+    """Return the rows of ``analysis.experiments.caching.measure`` as arrays."""
     out = {key: np.array([getattr(row["scheme"], key) for row in rows]) for key in ("kind", "value")}
     return out | {key: np.array([row[key] for row in rows]) for key in ("bits", "zeros", "middle", "error")}
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw errors per call above, and errors against cost and zeros below."""
     figure, axes = style.grid(2, 3, height=6.6)
     steps = np.arange(data["middle"].shape[1])
 
@@ -81,7 +82,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 
 
 def _bare(look: style.Look) -> style.Look:
-    """Without markers: the curves of a run have a point at every call."""
+    """Return the look without markers, since the curves of a run have a point at every call."""
     return style.Look(look.label, look.colour, look.line)
 
 
@@ -93,7 +94,7 @@ def _curve(panel: Axes, data: dict[str, np.ndarray], kind: str, key: str) -> Non
 
 
 def _top(data: dict[str, np.ndarray], *kinds: str) -> float:
-    """Above every median that is drawn over the calls; the bands may be cut."""
+    """Return an upper limit above every median that is drawn over the calls; the bands may be cut."""
     drawn = np.isin(data["kind"], kinds)
     drawn &= (data["kind"] != "threshold") | np.isin(np.round(data["value"], 6), list(THRESHOLDS))
     drawn &= (data["kind"] != "closed_loop") | (data["value"] == 4)
@@ -101,6 +102,6 @@ def _top(data: dict[str, np.ndarray], *kinds: str) -> float:
 
 
 def _limits(error: np.ndarray) -> tuple[float, float]:
-    """From below the least median to an error as large as the image: beyond, nothing is left of it."""
+    """Return limits from below the smallest median to an error as large as the image, beyond which nothing is left."""
     middle = np.median(error, axis=1)
     return 0.5 * float(middle[middle > 0].min()), 1.5

@@ -1,6 +1,6 @@
 """The exact worst case over all contractive quantizers, by semidefinite programming, against every 2-norm bound.
 
-Without PEPit (extra [theory]) the formulas are drawn alone: the dots are absent, and the legend says so.
+Without PEPit (extra [theory]) only the formulas are drawn, and the legend says so.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ GRID = np.linspace(0.02, 0.98, 49)
 
 
 def _weights(bound: Any, n: int, c: float) -> np.ndarray:
-    """w_k of a bound Σ_k w_k ||d_k||²: one difference doubled adds 3w_k."""
+    """Return w_k of a bound Σ_k w_k ||d_k||². Doubling one difference adds 3w_k to the bound."""
     return (bound(np.ones((n, n)) + np.eye(n), c)[-1] ** 2 - bound(np.ones((n, 1)), c)[-1] ** 2) / 3
 
 
 def _worst(name: str, n: int, c: np.ndarray) -> np.ndarray:
-    """Largest error over bound there is, in closed form."""
+    """Return the largest possible ratio of error to bound, in closed form."""
     return np.sqrt(c * (2 - 2.0 ** (1 - n))) if name == "printed_sampling" else np.ones_like(c)
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Bounds on grids, and certificates ("dots_...", NaN without PEPit) at the lengths and contractions of PARAMS."""
+    """Return bounds on grids, and certificates ("dots_...", NaN without PEPit) at the values of PARAMS."""
     p = PARAMS[effort]
     ones, n = np.ones(p["last"]), p["n"]
 
@@ -78,7 +78,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
         sharp = np.array([bounds.sharp_closed_loop(np.ones(n), c)[-1] for c in GRID])
         out[f"slack_{name}"] = np.array([bound(np.ones(n), c)[-1] for c in GRID]) / sharp
         out[f"dots_slack_{name}"] = np.array([bound(np.ones(n), c)[-1] for c in p["contractions"]]) / worst
-        if name != "sharp":  # not a sum of squares: attained by every profile
+        if name != "sharp":  # it is not a sum of squares, and every profile attains it
             budgets = [Budget(1.0, _weights(bound, n, c)) for c in p["contractions"]]
             found = [exact("closed_loop", n, c, d=b) for c, b in zip(p["contractions"], budgets, strict=True)]
             out[f"dots_worst_{name}"] = np.array(found)
@@ -90,6 +90,7 @@ _DOT: dict[str, Any] = {"ls": "", "marker": "o", "mfc": "white", "mec": "black",
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw bounds and certificates against n and c."""
     figure, axes = style.grid(2, 2, height=7.2)
     n = int(data["n"])
     for panel, loop, known, title in (

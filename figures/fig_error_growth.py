@@ -62,26 +62,30 @@ class Shrink(ms.Quantizer):
     q: float = 0.5
 
     def choose_qparams(self, a: Any) -> ms.QParams:
+        """Return scales of 1: the quantizer has no range."""
         return ms.QParams(np.ones(self.granularity.scale_shape(tuple(a.shape))))
 
     def quantize(self, blocks: Any, qparams: ms.QParams, *, random: Any = None) -> Any:
+        """Return (1-q)x."""
         return (1 - self.q) * blocks
 
     def c(self, d: int) -> float:
+        """The contraction in the squared 2-norm."""
         return self.q**2
 
     def kappa(self, d: int) -> float:
+        """The contraction in the max norm."""
         return self.q
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Per process and recursion: error (steps, trials), the bounds per trial, and where each is exceeded."""
+    """Return per process and recursion the error (steps, trials), the bounds per trial, and where each is exceeded."""
     p = PARAMS[effort]
     Q = ms.AbsMax(p["bits"])
     c = Q.c(p["d"])
     out: dict[str, np.ndarray] = {"c": np.array(c), "steps": np.arange(p["steps"])}
     for i, make in enumerate(PROCESSES.values()):
-        for name in ms.RECURSIONS:
+        for name in style.LOOPS:
             r = ms.simulate(make(p["d"]), Q, name, steps=p["steps"], trials=p["trials"], seed=p["seed"])
             out[f"{i}_{name}"] = r.error
             if name not in LOOPS:
@@ -95,7 +99,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
             out[f"{i}_{name}_worst"] = worst.error
             for label, of in LOOPS[name].items():
                 limit = of(r.d[1:], c)
-                # k·eps: every call rounds the running value, which stays below max|a|, a few times
+                # k·eps, because every call rounds the running value, which is below max|a|, a few times
                 slack = 16 * p["steps"] * np.finfo(float).eps * r.a.max()
                 above = np.maximum(r.error, worst.error)[1:] > limit + slack
                 out[f"{i}_{name}_{label}"] = np.median(limit, axis=1)
@@ -104,18 +108,19 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def _visible(values: np.ndarray) -> np.ndarray:
-    """Zeros as gaps: a logarithmic axis has no place for them."""
+    """Replace zeros by gaps, since a logarithmic axis cannot show them."""
     return np.where(values > 0, values, np.nan)
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw errors and bounds per process, with strips where printed bounds are exceeded."""
     steps, calls = data["steps"], data["steps"][1:]
     figure, axes = style.grid(
         5, len(PROCESSES), height=8.4, sharex=True, sharey="row", gridspec_kw={"height_ratios": [5, 6, 0.8, 6, 0.8]}
     )
     for column, title in enumerate(PROCESSES):
         axes[0, column].set_title(title)
-        for name in ms.RECURSIONS:
+        for name in style.LOOPS:
             values = _visible(data[f"{column}_{name}"])
             style.spread(axes[0, column], steps, values, style.RECURSION[name], every=4)
         for (name, known), row in zip(LOOPS.items(), (1, 3), strict=True):
@@ -149,7 +154,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 
 def _keys() -> list[Any]:
     return [
-        *(style.key(style.RECURSION[n]) for n in ms.RECURSIONS),
+        *(style.key(style.RECURSION[n]) for n in style.LOOPS),
         Line2D([], [], ls="", marker="o", mfc="white", mec="black", mew=0.8, label=r"worst case, $Q(x)=(1-\sqrt{c})x$"),
         style.key(style.BOUND["sharp"]),
         style.key(style.BOUND["young"]),

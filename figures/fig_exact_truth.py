@@ -1,6 +1,6 @@
 """A whole quantized sampler against the exact distribution: samples, log-likelihood, few steps.
 
-Nothing is trained: the denoiser is that of a Gaussian mixture, exact in full precision.
+Nothing is trained: the denoiser is that of a Gaussian mixture, which is exact in full precision.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SAMPLERS = ("ddim", "ddpm")
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Shown samples per arm and the density behind them; losses per sampler, arm and bits; distances per calls."""
+    """Return samples per arm with the density, losses per sampler, arm and bits, and distances per number of calls."""
     p = PARAMS[effort]
     mixture = mixtures.grid(side=8, d=64)
     plane = mixtures.GaussianMixture(mixture.means[:, :2], mixture.sigma, mixture.w)
@@ -65,7 +65,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
         for name in ARMS:
             rows = [r for r in sweep if (r["sampler"], r["recursion"]) == (sampler, name)]
             out[f"{sampler}_{name}_lost"] = np.array([(r["lost"], r["lost_half_width"]) for r in rows]).T
-            if name == "full_precision":  # exact samples, seen from it
+            if name == "full_precision":  # for it, the loss of exact samples
                 gap, half = (
                     rows[0]["log_likelihood"] - rows[0]["exact_log_likelihood"],
                     rows[0]["log_likelihood_half_width"],
@@ -76,12 +76,13 @@ def data(effort: str) -> dict[str, np.ndarray]:
             if name == "full_precision":
                 out[f"{sampler}_differences"] = np.array([r["difference_rms"] for r in rows])
     chosen = [linear().spaced(n, spacing=p["spacing"]) for n in p["calls"]]
-    injected = [injected_variance(schedule)[:-1].mean() for schedule in chosen]  # the last call's is seen by no other
+    injected = [injected_variance(schedule)[:-1].mean() for schedule in chosen]  # the last noise is not seen again
     out["injected"] = np.sqrt(mixture.d * np.array(injected))
     return out
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw samples above, and losses and distances below."""
     figure = Figure(figsize=(style.WIDTH, 6.2), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[5, 5])
     clouds = upper.subplots(1, len(ARMS), sharex=True, sharey=True)
@@ -145,7 +146,7 @@ def _per_calls(panel: Any, data: dict[str, np.ndarray], sampler: str) -> None:
     if sampler == "ddpm":
         panel.plot(calls, data["injected"], **_INJECTED)
     panel.set_xticks(calls, [str(c) for c in calls])
-    # about one decade is shown: powers of ten alone would be one label
+    # about one decade is shown, in which powers of ten alone would give a single label
     panel.yaxis.set_major_locator(FixedLocator([0.01, 0.03, 0.1, 0.3, 1, 3, 10]))
     panel.yaxis.set_major_formatter("{x:g}")
     panel.set_xlabel("model calls n")

@@ -1,4 +1,4 @@
-"""Steps × bits × sampler: where few steps break the closed loop, and which pairing is best."""
+"""Steps × bits × sampler: where few steps break the closed loop, and which combination is cheapest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BITS = (32, *SWEPT_BITS)
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """ "frechet" (sampler, bits, steps, seeds); "bits", "steps", "samplers"."""
+    """Return "frechet" (sampler, bits, steps, seeds), "bits", "steps" and "samplers"."""
     found = rows("steps")
     by_sampler = {name: [row for row in TABLE.rows if row.startswith(f"{name}, ")] for name in SWEPT}
     values = [
@@ -46,6 +46,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw a table of distances per sampler, with the cheapest combinations framed."""
     mean = data["frechet"].mean(axis=-1)
     cheapest = _cheapest(mean, data["bits"])
     samplers, bits, steps = data["samplers"].tolist(), data["bits"].tolist(), data["steps"].tolist()
@@ -75,7 +76,10 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 
 
 def _cheapest(mean: np.ndarray, bits: np.ndarray) -> set[tuple[int, int, int]]:
-    """Per bit width the (sampler, bits, steps) of fewest steps, then smallest distance, that is near the best."""
+    """Return for each number of bits the (sampler, bits, steps) with the fewest steps among those near the best.
+
+    Of equal steps the smallest distance counts.
+    """
     near = NEAR * mean[:, list(bits).index(32)].min()
     found = set()
     for i in range(len(bits)):

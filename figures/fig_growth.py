@@ -38,11 +38,11 @@ _OWN = {
 }
 PARAMS: dict[str, dict[str, Any]] = {effort: known | _OWN[effort] for effort, known in params().items()}
 FIRST = 10
-LOOPS = tuple(ms.RECURSIONS)
+LOOPS = style.LOOPS
 
 
 def _walk(size: np.ndarray, d: int) -> ms.processes.Process:
-    """Inputs from 0, with normal differences of the given standard deviations, shape (n,)."""
+    """Make a process from 0 whose differences are normal with the given standard deviations, shape (n,)."""
 
     def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[np.ndarray]:
         a = np.zeros((trials, d))
@@ -55,7 +55,7 @@ def _walk(size: np.ndarray, d: int) -> ms.processes.Process:
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Per kind and recursion: errors "<kind>_<recursion>" (n, trials) and fits "fit_<kind>_<recursion>" (3,)."""
+    """Return errors "<kind>_<recursion>" (n, trials) and fits "fit_<kind>_<recursion>" (3,)."""
     p = PARAMS[effort]
     out: dict[str, np.ndarray] = {"bits": np.array(p["bits"]), "c": np.array(p["c"])}
     Q, n = ms.AbsMax(p["bits"]), p["n"]
@@ -98,6 +98,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw the growth of errors for the four kinds of differences."""
     figure, axes = style.grid(2, 2, height=8.0)
     bits = int(data["bits"])
     _impulse(axes[0, 0], data)
@@ -129,7 +130,7 @@ def _impulse(panel: Axes, data: dict[str, np.ndarray]) -> None:
     handles = []
     for i, loop in enumerate(LOOPS):
         look, rate = style.RECURSION[loop], float(data[f"fit_impulse_{loop}"][0])
-        every = (2 * i, 6)  # direct and open loop lie on each other
+        every = (2 * i, 6)  # because direct and open loop coincide
         panel.plot(n, data[f"impulse_{loop}"], color=look.colour, ls=look.line, marker=look.marker, markevery=every)
         handles.append(style.key(style.Look(f"{style.SHORT[loop]}: ×{np.exp(rate):.3f} per call", *_line(look))))
     handles.append(

@@ -1,4 +1,4 @@
-"""Measured c and kappa per layer and step of what the three recursions quantize."""
+"""Measured c and kappa, per layer and step, of what the three recursions quantize."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ PARAMS = params()
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """ "layers", "steps", "bits", and c_q, kappa_q (layer, step) for q in a, d, r."""
+    """Return "layers", "steps", "bits", and c_q and kappa_q (layer, step) for q in a, d, r."""
     found = digits.distributions(effort)
     keys = ("layers", "steps", "bits", *(f"{norm}_{q}" for norm in ("c", "kappa") for q in "adr"))
     return {k: found[k] for k in keys}
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw c and kappa of every layer and step."""
     layers = [str(n) for n in data["layers"]]
     figure, axes = style.grid(2, 3, height=8.0, sharex=True, sharey=True)
     declared = ms.AbsMax(int(data["bits"])).kappa(2)
@@ -66,7 +67,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 
 
 def block(layer: str) -> str:
-    """The part of a U-Net a layer belongs to, from its name."""
+    """Return the part of a U-Net that a layer belongs to, judging by its name."""
     first, _, rest = layer.partition(".")
     names = {"conv_in": "input, time", "time_embedding": "input, time", "mid_block": "middle", "conv_out": "output"}
     if first in names:
@@ -75,7 +76,7 @@ def block(layer: str) -> str:
 
 
 def _groups(panel: Axes, layers: list[str]) -> None:
-    """A white line between the blocks, and each block's name at its middle."""
+    """Draw a white line between the blocks, and the name of each block at its middle."""
     start, ticks, labels = 0, [], []
     for name, members in groupby(layers, block):
         count = len(list(members))

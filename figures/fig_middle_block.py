@@ -20,11 +20,12 @@ PARAMS = params()
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """ "bits", "recursions", "relative_l2" (recursion, bits, step, image), "weights_only" (step, image)."""
+    """Return "bits", "recursions", "relative_l2" (recursion, bits, step, image) and "weights_only" (step, image)."""
     return digits.middle_block(effort)
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw the error of the middle block per call, in a panel per number of bits."""
     bits, recursions, table = data["bits"], [str(r) for r in data["recursions"]], data["relative_l2"]
     steps = np.arange(table.shape[2])
     figure, axes = style.grid(1, len(bits), height=3.3, sharex=True, sharey=True)
@@ -44,7 +45,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 
 
 def _limits(*values: np.ndarray) -> tuple[float, float]:
-    """Whole decades around all medians; the bands may be cut."""
+    """Return limits of whole decades around all medians; the bands may be cut."""
     middle = np.concatenate([np.median(v, axis=-1).ravel() for v in values])
     middle = middle[np.isfinite(middle) & (middle > 0)]
     return 10.0 ** np.floor(np.log10(middle.min())), 10.0 ** np.ceil(np.log10(middle.max()))

@@ -44,7 +44,7 @@ _OWN = {
 PARAMS: dict[str, dict[str, Any]] = {effort: known | _OWN[effort] for effort, known in params().items()}
 RANGE, CALLS = (0.005, 1.6), (5, 200)
 
-#: the colour of a region: the least machinery that does, or the cheapest scheme
+#: the colour of a region: the simplest scheme that suffices, or the cheapest
 LOOKS = {
     "direct": style.RECURSION["direct"],
     "closed_loop": style.RECURSION["closed_loop"],
@@ -55,11 +55,11 @@ _NAMES = tuple(LOOKS)
 
 
 def _errors(p: dict[str, Any], rho: np.ndarray) -> dict[str, np.ndarray]:
-    """RMS error over ||a||: "direct" (bits, ρ), of any call; loops (bits, difference, ρ); "cache" (difference, ρ)."""
+    """Return RMS errors over ||a||: "direct" (bits, ρ), the loops (bits, difference, ρ), "cache" (difference, ρ)."""
     rng, rows = np.random.default_rng(p["seed"]), np.repeat(1 - rho**2 / 2, p["trials"])[:, None]
     a = rng.standard_normal((len(rows), p["d"]))
     inputs = [a]
-    for _ in range(CALLS[1]):  # a row per ρ and trial
+    for _ in range(CALLS[1]):  # with a row per ρ and trial
         a = rows * a + np.sqrt(1 - rows**2) * rng.standard_normal(a.shape)
         inputs.append(a.astype(np.float32))
     inputs[0] = inputs[0].astype(np.float32)
@@ -78,7 +78,7 @@ def _errors(p: dict[str, Any], rho: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _beats(errors: dict[str, np.ndarray], n: np.ndarray) -> np.ndarray:
-    """Index into _NAMES, (shown bits, n, ρ): the least machinery whose error is below direct's."""
+    """Return indices into _NAMES, (shown bits, n, ρ): the simplest scheme whose error is below that of direct."""
     out = np.zeros((len(SHOWN), len(n), errors["cache"].shape[1]), int)
     for i, bits in enumerate(SHOWN):
         direct = errors["direct"][BITS.index(bits)]
@@ -92,7 +92,7 @@ def _beats(errors: dict[str, np.ndarray], n: np.ndarray) -> np.ndarray:
 
 
 def _cheapest(errors: dict[str, np.ndarray], calls: np.ndarray, tolerance: float) -> np.ndarray:
-    """Index into _NAMES, (calls, ρ): the cheapest scheme that was measured to stay within the tolerance."""
+    """Return indices into _NAMES, (calls, ρ): the cheapest scheme whose measured error is within the tolerance."""
     best = np.full((len(calls), errors["cache"].shape[1]), 32.0)
     out = np.full(best.shape, _NAMES.index("direct"))
     options = [("direct", b, errors["direct"][i]) for i, b in enumerate(BITS)] + [("cache", 0, errors["cache"])]
@@ -109,7 +109,7 @@ def _cheapest(errors: dict[str, np.ndarray], calls: np.ndarray, tolerance: float
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Regions over "calls" × "rho", the c of every bit width, and ρ per layer with the number of recorded steps."""
+    """Return regions over "calls" × "rho", c per number of bits, and ρ per layer with the number of recorded steps."""
     p = PARAMS[effort]
     rho = np.geomspace(*RANGE, p["ratios"])
     calls = np.unique(np.geomspace(*CALLS, p["lengths"]).astype(int))
@@ -162,7 +162,7 @@ _LAYER: dict[bool, dict[str, Any]] = {
 
 
 def _layers(panel: Axes, data: dict[str, np.ndarray]) -> None:
-    """Points at the number of recorded calls, spread a little so that none hides another."""
+    """Draw the layers as points at the number of recorded calls, spread a little so that all can be seen."""
     order = np.argsort(data["layer_rho"])
     spread = np.exp(0.09 * ((np.arange(len(order)) % 5) - 2))
     for time, look in _LAYER.items():
@@ -181,14 +181,14 @@ def _boundaries(panel: Axes, c: float, kappa: float) -> None:
 
 
 def _edges(x: np.ndarray, y: np.ndarray, field: np.ndarray, **options: Any) -> LineCollection:
-    """Lines between the cells around (x, y) that differ; field has shape (y, x)."""
+    """Return lines between the cells around (x, y) that differ. ``field`` has shape (y, x)."""
 
     def cuts(at: np.ndarray) -> np.ndarray:
         between = np.sqrt(at[:-1] * at[1:])
         return np.concatenate([at[:1], between, at[-1:]])
 
     def runs(differs: np.ndarray) -> Iterator[tuple[int, int, int]]:
-        """(row, first, end) of every stretch of True in a row: one line for each, not one per cell."""
+        """Yield (row, first, end) of every run of True in a row, which becomes one line rather than one per cell."""
         turns = np.diff(np.pad(differs, ((0, 0), (1, 1))).astype(int), axis=1)
         for i, row in enumerate(turns):
             yield from zip(repeat(i), np.flatnonzero(row == 1), np.flatnonzero(row == -1), strict=False)
@@ -200,7 +200,7 @@ def _edges(x: np.ndarray, y: np.ndarray, field: np.ndarray, **options: Any) -> L
 
 
 def _bands(panel: Axes, c: np.ndarray, tolerance: float) -> None:
-    """The formula's cheapest scheme: thick lines between schemes, thin ones between bits, which are written inside."""
+    """Draw the cheapest scheme by the formula: thick lines between schemes, thin ones between bits."""
     calls = np.unique(np.geomspace(*CALLS, 200).astype(int))
     rho = np.geomspace(*RANGE, 200)
     table = dict(zip(BITS, c.tolist(), strict=True))
@@ -211,7 +211,7 @@ def _bands(panel: Axes, c: np.ndarray, tolerance: float) -> None:
     for name in ("direct", "closed_loop"):
         for bits in BITS:
             inside = (found.scheme == name) & (found.bits == bits)
-            if inside.mean() < 0.03:  # too small for a word
+            if inside.mean() < 0.03:  # too small for a label
                 continue
             columns = np.flatnonzero(inside.any(axis=0))
             column = columns[max(len(columns) - len(calls) // 6, 0)]  # towards the right edge
@@ -220,6 +220,7 @@ def _bands(panel: Axes, c: np.ndarray, tolerance: float) -> None:
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw where each scheme wins at equal bits, and which is cheapest within a tolerance."""
     figure = Figure(figsize=(style.WIDTH, 8.0), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1])
     top = upper.subplots(1, len(SHOWN), sharey=True)

@@ -1,4 +1,4 @@
-"""The error that the energy theory predicts, per call and in the result, beside what sampling shows."""
+"""The error that the energy theory predicts, per call and in the result, beside the measured error."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ TITLES = {
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """As of ``analysis.experiments.prediction``, errors as quantiles over images: "predicted" (R, B, T) medians,
-    "measured" (R, B, T, 3) 5 %, median, 95 %; "tolerance"."""
+    """Return the comparison of ``analysis.experiments.prediction``, with quantiles over images, and the tolerance.
+
+    "predicted" (R, B, T) are medians, and "measured" (R, B, T, 3) are the 5 %, 50 % and 95 % quantiles.
+    """
     found = prediction.comparison(effort)
     quantiles = np.quantile(found["measured"], [0.05, 0.5, 0.95], axis=-1)
     return found | {
@@ -52,6 +54,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw predicted and measured errors per call, and of the result per number of bits."""
     recursions = [str(name) for name in data["recursions"]]
     figure, axes = style.grid(2, len(recursions), height=6.2, sharey="row", sharex="row")
     style.logarithmic(*axes.flat)
@@ -88,7 +91,7 @@ def _per_call(panel: Axes, data: dict[str, np.ndarray], i: int, look: style.Look
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
-    """An exact start has error 0, which a logarithmic axis does not have."""
+    """Replace the error 0 of an exact start, since a logarithmic axis cannot show it."""
     return np.where(values > 0, values, np.nan)
 
 

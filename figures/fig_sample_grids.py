@@ -25,7 +25,10 @@ RECURSIONS = ("direct", "open_loop", "closed_loop")
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """ "images" (recursion, bits, n, 8, 8), "frechet" (recursion, bits), "full" (n, 8, 8), "full_frechet", "bits"."""
+    """Return the images and Fréchet distances of every arm and of full precision.
+
+    "images" (recursion, bits, n, 8, 8), "frechet" (recursion, bits), "full" (n, 8, 8), "full_frechet", "bits".
+    """
     rows = ablation(effort)
     bits = sorted({r["bits"] for r in rows if r["bits"] != 32}, reverse=True)
 
@@ -46,6 +49,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw the samples of every arm."""
     bits = data["bits"]
     figure, axes = style.grid(len(RECURSIONS), len(bits) + 1, height=5.2)
     for i, name in enumerate(RECURSIONS):
@@ -62,7 +66,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 
 
 def _show(panel: Any, images: np.ndarray, frechet: float, colour: str = style.NEUTRAL[1]) -> None:
-    """A square of images, -1 black, 1 white, in a frame of the recursion's colour."""
+    """Draw a square of images, with -1 as black and 1 as white, in a frame of the recursion's colour."""
     n, height, width = images.shape
     side = int(np.sqrt(n))
     tiles = np.full((side * (height + 1) - 1, side * (width + 1) - 1), np.nan)
@@ -70,7 +74,7 @@ def _show(panel: Any, images: np.ndarray, frechet: float, colour: str = style.NE
         y, x = k // side * (height + 1), k % side * (width + 1)
         tiles[y : y + height, x : x + width] = images[k]
     panel.imshow(tiles, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-    panel.set_facecolor(colour)  # seen between the images: white or black would run into theirs
+    panel.set_facecolor(colour)  # shows between the images, where white or black would merge with theirs
     panel.set_xticks([])
     panel.set_yticks([])
     panel.grid(visible=False)

@@ -1,4 +1,4 @@
-"""The paper's Fig. 1b: what the three recursions quantize, per step: the input, its difference, the closed loop's."""
+"""The paper's Fig. 1b: what the three recursions quantize per step (input, difference, the closed loop's residual)."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ CAPTION = (
 )
 PARAMS = params()
 SHOWN = 10  # violins per quantity
-#: early, in the middle, late; where a model has no such layers, three evenly spaced ones
+#: an early, a middle and a late layer; models without such layers show three evenly spaced ones
 LAYERS = ("down_blocks.0.downsamplers.0.conv", "mid_block.resnets.0.conv1", "up_blocks.1.resnets.0.conv_shortcut")
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Of the chosen layers: quantiles_q (layer, step, level) and absmax_q (layer, step) for q in a, d, r."""
+    """Return quantiles_q (layer, step, level) and absmax_q (layer, step) of the chosen layers, for q in a, d, r."""
     return choose(digits.distributions(effort))
 
 
 def choose(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The part of ``distributions`` that is drawn."""
+    """Return the part of ``distributions`` that is drawn."""
     names = [str(n) for n in found["layers"]]
     wanted = [names.index(n) for n in LAYERS if n in names]
     if len(wanted) < len(LAYERS):
@@ -46,6 +46,7 @@ def choose(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw violins of inputs and differences, and their largest values."""
     steps, layers = data["steps"], [str(n) for n in data["layers"]]
     figure, axes = style.grid(
         len(layers), 2, height=0.8 + 2.2 * len(layers), sharex="col", gridspec_kw={"width_ratios": [2.6, 1]}
@@ -79,15 +80,18 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 
 
 def _violin(axes: Axes, x: float, quantiles: np.ndarray, levels: np.ndarray, look: style.Look) -> None:
-    """Half-width ~ root of the density, from a monotone interpolation of the distribution through its quantiles."""
+    """Draw a violin whose half-width is the root of the density.
+
+    The density comes from a monotone interpolation of the distribution through its quantiles.
+    """
     if not np.isfinite(quantiles).all():
         return
     axes.vlines(x, quantiles[0], quantiles[-1], color=look.colour, lw=0.7)
-    last = np.append(np.diff(quantiles) > 0, True)  # of equal quantiles the highest level counts: an atom is a jump
+    last = np.append(np.diff(quantiles) > 0, True)  # the highest level of equal quantiles: an atom is a jump
     values = quantiles[last]
     if len(values) > 1:
         y = np.unique(np.concatenate([np.linspace(values[0], values[-1], 200), _between(values)]))
-        density = np.maximum(PchipInterpolator(values, levels[last]).derivative()(y), 0)  # below 0 by rounding only
+        density = np.maximum(PchipInterpolator(values, levels[last]).derivative()(y), 0)  # negative by rounding only
         width = 0.19 * np.sqrt(density / density.max())
         axes.fill_betweenx(y, x - width, x + width, color=look.colour, lw=0)
     middle = quantiles[np.argmin(np.abs(levels - 0.5))]
@@ -95,5 +99,5 @@ def _violin(axes: Axes, x: float, quantiles: np.ndarray, levels: np.ndarray, loo
 
 
 def _between(values: np.ndarray) -> np.ndarray:
-    """Points between neighbouring quantiles: the middle of a long-tailed distribution is much finer than its range."""
+    """Return points between neighbouring quantiles, which follow the middle of a long-tailed distribution closely."""
     return (values[:-1, None] + np.diff(values)[:, None] * np.linspace(0, 1, 9)).ravel()

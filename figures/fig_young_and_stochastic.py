@@ -1,7 +1,7 @@
 """What the choice in Young's inequality costs, and what stochastic rounding gains: bounds, and runs that attain them.
 
-Upper row: the same inequality with β = 1 (the paper's proof), with the best constant and with the best β per call,
-which is the sharp bound. Lower row: unbiased rounding, whose squares add up in expectation.
+The upper row shows the same inequality with β = 1 (the paper's proof), with the best constant, and with the best β per
+call, which is the sharp bound. The lower row shows unbiased rounding, whose squares add up in expectation.
 """
 
 from __future__ import annotations
@@ -57,11 +57,12 @@ class Coin(ms.Identity):
     omega: float
 
     def quantize(self, blocks: Any, qparams: Any, *, random: Any = None) -> Any:
+        """Return (1 ± √omega)x, with the sign from the random bits."""
         return (1 + np.sqrt(self.omega) * np.where(random[..., :1] < 0.5, -1.0, 1.0)) * blocks
 
 
 def _units(d: int) -> ms.processes.Process:
-    """Random directions, every difference of norm 1."""
+    """Make a process of random directions, whose differences have norm 1."""
 
     def draw(rng: np.random.Generator, trials: int, steps: int) -> Iterator[np.ndarray]:
         a = np.zeros((trials, d))
@@ -74,7 +75,7 @@ def _units(d: int) -> ms.processes.Process:
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Upper row: differences, bounds and the worst run; lower row: errors per trial, the coin's RMS, two bounds."""
+    """Return differences, bounds and the worst run of the upper row, and errors and two bounds of the lower row."""
     p = PARAMS[effort]
     n = p["calls"]
     impulse = np.eye(n)[p["impulse"] - 1]
@@ -118,6 +119,7 @@ _WORST: dict[str, Any] = {"ls": "", "marker": "o", "mfc": "white", "mec": "black
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
+    """Draw the bounds by Young's inequality above, and stochastic rounding below."""
     calls = data["calls"]
     figure, axes = style.grid(2, 3, height=6.4, sharex=True)
     style.logarithmic(*axes.flat)
@@ -149,7 +151,7 @@ _LIMITS = ((3e-1, 1e2), (1e-5, 3e0), (3e-1, 1e4), (5e-2, 2e0), (3e-1, 1e7), (5e-
 
 
 def _visible(values: np.ndarray) -> np.ndarray:
-    """Zeros as gaps: a logarithmic axis has no place for them."""
+    """Replace zeros by gaps, since a logarithmic axis cannot show them."""
     return np.where(values > 0, values, np.nan)
 
 

@@ -1,4 +1,4 @@
-"""What the figures of the trained model share: their key, their words, their arms."""
+"""What the figures of the trained model share: their key, their texts, their arms."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ STAND_IN = (
 
 
 def params() -> dict[str, dict[str, Any]]:
-    """Effort -> what decides the data of such a figure: the effort's settings and both networks' weights."""
+    """Return effort -> what decides the data of such a figure: the settings, and the weights of both networks."""
     try:
         weights = zoo.card(experiments.MODEL)["sha256"]
     except OSError:
-        weights = "absent"  # before it is trained; the data cannot be computed then, but plots can be tested
+        weights = "absent"  # it is not trained yet: the data cannot be computed, but plots can be tested
     files = {"model": weights, "classifier": metrics.EXTRACTORS["digits"].about().get("sha256", "absent")}
     return {name: asdict(effort) | files for name, effort in EFFORTS.items()}
 
 
 @cache
 def ablation(effort: str) -> list[dict[str, Any]]:
-    """As ``experiments.ablation``, once per process: its bootstrap takes longer than drawing."""
+    """Return ``experiments.ablation``, once per process, because its bootstrap takes longer than drawing."""
     return experiments.ablation(effort)

@@ -1,8 +1,8 @@
-"""One look for all figures: colours, labels, sizes, legends. A figure picks names from here and sets no colour itself.
+"""One look for all figures: colours, labels, sizes, legends. A figure picks names from here instead of setting colours.
 
-Colours are Okabe and Ito's, which stay apart for every common colour blindness; line styles and markers repeat what
-they say. A recursion and a bound have the same colour in every figure. Measured curves carry markers, bounds do not.
-Sizes are for print at ``WIDTH`` inches: no text is below ``SMALLEST`` points there.
+Colours are those of Okabe and Ito, which can be told apart with every common colour blindness; line styles and markers
+repeat the information. A recursion and a bound have the same colour in every figure. Measured curves have markers, and
+bounds do not. Sizes are for print at ``WIDTH`` inches, where text has at least ``SMALLEST`` points.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from matplotlib.ticker import NullLocator
 WIDTH = 9.0  # inches; fits a landscape page and a report column
 SMALLEST = 8.0  # points
 GRID = "#d9d9d9"
-ALARM = "#b2182b"  # a bound that is exceeded, and nothing else
-NEUTRAL = ("#b3b3b3", "#737373", "#1a1a1a")  # where colours would be mistaken for a recursion's or a bound's
+ALARM = "#b2182b"  # only for a bound that is exceeded
+NEUTRAL = ("#b3b3b3", "#737373", "#1a1a1a")  # where a colour would be mistaken for that of a recursion or a bound
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one named thing is drawn and called, everywhere."""
+    """How one thing is drawn and labelled in every figure."""
 
     label: str
     colour: str
@@ -43,6 +43,7 @@ RECURSION = {
     "closed_loop": Look("closed loop (MoDiff)", "#0072B2", "-", "o"),
     "full_precision": Look("full precision", "#000000", "-", "D"),
 }
+LOOPS = ("direct", "open_loop", "closed_loop")  # the paper's recursions
 BOUND = {
     "printed_paper": Look("printed, paper's index", "#CC79A7", (0, (4, 1.5))),
     "printed_sampling": Look("printed, sampling order", "#CC79A7", (0, (1, 1.2))),
@@ -51,13 +52,13 @@ BOUND = {
     "sharp": Look("sharp 2-norm", "#56B4E9", "-"),
     "max_norm": Look("max norm", "#4d4d4d", "-"),
 }
-#: what each recursion quantizes has that recursion's colour
+#: what a recursion quantizes has the colour of that recursion
 QUANTITY = {
     "a": Look("$a_t$, the input (direct)", RECURSION["direct"].colour),
     "d": Look("$a_t-a_{t+1}$ (open loop)", RECURSION["open_loop"].colour),
     "r": Look(r"$a_t-\hat a_{t+1}$ (closed loop)", RECURSION["closed_loop"].colour),
 }
-#: ways of computing less, drawn beside recursions; their colours are bounds' elsewhere, so never beside those
+#: ways of computing less; some of their colours are those of bounds, so the two are never drawn together
 SCHEME = {
     "cached": Look("all layers cached", "#CC79A7", "-", "s"),
     "deepcache": Look("DeepCache, depth 1", "#009E73", "-", "^"),
@@ -68,7 +69,7 @@ SCHEME = {
 SHORT = {"direct": "direct", "open_loop": "open loop", "closed_loop": "closed loop", "full_precision": "full precision"}
 
 _RC = {
-    "font.family": "DejaVu Sans",  # shipped with matplotlib: the same letters on every machine
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that letters are the same on every machine
     "font.size": 9.0,
     "axes.titlesize": 9.5,
     "axes.labelsize": 9.0,
@@ -93,9 +94,9 @@ _RC = {
     "ytick.color": "#4d4d4d",
     "xtick.labelcolor": "black",
     "ytick.labelcolor": "black",
-    "svg.hashsalt": "modiff-sim",  # SVG ids would be random otherwise
+    "svg.hashsalt": "modiff-sim",  # otherwise the ids in an SVG would be random
     "svg.fonttype": "path",
-    "text.hinting": "none",  # a text is as wide at every resolution: PNG and SVG share one layout
+    "text.hinting": "none",  # a text then has the same width at every resolution, so that PNG and SVG share one layout
     "figure.constrained_layout.use": True,
     "figure.dpi": 100,
     "savefig.facecolor": "white",
@@ -104,7 +105,7 @@ _RC = {
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """The style, from matplotlib's defaults rather than from whatever the user's settings are."""
+    """Apply the style within the context, on top of matplotlib's defaults rather than the user's settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
@@ -112,39 +113,39 @@ def applied() -> Iterator[None]:
 
 
 def grid(rows: int, columns: int, *, height: float, width: float = WIDTH, **options: Any) -> tuple[Figure, np.ndarray]:
-    """A figure with constrained layout and its axes, always as a 2-d array. No pyplot: nothing global is left open."""
+    """Make a figure with constrained layout, and its axes as a 2-d array, without pyplot and its global state."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def key(look: Look, *, band: bool = False, **options: Any) -> Any:
-    """A legend entry for a look: a line with its marker, or a patch where the thing is an area."""
+    """Return a legend entry for a look: a line with its marker, or a patch for an area."""
     if band:
         return Patch(facecolor=look.colour, alpha=0.35, label=look.label, **options)
     return Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, label=look.label, **options)
 
 
 def legend(figure: Figure, handles: Iterable[Any], *, columns: int, where: str = "outside upper center") -> Any:
-    """The figure's one legend, outside all axes: constrained layout makes room for it, so that it covers nothing."""
+    """Put the figure's legend outside all axes, where constrained layout makes room, so that it covers nothing."""
     return figure.legend(handles=list(handles), loc=where, ncols=columns, columnspacing=1.6, borderaxespad=0.2)
 
 
 def spread(
     axes: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, look: Look, *, every: int = 1, **options: Any
 ) -> None:
-    """Median over the trials (axis 1 of ``values``) with a band from the 5th to the 95th percentile."""
+    """Draw the median over the trials (axis 1 of ``values``) with a band from the 5th to the 95th percentile."""
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], axis=1)  # NaN stays NaN: a gap
     axes.fill_between(x, low, high, color=look.colour, alpha=0.25, lw=0)
     axes.plot(x, middle, color=look.colour, ls=look.line, marker=look.marker, markevery=every, **options)
 
 
 def bound(axes: Axes, x: Any, values: np.ndarray, look: Look, **options: Any) -> None:
-    """A bound: a line without markers, above what it bounds."""
+    """Draw a bound: a line without markers, above what it bounds."""
     axes.plot(x, values, color=look.colour, ls=look.line, zorder=3, **options)
 
 
 def logarithmic(*axes: Axes, which: str = "y") -> None:
-    """A logarithmic axis with its decades only: minor ticks are most of what drawing such a figure costs."""
+    """Make an axis logarithmic with ticks at decades only, since minor ticks take most of the time of drawing."""
     for panel in axes:
         axis = panel.yaxis if which == "y" else panel.xaxis
         (panel.set_yscale if which == "y" else panel.set_xscale)("log")
@@ -152,7 +153,7 @@ def logarithmic(*axes: Axes, which: str = "y") -> None:
 
 
 def number(value: float) -> str:
-    """Three digits, or a power of ten where the number is long."""
+    """Format a number with three digits, or as a power of ten where it is long."""
     if abs(value) < 1e4:
         return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     mantissa, exponent = f"{value:.0e}".split("e")

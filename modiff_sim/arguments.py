@@ -1,11 +1,11 @@
-"""Checks of arguments that come from outside: one place that refuses them, and says what was given and what is needed.
+"""Checks of arguments that come from outside. Their errors say what was given and what is needed.
 
-``number`` and ``count`` are for one number. ``reals`` makes a NumPy array of real numbers from whatever holds such
-(lists, arrays, tensors on the CPU, pandas). ``namespace`` is for arrays that are used as they are, of any library of
-the array API. ``affordable`` refuses what does not fit into this machine's memory before it is begun.
+``number`` and ``count`` are for one number. ``reals`` makes a NumPy array of real numbers from anything that holds them
+(lists, arrays, tensors on the CPU, pandas). ``namespace`` is for arrays of any library of the array API, which are used
+as they are. ``affordable`` refuses what does not fit into the memory of this machine before it is begun.
 
-With TypeError they refuse masked arrays (whose masked entries would be used), text, dates, complex numbers, truth
-values, records and objects; with ValueError ragged lists, and NaN and Inf where asked to.
+TypeError is raised for masked arrays (whose masked entries would be used), text, dates, complex numbers, truth values,
+records and objects, and ValueError for ragged lists and, where asked for, NaN and Inf.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def reals(name: str, value: ArrayLike, dtype: Any = np.float64, *, finite: bool 
             and not hasattr(value, "dtype")
             and all(isinstance(v, Real) and not isinstance(v, bool | np.bool_) for v in found.flat)
         ):
-            found = found.astype(np.float64)  # whole numbers beyond 64 bits, fractions
+            found = found.astype(np.float64)  # for whole numbers beyond 64 bits, and fractions
     except ValueError as error:
         raise ValueError(f"{name} must be an array of real numbers: {error}") from None
     except (TypeError, RuntimeError, OverflowError) as error:
@@ -89,7 +89,7 @@ def reals(name: str, value: ArrayLike, dtype: Any = np.float64, *, finite: bool 
     if found.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be an array of real numbers, got {_given(found, value)}")
     if dtype is not None:
-        with np.errstate(over="ignore"):  # what overflows the dtype is Inf, which ``finite`` refuses
+        with np.errstate(over="ignore"):  # what overflows the dtype becomes Inf, which ``finite`` refuses
             found = found.astype(dtype, copy=False)
     if finite and not np.isfinite(found).all():
         where = [int(i) for i in np.argwhere(~np.isfinite(found))[0]]
@@ -118,7 +118,7 @@ def affordable(what: str, size: float) -> None:
 
 
 def memory() -> float:
-    """Bytes of memory of this machine, or inf where the system does not say."""
+    """Return the bytes of memory of this machine, or inf where the system does not say."""
     try:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not a POSIX system
@@ -127,7 +127,7 @@ def memory() -> float:
 
 
 def said_bytes(size: float) -> str:
-    """A number of bytes in the unit that people would use, such as 1.5 GiB."""
+    """Return a number of bytes in the unit that people would use, such as 1.5 GiB."""
     for unit in UNITS:
         if size < 1024 or unit == UNITS[-1]:
             break
@@ -143,7 +143,7 @@ def _is_float(x: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """The elements of nested lists and tuples, to any depth."""
+    """Yield the elements of nested lists and tuples, to any depth."""
     if isinstance(value, list | tuple | UserList | deque):
         for part in value:
             yield part
@@ -171,7 +171,7 @@ def _given(found: np.ndarray, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """The form of ``value`` in a message: as Python writes it, cut where that is long."""
+    """Return ``value`` as Python writes it, cut where that is long, for a message."""
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # an int with more digits than Python prints

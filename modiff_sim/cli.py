@@ -1,7 +1,7 @@
 """The command ``modiff-sim``: simulate | bounds | contraction | worst-case | recommend | quantizers | verify.
 
-This module holds what ``--help`` needs and imports nothing else. The commands are in ``commands/`` and are loaded when
-one is run. Errors are one line on stderr, with exit code 2.
+This module only imports what ``--help`` needs. The commands are in ``commands/``, and a command is loaded when it is
+run. Errors are one line on stderr, with exit code 2.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, NoReturn
 
 
@@ -37,11 +38,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return console.finish(run, who)
 
 
+#: what a help text names in braces -> (package, dictionary of its registry)
+LISTED = {
+    "{granularities}": ("quantizers/granularity", "GRANULARITIES"),
+    "{processes}": ("simulation/processes", "PROCESSES"),
+    "{recursions}": ("recursion/kinds", "RECURSIONS"),
+}
+
+
+class _Help(argparse.HelpFormatter):
+    """Help that lists what the registries hold, read from their files when help is printed: nothing is imported."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        for name, (package, kind) in LISTED.items():
+            if text and name in text:
+                from .registry import named
+
+                known = named(Path(__file__).parent / package, kind)
+                shown = sorted(known, key=lambda one: one != "sample")  # the usual one first
+                text = text.replace(name, ", ".join("group (runs of 32)" if one == "group" else one for one in shown))
+        return text
+
+
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports an error in one line, without the usage, in which the line would be lost."""
+    """A parser that reports an error in one line, without the usage, in which the line would be hard to find."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help} | options)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        if action.option_strings and arg_strings == ["--"]:  # ``--bits=--``, of which argparse makes an empty list
+        if action.option_strings and arg_strings == ["--"]:  # argparse would make an empty list of ``--bits=--``
             raise argparse.ArgumentError(action, "expected an argument, got '--'")
         return super()._get_values(action, arg_strings)
 
@@ -69,28 +96,32 @@ def _number(sub: argparse.ArgumentParser, name: str, default: int, text: str) ->
 
 
 def _quantizer(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--quantizer", default="absmax", metavar="NAME", help="see `modiff-sim quantizers` (absmax)")
+    sub.add_argument(
+        "--quantizer", default="absmax", metavar="NAME", help="see `modiff-sim quantizers` (default: absmax)"
+    )
 
 
 def _granularity(sub: argparse.ArgumentParser, **several: Any) -> None:
-    known = "sample, batch, channel, token, group (runs of 32) or group:SIZE"
-    own = "(default: the quantizer's own: group for the MX formats, sample for the others)"
+    known = "{granularities} or group:SIZE"
+    own = "(default: group for the MX formats, sample for the others)"
     sub.add_argument("--granularity", metavar="NAME", help=f"which entries share a scale: {known} {own}", **several)
 
 
 def _profile(sub: argparse.ArgumentParser) -> None:
     known = "constant, impulse, geometric or random"
     sub.add_argument("--profile", default="constant", metavar="NAME", help=f"{known} (default: constant)")
-    sub.add_argument("--ratio", type=float, default=0.9, help="of the geometric profile (default: 0.9)")
+    sub.add_argument("--ratio", type=float, default=0.9, help="ratio of the geometric profile (default: 0.9)")
     sub.add_argument("--at", type=int, help="which difference is the impulse (default: the newest)")
 
 
 def _simulate(s: argparse.ArgumentParser) -> None:
-    s.add_argument("--process", default="random_walk", metavar="NAME", help="input sequence (default: random_walk)")
-    s.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="of the process, as ratio=0.8")
+    s.add_argument("--process", default="random_walk", metavar="NAME", help="input: {processes} (default: random_walk)")
+    s.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="option of the process, such as ratio=0.8"
+    )
     _quantizer(s)
     _number(s, "bits", 4, "bits")
-    s.add_argument("--recursion", nargs="+", metavar="NAME", help="direct, open_loop, closed_loop (default: all)")
+    s.add_argument("--recursion", nargs="+", metavar="NAME", help="{recursions} (default: all)")
     _number(s, "steps", 50, "model calls")
     _number(s, "trials", 64, "independent sequences")
     _number(s, "d", 64, "entries of a sample")
@@ -110,8 +141,8 @@ def _declared(sub: argparse.ArgumentParser) -> None:
 def _bounds(b: argparse.ArgumentParser) -> None:
     _profile(b)
     _number(b, "steps", 12, "number of differences")
-    b.add_argument("--c", type=float, help="squared 2-norm contraction (default: the quantizer's, declared)")
-    b.add_argument("--kappa", type=float, help="max-norm contraction (default: the quantizer's, declared)")
+    b.add_argument("--c", type=float, help="squared 2-norm contraction (default: declared by the quantizer)")
+    b.add_argument("--kappa", type=float, help="max-norm contraction (default: declared by the quantizer)")
     _declared(b)
 
 
@@ -127,9 +158,11 @@ def _contraction(k: argparse.ArgumentParser) -> None:
 
 
 def _worst_case(w: argparse.ArgumentParser) -> None:
-    w.add_argument("--n", type=int, nargs="+", default=[1, 2, 4, 6, 8], help="differences (default: 1 2 4 6 8)")
+    w.add_argument(
+        "--n", type=int, nargs="+", default=[1, 2, 4, 6, 8], help="numbers of differences (default: 1 2 4 6 8)"
+    )
     _profile(w)
-    w.add_argument("--c", type=float, help="squared 2-norm contraction (default: the quantizer's, declared)")
+    w.add_argument("--c", type=float, help="squared 2-norm contraction (default: declared by the quantizer)")
     _declared(w)
     w.add_argument("--recursion", nargs="+", metavar="NAME", help="open_loop, closed_loop (default: both)")
 
@@ -138,12 +171,16 @@ def _recommend(m: argparse.ArgumentParser) -> None:
     m.add_argument(
         "recording", metavar="FILE", help=".npz with an array (steps, trials, d) per layer, or .npy with one"
     )
-    m.add_argument("--tolerance", type=float, default=0.05, help="error over the input's norm (default: 0.05)")
-    m.add_argument("--criterion", default="bound", help="bound: sure, max norm; typical: RMS (default: bound)")
+    m.add_argument(
+        "--tolerance", type=float, default=0.05, help="largest error over the norm of the input (default: 0.05)"
+    )
+    m.add_argument(
+        "--criterion", default="bound", help="bound (guaranteed, max norm) or typical (RMS) (default: bound)"
+    )
     m.add_argument(
         "--judged", default="sample", help="error of the whole sample, or of every channel (default: sample)"
     )
-    m.add_argument("--trials", type=int, metavar="N", help="only N of the recorded trials, drawn by the seed")
+    m.add_argument("--trials", type=int, metavar="N", help="use only N of the recorded trials, drawn by the seed")
     m.add_argument("--layer", nargs="+", metavar="NAME", help="only these layers (default: all)")
 
 
@@ -161,12 +198,12 @@ def _verify(v: argparse.ArgumentParser) -> None:
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "simulate": ("run the recursions on a process and compare their errors with the bounds", _simulate),
     "bounds": ("tabulate every bound for a profile of differences", _bounds),
-    "contraction": ("c and kappa of quantizers: declared, searched, measured", _contraction),
+    "contraction": ("show c and kappa of quantizers: declared, searched, measured", _contraction),
     "worst-case": (
-        "the worst error that any contractive quantizer allows, certified, against every bound",
+        "compare the certified worst error of all contractive quantizers with every bound",
         _worst_case,
     ),
-    "recommend": ("bits, granularity and refresh per recorded layer, and why", _recommend),
+    "recommend": ("recommend bits, granularity and refresh for each recorded layer, and say why", _recommend),
     "quantizers": ("list the quantizers and the laws they declare", _quantizers),
     "verify": ("check the sha256 of every stored result below a folder; exit code 1 if any differs", _verify),
 }
@@ -174,7 +211,8 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="modiff-sim", description="Iterative quantization with and without error compensation, and its bounds."
+        prog="modiff-sim",
+        description="Simulate quantization with and without error compensation, and compute its bounds.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -183,8 +221,8 @@ def _parser() -> argparse.ArgumentParser:
         if name != "verify":
             sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
         if name not in ("verify", "quantizers"):
-            sub.add_argument("--plot", metavar="FILE", help="also draw it: a .png, .pdf or .svg")
-            sub.add_argument("--seed", type=_seed, default=0, help="root seed of whatever is drawn (default: 0)")
+            sub.add_argument("--plot", metavar="FILE", help="also draw a picture: .png, .pdf or .svg")
+            sub.add_argument("--seed", type=_seed, default=0, help="root seed of all random numbers (default: 0)")
         add_options(sub)
     return parser
 

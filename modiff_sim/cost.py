@@ -1,7 +1,7 @@
-"""MACs, BOPs and memory of states: arithmetic on shapes only (``nn.model_shapes`` finds those of a torch model).
+"""MACs, BOPs and memory of states, computed from shapes only (``nn.model_shapes`` finds those of a torch model).
 
 A MAC is one multiply-accumulate. BOPs = MACs · bits of one operand · bits of the other; the paper's "GBops" are 10^9 of
-them. Full precision is 32 bits. Bytes are of states as they lie in memory: codes, scales and zero points.
+them. Full precision is 32 bits. Bytes are those of states in memory: codes, scales and zero points.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Stored = Storage | Callable[[str], Storage]
 
 # -- multiply-accumulates ---------------------------------------------------------------------------------------------
 def conv_macs(output_shape: Sequence[int], kernel_shape: Sequence[int]) -> int:
-    """MACs of a convolution: output elements (n, out, *size) times kernel (out, in/groups, *k) entries per output.
+    """Return the MACs of a convolution: output elements (n, out, *size) times kernel (out, in/groups, *k) entries.
 
     Examples
     --------
@@ -37,12 +37,12 @@ def conv_macs(output_shape: Sequence[int], kernel_shape: Sequence[int]) -> int:
 
 
 def linear_macs(output_shape: Sequence[int], in_features: int) -> int:
-    """MACs of a linear layer: output elements (..., out) times in_features."""
+    """Return the MACs of a linear layer: output elements (..., out) times in_features."""
     return _entries(output_shape) * count("in_features", in_features, 0)
 
 
 def matmul_macs(output_shape: Sequence[int], inner: int) -> int:
-    """MACs of a (batched) matrix product: output elements times the length of the axis that is summed over."""
+    """Return the MACs of a (batched) matrix product: output elements times the length of the summed axis."""
     return _entries(output_shape) * count("inner", inner, 0)
 
 
@@ -53,7 +53,7 @@ def _entries(shape: Sequence[int]) -> int:
 # -- what a model computes --------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class LayerShape:
-    """One call of one linear operator within one model call: its shapes, batch axis included.
+    """One call of one linear operator within one model call: its shapes, including the batch axis.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class ModelShapes:
         return sum(layer.macs for layer in self.layers)
 
     def product_macs(self, *roles: str) -> int:
-        """MACs of the products with these roles, and of all products without arguments."""
+        """Return the MACs of the products with these roles, or of all products without arguments."""
         return sum(p.macs for p in self.products if not roles or p.role in roles)
 
     @property
@@ -130,7 +130,7 @@ class ModelShapes:
         return self.product_macs("qk", "softmax_v")
 
     def occurrences(self) -> dict[str, int]:
-        """How often one model call uses each module, by its name."""
+        """Return how often one model call uses each module, by its name."""
         counts: dict[str, int] = {}
         for layer in self.layers:
             counts[layer.module] = counts.get(layer.module, 0) + 1
@@ -139,7 +139,7 @@ class ModelShapes:
 
 # -- bit operations ---------------------------------------------------------------------------------------------------
 def bops(macs: float, weight_bits: float, activation_bits: float) -> float:
-    """Bit operations of that many MACs; for a product of two activations, the bits of its two operands."""
+    """Return the bit operations of this many MACs. For a product of two activations pass the bits of both operands."""
     for name, value in (("macs", macs), ("weight_bits", weight_bits), ("activation_bits", activation_bits)):
         number(name, value)
     return macs * weight_bits * activation_bits
@@ -155,7 +155,7 @@ def run_bops(
     skipped_calls: int = 0,
     full_weight_bits: float | None = None,
 ) -> float:
-    """Bit operations of a whole run of ``calls`` calls with this many MACs each.
+    """Return the bit operations of a whole run of ``calls`` calls with this many MACs each.
 
     Parameters
     ----------
@@ -195,10 +195,10 @@ def run_bops(
 
 
 def operand_bits(storage: Storage, residual_bits: float, *, aligned: bool = False) -> float:
-    """Bits of what the operator A is applied to in one step of the closed loop: the cost of a step per weight bit.
+    """Return the bits of what the operator A is applied to in a step of the closed loop: its cost per weight bit.
 
     As computed, A sees the b-bit residual. A recomputed ô is A(stored â): one product at the bits of â, and those of
-    the residual do not count. With â stored in a format of its own, A must see what the stored â moved by. For a float
+    the residual do not count. With â stored in a format of its own, A must see the change of the stored â. For a float
     format that is a float of that format. For codes of one fixed scale (``Static``) it is an integer of one bit more,
     or the residual itself where that lies on the same grid (``aligned``: ``GridAligned`` with the base step of the
     codes). For codes whose scale changes from call to call it is two products of codes. It never exceeds full
@@ -241,7 +241,7 @@ class CacheBytes:
 
 
 def array_bytes(shape: Shape, form: Format, *, itemsize: int = 4, packed: bool = False) -> int:
-    """Bytes of one array kept in a format, scales and zero points included.
+    """Return the bytes of one array kept in a format, including scales and zero points.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def cache_bytes(
     packed: bool = False,
     share_inputs: bool = False,
 ) -> CacheBytes:
-    """Bytes of the closed (or open) loop's states, per layer and call within the model call.
+    """Return the bytes of the closed (or open) loop's states, per layer and call within the model call.
 
     Parameters
     ----------
@@ -318,7 +318,7 @@ def cache_bytes(
 def predict_state_bytes(
     shapes: ModelShapes | Iterable[LayerShape], storage: Stored | None = None, batch: int = 1, *, itemsize: int = 4
 ) -> int:
-    """Exactly what ``run.state_bytes()`` says of the layers after a call of that batch, to the byte.
+    """Return what ``run.state_bytes()`` will say of the layers after a call of this batch, to the byte.
 
     Arguments are those of ``cache_bytes``. States of attention products and of reused branches are not counted.
     """
@@ -327,7 +327,7 @@ def predict_state_bytes(
 
 
 def working_set(layers: Iterable[LayerShape], batch: int = 1, *, itemsize: int = 4) -> int:
-    """Bytes of the largest single layer at work: its input, residual, product and output, all in the model's dtype."""
+    """Return the bytes of the largest layer at work: its input, residual, product and output, in the model's dtype."""
     count("batch", batch)
     count("itemsize", itemsize)
     return max(2 * batch * itemsize * (math.prod(x.input) + math.prod(x.output)) for x in layers)
@@ -336,7 +336,7 @@ def working_set(layers: Iterable[LayerShape], batch: int = 1, *, itemsize: int =
 def peak_bytes(
     shapes: ModelShapes, storage: Stored | None = None, batch: int = 1, *, weight_bits: float = 32, itemsize: int = 4
 ) -> int:
-    """Bytes of weights, states, and the largest layer at work.
+    """Return the bytes of weights, states, and the largest layer at work.
 
     The model's own activations (skip connections) come on top; they are the same without modulation.
     """

@@ -1,6 +1,6 @@
 """Claim, Evidence, Verdict: a verdict is computed from what was claimed and what was measured, never written by hand.
 
-HOLDS          the relation holds in every case (with its whole interval, where there is one)
+HOLDS          the relation holds in every case, with its whole interval if it has one
 VIOLATED       it fails in some case: the worst one is the counter-example
 PREMISE_FAILS  a premise of the statement does not hold where it is applied (which, where)
 VACUOUS        true, but without content: the claimed bound is no better than the trivial one
@@ -37,8 +37,8 @@ class Verdict(enum.StrEnum):
     NOT_RUN = "NOT_RUN"
 
 
-#: relation of measured to claimed -> how it reads. The *kind* of statement picks the assertion:
-#: an upper bound <=, a tight bound <= and attained, a lower bound >=, an identity ==.
+#: relation of measured to claimed -> its text. The *kind* of statement decides what is asserted:
+#: <= for an upper bound, <= and attained for a tight bound, >= for a lower bound, == for an identity.
 RELATIONS = {"upper": "measured ≤ claimed", "tight": "measured ≤ claimed, and attained",
              "lower": "measured ≥ claimed", "equal": "measured = claimed"}  # fmt: skip
 
@@ -92,9 +92,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Premise:
-    """A condition of the statement, as measured: its name, whether it holds, and a detail such as the place where it
-    fails.
-    """
+    """A condition of the statement, as measured: its name, whether it holds, and a detail such as where it fails."""
 
     name: str
     holds: bool
@@ -130,8 +128,8 @@ class Evidence:
     not_run : str
         The reason, where the check could not be run.
     deferred : bool, default False
-        Whether the check was not run for want of effort or of an optional library: this is no surprise, and it is
-        decided elsewhere.
+        Whether the check was not run because the effort was too small or an optional library is missing. This is as
+        expected: other runs decide it.
     note : str
         What to say beside HOLDS.
 

@@ -1,12 +1,13 @@
 """The statements of the paper and of this project, each checked by running something. ``python -m paper_checks``.
 
-Claims lie in rooms by what they are about (``ROOMS``). Every file of a room that does not begin with an underscore is
-one claim: ``CLAIM`` says what is claimed, ``check(effort) -> Evidence`` measures it, ``modiff_sim.evidence.judge``
-computes the verdict, and ``CONTROLS`` are broken variants of the check with the verdict that each must cause. Begin one
-as a copy of ``_template.py``. Claims with topic "practice" sample a model: they import what they need inside ``check``.
+Claims lie in rooms by subject (``ROOMS``). Every file of a room whose name does not begin with an underscore is one
+claim: ``CLAIM`` says what is claimed, ``check(effort) -> Evidence`` measures it, ``modiff_sim.evidence.judge`` computes
+the verdict, and ``CONTROLS`` are broken variants of the check with the verdict that each must cause. A new claim begins
+as a copy of ``_template.py``. Claims with the topic "practice" sample a model and import what they need inside
+``check``.
 
-Files with an underscore are helpers: of a room, in it; of several rooms, here. An optional ``ORDER`` places a claim in
-its room's part of the table; claims without it follow by name.
+Files whose name begins with an underscore are helpers. Those of one room lie in it, and those of several rooms lie
+here. An optional ``ORDER`` places a claim in its room's part of the table; claims without it follow by name.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from modiff_sim.evidence import Judgement, judge
 
 TOPICS = ("theory", "practice")
 EFFORTS = ("quick", "full")
-#: in reading order; a room that is not named here comes last
+#: the rooms in reading order; a room that is not named here comes last
 ROOMS = (
     "printed", "bounds", "stochastic", "starts", "beyond_one_layer", "contraction", "certificates", "images", "growth",
     "mixture", "transfer", "regimes", "calibration", "cost", "products", "caching",
@@ -31,13 +32,13 @@ Report = Callable[[int, int, str, Judgement | None], None]
 
 
 def _modules() -> list[tuple[str, ModuleType]]:
-    """(room, module) of every file of a room that does not begin with an underscore, rooms in reading order."""
+    """Return (room, module) of every claim, with the rooms in reading order."""
     rooms = [info for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")]
     for info in rooms:
         if not info.ispkg:
             raise TypeError(
-                f"paper_checks/{info.name}.py lies in no room: move it into one of {', '.join(ROOMS)}, or begin the "
-                "file's name with an underscore if it is no claim"
+                f"paper_checks/{info.name}.py does not lie in a room: move it into one of {', '.join(ROOMS)}, or begin "
+                "the file's name with an underscore if it is not a claim"
             )
     found = []
     for name in sorted((info.name for info in rooms), key=lambda n: (ROOMS.index(n) if n in ROOMS else len(ROOMS), n)):
@@ -48,7 +49,7 @@ def _modules() -> list[tuple[str, ModuleType]]:
 
 
 def claims(topic: str = "all") -> list[ModuleType]:
-    """The claim modules in reading order: theory before practice, then by room, by ``ORDER``, and by name."""
+    """Return the claim modules in reading order: theory before practice, then by room, by ``ORDER``, and by name."""
     if topic not in (*TOPICS, "all"):
         raise ValueError(f"unknown topic {topic!r}; known: {', '.join(TOPICS)}, all")
     found: list[ModuleType] = []
@@ -59,7 +60,7 @@ def claims(topic: str = "all") -> list[ModuleType]:
         if claim is None or not callable(check) or claim.id != name or claim.topic not in TOPICS:
             raise TypeError(
                 f"paper_checks/{room}/{name}.py must define check() and CLAIM with id={name!r} and a topic of "
-                f"{', '.join(TOPICS)}; begin the file's name with an underscore if it is no claim"
+                f"{', '.join(TOPICS)}; begin the file's name with an underscore if it is not a claim"
             )
         if name in rooms:
             raise TypeError(
@@ -79,7 +80,10 @@ def claims(topic: str = "all") -> list[ModuleType]:
 
 
 def select(topic: str = "all", only: Iterable[str] = ()) -> list[ModuleType]:
-    """The claims of a topic, or exactly those named in ``only``; ValueError lists the known ones."""
+    """Return the claims of a topic, or exactly those named in ``only``.
+
+    Raises ValueError, which lists the known ones, for an unknown name.
+    """
     wanted = list(only)
     if not wanted:
         return claims(topic)
@@ -92,9 +96,9 @@ def select(topic: str = "all", only: Iterable[str] = ()) -> list[ModuleType]:
 def run(
     effort: str = "quick", topic: str = "all", *, only: Iterable[str] = (), report: Report | None = None
 ) -> list[Judgement]:
-    """Check the claims and judge them. A check that raises is NOT_RUN, with the exception as its reason.
+    """Check the claims and judge them. A check that raises an exception is NOT_RUN, with the exception as its reason.
 
-    report(index, count, id, judgement): called before (judgement None) and after every check.
+    ``report(index, count, id, judgement)`` is called before every check, with the judgement None, and after it.
     """
     if effort not in EFFORTS:
         raise ValueError(f"unknown effort {effort!r}; known: {', '.join(EFFORTS)}")
@@ -105,7 +109,7 @@ def run(
             report(i, len(modules), module.CLAIM.id, None)
         try:
             judgement = judge(module.CLAIM, module.check(effort))
-        except Exception as error:  # the table must still show the other claims; the tests call check() directly
+        except Exception as error:  # the table must still show the other claims; tests call check() directly
             reason = f"the check raised {type(error).__name__}: {error}"
             judgement = judge(module.CLAIM, Evidence(not_run=reason))
         judged.append(judgement)

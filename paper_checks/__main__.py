@@ -1,10 +1,11 @@
-"""``python -m paper_checks``: check the claims, print the verdicts, exit 1 if one is not the expected one."""
+"""``python -m paper_checks``: checks the claims and prints the verdicts; exit code 1 if one is not as expected."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+import re
 import sys
 import textwrap
 import time
@@ -23,6 +24,8 @@ from . import EFFORTS, TOPICS, claims, run
 from ._digits import STAND_IN
 
 WIDTH = 110
+ROOT = Path(__file__).parent.parent
+TABLE = r"^\| claim \| statement \| verdict \|\n(?:\|.*\n)+"
 LEGEND = {
     Verdict.HOLDS: "in every case tried",
     Verdict.VIOLATED: "a counter-example was found, and is shown",
@@ -39,7 +42,7 @@ def _number(value: float) -> str:
 
 
 def table(judged: Sequence[Judgement], *, colour: bool = False) -> str:
-    """The verdicts, at most ``WIDTH`` columns wide: a line per claim, below it what is claimed and what was found."""
+    """Return the verdicts at most ``WIDTH`` columns wide: a line per claim, then what is claimed and what was found."""
 
     def painted(verdict: Verdict, text: str) -> str:
         return f"\x1b[{COLOURS[verdict]}m{text}\x1b[0m" if colour else text
@@ -56,18 +59,21 @@ def table(judged: Sequence[Judgement], *, colour: bool = False) -> str:
         for premise in j.evidence.premises:
             says = f": {premise.detail}" if premise.detail else ""
             lines += below(f"premise {'holds' if premise.holds else 'FAILS'}: {premise.name}{says}")
-        found = dict.fromkeys((j.detail, j.evidence.note))  # the note is the detail where the claim holds
+        found = dict.fromkeys((j.detail, j.evidence.note))  # where the claim holds, the note is the detail
         lines += [line for text in found if text for line in below(f"→ {text}")]
         if not j.as_expected:
             lines += below(f"! expected {j.claim.expected}")
-    lines += ["-" * WIDTH, "measured and claimed are those of the most extreme case, counter-example or margin."]
+    lines += ["-" * WIDTH, "Measured and claimed are those of the most extreme case: counter-example or margin."]
     counts = Counter(j.verdict for j in judged)
     lines += [f"{painted(v, f'{v:<15}')}{counts[v]:>3}   {text}" for v, text in LEGEND.items() if counts[v]]
     return "\n".join(lines)
 
 
 def markdown(topic: str = "all", *, printed: bool = False) -> str:
-    """The verdicts found so far as a Markdown table, one row per claim: nothing is run. printed: the paper's only."""
+    """Return the verdicts found so far as a Markdown table with a row per claim, without running anything.
+
+    ``printed`` leaves only the paper's own statements.
+    """
     lines = ["| claim | statement | verdict |", "|---|---|---|"]
     for module in claims(topic):
         claim = module.CLAIM
@@ -79,8 +85,24 @@ def markdown(topic: str = "all", *, printed: bool = False) -> str:
     return "\n".join(lines)
 
 
+def with_table(text: str, table: str) -> str:
+    """A page whose only table of verdicts is replaced; ValueError for a page without one, or with several."""
+    found = re.findall(TABLE, text, flags=re.M)
+    if len(found) != 1:
+        raise ValueError(f"the page has {len(found)} tables of verdicts, and not one: it begins {text[:60]!r}")
+    return text.replace(found[0], table + "\n")
+
+
+def write_pages() -> list[Path]:
+    """Write the tables of docs/claims.md and README.md anew; returns the pages."""
+    tables = {ROOT / "docs" / "claims.md": markdown(), ROOT / "README.md": markdown(printed=True)}
+    for path, table in tables.items():
+        store.write_atomic(path, with_table(path.read_text(encoding="utf-8"), table))
+    return list(tables)
+
+
 def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
-    """Everything but the arrays, as JSON values (NaN becomes null)."""
+    """Return everything but the arrays as JSON values (NaN becomes null)."""
 
     def number(value: float) -> float | str | None:
         return None if math.isnan(value) else value if math.isfinite(value) else str(value)
@@ -100,13 +122,14 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
 
 
 class Progress:
-    """A bar on a terminal, a line per claim elsewhere; on stderr, so that the table can be piped."""
+    """Progress on stderr, so that the table can be piped: a bar on a terminal, a line per claim elsewhere."""
 
     def __init__(self) -> None:
         self.bar: Any = None
         self.started = 0.0
 
     def __call__(self, index: int, count: int, name: str, judgement: Judgement | None) -> None:
+        """Show that a check begins (judgement None) or has ended."""
         if judgement is None:
             self.started = time.perf_counter()
         if sys.stderr.isatty():
@@ -128,20 +151,28 @@ class Progress:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(
         prog="python -m paper_checks",
         description="Check the statements of the paper and of this project by running them.",
         epilog="Exit code 0: every verdict is the expected one; 1: at least one is not; 2: bad arguments.",
     )
-    parser.add_argument("--topic", choices=(*TOPICS, "all"), default="all", help="practice samples a model (slow)")
-    parser.add_argument("--effort", choices=EFFORTS, default="quick")
-    parser.add_argument("--only", nargs="+", metavar="ID", default=[], help="these claims, whatever their topic")
+    parser.add_argument(
+        "--topic", choices=(*TOPICS, "all"), default="all", help="which claims (default: all); practice takes long"
+    )
+    parser.add_argument("--effort", choices=EFFORTS, default="quick", help="how much to compute (default: quick)")
+    parser.add_argument("--only", nargs="+", metavar="ID", default=[], help="only these claims, whatever their topic")
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
     parser.add_argument("--markdown", action="store_true", help="print the table of docs/claims.md and stop")
-    parser.add_argument("--printed", action="store_true", help="with --markdown: the paper's own, for the README")
+    parser.add_argument("--page", action="store_true", help="write the tables of docs/claims.md and README.md and stop")
+    parser.add_argument("--printed", action="store_true", help="with --markdown: only the paper's own statements")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the verdicts as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/paper_checks.json and DIR/paper_checks.txt")
     args = parser.parse_args(argv)
+    if args.page:
+        for path in write_pages():
+            print(f"wrote {path}", file=sys.stderr)
+        return 0
     if args.markdown:
         print(markdown(args.topic, printed=args.printed))
         return 0
@@ -151,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         judged = run(args.effort, args.topic, only=args.only, report=Progress())
-    except ValueError as error:  # an unknown claim: nothing was run
+    except ValueError as error:  # an unknown claim; nothing was run
         parser.error(str(error))
     print(table(judged, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     targets = [args.json] if args.json else []

@@ -1,6 +1,6 @@
 """Beyond one layer with exogenous inputs: a layer inside a loop, a chain of layers, and their worst-case quantizers.
 
-Like Shrink, these meet ||x - Q(x)|| <= q||x|| with equality; the sign of the error is what differs.
+Like Shrink, these quantizers meet ||x - Q(x)|| <= q||x|| with equality; they differ in the sign of the error.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ class OneSided(Shrink):
 
 @dataclass(frozen=True)
 class LoopRun:
-    """Errors (calls, trials, d) of each call: ``tracking`` e = ã - â, and ``total`` a - â."""
+    """Errors (calls, trials, d) of each call: ``tracking`` is e = ã - â, and ``total`` is a - â."""
 
     tracking: np.ndarray
     total: np.ndarray
 
 
 def run_loop(recursion: str | rec.Recursion, a: np.ndarray, Q: Quantizer, feedback: Feedback) -> LoopRun:
-    """One layer (A = 1, exact start) fed ã_t = a_t - η_t, η_t = feedback(t, [e_0, ..., e_{t-1}]).
+    """Run one layer (A = 1, exact start) on ã_t = a_t - η_t, with η_t = feedback(t, [e_0, ..., e_{t-1}]).
 
-    a: full-precision inputs (calls, trials, d). For the open loop e is the sum of all calls' errors, for direct
-    quantization the call's own: always ã - ô. Errors of a loop that has left the floats are infinite.
+    ``a`` are full-precision inputs (calls, trials, d). e is always ã - ô: for the open loop the sum of the errors of
+    all calls, for direct quantization that of the call itself. Errors of a loop that has overflowed are infinite.
     """
     scheme = rec.Scheme(recursion)
     state, errors, total = None, [], []
@@ -63,28 +63,31 @@ def run_loop(recursion: str | rec.Recursion, a: np.ndarray, Q: Quantizer, feedba
 
 
 def signs(n: int) -> np.ndarray:
-    """+1, -1, +1, ... of shape (n, 1, 1)."""
+    """Return +1, -1, +1, ..., shape (n, 1, 1)."""
     return ((-1.0) ** np.arange(n)).reshape(-1, 1, 1)
 
 
 def alternating(norms: Any) -> np.ndarray:
-    """Scalar inputs (n+1, 1, 1) from 0, whose differences have these norms and alternate in sign."""
+    """Return scalar inputs (n+1, 1, 1) from 0, whose differences have these norms and alternate in sign."""
     d = np.asarray(norms, np.float64).reshape(-1, 1, 1) * signs(len(norms))
     return np.concatenate([np.zeros((1, 1, 1)), np.cumsum(d, axis=0)])
 
 
 def worst_feedback(L: float) -> Feedback:
-    """η_t = ∓L·max_{k<t}|e_k|, opposite to the alternating difference of call t (whose first is positive)."""
+    """Return η_t = ∓L·max_{k<t}|e_k|, opposite to the alternating difference of call t (the first is positive)."""
     return lambda call, errors: (-1.0) ** call * L * np.max(np.abs(errors), axis=0, initial=0.0) if errors else 0.0
 
 
 def linear_feedback(L: float) -> Feedback:
-    """η_t = -L·e_{t-1}."""
+    """Return the feedback η_t = -L·e_{t-1}."""
     return lambda call, errors: -L * errors[-1] if errors else 0.0
 
 
 def random_feedback(L: float, d: int, rng: np.random.Generator) -> Feedback:
-    """η_t = L·B e_k, k < t and B random at every call, ||B||_{inf→inf} = 1: within the premise, not adversarial."""
+    """Return η_t = L·B e_k with k < t and B random at every call, ||B||_{inf→inf} = 1.
+
+    It fulfils the premise, but is not adversarial.
+    """
 
     def feedback(call: int, errors: list[np.ndarray]) -> Any:
         if not errors:
@@ -101,13 +104,13 @@ def random_feedback(L: float, d: int, rng: np.random.Generator) -> Feedback:
 
 @dataclass(frozen=True)
 class ChainRun:
-    """Per layer: inputs of the full-precision network and total errors a - â, each (calls, trials, width)."""
+    """Inputs of the full-precision network and total errors a - â of every layer, each (calls, trials, width)."""
 
     inputs: list[np.ndarray]
     errors: list[np.ndarray]
 
     def norms(self, order: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """||a||, ||d|| and ||f|| of calls 1..n, shape (n, layers, trials)."""
+        """Return ||a||, ||d|| and ||f|| of calls 1..n, shape (n, layers, trials)."""
 
         def stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
             return np.stack([np.linalg.norm(x, ord=order, axis=-1) for x in arrays], axis=1)
@@ -123,10 +126,10 @@ def run_chain(
     Q: Quantizer,
     nonlinearity: Callable[[np.ndarray], np.ndarray] = lambda x: x,
 ) -> ChainRun:
-    """Layers a^{l+1} = σ(W_l a^l) in full precision and quantized, call by call from an exact start; a as above.
+    """Run layers a^{l+1} = σ(W_l a^l) in full precision and quantized, call by call from an exact start; a as above.
 
-    ``weights`` lie between the layers: there is one layer more than weights. The total error of a layer is read off
-    an identity A: a - ô is a - â in the closed loop, and what the layer passes on in every recursion.
+    ``weights`` lie between the layers, so there is one layer more than weights. The total error of a layer is measured
+    with the identity as A: then a - ô is a - â in the closed loop, and what the layer passes on in every recursion.
     """
     scheme = rec.Scheme(recursion)
     layers = len(weights) + 1
@@ -149,10 +152,10 @@ def run_chain(
 
 
 def overloading(n: int, scale: float, bits: int, rng: np.random.Generator, *, bursts: float = 0.2) -> np.ndarray:
-    """Differences >= 0, shape (n,), for which a static grid loses all that it can at every step.
+    """Return differences >= 0, shape (n,), for which a static grid loses as much as it can at every step.
 
-    Each residual r_j = d_j + e_{j-1} is a tie below an even code, or beyond the last level: the nearest such one
-    (so that a backlog is worked off), or in a burst a random one up to three reaches further. Exact if the scale is a
+    Each residual r_j = d_j + e_{j-1} is a tie below an even code, or beyond the last level: the nearest one (so that a
+    backlog is worked off) or, in a burst, a random one up to three reaches further. This is exact if the scale is a
     power of two.
     """
     qmax = 2 ** (bits - 1) - 1
@@ -169,9 +172,10 @@ def overloading(n: int, scale: float, bits: int, rng: np.random.Generator, *, bu
 
 @dataclass(frozen=True)
 class Stored(rec.ClosedLoop):
-    """The closed loop with finite memory: â and ô are stored through these maps (identity: as computed).
+    """The closed loop with finite memory: â and ô are stored through these maps (the identity keeps them as computed).
 
-    ``telescoping``: ô is updated with A(stored â_new - stored â_old) and stays A of the stored â; else with A(r̂).
+    With ``telescoping`` ô is updated with A(stored â_new - stored â_old) and remains A of the stored â; otherwise it is
+    updated with A(r̂).
     """
 
     store_ref: Callable[[Any], Any] = lambda y: y

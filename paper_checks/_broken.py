@@ -1,4 +1,4 @@
-"""Broken variants that the controls of several rooms share: loops, a quantizer and bounds, each wrong in one way."""
+"""Broken variants that the controls of several rooms share: loops, a quantizer and bounds, each with one error."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from modiff_sim import recursion as rec
 
 
 class Dropped(rec.ClosedLoop):
-    """The residual is not added to the reference (stale state)."""
+    """The residual is not added to the reference, so that the state is stale."""
 
     name = "dropped"
 
@@ -27,21 +27,21 @@ class Flipped(rec.ClosedLoop):
 
 
 class Reset(rec.ClosedLoop):
-    """The cache is reset at every call: nothing is ever quantized."""
+    """The cache is reset at every call, so that nothing is ever quantized."""
 
     def step(self, state, a, Q, A, *, random=None):
         return self.exact(a, A, state.call)
 
 
 class Growing(rec.ClosedLoop):
-    """The error is fed back 1.5-fold: what the printed factor 2c would describe."""
+    """The error is fed back 1.5-fold, as the printed factor 2c would describe it."""
 
     def next_ref(self, ref, a, residual_hat):
         return a - 1.5 * (a - ref - residual_hat)
 
 
 class Echo(rec.OpenLoop):
-    """The error made so far is multiplied by 1.5 at every call: what (30)'s 2^k would describe (A the identity)."""
+    """The error so far is multiplied by 1.5 at every call, as the 2^k of (30) would describe it (A is the identity)."""
 
     def step(self, state, a, Q, A, *, random=None):
         after, info = super().step(state, a, Q, A, random=random)
@@ -50,24 +50,25 @@ class Echo(rec.OpenLoop):
 
 
 class FloorAbsMax(AbsMax):
-    """Floor for round, declared as if it were round."""
+    """Rounds down, and is declared as if it rounded to nearest."""
 
     def quantize(self, blocks, qparams, *, random=None):
         return np.floor(blocks / qparams.scale)
 
 
 def halved(bound):
-    """The bound with half of its contraction."""
+    """Return the bound with half of its contraction."""
     return lambda d, c, **options: bound(d, c / 2, **options)
 
 
 def shifted(bound, by):
-    """Exponents off by one: the bound divided (by = 1) or multiplied (by = -1) by one factor of its recursion."""
+    """Return the bound with exponents off by one: divided (by = 1) or multiplied (by = -1) by one factor."""
     factors = {"sharp_closed_loop": lambda c: c**0.5, "max_norm_closed_loop": lambda kappa: kappa,
                "young_closed_loop": lambda c: (2 * c) ** 0.5}  # fmt: skip
-    factor = factors.get(bound.__name__, lambda c: 0.5)  # the open loops have none: half or twice the bound
+    factor = factors.get(bound.__name__, lambda c: 0.5)  # the open loops do not have one: half or twice the bound
     return lambda d, c, **options: bound(d, c, **options) * (factor(c) ** by if c else 1.0)
 
 
 def scaled(bound, factor):
+    """Return the bound multiplied by a factor."""
     return lambda *args, **options: factor * bound(*args, **options)

@@ -1,4 +1,4 @@
-"""What the claims on caching and sparsity share: schemes measured once, paired ratios of their errors."""
+"""What the claims on caching and sparsity share: schemes that are measured once, and paired ratios of their errors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 
 def measured(effort: str, schemes: Sequence[Any]) -> dict[Any, dict[str, Any]]:
-    """scheme -> its row of ``analysis.experiments.caching.measure``."""
+    """Return scheme -> its row of ``analysis.experiments.caching.measure``."""
     from analysis.experiments import caching
 
     return {row["scheme"]: row for row in caching.measure(effort, list(dict.fromkeys(schemes)))}
 
 
 def ratio(above: np.ndarray, below: np.ndarray, *, resamples: int = 400) -> tuple[float, float, float]:
-    """Geometric mean over images of error/error, and its 95 % interval (images drawn again, seed 0)."""
+    """Return the geometric mean over images of above/below, and its 95 % bootstrap interval over images (seed 0)."""
     logs = np.log(above) - np.log(below)
     rng = np.random.default_rng(0)
     again = logs[rng.integers(len(logs), size=(resamples, len(logs)))].mean(axis=1)
@@ -25,7 +25,7 @@ def ratio(above: np.ndarray, below: np.ndarray, *, resamples: int = 400) -> tupl
 
 
 def ratios(rows: dict[Any, dict[str, Any]], pairs: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
-    """measured, low, high, cases and note of Evidence: error of each pair's first scheme over its second's."""
+    """Return measured, low, high, cases and note of Evidence: the error of each pair's first scheme over the second."""
     found = [ratio(rows[a]["error"], rows[b]["error"]) for a, b in pairs]
 
     def word(scheme: Any) -> str:

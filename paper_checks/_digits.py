@@ -1,4 +1,4 @@
-"""What the practice claims share: the sentence about the stand-in, quality ratios with their premises."""
+"""What the practice claims share: the words for the stand-in, and ratios of quality with their premises."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from modiff_sim import Evidence
 
 STAND_IN = "On the digits model (8×8, a stand-in for the paper's CIFAR-10 and LSUN models)"
-ENOUGH = 1024  # images; at 256 a Fréchet distance wanders by a factor of two
+ENOUGH = 1024  # images; at 256 a Fréchet distance varies by a factor of two
 
 
 def too_few(effort: str) -> Evidence | None:
-    """NOT_RUN evidence where this effort samples too few images for a Fréchet distance, else None."""
+    """Return NOT_RUN evidence where this effort samples too few images for a Fréchet distance, else None."""
     from analysis.experiments.arms import effort_of
 
     n = effort_of(effort).n_key
@@ -23,9 +23,9 @@ def too_few(effort: str) -> Evidence | None:
 
 
 def frechet_ratios(pairs: Sequence[tuple], effort: str, *, claimed: float, fine: bool = False) -> Evidence:
-    """Fréchet distance of the first arm over the second's for each pair, same noise, paired bootstrap interval.
+    """Compare the Fréchet distances of each pair of arms, first over second, with a paired bootstrap interval.
 
-    fine: with n_fine images, for arms so near each other that n_key would leave the interval on both sides.
+    ``fine`` takes n_fine images, for arms so close that n_key images would not decide.
     """
     from analysis import metrics
     from analysis.experiments import digits as experiments

@@ -1,6 +1,6 @@
 """What the theory claims share: the worst-case quantizer, families of differences, errors of a run, sup error/bound.
 
-Differences are in sampling order: row 0 is the first difference d_{T-1}, the last row the newest.
+Differences are in sampling order: row 0 is the first difference d_{T-1}, and the last row is the newest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from modiff_sim import Identity, Laws, Quantizer
 from modiff_sim import recursion as rec
 
 EPS = float(np.finfo(np.float64).eps)
-#: a case speaks about error/bound only if rounding is below this part of the bound; so no tolerance exceeds it
+#: a case counts for error/bound only if rounding is below this part of the bound, so tolerances do not exceed it
 CLEAR = 1e-6
 Recursion = str | rec.Recursion
 Bound = Callable[..., np.ndarray]
@@ -26,24 +26,27 @@ Bound = Callable[..., np.ndarray]
 class Shrink(Identity):
     """Q(x) = (1-q)x with q = sqrt(c): (29) is an equality for every x, and the error is q·||x|| in every norm.
 
-    Not a grid: it is the worst case that the assumption of Theorem 4.4 allows, so it decides which bounds are tight.
+    This is not a grid, but the worst case that the assumption of Theorem 4.4 allows. It decides which bounds are tight.
     """
 
     laws = Laws(error=None, c="tight", kappa="tight", sign_equivariant=True)
     contraction: float
 
     def dequantize(self, codes: Any, qparams: Any) -> Any:
+        """Return (1-q) times the codes."""
         return (1 - math.sqrt(self.contraction)) * codes
 
     def c(self, d: int) -> float:
+        """The contraction in the squared 2-norm."""
         return self.contraction
 
     def kappa(self, d: int) -> float:
+        """The contraction in the max norm."""
         return math.sqrt(self.contraction)
 
 
 def label(Q: Quantizer) -> str:
-    """A short name for cases: AbsMax(3), Shrink(c=0.25)."""
+    """Return a short name for cases, such as AbsMax(3) or Shrink(c=0.25)."""
     return f"Shrink(c={Q.contraction:g})" if isinstance(Q, Shrink) else f"{type(Q).__name__}({Q.bits})"
 
 
@@ -51,9 +54,11 @@ def label(Q: Quantizer) -> str:
 
 
 def families(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-    """Differences of every kind, shape (n, trials, d): stationary, heavy-tailed, shrinking, growing, constant,
-    alternating in sign, and one impulse at every place. Stationary ones alone hide errors in the exponents: the last
-    impulse (only the newest difference is non-zero) is the one that printed (31) fails on.
+    """Return differences of every kind, shape (n, trials, d).
+
+    They are stationary, heavy-tailed, shrinking, growing, constant, alternating in sign, and one impulse at every
+    place. Stationary ones alone would hide errors in the exponents: printed (31) fails on the last impulse, for which
+    only the newest difference is not zero.
     """
     k = np.arange(n)[:, None, None]
     direction = rng.standard_normal((1, 1, d))
@@ -74,7 +79,7 @@ def families(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def collinear(norms: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Differences of these norms in one dimension and one direction, shape (n, 1, 1)."""
+    """Return differences of these norms in one dimension and one direction, shape (n, 1, 1)."""
     return np.asarray(norms, np.float64).reshape(-1, 1, 1)
 
 
@@ -106,10 +111,11 @@ def run_inputs(
     operator: np.ndarray | None = None,
     seed: int = 0,
 ) -> Run:
-    """The same for inputs (n+1, trials, d), the first of which is a_T.
+    """Run the recursion on inputs (n+1, trials, d), the first of which is a_T.
 
-    Slack: a call rounds the residual, â (or the sum ô) and two products, each by at most eps times numbers no larger
-    than 2·max|a|; the open loop adds the calls up. 8·eps·max|a| per call and coordinate, sqrt(d) in the 2-norm.
+    The slack is 8·eps·max|a| per call and coordinate, times sqrt(d) in the 2-norm: a call rounds the residual, â (or
+    the sum ô) and two products, each by at most eps times a number of at most 2·max|a|, and the open loop adds up the
+    calls.
     """
     rng = np.random.default_rng(seed)
     bits = (lambda call: rng.random(inputs.shape[1:])) if Q.laws.randomised else None
@@ -129,7 +135,7 @@ def run_inputs(
 
 @dataclass
 class Worst:
-    """Largest error/bound at every length 1..n over the cases added so far, its rounding slack, and whose it is."""
+    """The largest error/bound at every length 1..n over the cases so far, its rounding slack, and its case."""
 
     ratio: np.ndarray
     atol: np.ndarray
@@ -137,11 +143,14 @@ class Worst:
 
     @classmethod
     def none(cls, n: int) -> Worst:
+        """Return the worst of no cases, for lengths up to n."""
         return cls(np.full(n, -np.inf), np.zeros(n), [""] * n)
 
     def add(self, done: Run, bound: np.ndarray, case: str) -> None:
-        """Take in a run. Where the bound has sunk into rounding (an old impulse), or is 0, the ratio would be noise:
-        there the error must be at most bound + slack, and counts as ratio 0 if it is, as infinite if it is not.
+        """Take a run into account.
+
+        Where the bound is lost in rounding (after an old impulse), or is 0, the ratio would be noise. There it counts
+        as 0 if the error is at most bound + slack, and as infinite otherwise.
         """
         clear = done.slack < CLEAR * bound
         sunk = np.where(done.error <= bound + done.slack, 0.0, np.inf)
@@ -153,7 +162,7 @@ class Worst:
                 self.ratio[j], self.atol[j], self.case[j] = ratio[j, i], slack[j, i], case
 
     def but(self, others: Worst) -> Worst:
-        """This, replaced by ``others`` only where they exceed the bound: attaining it is not for them to show."""
+        """Return these, replaced by ``others`` only where they exceed the bound, which they need not attain."""
         over = others.ratio - others.atol > 1
         name = [b if o else a for o, a, b in zip(over, self.case, others.case, strict=True)]
         return Worst(np.where(over, others.ratio, self.ratio), np.where(over, others.atol, self.atol), name)
@@ -167,7 +176,7 @@ def worst_of(
     *,
     order: float = 2,
 ) -> Worst:
-    """sup error/bound over cases (remark, quantizer, differences); each also behind a random linear A where d > 1."""
+    """Return sup error/bound over cases (remark, quantizer, differences), where d > 1 also behind a random linear A."""
     worst = Worst.none(n)
     norm = "c" if order == 2 else "kappa"
     for i, (remark, Q, differences) in enumerate(cases):

@@ -1,7 +1,7 @@
-"""What is claimed, in a few words. This file is a blank form of a claim: copy it into a room, as <id of the claim>.py.
+"""What is claimed, in a few words. This file is a template of a claim: copy it into a room, as <id of the claim>.py.
 
-Nothing else has to be touched: the table of verdicts, docs/claims.md (``python -m paper_checks --markdown``) and the
-tests iterate over what is found. What claims of one room share goes beside them, into a file with an underscore.
+Nothing else has to be changed: the table of verdicts, docs/claims.md (``python -m paper_checks --markdown``) and the
+tests iterate over what is found. Code that claims of one room share lies in the room, in a file with an underscore.
 """
 
 from modiff_sim import Claim, Evidence, Verdict
@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bound: float = 1.0) -> Evidence:
-    """How it is measured. Keywords are what CONTROLS break: the formula, the recursion, the quantizer, the sizes."""
+    """Say how it is measured. Keywords are what CONTROLS break: formula, recursion, quantizer, sizes."""
     n = 10 if effort == "quick" else 1000
     measured: list[float] = []  # one number per case, from a seeded generator
     return Evidence(

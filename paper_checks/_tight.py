@@ -1,4 +1,4 @@
-"""How a 2-norm bound is shown to be right and tight: exceeded by nothing, attained at every length."""
+"""How a 2-norm bound is shown to be right and tight: it is never exceeded, and attained at every length."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,10 +11,10 @@ from . import _shared
 from ._shared import Bound, Recursion, Shrink, collinear, families, worst_of
 
 CONTRACTIONS = (0.05, 0.25, 0.49, 0.6, 0.9)  # below 1/2 and above
-#: real quantizers and dimensions; c(d) is declared (and tested), from 0 (AbsMax at d=1) to above 1 (Floor)
+#: real quantizers and dimensions, with declared (and tested) c(d) from 0 (AbsMax at d=1) to above 1 (Floor)
 GRIDS: tuple[tuple[Quantizer, int], ...] = (
     (AbsMax(2), 1), (AbsMax(2), 16), (AbsMax(3), 4), (AbsMax(4), 64), (MinMax(2), 8), (MinMax(4), 16), (Zero(), 4),
-    (Floor(3, floor=0.0), 4),  # floor=0: no static grid below 1e-8
+    (Floor(3, floor=0.0), 4),  # floor=0 leaves out the static grid below 1e-8
 )  # fmt: skip
 
 
@@ -27,11 +27,11 @@ def sup_is_one(
     seed: int,
     contractions: Sequence[float] = CONTRACTIONS,
 ) -> Evidence:
-    """Evidence that a bound is exceeded nowhere and attained by its profiles of equality, for every c and every number
-    of differences up to 8 (16 at full effort).
+    """Return evidence that a bound is never exceeded, and that its profiles of equality attain it.
 
-    profiles(c, n): norms (n, m) of m profiles of collinear differences, each of which attains the bound after every
-    difference. They must have weight on *all* differences: the newest impulse alone attains many wrong bounds.
+    This is measured for every c and every number of differences up to 8 (16 at full effort). ``profiles(c, n)`` are
+    norms (n, m) of m profiles of collinear differences, each of which attains the bound after every difference. They
+    must have weight on *all* differences, since the newest impulse alone attains many wrong bounds.
     """
     n, draws = (8, 1) if effort == "quick" else (16, 20)
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def sup_is_one(
         off = max(off, float(np.max(np.abs(lost - c))))
     return Evidence(
         claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=seed,
-        # besides the run's own rounding: q, the bound's sum and its square root, 4 roundings per difference
+        # besides the run's own rounding: q, the sum of the bound and its square root, 4 roundings per difference
         atol=np.concatenate(atol) + 4 * n * _shared.EPS,
         premises=(Premise("(29) with this c", off <= 8 * _shared.EPS, f"off by {off:.2g}"),),
         params={"contractions": list(contractions), "grids": [f"{_shared.label(Q)} {d}" for Q, d in GRIDS], "n": n},

@@ -9,6 +9,9 @@ import itertools
 import math
 from fractions import Fraction
 
+#: the recursions of the paper: what is written out here, and what fast paths and closed forms implement
+PAPER = ("direct", "open_loop", "closed_loop")
+
 
 def round_even(x):
     """Nearest integer, ties to even. Python's round does this for floats and Fractions."""

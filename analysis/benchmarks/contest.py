@@ -1,7 +1,7 @@
-"""``simulate`` and its rivals on the same inputs: who takes how long, and what the roofline says they should.
+"""``simulate`` and its rivals on the same inputs: how long each takes, and how long it should take by the roofline.
 
-Contestants take turns in one process, so that whatever else the machine does hits all alike; a figure is the median
-over the turns, a ratio the median of the ratios within a turn.
+The contestants take turns in one process, so that whatever else the machine does affects all of them alike. A time is
+the median over the turns, and a ratio is the median of the ratios within a turn.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from modiff_sim.simulation.results import QUANTITIES
 
 Q = ms.AbsMax(4)
 SHAPES = ((4096, 16), (1024, 256), (64, 4096), (4, 65536))
-#: what a contestant measures -> operations per entry beyond the recursion's, and NumPy operations in all
+#: what a contestant measures -> (operations per entry beyond those of the recursion, number of NumPy operations)
 MEASURED: dict[str, tuple[tuple[str, ...] | None, int, int]] = {
     "error_inf": (("error_inf",), 3, 10),
     "error": (("error",), 3, 9),
     "error, error_inf": (("error", "error_inf"), 5, 11),
     "all 8": (None, 21, 25),
 }
-DRAWN = ("error, error_inf", "all 8")  # where drawing costs most of the time, these show it
+DRAWN = ("error, error_inf", "all 8")  # enough to show how much of the time goes into drawing random numbers
 TARGETS = {"numba": 1.3, "numpy": 5.0}
 LOOP = "loop over trials"
 RECURSION = 8  # operations per entry: two subtractions, absolute value, maximum, division, rounding, product, sum
@@ -36,7 +36,7 @@ RECURSION = 8  # operations per entry: two subtractions, absolute value, maximum
 
 @dataclass(frozen=True)
 class Contestant:
-    """``run`` does ``share`` of the work; the roofline counts bytes, operations and NumPy passes per entry."""
+    """One way to do the work. ``run`` does ``share`` of it; the other numbers are per entry, for the roofline."""
 
     name: str
     run: Callable[[], object]
@@ -49,7 +49,7 @@ class Contestant:
 def turns(
     contestants: Sequence[Contestant], repeats: int, clock: Callable[[], float] = time.process_time
 ) -> np.ndarray:
-    """Seconds for all the work, shape (repeats, contestants); a first turn, which compiles, is not counted."""
+    """Return the seconds for all the work, shape (repeats, contestants). A first turn, which compiles, is left out."""
     taken = np.empty((repeats + 1, len(contestants)))
     for turn in taken:
         for i, contestant in enumerate(contestants):
@@ -60,13 +60,14 @@ def turns(
 
 
 def hand_streamed(values: np.ndarray) -> None:
+    """Run the hand-fused kernel on inputs that lie in memory."""
     from .hand_fused import closed_loop
 
     closed_loop(values[1:], values[0].copy(), float(Q.qmax))
 
 
 def hand_generated(trials: int, d: int, steps: int) -> None:
-    """The inputs of ``random_walk`` drawn block by block as ``simulate`` does, each given to the kernel at once."""
+    """Draw the inputs of ``random_walk`` block by block, as ``simulate`` does, and run the kernel on each block."""
     from .hand_fused import closed_loop
 
     rows = max(1, BLOCK_FLOATS // d)
@@ -81,7 +82,7 @@ def hand_generated(trials: int, d: int, steps: int) -> None:
 
 
 def loop_over_trials(values: np.ndarray) -> np.ndarray:
-    """One trial after the other, a few NumPy calls per step: what one writes first. The last step's max-norm errors."""
+    """Return the last max-norm errors of a plain loop over the trials, with a few NumPy calls per step."""
     errors = np.empty(values.shape[1])
     for trial in range(values.shape[1]):
         a_hat = values[0, trial]
@@ -94,6 +95,7 @@ def loop_over_trials(values: np.ndarray) -> np.ndarray:
 
 
 def contestants(trials: int, d: int, steps: int, streamed: bool) -> list[Contestant]:
+    """Return the contestants for one shape. The hand-fused kernel is the first: the others are compared with it."""
     walk = ms.processes.random_walk(d)
     process: Process = walk
     hand = partial(hand_generated, trials, d, steps)
@@ -123,7 +125,7 @@ def contestants(trials: int, d: int, steps: int, streamed: bool) -> list[Contest
 
 
 def predicted(contestant: Contestant, entries: float, streamed: bool, rates: dict[str, float]) -> float:
-    """Seconds by the roofline: the slowest of memory, operations, divisions (and NumPy passes), after the draws."""
+    """Return the seconds by the roofline: the draws, then the slowest of memory, operations and divisions or passes."""
     draws = 0 if streamed else 1 / rates["normals"]
     if contestant.passes:
         return entries * (contestant.passes / rates["passes"] + draws)
@@ -134,6 +136,7 @@ def predicted(contestant: Contestant, entries: float, streamed: bool, rates: dic
 
 
 def fused_rows(shapes: Iterable[tuple[int, int]], steps: int, repeats: int, rates: dict[str, float]) -> list[list[str]]:
+    """Time every contestant at every shape, and return the rows of the first table."""
     rows = []
     for streamed in (True, False):
         for trials, d in shapes:
@@ -152,7 +155,7 @@ def fused_rows(shapes: Iterable[tuple[int, int]], steps: int, repeats: int, rate
 
 
 def target_rows(fused: Iterable[Sequence[str]]) -> list[list[str]]:
-    """For each shape and kind of inputs what may be measured within the targets, and how far the loop is beaten."""
+    """Return per shape and kind of inputs what can be measured within the targets, and the lead over the loop."""
     ratios: dict[tuple[str, str], dict[str, float]] = {}
     for shape, inputs, name, _, ratio, *_ in fused:
         ratios.setdefault((shape, inputs), {})[name] = float(ratio)

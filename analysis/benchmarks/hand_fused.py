@@ -1,8 +1,9 @@
-"""The yardstick of the ``simulate`` benchmark, and the rates its roofline is drawn with. Needs numba.
+"""The yardstick of the ``simulate`` benchmark, and the rates that its roofline is drawn with. Needs numba.
 
 ``closed_loop`` does what a closed loop with AbsMax must do to its state, r = a - â, s = max|r|/qmax, â += s·round(r/s),
-and nothing else: no norms, no checks, no random numbers, no choice of anything. It is written over the lanes of
-``modiff_sim.simulation.numba_kernel``, because plain loops came out slower (the compiler does not vectorise a maximum).
+and nothing else: it computes no norms, checks nothing, draws no random numbers and has no options. It is written over
+the lanes of ``modiff_sim.simulation.numba_kernel``, because plain loops were slower (the compiler does not vectorise a
+maximum).
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ TILE = numba_kernel.TILE
 
 @numba.njit(**OPTIONS)
 def closed_loop(a, state, qmax):
-    """a (steps, trials, d), d a multiple of the lanes; state (trials, d) is â, overwritten."""
+    """Run over the inputs ``a``, shape (steps, trials, d), and overwrite ``state``, which is â, shape (trials, d).
+
+    d must be a multiple of the number of lanes.
+    """
     steps, trials, d = a.shape
     x, a_hat, w = a.reshape(-1), state.reshape(-1), width(a)
     tile = max(1, TILE // d)
@@ -73,7 +77,7 @@ def _divide(x, y, times):
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:
-    """Median seconds of processor time of a call; the first one, which compiles, is not counted."""
+    """Return the median processor time of a call in seconds. The first call, which compiles, is not counted."""
     run()
     taken = []
     for _ in range(repeats):
@@ -84,13 +88,13 @@ def seconds(run: Callable[[], object], repeats: int) -> float:
 
 
 def rates(repeats: int) -> dict[str, float]:
-    """Measured ceilings, per second and core.
+    """Measure how much one core can do per second.
 
-    bytes:      read from memory, 128 MiB in a row
-    operations: subtract, multiply, add, absolute value, maximum, of numbers in the first-level cache
-    divisions:  there, too
+    bytes:      bytes read from memory, 128 MiB in a row
+    operations: subtractions, multiplications, additions, absolute values and maxima of numbers in the first-level cache
+    divisions:  divisions of numbers in the first-level cache
     normals:    standard normal numbers drawn by NumPy's default generator
-    passes:     entries that one NumPy operation of ``engines.ARRAY_FLOATS`` entries goes through
+    passes:     entries processed by one NumPy operation on an array of ``engines.ARRAY_FLOATS`` entries
     """
     from modiff_sim.simulation.engines import ARRAY_FLOATS
 

@@ -1,10 +1,10 @@
-"""``python -m analysis.benchmarks.sampling``: a model call of each arm against full precision.
+"""``python -m analysis.benchmarks.sampling``: the time of a model call of each arm against full precision.
 
-One model call per turn and arm, the arms taking turns, so that whatever else the machine does hits all alike. Printed:
-median milliseconds of a call and the median of the ratios within a turn. The default is the paper's CIFAR-10 U-Net
-(35.7 M parameters, random weights: the time does not depend on them), batch 4, weights quantized once, NaN check
-included. ``--model digits --batch 256`` is the zoo's model. With more threads than idle cores the ratios mean nothing:
-give ``--threads 1`` on a machine that does other things.
+The arms take turns with one model call each, so that whatever else the machine does affects all of them alike. The
+table shows the median milliseconds of a call and the median of the ratios within a turn. The default is the paper's
+CIFAR-10 U-Net (35.7 M parameters; the weights are random, since the time does not depend on them) at batch 4. Weights
+are quantized once, and the check for NaN is included. ``--model digits --batch 256`` takes the zoo's model. With more
+threads than idle cores the ratios are meaningless: pass ``--threads 1`` on a machine that is busy with other things.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..experiments import arm_table
 from ..running import interrupts
 from ..running.limits import Parser
 
-#: label -> options of ``modulated``; the first is what the others are divided by
+#: label -> options of ``modulated``; the others are divided by the first
 ARMS: dict[str, Mapping[str, Any] | None] = {
     "full precision": None,
     **{
@@ -44,7 +44,7 @@ ARMS: dict[str, Mapping[str, Any] | None] = {
 
 
 def make(name: str) -> nn.Module:
-    """A new instance: the zoo's, or random weights."""
+    """Return a new instance of the model: the zoo's, or an architecture with random weights."""
     if name in zoo.MODELS:
         return zoo.load(name)
     about = ARCHITECTURES[name]
@@ -61,7 +61,7 @@ def _random(module: nn.Module) -> None:
 
 
 def finish(device: str) -> None:
-    """Wait for what a GPU has been given to do."""
+    """Wait until the GPU has finished what it was given to do."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -69,7 +69,10 @@ def finish(device: str) -> None:
 def turns(
     name: str, arms: Sequence[str], batch: int, calls: int, device: str = "cpu"
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Seconds of a model call, shape (calls, arms), the first two calls of a run left out; MiB of state per image."""
+    """Return the seconds of each model call, shape (calls, arms), and the MiB of state per image of each arm.
+
+    The first two calls of a run are left out.
+    """
     seconds = np.empty((calls, len(arms)))
     x = torch.randn(batch, *image_shape(make(name)), generator=torch.Generator().manual_seed(0))
     with ExitStack() as stack, torch.inference_mode():
@@ -93,14 +96,17 @@ def turns(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(prog="python -m analysis.benchmarks.sampling", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=["cifar10", *zoo.MODELS], default="cifar10", help="(default: cifar10)")
+    parser.add_argument(
+        "--model", choices=["cifar10", *zoo.MODELS], default="cifar10", help="the model (default: cifar10)"
+    )
     parser.add_argument("--batch", type=int, default=4, help="images per call (default: 4)")
-    parser.add_argument("--calls", type=int, default=30, help="turns, one call of every arm each (default: 30)")
+    parser.add_argument("--calls", type=int, default=30, help="turns, each with one call of every arm (default: 30)")
     parser.add_argument("--threads", type=int, default=2, help="torch threads, no more than idle cores (default: 2)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument(
-        "--arms", nargs="+", metavar="ARM", default=list(ARMS), help="in quotes (default: all of these); "
+        "--arms", nargs="+", metavar="ARM", default=list(ARMS), help="names of arms, in quotes (default: all); known: "
         + "; ".join(ARMS).replace("%", "%%")
     )  # fmt: skip
     chosen = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """``python -m analysis.benchmarks.simulate``: ``simulate`` against a hand-fused kernel; its scaling, workers, memory.
 
-One thread's work is timed by the processor time of the process, which does not count waiting for a core; two workers by
-the clock. The tables go to a page that is committed.
+The work of one thread is timed by the processor time of the process, which does not count waiting for a core. Two
+workers are timed by the clock. The tables are written to a page that is committed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HERE = Path(__file__).with_suffix(".md")
 
 
 def scaling_rows(decades: int, repeats: int) -> list[list[str]]:
-    """Seconds over so many decades of trials and of steps, and the exponent fitted to them."""
+    """Time ``simulate`` over several decades of trials and of steps, and fit the exponent of each."""
     walk, sizes = ms.processes.random_walk(16), [10**k for k in range(decades + 1)]
 
     def run(trials: int, steps: int) -> Callable[[], object]:
@@ -49,7 +49,7 @@ def scaling_rows(decades: int, repeats: int) -> list[list[str]]:
 
 
 def worker_rows(shapes: Iterable[tuple[int, int]], steps: int, repeats: int) -> list[list[str]]:
-    """Seconds on one worker over twice those on two; the results are compared byte for byte."""
+    """Compare two workers with one: the efficiency of the second, and whether the results are equal byte for byte."""
     rows = []
     for engine in ("numba", "numpy"):
         for trials, d in shapes:
@@ -67,7 +67,7 @@ def worker_rows(shapes: Iterable[tuple[int, int]], steps: int, repeats: int) -> 
     return rows
 
 
-# the peak of /proc is of this process alone; ru_maxrss begins with that of the process it was forked from
+# the peak in /proc is that of this process alone; ru_maxrss starts from that of the process it was forked from
 PEAK = """
 import sys, modiff_sim as ms
 trials, d, steps = map(int, sys.argv[1:])
@@ -77,7 +77,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 
 def memory_rows(trials: Iterable[int], d: int, steps: int) -> list[list[str]]:
-    """Peak memory of a process of its own, in MiB, and its seconds. Linux only."""
+    """Return the peak memory in MiB, and the seconds, of runs in processes of their own. Linux only."""
     rows = []
     for n in trials:
         start = time.perf_counter()
@@ -91,13 +91,14 @@ def memory_rows(trials: Iterable[int], d: int, steps: int) -> list[list[str]]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is timed: sizes, and turns of the first table and of the workers'."""
+    """How much is timed: the sizes, and the number of turns for the first table and for the table of workers."""
 
     shapes: Sequence[tuple[int, int]]
     steps: int
@@ -112,7 +113,7 @@ FULL = Effort(SHAPES, 100, 5, 3, 11, (1_000, 10_000, 100_000, 1_000_000))
 
 
 def page(effort: Effort) -> str:
-    """All tables, as Markdown."""
+    """Return all tables as one Markdown page."""
     import numba
 
     from .hand_fused import rates
@@ -193,9 +194,12 @@ Peak of a whole process, interpreter and compiler included; `keep="summary"`, al
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(prog="python -m analysis.benchmarks.simulate", description="simulate against a hand-fused kernel")
-    parser.add_argument("--quick", action="store_true", help="small sizes, printed only")
-    parser.add_argument("--out", type=Path, default=None, help=f"where to write it (default: {HERE.name} beside this)")
+    parser.add_argument("--quick", action="store_true", help="take small sizes, and print the page without writing it")
+    parser.add_argument(
+        "--out", type=Path, default=None, help=f"where to write the page (default: {HERE.name} beside this program)"
+    )
     chosen = parser.parse_args(arguments)
     text = page(QUICK if chosen.quick else FULL)
     print(text)

@@ -1,8 +1,8 @@
 """``python -m analysis.benchmarks.sweeps``: what a sweep costs per point besides computing it.
 
-Bytes and milliseconds of writing a point (arrays of one micro-batch of images, its row, every fsync), of finding it
-done, and of sending it through worker processes and through a Dask cluster on loopback, results travelling back.
-``docs/scale.md`` plans with these numbers.
+Measured are the bytes and the milliseconds that it takes to write a point (the arrays of one micro-batch of images, its
+row, every fsync), to find that it is done, and to send it through worker processes and through a Dask cluster on
+loopback, with the results travelling back. ``docs/scale.md`` plans with these numbers.
 """
 
 from __future__ import annotations
@@ -28,20 +28,23 @@ NAME = "points"
 
 
 def compute(point: Mapping[str, Any]) -> Output:
-    """Pixels that do not compress, as float32 samples do not."""
+    """Return pixels that do not compress, as those of float32 samples do not."""
     rng = np.random.default_rng(point["seed"])
     return Output({"mean": 0.0, "rms": 1.0, "mac_share": 0.5}, {"images": rng.random(point["shape"], np.float32)})
 
 
 def points(count: int, shape: Sequence[int]) -> list[dict[str, Any]]:
-    """Of about as many parameters as those of ``analysis.sample``."""
+    """Return points with about as many parameters as those of ``analysis.sample``."""
     common = {f"parameter_{i}": "x" * 16 for i in range(20)}
     return [common | {"shape": list(shape), "seed": i} for i in range(count)]
 
 
 def measure(count: int, shape: Sequence[int], cluster: bool = True) -> dict[str, float]:
-    """Numbers per point: milliseconds ``computed``, ``stored`` (computed and written here), ``found``, ``processes``
-    and ``dask`` (computed by two workers and written here); ``bytes`` on disk."""
+    """Return numbers per point: milliseconds by what is done, and the ``bytes`` on disk.
+
+    The milliseconds are ``computed``, ``stored`` (computed and written here), ``found``, and ``processes`` and ``dask``
+    (computed by two workers and written here).
+    """
     chosen, found = points(count, shape), {}
 
     def seconds(store: Store, **options: Any) -> float:
@@ -58,7 +61,7 @@ def measure(count: int, shape: Sequence[int], cluster: bool = True) -> dict[str,
         found["stored"] = seconds(Store(root / "a"), workers=1)
         found["bytes"] = sum(p.stat().st_size for p in (root / "a").rglob("*") if p.is_file()) / count
         found["found"] = seconds(Store(root / "a"), workers=1)
-        sweep.run(chosen[:2], compute, Store(root / "b"), name=NAME, workers=2)  # the processes are started
+        sweep.run(chosen[:2], compute, Store(root / "b"), name=NAME, workers=2)  # starts the processes
         found["processes"] = seconds(Store(root / "b"), workers=2)
         if cluster:
             from distributed import LocalCluster
@@ -70,9 +73,12 @@ def measure(count: int, shape: Sequence[int], cluster: bool = True) -> dict[str,
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(prog="python -m analysis.benchmarks.sweeps", description=__doc__.splitlines()[0])
-    parser.add_argument("--points", type=int, default=100, help="(default: 100)")
-    parser.add_argument("--shape", type=int, nargs="+", default=[128, 3, 32, 32], help="(default: 128 3 32 32)")
+    parser.add_argument("--points", type=int, default=100, help="how many points (default: 100)")
+    parser.add_argument(
+        "--shape", type=int, nargs="+", default=[128, 3, 32, 32], help="shape of a point's array (default: 128 3 32 32)"
+    )
     chosen = parser.parse_args(arguments)
     if min(chosen.points, *chosen.shape) < 1:
         parser.error("--points and --shape must be at least 1")

@@ -1,10 +1,10 @@
-"""``python -m analysis.benchmarks.throughput``: images per second and peak memory of each arm, whole sampling runs.
+"""``python -m analysis.benchmarks.throughput``: images per second and peak memory of whole sampling runs of each arm.
 
-Every turn samples one micro-batch of every arm, the arms taking turns, so that whatever else the machine does hits all
-alike; printed are the median images per second, and the median of the ratios to full precision within a turn. Peak
-memory is measured in a process of its own per arm: the largest resident memory less that of the process with the model
-loaded, beside what ``nn.models.memory`` predicts, by which ``analysis.sample --memory-budget`` chooses the micro-batch.
-``--memory-format`` lays the model's weights, and so its activations, out as channels_last.
+Every turn samples one micro-batch of every arm, so that whatever else the machine does affects all arms alike. The
+table shows the median images per second, and the median of the ratios to full precision within a turn. Peak memory is
+measured in a process of its own per arm, as the largest resident memory less that of the process with the model loaded.
+Beside it stands what ``nn.models.memory`` predicts, by which ``analysis.sample --memory-budget`` chooses the
+micro-batch. ``--memory-format channels_last`` lays out the model's weights, and so its activations, that way.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def _made(name: str, memory_format: str) -> Subject:
 
 
 def turns(name: str, contestants: Sequence[tuple[Arm, str]], batch: int, steps: int, repeats: int) -> np.ndarray:
-    """Seconds of a sampling run of one micro-batch, shape (repeats, contestants); a first turn is not counted.
+    """Return the seconds of sampling one micro-batch, shape (repeats, contestants). A first turn is not counted.
 
-    contestants: arms with a memory format.
+    A contestant is an arm with a memory format.
     """
     taken = np.empty((repeats + 1, len(contestants)))
     with ExitStack() as stack:
@@ -58,10 +58,10 @@ def turns(name: str, contestants: Sequence[tuple[Arm, str]], batch: int, steps: 
 
 
 def peak(name: str, arm: Arm, memory_format: str, batch: int) -> int:
-    """Bytes that three model calls' worth of sampling adds to the process; run this in a new one."""
+    """Return the bytes that sampling with three model calls adds to the process. Run this in a new process."""
     torch.set_num_threads(1)
     one = _made(name, memory_format)
-    one.sample(1, batch=1, steps=1)  # libraries set themselves up
+    one.sample(1, batch=1, steps=1)  # lets the libraries set themselves up
     before = largest_resident()
     with arm.on(one.model) as run:
         one.sample(batch, batch=batch, steps=3, run=run)
@@ -71,7 +71,7 @@ def peak(name: str, arm: Arm, memory_format: str, batch: int) -> int:
 def measure(
     name: str, contestants: Sequence[tuple[Arm, str]], batch: int, steps: int, repeats: int
 ) -> list[dict[str, Any]]:
-    """A row per contestant; the first is what the others are divided by."""
+    """Return a row per contestant. The others are divided by the first."""
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**18))  # as in benchmarks.memory
     seconds = turns(name, contestants, batch, steps, repeats)
     rows = []
@@ -88,14 +88,19 @@ def measure(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(prog="python -m analysis.benchmarks.throughput", description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=zoo.MODELS, default="digits", help="(default: digits)")
+    parser.add_argument("--model", choices=zoo.MODELS, default="digits", help="a model of the zoo (default: digits)")
     parser.add_argument("--batch", type=int, default=128, help="images per micro-batch (default: 128)")
     parser.add_argument("--steps", type=int, default=10, help="DDIM steps of a run (default: 10)")
     parser.add_argument("--repeats", type=int, default=7, help="turns (default: 7)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default: 1)")
     parser.add_argument(
-        "--memory-format", nargs="+", choices=MEMORY_FORMATS, default=["contiguous"], help="one or both, side by side"
+        "--memory-format",
+        nargs="+",
+        choices=MEMORY_FORMATS,
+        default=["contiguous"],
+        help="one format, or both side by side",
     )
     chosen = parser.parse_args(arguments)
     if min(chosen.batch, chosen.steps, chosen.repeats, chosen.threads) < 1:

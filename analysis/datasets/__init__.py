@@ -1,20 +1,20 @@
 """The data sets that models are trained on and judged by, read from the formats they are commonly kept in.
 
-    digits      scikit-learn's 8×8 digits, inside that package: needs no path
+    digits      scikit-learn's 8×8 digits, which come with that package and need no path
     fashion32   Fashion-MNIST, 28×28 padded with black to 32×32
     cifar10     CIFAR-10, 32×32 in colour
 
-``load(name, path)`` takes whatever of these the path is, each in a file of its own here:
+``load(name, path)`` takes a path to any of these; a module of this package reads each:
 
     idx         a folder of idx files (``train-images-idx3-ubyte``, gzipped or not, also below ``FashionMNIST/raw``)
     cifar       a folder of CIFAR's five python batches (also below ``cifar-10-batches-py``)
     folders     a folder with one folder of picture files per class
     archives    an .npz with ``images`` and ``labels``, or ``jpeg`` (bytes of files, joined), ``offsets`` and ``labels``
 
-Only the training part is read. What cannot be read rightly is refused by name, before it is inflated where its size is
-what is wrong (``raw.LARGEST`` bytes of grey levels are the most in any case); what is left out (hidden folders, files
-that are no pictures) is counted in ``Images.notes`` and logged, which a program that sets up no logging prints on
-stderr. Data are never committed here.
+Only the training part is read. What cannot be read correctly is refused by name. Data of more than ``raw.LARGEST``
+bytes of grey levels are refused before they are inflated. What is left out (hidden folders, files that are not
+pictures) is counted in ``Images.notes`` and logged; a program that does not set up logging prints it on stderr. Data
+are never committed here.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from .idx import idx_files, misspelt
 from .raw import LARGEST, Raw, whole_labels
 
 SPLIT_SEED = 20250613
-FOLDERS = (idx_files, cifar_batches, class_folders)  # the first that finds something reads it
-CHUNK = 1024  # images that become float32 at a time
+FOLDERS = (idx_files, cifar_batches, class_folders)  # the first one that finds something reads it
+CHUNK = 1024  # images that are converted to float32 at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images float32 (n, C, H, W) in [-1, 1], labels int64 (n,), and the sha256 of both: what a manifest records.
+    """Images float32 (n, C, H, W) in [-1, 1], labels int64 (n,), and the sha256 of both, which a manifest records.
 
-    notes: what was left out on the way, a sentence each.
+    ``notes`` says in a sentence each what was left out.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Images:
 
 @dataclass(frozen=True)
 class DataSet:
-    """What a data set of this name must look like, once read: channels and side; smaller images are padded."""
+    """The channels and the side that images of this data set must have. Smaller images are padded."""
 
     channels: int
     side: int
@@ -69,22 +69,26 @@ DATASETS = {"digits": DataSet(1, 8), "fashion32": DataSet(1, 32), "cifar10": Dat
 
 
 def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """All images, float32 (1797, 1, 8, 8) in [-1, 1] (grey levels 0..16 mapped linearly), and labels 0..9.
+    """Return all images, float32 (1797, 1, 8, 8) in [-1, 1] (grey levels 0..16 mapped linearly), and labels 0..9.
 
-    UCI's ML hand-written digits, test part.
+    They are the test part of UCI's ML hand-written digits.
     """
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    images = (data.images / 8.0 - 1.0).astype(np.float32)[:, None]  # exact: 17 levels, multiples of 1/8
+    images = (data.images / 8.0 - 1.0).astype(np.float32)[:, None]  # exact, because the 17 levels are multiples of 1/8
     return images, data.target.astype(np.int64)
 
 
 def split(n: int, *, test_share: float = 0.2, seed: int = SPLIT_SEED) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the train and the test part, int64, sorted, disjoint and covering 0..n-1; the same on every call.
+    """Return the indices of the training and the test part, int64, sorted, disjoint and covering 0..n-1.
 
-    Raises:
-        ValueError: a part would be empty.
+    They are the same at every call.
+
+    Raises
+    ------
+    ValueError
+        One of the parts would be empty.
     """
     n_test = round(n * test_share)
     if not 0 < n_test < n:
@@ -94,12 +98,15 @@ def split(n: int, *, test_share: float = 0.2, seed: int = SPLIT_SEED) -> tuple[N
 
 
 def load(name: str, path: str | Path | None = None) -> Images:
-    """A data set by name; ``path`` is needed for all but "digits" (see the module's head for what it may be).
+    """Load a data set by name. ``path`` is needed for all but "digits"; the module's docstring says what it may be.
 
-    Raises:
-        ValueError: unknown name, no path, images of another size or number of channels, files that are damaged or
-            cannot be read rightly, labels that are no whole numbers from 0; it names the file.
-        OSError: nothing there that can be read, or some of the files missing.
+    Raises
+    ------
+    ValueError
+        The name is unknown, the path is missing, images have another size or number of channels, files are damaged or
+        cannot be read correctly, or labels are not whole numbers from 0. The message names the file.
+    OSError
+        Nothing at the path can be read, or some of the files are missing.
     """
     if name not in DATASETS:
         raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
@@ -128,7 +135,10 @@ def _say(path: str | Path, notes: tuple[str, ...]) -> None:
 
 
 def _channels(raw: Raw, wanted: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Picture files may hold grey as colour or the other way round: where nothing is lost, they are taken as wanted."""
+    """Convert grey saved as colour to grey, or grey to colour, where nothing is lost by it.
+
+    Returns the grey levels and the notes.
+    """
     levels, found = raw.levels, raw.levels.shape[3]
     if raw.files and (found, wanted) == (1, 3):
         return levels.repeat(3, axis=3), (*raw.notes, "every picture is grey: taken as colour")
@@ -144,9 +154,10 @@ def _named(name: str, images: NDArray[np.float32], labels: NDArray[np.int64], no
 
 
 def _fits(where: str, wanted: DataSet | None, shape: tuple[int, int, int, int], files: bool) -> None:
-    """Raises ValueError for images (n, H, W, C) that are more than can be, or are not those of the data set.
+    """Raise ValueError for images (n, H, W, C) that are too many, or that are not those of the data set.
 
-    files: picture files, which may hold grey as colour: their channels are looked at when they are read.
+    ``files`` says whether they are picture files, which may hold grey as colour, so that their channels are checked
+    only when they are read.
     """
     n, height, width, channels = shape
     if wanted is not None:
@@ -164,7 +175,7 @@ def _fits(where: str, wanted: DataSet | None, shape: tuple[int, int, int, int], 
 
 
 def _fitted(levels: NDArray[np.uint8], wanted: DataSet, where: str) -> NDArray[np.float32]:
-    """(n, H, W, C) grey levels 0..255 to [-1, 1], (n, C, side, side), padded with black on all sides alike."""
+    """Map grey levels 0..255 (n, H, W, C) to [-1, 1], (n, C, side, side), padded equally with black on all sides."""
     n, height, width, channels = levels.shape
     _fits(where, wanted, (n, height, width, channels), False)
     border = wanted.side - height
@@ -177,11 +188,14 @@ def _fitted(levels: NDArray[np.uint8], wanted: DataSet, where: str) -> NDArray[n
 
 
 def read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Whatever the path is, as grey levels uint8 (n, H, W, C) and labels int64 (n,); see the module's head.
+    """Read any of the known formats: grey levels uint8 (n, H, W, C) and labels int64 (n,).
 
-    Raises:
-        ValueError: damaged files, files that cannot be read rightly, labels that are no whole numbers from 0.
-        FileNotFoundError: none of the known formats is found, or some of the files are missing.
+    Raises
+    ------
+    ValueError
+        Files are damaged or cannot be read correctly, or labels are not whole numbers from 0.
+    FileNotFoundError
+        None of the known formats is found, or some of the files are missing.
     """
     raw = _read(Path(path), None)
     _say(path, raw.notes)

@@ -1,7 +1,7 @@
 """An .npz with ``images`` and ``labels``, or with picture files joined (``jpeg``), their ``offsets`` and ``labels``.
 
-The heads of its arrays are read first: what does not fit is refused before anything is inflated, and never more is
-inflated than the heads say.
+The headers of its arrays are read first. What does not fit is refused before anything is inflated, and never more is
+inflated than the headers say.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .raw import LARGEST, Fits, Raw, one_each, quoted, whole_labels
 
 UNPACKED = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar", ".zst")
 NEEDED = ("images", "jpeg", "offsets", "labels")
-HEAD = 2**14  # bytes within which the head of an array must end; NumPy takes no longer one
-SEEN = 2**24  # entries of images of another dtype that are looked at, to say how they become grey levels
+HEAD = 2**14  # bytes within which the header of an array must end; NumPy does not take a longer one
+SEEN = 2**24  # entries of images of another dtype that are examined, to say how they become grey levels
 
 
 class Member(NamedTuple):
-    """An array in an archive: where it is, its head as NumPy wrote it, and where its data begin."""
+    """An array in an archive: where it is, its header as NumPy wrote it, and where its data begin."""
 
     name: str
     info: zipfile.ZipInfo
@@ -38,14 +38,17 @@ class Member(NamedTuple):
 
     @property
     def size(self) -> int:
+        """Bytes of the array."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 def archive(path: Path, fits: Fits) -> Raw:
-    """What such a file holds.
+    """Read such a file.
 
-    Raises:
-        ValueError: another kind of file, a damaged one, missing arrays, or arrays that do not fit; it says which.
+    Raises
+    ------
+    ValueError
+        The file is of another kind or damaged, or arrays are missing or do not fit. The message says which.
     """
     if path.suffix.lower() in UNPACKED:
         raise ValueError(f"{path} is packed: unpack it and give the folder")
@@ -67,18 +70,18 @@ def _opened(stream: Any, path: Path) -> zipfile.ZipFile:
         try:
             shape, _, _, _ = _head(start + stream.read(HEAD))
         except ValueError as error:
-            raise ValueError(f"{path} is no .npz: it is a damaged .npy ({quoted(error)})") from error
+            raise ValueError(f"{path} is not an .npz: it is a damaged .npy ({quoted(error)})") from error
         raise ValueError(f"{path} is a single array of shape {shape}; needed: an .npz with images and labels")
     if start and not start.startswith(b"PK"):
-        raise ValueError(f"{path} is no .npz: it is neither a zip archive nor an array")
+        raise ValueError(f"{path} is not an .npz: it is neither a zip archive nor an array")
     try:
         return zipfile.ZipFile(stream)
-    except Exception as error:  # a damaged directory raises nearly anything
-        raise ValueError(f"{path} is no .npz: {quoted(error)}; is it whole?") from error
+    except Exception as error:  # a damaged directory may raise nearly any exception
+        raise ValueError(f"{path} is not an .npz: {quoted(error)}; is it whole?") from error
 
 
 def _head(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """(shape, whether columns come first, dtype, where the data begin) of the first bytes of an .npy."""
+    """Return (shape, whether columns come first, dtype, where the data begin) from the first bytes of an .npy."""
     head = io.BytesIO(start)
     version = np.lib.format.read_magic(head)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -86,10 +89,10 @@ def _head(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
         raise ValueError(f"version {version} of the .npy format")
     try:
         shape, columns_first, dtype = readers[version](head)
-    except Exception as error:  # a parser of Python code raises nearly anything
-        raise ValueError("its head is damaged") from error
+    except Exception as error:  # a parser of Python code may raise nearly any exception
+        raise ValueError("its header is damaged") from error
     if dtype.hasobject or dtype.names or dtype.subdtype or not dtype.itemsize or min(shape, default=0) < 0:
-        raise ValueError("it is no plain array")
+        raise ValueError("it is not a plain array")
     return shape, columns_first, dtype, head.tell()
 
 
@@ -100,11 +103,11 @@ def _member(file: zipfile.ZipFile, name: str, info: zipfile.ZipInfo, path: Path)
     try:
         member = Member(name, info, *_head(start))
     except ValueError as error:
-        raise ValueError(f"{path}: {name} cannot be read: save plain arrays, no objects") from error
+        raise ValueError(f"{path}: {name} cannot be read: save plain arrays, not objects") from error
     if member.begin + member.size != info.file_size:
         raise ValueError(
-            f"{path}: {name} cannot be read (its head says {member.dtype} {member.shape}, which are {member.size} "
-            f"bytes, and the archive has {info.file_size - member.begin} of them): fetch it anew"
+            f"{path}: {name} cannot be read (its header says {member.dtype} {member.shape}, which are {member.size} "
+            f"bytes, and the archive has {info.file_size - member.begin} of them): download it again"
         )
     if member.size > LARGEST and member.dtype == np.uint8:
         raise ValueError(f"{path}: {name} {member.shape} has {member.size} bytes, and {LARGEST} is the most")
@@ -112,20 +115,20 @@ def _member(file: zipfile.ZipFile, name: str, info: zipfile.ZipInfo, path: Path)
 
 
 def _inflated(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, path: Path, most: int) -> bytes:
-    """The first bytes of a member; zipfile checks its sum where they are all."""
+    """Return the first bytes of a member. Where these are all its bytes, zipfile checks their checksum."""
     try:
         with file.open(info) as stream:
             return stream.read(most)
-    except Exception as error:  # a damaged or encrypted member raises nearly anything
-        raise ValueError(f"{path}: {name} cannot be read ({quoted(error)}): fetch it anew") from error
+    except Exception as error:  # a damaged or encrypted member may raise nearly any exception
+        raise ValueError(f"{path}: {name} cannot be read ({quoted(error)}): download it again") from error
 
 
 def _data(file: zipfile.ZipFile, member: Member, path: Path, entries: int | None = None) -> NDArray[Any]:
-    """The array, or the first entries of it as they lie in the file."""
+    """Return the array, or its first entries as they lie in the file."""
     size = member.size if entries is None else min(member.size, entries * member.dtype.itemsize)
     content = _inflated(file, member.info, member.name, path, member.begin + size)[member.begin :]
     if len(content) != size:
-        raise ValueError(f"{path}: {member.name} cannot be read ({len(content)} of {size} bytes): fetch it anew")
+        raise ValueError(f"{path}: {member.name} cannot be read ({len(content)} of {size} bytes): download it again")
     flat = np.frombuffer(content, member.dtype)
     return flat if entries is not None else flat.reshape(member.shape, order="F" if member.columns_first else "C")
 
@@ -139,7 +142,7 @@ def _labels(file: zipfile.ZipFile, member: Member, n: int, path: Path) -> NDArra
 
 
 def _images(file: zipfile.ZipFile, members: Mapping[str, Member], path: Path, fits: Fits) -> Raw:
-    """uint8 (n, H, W) or (n, H, W, C), and their labels, which are read first."""
+    """Return the images, uint8 (n, H, W, C) from (n, H, W) or (n, H, W, C), with their labels, which are read first."""
     images, where = members["images"], f"{path}: images"
     if images.dtype != np.uint8 or len(images.shape) not in (3, 4):
         how = "" if images.dtype == np.uint8 else _to_levels(_data(file, images, path, SEEN))
@@ -153,7 +156,7 @@ def _images(file: zipfile.ZipFile, members: Mapping[str, Member], path: Path, fi
 
 
 def _to_levels(images: NDArray[Any]) -> str:
-    """How images of another dtype become grey levels, by what range they fill; nothing where that cannot be told."""
+    """Say how images of another dtype become grey levels, judging by their range; "" where that cannot be told."""
     if images.dtype.kind not in "biuf" or not images.size or not np.isfinite(images).all():
         return ""
     if images.dtype.kind == "b":
@@ -168,7 +171,7 @@ def _to_levels(images: NDArray[Any]) -> str:
 
 
 def _joined(file: zipfile.ZipFile, members: Mapping[str, Member], path: Path, fits: Fits) -> Raw:
-    """Picture i is jpeg[offsets[i]:offsets[i + 1]]."""
+    """Read picture files that were joined: picture i is jpeg[offsets[i]:offsets[i + 1]]."""
     jpeg, places = members["jpeg"], members["offsets"]
     if jpeg.dtype != np.uint8 or len(jpeg.shape) != 1:
         raise ValueError(f"{path}: jpeg must be uint8 (bytes,), got {jpeg.dtype} {jpeg.shape}")

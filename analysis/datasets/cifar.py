@@ -13,7 +13,7 @@ from . import pickles
 from .raw import Fits, Raw, one_folder, quoted, visible, whole_labels
 
 NAMES = tuple(f"data_batch_{k}" for k in range(1, 6))
-LARGEST = 2**28  # bytes of a batch: eight times one of CIFAR-10
+LARGEST = 2**28  # bytes of the largest batch that is read: eight times one of CIFAR-10
 
 
 class BatchError(ValueError, pickle.UnpicklingError):
@@ -21,12 +21,15 @@ class BatchError(ValueError, pickle.UnpicklingError):
 
 
 def cifar_batches(root: Path, fits: Fits) -> Raw | None:
-    """The training batches below root; None where there are none.
+    """Read the training batches below root. Returns None where there are none.
 
-    Raises:
-        FileNotFoundError: some of the five batches are missing.
-        ValueError: damaged batches, batches of other keys, shapes or dtypes, or of different numbers of images;
-            batches in several folders.
+    Raises
+    ------
+    FileNotFoundError
+        Some of the five batches are missing.
+    ValueError
+        Batches are damaged, have other keys, shapes or dtypes or different numbers of images, or lie in several
+        folders.
     """
     found = visible(root, (p for name in NAMES for p in root.rglob(name)))
     if not found:
@@ -43,15 +46,15 @@ def cifar_batches(root: Path, fits: Fits) -> Raw | None:
     first = len(parts[found[0]][1])
     for path, (images, _) in parts.items():
         if len(images) != first:
-            raise ValueError(f"{path} has {len(images)} images and {found[0].name} has {first}: fetch them anew")
+            raise ValueError(f"{path} has {len(images)} images and {found[0].name} has {first}: download them again")
     fits((len(parts) * first, 32, 32, 3), False)
     return Raw(*(np.concatenate(each) for each in zip(*parts.values(), strict=True)))
 
 
 def other_versions(root: Path) -> str:
-    """What to do where root holds another version of CIFAR than is read; empty where it does not."""
+    """Say what to do where root holds a version of CIFAR that is not read; "" where it does not hold one."""
     if found := visible(root, root.rglob("data_batch_*.bin")):
-        return f"{found[0]} is of CIFAR-10's binary version, and only the python version is read: fetch that"
+        return f"{found[0]} is of CIFAR-10's binary version, and only the python version is read: download that"
     # CIFAR-100's python version: train, test and meta
     if found := [p for p in visible(root, root.rglob("train")) if p.with_name("meta").is_file() or _pickled(p)]:
         return f"{found[0]} looks like CIFAR-100, and only CIFAR-10 is read"
@@ -64,13 +67,13 @@ def _pickled(path: Path) -> bool:
 
 
 def _batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (n, 32, 32, 3) and labels (n,) of one file."""
+    """Return the images (n, 32, 32, 3) and labels (n,) of one file."""
     if (size := path.stat().st_size) > LARGEST:
         raise BatchError(f"{path} has {size} bytes, and a batch of CIFAR-10 has 31 million: is it another file?")
     content = path.read_bytes()
     try:
         batch = pickles.loads(content)
-    except Exception as error:  # a damaged pickle raises nearly anything
+    except Exception as error:  # a damaged pickle may raise nearly any exception
         raise BatchError(f"{path} cannot be read as a batch of CIFAR ({quoted(error)})") from error
     if not isinstance(batch, dict) or not {b"data", b"labels"} <= set(batch):
         held = str(sorted(map(repr, batch)))[:200] if isinstance(batch, dict) else type(batch).__name__
@@ -83,7 +86,10 @@ def _batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _labels(labels: Any, n: int, path: Path) -> NDArray[np.int64]:
-    """Those of a list or an array. NumPy is not asked what else a list might be: one that holds itself is large."""
+    """Return the labels in a list or an array.
+
+    Other lists are not left to NumPy to interpret: a list that holds itself would become very large.
+    """
     if isinstance(labels, (list, tuple)):
         kinds = {type(label) for label in labels}
         if kinds <= {bytes, str} and kinds:

@@ -14,7 +14,7 @@ PICTURES = frozenset({
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
 })  # fmt: skip
 PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
-#: what cameras and browsers write and is not read here: some need a plugin, all need a conversion
+#: formats of cameras and browsers that are not read here: some need a plugin, and all need a conversion
 OTHER_PICTURES = frozenset({
     ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".ico", ".svg", ".psd", ".eps", ".exr", ".dng", ".raw",
 })  # fmt: skip
@@ -25,16 +25,20 @@ NAMED = 3  # examples that a note gives of what it counts
 
 
 def class_folders(root: Path, fits: Fits) -> Raw | None:
-    """The pictures in the folders of root; labels number the folders that hold any. None where none does.
+    """Read the pictures in the folders of root. Returns None where no folder holds any.
 
-    Labels follow the names as text, or as numbers where every name is a whole number; where that makes a difference, a
-    note says which label each folder has.
+    Labels number the folders that hold pictures, in the order of their names as text, or as numbers where every name is
+    a whole number. Where that makes a difference, a note says which label each folder has.
 
-    Left out and noted: hidden files and folders, files that are no pictures by their suffix, pictures beside the class
-    folders, folders within them, and class folders without pictures. Noted as well: a class called train, test or such.
+    The notes also say what is left out: hidden files and folders, files whose suffix is not that of a picture, pictures
+    beside the class folders, folders within them, and class folders without pictures. A class called train, test or the
+    like is noted as well.
 
-    Raises:
-        ValueError: a picture that cannot be read rightly; different sizes; train and test for classes.
+    Raises
+    ------
+    ValueError
+        A picture cannot be read correctly, pictures have different sizes, or the folders are train and test instead of
+        classes.
     """
     pictures, left_out = _sorted_out(root)
     if not pictures:
@@ -42,9 +46,9 @@ def class_folders(root: Path, fits: Fits) -> Raw | None:
     classes, notes = _numbered({p.parent.name for p in pictures})
     parts = [name for name in classes if name.lower() in PARTS]
     if parts == classes and WITHIN in left_out:
-        raise ValueError(f"{root} holds {' and '.join(classes)}, which are no classes: give {root / classes[-1]}")
+        raise ValueError(f"{root} holds {' and '.join(classes)}, which are not classes: give {root / classes[-1]}")
     if len(classes) > 1 and parts == classes:
-        raise ValueError(f"{root} holds {' and '.join(classes)}, which are no classes: sort the pictures by class")
+        raise ValueError(f"{root} holds {' and '.join(classes)}, which are not classes: sort the pictures by class")
     if parts:
         notes += (f"taken as classes, though named like parts of a data set: {', '.join(parts)}",)
     names = [str(p) for p in pictures]
@@ -57,7 +61,7 @@ def class_folders(root: Path, fits: Fits) -> Raw | None:
 
 
 def _numbered(names: set[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The names of the classes in the order of their labels, and a note where that is not the order of the text."""
+    """Return the names of the classes in the order of their labels, and a note where that is not their text order."""
     as_text = sorted(names)
     if not all(name.isascii() and name.isdigit() for name in names):
         return as_text, ()
@@ -69,9 +73,9 @@ def _numbered(names: set[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def pictures_elsewhere(root: Path) -> str:
-    """What to do where pictures lie in root itself, deeper than one folder per class, or are of other kinds.
+    """Say what to do where pictures lie in root itself, lie deeper than one folder per class, or are of other kinds.
 
-    Empty where there are none.
+    Returns "" where there are none.
     """
     for depth in ("*", "*/*/*"):
         found = [p for p in visible(root, root.glob(depth)) if p.suffix.lower() in PICTURES]
@@ -88,7 +92,10 @@ def pictures_elsewhere(root: Path) -> str:
 
 
 def _sorted_out(root: Path) -> tuple[list[Path], dict[str, list[Path]]]:
-    """The pictures in class folders, and all else by what it is. Raises OSError for a folder that cannot be listed."""
+    """Return the pictures in class folders, and all other files by their kind.
+
+    Raises OSError for a folder that cannot be listed.
+    """
     pictures: list[Path] = []
     left_out: dict[str, list[Path]] = defaultdict(list)
     for folder in sorted(root.iterdir()) if root.is_dir() else ():

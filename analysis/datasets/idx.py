@@ -1,4 +1,4 @@
-"""Idx files, as MNIST and Fashion-MNIST come: ``train-images-idx3-ubyte`` beside its labels, gzipped or not."""
+"""Idx files, the format of MNIST and Fashion-MNIST: ``train-images-idx3-ubyte`` beside its labels, gzipped or not."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ T = TypeVar("T")
 
 
 def idx_files(root: Path, fits: Fits) -> Raw | None:
-    """The training part below root; None where there is none. Unpacked files go before gzipped ones.
+    """Read the training part below root. Returns None where there is none. Unpacked files come before gzipped ones.
 
-    The heads of both files and the labels are read before the pixels, and no more pixels than the head says.
+    The headers of both files and the labels are read before the pixels, and not more pixels than the header says.
 
-    Raises:
-        FileNotFoundError: images without labels, or another part only.
-        ValueError: damaged or cut-short files; images in several folders.
+    Raises
+    ------
+    FileNotFoundError
+        The labels are missing, or there is only the test part.
+    ValueError
+        Files are damaged or cut short, or there are images in several folders.
     """
     found = visible(root, (p for name in NAMES for end in ("", ".gz") for p in root.rglob(name + end)))
     if not found:
@@ -48,14 +51,14 @@ def idx_files(root: Path, fits: Fits) -> Raw | None:
 
 
 def misspelt(root: Path) -> str:
-    """What to do where files have the names of idx files but for their case; empty where there are none."""
+    """Say what to do where the names of files differ from those of idx files in their case only; "" where none do."""
     known = {name + end for name in NAMES for end in ("", ".gz")}
     found = visible(root, (p for p in root.rglob("*") if p.name.lower() in known and p.name not in known))
     return f"names of idx files are lower case: rename {found[0]} and its labels" if found else ""
 
 
 def _whole(reader: Callable[[Path], T], path: Path) -> T:
-    """As the reader; where the file is damaged and a whole gzipped one lies beside it, the error says so."""
+    """Call the reader. Where the file is damaged and an intact gzipped one lies beside it, the error says so."""
     try:
         return reader(path)
     except ValueError as error:
@@ -70,9 +73,10 @@ def _whole(reader: Callable[[Path], T], path: Path) -> T:
 
 
 def _array(path: Path, axes: int, fits: Callable[[tuple[int, ...]], None]) -> NDArray[np.uint8]:
-    """An idx file: two zero bytes, 8 for uint8, the number of axes, lengths (big-endian, 32 bits), data.
+    """Read an idx file: two zero bytes, 8 for uint8, the number of axes, lengths (big-endian, 32 bits), data.
 
-    ``fits`` is told the shape before the data are read, of which one byte too many shows that there are more.
+    ``fits`` is told the shape before the data are read. One byte more than the shape needs is asked for, which shows
+    whether the file is too long.
     """
     with _opened(path) as file:
         shape = _head(path, file, axes)
@@ -90,7 +94,7 @@ def _read(path: Path, file: Any, size: int) -> bytes:
     try:
         content: bytes = file.read(size)
     except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is cut short or damaged ({quoted(error)}): fetch it anew") from error
+        raise ValueError(f"{path} is cut short or damaged ({quoted(error)}): download it again") from error
     return content
 
 
@@ -102,11 +106,11 @@ def _shape(path: Path) -> tuple[int, ...]:
 def _head(path: Path, file: Any, axes: int) -> tuple[int, ...]:
     head = _read(path, file, 4 + 4 * axes)
     if head[:3] != b"\0\0\x08" or len(head) < 4:
-        raise ValueError(f"{path} is no idx file of bytes: it begins with {head[:4].hex(' ') or 'nothing'}")
+        raise ValueError(f"{path} is not an idx file of bytes: it begins with {head[:4].hex(' ') or 'nothing'}")
     if head[3] != axes:
-        raise ValueError(f"{path} has {head[3]} axes, but {axes} are needed: images and labels may be interchanged")
+        raise ValueError(f"{path} has {head[3]} axes, but {axes} are needed: images and labels may have been exchanged")
     if len(head) < 4 + 4 * axes:
-        raise ValueError(f"{path} is cut short: its head has {len(head)} of {4 + 4 * axes} bytes")
+        raise ValueError(f"{path} is cut short: its header has {len(head)} of {4 + 4 * axes} bytes")
     shape = tuple(np.frombuffer(head, ">u4", axes, offset=4).tolist())
     if path.suffix != ".gz":
         _complete(path, shape, path.stat().st_size - len(head))
@@ -117,5 +121,5 @@ def _complete(path: Path, shape: tuple[int, ...], size: int) -> None:
     wanted = math.prod(shape)
     if size != wanted:
         more = "" if path.suffix != ".gz" or size < wanted else " or more"
-        what = "is cut short" if size < wanted else "is longer than its head says"
+        what = "is cut short" if size < wanted else "is longer than its header says"
         raise ValueError(f"{path} {what}: {size}{more} bytes for shape {shape}")

@@ -1,10 +1,10 @@
-"""Pickles of plain data and NumPy arrays, read as data.
+"""Pickles of plain data and NumPy arrays, read without running anything.
 
 ``pickle`` and NumPy's own reconstructors trust a file: it may call functions, forge the flags of a dtype so that its
 bytes become pointers, or ask for gigabytes in one opcode. Here the standard library's disassembler takes a pickle
-apart, which checks every length against what is there, and a small stack machine knows the opcodes of numbers, text,
-bytes, lists, tuples, dicts and of arrays of numbers; arrays are views of bytes in the file. So nothing is run, and what
-is made is limited by the size of the file and the number of its opcodes.
+apart and checks every length against what is there. A small stack machine then executes the opcodes of numbers, text,
+bytes, lists, tuples, dicts and arrays of numbers, and refuses all others; arrays are views of bytes in the file. So no
+code of the file is run, and what is made is limited by the size of the file and the number of its opcodes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MARK = object()
 
 
 class _Named(Enum):
-    """What a pickle may name."""
+    """The functions and classes that a pickle may name."""
 
     DTYPE, NDARRAY, RECONSTRUCT, SCALAR, FROMBUFFER, ENCODE, BYTES = (auto() for _ in range(7))
 
@@ -47,7 +47,7 @@ class Refused(pickle.UnpicklingError):
 
 @dataclass(eq=False)
 class _DType:
-    """A dtype of numbers as the pickle describes it."""
+    """A dtype of numbers, as the pickle describes it."""
 
     word: str
     order: str = "="
@@ -59,15 +59,15 @@ class _DType:
 
 @dataclass(eq=False)
 class _Array:
-    """An array that ``_reconstruct`` has promised; its state comes with a later opcode."""
+    """An array that ``_reconstruct`` has announced. Its content comes with a later opcode."""
 
     value: NDArray[Any] | None = None
 
 
 def loads(content: bytes) -> Any:
-    """What a pickle holds; byte strings of Python 2 are bytes. Arrays cannot be written to.
+    """Return what a pickle holds. Byte strings of Python 2 become bytes, and arrays are read-only.
 
-    Raises ``Refused`` for what is no plain data, and ValueError and others for a damaged pickle.
+    Raises ``Refused`` for a pickle of more than plain data, and ValueError and others for a damaged one.
     """
     machine = _Machine()
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
@@ -80,9 +80,9 @@ def loads(content: bytes) -> Any:
 
 
 class _Machine:
-    """The stack and the memo of a pickle, without the parts that run anything."""
+    """The stack and the memo of a pickle, without the opcodes that run code."""
 
-    #: opcodes whose argument is the value
+    #: opcodes whose argument is the value itself
     VALUES = frozenset({
         "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "BINBYTES",
         "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
@@ -173,13 +173,13 @@ class _Machine:
 
     def extend_list(self, values: list[Any]) -> None:
         if type(self.top()) is not list:
-            raise Refused("it appends to what is no list")
+            raise Refused("it appends to something that is not a list")
         self.top().extend(values)
 
     def extend_dict(self, values: list[Any]) -> None:
         keys = values[::2]
         if type(self.top()) is not dict or len(values) % 2 or not all(type(k) in (bytes, str) for k in keys):
-            raise Refused("it holds a dict whose keys are not text")  # the hash of nested tuples may take for ever
+            raise Refused("it holds a dict whose keys are not text")  # hashing nested tuples may take for ever
         self.top().update(zip(keys, values[1::2], strict=True))
 
     def on_global(self, argument: str) -> None:
@@ -193,7 +193,7 @@ class _Machine:
         found = NAMES.get((module, name)) if type(module) is type(name) is str else None
         if found is None:
             asked = f"{module}.{name}" if type(module) is type(name) is str else "something without a name"
-            raise Refused(f"a batch of CIFAR holds arrays only, this one asks for {asked[:80]}")
+            raise Refused(f"a batch of CIFAR holds only arrays, and this one asks for {asked[:80]}")
         self.stack.append(found)
 
     def on_reduce(self) -> None:
@@ -212,23 +212,23 @@ class _Machine:
         elif isinstance(made, _Array) and type(state) is tuple and len(state) == 5 and state[0] == 1:
             made.value = _array(*state[1:])
         else:
-            raise Refused("it sets the state of something else than an array")
+            raise Refused("it sets the state of something other than an array")
 
 
 def _finished(value: Any) -> Any:
-    """The value with its arrays, down to the entries of one dict, which is what a batch is."""
+    """Put the arrays into their places, in the value itself and in the entries of a dict, which is what a batch is."""
     if isinstance(value, _Array):
         return value.value
     return {k: _finished(v) if isinstance(v, _Array) else v for k, v in value.items()} if type(value) is dict else value
 
 
 def _text(value: Any) -> str:
-    """Text, which Python 2 has written as bytes; empty for anything else."""
+    """Return text, which Python 2 wrote as bytes; "" for anything else."""
     return value.decode("latin-1") if type(value) is bytes else value if type(value) is str else ""
 
 
 def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
-    """What the few functions give that a pickle of arrays calls."""
+    """Return what the few functions return that a pickle of arrays may call."""
     match function, arguments:
         case _Named.DTYPE, (word, 0, 1) if _text(word) in DTYPES:
             return _DType(_text(word))
@@ -242,12 +242,12 @@ def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
             return text.encode("latin-1")
         case _Named.BYTES, ():
             return b""
-    what = function.name.lower() if isinstance(function, _Named) else "something that is no function"
-    raise Refused(f"it calls {what} with arguments that make no array of plain numbers")
+    what = function.name.lower() if isinstance(function, _Named) else "something that is not a function"
+    raise Refused(f"it calls {what} with arguments that do not make an array of plain numbers")
 
 
 def _array(shape: Any, dtype: Any, columns_first: Any, content: Any) -> NDArray[Any]:
-    """A view of the bytes, whose number is that of the shape."""
+    """Return an array that is a view of the bytes. Raises Refused where their number is not that of the shape."""
     if type(shape) is not tuple or len(shape) > 4 or not all(type(n) is int and n >= 0 for n in shape):
         raise Refused("it holds an array of an impossible shape")
     if not isinstance(dtype, _DType) or type(content) not in (bytes, bytearray):

@@ -1,4 +1,4 @@
-"""One picture file as grey levels 0..255; what cannot be read rightly is refused by name."""
+"""One picture file as grey levels 0..255. What cannot be read correctly is refused by name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from .raw import LARGEST, Fits, quoted
 
-#: what Pillow may take a file for, whatever its name: other formats run programs (EPS) or are no pixels
+#: formats that Pillow may try, whatever the name of a file: others run programs (EPS) or do not hold pixels
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM")
-PIXELS = 2**24  # of one picture, 4096×4096: a small file may say that it holds more, and decoding would make them
+PIXELS = 2**24  # of one picture, 4096×4096: a small file may claim to hold more, which decoding would then allocate
 PNG = b"\x89PNG\r\n\x1a\n"  # how such a file begins
 WHITE_IS_ZERO = (262, 0)  # a tag of TIFF, and its value
 GREY = ("1", "L", "LA", "La")
@@ -25,46 +25,49 @@ SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
 class Damaged(OSError, ValueError):
-    """A file that is no whole picture; an OSError too, which is what Pillow raises most often."""
+    """The file is not a complete picture. This is an OSError as well, which is what Pillow raises most often."""
 
 
 class Refused(ValueError):
-    """A picture that was read, and whose pixels are not what a data set holds."""
+    """The picture was read, but its pixels are not what a data set holds."""
 
 
 def picture(file: Any, name: str) -> NDArray[np.uint8]:
-    """uint8 (H, W, C) of a path or an open file: C is 1 for grey pictures, else 3.
+    """Read a path or an open file as uint8 (H, W, C), where C is 1 for grey pictures and 3 for others.
 
-    16-bit grey becomes 0..255 by division by 257, rounded. A palette becomes its colours, one bit becomes black and
-    white, and alpha is dropped where it is opaque everywhere. A picture that EXIF says is to be turned is turned.
+    16-bit grey is divided by 257 and rounded to 0..255. A palette becomes its colours, one bit becomes black and white,
+    and alpha is dropped where it is opaque everywhere. A picture is turned if its EXIF orientation says so.
 
-    Raises:
-        Damaged: damaged or cut short.
-        Refused: more than ``PIXELS``; transparent pixels, whose colour nobody knows; inks, floats, 32 bits, 16-bit
-            colour (of which Pillow keeps 8 bits, but for PPM, which it divides as well), several frames.
+    Raises
+    ------
+    Damaged
+        The file is damaged or cut short.
+    Refused
+        The picture has more than ``PIXELS`` pixels, transparent pixels (whose colour is unknown), inks, floats, 32
+        bits, 16-bit colour (of which Pillow keeps 8 bits, except for PPM, which it divides as well) or several frames.
     """
     from PIL import Image, UnidentifiedImageError
 
-    if isinstance(file, Path) and file.exists() and not file.is_file():  # a pipe would be waited for
-        raise Damaged(f"{name} is no file: fetch it anew or delete it")
+    if isinstance(file, Path) and file.exists() and not file.is_file():  # opening a pipe would wait for its writer
+        raise Damaged(f"{name} is not a regular file: download it again or delete it")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sizes, which are looked at here, and of damaged tags
+            warnings.simplefilter("ignore")  # about sizes, which are checked here, and about damaged tags
             _check_sums(file)
             with Image.open(file, formats=FORMATS) as opened:
                 return _pixels(opened, name)
     except Refused:
         raise
     except Image.DecompressionBombError as error:
-        raise Refused(f"{name} has more than {PIXELS} pixels: it is no picture of a data set") from error
+        raise Refused(f"{name} has more than {PIXELS} pixels: it is not a picture of a data set") from error
     except UnidentifiedImageError as error:
-        raise Damaged(f"{name} is no picture of a known format: fetch it anew or delete it") from error
+        raise Damaged(f"{name} is not a picture of a known format: download it again or delete it") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, EOFError, struct.error and others
-        raise Damaged(f"{name} cannot be read as a picture ({quoted(error)}): fetch it anew or delete it") from error
+        raise Damaged(f"{name} cannot be read as a picture ({quoted(error)}): download or delete it") from error
 
 
 def _check_sums(file: Any) -> None:
-    """Raise what Pillow raises for a PNG with a wrong checksum, which it does not look at where it reads pixels."""
+    """Raise what Pillow raises for a PNG with a wrong checksum. Pillow does not check it when it reads pixels."""
     from PIL import Image
 
     with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
@@ -79,19 +82,19 @@ def _check_sums(file: Any) -> None:
 def _pixels(opened: Any, name: str) -> NDArray[np.uint8]:
     if math.prod(opened.size) > PIXELS:
         size = f"{opened.size[1]}×{opened.size[0]}"
-        raise Refused(f"{name} has {size} pixels, more than {PIXELS}: it is no picture of a data set")
+        raise Refused(f"{name} has {size} pixels, more than {PIXELS}: it is not a picture of a data set")
     frames = getattr(opened, "n_frames", 1)
     if frames != 1:
         raise Refused(f"{name} holds {frames} frames: save each as a picture of its own, or delete it")
-    stored = " ".join(str(tile[-1]) for tile in opened.tile)  # how the file's pixels are packed, gone after load()
+    stored = " ".join(str(tile[-1]) for tile in opened.tile)  # how the file packs its pixels; load() forgets it
     opened.load()
     _upright(opened)
     mode = opened.mode
-    if mode in SIXTEEN or (mode == "I" and opened.format in ("PNG", "PPM")):  # of 16 bits, though called I
+    if mode in SIXTEEN or (mode == "I" and opened.format in ("PNG", "PPM")):  # 16 bits, though called I
         return _sixteen(opened, name, stored)
     if mode not in (*GREY, *COLOUR):
         what = {"CMYK": "inks (CMYK)", "F": "floats (F)", "I": "32-bit numbers (I)"}.get(mode, f"pixels of mode {mode}")
-        raise Refused(f"{name} holds {what}, which are no grey levels 0..255: convert it to 8-bit grey or RGB")
+        raise Refused(f"{name} holds {what}, which are not grey levels 0..255: convert it to 8-bit grey or RGB")
     if ";16" in stored:
         raise Refused(f"{name} has 16 bits per channel, of which Pillow reads 8: convert it to 8 bits")
     if mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in opened.info:
@@ -106,12 +109,12 @@ def _pixels(opened: Any, name: str) -> NDArray[np.uint8]:
 
 
 def _upright(opened: Any) -> None:
-    """Turn and mirror the pixels, in place, as the EXIF orientation says; without that tag nothing is touched."""
+    """Turn and mirror the pixels in place as the EXIF orientation says. Without that tag nothing is changed."""
     from PIL import ImageOps
 
     try:
         orientation = opened.getexif().get(0x0112, 1)
-    except Exception:  # damaged EXIF raises nearly anything, and the pixels are whole without it
+    except Exception:  # damaged EXIF may raise nearly any exception, and the pixels are complete without it
         return
     if orientation != 1:
         ImageOps.exif_transpose(opened, in_place=True)
@@ -120,7 +123,7 @@ def _upright(opened: Any) -> None:
 def _sixteen(opened: Any, name: str, stored: str) -> NDArray[np.uint8]:
     levels = np.asarray(opened).astype(np.int64)
     tag, value = WHITE_IS_ZERO
-    if opened.format == "TIFF" and opened.tag_v2.get(tag) == value:  # Pillow turns 8 bits around and not 16
+    if opened.format == "TIFF" and opened.tag_v2.get(tag) == value:  # Pillow inverts 8 bits, but not 16
         levels = 65535 - levels
     if ";12" in stored or levels.min() < 0 or levels.max() > 65535:
         raise Refused(f"{name} holds grey levels {levels.min()}..{levels.max()} of unknown white: convert it to 8 bits")
@@ -130,11 +133,13 @@ def _sixteen(opened: Any, name: str, stored: str) -> NDArray[np.uint8]:
 
 
 def same_size(files: Iterable[Any], names: Sequence[str], fits: Fits) -> NDArray[np.uint8]:
-    """All pictures in one array (n, H, W, C). ``fits`` is told the shape of that as soon as the first one is read.
+    """Read all pictures into one array (n, H, W, C). ``fits`` is told its shape as soon as the first one is read.
 
-    Raises:
-        ValueError: a picture that cannot be read; different sizes, or grey ones among colour, of which it names two and
-            counts them; more than can be.
+    Raises
+    ------
+    ValueError
+        A picture cannot be read, there are too many, or they differ in size or in being grey. In the last case the
+        message names two of them and counts the others.
     """
     pictures: list[NDArray[np.uint8]] = []
     size = 0

@@ -1,4 +1,4 @@
-"""What every format gives, before it becomes images in [-1, 1]; labels; and which files are nobody's data."""
+"""What every format is read into before it becomes images in [-1, 1]; checks of labels; which files are left out."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 
 from modiff_sim.console import one_line
 
-#: bytes of grey levels that a data set may have: seven times CIFAR-10. A file that says it holds more is not inflated.
+#: bytes of grey levels that a data set may have: seven times CIFAR-10. A file that claims to hold more is not inflated.
 LARGEST = 2**30
-#: what file managers, notebooks and archives leave in folders, besides all whose name begins with a dot
+#: what file managers, notebooks and archives leave in folders, besides everything whose name begins with a dot
 LEFT_BEHIND = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin"})
 
-#: what an error of a library says, as part of a line
+#: makes the message of a library's error fit into a line
 quoted = partial(one_line, most=200)
 
-#: is told (n, H, W, C) before the pixels are read, and whether they come from picture files, which may hold grey as
-#: colour; raises ValueError for what is too much, or not what is wanted
+#: a function that is told (n, H, W, C) before the pixels are read, and whether they come from picture files, which may
+#: hold grey as colour; it raises ValueError for images that are too many, or that are not the expected ones
 Fits = Callable[[tuple[int, int, int, int], bool], None]
 
 
 class Raw(NamedTuple):
-    """levels: uint8 (n, H, W, C). labels: (n,), as they were found. notes: sentences on what was left out.
+    """Grey levels uint8 (n, H, W, C), labels (n,) as they were found, and sentences (notes) on what was left out.
 
-    files: read from picture files, which may hold grey as colour.
+    ``files`` says whether they were read from picture files, which may hold grey as colour.
     """
 
     levels: NDArray[np.uint8]
@@ -38,33 +38,35 @@ class Raw(NamedTuple):
 
 
 def hidden(name: str) -> bool:
-    """Whether a file or folder of this name is left out: ``.ipynb_checkpoints``, ``._0.png``, ``__MACOSX``."""
+    """Whether a file or folder of this name is left out, such as ``.ipynb_checkpoints``, ``._0.png``, ``__MACOSX``."""
     return name.startswith(".") or name.lower() in LEFT_BEHIND
 
 
 def visible(root: Path, found: Iterable[Path]) -> list[Path]:
-    """The files among those found below root, sorted, that lie in no hidden folder; root itself may lie in one."""
+    """Return the files found below root, sorted, without those in hidden folders. Root itself may lie in one."""
     return sorted(p for p in found if p.is_file() and not any(map(hidden, p.relative_to(root).parts)))
 
 
 def one_folder(found: Sequence[Path], kind: str) -> None:
-    """Raises ValueError where files that belong together lie in several folders: two copies, or two data sets."""
+    """Raise ValueError where files that belong together lie in several folders: two copies, or two data sets."""
     folders = sorted({p.parent for p in found})
     if len(folders) > 1:
         raise ValueError(f"{kind} in {len(folders)} folders, {folders[0]} and {folders[1]}: give the one that is meant")
 
 
 def one_each(images: int, labels: int, where: str) -> None:
-    """Raises ValueError where there is not one label per image."""
+    """Raise ValueError unless there is one label per image."""
     if labels != images or not images:
         raise ValueError(f"{where}: {images} images and {labels} labels, but each image needs one label")
 
 
 def whole_labels(labels: Any, n: int, where: str) -> NDArray[np.int64]:
-    """Labels as int64 (n,). Floats are taken where every one is a whole number; one-hot rows are not.
+    """Return labels as int64 (n,). Floats are accepted if each is a whole number; one-hot rows are not accepted.
 
-    Raises:
-        ValueError: not one label per image, or labels that are no whole numbers from 0; it says which.
+    Raises
+    ------
+    ValueError
+        There is not one label per image, or a label is not a whole number from 0. The message says which.
     """
     if isinstance(labels, np.ma.MaskedArray):
         raise ValueError(f"{where}: labels are masked: leave those images out")
@@ -85,8 +87,8 @@ def whole_labels(labels: Any, n: int, where: str) -> NDArray[np.int64]:
     if a.dtype.kind not in "iuf":
         raise ValueError(f"{where}: labels are {a.dtype}, but labels must be whole numbers from 0")
     if a.dtype.kind == "f":
-        a = a.astype(np.float64)  # the bound is beyond float16
-    wrong = ~((a >= 0) & (a < 2**31) & (a == np.floor(a)))  # NaN among them
+        a = a.astype(np.float64)  # the bound below is beyond the range of float16
+    wrong = ~((a >= 0) & (a < 2**31) & (a == np.floor(a)))  # NaN is among them
     if wrong.any():
         i, count = int(wrong.argmax()), int(wrong.sum())
         are = "is" if count == 1 else "are"

@@ -1,1 +1,1 @@
-"""What is measured on the digits model: arms, caching, recorded distributions, the predicted cliff."""
+"""Experiments on the digits model: arms, caching, recorded distributions, the predicted cliff."""

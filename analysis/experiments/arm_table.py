@@ -1,16 +1,16 @@
 """The arms of the paper and of this project on one model: what ``python -m analysis.experiments.arms`` prints.
 
-Every arm starts from the same noise. Columns:
+Every arm starts from the same noise. The columns are:
 
-    SQNR        of an image, to full precision's from the same noise: 10·log10(Σ x²/Σ (x - x̂)²), dB; median over images
-    Fréchet     to the training images in features of a classifier, where the zoo has one; it wanders at few images
+    SQNR        of each image against that of full precision: 10·log10(Σ x²/Σ (x - x̂)²), dB; median over images
+    Fréchet     distance to the training images in features of a classifier, where the zoo has one; noisy at few images
     GBOPs       10⁹ bit operations (MACs · weight bits · bits of the operand) per image over all calls, of convolutions
-                and linear layers; of attention products only where they are quantized
-    cache MiB   what is kept between calls, per image, as measured (temporaries left out)
+                and linear layers; those of attention products only where they are quantized
+    cache MiB   memory that is kept between calls, per image, as measured (without temporaries)
     quantized   share of MACs on quantized values, skipped ones included
-    skipped     share of MACs that were not needed
+    skipped     share of MACs that were not computed
     bits        effective bits of what is quantized: mean over MACs, full-precision calls counted as 32, skipped MACs as
-                0; where â is stored rounded the operand has more, which GBOPs count
+                0; where â is stored rounded the operand has more bits, which GBOPs count
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ W4 = ms.AbsMax(4, granularity=ms.PerChannel(0))
 
 @dataclass(frozen=True)
 class Setting:
-    """What all arms share: the subject, how it is sampled, and what calibration makes of it (once)."""
+    """What all arms share: the subject, how it is sampled, and its calibrations, each of which is made once."""
 
     subject: Subject
     images: int = 64
     steps: int = 20
-    spacing: str = ""  # the subject's own
+    spacing: str = ""  # empty: the subject's own
     batch: int = 64
     seed: int = 0
     calibration_images: int = 16
@@ -73,41 +73,44 @@ class Setting:
         object.__setattr__(self, "spacing", self.spacing or self.subject.spacing)
 
     def sample(self, **options: Any) -> np.ndarray:
+        """Sample the images as the subject is now. Options replace those of the setting."""
         chosen = {"steps": self.steps, "spacing": self.spacing, "batch": self.batch, "seed": self.seed} | options
         return self.subject.sample(self.images, **chosen)
 
     @cached_property
     def full(self) -> np.ndarray:
-        """Full precision's images."""
+        """The images of full precision."""
         return self.sample()
 
     @cached_property
     def judge(self) -> metrics.Judge:
-        """Raises KeyError for a model without a classifier: see ``Subject.judged``."""
+        """The judge of the images. Raises KeyError for a model without a classifier: see ``Subject.judged``."""
         return metrics.Judge(self.subject.name)
 
     def run(self, options: Options) -> tuple[np.ndarray, float, Audit]:
-        """An arm's images, the MiB of state it holds per image, and its audit."""
+        """Run an arm: return its images, the MiB of state that it holds per image, and its audit."""
         held = []
         with modulated(self.subject.model, **options) as run:
             made = self.sample(run=run, callback=lambda *_: held.append(run.state_bytes()))
         return made, max(held) / 2**20 / self.batch, run.audit()
 
     def calibration(self, images: int) -> Callable[[Any], object]:
-        """The sampling of a calibration set: a function of what to call before every micro-batch."""
+        """Return a function that samples a calibration set. It is given what to call before every micro-batch."""
         options = {"steps": self.steps, "spacing": self.spacing, "batch": images, "seed": CALIBRATION_SEED}
         return lambda on_batch: self.subject.sample(images, on_batch=on_batch, **options)
 
     def static(self, **options: Any) -> Any:
-        """A calibration on images of their own."""
+        """Calibrate static scales on images that no arm is judged on."""
         return calibrate(self.subject.model, self.calibration(self.calibration_images), **options)
 
     @cached_property
     def input_ranges(self) -> Any:
+        """The calibrated ranges of the layers' inputs, symmetric, at 8 bits."""
         return self.static(bits=8, target="input", symmetric=True)
 
     @cached_property
     def adarounded(self) -> Any:
+        """The weights at 4 bits, rounded by AdaRound."""
         run = self.calibration(2 * self.calibration_images)
         settings = AdaRound(iterations=self.adaround_iterations)
         return adaround(self.subject.model, mse_optimal(4), lambda _: run(()), settings=settings)
@@ -133,7 +136,7 @@ def _attention(bits: int) -> Attention:
 EIGHT = ms.Storage(ref=ms.AbsMax(8), o_hat="float16")
 RECOMPUTE = ms.Storage(ref=ms.AbsMax(8), o_hat="recompute")
 
-#: label -> options of ``modulated`` on a setting. Anything new is one line here.
+#: label -> options of ``modulated`` on a setting. A new arm is one line here.
 ARMS: dict[str, Make] = {
     "full precision": _fixed(activations=ms.Identity(), recursion="direct"),
     "W8A32": _fixed(activations=ms.Identity(), weights=W8, recursion="direct"),
@@ -167,12 +170,12 @@ ARMS: dict[str, Make] = {
 
 
 def fixed_options(label: str) -> dict[str, Any]:
-    """Options of an arm that asks nothing of the model."""
+    """Return the options of an arm that do not depend on the model."""
     return dict(ARMS[label](None))  # type: ignore[arg-type]
 
 
 def sqnr_per_image(full: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """dB, shape (images,); inf where the images are equal."""
+    """Return the SQNR of every image in dB, shape (images,). It is inf where the images are equal."""
     signal = np.square(full.astype(np.float64)).sum(axis=(1, 2, 3))
     lost = np.square(full.astype(np.float64) - made).sum(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
@@ -180,7 +183,7 @@ def sqnr_per_image(full: np.ndarray, made: np.ndarray) -> np.ndarray:
 
 
 def row(setting: Setting, label: str) -> dict[str, Any]:
-    """One arm's numbers; ``problem`` says why where it does not fit the model."""
+    """Return the numbers of one arm. Where the arm does not fit the model, ``problem`` says why."""
     out: dict[str, Any] = {"arm": label, "images": setting.images, "steps": setting.steps} | setting.subject.key()
     try:
         options = ARMS[label](setting)
@@ -211,19 +214,20 @@ def _quality(setting: Setting, images: np.ndarray) -> dict[str, Any]:
 
 
 def judged(about: Subject, images: int) -> bool:
-    """Whether a Fréchet distance can be computed: with no more images than features the covariance is singular."""
+    """Whether a Fréchet distance can be computed, for which there must be more images than features."""
     return about.judged and images > metrics.EXTRACTORS[about.name].width
 
 
 def header(width: int, judged: bool) -> str:
+    """Return the first line of the table."""
     quality = "  Fréchet" if judged else ""
     return f"{'arm':<{width}}  SQNR dB{quality}     GBOPs  cache MiB  quantized  skipped   bits"
 
 
 def line(r: dict[str, Any], width: int, judged: bool) -> str:
-    """One arm as text."""
+    """Return one arm as a line of the table."""
     if "problem" in r:
-        return f"{r['arm']:<{width}}  not here: {r['problem']}"
+        return f"{r['arm']:<{width}}  not possible here: {r['problem']}"
     sqnr = "      ∞" if np.isinf(r["sqnr"]) else f"{r['sqnr']:>7.1f}"
     quality = f"  {r['frechet']:>7.1f}" if judged else ""
     return (
@@ -240,31 +244,31 @@ def _parser() -> Parser:
     parser.add_argument(
         "--model", default="digits", help="zoo name, diffusers folder, hub name or DDPM checkpoint (default: digits)"
     )
-    parser.add_argument("--arms", default="*", help="pattern of the arms' names, such as '*closed*' (default: all)")
+    parser.add_argument("--arms", default="*", help="pattern for the arms' names, such as '*closed*' (default: all)")
     parser.add_argument("--images", type=whole(1, 10**6), default=64, help="images per arm (default: 64)")
     parser.add_argument("--steps", type=whole(1, 10**5), default=20, help="DDIM steps (default: 20)")
     parser.add_argument("--batch", type=whole(1, 2**20), help="micro-batch (default: all images, at most 64)")
     parser.add_argument(
-        "--seed", type=whole(0, MOST_SEED), default=0, help="of the noise and of fixed conditions (default: 0)"
+        "--seed", type=whole(0, MOST_SEED), default=0, help="seed of the noise and of fixed conditions (default: 0)"
     )
     parser.add_argument(
         "--threads",
         type=whole(1, MOST_THREADS),
         default=1,
-        help="torch threads; part of what decides bytes (default: 1)",
+        help="torch threads, which can change the last bits of the images (default: 1)",
     )
-    parser.add_argument("--json", type=Path, help="write the rows to this file, too")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
     parser.add_argument("--list", action="store_true", help="print the arms' names and stop")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command ``python -m analysis.experiments.arms``."""
+    """Run the command ``python -m analysis.experiments.arms`` and return its exit code."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     labels = [label for label in ARMS if fnmatchcase(label, chosen.arms)]
     if not labels:
-        parser.error(f"no arm is called like {chosen.arms!r}; --list prints the names")
+        parser.error(f"no arm's name matches {chosen.arms!r}; --list prints the names")
     if chosen.list:
         print(*labels, sep="\n")
         return 0
@@ -301,7 +305,7 @@ def _introduce(setting: Setting) -> None:
     for sentence in about.about:
         print(sentence)
     if about.conditions:
-        print(f"fixed conditions, not pictures of anything: {', '.join(about.conditions)}")
+        print(f"fixed random conditions, so the images depict nothing: {', '.join(about.conditions)}")
 
 
 def _printed_rows(setting: Setting, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -320,16 +324,16 @@ def _millions(model: Any) -> float:
 
 
 def _notes(rows: list[dict[str, Any]]) -> str:
-    """What the columns leave out."""
+    """Return the notes below the table: what its columns leave out."""
     shown = [r for r in rows if "problem" not in r]
     notes = [
         "Arithmetic is simulated: values on the quantization grid, in the model's dtype. SQNR: median over images.",
-        "GBOPs and cache are per image; `bits` are of what is quantized: a rounded â makes the operand of A wider.",
+        "GBOPs and cache are per image; `bits` counts what is quantized: a rounded â makes the operand of A wider.",
     ]
     if products := max((r["products_share"] for r in shown), default=0.0):
-        notes.append(f"Products of attention left in full precision are {products:.1%} of all MACs and not in GBOPs.")
+        notes.append(f"Attention products in full precision are {products:.1%} of all MACs; GBOPs do not count them.")
     if names := sorted({name for r in shown for name in r["unsupported"]}):
-        notes.append(f"Not quantized, because of their type: {', '.join(names)}.")
+        notes.append(f"These layers are not quantized, because of their type: {', '.join(names)}.")
     if features := {r["features"] for r in shown if "features" in r}:
-        notes.append(f"Fréchet distances in features of: {', '.join(features)}; compare equal numbers of images only.")
+        notes.append(f"Fréchet distances are in features of {', '.join(features)}; compare them only at equal n.")
     return "\n".join(notes)

@@ -1,4 +1,4 @@
-"""The arms of the experiments: which recursion at how many activation and weight bits, and how large each effort is.
+"""The arms of the experiments: recursion, bits of activations and weights, scales; and how large each effort is.
 
 ``python -m analysis.experiments.arms --model digits`` prints the table of all arms on one model (``arm_table``).
 """
@@ -18,29 +18,29 @@ from modiff_sim.nn import Run, modulated, presets, with_layers
 
 from ..running import interrupts
 
-RECURSIONS = tuple(ms.RECURSIONS)
+RECURSIONS = ("direct", "open_loop", "closed_loop")  # the paper's
 BITS = (8, 6, 4, 3, 2)
-CALIBRATION_SEED = 1_000_003  # of images that no arm is judged on
-#: what shares a scale -> how the paper calls it
+CALIBRATION_SEED = 1_000_003  # seed of the images for calibration, on which no arm is judged
+#: what shares a scale -> what the paper calls it
 SCALES = {
     "sample": "dynamic, one scale per sample (LTQ with --act_tensor)",
     "batch": "dynamic, one scale per micro-batch (the official code's default)",
     "channel": "dynamic, one scale per sample and channel of a convolution, per sample of a linear layer (LCQ)",
     "static": "static, one scale per layer, MSE calibrated (Q-Diff)",
 }
-#: when the state is made anew in full precision, of 100 calls
+#: the calls, out of 100, at which the state starts anew in full precision
 REFRESHES: dict[str, Any] = {"never": "never", "feb_2025": presets.FEB_2025_CALLS, "every call": 1}
 
-#: (target, bits, weights) -> activations with static scales, calibrated on the model that is about to run
+#: (target, bits, weights) -> activations with static scales that are calibrated on the model that is about to run
 Calibrate = Callable[[str, int, Any], Any]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm. ``bits`` and ``weight_bits`` of 32 are full precision; weights have one scale per output channel.
+    """One arm. ``bits`` and ``weight_bits`` of 32 are full precision. Weights have one scale per output channel.
 
-    scale:   one of ``SCALES``. warmup: "exact", "quantized", or how often the first input is fed. refresh: one of
-             ``REFRESHES``. These two mean something in the open and the closed loop only.
+    ``scale`` is one of ``SCALES``, ``warmup`` is "exact", "quantized" or how often the first input is fed, and
+    ``refresh`` is one of ``REFRESHES``. The last two have an effect only in the open and the closed loop.
     """
 
     recursion: str = "direct"
@@ -57,7 +57,7 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """As the paper writes it, W8A4, with the recursion and what is not the default."""
+        """The arm as the paper writes it, such as W8A4, with the recursion and whatever is not the default."""
         if self.bits == self.weight_bits == 32:
             return "full precision"
         name = f"W{self.weight_bits}A{self.bits}"
@@ -76,10 +76,11 @@ class Arm:
 
     @property
     def weights(self) -> ms.Quantizer | None:
+        """The quantizer of the weights, None for full precision."""
         return None if self.weight_bits == 32 else ms.AbsMax(self.weight_bits, granularity=ms.PerChannel(0))
 
     def options(self, model: nn.Module, calibrate: Calibrate | None = None) -> dict[str, Any]:
-        """Options of ``modulated`` on this model. Raises ValueError for static scales without ``calibrate``."""
+        """Return the options of ``modulated``. Raises ValueError for static scales without ``calibrate``."""
         activations: Any = self.activations
         if self.bits not in (0, 32) and self.scale == "channel":
             per_channel = ms.AbsMax(self.bits, granularity=ms.PerChannel((0, 1)))
@@ -87,7 +88,7 @@ class Arm:
         if self.bits not in (0, 32) and self.scale == "static":
             if calibrate is None:
                 raise ValueError(f"{self.label}: static scales have to be calibrated; pass calibrate=")
-            # residual scales from differences of the full-precision model, as the official code has them
+            # residual scales come from differences of the full-precision model, as in the official code
             target = "input" if self.recursion == "direct" else "difference"
             activations = calibrate(target, self.bits, self.weights)
         return {
@@ -97,7 +98,7 @@ class Arm:
 
     @contextmanager
     def on(self, model: Any, calibrate: Calibrate | None = None) -> Iterator[Run | None]:
-        """The model as this arm; the full-precision arm leaves it alone and yields None."""
+        """Run the model as this arm within the context. The full-precision arm does not change it and yields None."""
         if self == FULL:
             yield None
             return
@@ -114,10 +115,11 @@ FULL = Arm()
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is computed. Part of every stored result's key, as seed, micro-batch, threads and dtype are.
+    """How much is computed. It is part of the key of every stored result, like seed, micro-batch, threads and dtype.
 
-    n: images per arm; n_key: images of the arms that quality claims are judged on (Fréchet distances need 1024);
-    n_fine: images of the two arms whose difference is small, so that the interval of their ratio decides.
+    ``n`` is the number of images per arm, ``n_key`` that of the arms that quality claims are judged on (Fréchet
+    distances need 1024), and ``n_fine`` that of the two arms whose difference is so small that fewer images would not
+    decide.
     """
 
     name: str
@@ -127,7 +129,7 @@ class Effort:
     n_fine: int
     weight_bits: tuple[int, ...]
     n_recorded: int
-    spacing: str = "quad"  # of the timesteps, as in the paper's CIFAR-10 runs: dense near t = 0
+    spacing: str = "quad"  # spacing of the timesteps as in the paper's CIFAR-10 runs: dense near t = 0
     batch: int = 128
     seed: int = 0
     threads: int = 1
@@ -140,14 +142,14 @@ EFFORTS = {
 
 
 def effort_of(name: str) -> Effort:
-    """The effort of this name; ValueError lists the known ones."""
+    """Return the effort of this name. Raises ValueError, which lists the known ones, for another."""
     if name not in EFFORTS:
         raise ValueError(f"unknown effort {name!r}; known: {', '.join(EFFORTS)}")
     return EFFORTS[name]
 
 
 def sweep(effort: Effort) -> list[Arm]:
-    """Full precision, weights alone, then every recursion at every bit width."""
+    """Return full precision, quantized weights alone, then every recursion at every number of bits."""
     arms = [FULL]
     for weight_bits in effort.weight_bits:
         arms.append(Arm("direct", 32, weight_bits))
@@ -155,7 +157,7 @@ def sweep(effort: Effort) -> list[Arm]:
     return arms
 
 
-#: the arms of the quality claims: the first two sampled n_fine times, all of them n_key times
+#: the arms of the quality claims: the first two with n_fine images, all of them with n_key images
 FINE_ARMS = (FULL, Arm("closed_loop", 4, 8))
 KEY_ARMS = (FULL, *(Arm(r, 4, 8) for r in RECURSIONS), *(Arm(r, 3, 8) for r in RECURSIONS))
 

@@ -3,7 +3,8 @@
     python -m analysis.experiments.caching                  a table: MACs left out, effective bits, error of the images
     python -m analysis.experiments.caching --effort full
 
-Each scheme is sampled from the same noise as the full-precision model, and stored by content like every experiment.
+Each scheme is sampled from the same noise as the full-precision model. Results are stored by content, as those of all
+experiments are.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from .schemes import FULL, IMAGES, SCHEMES, Scheme, key, sample_scheme
 
 
 def measure(effort: str, schemes: Sequence[Scheme] = SCHEMES) -> list[dict[str, Any]]:
-    """One row per scheme, over the same noise; sampled now where it is not stored yet.
+    """Return one row per scheme, all from the same noise. What is not stored yet is sampled now.
 
-    Keys: scheme, label; error (n,), each image's relative l2 to full precision's; middle (steps, n), the same of the
-    middle block's output per model call; skipped, share of MACs not computed; bits, effective activation bits (full
-    precision 32, skipped 0); zeros, blocks16, pairs: share of MACs that a kernel could leave out of what is quantized,
-    by element, by 1×16 blocks and under 2:4 per run (NaN where nothing is quantized).
+    The keys are scheme and label; error (n,), the relative l2 distance of each image to that of full precision; middle
+    (steps, n), the same for the output of the middle block per model call; skipped, the share of MACs that were not
+    computed; bits, the effective activation bits (full precision 32, skipped 0); and zeros, blocks16 and pairs: the
+    share of the quantized MACs that a kernel could leave out by element, by 1×16 blocks and under 2:4 per run (NaN
+    where nothing is quantized).
     """
     wanted = [s for s in (FULL, *schemes) if not store().has("caching", key(effort, s))]
     spread([partial(sample_scheme, effort, s) for s in wanted], f"sampling {len(wanted)} schemes")
@@ -52,7 +54,7 @@ def measure(effort: str, schemes: Sequence[Scheme] = SCHEMES) -> list[dict[str, 
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as text: medians over images."""
+    """Return the rows as text, with medians over images."""
     width = max(len(row["label"]) for row in rows)
     lines = [f"{'scheme':<{width}}  MACs skipped   bits  zeros  1×16   2:4  error (median rel. l2)"]
     for row in rows:
@@ -65,7 +67,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Run the command and return its exit code."""
     parser = Parser(prog="python -m analysis.experiments.caching", description=__doc__.splitlines()[0])
     parser.add_argument("--effort", default="quick", choices=sorted(IMAGES))
     print(table(measure(parser.parse_args(argv).effort)))

@@ -1,10 +1,10 @@
-"""The three first experiments on the digits model: ablation, distributions, bit sweep.
+"""The first three experiments on the digits model: ablation, distributions, bit sweep.
 
-The digits model (8×8, 0.65 M parameters) stands in for the paper's CIFAR-10 and LSUN models wherever those are meant:
-its numbers say what the method does on a small trained diffusion model, not what it does on theirs.
+The digits model (8×8, 0.65 M parameters) stands in for the paper's CIFAR-10 and LSUN models: its numbers say what the
+method does on a small trained diffusion model, and not what it does on those.
 
-Everything is cut into tasks (arm, micro-batch) whose results are stored by content, so a killed run goes on where it
-stopped and gives the same bytes. All arms start from the same noise per image: comparisons are paired.
+The work is cut into tasks (arm, micro-batch) whose results are stored by content, so a killed run goes on where it
+stopped and gives the same bytes. All arms start from the same noise per image, so comparisons are paired.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _load(effort: Effort, arm: Arm, index: int) -> Any:
 
 
 def arm_images(arm: Arm, effort: str, n: int) -> np.ndarray:
-    """Images 0..n-1 of an arm, float32 (n, 1, 8, 8), about [-1, 1]; sampled now where they are not stored yet."""
+    """Return images 0..n-1 of an arm, float32 (n, 1, 8, 8), about [-1, 1]. What is not stored yet is sampled now."""
     chosen = effort_of(effort)
     _ensure(chosen, [arm], n, f"sampling {arm.label}")
     parts = [_load(chosen, arm, i).arrays["images"] for i in micro_batches(range(n), chosen.batch)]
@@ -51,7 +51,7 @@ def arm_images(arm: Arm, effort: str, n: int) -> np.ndarray:
 
 
 def images(row: dict[str, Any], effort: str, n: int) -> np.ndarray:
-    """As ``arm_images``, for a row of ``ablation`` (keys recursion, bits, weight_bits)."""
+    """Return the same as ``arm_images`` for a row of ``ablation`` (keys recursion, bits, weight_bits)."""
     return arm_images(Arm(row["recursion"], row["bits"], row["weight_bits"]), effort, n)
 
 
@@ -69,18 +69,18 @@ def _arm_features(arm: Arm, effort: str, n: int) -> np.ndarray:
 
 
 def quality(arm: Arm, effort: str, n: int, *, base: Arm = FULL, resamples: int = 200) -> metrics.PairedRatio:
-    """Fréchet distance of an arm over the base's, same n and same noise, with a paired bootstrap interval."""
+    """Return the Fréchet distance of an arm over that of the base, for the same n and noise, with a paired interval."""
     other = _arm_features(base, effort, n)
     return metrics.paired_frechet_ratio(_arm_features(arm, effort, n), other, _real_features(), resamples=resamples)
 
 
 def ablation(effort: str) -> list[dict[str, Any]]:
-    """One row per arm of the sweep, all with the same n and the same noise per image.
+    """Return one row per arm of the sweep, all with the same n and the same noise per image.
 
-    Keys: recursion, bits, weight_bits, label, n; frechet (in digit-classifier features, to all real digits) and
-    frechet_low, frechet_high (paired interval of the ratio to full precision, times full precision's distance);
-    recognised; psnr, relative_l2 (medians over images, to full precision from the same noise); audit_share (of MACs
-    on quantized activations), activation_bits (effective).
+    The keys are recursion, bits, weight_bits, label and n; frechet (in features of the digit classifier, to all real
+    digits), frechet_low and frechet_high (the paired interval of the ratio to full precision, times the distance of
+    full precision); recognised; psnr and relative_l2 (medians over images, to full precision from the same noise);
+    audit_share (of MACs on quantized activations) and activation_bits (effective).
     """
     chosen = effort_of(effort)
     arms = sweep(chosen)
@@ -106,7 +106,7 @@ def ablation(effort: str) -> list[dict[str, Any]]:
 
 
 def sample_key_arms(effort: str) -> None:
-    """Sample what the quality claims will ask for: n_key images of some arms, n_fine of two."""
+    """Sample what the quality claims need: n_key images of some arms, and n_fine images of two of them."""
     chosen = effort_of(effort)
     for arms, n in ((KEY_ARMS, chosen.n_key), (FINE_ARMS, chosen.n_fine)):
         _ensure(chosen, arms, n, f"sampling {len(arms)} arms of {n} images")
@@ -116,9 +116,10 @@ def sample_key_arms(effort: str) -> None:
 
 
 def middle_block(effort: str) -> dict[str, np.ndarray]:
-    """Relative l2 of the middle block's output to full precision's, from the same noise, weights at 8 bits.
+    """Return the relative l2 error of the middle block's output to that of full precision, with weights at 8 bits.
 
-    "recursions" (R,), "bits" (B,), "relative_l2" (R, B, steps, images), "weights_only" (steps, images): W8A32.
+    The arrays are "recursions" (R,), "bits" (B,), "relative_l2" (R, B, steps, images), and "weights_only" (steps,
+    images), which is W8A32. All start from the same noise.
     """
     chosen = effort_of(effort)
     arms = {(r, b): Arm(r, b, 8) for r in RECURSIONS for b in BITS}
@@ -140,13 +141,13 @@ def middle_block(effort: str) -> dict[str, np.ndarray]:
 
 
 def distributions(effort: str) -> dict[str, np.ndarray]:
-    """What the layers of the full-precision model see, per layer and step, over n_recorded images.
+    """Return statistics of what the layers of the full-precision model see, per layer and step, over n_recorded images.
 
-    "layers" (L,) names; "steps" (S,) call indices in sampling order; "timesteps" (S,); "levels" (K,); "bits": of the
-    quantizer for c and kappa. For q in a (input a_t), d (a_t - a_{t+1}), r (a_t - â_{t+1}, closed loop, open
-    through the network):
-    quantiles_q (L, S, K), and (L, S) arrays absmax_q, variance_q, kurtosis_q, norm_q, c_q, kappa_q (medians over
-    images), c_max_q, kappa_max_q (maxima). NaN at step 0 for d and r.
+    The arrays are "layers" (L,), names; "steps" (S,), call indices in sampling order; "timesteps" (S,); "levels" (K,);
+    and "bits" of the quantizer for c and kappa. For q in a (the input a_t), d (a_t - a_{t+1}) and r (a_t - â_{t+1} of a
+    closed loop in which errors do not pass through the network) there are quantiles_q (L, S, K), and the (L, S) arrays
+    absmax_q, variance_q, kurtosis_q, norm_q, c_q, kappa_q (medians over images), c_max_q and kappa_max_q (maxima). They
+    are NaN at step 0 for d and r.
     """
     chosen = effort_of(effort)
     arrays = store().get("distributions", recording_key(chosen), partial(record_task, chosen)).arrays

@@ -1,6 +1,6 @@
 """Runs of the digits model: everything that decides their bytes, and how they are made and stored.
 
-What this module imports is what the key of their results depends on (``analysis.running.source``).
+The key of their results depends on this module and on what it imports (``analysis.running.source``).
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from ..running.workspace import store
 from .arms import Arm, Effort
 
 MODEL = "digits"
-MIDDLE = 32  # images whose middle-block features are kept: the first of micro-batch 0
+MIDDLE = 32  # images whose middle-block features are kept: the first ones of micro-batch 0
 RECORD_BITS = 3  # the bit width at which c and kappa of recorded quantities are measured
 LEVELS = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
 
 def settings(effort: Effort, source: str) -> dict[str, Any]:
-    """What decides the bytes of a result, besides arm, micro-batch and versions; ``source``: of the code that makes it
-    (``source_of``)."""
+    """Return what decides the bytes of a result, besides arm, micro-batch and versions.
+
+    ``source`` is the hash of the code that makes it (``source_of``).
+    """
     return {
         "model": zoo.card(MODEL)["sha256"], "sampler": "ddim", "steps": effort.steps,
         "spacing": effort.spacing, "source": source, "batch": effort.batch,
@@ -35,18 +37,19 @@ def settings(effort: Effort, source: str) -> dict[str, Any]:
 
 
 def key(effort: Effort, arm: Arm, index: int) -> dict[str, Any]:
-    """The parameters under which a micro-batch of an arm is stored."""
-    return settings(effort, source_of(__name__)) | {"arm": asdict(arm), "micro_batch": index}
+    """Return the parameters under which a micro-batch of an arm is stored."""
+    source = source_of(__name__, names=(arm.recursion,))
+    return settings(effort, source) | {"arm": asdict(arm), "micro_batch": index}
 
 
 def recording_key(effort: Effort) -> dict[str, Any]:
-    """The parameters under which the recorded distributions are stored."""
+    """Return the parameters under which the recorded distributions are stored."""
     about = settings(effort, source_of(__name__))
     return about | {"batch": effort.n_recorded, "bits": RECORD_BITS, "levels": LEVELS}
 
 
 def sample_task(effort: Effort, arm: Arm, index: int) -> None:
-    """Sample one micro-batch of one arm and store images, middle-block features (micro-batch 0) and audit."""
+    """Sample one micro-batch of one arm. Store its images, its audit and, for micro-batch 0, middle-block features."""
     params = key(effort, arm, index)
     if store().has("sample", params):
         return
@@ -66,7 +69,7 @@ def sample_task(effort: Effort, arm: Arm, index: int) -> None:
 
 
 def record_task(effort: Effort) -> dict[str, np.ndarray]:
-    """Statistics of the layers' inputs and of their differences; see ``experiments.distributions``."""
+    """Return statistics of the layers' inputs and of their differences; see ``experiments.distributions``."""
     torch.set_num_threads(effort.threads)
     model = zoo.load(MODEL)
     with record(model, ms.AbsMax(RECORD_BITS)) as log:

@@ -1,10 +1,10 @@
 """The energy theory of the loop on the digits model: what it predicts, and what sampling shows.
 
-The transfer of network and sampler is measured on the first ``samples`` images in full precision, what the quantizer
-makes of the layers' inputs on the same images. The layers of the time path see the same in all images: their error is
-known, and what it does is measured by quantizing them alone (``modiff_sim.transfer.drive``). Nothing else sees a
-quantized run. Compared with it are the first ``images`` images of every recursion at every bit width, against full
-precision from the same noise, weights unquantized. Everything is stored by content.
+The transfer of network and sampler is measured on the first ``samples`` images in full precision, and so is what the
+quantizer does to the layers' inputs. The layers of the time path see the same in all images: their error is known, and
+its effect is measured by quantizing them alone (``modiff_sim.transfer.drive``). Nothing else of the prediction comes
+from a quantized run. It is compared with the first ``images`` images of every recursion at every number of bits,
+against full precision from the same noise, with unquantized weights. Everything is stored by content.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ BITS = (2, 3, 4, 5, 6, 7, 8)
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured: see ``modiff_sim.transfer.measure_transfer``; ``images`` of every quantized arm."""
+    """How much is measured. ``images`` counts those of every quantized arm; see ``measure_transfer`` for the others."""
 
     samples: int = 8
     probe_every: int = 2
@@ -58,7 +58,7 @@ PLANS = {"quick": Plan(), "full": Plan(probe_every=3, images=32)}
 
 
 def plan_of(effort: str) -> tuple[Effort, Plan]:
-    """Settings and plan of this effort; ValueError lists the known ones."""
+    """Return settings and plan of this effort. Raises ValueError, which lists the known ones, for another."""
     return effort_of(effort), PLANS[effort_of(effort).name]
 
 
@@ -67,13 +67,13 @@ def _params(effort: Effort, plan: Plan, **more: Any) -> dict[str, Any]:
 
 
 def schedule(effort: Effort) -> Schedule:
-    """The noise levels that are visited."""
+    """Return the noise levels that are visited."""
     return linear().spaced(effort.steps, spacing=effort.spacing)
 
 
 @contextmanager
 def network(effort: Effort, samples: int, *, leave_out: Collection[str] = ()) -> Iterator[tuple[Probed, np.ndarray]]:
-    """The trained model, ready to be measured, without these layers; and the starting noise of the first images."""
+    """Yield the trained model, ready to be measured without the layers left out, and the noise of the first images."""
     before = torch.get_num_threads()
     torch.set_num_threads(effort.threads)
     try:
@@ -96,7 +96,7 @@ ARMS = tuple((recursion, bits) for recursion in RECURSIONS for bits in BITS)
 
 
 def known(effort: str) -> tuple[tuple[str, ...], dict[tuple[str, int], Driven]]:
-    """(names of the layers that see the same in all images, (recursion, bits) -> what their errors do)."""
+    """Return the names of the layers that see the same in all images, and (recursion, bits) -> what their errors do."""
     chosen, plan = plan_of(effort)
 
     def measure() -> dict[str, np.ndarray]:
@@ -115,7 +115,7 @@ def known(effort: str) -> tuple[tuple[str, ...], dict[tuple[str, int], Driven]]:
 
 
 def transfer(effort: str) -> Transfer:
-    """The RMS transfer of model and DDIM sampler along the full-precision run, of all layers but the time path's."""
+    """Return the RMS transfer of model and DDIM sampler along a full-precision run, without the time path's layers."""
     chosen, plan = plan_of(effort)
 
     def measure() -> dict[str, np.ndarray]:
@@ -132,7 +132,7 @@ PARTS = ("contraction", "gain", "correlation")
 
 
 def noises(effort: str) -> dict[tuple[str, int], Noise]:
-    """(recursion, bits) -> what the quantizer makes of the layers' own inputs; layers as of ``transfer``."""
+    """Return (recursion, bits) -> what the quantizer does to the own inputs of the layers of ``transfer``."""
     chosen, plan = plan_of(effort)
 
     def measure() -> dict[str, np.ndarray]:
@@ -149,8 +149,11 @@ def noises(effort: str) -> dict[tuple[str, int], Noise]:
 def predictions(
     effort: str, change: Callable[[Transfer], Transfer] = lambda along: along, **options: Any
 ) -> dict[tuple[str, int], Prediction]:
-    """(recursion, bits) -> the predicted error. ``change`` is applied to the measured transfer, for controls; options
-    are passed to ``modiff_sim.transfer.prediction.predict``."""
+    """Return (recursion, bits) -> the predicted error.
+
+    ``change`` is applied to the measured transfer, for negative controls. Options are passed to
+    ``modiff_sim.transfer.prediction.predict``.
+    """
     along, given = change(transfer(effort)), known(effort)[1]
     return {
         arm: predict(along, noise, known=given[arm].of(along.layers), **options)
@@ -159,7 +162,7 @@ def predictions(
 
 
 def _run(effort: Effort, plan: Plan, arm: Arm) -> dict[str, np.ndarray]:
-    """ "x": the sampler's state after every call, float32 (T, images, values)."""
+    """Return the sampler's state after every call as "x", float32 (T, images, values)."""
     before = torch.get_num_threads()
     torch.set_num_threads(effort.threads)
     try:
@@ -180,7 +183,7 @@ def _arm(effort: Effort, plan: Plan, arm: Arm) -> None:
 
 
 def measured(effort: str) -> dict[tuple[str, int], np.ndarray]:
-    """(recursion, bits) -> relative l2 error of x after every call, to full precision from one noise, (T, images)."""
+    """Return (recursion, bits) -> relative l2 error of x after every call to full precision's, shape (T, images)."""
     chosen, plan = plan_of(effort)
     arms = {(r, b): Arm(r, b) for r, b in ARMS}
     missing = [
@@ -199,8 +202,10 @@ def measured(effort: str) -> dict[tuple[str, int], np.ndarray]:
 
 
 def loop_gain(effort: str, *, calls: int = 5, probes: int = 8, size: float = 1e-3) -> np.ndarray:
-    """A lower bound of the loop gain L in the max norm by random signs, (calls, probes, samples); see
-    ``modiff_sim.transfer.random_sign_gain``. ``calls`` are spread evenly over the run; ``size`` is absolute."""
+    """Return lower bounds of the loop gain L in the max norm from random signs, shape (calls, probes, samples).
+
+    ``calls`` are spread evenly over the run, and ``size`` is absolute; see ``modiff_sim.transfer.random_sign_gain``.
+    """
     chosen, plan = plan_of(effort)
 
     def measure() -> dict[str, np.ndarray]:
@@ -217,7 +222,7 @@ def loop_gain(effort: str, *, calls: int = 5, probes: int = 8, size: float = 1e-
 
 
 def _states(net: Probed, x: np.ndarray, carry: np.ndarray, add: np.ndarray) -> np.ndarray:
-    """x after every call in full precision, (T, n, ...)."""
+    """Return x after every call in full precision, shape (T, n, ...)."""
     seen = []
     for call in range(len(carry)):
         out = net(x, call, lambda layer, a: a)
@@ -227,8 +232,11 @@ def _states(net: Probed, x: np.ndarray, carry: np.ndarray, add: np.ndarray) -> n
 
 
 def comparison(effort: str) -> dict[str, np.ndarray]:
-    """Predicted and measured side by side. "recursions" (R,), "bits" (B,); relative l2 errors of x after every call:
-    "predicted" (R, B, T, samples), "measured" (R, B, T, images); "loop_gain": the lower bound of L, a number."""
+    """Return predicted and measured errors side by side.
+
+    The arrays are "recursions" (R,) and "bits" (B,); the relative l2 errors of x after every call, "predicted" (R, B,
+    T, samples) and "measured" (R, B, T, images); and "loop_gain", the lower bound of L, a number.
+    """
     predicted, errors = predictions(effort), measured(effort)
     return {
         "recursions": np.array(RECURSIONS), "bits": np.array(BITS),

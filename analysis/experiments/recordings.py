@@ -1,10 +1,10 @@
-"""Inputs of the digits model's layers along a full-precision sampling run, kept whole: sequences to feed a theory.
+"""Complete inputs of the digits model's layers along a full-precision sampling run, on which theory can be tried.
 
     python -m analysis.experiments.recordings --out layers.npz                     the layers of ``LAYERS``
     python -m analysis.experiments.recordings --out one.npz --layers conv_in --steps 250 --images 4 --spacing uniform
 
-The .npz has one array (steps, images, d) per layer, the layer's name as its key. Statistics of *all* layers that need
-no arrays are ``experiments.distributions``.
+The .npz has one array (steps, images, d) per layer, whose key is the name of the layer. ``experiments.distributions``
+has statistics of *all* layers, without the arrays.
 """
 
 from __future__ import annotations
@@ -68,14 +68,15 @@ def layer_inputs(
     images: int | None = None,
     spacing: str | None = None,
 ) -> dict[str, np.ndarray]:
-    """Inputs a_t of layers of the digits model in full precision (DDIM), by layer name: float32 (steps, images, d).
+    """Return the inputs a_t of layers of the digits model in full precision (DDIM), float32 (steps, images, d) by name.
 
-    Row 0 is the first model call (t = T). An image's input is flattened to d entries, so that one scale per image is
-    ``PerSample``. Computed once and kept in the output folder's store.
+    Row 0 is the first model call (t = T). The input of an image is flattened to d entries, so that one scale per image
+    is ``PerSample``. Inputs are computed once and kept in the store of the output folder.
 
-    layers:  names as in ``modiff_sim.nn.layers.find``; default ``LAYERS``.
-    steps:   model calls; default the effort's.  images: default ``IMAGES[effort]``; noise is that of images 0, 1, ...
-    spacing: of the timesteps, default the effort's (quad, whose repeats of t = 0 make the last differences 0).
+    layers:  names as in ``modiff_sim.nn.layers.find``; by default ``LAYERS``.
+    steps:   number of model calls; by default that of the effort.
+    images:  number of images, from the noise of images 0, 1, ...; by default ``IMAGES[effort]``.
+    spacing: of the timesteps; by default that of the effort (quad, which repeats t = 0, so the last differences are 0).
 
     Raises ValueError for an unknown layer, effort or spacing, listing the known ones, and for steps or images < 1.
     """
@@ -96,7 +97,10 @@ def layer_inputs(
 
 
 def save(path: str | Path, inputs: Mapping[str, np.ndarray]) -> Path:
-    """Write recorded inputs as an .npz, one array per layer, atomically. Returns the path (suffix .npz demanded)."""
+    """Write recorded inputs atomically as an .npz with one array per layer, and return the path.
+
+    Raises ValueError unless the path ends in .npz.
+    """
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"recordings are written as .npz, got {path}")
@@ -105,14 +109,16 @@ def save(path: str | Path, inputs: Mapping[str, np.ndarray]) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0, or 2 for a bad argument."""
+    """Run the command and return its exit code: 0, or 2 for a bad argument."""
     parser = Parser(prog="python -m analysis.experiments.recordings", description=__doc__.splitlines()[0])
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="where the arrays are written")
-    parser.add_argument("--effort", choices=list(EFFORTS), default="quick", help="default numbers of steps and images")
+    parser.add_argument(
+        "--effort", choices=list(EFFORTS), default="quick", help="decides the default numbers of steps and images"
+    )
     parser.add_argument("--layers", nargs="+", metavar="NAME", help=f"default: {', '.join(LAYERS)}")
     parser.add_argument("--steps", type=int, help="model calls")
-    parser.add_argument("--images", type=int, help="images, each a trial")
-    parser.add_argument("--spacing", choices=list(SPACINGS), help="of the timesteps")
+    parser.add_argument("--images", type=int, help="number of images, each a trial")
+    parser.add_argument("--spacing", choices=list(SPACINGS), help="spacing of the timesteps")
     chosen = parser.parse_args(arguments)
     try:
         check_file(Path(chosen.out), (".npz",))

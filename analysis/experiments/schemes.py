@@ -1,6 +1,6 @@
 """Ways to compute less on the digits model, each sampled from the same noise and stored by content.
 
-What this module imports is what the key of their results depends on (``analysis.running.source``).
+The key of their results depends on this module and on what it imports (``analysis.running.source``).
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ EVERY = (2, 3, 5)
 
 @dataclass(frozen=True)
 class Scheme:
-    """One way of computing less. ``value`` is what its kind is swept over."""
+    """One way of computing less. ``value`` is the parameter of its kind, such as the number of bits."""
 
     kind: str
     value: float = 0
 
     @property
     def label(self) -> str:
+        """The scheme in words."""
         return KINDS[self.kind].format(self.value)
 
     def options(self, model: Any) -> dict[str, Any]:
-        """For ``modulated``. Weights stay in full precision: nothing but the scheme differs."""
+        """Return the options of ``modulated``. Weights stay in full precision, so that only the scheme differs."""
         full = {"activations": ms.Identity(), "recursion": "direct"}
         match self.kind:
             case "full":
@@ -57,7 +58,7 @@ class Scheme:
         return {"activations": ms.AbsMax(int(self.value)), "recursion": "direct"}
 
 
-#: kind -> how its members are called
+#: kind -> the label of its schemes
 KINDS = {
     "full": "full precision", "cached": "all layers cached, every {}", "deepcache": "DeepCache depth 1, every {}",
     "shallow": "DeepCache, 1 skip connection, every {}", "threshold": "threshold {}",
@@ -74,7 +75,7 @@ FULL = Scheme("full")
 
 
 def key(effort: str, scheme: Scheme) -> dict[str, Any]:
-    """The parameters under which a scheme is stored."""
+    """Return the parameters under which a scheme is stored."""
     chosen = settings(effort_of(effort), source_of(__name__))
     return chosen | {"scheme": asdict(scheme), "batch": IMAGES[effort]}
 

@@ -1,6 +1,6 @@
 """Try one kind of fault many times and count what happened.
 
-The same seed tries the same faults. Exit code 1 if anything came out wrong: those attempts are printed one by one.
+The same seed tries the same faults. The exit code is 1 if any outcome was wrong; those attempts are printed.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from ..running import interrupts
 from ..running.limits import Parser
 from . import Attempt
 
-#: kind -> what is tried, and how often for the page
+#: kind -> (what is tried, how often it was tried for docs/faults.md)
 KINDS = {
     "kills": ("a sweep is killed at random moments, and the same command finishes it", 200),
     "workers": ("a worker or the driver of two processes is killed or terminated", 20),
-    "corruptions": ("a file of a finished sweep is damaged, and verify looks at it", 1120),
-    "interrupts": ("Ctrl-C at a random moment of a modulated run; the model must be as it was", 1500),
-    "fuzz": ("each program gets so many random command lines", 1000),
+    "corruptions": ("a file of a finished sweep is damaged, and verify must name it", 1120),
+    "interrupts": ("Ctrl-C at a random moment of a modulated run; the model must be unchanged", 1500),
+    "fuzz": ("each program gets this many random command lines", 1000),
 }
 
 
 def attempts(kind: str, times: int, seed: int, folder: Path) -> Iterator[Attempt]:
-    """Of one kind, as they happen."""
+    """Yield the attempts of one kind as they happen."""
     module: Callable[..., Iterator[Attempt]] = import_module(f".{kind}", __package__).attempts
     return module(times, seed, folder)
 
 
 def tally(tried: Iterator[Attempt]) -> tuple[Counter[tuple[str, str]], list[Attempt]]:
-    """(what, outcome) -> how often, and the attempts that came out wrong."""
+    """Count (what, outcome), and collect the attempts whose outcome was wrong."""
     counted: Counter[tuple[str, str]] = Counter()
     wrong = []
     for attempt in tried:
@@ -46,13 +46,14 @@ def tally(tried: Iterator[Attempt]) -> tuple[Counter[tuple[str, str]], list[Atte
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(
         prog="python -m analysis.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="\n".join(f"{kind:12} {text} (default: {times} times)" for kind, (text, times) in KINDS.items()),
     )  # fmt: skip
-    parser.add_argument("kind", choices=KINDS, help="see below")
+    parser.add_argument("kind", choices=KINDS, help="the kind of fault, see below")
     parser.add_argument("--times", type=int, help="how often (default: as often as docs/faults.md says)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments and the places (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments and the places (default: 0)")
     args = parser.parse_args(arguments)
     times = KINDS[args.kind][1] if args.times is None else args.times
     if times < 0 or args.seed < 0:

@@ -1,6 +1,6 @@
-"""Damage to the files of a finished sweep, one kind after another: ``modiff_sim.sweeps.verify`` names each.
+"""Damage to the files of a finished sweep, one kind after another, which ``modiff_sim.sweeps.verify`` must name.
 
-Some damage is harmless by design (wall times, a torn last line, temporary files): there nothing may be named.
+Some damage is harmless by design (wall times, a torn last line, temporary files): there ``verify`` must name nothing.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ POINTS = [{"seed": i, "quantizer": {"bits": 3 + i % 2}} for i in range(4)]
 
 
 def compute(point: sweep.Point) -> sweep.Output:
-    """A row and an array; the label has letters beyond ASCII."""
+    """Return a row and an array. The label has letters beyond ASCII."""
     made = np.random.default_rng(point["seed"]).standard_normal(8)
     return sweep.Output({"mean": float(made.mean()), "label": "größte", "seen": None}, {"x": made})
 
 
 def whole(folder: Path) -> None:
-    """A finished sweep: ``store`` with its results and its log, ``table`` with what was made of them."""
+    """Make a finished sweep: ``store`` with its results and its log, and ``table`` with the table made from them."""
     rows = sweep.run(POINTS, compute, Store(folder / "store"), name=NAME, workers=1)
     sweep.table(POINTS, rows, folder / "table", name=NAME)
 
@@ -97,7 +97,7 @@ WAYS: dict[str, Callable[[Path, random.Random], object]] = {
 
 
 def _edited(change: Callable[[dict], object], where: str = "result") -> Damage:
-    """A change to a manifest, written as it was written before."""
+    """Return a damage that changes a manifest and writes it in the same form."""
 
     def damage(folder: Path, chance: random.Random) -> None:
         file = (_result(folder, chance) if where == "result" else folder / "table") / "manifest.json"
@@ -119,7 +119,7 @@ def _replaced(old: bytes, new: bytes, file: Callable[[Path], Path]) -> Damage:
 
 
 def _lines(change: Callable[[list[bytes]], list[bytes]]) -> Damage:
-    """A change to the lines of the log."""
+    """Return a damage that changes the lines of the log."""
 
     def damage(folder: Path, chance: random.Random) -> None:
         path = _log(folder)
@@ -129,13 +129,13 @@ def _lines(change: Callable[[list[bytes]], list[bytes]]) -> Damage:
 
 
 def _row(line: bytes, **changed: object) -> bytes:
-    """The same line with another row, and the right checksum."""
+    """Return the line with another row and the right checksum."""
     about = json.loads(line)
     return line_of(about["key"], Entry(about["row"] | changed, about["arrays"]))
 
 
 def _other_array(folder: Path, chance: random.Random) -> None:
-    """Another array under the right name, with its sum in the manifest."""
+    """Write another array under the right name, with its sum in the manifest."""
     place = _result(folder, chance)
     content = npz_bytes({"x": np.zeros(8)})
     (place / "arrays.npz").write_bytes(content)
@@ -157,14 +157,14 @@ def _renamed(folder: Path, chance: random.Random) -> None:
 
 
 def _elsewhere(folder: Path, chance: random.Random) -> None:
-    """The store moves, a link stands in its place, and then a file behind it is damaged."""
+    """Move the store, put a link in its place, and damage a file behind the link."""
     (folder / "store").rename(folder.with_name(folder.name + "-elsewhere"))
     (folder / "store").symlink_to(folder.with_name(folder.name + "-elsewhere"))
     _bit(_result(folder, chance) / "arrays.npz", chance)
 
 
 def _ways() -> dict[str, Damage]:
-    """name -> a way to damage a file, for every file of a result and of a table, and for the log."""
+    """Return name -> a way to damage a file, for every file of a result and of a table, and for the log."""
     found: dict[str, Damage] = {}
     for way, change in WAYS.items():
         for file in ("arrays.npz", "rows.json", "manifest.json"):
@@ -173,7 +173,7 @@ def _ways() -> dict[str, Damage]:
             found[f"{way} table/{file}"] = lambda f, c, change=change, file=file: change(f / "table" / file, c)
         if way not in ("lengthened:",):  # a torn last line is an interrupted write
             found[f"{way} the log"] = lambda f, c, change=change: change(_log(f), c)
-    del found["deleted: table/manifest.json"]  # then it is no table any more, and files of a person
+    del found["deleted: table/manifest.json"]  # without it the folder is not a table, but somebody's own files
     del found["a broken link in the place of table/manifest.json"]
     return found
 
@@ -187,7 +187,7 @@ def _manifest(folder: Path) -> Path:
 
 
 def damages() -> dict[str, Damage]:
-    """name -> damage that must be named."""
+    """Return name -> damage that ``verify`` must name."""
     return _ways() | {
         "another seed in a manifest": _replaced(SEED, b'"seed": 2', _manifest),
         "a second seed in a manifest": _replaced(SEED, b'"seed": 2, "seed": 1', _manifest),
@@ -242,7 +242,7 @@ def damages() -> dict[str, Damage]:
 
 
 def harmless() -> dict[str, Damage]:
-    """name -> change that is none: nothing vouches for it, or it changes nothing."""
+    """Return name -> change that is harmless: no checksum covers what it changes, or nothing that counts changes."""
     return {
         "other wall times": lambda f, c: (_result(f, c) / "walltime.json").write_text("{", encoding="utf-8"),
         "no wall times": lambda f, c: (_result(f, c) / "walltime.json").unlink(),
@@ -258,7 +258,7 @@ def harmless() -> dict[str, Damage]:
 
 
 def attempts(times: int, seed: int, folder: Path) -> Iterator[Attempt]:
-    """Every damage in its turn, ``times`` in all (at least once each); places are drawn by the seed."""
+    """Yield ``times`` attempts, every damage in turn and at least once. The seed draws the places."""
     base = folder / "whole"
     whole(base)
     listed = [(name, damage, True) for name, damage in damages().items()]

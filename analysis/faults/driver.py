@@ -1,12 +1,12 @@
-"""A small sweep as a program, to be disturbed:  python -m analysis.faults.driver STORE TABLE [POINTS]
+"""A small sweep as a program that can be disturbed:  python -m analysis.faults.driver STORE TABLE [POINTS]
 
-Environment, all of it optional:
+It reads these environment variables, all of which are optional:
 
-    COUNT       a file that gets a line "index pid" as a point is begun
+    COUNT       a file that gets a line "index pid" whenever a point begins
     HOLD        "n:PATH": points from the n-th (from 0) on wait, once begun, until PATH exists
     KILL        "event:n": SIGKILL just before the n-th (from 1) such event, see ``watch``; "any:n" counts all of them;
-                "event:n:seed" also tears what was written and not synced, as the end of a machine may
-    STEPS       a file that gets the name of every event, a line each, at the end
+                "event:n:seed" also truncates what was written and not synced, as a power failure may
+    STEPS       a file that gets the names of all events, a line each, at the end
     WORKERS, SCHEDULER, PATIENCE    see ``modiff_sim.sweeps.parallel``
     BAD         the seed of points that fail
 """
@@ -27,17 +27,18 @@ from modiff_sim.sweeps import files, parallel, store, sweep
 
 NAME = "small"
 POINTS = 8
-GUARD = 600  # seconds that something which is certain to come is waited for: only against hanging for ever
+GUARD = 600  # seconds of waiting for something that is certain to come: this only prevents hanging for ever
 EVENTS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.truncate", "fcntl.flock")
 
 
 def points(count: int = POINTS) -> list[dict[str, Any]]:
+    """Return the points of the sweep."""
     common = {"steps": 6, "trials": 8, "threads": 1, "dtype": "float64"}
     return [common | {"seed": i // 2, "quantizer": {"bits": 3 + i % 2}} for i in range(count)]
 
 
 def compute(point: Mapping[str, Any]) -> sweep.Output:
-    """A simulation: a row with its largest error, and the errors."""
+    """Simulate a closed loop. Returns a row with its largest error, and the errors."""
     bits = point["quantizer"]["bits"]
     index = 2 * point["seed"] + bits - 3
     begin(index)
@@ -51,7 +52,7 @@ def compute(point: Mapping[str, Any]) -> sweep.Output:
 
 
 def begin(index: int) -> None:
-    """Announce a point in COUNT, then wait at the gate of HOLD if it is one of those that do."""
+    """Announce a point in COUNT. Then wait for the file of HOLD, if the point is one of those that wait."""
     if "COUNT" in os.environ:
         with open(os.environ["COUNT"], "a", encoding="utf-8") as file:
             file.write(f"{index} {os.getpid()}\n")
@@ -65,12 +66,12 @@ def begin(index: int) -> None:
 
 
 def watch(roots: list[str], reached: Callable[[str], None]) -> dict[str, int]:
-    """Have ``reached(event)`` called before whatever this process does to files below the roots, for good.
+    """Call ``reached(event)`` from now on before this process does anything to files below the roots.
 
     The events are those of ``EVENTS`` (Python's own audit events), and "fsync" and "synced" around every fsync.
 
-    Returns path -> size, kept up to date, of files that were opened for writing: what they held before. Those that
-    were synced since are not in it.
+    Returns the size, by path, that each file had when it was opened for writing. The mapping is kept up to date, and
+    files that were synced since are not in it.
     """
     unsynced: dict[str, int] = {}
 
@@ -78,14 +79,14 @@ def watch(roots: list[str], reached: Callable[[str], None]) -> dict[str, int]:
         if event not in EVENTS:
             return
         path = os.fsdecode(args[0]) if isinstance(args[0], (str, bytes, os.PathLike)) else None
-        if path is None and event == "open":  # of a file descriptor, whose own opening was an event
+        if path is None and event == "open":  # opens a file descriptor, whose own opening was an event
             return
         if path is not None and os.path.isabs(path) and not path.startswith(tuple(roots)):
             return
         reached(event)
         if event == "open" and path is not None and args[2] & (os.O_WRONLY | os.O_RDWR):
             unsynced[path] = os.path.getsize(path) if os.path.exists(path) else 0
-        if event == "os.rename":  # a name may be on disk before what it names
+        if event == "os.rename":  # the new name may be on disk before the content
             source, target = map(os.fsdecode, args[:2])
             for old in [p for p in unsynced if p == source or p.startswith(f"{source}/")]:
                 unsynced[target + old[len(source) :]] = unsynced.pop(old)
@@ -105,7 +106,7 @@ def watch(roots: list[str], reached: Callable[[str], None]) -> dict[str, int]:
 
 
 def kill_at(kill: str, roots: list[str]) -> list[str]:
-    """Be killed as ``KILL`` says. Returns the events so far, a list that grows."""
+    """Have this process killed as ``KILL`` says. Returns the events so far, in a list that grows."""
     event, _, rest = kill.partition(":")
     n, _, seed = rest.partition(":")
     seen: list[str] = []
@@ -127,10 +128,11 @@ def kill_at(kill: str, roots: list[str]) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
+    """Run the sweep, write its table, and return the exit code."""
     root, folder, *count = arguments
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's ``&`` leaves it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's ``&`` lets it be ignored
     parallel.PATIENCE = float(os.environ.get("PATIENCE", parallel.PATIENCE))
-    files.ABANDONED = -1  # what a kill leaves goes at once: the locks of this disk are what is tested
+    files.ABANDONED = -1  # what a kill leaves is removed at once, since the locks of this disk are tested
     seen = kill_at(os.environ.get("KILL", ""), [root, folder]) if {"KILL", "STEPS"} & os.environ.keys() else []
     mine = points(*map(int, count))
     try:

@@ -1,10 +1,10 @@
-"""Command lines at random, of every program of this project: each must end well or say in one line why it does not.
+"""Random command lines for every program of this project. Each must succeed, or say in one line why it does not.
 
-Options come from the programs' own parsers, values are good ones, ones at the bounds and junk, and files are there,
-missing, damaged, folders, pipes. Right is exit code 0, or 1 or 2 with one line of message (argparse's usage may come
-before it), without traceback, warning, hanging or a file written outside of the attempt's folder. ``main(arguments)``
-is called in one process, and where a command line kills that, another goes on behind it. ``fuzz_programs`` says which
-parts of which programs are replaced by stubs, because they take minutes.
+Options come from the programs' own parsers. Values are good ones, ones at the bounds, and junk. Files exist, are
+missing or damaged, or are folders or pipes. An outcome is right if the exit code is 0, or 1 or 2 with a message of one
+line (argparse's usage may precede it), without a traceback, a warning, hanging, or a file written outside the folder of
+the attempt. ``main(arguments)`` is called in one process; where a command line kills that process, another continues
+behind it. ``fuzz_programs`` says which parts of which programs are replaced by stubs, because they take minutes.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 from . import Attempt
 from .fuzz_programs import PROGRAMS
 
-PATIENCE = 180.0  # seconds without a word after which the process is taken to hang where no alarm reaches it
+PATIENCE = 180.0  # seconds of silence after which the process is taken to hang where no alarm reaches it
 CHILD = (sys.executable, "-m", "analysis.faults.fuzz_child")
 ROOT = Path(__file__).parents[2]
 
 
 def attempts(times: int, seed: int, folder: Path) -> Iterator[Attempt]:
-    """``times`` command lines of every program. A wrong outcome names the command line."""
+    """Try ``times`` command lines of every program. A wrong outcome names the command line."""
     count, at = times * len(PROGRAMS), 0
     while at < count:
         begun: dict[str, Any] | None = None
@@ -54,7 +54,7 @@ def _attempt(begun: dict[str, Any], outcome: str, right: bool) -> Attempt:
 
 
 def _reports(folder: Path, seed: int, times: int, first: int) -> Iterator[dict[str, Any] | str]:
-    """What one process reports, and at last how it ended."""
+    """Yield what one process reports, and finally how it ended."""
     environment = os.environ | {
         "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub"), "MPLCONFIGDIR": str(folder / "matplotlib"),
         "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),

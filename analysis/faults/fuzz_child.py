@@ -1,7 +1,7 @@
 """The process that runs fuzzed command lines, one after the other: ``python -m analysis.faults.fuzz_child``.
 
-It reports a line of JSON before and one after each, on the stdout that it was started with. It may die or hang, which
-is a finding: ``fuzz`` starts the next one behind it.
+It writes a line of JSON before each of them and another after it, to the stdout that it was started with. It may die or
+hang, which is a finding: ``fuzz`` then starts another process behind that command line.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ CHANGES = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symli
 
 
 class Hung(BaseException):
-    """The alarm rang."""
+    """The alarm went off: a command line took too long."""
 
 
 class Reached(BaseException):
-    """A parser has been asked to parse: here it is."""
+    """Carries the parser out of a program as soon as it is asked to parse."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self.parser = parser
 
 
 def parser_of(main: Callable[[list[str]], Any]) -> argparse.ArgumentParser:
-    """The parser that a program makes for itself."""
+    """Return the parser that a program makes for itself."""
 
     def caught(parser: argparse.ArgumentParser, *_: Any) -> None:
         raise Reached(parser)
@@ -59,7 +59,7 @@ def parser_of(main: Callable[[list[str]], Any]) -> argparse.ArgumentParser:
 
 
 class Watch:
-    """Notes, while it is on, what is written outside of the folder of an attempt; caches of libraries are left out."""
+    """While it is on, notes what is written outside the folder of an attempt, without the caches of libraries."""
 
     def __init__(self, folder: Path) -> None:
         self.on = False
@@ -86,7 +86,7 @@ class Watch:
 
 @contextmanager
 def _captured(folder: Path) -> Iterator[list[str]]:
-    """Both output streams of this process and its children, as text, filled in at the end."""
+    """Yield a list that receives, at the end, the text of both output streams of this process and its children."""
     found: list[str] = []
     kept = [os.dup(1), os.dup(2)]
     with open(folder / "stdout", "w+b") as out, open(folder / "stderr", "w+b") as errors:
@@ -110,7 +110,7 @@ def _ring(number: int, *_: Any) -> None:
 
 
 def called(main: Callable[[list[str]], Any], arguments: list[str]) -> int | str:
-    """The exit code, or what went wrong instead of one."""
+    """Return the exit code, or what went wrong instead."""
     signal.setitimer(signal.ITIMER_PROF, BUSY)
     signal.setitimer(signal.ITIMER_REAL, WAITING)
     try:
@@ -128,7 +128,7 @@ def called(main: Callable[[list[str]], Any], arguments: list[str]) -> int | str:
 
 
 def judged(code: int | str, out: str, errors: str, outside: list[str]) -> tuple[str, bool]:
-    """(what came of it, whether that is right)."""
+    """Return (the outcome, whether it is right)."""
     if isinstance(code, str):
         return code, False
     if outside:
@@ -150,7 +150,7 @@ def judged(code: int | str, out: str, errors: str, outside: list[str]) -> tuple[
 
 
 def run(folder: Path, seed: int, times: int, first: int, report: Callable[[dict[str, Any]], None]) -> None:
-    """The attempts from number ``first`` on, of ``times`` for each program."""
+    """Run the attempts from number ``first`` on, out of ``times`` for each program."""
     watch, master, place = Watch(folder), folder / "given", folder / "attempt"
     if not master.exists():
         master.mkdir(parents=True)
@@ -175,7 +175,7 @@ def run(folder: Path, seed: int, times: int, first: int, report: Callable[[dict[
 
 
 def attempt(main: Callable[[list[str]], Any], arguments: list[str], folder: Path, watch: Watch) -> tuple[str, bool]:
-    """One command line, in a folder of its own."""
+    """Run one command line in a folder of its own."""
     place = folder / "attempt"
     fuzz_lines.renew(folder / "given", place)
     os.chdir(place)
@@ -189,7 +189,7 @@ def attempt(main: Callable[[list[str]], Any], arguments: list[str], folder: Path
 
 
 def main(folder: str, *numbers: str) -> None:
-    """seed, times and the first number, as ``run`` takes them."""
+    """Run with the numbers seed, times and first, as ``run`` takes them."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     seed, times, first = map(int, numbers)
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as lines:

@@ -1,7 +1,7 @@
 """Command lines to fuzz a program with, made from its own parser, and the files that they name.
 
-New options are fuzzed as soon as the parser has them: what an option takes is asked of its ``type``, its choices and
-the words of its help.
+New options are fuzzed as soon as the parser has them: what an option takes is derived from its ``type``, its choices
+and the words of its help.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MODELS = ("digits", "digits", "digits", "fashion32", "model")
 
 
 def given(folder: Path) -> None:
-    """The files that command lines name, good ones and others: relative to ``folder``, which is new."""
+    """Make the files that command lines name, good ones and others, in ``folder``, which is new."""
     rng = np.random.default_rng(0)
     np.savez(folder / "layers.npz", a=rng.normal(size=(6, 4, 8)), b=rng.normal(size=(6, 4, 3)))
     np.save(folder / "one.npy", rng.normal(size=(6, 4, 8)))
@@ -65,7 +65,7 @@ def given(folder: Path) -> None:
 
 
 def _model(folder: Path) -> None:
-    """A network as diffusers saves it, of 2,000 parameters."""
+    """Write a network of 2,000 parameters as diffusers saves it."""
     from diffusers import UNet2DModel
 
     UNet2DModel(
@@ -75,7 +75,7 @@ def _model(folder: Path) -> None:
 
 
 def renew(master: Path, folder: Path) -> None:
-    """A copy of what ``given`` has made, in a folder that is made anew."""
+    """Make the folder again, with a copy of what ``given`` has made."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for path in master.iterdir():
@@ -90,7 +90,7 @@ def renew(master: Path, folder: Path) -> None:
 
 
 def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Those of its commands; empty where it has none."""
+    """Return the parsers of its commands by name; empty where it has no commands."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             return dict(action.choices)
@@ -98,7 +98,7 @@ def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
 
 
 def line(parser: argparse.ArgumentParser, rng: np.random.Generator) -> list[str]:
-    """Arguments at random: all of them good in two lines of five, else each with probability 3/4."""
+    """Draw arguments: all of them are good in two lines out of five, otherwise each is with probability 3/4."""
     good = 1.0 if rng.random() < 0.4 else 0.75
     often = float(rng.choice([0.05, 0.1, 0.2, 0.5]))
     made: list[str] = []
@@ -114,7 +114,7 @@ def line(parser: argparse.ArgumentParser, rng: np.random.Generator) -> list[str]
 
 
 def _given(action: argparse.Action, rng: np.random.Generator, good: float) -> list[str]:
-    """An option with its values, or a positional argument."""
+    """Return an option with its values, or a positional argument."""
     name = [str(rng.choice(action.option_strings))] if action.option_strings else []
     if action.nargs == 0:
         return name
@@ -132,7 +132,7 @@ def _value(action: argparse.Action, rng: np.random.Generator, good: bool) -> str
 
 
 def good_values(action: argparse.Action) -> Sequence[str]:
-    """What an option may well take: some of it is in range, and some of the files are there."""
+    """Return plausible values of an option, some of which are in range, and some of which name existing files."""
     if action.choices is not None:
         return [str(choice) for choice in action.choices]
     made = _parsed(action.type, "2")

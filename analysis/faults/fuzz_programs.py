@@ -1,8 +1,8 @@
 """The programs of this project that are fuzzed, and what keeps each of their command lines cheap.
 
-``cheap`` are arguments that come first and that later ones override. What is still expensive, or writes into this
-checkout where the arguments are right, is replaced while a program is fuzzed (``stubs``): the arguments are parsed and
-checked by the program itself, and so are the files that they name; the stub then stands for minutes of computing.
+``cheap`` are arguments that come first and that later ones override. Whatever is still expensive, or writes into this
+checkout where the arguments are right, is replaced while a program is fuzzed (``stubs``). The program itself parses and
+checks the arguments and the files that they name; the stub then takes the place of minutes of computing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy as np
 class Program:
     """A module with a ``main(arguments)``, or one command of it.
 
-    begun: run as ``python -m`` runs it, by ``interrupts.begin``, which handles what ``main`` leaves; the console script
-           does so itself.
+    begun: whether it is run as ``python -m`` runs it, by ``interrupts.begin``, which handles what ``main`` raises; the
+           console script does that itself.
     stubs: "module.name", or "module:owner.name" -> what it is replaced by, given the folder of the attempts.
     """
 
@@ -36,6 +36,7 @@ class Program:
     stubs: Mapping[str, Callable[[Path], Any]] = field(default_factory=dict)
 
     def main(self) -> Callable[[list[str]], Any]:
+        """The function that is called with the arguments."""
         if not self.begun:
             return importlib.import_module(self.module).main
         from ..running.interrupts import begin
@@ -48,7 +49,7 @@ class Program:
 
     @contextmanager
     def made_cheap(self, place: Path) -> Iterator[None]:
-        """With the stubs in their places."""
+        """Put the stubs in place within the context."""
         with ExitStack() as stack:
             for name, made in self.stubs.items():
                 owner, _, attribute = name.rpartition(".")
@@ -61,7 +62,7 @@ def _returns(value: Any) -> Callable[[Path], Any]:
 
 
 def _small_recipes(place: Path) -> dict[str, Any]:
-    """The recipes with the digits' network, of the data's shape, and two images a step."""
+    """Return the recipes with the network of the digits, fitted to the shape of the data, and two images per step."""
     from ..training.recipes import RECIPES
 
     small = {"block_out_channels": [8, 8], "norm_num_groups": 4, "attention_head_dim": 8}
@@ -112,6 +113,7 @@ PROGRAMS = {
             "analysis.tables.__main__.measure": _returns([]),
             "analysis.tables.__main__.rekey": _returns((0, 0.0)),
             "analysis.tables.__main__:stored.save": _returns(None),
+            "analysis.tables.__main__.PAGE": lambda place: place / "tables.md",
         },
     ),
     "analysis.reproduce": Program(
@@ -178,6 +180,15 @@ PROGRAMS = {
         "analysis.benchmarks.sweeps",
         stubs={"analysis.benchmarks.sweeps.measure": lambda place: lambda *_: {"bytes": 1.0}},
     ),
-    "figures": Program("figures.__main__", stubs={"figures.__main__.make": _returns(None)}),
-    "paper_checks": Program("paper_checks.__main__", stubs={"paper_checks.__main__.run": _returns([])}),
+    "analysis.contents": Program(
+        "analysis.contents", stubs={"analysis.contents.PAGE": lambda place: place / "contents.md"}
+    ),
+    "figures": Program(
+        "figures.__main__",
+        stubs={"figures.__main__.make": _returns(None), "figures.__main__.PAGE": lambda place: place / "figures.md"},
+    ),
+    "paper_checks": Program(
+        "paper_checks.__main__",
+        stubs={"paper_checks.__main__.run": _returns([]), "paper_checks.__main__.write_pages": _returns([])},
+    ),
 }

@@ -1,10 +1,10 @@
-"""Ctrl-C at a random moment of ``with modulated(...)`` and its relatives: is the model afterwards what it was?
+"""Ctrl-C at a random moment of ``with modulated(...)`` and its relatives: is the model unchanged afterwards?
 
 A moment is one of those at which Python takes an interrupt: the beginning of a function, the end of a call, a jump back
-in a loop. They are counted over the whole statement (entering, the model's calls, leaving), in this project's code as
-in torch's, and one of them is drawn; so an attempt is the same every time. Looked at while the interrupt is still being
-handled: every module's attributes, hooks and weights, torch's own functions, modes and switches; and, once it is over,
-whether the same statement on the same model gives the same numbers as ever.
+in a loop. They are counted over the whole statement (entering, the model's calls, leaving), in the code of this project
+and of torch, and one of them is drawn; so an attempt can be repeated. While the interrupt is still being handled, the
+attributes, hooks and weights of every module are examined, and torch's own functions, modes and switches. Once it has
+been handled, the same statement on the same model must give the same numbers as before.
 """
 
 from __future__ import annotations
@@ -32,24 +32,25 @@ from modiff_sim.nn.calibration.moments import gather
 from modiff_sim.nn.layers import find
 from modiff_sim.nn.plans.reuse import matching
 
-#: where Python looks whether there is an interrupt: after these, besides the beginning of a function and a jump back
+#: Python checks for an interrupt after these, and at the beginning of a function and at a jump back
 CALLS = ("CALL", "CALL_FUNCTION_EX", "CALL_KW")
 
 
 class Attends(nn.Module):
-    """Attention over the pixels, by torch's own function."""
+    """Attention over the pixels by torch's own function."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add the attention to x."""
         q, k, v = self.qkv(x.flatten(2).mT)[:, None].chunk(3, -1)
         return x + self.out(F.scaled_dot_product_attention(q, k, v)[:, 0]).mT.reshape(x.shape)
 
 
 class Small(nn.Module):
-    """Convolutions, attention, weight norm, a layer used twice and one whose forward somebody has replaced."""
+    """A small network: convolutions, attention, weight norm, a layer used twice, and one whose forward is replaced."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,19 +63,20 @@ class Small(nn.Module):
         self.conv_out.forward = lambda *args, **named: inner(*args, **named)  # type: ignore[method-assign]
 
     def forward(self, x: Tensor, t: Any = 0) -> Tensor:
+        """Return the output for x; t is not used."""
         x = self.twice(self.mid_block(self.conv_in(x)).relu())
         return self.conv_out(self.normed(self.twice(x).relu()))
 
 
 def model() -> nn.Module:
-    """The same weights every time."""
+    """Make the network, with the same weights every time."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Small().eval().requires_grad_(False)
 
 
 def inputs(calls: int = 2) -> list[Tensor]:
-    """Of consecutive calls: they change slowly."""
+    """Return the inputs of consecutive calls, which change slowly."""
     generator = torch.Generator().manual_seed(1)
     start, drift = (torch.randn(2, 2, 4, 4, generator=generator) for _ in range(2))
     return [start + 0.02 * i * drift for i in range(calls)]
@@ -120,7 +122,7 @@ def _pipeline(pipeline: Any) -> Any:
 
 
 def pipeline() -> Any:
-    """diffusers' DDIM around a U-Net of a few layers."""
+    """Make a DDIM pipeline of diffusers around a U-Net of a few layers."""
     from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 
     with torch.random.fork_rng():
@@ -132,7 +134,7 @@ def pipeline() -> Any:
     return made
 
 
-#: what is interrupted: a statement on a model, which returns numbers
+#: name -> the statement on a model that is interrupted, which returns numbers
 ARMS: dict[str, Callable[[Any], Any]] = {
     "closed loop": _arm(),
     "open loop": _arm(recursion="open_loop"),
@@ -153,11 +155,11 @@ ARMS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-_MOMENTS: dict[int, tuple[frozenset[int], CodeType]] = {}  # by address: a code's own hash is slow
+_MOMENTS: dict[int, tuple[frozenset[int], CodeType]] = {}  # by address, because the hash of a code object is slow
 
 
 def moments(code: CodeType) -> frozenset[int]:
-    """Offsets of a function's instructions before which an interrupt is taken."""
+    """Return the offsets of a function's instructions before which an interrupt is taken."""
     if (known := _MOMENTS.get(id(code))) is not None:
         return known[0]
     found, before = set[int](), ""
@@ -171,7 +173,7 @@ def moments(code: CodeType) -> frozenset[int]:
 
 
 class Interrupt:
-    """Counts moments while it is on, and raises KeyboardInterrupt at one of them."""
+    """Counts moments while it is active, and raises KeyboardInterrupt at one of them."""
 
     def __init__(self, at: float = math.inf) -> None:
         self.at, self.passed = at, 0
@@ -205,7 +207,7 @@ class Interrupt:
 
 
 def seen(what: Any) -> dict[str, Any]:
-    """All there is about a model, or a pipeline with one, and about torch: name -> something that can be compared."""
+    """Return all state of a model, or of a pipeline with one, and of torch: name -> something that can be compared."""
     network = what if isinstance(what, nn.Module) else what.unet
     found: dict[str, Any] = {
         "torch's function modes": [id(mode) for mode in overrides._get_current_function_mode_stack()],
@@ -229,12 +231,12 @@ def seen(what: Any) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Names of what is not the same."""
+    """Return the names of what is not the same."""
     return [name for name in {**before, **after} if before.get(name) != after.get(name)]
 
 
 def put_right() -> None:
-    """Give torch back what an attempt that went wrong has left, so that the next one is judged by itself."""
+    """Reset what an attempt that went wrong has left in torch, so that the next one is judged by itself."""
     while overrides._get_current_function_mode_stack():
         overrides._pop_mode()
     while _python_dispatch._get_current_dispatch_mode_stack():
@@ -244,24 +246,24 @@ def put_right() -> None:
 
 
 def numbers(result: Any) -> bytes:
-    """What a statement returned, bit for bit."""
+    """Return the bytes of what a statement returned."""
     return result.encode() if isinstance(result, str) else b"".join(x.numpy(force=True).tobytes() for x in result)
 
 
 class Subject:
-    """One arm on one model, with what its statement gives undisturbed and at how many moments it can be interrupted."""
+    """One arm on one model, the undisturbed result of its statement, and the number of moments that it has."""
 
     def __init__(self, name: str) -> None:
         self.name, self._statement = name, ARMS[name]
         self._make = pipeline if name == "pipeline" else model
         self.what = self._make()
-        self._statement(self.what)  # what is imported and cached at a first time
+        self._statement(self.what)  # for what is imported and cached the first time
         with Interrupt() as counted:
             result = self._statement(self.what)
         self.moments, self._expected = counted.passed, numbers(result)
 
     def attempt(self, at: int) -> Attempt:
-        """Interrupt it at this moment."""
+        """Interrupt the statement at this moment."""
         before, changed = seen(self.what), list[str]()
         interrupt, came = Interrupt(at), False
         try:
@@ -293,7 +295,7 @@ class Subject:
 
 
 def attempts(times: int, seed: int, folder: Path) -> Iterator[Attempt]:
-    """So many interrupts, spread evenly over ``ARMS``; ``folder`` is not needed."""
+    """Try ``times`` interrupts, spread evenly over ``ARMS``. ``folder`` is not needed."""
     del folder
     subjects: dict[str, Subject] = {}
     rng = np.random.default_rng(seed)

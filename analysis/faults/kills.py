@@ -1,4 +1,4 @@
-"""The driver is killed at random moments, several times in a row, and then run to its end: as if nothing had been."""
+"""The driver is killed at random moments, several times in a row, then finished. The kills must leave no trace."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .waiting import ROOT, Run
 
 
 class Forks:
-    """A process that has imported everything and started no threads: it runs the driver in forks of itself."""
+    """A process that has imported everything, has not started threads, and runs the driver in forks of itself."""
 
     def __enter__(self) -> Forks:
         self.process = subprocess.Popen(
@@ -38,7 +38,7 @@ class Forks:
         self.process.communicate()
 
     def run(self, run: Run, *more: Any, **environment: Any) -> int:
-        """The exit code of the driver. What it says is added to ``said``."""
+        """Run the driver and return its exit code. Its output is appended to ``said``."""
         about = {"COUNT": run.count} | environment
         job = [str(run.folder / "said"), {k: str(v) for k, v in about.items()}, [*run.arguments(), *map(str, more)]]
         assert self.process.stdin
@@ -48,7 +48,10 @@ class Forks:
 
 
 def serve() -> None:
-    """A job per line of stdin, its exit code as a line of stdout. An undisturbed run before has imported everything."""
+    """Read a job per line of stdin, and write its exit code as a line of stdout.
+
+    An undisturbed run before the first job imports everything.
+    """
     with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
         driver.main([f"{folder}/s", f"{folder}/table", "1"])
     for line in sys.stdin:
@@ -58,6 +61,7 @@ def serve() -> None:
 
 
 def fork(said: str, environment: Mapping[str, str], arguments: list[str]) -> None:
+    """Run the driver in this forked process, and end the process with its exit code."""
     signal.alarm(driver.GUARD)
     handle = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(handle, 1)
@@ -74,7 +78,7 @@ def fork(said: str, environment: Mapping[str, str], arguments: list[str]) -> Non
 
 
 def attempts(times: int, seed: int, folder: Path, points: int = 4) -> Iterator[Attempt]:
-    """Each on a fresh folder, the driver killed up to five times in a row. The same seed gives the same kills."""
+    """Kill the driver up to five times in a row, each attempt on a fresh folder. The same seed gives the same kills."""
     with Forks() as forks:
         whole = Run(folder / "whole")
         whole.folder.mkdir(parents=True)
@@ -90,11 +94,12 @@ def attempts(times: int, seed: int, folder: Path, points: int = 4) -> Iterator[A
 def killed(
     forks: Forks, run: Run, chosen: random.Random, points: int, events: Counter[str], undisturbed: Mapping[str, bytes]
 ) -> Attempt:
+    """Try one sequence of kills, then let the driver finish, and judge the outcome."""
     kills, wrong, lost = [], [], 0
     for _ in range(chosen.choice([1, 1, 1, 2, 3, 5])):
         kills.append(kill := kill_of(chosen, events, 1 - results(run, points) / points))
         done, begun = results(run, points), len(run.begun())
-        if (code := forks.run(run, points, KILL=kill)) == 0:  # it came to its end before that
+        if (code := forks.run(run, points, KILL=kill)) == 0:  # it ended before that moment
             kills.pop()
             break
         if code != -signal.SIGKILL:
@@ -115,14 +120,14 @@ def killed(
 
 
 def kill_of(chosen: random.Random, events: Counter[str], left: float) -> str:
-    """A moment of a run that has this share of its work left, for ``KILL``; half of them tear what was not synced."""
+    """Draw a moment, for ``KILL``, of a run with this share of its work left. Half of them tear what was not synced."""
     event = chosen.choice(["any", *sorted(events)])
     count = events.total() if event == "any" else events[event]
     return f"{event}:{chosen.randint(1, max(1, int(count * left)))}" + chosen.choice(["", f":{chosen.randint(0, 999)}"])
 
 
 def results(run: Run, points: int) -> int:
-    """How many points need not be begun again: their arrays, which hold their rows as well, are whole."""
+    """Return how many points need not begin again, because their arrays (with their rows beside them) are complete."""
     store = Store(run.store)
     return sum(store.has(driver.NAME, point) for point in driver.points(points))
 

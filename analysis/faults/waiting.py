@@ -1,4 +1,4 @@
-"""Programs started on purpose to be disturbed, and waiting for what they report: for events, never for seconds."""
+"""Programs that are started to be disturbed, and waiting for what they report: for events, never for seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Program:
-    """A process with a session of its own. Leaving the context kills whatever of that session is alive."""
+    """A process with a session of its own. Leaving the context kills whatever is still alive in that session."""
 
     def __init__(self, command: Sequence[Any], said: Path, environment: Mapping[str, Any], **options: Any) -> None:
         said.parent.mkdir(parents=True, exist_ok=True)
@@ -45,26 +45,27 @@ class Program:
         self.process.wait()
 
     def signal(self, number: int, *, to: int = 0, everyone: bool = False) -> None:
-        """To the program, to one process of its session, or, as a terminal does it, to everyone in there."""
+        """Send a signal to the program, to one process of its session or, as a terminal does, to the whole session."""
         with suppress(ProcessLookupError):
             (os.killpg if everyone else os.kill)(to or self.pid, number)
 
     def end(self) -> tuple[int, str]:
-        """(exit code, all that it said), when it has ended."""
+        """Wait until it has ended, and return (exit code, all its output)."""
         self.process.wait(GUARD)
         return self.process.returncode, self.output()
 
     def output(self) -> str:
+        """Return all that the program has written so far."""
         return self.said.read_text(encoding="utf-8", errors="replace")
 
     def others(self) -> dict[int, str]:
-        """process id -> command line, of what is alive in its session besides itself."""
+        """Return process id -> command line of what is alive in its session besides itself."""
         found = {}
         for entry in Path("/proc").iterdir():
             try:
                 state, _, group, session = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:4]
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except (OSError, ValueError):  # no process, or one that has just ended
+            except (OSError, ValueError):  # not a process, or one that has just ended
                 continue
             if str(self.pid) in (group, session) and state != "Z" and int(entry.name) != self.pid:
                 found[int(entry.name)] = line
@@ -72,7 +73,7 @@ class Program:
 
 
 def wait_for(condition: Callable[[], T], *programs: Program) -> T:
-    """What the condition gives as soon as that is true. Raises RuntimeError if one of the programs ends before."""
+    """Return the condition's value as soon as it is true. Raises RuntimeError if one of the programs ends before."""
     end = time.monotonic() + GUARD
     while True:
         ended = [p for p in programs if p.process.poll() is not None]
@@ -86,54 +87,57 @@ def wait_for(condition: Callable[[], T], *programs: Program) -> T:
 
 
 def begun(count: Path) -> list[tuple[int, int]]:
-    """(index, process id) of every point that was announced in this file, see ``driver.begin``."""
+    """Return (index, process id) of every point that was announced in this file, see ``driver.begin``."""
     lines = count.read_text(encoding="utf-8").splitlines() if count.exists() else []
     return [(int(index), int(pid)) for index, pid in map(str.split, lines)]
 
 
 class Run:
-    """The driver on a folder of its own, and what it has left there."""
+    """The driver on a folder of its own, and what it has written there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.store, self.table, self.count = folder, folder / "s", folder / "table", folder / "count"
         self._started = 0
 
     def arguments(self) -> list[str]:
+        """Return the arguments of the driver."""
         return [str(self.store), str(self.table)]
 
     def start(self, *, options: Mapping[str, Any] | None = None, **environment: Any) -> Program:
+        """Start the driver with these environment variables."""
         self._started += 1
         command = [sys.executable, "-m", "analysis.faults.driver", *self.arguments()]
         said = self.folder / f"said-{self._started}"
         return Program(command, said, {"COUNT": self.count, "OMP_NUM_THREADS": 1} | environment, **options or {})
 
     def finish(self, **environment: Any) -> tuple[int, str]:
-        """(exit code, what it said)"""
+        """Run the driver to its end, and return (exit code, its output)."""
         with self.start(**environment) as program:
             return program.end()
 
     def rows(self) -> int:
+        """Return the number of rows in the log."""
         return len(RowLog(self.store / f"{driver.NAME}{LOG}").entries())
 
     def begun(self) -> list[tuple[int, int]]:
-        """(index, process id) of every point that was begun, in that order."""
+        """Return (index, process id) of every point that was begun, in that order."""
         return begun(self.count)
 
     def wait(self, program: Program, *, rows: int, begun: int) -> None:
-        """Until so many rows are stored and so many points begun."""
+        """Wait until this many rows are stored and this many points have begun."""
         wait_for(lambda: self.rows() >= rows and len(self.begun()) >= begun, program)
 
     def bytes(self) -> dict[str, bytes]:
-        """The table's files."""
+        """Return the files of the table: name -> content."""
         return {p.name: p.read_bytes() for p in self.table.iterdir()} if self.table.exists() else {}
 
     def left_over(self) -> list[str]:
-        """Temporary files, unfinished results, and claims."""
+        """Return the names of temporary files, unfinished results, and claims."""
         names = [str(p.relative_to(self.folder)) for p in self.folder.rglob("*")]
         return sorted(name for name in names if "/." in f"/{name}" and not name.endswith(".claims"))
 
     def problems(self, undisturbed: Mapping[str, bytes], again: int, points: int = driver.POINTS) -> list[str]:
-        """What is not as after a run that nothing disturbed, besides ``again`` points that were begun once more."""
+        """Return what differs from an undisturbed run, apart from ``again`` points that were begun once more."""
         wrong = [] if self.bytes() == undisturbed else ["the table is another"]
         if (begun := len(self.begun())) != points + again:
             wrong.append(f"{begun} points were begun, not {points} + {again}")

@@ -1,4 +1,4 @@
-"""Kills with live workers: of a worker or of the driver, by SIGKILL, SIGTERM and Ctrl-C, at moments that are known."""
+"""Kills while workers are at work: of a worker or of the driver, by SIGKILL, SIGTERM and Ctrl-C, at known moments."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ TARGETS = ("a worker", "the driver", "everyone")
 
 
 def attempts(times: int, seed: int, folder: Path) -> Iterator[Attempt]:
-    """Each on a fresh folder, every signal to every target in turn: what a kill ends is run again. The seed decides how
-    many rows are stored by then."""
+    """Send every signal to every target in turn, each on a fresh folder. What a kill ends is run again.
+
+    The seed decides how many rows are stored by then.
+    """
     whole = Run(folder / "whole")
     code, said = whole.finish()
     if code:
@@ -31,19 +33,19 @@ def attempts(times: int, seed: int, folder: Path) -> Iterator[Attempt]:
 
 
 def disturbed(run: Run, target: str, name: str, rows: int, undisturbed: Mapping[str, bytes]) -> Attempt:
-    """A signal when exactly so many rows are stored and every worker is at work on a point."""
+    """Send the signal when exactly so many rows are stored and every worker is at work on a point."""
     gate, number, lone = run.folder / "gate", getattr(signal, name), target == "a worker"
-    ignored = lone and name == "SIGINT"  # the driver says when a worker is to stop
+    ignored = lone and name == "SIGINT"  # only the driver may stop a worker
     wrong = []
     with run.start(WORKERS=WORKERS, HOLD=f"{rows}:{gate}") as program:
         run.wait(program, rows=rows, begun=rows + WORKERS)
         program.signal(number, to=run.begun()[-1][1] if lone else program.pid, everyone=target == "everyone")
         if lone:
-            run.wait(program, rows=rows, begun=rows + (1 if ignored else 2) * WORKERS)  # the points of both begin anew
+            run.wait(program, rows=rows, begun=rows + (1 if ignored else 2) * WORKERS)  # the points of both begin again
             gate.touch()
         code, said = program.end()
         try:
-            wait_for(lambda: not program.others())  # with the gate closed: no worker waits for its point
+            wait_for(lambda: not program.others())  # the gate is closed, so no worker waits for its point
         except RuntimeError:
             wrong.append(f"alive after their driver: {program.others()}")
     kept = run.rows()

@@ -1,14 +1,20 @@
 """Quality of samples in named features: distances, diversity, and pairs from the same noise.
 
-Every number belongs beside the name of its extractor and its n. None of them is FID, IS or KID of a paper, whose
-features are Inception's: those come from ``analysis.metrics.inception`` alone.
+Every number must be shown with the name of its extractor and its n. None of them is the FID, IS or KID of a paper,
+whose features are Inception's: only ``analysis.metrics.inception`` computes those.
 
-    extractors   the classifiers trained here            reference    statistics of real images, saved
+    extractors   the classifiers trained here            reference    saved statistics of real images
     frechet, kernel, wasserstein   distances             coverage     precision, recall, density, coverage
     pairs        PSNR, SSIM, relative l2, divergence     score, duplicates
     judge        all of them at once; equal n; intervals over seeds
+
+``METRICS`` holds what ``judge`` gives and tables show, from the dictionaries of this name in the files. A new metric is
+a new file (see docs/extending.md).
 """
 
+from modiff_sim.registry import entries
+
+from ._metric import Judged, Metric, Statistic
 from .coverage import precision_recall
 from .duplicates import duplicates, nearest_distance
 from .extractors import EXTRACTORS, Extractor
@@ -21,7 +27,17 @@ from .score import classifier_score, split_scores
 from .wasserstein import sliced_wasserstein
 
 __all__ = [
-    "EXTRACTORS", "Extractor", "Interval", "Judge", "Measured", "PairedRatio", "classifier_score", "duplicates",
-    "first_divergence", "frechet_distance", "kernel_difference", "kernel_distance", "mean_interval", "nearest_distance",
-    "paired_frechet_ratio", "precision_recall", "psnr", "relative_l2", "sliced_wasserstein", "split_scores", "ssim",
+    "EXTRACTORS", "METRICS", "Extractor", "Interval", "Judge", "Judged", "Measured", "Metric", "PairedRatio",
+    "Statistic", "classifier_score", "duplicates", "first_divergence", "frechet_distance", "kernel_difference",
+    "kernel_distance", "mean_interval", "nearest_distance", "paired_frechet_ratio", "precision_recall", "psnr",
+    "relative_l2", "sliced_wasserstein", "split_scores", "ssim",
 ]  # fmt: skip
+
+#: the order of columns; a metric that is not named here follows by name
+ORDER = (
+    "frechet", "kid", "sliced_wasserstein", "sliced_wasserstein_pixels", "precision", "recall", "density", "coverage",
+    "score", "recognised", "duplicates", "psnr", "ssim", "relative_l2", "first_divergence",
+)  # fmt: skip
+
+#: name -> metric
+METRICS: dict[str, Metric] = entries(__name__, "METRICS")

@@ -1,4 +1,4 @@
-"""What every metric asks of its arguments: floats, finite values, the right shapes, pairs that fit."""
+"""Checks of the arguments of every metric: floats, finite values, the right shapes, pairs that fit."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Floats = NDArray[np.float64]
 
 
 def feature_set(name: str, x: ArrayLike, at_least: int = 1) -> Floats:
-    """x as float64 (n, k).
+    """Return x as float64 (n, k).
 
-    Raises ValueError for another shape, fewer than ``at_least`` rows, NaN or Inf, masked arrays and all that is no
-    float: whole numbers are grey levels more often than features.
+    Raises ValueError for another shape, fewer than ``at_least`` rows, NaN or Inf, masked arrays and everything that is
+    not a float: whole numbers are more often grey levels than features.
     """
     a = plain(name, x, remedy="give float64").astype(np.float64, copy=False)
     if a.ndim != 2 or a.shape[1] < 1:
@@ -30,7 +30,7 @@ def feature_set(name: str, x: ArrayLike, at_least: int = 1) -> Floats:
 
 
 def feature_sets(x: ArrayLike, y: ArrayLike, at_least: int = 1) -> tuple[Floats, Floats]:
-    """Both as float64 (n, k) and (m, k). Raises ValueError as ``feature_set`` and for different k."""
+    """Return both as float64 (n, k) and (m, k). Raises ValueError as ``feature_set`` does, and for different k."""
     a, b = feature_set("x", x, at_least), feature_set("y", y, at_least)
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"x has {a.shape[1]} features and y has {b.shape[1]}")
@@ -38,15 +38,15 @@ def feature_sets(x: ArrayLike, y: ArrayLike, at_least: int = 1) -> tuple[Floats,
 
 
 def pairs(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Floats, Floats]:
-    """Two batches of images (n, ...), float64, of one shape and one range.
+    """Return two batches of images (n, ...) as float64. They must have one shape and one range.
 
-    Options and errors as of ``analysis.sampling.images.pair``.
+    Options and errors are those of ``analysis.sampling.images.pair``.
     """
     a, b = pair(x, y, **options)
     return a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
 
 
 def flat(x: ArrayLike) -> Floats:
-    """Images (n, ...) as float64 rows (n, values)."""
+    """Return images (n, ...) as float64 rows (n, values)."""
     a = np.asarray(x, dtype=np.float64)
     return a.reshape(len(a), -1)

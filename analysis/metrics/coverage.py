@@ -1,4 +1,4 @@
-"""Fidelity and diversity apart: precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem 2020)."""
+"""Fidelity and diversity: precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem 2020)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 from ._arrays import Floats, feature_sets
+from ._metric import Judged, Metric
 
-CHUNK = 512  # rows of a distance matrix that are held at once
+CHUNK = 512  # rows of a distance matrix that are in memory at once
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """inside (n,): how many real balls each sample lies in; recalled (m,): whether each real one lies in a sample's
-    ball; covered (m,): whether a sample lies in each real one's ball.
+    """Which samples lie in the balls of real images, and the other way round.
+
+    ``inside`` (n,) counts the real balls that each sample lies in, ``recalled`` (m,) says whether each real image lies
+    in the ball of a sample, and ``covered`` (m,) whether a sample lies in the ball of each real image.
     """
 
     inside: Floats
@@ -26,23 +29,29 @@ class Neighbours:
     k: int
 
     def precision(self, w: Floats) -> float:
+        """Share of samples within the ball of some real image; w says how often each sample counts."""
         return float(w @ (self.inside > 0) / w.sum())
 
     def density(self, w: Floats) -> float:
+        """Mean number of real balls that a sample lies in, over k; w says how often each sample counts."""
         return float(w @ self.inside / (self.k * w.sum()))
 
     def recall(self, w: Floats) -> float:
+        """Share of real images within the ball of some sample; w says how often each real image counts."""
         return float(w @ self.recalled / w.sum())
 
     def coverage(self, w: Floats) -> float:
+        """Share of real images with a sample in their ball; w says how often each real image counts."""
         return float(w @ self.covered / w.sum())
 
 
 def neighbours(x: ArrayLike, reference: ArrayLike, *, k: int = 5) -> Neighbours:
-    """Who lies in whose ball: the ball of a point reaches to its k-th nearest other point of its own set.
+    """Find out which points lie in which balls. The ball of a point reaches to the k-th nearest point of its own set.
 
-    Raises:
-        ValueError: not two-dimensional, different d, NaN or Inf, k < 1 or not below n and m.
+    Raises
+    ------
+    ValueError
+        The sets are not two-dimensional, differ in d, or hold NaN or Inf; or k < 1, or k is not below n and m.
     """
     a, b = feature_sets(x, reference)
     if not 1 <= k < min(len(a), len(b)):
@@ -58,16 +67,19 @@ def neighbours(x: ArrayLike, reference: ArrayLike, *, k: int = 5) -> Neighbours:
 
 
 def precision_recall(x: ArrayLike, reference: ArrayLike, *, k: int = 5) -> dict[str, float]:
-    """precision, recall, density and coverage of samples (n, d) against real ones (m, d), with k-th neighbours.
+    """Return precision, recall, density and coverage of samples (n, d) against real images (m, d), by k-th neighbours.
 
-    precision: share of samples within the ball of some real one (its radius: to its k-th nearest real one).
-    recall:    share of real ones within the ball of some sample.
-    density:   how many real balls a sample lies in, over k: may exceed 1.
-    coverage:  share of real ones with a sample in their ball.
-    All four depend on n and m, so compare equal n and m only; the papers take n = m.
+    precision: share of samples within the ball of some real image (its radius reaches to its k-th nearest real image)
+    recall:    share of real images within the ball of some sample
+    density:   mean number of real balls that a sample lies in, over k; it may exceed 1
+    coverage:  share of real images with a sample in their ball
 
-    Raises:
-        ValueError: as ``neighbours``.
+    All four depend on n and m, so compare them only at equal n and m; the papers take n = m.
+
+    Raises
+    ------
+    ValueError
+        As ``neighbours``.
     """
     found = neighbours(x, reference, k=k)
     samples, real = np.ones(len(found.inside)), np.ones(len(found.recalled))
@@ -83,5 +95,21 @@ def _distances(a: Floats, b: Floats) -> Iterator[tuple[slice, Floats]]:
 
 
 def _radii(x: Floats, k: int) -> Floats:
-    """Distance of each row to its k-th nearest other row; itself is the 0-th."""
+    """Return the distance of each row to its k-th nearest other row; the row itself is the 0-th."""
     return np.concatenate([np.partition(apart, k, axis=1)[:, k] for _, apart in _distances(x, x)])
+
+
+def _near(judged: Judged) -> Neighbours:
+    """Against as many real images as there are samples, or all that are kept."""
+    found: Neighbours = judged.once(
+        "neighbours", lambda: neighbours(judged.features, judged.reference.features[: judged.real])
+    )
+    return found
+
+
+METRICS = {
+    "precision": Metric("precision", lambda judged: _near(judged).precision),
+    "recall": Metric("recall", lambda judged: _near(judged).recall, over="real"),
+    "density": Metric("density", lambda judged: _near(judged).density),
+    "coverage": Metric("coverage", lambda judged: _near(judged).coverage, over="real"),
+}

@@ -1,4 +1,4 @@
-"""Images that repeat others: of their own set, or of the training set."""
+"""Images that repeat others of their own set, or of the training set."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from ..sampling.images import alike, checked
 from ._arrays import Floats, flat
+from ._metric import Judged, Metric, Statistic
 
 BLOCK = 1024  # rows per block of the table of distances: 8 MB
 ALONE = "cannot leave one out of a single image: give at least two, or a reference"
@@ -14,14 +15,16 @@ NEAR = 0.02  # share of the range [-1, 1] by which a pixel of a near-duplicate d
 
 
 def nearest_distance(x: ArrayLike, reference: ArrayLike | None = None) -> Floats:
-    """Euclidean distance from each image to the nearest reference image, float64 (n,).
+    """Return the Euclidean distance from each image to the nearest reference image, float64 (n,).
 
-    Without a reference: to the nearest *other* image of x (leave-one-out). Samples that repeat training
-    images show as distances to the training set far below those between real images.
+    Without a reference it is the distance to the nearest *other* image of x (leave-one-out). Samples that repeat
+    training images have distances to the training set far below those between real images.
 
-    Raises:
-        ValueError: image sizes that differ, NaN or Inf, fewer than two images to leave one out of; images of another
-            kind or range.
+    Raises
+    ------
+    ValueError
+        The sizes of the images differ, they hold NaN or Inf or are of another kind or range, or there are fewer than
+        two of which to leave one out.
     """
     if reference is None:
         a = b = flat(checked("x", x))
@@ -39,7 +42,10 @@ def nearest_distance(x: ArrayLike, reference: ArrayLike | None = None) -> Floats
 
 
 def _nearest(a: Floats, b: np.ndarray, *, itself: bool) -> Floats:
-    """From each row of a to the nearest of b; ``itself``: they are one set, and no row is compared with itself."""
+    """Return the distance from each row of a to the nearest of b.
+
+    With ``itself`` they are one set, and a row is not compared with itself.
+    """
     best, nearest = np.full(len(a), np.inf), np.zeros(len(a), np.int64)
     for j in range(0, len(b), BLOCK):
         part = b[j : j + BLOCK].astype(np.float64)
@@ -54,23 +60,28 @@ def _nearest(a: Floats, b: np.ndarray, *, itself: bool) -> Floats:
             nearer = found < best[i : i + BLOCK]
             best[i : i + BLOCK][nearer] = found[nearer]
             nearest[i : i + BLOCK][nearer] = j + here[nearer]
-    # the nearest one is found by the fast expansion and measured directly: the expansion cancels at distance
-    # 0
+    # the fast expansion finds the nearest row, whose distance is then measured directly, because the expansion loses
+    # its digits near 0
     return np.concatenate(
         [np.linalg.norm(a[i : i + BLOCK] - b[nearest[i : i + BLOCK]], axis=1) for i in range(0, len(a), BLOCK)]
     )
 
 
 def duplicates(images: ArrayLike, *, near: float = NEAR) -> np.ndarray:
-    """Whether each image (near-)repeats another one of the same set, bool (n,); its mean is their share.
+    """Say of each image whether it (nearly) repeats another one of the same set, bool (n,). The mean is their share.
 
-    Args:
-        images: (n, ...) in [-1, 1], at least two.
-        near: two images are near-duplicates where the root mean square of their difference is at most this share
-            of the range, in [0, 1). 0.02 is 5 of 255 grey levels.
+    Parameters
+    ----------
+    images
+        Images (n, ...) in [-1, 1], at least two.
+    near
+        Two images are near-duplicates where the root mean square of their difference is at most this share
+        of the range, in [0, 1). 0.02 is 5 of 255 grey levels.
 
-    Raises:
-        ValueError: as ``nearest_distance``; ``near`` outside [0, 1), as grey levels would be.
+    Raises
+    ------
+    ValueError
+        As for ``nearest_distance``; or ``near`` lies outside [0, 1), as grey levels would.
     """
     if not 0 <= near < 1:
         raise ValueError(f"near is a share of the range and must lie in [0, 1), got {near}")
@@ -78,7 +89,16 @@ def duplicates(images: ArrayLike, *, near: float = NEAR) -> np.ndarray:
 
 
 def repeated(rows: Floats, near: float = NEAR) -> np.ndarray:
-    """As ``duplicates``, of rows (n, values) that have been looked at already."""
+    """Return the same as ``duplicates`` for rows (n, values) that have already been checked."""
     if len(rows) < 2:
         raise ValueError(ALONE)
     return _nearest(rows, rows, itself=True) <= near * 2.0 * np.sqrt(rows.shape[1])
+
+
+def _share(judged: Judged) -> Statistic:
+    """The share of images that repeat another of the set."""
+    again = repeated(flat(judged.seen))
+    return lambda w: float(w @ again / w.sum())
+
+
+METRICS = {"duplicates": Metric("share of near-duplicates", _share)}

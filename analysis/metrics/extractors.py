@@ -1,8 +1,8 @@
-"""What images are judged by: the last hidden layer and the class probabilities of a classifier trained here.
+"""The features by which images are judged: last hidden layer and class probabilities of a classifier trained here.
 
-A distance in these features is *never FID*: other features, other images, another scale. Its values mean something
-only next to each other and only for one classifier, so ``Extractor.name`` carries the first digits of the
-weights' sha256 and belongs beside every number.
+A distance in these features is *never FID*, which has other features, other images and another scale. Its values can
+only be compared with each other, and only for one classifier, so ``Extractor.name`` has the first digits of the
+weights' sha256 and must be shown with every number.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ CLASSES = 10
 
 
 def digit_network() -> nn.Sequential:
-    """(n, 1, 8, 8) -> logits (n, 10), untrained; all but its last module are the features (n, 48).
+    """Make an untrained network from (n, 1, 8, 8) to logits (n, 10). All but its last module give the features (n, 48).
 
-    SiLU rather than ReLU: no feature is dead, so no covariance is singular for that reason.
+    It uses SiLU rather than ReLU, so that dead features do not make the covariance singular.
     """
     return nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.SiLU(),
@@ -44,9 +44,9 @@ def digit_network() -> nn.Sequential:
 
 
 def fashion_network() -> nn.Sequential:
-    """(n, 1, 32, 32) -> logits (n, 10), untrained; all but its last module are the features (n, 64).
+    """Make an untrained network from (n, 1, 32, 32) to logits (n, 10). All but its last module give features (n, 64).
 
-    Strides rather than pooling: 1.1 M multiplications per image, cheap in float64.
+    It uses strides rather than pooling: with 1.1 M multiplications per image it is cheap even in float64.
     """
     return nn.Sequential(
         nn.Conv2d(1, 16, 5, stride=2, padding=2), nn.SiLU(),
@@ -62,9 +62,10 @@ def fashion_network() -> nn.Sequential:
 class Extractor:
     """A classifier of one data set.
 
-    Fields: data: the data set; kind: how it is called; shape: (C, H, W) of its images; width: number of features;
-    network: builds it untrained, all but its last module being the features; weights: safetensors, with a json
-    (sha256, split, accuracy) beside it, both written by ``python -m analysis.training.classifier``.
+    ``data`` is the data set, ``kind`` what the classifier is called, ``shape`` (C, H, W) that of its images and
+    ``width`` the number of features. ``network`` builds it untrained; all but its last module give the features.
+    ``weights`` is a safetensors file with a json (sha256, split, accuracy) beside it, both written by
+    ``python -m analysis.training.classifier``.
     """
 
     data: str
@@ -75,28 +76,34 @@ class Extractor:
     weights: Path
 
     def about(self) -> dict[str, Any]:
-        """The json beside the weights; empty before the classifier is trained."""
+        """Return the json beside the weights; empty before the classifier is trained."""
         path = self.weights.with_suffix(".json")
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     @property
     def name(self) -> str:
+        """What the features are called: the classifier, the first digits of its sha256, and the number of features."""
         sha256 = self.about().get("sha256")
         return f"{self.kind} {sha256[:8] if sha256 else 'untrained'}, {self.width} features"
 
     def features_and_probabilities(self, images: ArrayLike) -> tuple[Floats, Floats]:
-        """Last hidden layer (n, width) and class probabilities (n, 10), float64, of images (n, C, H, W) in [-1, 1].
+        """Return last hidden layer (n, width) and class probabilities (n, 10), float64, of images (n, C, H, W).
 
-        In float64 and fixed, padded micro-batches: a row depends on its image only. Clamped to [-1, 1], as an image is
-        when it is saved: an arm that overshoots is judged by what one would see.
+        Computed in float64 and in fixed, padded micro-batches, so that a row depends on its image only. Images are
+        clamped to [-1, 1], as when they are saved: an arm that overshoots is judged by what one would see.
 
-        Args:
-            images: floats, NumPy or torch.
+        Parameters
+        ----------
+        images
+            Floats in [-1, 1], NumPy or torch.
 
-        Raises:
-            ValueError: another shape, no images, NaN or Inf; images of another kind or range, such as grey levels or
-                images in [0, 1].
-            RuntimeError: the weights are not the ones their json describes, or missing.
+        Raises
+        ------
+        ValueError
+            The images have another shape, hold NaN or Inf, or are of another kind or range, such as grey levels or
+            images in [0, 1]; or there are none.
+        RuntimeError
+            The weights are missing, or are not those that their json describes.
         """
         x = plain("images", images)
         if x.ndim != 4 or x.shape[1:] != self.shape or not len(x):
@@ -118,20 +125,22 @@ class Extractor:
         return np.concatenate(features), e / e.sum(axis=1, keepdims=True)
 
     def features(self, images: ArrayLike) -> Floats:
-        """The last hidden layer, float64 (n, width); arguments and errors as ``features_and_probabilities``."""
+        """Return the last hidden layer, float64 (n, width), as ``features_and_probabilities`` does."""
         return self.features_and_probabilities(images)[0]
 
     def probabilities(self, images: ArrayLike) -> Floats:
-        """Class probabilities, float64 (n, 10); arguments and errors as ``features_and_probabilities``."""
+        """Return the class probabilities, float64 (n, 10), as ``features_and_probabilities`` does."""
         return self.features_and_probabilities(images)[1]
 
     def report(self, images: ArrayLike) -> dict[str, Any]:
-        """What the classifier makes of images (n, C, H, W).
+        """Return what the classifier finds in images (n, C, H, W).
 
-        Returns:
+        Returns
+        -------
+        dict
             recognised: share with a class probability above 0.9; histogram: images per most probable class (10
-                counts); class_entropy: entropy of that histogram in bits, log2(10) = 3.32 when every class is
-                equally frequent.
+            counts); class_entropy: entropy of that histogram in bits, log2(10) = 3.32 when every class is
+            equally frequent.
         """
         p = self.probabilities(images)
         counts = np.bincount(p.argmax(axis=1), minlength=CLASSES)
@@ -143,7 +152,7 @@ class Extractor:
 
 @cache
 def _loaded(extractor: Extractor) -> tuple[nn.Sequential, nn.Module]:
-    """All but the last module, and the last, in float64."""
+    """Return all modules but the last, and the last one, in float64."""
     import safetensors.torch
 
     path = extractor.weights

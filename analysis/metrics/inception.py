@@ -1,7 +1,7 @@
-"""The real FID, sFID, IS and KID, through torch-fidelity and its Inception weights; nothing else here is called that.
+"""FID, sFID, IS and KID themselves, from torch-fidelity and its Inception weights. Nothing else here has these names.
 
-Extra ``[fid]``. The weights (``weights-inception-2015-12-05-6726825d.pth``) are given by path, or torch-fidelity
-downloads them where there is a network. Where they are not to be had, ``attempt`` says NOT_RUN and why.
+This needs the extra ``[fid]``. The weights (``weights-inception-2015-12-05-6726825d.pth``) are given by path, or
+torch-fidelity downloads them. Where they cannot be had, ``attempt`` says NOT_RUN and why.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SPATIAL = 7 * 17 * 17  # features of sFID: 7 channels of a 17×17 layer
 
 
 class InceptionMissing(RuntimeError):
-    """FID was asked for and cannot be had here; the message says what is missing."""
+    """FID was requested and cannot be computed here; the message says what is missing."""
 
 
 class _Pictures(Dataset[torch.Tensor]):
-    """Images in [-1, 1] as torch-fidelity wants them: uint8 (3, H, W), grey ones repeated."""
+    """Images in [-1, 1] in the form that torch-fidelity takes: uint8 (3, H, W), grey ones repeated."""
 
     def __init__(self, name: str, images: np.ndarray) -> None:
         x = plain(name, images)
@@ -55,28 +55,36 @@ def inception_metrics(
     images: np.ndarray, reference: np.ndarray, *, weights: str | Path | None = None, batch: int = 64,
     any_n: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """FID, sFID, IS and KID of images (n, C, H, W) in [-1, 1] against real ones, with what is needed to repeat them.
+    """Return FID, sFID, IS and KID of images (n, C, H, W) in [-1, 1] against real ones, and what made them.
 
-    Args:
-        weights: path of torch-fidelity's Inception file; None lets it download it.
-        any_n: allow another number of real images than of samples (50,000 of each are usual).
+    Parameters
+    ----------
+    weights
+        Path of torch-fidelity's Inception file; None lets torch-fidelity download it.
+    any_n
+        Allow different numbers of real images and samples (50,000 of each are usual).
 
-    Returns:
+    Returns
+    -------
+    dict
         fid, is, is_std, kid, kid_std as torch-fidelity computes them (is_std over 10 splits, kid over subsets of up to
         1000); sfid, or None with sfid_not_run for at most 2023 images, where its covariance is singular; n,
         n_reference, implementation, weights_sha256.
 
-    Raises:
-        InceptionMissing: torch-fidelity is not installed or not usable, or there are no weights.
-        ValueError: images of another shape, NaN or Inf, fewer than two; different n without ``any_n``; images of
-            another kind or range; two sets of other sizes.
+    Raises
+    ------
+    InceptionMissing
+        The package torch-fidelity is not installed or not usable, or there are no weights.
+    ValueError
+        Images have another shape, hold NaN or Inf, or are of another kind or range; there are fewer than two; n differs
+        without ``any_n``; or the two sets have images of different sizes.
     """
     first, second = _Pictures("images", images), _Pictures("reference", reference)
     if first.images.shape[2:] != second.images.shape[2:]:
-        raise ValueError(f"images {first.images.shape} and real ones {second.images.shape}: other sizes do not compare")
+        raise ValueError(f"images {first.images.shape} and real ones {second.images.shape}: their sizes must be equal")
     if len(first) != len(second) and not any_n:
         raise ValueError(
-            f"FID depends on n: {len(first)} images and {len(second)} real ones; give as many, or pass any_n=True"
+            f"FID depends on n: {len(first)} images and {len(second)} real ones; give equal numbers, or pass any_n=True"
         )
     if weights is not None and not Path(weights).is_file():
         raise InceptionMissing(
@@ -85,7 +93,7 @@ def inception_metrics(
     try:
         import torch_fidelity
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except Exception as error:  # torchvision, which it imports, raises RuntimeError beside another torch
+    except Exception as error:  # it imports torchvision, which raises RuntimeError if it does not fit torch
         raise InceptionMissing(
             f"FID needs torch-fidelity and a torchvision that fits torch ({type(error).__name__}: {error}): "
             'pip install "modiff-sim[fid]"'
@@ -93,7 +101,7 @@ def inception_metrics(
     path = None if weights is None else str(weights)
     cuda = torch.cuda.is_available()
     try:
-        # save_cpu_ram: no processes that load images, which are in memory already
+        # save_cpu_ram: no processes are started to load images, which are in memory already
         found = torch_fidelity.calculate_metrics(
             input1=first, input2=second, isc=True, fid=True, kid=True,
             kid_subset_size=min(1000, len(first), len(second)), isc_splits=min(10, len(first)),
@@ -110,7 +118,7 @@ def inception_metrics(
             out["sfid"] = _sfid(*(spatial_features(network, each, batch) for each in (first, second)))
         else:
             out |= {"sfid": None, "sfid_not_run": f"needs more than {SPATIAL} images, its number of features"}
-    except OSError as error:  # URLError among them
+    except OSError as error:  # URLError is one of these
         raise InceptionMissing(f"the Inception weights could not be downloaded ({error}): pass weights=PATH") from error
     file = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS if weights is None else Path(weights)
     return out | {
@@ -120,7 +128,7 @@ def inception_metrics(
 
 
 def attempt(images: np.ndarray, reference: np.ndarray, **options: Any) -> dict[str, Any]:
-    """As ``inception_metrics``; where it cannot be had, {"not_run": why} rather than an error."""
+    """Return ``inception_metrics``, or {"not_run": why} where they cannot be computed."""
     try:
         return inception_metrics(images, reference, **options)
     except InceptionMissing as reason:
@@ -128,7 +136,7 @@ def attempt(images: np.ndarray, reference: np.ndarray, **options: Any) -> dict[s
 
 
 def spatial_features(network: Any, pictures: _Pictures, batch: int) -> Floats:
-    """What sFID (Nash et al. 2021) is computed on: the first 7 channels of the layer mixed_6/conv, (n, 2023).
+    """Return the features of sFID (Nash et al. 2021): the first 7 channels of the layer mixed_6/conv, (n, 2023).
 
     In the names of torch-fidelity's network that layer is the 1×1 branch of Mixed_6d.
     """
@@ -147,6 +155,6 @@ def spatial_features(network: Any, pictures: _Pictures, batch: int) -> Floats:
 
 
 def _sfid(x: Floats, y: Floats) -> float:
-    """With covariances divided by n - 1, as FID's implementations do."""
+    """Return the Fréchet distance with covariances divided by n - 1, as in implementations of FID."""
     a, b = ((mean, root * np.sqrt(len(z) / (len(z) - 1))) for z in (x, y) for mean, root in (moments(z),))
     return distance_of_moments(a, b)

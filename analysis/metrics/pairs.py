@@ -1,4 +1,4 @@
-"""Images against those that full precision makes from the same noise: psnr, ssim, relative l2, first divergence."""
+"""Images against those of full precision from the same noise: psnr, ssim, relative l2, first divergence."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ from numpy.typing import ArrayLike
 
 from ..sampling.images import plain
 from ._arrays import Floats, flat, pairs
+from ._metric import Metric
 
 WINDOW, SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
 
 
 def psnr(x: ArrayLike, y: ArrayLike, *, data_range: float = 2.0) -> Floats:
-    """10·log10(data_range²/mean square difference) per image, dB, float64 (n,); inf for equal images.
+    """Return 10·log10(data_range²/mean square difference) per image in dB, float64 (n,); inf for equal images.
 
-    Args:
-        x, y: floats (n, ...), of one range.
-        data_range: white minus black. 2 stands for [-1, 1], which is then checked; of another width, the images may
-            lie anywhere: 1 for [0, 1].
+    Parameters
+    ----------
+    x, y
+        Floats (n, ...) of one range.
+    data_range
+        White minus black. 2 stands for [-1, 1], which is then checked; with another value, such as 1 for [0, 1], the
+        images may lie anywhere.
 
-    Raises:
-        ValueError: different shapes, no images, NaN or Inf; a data_range that is not positive and finite, or that both
-            sets exceed by half in more than a few values; images of another kind or range.
+    Raises
+    ------
+    ValueError
+        The sets differ in shape, are empty, hold NaN or Inf or are of another kind or range; or data_range is not
+        positive and finite, or both sets exceed it by half in more than a few values.
 
-    Warns:
-        UserWarning: the images are much wider or narrower than data_range.
+    Warns
+    -----
+    UserWarning
+        The images are much wider or narrower than data_range.
     """
     _positive(data_range)
     a, b = map(flat, pairs(x, y, anything=data_range != 2.0))
@@ -45,9 +53,9 @@ def _positive(data_range: float) -> None:
 
 
 def _fits(a: Floats, b: Floats, data_range: float) -> None:
-    """Refuse or warn where the span of both is no fit for a data_range that the caller chose.
+    """Refuse or warn where the span of both does not fit the data_range that the caller chose.
 
-    Where only one set is too wide, or few values of both, that is an arm that overshoots: then it is a warning.
+    Where only one set is too wide, or only a few values of both are, it is an arm that overshoots, and gives a warning.
     """
     span = max(a.max(), b.max()) - min(a.min(), b.min())
     if span <= 1.5 * data_range and not 0 < span < data_range / 8:
@@ -59,36 +67,44 @@ def _fits(a: Floats, b: Floats, data_range: float) -> None:
 
 
 def relative_l2(x: ArrayLike, y: ArrayLike) -> Floats:
-    """|x-y|/|y| per image, y being the reference, float64 (n,); images in [-1, 1], where grey is zero.
+    """Return |x-y|/|y| per image, float64 (n,), where y is the reference. Images lie in [-1, 1], so that grey is zero.
 
-    Raises:
-        ValueError: different shapes, no images, NaN or Inf, a reference image that is all zero; images of another kind
-            or range.
+    Raises
+    ------
+    ValueError
+        The sets differ in shape, are empty, hold NaN or Inf or are of another kind or range, or a reference image is
+        all zero.
     """
     a, b = map(flat, pairs(x, y))
     size = np.linalg.norm(b, axis=1)
     if not size.all():
-        raise ValueError(f"reference image {int(np.argmin(size))} is all zero: a relative error means nothing")
+        raise ValueError(f"reference image {int(np.argmin(size))} is all zero: its relative error is undefined")
     return np.linalg.norm(a - b, axis=1) / size
 
 
 def ssim(x: ArrayLike, y: ArrayLike, *, data_range: float = 2.0, window: int | None = None) -> Floats:
-    """Structural similarity per image, float64 (n,), in [-1, 1]: Wang et al. 2004, eq. (13), K1 = 0.01, K2 = 0.03.
+    """Return the structural similarity per image, float64 (n,), in [-1, 1].
 
-    Grey levels are counted from black, as there: data_range/2 is added to both, since here black is -1. (About zero the
-    product of two means says nothing of brightness: an image and its negative would come out alike.)
+    This is eq. (13) of Wang et al. 2004 with K1 = 0.01 and K2 = 0.03. As in the paper, grey levels are counted from
+    black: data_range/2 is added to both, since here black is -1. (Counted from the middle, the product of two means
+    would not reflect brightness: an image and its negative would get the same value.)
 
-    Means, variances and covariance under a Gaussian window of standard deviation 1.5, divided by n, not n-1; the mean
-    over all places where the window lies inside of the image, and over channels.
+    Means, variances and covariances are taken under a Gaussian window of standard deviation 1.5 and divided by n, not
+    n-1. The result is the mean over channels and over all places where the window lies inside the image.
 
-    Args:
-        x, y: floats (n, C, H, W) in [-data_range/2, data_range/2]: black is counted from there.
-        window: odd side of the window; default 11, or the largest that fits (7 for 8×8 images, where the numbers are
-            therefore not comparable with those of larger images).
+    Parameters
+    ----------
+    x, y
+        Floats (n, C, H, W) in [-data_range/2, data_range/2]: black is counted from there.
+    window
+        Odd side of the window; by default 11, or the largest that fits (7 for 8×8 images, whose numbers therefore
+        cannot be compared with those of larger images).
 
-    Raises:
-        ValueError: different shapes, not four axes, channels last, no images, NaN or Inf, data_range not positive and
-            finite, a window that is even or does not fit; images of another kind or range.
+    Raises
+    ------
+    ValueError
+        The sets differ in shape, do not have four axes, have channels last, are empty, hold NaN or Inf or are of
+        another kind or range; data_range is not positive and finite; or the window is even or does not fit.
     """
     _positive(data_range)
     a, b = (z + data_range / 2 for z in pairs(x, y, axes=4, limit=data_range / 2))
@@ -109,24 +125,31 @@ def ssim(x: ArrayLike, y: ArrayLike, *, data_range: float = 2.0, window: int | N
 
 
 def _placed(side: int, length: int) -> Floats:
-    """The one-dimensional window at each place where it fits, (length - side + 1, length)."""
+    """Return the one-dimensional window at each place where it fits, (length - side + 1, length)."""
     weights = np.exp(-0.5 * ((np.arange(side) - side // 2) / SIGMA) ** 2)
     weights /= weights.sum()
     return np.stack([np.pad(weights, (i, length - side - i)) for i in range(length - side + 1)])
 
 
 def first_divergence(x: ArrayLike, y: ArrayLike, *, tolerance: float = 0.01) -> np.ndarray:
-    """The first model call after which two trajectories of an image differ, int64 (n,), counted from 0.
+    """Return the first model call after which two trajectories of an image differ, int64 (n,), counted from 0.
 
-    Args:
-        x, y: (calls, n, ...): x after each call of the sampler's callback, in sampling order; y is full precision's.
-        tolerance: they differ where |x-y| > tolerance·|y|.
+    Parameters
+    ----------
+    x, y
+        Trajectories (calls, n, ...) in sampling order: x at each call of the sampler's callback; y is full precision's.
+    tolerance
+        They differ where |x-y| > tolerance·|y|.
 
-    Returns:
-        The call's index; ``calls`` where they never differ, so that later is larger and never is the latest.
+    Returns
+    -------
+    numpy.ndarray
+        The index of the call. It is ``calls`` where they never differ, so that a later divergence is a larger number.
 
-    Raises:
-        ValueError: different shapes, no images, NaN or Inf, a negative tolerance; images of another kind or range.
+    Raises
+    ------
+    ValueError
+        The sets differ in shape, are empty, hold NaN or Inf or are of another kind or range, or tolerance is negative.
     """
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be at least 0, got {tolerance}")
@@ -138,3 +161,11 @@ def first_divergence(x: ArrayLike, y: ArrayLike, *, tolerance: float = 0.01) -> 
     off, size = (np.linalg.norm(z.reshape(calls, n, -1), axis=2) for z in (a - b, b))
     apart = off > tolerance * size
     return np.where(apart.any(axis=0), apart.argmax(axis=0), calls)
+
+
+METRICS = {
+    "psnr": Metric("PSNR to full precision, dB", psnr, over="pairs"),
+    "ssim": Metric("SSIM to full precision", ssim, over="pairs"),
+    "relative_l2": Metric("relative l2 to full precision", relative_l2, over="pairs"),
+    "first_divergence": Metric("first call that differs", first_divergence, over="trajectories"),
+}

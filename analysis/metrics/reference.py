@@ -1,4 +1,4 @@
-"""Statistics of real images, computed once: what samples are compared with, saved with all that decides them.
+"""Statistics of real images, with which samples are compared. They are computed once and saved with their origin.
 
 references/NAME/statistics.npz   mean and root of the covariance over all n images; features of some of them;
                                  quantiles of all images' pixels along the fixed directions of ``wasserstein``
@@ -33,9 +33,9 @@ LEVELS = 512  # quantiles that are kept of each direction
 class Reference:
     """Real images in an extractor's features.
 
-    moments: of all ``n``. features: float64 (min(n, KEPT), k), in an order without meaning, so that the first m rows
-    are a fair sample of m. pixels: float64 (LEVELS, directions), quantiles (i + ½)/LEVELS of all images along each
-    direction.
+    ``moments`` are those of all ``n`` images. ``features`` is float64 (min(n, KEPT), k) in random order, so that the
+    first m rows are a fair sample of size m. ``pixels`` is float64 (LEVELS, directions): the quantiles (i + ½)/LEVELS
+    of all images along each direction.
     """
 
     name: str
@@ -48,17 +48,21 @@ class Reference:
 
 
 def compute(data: datasets.Images) -> Reference:
-    """From a data set, whose order may be by class or by writer: the features kept are of images drawn once.
+    """Compute the reference of a data set.
 
-    Raises:
-        ValueError: no classifier for this data set.
+    Since a data set may be ordered by class or by writer, features are kept of images that are drawn at random.
+
+    Raises
+    ------
+    ValueError
+        There is no classifier for this data set.
     """
     if data.name not in EXTRACTORS:
         raise ValueError(f"no classifier for {data.name!r}; there are {', '.join(EXTRACTORS)}")
     extractor = EXTRACTORS[data.name]
     features = extractor.features(data.images)
     drawn = np.random.Generator(np.random.PCG64(datasets.SPLIT_SEED)).permutation(len(data))[:KEPT]
-    # float32 as in the file: computed and read back are the same
+    # rounded to float32, as in the file, so that a reference is the same when it is read back
     kept, pixels = features[drawn].astype(np.float32), _quantiles(data.images).astype(np.float32)
     return Reference(
         data.name, len(data), extractor, data.sha256, moments(features),
@@ -73,6 +77,7 @@ def _quantiles(images: np.ndarray) -> Floats:
 
 
 def save(reference: Reference, folder: Path = FOLDER) -> None:
+    """Write the reference and its manifest into a folder."""
     mean, root = reference.moments
     arrays = {
         "mean": mean, "root": root, "features": reference.features.astype(np.float32),
@@ -87,10 +92,12 @@ def save(reference: Reference, folder: Path = FOLDER) -> None:
 
 @cache
 def load(name: str, folder: Path = FOLDER) -> Reference:
-    """The reference of a data set. Digits are computed from scikit-learn's images, others read from their file.
+    """Return the reference of a data set. That of the digits is computed from scikit-learn, others are read from files.
 
-    Raises:
-        StoreError: no file, a damaged one, or one of another classifier's features.
+    Raises
+    ------
+    StoreError
+        There is no such file, it is damaged, or it has the features of another classifier.
     """
     if name == "digits":
         return compute(datasets.load("digits"))

@@ -1,4 +1,4 @@
-"""Bootstrap over images: how often each image counts, and the interval that this gives."""
+"""Bootstrap over images: how often each image counts, and the interval that follows from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Interval:
 
 
 def multiplicities(n: int, resamples: int, seed: int) -> Floats:
-    """How often each of n images is drawn, float64 (resamples, n), every row summing to n.
+    """Draw how often each of n images counts, float64 (resamples, n). Every row sums to n.
 
     Raises ValueError for resamples < 1.
     """
@@ -31,9 +31,9 @@ def multiplicities(n: int, resamples: int, seed: int) -> Floats:
 
 
 def centred(value: float, drawn: Floats, level: float = 0.95) -> Interval:
-    """The value with the quantiles of the resampled values about their median: a shift by the resampling is left out.
+    """Return the value with the quantiles of the resampled values about their median, which removes their shift.
 
-    A resample has fewer distinct images, which lifts a Fréchet distance or lowers a diversity.
+    A resample has fewer distinct images, which increases a Fréchet distance and decreases a diversity.
 
     Raises ValueError for a level outside (0, 1).
     """

@@ -1,4 +1,4 @@
-"""How sure and how varied a classifier finds the samples: the Inception Score's form, in a classifier trained here."""
+"""How certain a classifier is of the samples, and how varied they are: the Inception Score's formula, other network."""
 
 from __future__ import annotations
 
@@ -8,45 +8,47 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._arrays import Floats, feature_set
+from ._metric import Judged, Metric, Statistic
+from .extractors import RECOGNISED
 
 
 def classifier_score(probabilities: ArrayLike, weights: Floats | None = None) -> float:
-    """exp(mean KL(p(y|x) || p(y))) of class probabilities (n, classes), between 1 and the number of classes.
+    """Return exp(mean KL(p(y|x) || p(y))) of class probabilities (n, classes), from 1 to the number of classes.
 
-    The form of Salimans et al. 2016, section 4, with another network, so never called IS. It rises with n: compare
-    equal n only.
+    The formula is that of Salimans et al. 2016, section 4, but with another network, so it is never called IS. It
+    increases with n: compare it only at equal n. ``weights`` (n,) says how often each image counts, by default once.
 
-    weights: how often each image counts, (n,); default once.
-
-    Raises:
-        ValueError: not (n, classes), no rows, NaN or Inf, rows that are no distribution.
+    Raises
+    ------
+    ValueError
+        The array is not (n, classes), is empty, holds NaN or Inf, or has a row that is not a distribution.
     """
     return _score(_distributions(probabilities), weights)
 
 
 def _distributions(probabilities: ArrayLike) -> Floats:
-    """Rows that sum to 1 but for rounding in the dtype they come in; what comes in less than float64 is rescaled."""
+    """Return rows that sum to 1. They may be off by rounding in their own dtype; below float64 they are rescaled."""
     p = feature_set("probabilities", probabilities)
     sums, eps = p.sum(axis=1), _eps(probabilities)
-    # a softmax of up to thousands of classes is off by a few roundings per class; in coarser dtypes that would allow
-    # any row, and roundings of either sign add up to about their root
+    # a softmax of up to thousands of classes is off by a few roundings per class. In coarser dtypes that would allow
+    # any row; since roundings have either sign, they add up to about the root of their number
     coarse = eps > np.finfo(np.float64).eps
     off = float(np.abs(sums - 1).max())
     if p.min() < 0 or off > (min(4 * np.sqrt(p.shape[1]) * eps, 0.02) if coarse else 64 * p.shape[1] * eps):
         raise ValueError(
             f"every row of probabilities must be a distribution, at least 0 and summing to 1, but one sums to "
-            f"{sums[np.abs(sums - 1).argmax()]:.9g} and the smallest value is {p.min():.5g}: of logits give the "
-            f"softmax; where only rounding is at fault, give p / p.sum(axis=1, keepdims=True) in float64"
+            f"{sums[np.abs(sums - 1).argmax()]:.9g} and the smallest value is {p.min():.5g}: give the softmax of "
+            f"logits; where only rounding is at fault, give p / p.sum(axis=1, keepdims=True) in float64"
         )
     return p / sums[:, None] if coarse else p
 
 
 def _eps(x: Any) -> float:
-    """The distance from 1 to the next number in the dtype of an array, a tensor or a list of them."""
+    """Return the distance from 1 to the next number in the dtype of an array, a tensor or a list of them."""
     while isinstance(x, list | tuple) and x:
         x = x[0]
     dtype = getattr(x, "dtype", "float64")
-    dtype = getattr(dtype, "name", str(dtype)).removeprefix("torch.")  # NumPy's name leaves the byte order out
+    dtype = getattr(dtype, "name", str(dtype)).removeprefix("torch.")  # NumPy's name does not include the byte order
     if dtype == "bfloat16":
         return 2.0**-7
     return float(np.finfo(dtype).eps) if dtype in ("float16", "float32") else float(np.finfo(np.float64).eps)
@@ -59,10 +61,12 @@ def _score(p: Floats, weights: Floats | None = None) -> float:
 
 
 def split_scores(probabilities: ArrayLike, splits: int = 10) -> tuple[float, float]:
-    """Mean and standard deviation of the score over consecutive parts of equal size, as scores are usually printed.
+    """Return mean and standard deviation of the score over consecutive parts of equal size, as is usual for scores.
 
-    Raises:
-        ValueError: as ``classifier_score``; a number of images that splits does not divide.
+    Raises
+    ------
+    ValueError
+        As for ``classifier_score``; or splits does not divide the number of images.
     """
     p = _distributions(probabilities)
     if splits < 1 or len(p) % splits:
@@ -72,7 +76,19 @@ def split_scores(probabilities: ArrayLike, splits: int = 10) -> tuple[float, flo
 
 
 def _entropy(p: Floats) -> Floats:
-    """In nats, over the last axis; 0·log 0 = 0."""
+    """Return the entropy over the last axis in nats, with 0·log 0 = 0."""
     with np.errstate(divide="ignore"):
         logs = np.where(p > 0, np.log(p), 0.0)
     return -(p * logs).sum(axis=-1)
+
+
+def _recognised(judged: Judged) -> Statistic:
+    """The share of images that the classifier is sure of."""
+    sure = judged.probabilities.max(axis=1) > RECOGNISED
+    return lambda w: float(w @ sure / w.sum())
+
+
+METRICS = {
+    "score": Metric("classifier score", lambda judged: lambda w: classifier_score(judged.probabilities, w)),
+    "recognised": Metric("recognised share", _recognised),
+}

@@ -1,1 +1,1 @@
-"""How programs of this package run: where results lie, what keys hold, limits, interrupts."""
+"""How the programs of this package run: where results lie, what their keys depend on, limits, interrupts."""

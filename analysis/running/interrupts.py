@@ -1,4 +1,4 @@
-"""How a command begins and is interrupted: Ctrl-C is one line and exit code 130 from the first import on."""
+"""How a command begins and is interrupted: from the first import on, Ctrl-C gives one line and exit code 130."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Stopped", "begin", "finished_first"]
 
 
 def begin(module: str) -> int:
-    """Import the module of a command, which may take seconds, and run its ``main``; returns the exit code."""
+    """Import the module of a command, which may take seconds, run its ``main``, and return the exit code."""
     console.utf8_output()
     return console.finish(lambda: int(_imported(module).main()), lambda: f"python -m {module}")
 
@@ -26,7 +26,7 @@ def _imported(module: str) -> Any:
 
 @contextmanager
 def finished_first() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block, so that what it changes is whole; a second one does not wait."""
+    """Let Ctrl-C wait for the end of the block, so that its changes are complete. A second Ctrl-C does not wait."""
     asked = False
 
     def later(number: int, frame: object) -> None:

@@ -1,4 +1,4 @@
-"""What a command may be asked for: numbers in range, folders that can be written, memory and disk that are there."""
+"""Checks of what a command is asked for: numbers in range, writable folders, enough memory and disk."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from typing import Any, NoReturn
 
 from modiff_sim.arguments import affordable, said_bytes
 
-MOST_THREADS = 256  # of torch, or workers; beyond, systems refuse them and OpenMP ends the process
-MOST_SEED = 2**63 - 1  # what torch takes
-POINT = 4096  # bytes that a micro-batch takes in memory besides its images
+MOST_THREADS = 256  # threads of torch, or workers: systems may refuse more, and OpenMP then ends the process
+MOST_SEED = 2**63 - 1  # the largest seed that torch takes
+POINT = 4096  # bytes of memory that a micro-batch takes besides its images
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose message is one line behind the usage, whatever was given."""
+    """An argument parser whose error message is one line behind the usage, whatever was given."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the arguments. Reports ``--option=--``, of which argparse would make an empty list."""
         for text in sys.argv[1:] if args is None else args:
             if text.startswith("-") and text.endswith("=--"):  # argparse makes an empty list of it
                 self.error(f"argument {text[:-3]}: expected one argument")
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and the message as one line behind the usage."""
         super().error(" ".join(message.split()))
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """An argparse type: whole numbers from ``least`` to ``most``."""
+    """Return an argparse type for whole numbers from ``least`` to ``most``."""
 
     def parse(text: str) -> int:
         try:
@@ -49,7 +51,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def positive(*, endless: bool = False) -> Callable[[str], float]:
-    """An argparse type: finite numbers above 0; if ``endless``, 0 and infinity as well. Never NaN."""
+    """Return an argparse type for finite numbers above 0. With ``endless`` it takes 0 and infinity too, but not NaN."""
 
     def parse(text: str) -> float:
         try:
@@ -69,10 +71,10 @@ def _cut(text: str) -> str:
 
 
 def check_images(images: int, shape: tuple[int, ...], batch: int, folder: Path) -> None:
-    """Raises MemoryError or ValueError where so many images do not fit into memory, or onto the disk of the folder.
+    """Raise MemoryError or ValueError where this many images do not fit into memory, or onto the disk of the folder.
 
-    They lie on the disk twice, as micro-batches and as one file, and three times in memory when that file is written.
-    What is in the folder already is taken to be of them.
+    They are on disk twice, as micro-batches and as one file, and three times in memory while that file is written.
+    What is in the folder already is taken to belong to them.
     """
     size, what = 4 * images * math.prod(shape), f"{images} images of {shape} in float32"
     affordable(what, 3 * size + images / batch * POINT)
@@ -82,7 +84,7 @@ def check_images(images: int, shape: tuple[int, ...], batch: int, folder: Path) 
 
 
 def writable(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there already, once it is sure that files can be made in it.
+    """Return the folder, or the nearest existing one above it, after checking that files can be made in it.
 
     Raises OSError where the path leads through a file, or nothing can be written.
     """
@@ -97,7 +99,7 @@ def writable(folder: Path) -> Path:
 
 
 def check_file(path: Path, endings: tuple[str, ...] = ()) -> None:
-    """Raises OSError or ValueError where no file of this name can be written; an existing one would be replaced."""
+    """Raise OSError or ValueError unless a file of this name can be written. An existing one would be replaced."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder, and a file is needed", str(path))
     if endings and path.suffix.lower() not in endings:

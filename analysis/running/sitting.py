@@ -1,4 +1,4 @@
-"""One sitting of a training run: what of it is kept, whatever ends it."""
+"""One sitting of a training run, and what is kept of it when it ends for whatever reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Sitting:
-    """What keeps a run: ``kept`` is the step of the checkpoint that lies on disk, 0 where there is none."""
+    """Saves a run. ``kept`` is the step of the checkpoint on disk, and 0 where there is no checkpoint."""
 
     def __init__(self, run: Training, checkpoint: Path, kept: int) -> None:
         self.run, self.checkpoint, self.kept, self.whole = run, checkpoint, kept, True
@@ -25,12 +25,14 @@ class Sitting:
         return f"step {self.kept} of {self.run.settings.steps} is kept in {self.checkpoint}; go on with --resume"
 
     def one_step(self) -> None:
+        """Train one step, which Ctrl-C lets finish."""
         with finished_first():
             self.whole = False
             self.run.one_step()
             self.whole = True
 
     def save(self) -> None:
+        """Write a checkpoint, if there have been steps since the last one."""
         if self.kept < self.run.step:
             with self.kept_if_full(str(self.checkpoint)):
                 self.run.save(self.checkpoint)
@@ -38,6 +40,7 @@ class Sitting:
 
     @contextmanager
     def kept_if_full(self, what: str) -> Iterator[None]:
+        """Turn an OSError while ``what`` is written into one that says what is kept."""
         try:
             yield
         except OSError as error:
@@ -45,10 +48,11 @@ class Sitting:
 
     @contextmanager
     def interrupted(self) -> Iterator[None]:
+        """Save the run on Ctrl-C, and raise Stopped, which says what is kept."""
         try:
             yield
         except KeyboardInterrupt:
-            if self.whole:  # a second Ctrl-C leaves a step half made
-                with suppress(KeyboardInterrupt, OSError):  # the line says what is kept in any case
+            if self.whole:  # a second Ctrl-C leaves a step half done
+                with suppress(KeyboardInterrupt, OSError):  # the message says what is kept in any case
                     self.save()
             raise Stopped(f"interrupted: {self}") from None

@@ -1,11 +1,16 @@
-"""Which code made a result: a hash in the key of everything that is stored.
+"""Which code made a result: a hash that is part of the key of everything that is stored.
 
-Hashed is what a computation imports: its own module, and every module of this project that its imports lead to, those
-inside functions included. Of a package that passes names on, the modules count that the names used come from. Of each
-module counts what can decide a number: the parsed code without docstrings, comments, formatting and import lines,
-whatever the module and its file are called and wherever they lie.
+The hash covers the module of a computation, and every module of this project that its imports lead to, including
+imports inside functions. Of a package that passes names on, it covers the modules that the names used come from. Of
+each module it covers what can decide a number: the parsed code without docstrings, comments, formatting and import
+lines. Neither the name nor the place of a module or its file counts.
 
-So a mended docstring, a moved module or a renamed file changes no key, and a changed constant anywhere below does.
+So a changed docstring, a moved module or a renamed file does not change a key; a changed constant in any of these
+modules does.
+
+Of a registry that is filled by file (``modiff_sim.registry``), the hash covers the files that are named: by an import,
+by a text in the code, or in ``names``, which lists what is chosen at run time. So a new sampler only changes the keys
+of runs that use it. Code that goes through a whole registry and stores the results passes all of its names.
 """
 
 from __future__ import annotations
@@ -17,43 +22,53 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
+from modiff_sim import registry
 from modiff_sim.sweeps.files import digest_of
 
 PROJECT = ("modiff_sim", "analysis", "figures", "paper_checks")
-#: fields of a syntax tree that decide nothing, or that not every version of Python has
+#: the call by which a package fills its registry
+FILLED_BY = ("modiff_sim.registry", "entries")
+#: fields of a syntax tree that do not decide anything, or that only some versions of Python have
 LEFT_OUT = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
 
 
 @cache
-def source_of(*modules: str) -> str:
-    """sha256 of the code that these modules lead to."""
-    return digest_of("\n".join(sorted({_content(name) for name in closure(*modules)})).encode())
+def source_of(*modules: str, names: tuple[str, ...] = ()) -> str:
+    """Return the sha256 of the code that these modules lead to.
+
+    names: what is chosen from registries at run time, such as the name of a sampler.
+    """
+    return digest_of("\n".join(sorted({_content(name) for name in closure(*modules, names=names)})).encode())
 
 
 @cache
-def closure(*modules: str) -> frozenset[str]:
-    """The modules of this project that these lead to, themselves included."""
+def closure(*modules: str, names: tuple[str, ...] = ()) -> frozenset[str]:
+    """Return the modules of this project that these lead to, themselves included; names as in ``source_of``."""
     found: set[str] = set()
-    waiting = list(modules)
+    said, waiting = set(names), list(modules)
     while waiting:
         if (name := waiting.pop()) not in found:
             found.add(name)
             waiting += _module(name).leads_to()
+            said |= _module(name).texts
+        if not waiting:
+            offered = [place for name in found for place in _module(name).offers.items()]
+            waiting = [module for entry, module in offered if entry in said and module not in found]
     return frozenset(found)
 
 
 @cache
 def _content(name: str, origins: bool = True) -> str:
-    """sha256 of what counts of a module.
+    """Return the sha256 of what counts in a module.
 
-    origins: whether an imported name counts as the content of the module that it comes from and its name there, or as
-             the latter alone, as it must in the content of an origin: imports may go round in a circle.
+    ``origins`` says whether an imported name counts as the content of the module that it comes from together with its
+    name there, or as that name alone. It must be the latter for the origins themselves, since imports may be circular.
     """
     module = _module(name)
     known: dict[tuple[str, str | None], Any] = {}
 
     def origin(local: str, attribute: str | None) -> Any:
-        """What stands in the tree for an imported name, or for an attribute of an imported module."""
+        """Return what stands in the tree for an imported name, or for an attribute of an imported module."""
         if (local, attribute) not in known:
             known[local, attribute] = _stands_for(*module.names[local], attribute, origins)
         return known[local, attribute]
@@ -65,14 +80,14 @@ def _stands_for(module: str, name: str | None, attribute: str | None, origins: b
     if _file(module) is None:
         return (module, name, attribute)
     places, rest = list(_comes_from(module, name)) or [(module, name)], attribute
-    if attribute is not None and places[0][1] is None:  # of a module, not of a value
+    if attribute is not None and places[0][1] is None:  # an attribute of a module, not of a value
         places, rest = list(_comes_from(places[0][0], attribute)) or places, None
     return tuple((_content(at, False) if origins else "", value) for at, value in places), rest
 
 
 @cache
 def _file(name: str) -> Path | None:
-    """Of a module or package of this project; None for other names."""
+    """Return the file of a module or package of this project; None for other names."""
     top, *rest = name.split(".")
     if top not in PROJECT or (spec := find_spec(top)) is None or spec.origin is None:
         return None
@@ -86,22 +101,25 @@ def _module(name: str) -> _Module:
 
 
 class _Module:
-    """A module's syntax tree, and what its imports lead to.
+    """The syntax tree of a module, and what its imports lead to.
 
-    passes_on: name -> (module, name there), of the names that it imports when it is imported, or whose stub lists them.
-    names:     local name -> (module, name there), or (module, None) for a module; those of others too.
-    aliases:   local name -> module of this project that it stands for.
+    passes_on: name -> (module, name there), for the names that its import imports, or that its stub lists
+    names:     local name -> (module, name there), or (module, None) for a module; also for modules of other projects
+    aliases:   local name -> the module of this project that it stands for
+    texts:     the texts in its code, which may name entries of registries
+    offers:    name of an entry -> the module that adds it, for a package that fills a registry by file
     """
 
     def __init__(self, name: str) -> None:
         path = _file(name)
         if path is None:
             raise ModuleNotFoundError(f"no module {name} whose source could be hashed")
+        self.file = path
         self.name, self.package = name, name if path.name == "__init__.py" else name.rpartition(".")[0]
         self.tree = ast.parse(path.read_text(encoding="utf-8"))
         self._nodes = list(_walk(self.tree))
         self.imports = [node for node in self._nodes if isinstance(node, ast.Import | ast.ImportFrom)]
-        face = path.with_suffix(".pyi")  # of a package that loads its names late (``modiff_sim.faces``)
+        face = path.with_suffix(".pyi")  # the stub of a package that loads its names late (``modiff_sim.faces``)
         listed = ast.parse(face.read_text(encoding="utf-8")) if face.is_file() else self.tree
         self.names = dict(self._imported())
         self.passes_on = {
@@ -112,6 +130,21 @@ class _Module:
     @cached_property
     def aliases(self) -> dict[str, str]:
         return dict(self._aliases())
+
+    @cached_property
+    def texts(self) -> frozenset[str]:
+        constants = (node.value for node in self._nodes if isinstance(node, ast.Constant))
+        return frozenset(value for value in constants if isinstance(value, str))
+
+    @cached_property
+    def offers(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for node in self._nodes:
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and self.names.get(node.func.id)
+            if called == FILLED_BY:
+                places = registry.named(self.file.parent, ast.literal_eval(node.args[1]))
+                found |= {entry: f"{self.name}.{place}" for entry, place in places.items()}
+        return found
 
     def origin(self, node: ast.ImportFrom) -> str:
         return resolve_name("." * node.level + (node.module or ""), self.package)
@@ -133,14 +166,14 @@ class _Module:
                     yield local, found
 
     def leads_to(self) -> Iterator[str]:
-        """The modules that this one's imports come from."""
+        """Yield the modules that the imports of this one come from."""
         used = _uses(self._nodes, self.aliases)
         named = {node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)}
         for node in self.imports:
             for alias in node.names:
                 local = alias.asname or alias.name.partition(".")[0]
                 if local in self.aliases:
-                    # what is named nowhere is imported for what its import does
+                    # a name that is not used is imported for the effect of the import
                     for name in used.get(local, set() if local in named else {None}):
                         yield from (module for module, _ in _comes_from(self.aliases[local], name))
                 if isinstance(node, ast.Import) and "." in alias.name and _file(alias.name):
@@ -150,8 +183,10 @@ class _Module:
 
 
 def _comes_from(module: str, name: str | None) -> Iterator[tuple[str, str | None]]:
-    """Where ``from MODULE import NAME`` gets it: (module, name there), (module, None) for a module itself; or nothing
-    for one of others."""
+    """Yield where ``from MODULE import NAME`` gets the name from: (module, name there).
+
+    It is (module, None) for a module itself. Nothing is yielded for modules of other projects.
+    """
     if _file(module) is None:
         return
     if name is None:
@@ -167,10 +202,10 @@ def _comes_from(module: str, name: str | None) -> Iterator[tuple[str, str | None
 
 
 def _uses(nodes: Iterable[ast.AST], aliases: Collection[str]) -> dict[str, set[str | None]]:
-    """Local name of a module -> attributes that are used of it, and None where it is used otherwise."""
+    """Return local name of a module -> the attributes of it that are used, and None where it is used otherwise."""
     found: dict[str, set[str | None]] = {}
     owners = set()
-    for node in nodes:  # an attribute comes before the name that it is of
+    for node in nodes:  # an attribute comes before the name that it belongs to
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
             found.setdefault(node.value.id, set()).add(node.attr)
             owners.add(id(node.value))
@@ -180,7 +215,7 @@ def _uses(nodes: Iterable[ast.AST], aliases: Collection[str]) -> dict[str, set[s
 
 
 def _walk(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes that a computation can reach, parents first."""
+    """Yield all nodes that a computation can reach, parents first."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -189,7 +224,7 @@ def _walk(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_guarded(node: Any) -> bool:
-    """``if TYPE_CHECKING:`` and ``if __name__ == "__main__":``, which are not for computing."""
+    """Whether this is ``if TYPE_CHECKING:`` or ``if __name__ == "__main__":``, which do not compute anything."""
     if not isinstance(node, ast.If) or node.orelse:
         return False
     test = node.test.left if isinstance(node.test, ast.Compare) else node.test
@@ -197,7 +232,7 @@ def _is_guarded(node: Any) -> bool:
 
 
 def _top_level(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Statements that run on import, those in ``if`` and ``try`` included."""
+    """Yield the statements that run on import, including those in ``if`` and ``try``."""
     waiting: list[ast.stmt] = list(tree.body)
     while waiting:
         node = waiting.pop()
@@ -209,8 +244,10 @@ def _top_level(tree: ast.Module) -> Iterator[ast.stmt]:
 
 
 def _form(node: Any, imported: Collection[str], origin: Callable[[str, str | None], Any]) -> Any:
-    """A syntax tree as nested tuples, alike in all versions of Python: without docstrings and import lines, and with
-    their origin in the place of imported names."""
+    """Return a syntax tree as nested tuples that are the same in all versions of Python.
+
+    Docstrings and import lines are left out, and imported names are replaced by their origin.
+    """
     if isinstance(node, list):
         return tuple(_form(each, imported, origin) for each in node if not _decides_nothing(each))
     if not isinstance(node, ast.AST):
@@ -226,16 +263,16 @@ def _form(node: Any, imported: Collection[str], origin: Callable[[str, str | Non
 
 
 def _decides_nothing(node: Any) -> bool:
-    """Import lines, docstrings, and strings that say what an attribute is."""
+    """Whether this is an import line, a docstring, or a string that describes an attribute."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     return isinstance(node, ast.Import | ast.ImportFrom | ast.Pass) or _is_guarded(node)
 
 
 def expect(point: Mapping[str, Any], **mine: str) -> None:
-    """Raise ValueError where this process has another source, or other weights, than a point is to be computed with.
+    """Raise ValueError where this process has another source, or other weights, than a point must be computed with.
 
-    mine: entries of the point as they are here.
+    ``mine`` are the entries of the point as they are here.
     """
     if other := [name for name, value in mine.items() if point[name] != value]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Where results lie, and work spread over processes with a progress bar.
+"""Where results lie, and work that is spread over processes with a progress bar.
 
 The folder is ``$MODIFF_OUT`` (default ``out``); ``results`` in it is a ``modiff_sim.sweeps.store.Store``.
 """
@@ -17,7 +17,7 @@ from modiff_sim.sweeps.store import Store
 
 
 def folder() -> Path:
-    """The output folder of this run."""
+    """Return the output folder of this run."""
     return Path(os.environ.get("MODIFF_OUT", "out"))
 
 
@@ -27,11 +27,12 @@ def use(path: str | Path) -> None:
 
 
 def store() -> Store:
+    """Return the store of results in the output folder."""
     return Store(folder() / "results")
 
 
 def workers() -> int:
-    """Processes to use: $MODIFF_WORKERS, else the cores this process may run on."""
+    """Return the number of processes to use: $MODIFF_WORKERS, or the number of cores that this process may run on."""
     wanted = os.environ.get("MODIFF_WORKERS", "")
     if wanted:
         if not wanted.isdecimal() or int(wanted) < 1:
@@ -41,10 +42,10 @@ def workers() -> int:
 
 
 def spread(tasks: Sequence[Callable[[], Any]], label: str) -> None:
-    """Run independent tasks, each of which stores its own result, over the cores. One torch thread per process.
+    """Run independent tasks over the cores, with one torch thread per process. Each task stores its own result.
 
-    For results of different kinds; many points of one kind are a sweep (``modiff_sim.sweeps``). Nothing is returned:
-    what was finished is in the store, so an interrupted call goes on where it stopped.
+    This is for results of different kinds; many points of one kind are a sweep (``modiff_sim.sweeps``). What was
+    finished is in the store, so an interrupted call goes on where it stopped.
     """
     if not tasks:
         return
@@ -54,8 +55,10 @@ def spread(tasks: Sequence[Callable[[], Any]], label: str) -> None:
 
 
 def largest_resident() -> int:
-    """The most bytes this process had in memory so far. On Linux of this program alone: ru_maxrss there remembers the
-    process that started it."""
+    """Return the largest number of bytes that this process has had in memory.
+
+    On Linux it is that of this program alone; ru_maxrss would include the process that started it.
+    """
     status = Path("/proc/self/status")
     if status.exists():
         return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8")).group(1))  # type: ignore[union-attr]

@@ -1,1 +1,1 @@
-"""Sampling of any model under any arm in micro-batches, and images as the metrics and the eye take them."""
+"""Sampling of any model under any arm in micro-batches; images as metrics take them, and as pictures."""

@@ -1,12 +1,13 @@
-"""The door for images: every metric, judge, grid and saver asks here whether it was given floats in [-1, 1].
+"""The check of images: every metric, judge, grid and saver asks here whether it was given floats in [-1, 1].
 
-Images of another kind give a number too, and a wrong one: grey levels 0..255 are cut to white, and images in [0, 1]
-have lost their dark half. What is certainly wrong is refused, what probably is gives a warning; both say what to do.
+Images of another kind would give a number as well, but a wrong one: grey levels 0..255 would be cut to white, and
+images in [0, 1] would lack their dark half. What is certainly wrong is refused, and what is probably wrong gives a
+warning; both say what to do.
 
-    dtype    float16, float32 and float64 are taken (NumPy, lists, torch on any device); nothing else is
-    values   finite; NaN and Inf are refused
-    range    by what the set as a whole looks like (see ``_range``): samples may overshoot, and an arm that fails may
-             diverge, so a large value alone is no fault
+    dtype    float16, float32 and float64 are accepted (NumPy, lists, torch on any device), and no others
+    values   must be finite: NaN and Inf are refused
+    range    is judged by the set as a whole (see ``_range``): samples may overshoot, and an arm that fails may diverge,
+             so a large value alone is not an error
 """
 
 from __future__ import annotations
@@ -18,26 +19,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MANY = 16  # images that make a set: none of them with a dark pixel is then no accident
-LOOKED_AT = 1_000_000  # values that the shape of a distribution is read from
+MANY = 16  # images from which on it is not an accident if none has a dark pixel
+LOOKED_AT = 1_000_000  # values from which the shape of a distribution is judged
 LEVELS = 256  # different values that grey levels of 8 bits have, in whatever range
-FEW = 16  # different values, and no more, that an arm which diverged to the ends of a coarse quantizer may have
-WHITES = (16, 255, 4095, 65535)  # of grey levels: scikit-learn's digits, and 8, 12 and 16 bits
+FEW = 16  # the most different values of an arm that diverged to the ends of a coarse quantizer
+WHITES = (16, 255, 4095, 65535)  # white in grey levels: scikit-learn's digits, and 8, 12 and 16 bits
 
 Array = NDArray[Any]
 
 
 def plain(name: str, x: Any, *, whole: bool = False, limit: float = 1.0, remedy: str = "") -> Array:
-    """x as a float32 or float64 array; float16 becomes float32.
+    """Return x as a float32 or float64 array; float16 becomes float32.
 
-    Args:
-        whole: whole numbers are taken too, as float64.
-        limit: images should lie in [-limit, limit]; errors say how they get there.
-        remedy: what errors advise instead, where x holds no images or images of any range.
+    Parameters
+    ----------
+    whole
+        Whether to accept whole numbers too, as float64.
+    limit
+        Images should lie in [-limit, limit]; errors say how to map them there.
+    remedy
+        What errors advise instead, where x does not hold images, or holds images of any range.
 
-    Raises:
-        ValueError: masked, complex, text, dates or objects; integers and booleans unless ``whole``; parts of different
-            shapes.
+    Raises
+    ------
+    ValueError
+        The array is masked, complex, or holds text, dates or objects, or integers or booleans without ``whole``; or its
+        parts have different shapes.
     """
     parts = x if isinstance(x, list | tuple) else (x,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
@@ -45,7 +52,7 @@ def plain(name: str, x: Any, *, whole: bool = False, limit: float = 1.0, remedy:
     try:
         a = np.asarray(_from_torch(x))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name} make no array ({error}): give one NumPy array, all parts of one shape") from error
+        raise ValueError(f"{name} do not form an array ({error}): give one NumPy array, parts of one shape") from error
     if a.dtype.kind == "f":
         return a.astype(np.float32 if a.dtype.itemsize < 4 else np.float64) if a.dtype.itemsize not in (4, 8) else a
     if a.dtype.kind in "iub" and whole:
@@ -61,7 +68,7 @@ def plain(name: str, x: Any, *, whole: bool = False, limit: float = 1.0, remedy:
 
 
 def _from_torch(x: Any) -> Any:
-    """A tensor's numbers wherever it is; bfloat16, which NumPy does not know, as float32. Else x itself."""
+    """Return the numbers of a tensor on any device; bfloat16, which NumPy lacks, as float32. Others are left as is."""
     if isinstance(x, list | tuple):
         return [_from_torch(part) for part in x] if any(hasattr(part, "detach") for part in x) else x
     if not hasattr(x, "detach"):
@@ -71,7 +78,7 @@ def _from_torch(x: Any) -> Any:
 
 
 def finite(name: str, x: Array) -> None:
-    """Raises ValueError where x holds NaN or Inf, saying how many."""
+    """Raise ValueError where x holds NaN or Inf, saying how many."""
     if not np.isfinite(x).all():
         raise ValueError(f"{name} contain NaN or Inf ({int((~np.isfinite(x)).sum())} of {x.size} values)")
 
@@ -79,18 +86,26 @@ def finite(name: str, x: Array) -> None:
 def checked(
     name: str, x: Any, *, judged: bool = False, limit: float = 1.0, axes: int | None = None, anything: bool = False
 ) -> Array:
-    """x (n, ...) as float32 or float64, after what the module's head says.
+    """Return x (n, ...) as float32 or float64, after the checks of the module's docstring.
 
-    Args:
-        name: what messages call it.
-        judged: a number about the whole set is to be made, so that a set of ``MANY`` that is probably in another range
-            is refused; else it gives a warning.
-        limit: the images should lie in [-limit, limit].
-        axes: how many axes are needed; 4 are (n, C, H, W), and channels that come last are refused.
-        anything: do not check the range.
+    Parameters
+    ----------
+    name
+        The name of x in messages.
+    judged
+        Whether a number about the whole set will be made. Then a set of ``MANY`` images that is probably in another
+        range is refused; otherwise it gives a warning.
+    limit
+        The images should lie in [-limit, limit].
+    axes
+        How many axes are needed. 4 are (n, C, H, W), and channels that come last are refused.
+    anything
+        Whether to accept any range.
 
-    Raises:
-        ValueError: as ``plain``; no images; other axes; a range that is certainly another one.
+    Raises
+    ------
+    ValueError
+        As for ``plain``; or there are no images, the axes are others, or the range is certainly another one.
     """
     a = _shaped(name, plain(name, x, limit=limit), axes)
     if not anything:
@@ -99,10 +114,12 @@ def checked(
 
 
 def pair(x: Any, y: Any, *, limit: float = 1.0, axes: int | None = None, anything: bool = False) -> tuple[Array, Array]:
-    """Both as ``checked``, of one shape and one range; the two are called x and y.
+    """Return both as ``checked`` does. They must have one shape and one range, and messages call them x and y.
 
-    Raises:
-        ValueError: as ``checked``; different shapes; one begins at 0 and the other is [-limit, limit].
+    Raises
+    ------
+    ValueError
+        As for ``checked``; or the shapes differ, or one begins at 0 and the other is in [-limit, limit].
     """
     a, b = (
         plain(name, z, limit=limit, remedy=f"give {name}.astype(float)" if anything else "")
@@ -117,10 +134,12 @@ def pair(x: Any, y: Any, *, limit: float = 1.0, axes: int | None = None, anythin
 
 
 def alike(both: dict[str, Array], limit: float = 1.0) -> None:
-    """Look at the range of two sets, by name, of images that have been through ``plain``; their n may differ.
+    """Check the ranges of two sets, by name, of images that have been through ``plain``. Their n may differ.
 
-    Raises:
-        ValueError: one begins at 0 and the other is [-limit, limit]; one is certainly in another range.
+    Raises
+    ------
+    ValueError
+        One begins at 0 and the other is in [-limit, limit], or one is certainly in another range.
     """
     found = {name: _range(a, limit) for name, a in both.items()}
     for name, theirs in zip(found, reversed(both.values()), strict=True):
@@ -133,7 +152,7 @@ def alike(both: dict[str, Array], limit: float = 1.0) -> None:
 
 
 def _shaped(name: str, a: Array, axes: int | None) -> Array:
-    """a itself, which must be finite and hold at least one image of the axes wanted."""
+    """Return a, which must be finite and hold at least one image with the wanted axes."""
     if a.ndim < 2 or a.size == 0 or (axes is not None and a.ndim != axes):
         wanted = "images (n, C, H, W)" if axes == 4 else "images (n, ...)"
         raise ValueError(f"{name} must be a non-empty batch of {wanted}, got shape {a.shape}")
@@ -144,7 +163,7 @@ def _shaped(name: str, a: Array, axes: int | None) -> Array:
 
 
 def _say(name: str, a: Array, found: Finding | None, judged: bool = False) -> None:
-    """Refuse or warn, where the range is another one."""
+    """Refuse or warn where the range is another one."""
     if found is None:
         return
     if found.certain or (judged and found.probable and len(a) >= MANY):
@@ -157,14 +176,16 @@ def _subject(name: str) -> str:
 
 
 def channels_last(shape: tuple[int, ...]) -> bool:
-    """Whether (n, a, b, c) can only be read as (n, H, W, C): 1, 3 or 4 at the end, and more than 4 at the second."""
+    """Whether (n, a, b, c) can only mean (n, H, W, C): c is 1, 3 or 4, and a is more than 4."""
     return len(shape) == 4 and shape[1] > 4 and shape[3] in (1, 3, 4)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """said: what was found and what to do. certain: no set of images in [-1, 1] looks like this. probable: no set of
-    many does. from_zero: black is exactly 0.
+    """A finding about a range.
+
+    ``said`` is what was found and what to do. ``certain`` means that no set of images in [-1, 1] looks like this,
+    ``probable`` that no set of many images does, and ``from_zero`` that black is exactly 0.
     """
 
     said: str
@@ -174,10 +195,10 @@ class Finding:
 
 
 def _range(a: Array, limit: float) -> Finding | None:
-    """What is wrong with the range of finite images (n, ...); None where nothing is, or nothing can be told.
+    """Return what is wrong with the range of finite images (n, ...); None where nothing is, or it cannot be told.
 
-    Constant images tell nothing: zeros are grey in [-1, 1] and black in [0, 1]. The set of an arm that diverged is
-    refused by none of the following: it has both signs, and either no grid of levels or very few of them. Quantiles
+    Constant images do not tell anything: zeros are grey in [-1, 1] and black in [0, 1]. None of the following refuses
+    the set of an arm that diverged: it has both signs, and either no grid of levels or very few of them. Quantiles
     stand for the ends of the set, because a single value that overshoots must not decide.
     """
     low, high = float(a.min()), float(a.max())
@@ -186,7 +207,7 @@ def _range(a: Array, limit: float) -> Finding | None:
     some = a[:: -(-a.size // LOOKED_AT)] if a.size > LOOKED_AT else a
     darkest, top = float(np.quantile(some, 0.01)), float(np.quantile(some, 0.99, method="lower"))
     if 0 <= low <= 0.02 * limit and top < 0.5 * limit:
-        top = high  # black is 0, and so few values are bright that the quantile is black as well
+        top = high  # black is 0, and so few values are bright that the upper quantile is black as well
     seen, must = f"range from {low:.5g} to {high:.5g}", f"images must lie in [{-limit:g}, {limit:g}]"
     ends = f"map black to {-limit:g} and white to {limit:g}"
     if max(-low, high) > 2 * limit and (some == np.rint(some)).all():
@@ -204,7 +225,7 @@ def _range(a: Array, limit: float) -> Finding | None:
             return Finding(said, certain, top >= 0.75 * limit, from_zero)
         return None
     if max(-darkest, top) > 1.25 * limit and _few_levels(some):
-        # nothing standardised or rescaled has a black above 0: that is an arm that drifted
+        # standardised or rescaled images never have a black above 0: these are from an arm that drifted
         probable = low <= 0.02 * limit and _distinct(some) > FEW
         said = f"{seen} and take at most {LEVELS} distinct values, as 8-bit pictures in another range do"
         return Finding(f"{said}; {must}: {ends}", probable=probable)
@@ -216,7 +237,7 @@ def _range(a: Array, limit: float) -> Finding | None:
 
 
 def _half(low: float, high: float, limit: float, many: bool, said: str) -> Finding | None:
-    """Whether only half of the range is used: its middle or, by many images, its dark side."""
+    """Find out whether only half of the range is used: its middle or, for many images, its dark half."""
 
     def near(value: float, end: float) -> bool:
         return abs(value - end) <= 0.05 * limit
@@ -229,10 +250,10 @@ def _half(low: float, high: float, limit: float, many: bool, said: str) -> Findi
 
 
 def _remedy(low: float, high: float, limit: float) -> str:
-    """How images that range from low to high get to [-limit, limit].
+    """Say how to map images that range from low to high to [-limit, limit].
 
-    Black is 0 and white is 1, 255, 65535 or what is there; where low is far from 0 and white is none of these, black is
-    low, as in standardised images.
+    Black is taken to be 0, and white to be 1, 255, 65535 or the largest value. Where low is far from 0 and white is not
+    one of these, black is low, as in standardised images.
     """
     if low < -0.25 * high:
         return f"map black to {-limit:g} and white to {limit:g}"
@@ -257,12 +278,12 @@ def _distinct(a: Array) -> int:
 
 
 def _contrast(a: Array) -> float:
-    """The largest range within one image."""
+    """Return the largest range within one image."""
     rows = a.reshape(len(a), -1)
     return float((rows.max(axis=1) - rows.min(axis=1)).max())
 
 
 def _few_levels(a: Array) -> bool:
-    """Whether every channel has no more values than 8 bits, though there are several times as many pixels."""
+    """Whether every channel has at most as many values as 8 bits, although it has several times as many pixels."""
     channels = np.moveaxis(a, 1, 0) if a.ndim == 4 and a.shape[1] <= 4 else a[None]
     return channels[0].size >= 4 * LEVELS and all(len(np.unique(channel)) <= LEVELS for channel in channels)

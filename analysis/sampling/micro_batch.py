@@ -1,6 +1,6 @@
 """One micro-batch of an arm on any model: everything that decides its bytes, and how it is sampled.
 
-What this module imports is what the key of a stored micro-batch depends on (``analysis.running.source``).
+The key of a stored micro-batch depends on this module and on what it imports (``analysis.running.source``).
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides the images, besides the code and its versions."""
+    """Everything that decides the images, besides the code and its versions."""
 
     model: str
     arm: Arm
     sampler: str = "ddim"
     steps: int = 50
-    spacing: str = ""  # that of the scheduler beside the model, else "quad"
+    spacing: str = ""  # empty: that of the scheduler beside the model, else "quad"
     images: int = 64
     seed: int = 0
     batch: int = 128
     threads: int = 1
-    device: str = "cpu"  # "cpu", or the name of the GPU: another one gives other bytes
+    device: str = "cpu"  # "cpu", or the name of the GPU, since another GPU gives other bytes
     memory_format: str = "contiguous"
 
     def __post_init__(self) -> None:
@@ -48,18 +48,23 @@ class Plan:
         object.__setattr__(self, "spacing", self.spacing or own)
 
     def points(self) -> list[dict[str, Any]]:
-        """A point per micro-batch; the number of images is in none, so that more of them begin with these."""
+        """Return a point per micro-batch. The number of images is not in it, so that a longer run reuses them."""
         about = model_of(self.model)
         fixed = asdict(self) | about.key() | {
             "model_sha256": _loaded(self.model, "cpu", "contiguous")[1],
-            "source": source_of(__name__), "dtype": "float32",
+            "source": source(self.sampler, self.arm.recursion), "dtype": "float32",
         }  # fmt: skip
         del fixed["images"]
         return [fixed | {"micro_batch": i} for i in micro_batches(range(self.images), self.batch)]
 
 
+def source(*names: str) -> str:
+    """sha256 of the code that decides the bytes of a micro-batch with the sampler and recursion of these names."""
+    return source_of(__name__, names=names)
+
+
 def weights_sha256(model: torch.nn.Module) -> str:
-    """Of names, dtypes and values of a model's parameters and buffers."""
+    """Return the sha256 of the names, dtypes and values of a model's parameters and buffers."""
     parts = []
     for name, tensor in sorted(model.state_dict().items()):
         content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
@@ -69,21 +74,21 @@ def weights_sha256(model: torch.nn.Module) -> str:
 
 @cache
 def _loaded(name: str, place: str, memory_format: str) -> tuple[Subject, str]:
-    """A model, and the sha256 of its weights; once per process, for leaving an arm restores the model bit for bit."""
+    """Load a model with the sha256 of its weights, once per process: leaving an arm restores the model bit for bit."""
     found = subject(name)
     found.model.to(place, memory_format=MEMORY_FORMATS[memory_format])
     return found, weights_sha256(found.model)
 
 
 def model_of(name: str, place: str = "cpu", memory_format: str = "contiguous") -> Subject:
-    """A model of the zoo, of a folder or of the hub, with what sampling it needs; the same object every time."""
+    """Return a model of the zoo, of a folder or of the hub, with what its sampling needs. It is loaded only once."""
     return _loaded(name, place, memory_format)[0]
 
 
 def compute(point: Mapping[str, Any], *, maker: int = 0) -> Output:
-    """One micro-batch: its images float32 (batch, C, H, W), its mean and rms pixel and the share of quantized MACs.
+    """Sample a micro-batch: images float32 (batch, C, H, W), mean and rms pixel, and the share of quantized MACs.
 
-    maker: of the run that it is made for, noted beside the results, which do not depend on it.
+    ``maker`` identifies the run that it is made for. It is noted beside the results, which do not depend on it.
     """
     torch.set_num_threads(point["threads"])
     place = "cpu"
@@ -97,7 +102,7 @@ def compute(point: Mapping[str, Any], *, maker: int = 0) -> Output:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.cuda.reset_peak_memory_stats(place)
     chosen, weights = _loaded(point["model"], place, point["memory_format"])
-    expect(point, source=source_of(__name__), model_sha256=weights)
+    expect(point, source=source(point["sampler"], point["arm"]["recursion"]), model_sha256=weights)
     first, batch = point["micro_batch"] * point["batch"], point["batch"]
     with Arm(**point["arm"]).on(chosen.model) as run:
         images = chosen.sample(

@@ -1,4 +1,4 @@
-"""Images as one picture file: tiles side by side, no axes."""
+"""Images as one picture file: tiles side by side, without axes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .images import checked
 
 
 def levels(images: np.ndarray) -> np.ndarray:
-    """uint8 grey levels or colours of images (n, ...) in [-1, 1]; values beyond are cut, halves rounded to even.
+    """Return images (n, ...) in [-1, 1] as uint8 levels. Values beyond are cut, and halves are rounded to even.
 
-    Raises ValueError for images that are none: see ``analysis.sampling.images``.
+    Raises ValueError for what is not images in [-1, 1]: see ``analysis.sampling.images``.
     """
     return _levels(checked("images", images))
 
@@ -26,21 +26,19 @@ def _levels(images: np.ndarray) -> np.ndarray:
 
 
 def fingerprint(images: np.ndarray) -> dict[str, float]:
-    """Mean and rms pixel: what a set of images is known again by, also where rounding differs.
+    """Return mean and rms pixel, by which a set of images is recognised even where rounding differs.
 
-    Raises ValueError for what is no float, no images, and NaN or Inf; the range may be any.
+    Raises ValueError for values that are not floats or not finite, and where there are no images. Any range will do.
     """
     x = checked("images", images, anything=True)
     return {"mean": float(x.mean()), "rms": float(np.sqrt(np.square(x).mean()))}
 
 
 def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np.ndarray:
-    """uint8 (H, W, C) of images (n, C, h, w) in [-1, 1] (values beyond are cut), row by row on white.
+    """Return a picture uint8 (H, W, C) of images (n, C, h, w) in [-1, 1], row by row on white. Values beyond are cut.
 
-    columns: default the next whole number above √n.
-
-    Raises ValueError for another shape, no images, columns that are no whole number from 1, and what
-    ``analysis.sampling.images`` refuses.
+    ``columns`` is by default √n, rounded up. Raises ValueError for another shape, no images, columns that are not a
+    whole number from 1, and what ``analysis.sampling.images`` refuses.
     """
     images = checked("images", images, axes=4)
     if images.shape[1] not in (1, 3):
@@ -61,7 +59,7 @@ def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np
 
 
 def save_grid(images: np.ndarray, path: Path, columns: int | None = None, *, scale: int = 3) -> None:
-    """The tiles as a PNG, each pixel drawn scale × scale."""
+    """Save the tiles as a PNG, in which each pixel is drawn scale × scale."""
     from PIL import Image
 
     made = tiles(images, columns).repeat(scale, axis=0).repeat(scale, axis=1)

@@ -1,4 +1,4 @@
-"""What an experiment can be run on: a model of the zoo, or one of yours in a diffusers folder."""
+"""What an experiment can be run on: a model of the zoo, or one of your own in a diffusers folder."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from ..metrics import EXTRACTORS
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and what sampling it needs. ``conditions`` are fixed: see ``nn.sample``.
+    """A model and what its sampling needs. ``conditions`` are fixed: see ``nn.sample``.
 
-    judged:   whether Fréchet distances to training images exist for it (the zoo's models with a classifier).
-    schedule: what the scheduler that it came with says; None where none did, and for the zoo: linear, predicting noise.
-    about:    sentences for whoever reads its results: what it is sampled by, which weights were taken.
+    judged:   whether there are Fréchet distances to its training images (for models of the zoo with a classifier)
+    schedule: that of the scheduler it came with; None without one and for the zoo, which is linear and predicts noise
+    about:    sentences for readers of its results: how it is sampled, and which weights were taken
     """
 
     name: str
@@ -41,11 +41,11 @@ class Subject:
 
     @property
     def spacing(self) -> str:
-        """Of the timesteps, where nobody chooses another: the scheduler's, else the paper's."""
+        """The default spacing of the timesteps: that of the scheduler, or else the paper's."""
         return "quad" if self.schedule is None else self.schedule.spacing
 
     def key(self) -> dict[str, Any]:
-        """What a stored result depends on besides weights and options of ``sample``; empty without a scheduler."""
+        """Return what a result depends on besides weights and options of ``sample``; empty without a scheduler."""
         if (s := self.schedule) is None:
             return {}
         return {"schedule": {
@@ -54,7 +54,7 @@ class Subject:
         }}  # fmt: skip
 
     def sample(self, images: int | Sequence[int], **options: Any) -> np.ndarray:
-        """Images, float32 (n, C, H, W); options as of ``modiff_sim.nn.sampling``."""
+        """Sample images, float32 (n, C, H, W). Options are those of ``modiff_sim.nn.sampling``."""
         chosen: dict[str, Any] = {
             "shape": self.shape,
             "conditions": self.conditions,
@@ -64,26 +64,26 @@ class Subject:
 
 
 def subject(name: str, *, seed: int = 0) -> Subject:
-    """The subject of this name: a model of the zoo, else whatever ``nn.adapters.load`` takes (folder, hub name, file).
+    """Return the subject of this name: a model of the zoo, or what ``nn.adapters.load`` takes (folder, hub name, file).
 
-    A conditional model gets one fixed condition, drawn from the seed: random text embeddings, class 0. What comes out
-    is no picture, and differences between arms still are what they are.
+    A conditional model gets one fixed condition, drawn from the seed: random text embeddings, or class 0. Its images do
+    not depict anything, but arms can be compared on them all the same.
 
-    Raises ValueError for a scheduler beside the model that cannot be followed, and as ``adapters.load``.
+    Raises ValueError for a scheduler beside the model that cannot be followed, and whatever ``adapters.load`` raises.
     """
     if name in zoo.MODELS:
         model = zoo.load(name)
         return Subject(name, model, image_shape(model), judged=name in EXTRACTORS)
-    if close := difflib.get_close_matches(name, zoo.MODELS, n=1):  # before a hub is asked for it
+    if close := difflib.get_close_matches(name, zoo.MODELS, n=1):  # before the hub is asked for it
         raise ValueError(f"no model {name!r} in the zoo; did you mean {close[0]!r}?")
     from modiff_sim.nn import adapters
 
     loaded = adapters.load(name)
     model, schedule = loaded.denoiser, loaded.schedule
     by = (
-        "no scheduler came with it: sampled as a model that predicts noise, linear betas, 1000 training timesteps"
+        "no scheduler came with it: it is sampled as predicting noise, with linear betas and 1000 training timesteps"
         if loaded.scheduler is None
-        else f"sampled by {describe(loaded.scheduler)}"
+        else f"it is sampled by {describe(loaded.scheduler)}"
     )
     return Subject(
         name, model, image_shape(model), _conditions(model, torch.Generator().manual_seed(seed)), schedule=schedule,
@@ -92,7 +92,7 @@ def subject(name: str, *, seed: int = 0) -> Subject:
 
 
 def _conditions(model: nn.Module, generator: torch.Generator) -> dict[str, Any]:
-    """One row of every further input that such a model is called with: random numbers, class 0."""
+    """Return one row of every further input that such a model is called with: random numbers, or class 0."""
     _, named = example_inputs(model)
     named.pop("timestep", None)
     dtype = next(model.parameters()).dtype

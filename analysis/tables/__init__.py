@@ -1,8 +1,8 @@
-"""The paper's tables on the models of the zoo: measured cells beside the paper's numbers, never mixed.
+"""The paper's tables on the models of the zoo: measured cells beside the paper's numbers, which are never mixed.
 
 cells      what is sampled for a number: an arm under a sampler
 layouts    which cells make which table
-printed    the paper's numbers, as printed
+printed    the paper's numbers as printed
 measure    cells -> images -> rows (resumable; one row per cell and seed)
 rows       the committed rows and their manifest
 write      a table as text, Markdown, CSV or LaTeX

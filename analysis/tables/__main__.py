@@ -1,7 +1,7 @@
 """The paper's tables on the models of the zoo:  python -m analysis.tables [TABLE ...]
 
-Prints them from the committed rows. --rerun measures the rows again (resumable; see --out). --rekey shows that changed
-code still gives the committed rows, and notes this beside them.
+This prints them from the committed rows. --rerun measures the rows again; if it is interrupted, the same command goes
+on (see --out). --rekey shows that changed code still gives the committed rows, and notes this beside them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from modiff_sim.sweeps.store import StoreError
+from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from ..running import interrupts, workspace
 from ..running.limits import Parser
@@ -20,29 +20,37 @@ from .measure import measure, wanted
 from .rekey import rekey
 from .write import FORMATS, VALUES, document, page, save
 
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(
         prog="python -m analysis.tables", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"default: all ({', '.join(TABLES)})")
-    parser.add_argument("--value", default="frechet", choices=list(VALUES), help="what to show (default: frechet)")
-    parser.add_argument("--format", default="text", choices=list(FORMATS))
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"which tables (default: all): {', '.join(TABLES)}")
+    parser.add_argument("--value", default="frechet", choices=list(VALUES), help="the value to show (default: frechet)")
+    parser.add_argument("--format", default="text", choices=list(FORMATS), help="how to print it (default: text)")
+    parser.add_argument("--page", action="store_true", help="write docs/tables.md and stop")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write every table in every format into this folder")
     parser.add_argument("--rerun", action="store_true", help="measure the rows of these tables again into OUT/tables")
     parser.add_argument(
         "--rekey", action="store_true",
-        help="sample the first micro-batch of every cell again; if it agrees, note this code in the manifest of ROWS",
+        help="sample the first micro-batch of each cell again; if it agrees, note this code in the manifest of ROWS",
     )  # fmt: skip
-    parser.add_argument("--rows", type=Path, default=stored.COMMITTED, help="folder with the rows (default: committed)")
-    parser.add_argument("--out", type=Path, default=workspace.folder(), help="where --rerun and --rekey keep theirs")
-    parser.add_argument("--workers", type=int, help="their processes (default: all cores)")
-    parser.add_argument("--scheduler", help="a Dask scheduler for them, tcp://HOST:PORT")
+    parser.add_argument(
+        "--rows", type=Path, default=stored.COMMITTED, help="folder with the rows (default: the committed ones)"
+    )
+    parser.add_argument("--out", type=Path, default=workspace.folder(), help="output folder of --rerun and --rekey")
+    parser.add_argument("--workers", type=int, help="number of their processes (default: one per core)")
+    parser.add_argument("--scheduler", help="address of a Dask scheduler for them, tcp://HOST:PORT")
     args = parser.parse_args(arguments)
     if unknown := [name for name in args.tables if name not in TABLES]:
         parser.error(f"no table {', '.join(unknown)}; known: {', '.join(TABLES)}")
     if args.rekey and (args.rerun or args.tables):
         parser.error("--rekey is for all rows, and takes neither tables nor --rerun")
+    if args.page and (args.rerun or args.rekey or args.tables):
+        parser.error("--page is of all committed rows, and takes neither tables nor --rerun nor --rekey")
     chosen = {name: TABLES[name] for name in args.tables or TABLES}
     try:
         if args.rekey:
@@ -59,7 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (StoreError, ValueError, OSError) as error:
         print(f"tables: {error}", file=sys.stderr)
         return 2
-    if args.format == "markdown" and not args.tables:
+    if args.page:
+        write_atomic(PAGE, document(pages))
+        print(f"wrote {PAGE}", file=sys.stderr)
+    elif args.format == "markdown" and not args.tables:
         print(document(pages), end="")
     else:
         for made in pages.values():
@@ -74,7 +85,7 @@ def _rekeyed(args: argparse.Namespace) -> int:
         cells, largest = rekey(model, args.rows, workers=args.workers, scheduler=args.scheduler)
         print(
             f"{model}: {cells} cells agree, the largest difference of a mean or rms pixel is {largest:.1e}" if cells
-            else f"{model}: the rows are of this code"
+            else f"{model}: the rows were already made with this code"
         )  # fmt: skip
     return 0
 

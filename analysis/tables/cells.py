@@ -1,4 +1,4 @@
-"""A cell: what is sampled for one number of a table."""
+"""A cell is what is sampled for one number of a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..experiments.arms import FULL, Arm
 
 @dataclass(frozen=True)
 class Cell:
-    """An arm under a sampler. ``steps`` are timesteps; samplers that call the model twice at one make more calls."""
+    """An arm under a sampler. ``steps`` counts timesteps; samplers that call the model twice at one make more calls."""
 
     arm: Arm = FULL
     sampler: str = "ddim"
@@ -28,7 +28,7 @@ class Cell:
 
     @property
     def full(self) -> Cell:
-        """Full precision under the same sampler: what the cell is compared with."""
+        """Full precision under the same sampler, with which the cell is compared."""
         return replace(self, arm=FULL)
 
     @property
@@ -38,17 +38,18 @@ class Cell:
 
     @property
     def label(self) -> str:
+        """The arm and the sampler in words."""
         return f"{self.arm.label} ({self.ground})"
 
 
 def flat(cell: Cell) -> dict[str, Any]:
-    """The columns that name a cell in the table of rows."""
+    """Return the columns that name a cell in the table of rows."""
     about = asdict(cell)
     return about.pop("arm") | about
 
 
 def from_flat(row: Mapping[str, Any]) -> Cell:
-    """The cell of a row; what ``flat`` made."""
+    """Return the cell of a row that ``flat`` made."""
     warmup = row["warmup"]
     arm = Arm(
         row["recursion"], int(row["bits"]), int(row["weight_bits"]), row["scale"],

@@ -1,4 +1,4 @@
-"""Which cells make which table. A new table is one entry of ``TABLES``."""
+"""Which cells make which table. A new table is a new entry of ``TABLES``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Table:
-    """Cells by row and column. ``images`` per cell and seed; every number is an interval over ``seeds``.
+    """Cells by row and column. Every number is an interval over ``seeds``, with ``images`` per cell and seed.
 
-    printed: the paper's numbers for the same places; of: what they are measured on.
+    ``printed`` are the paper's numbers for the same places, and ``of`` says what they were measured on.
     """
 
     title: str
@@ -29,22 +29,24 @@ class Table:
 
     @property
     def rows(self) -> list[str]:
+        """The names of the rows, in order."""
         return list(dict.fromkeys(row for row, _ in self.cells))
 
     @property
     def columns(self) -> list[str]:
+        """The names of the columns, in order."""
         return list(dict.fromkeys(column for _, column in self.cells))
 
     @property
     def measured(self) -> list[Cell]:
-        """Every cell once, and the full-precision cell of each sampler before those it judges."""
+        """Every cell once, with the full-precision cell of each sampler before those that it is compared with."""
         return list(dict.fromkeys(each for cell in self.cells.values() for each in (cell.full, cell)))
 
 
 def _by_bits(
     bits: tuple[int, ...], columns: Mapping[str, Callable[[int, int], Cell]], weights: tuple[int, ...] = (8,)
 ) -> dict[tuple[str, str], Cell]:
-    """Rows W8A8, W8A6, ...; each column makes a cell of (activation bits, weight bits)."""
+    """Return cells in rows W8A8, W8A6, ...; each column makes a cell from (activation bits, weight bits)."""
     return {
         (f"W{w}A{b}", name): make(b, w) for w in weights for b in bits for name, make in columns.items()
     }  # fmt: skip
@@ -58,7 +60,7 @@ def _column(recursion: str, scale: str = "sample", *, warmup: str | int = "exact
 DIRECT_AND_CLOSED = {"direct": "direct", "closed loop": "closed_loop"}
 SHORT = {"direct": "direct", "closed": "closed_loop"}
 RECURSIONS = {"direct": "direct", "open loop": "open_loop", "closed loop": "closed_loop"}
-#: the samplers of the step sweep, with spacings that suit few steps
+#: the samplers of the table of steps, with spacings that suit few steps
 FEW_STEPS = (5, 10, 20, 50, 100)
 SWEPT = ("ddim", "ddpm", "dpm_solver_2", "dpm_solver_pp_2m")
 SWEPT_BITS = (6, 4, 3)
@@ -164,6 +166,6 @@ TABLES: dict[str, Table] = {
 
 
 def cells_of(names: Sequence[str]) -> list[tuple[Cell, int, int]]:
-    """Everything that these tables ask for, once each: (cell, images, seed)."""
+    """Return everything that these tables need, once each: (cell, images, seed)."""
     wanted = ((cell, t.images, seed) for t in map(TABLES.__getitem__, names) for cell in t.measured for seed in t.seeds)
     return list(dict.fromkeys(wanted))

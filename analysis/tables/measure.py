@@ -1,4 +1,4 @@
-"""Cells to images to rows: a sweep over micro-batches that can be killed and goes on, then a row per cell and seed."""
+"""From cells to images to rows: a resumable sweep over micro-batches, then a row per cell and seed."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from .layouts import cells_of
 from .sampling import BATCH, Wanted, compute, place_of, points
 
 NAME = "cells"
-FEATURES_KEPT = ("fashion32",)  # 12 cells, 1.2 MB; of the 190 cells of digits they would be 15 MB
-PICTURES = 16  # images of a cell that are kept to be looked at
+FEATURES_KEPT = ("fashion32",)  # 12 cells, 1.2 MB; for the 190 cells of digits they would be 15 MB
+PICTURES = 16  # images of a cell that are kept to be shown
 
 
 def wanted(tables: Sequence[str]) -> list[Wanted]:
-    """All that these tables ask for, full precision before what it judges."""
+    """Return everything that these tables need, with full precision before what is compared with it."""
     return [Wanted(*each) for each in cells_of(tables)]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """rows: one per cell and seed. micro_batches: what each is known by.
+    """What was measured: ``rows``, one per cell and seed, and ``micro_batches``, by which each can be recognised.
 
-    pictures, features: by the number of the cell's row of its first seed, uint8 (16, C, H, W) of that seed, and float32
-    (images of all seeds, features), which paired bootstraps need; features are kept for ``FEATURES_KEPT`` only.
+    ``pictures`` and ``features`` are keyed by the number of the cell's row of its first seed. Pictures are uint8 (16,
+    C, H, W) of that seed. Features are float32 (images of all seeds, features), which paired bootstraps need, and are
+    only kept for ``FEATURES_KEPT``.
     """
 
     rows: list[dict[str, Any]]
@@ -46,7 +47,10 @@ class Measured:
 def measure(
     model: str, chosen: Sequence[Wanted], *, workers: int | None = None, scheduler: str | None = None
 ) -> Measured:
-    """Rows in the order asked for. Interrupted, the same call goes on; workers and interruptions change no byte."""
+    """Return the rows in the order of ``chosen``.
+
+    If it is interrupted, the same call goes on. Workers and interruptions do not change the bytes.
+    """
     needed = points(model, [Wanted(cell, w.images, w.seed) for w in chosen for cell in (w.cell.full, w.cell)])
     audits = sweep.run(
         needed, compute, store(), name=NAME, workers=workers, scheduler=scheduler, label=f"sampling {model}"
@@ -66,7 +70,7 @@ def measure(
         full = None if w.cell == w.cell.full else images(Wanted(w.cell.full, w.images, w.seed))
         about = {"model": model, **flat(w.cell), "seed": w.seed, "images": w.images}
         found = judge(images(w), full)
-        del found["first_divergence"]  # of trajectories, which are not kept
+        del found["first_divergence"]  # needs trajectories, which are not kept
         rows.append(about | found | audit)
         if w.seed == chosen[0].seed:
             pictures[str(i)] = levels(images(w)[:PICTURES])

@@ -1,7 +1,7 @@
-"""The paper's numbers as printed (PMLR 267:18337-18362). Shown beside ours and never computed with.
+"""The paper's numbers as printed (PMLR 267:18337-18362). They are shown beside ours and never computed with.
 
-They are FID (where not said otherwise) of other models on other data: what can be compared is an order, a cliff, a
-ratio. Keys are (row, column) of ``layouts``.
+They are FID, where nothing else is said, of other models on other data: only orders, cliffs and ratios can be compared.
+Keys are (row, column) of ``layouts``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TABLE_1 = _table(
         "W8A6": ("29.16", "4.19", "4.15", "4.21"),
         "W8A4": ("332.75", "13.41", "24.09", "4.31"),
         "W8A3": ("457.35", "90.34", "143.39", "4.14"),
-        "W8A2": ("457.34", "266.68", "429.59", "?"),  # the last is not legible in the text copy this was read in
+        "W8A2": ("457.34", "266.68", "429.59", "?"),  # the last is not legible in the copy that was read
         "W4A8": ("4.93", "5.13", "4.96", "4.95"),
         "W4A6": ("28.60", "5.62", "4.49", "5.01"),
         "W4A4": ("325.76", "13.62", "22.50", "5.10"),

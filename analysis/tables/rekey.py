@@ -1,9 +1,8 @@
 """Committed rows under new code: the first micro-batch of every cell is sampled again and compared.
 
-The key of a stored micro-batch holds a hash of the code that it was made with (``analysis.running.source``). Where that
-code changed and the numbers did not, the rows need not be measured again: ``python -m analysis.tables --rekey`` shows
-that they would be the same, and notes the old and the new hash in the manifest. Where a number did change, it says
-which.
+The key of a stored micro-batch contains a hash of the code that made it (``analysis.running.source``). Where that code
+changed and the numbers did not, the rows need not be measured again: ``python -m analysis.tables --rekey`` shows that
+they would be the same, and notes the old and the new hash in the manifest. Where a number did change, it says which.
 """
 
 from __future__ import annotations
@@ -23,22 +22,23 @@ from .sampling import BATCH, Wanted, compute, points
 
 # mean and rms pixel are committed with 8 digits, and the same arithmetic on the same kind of CPU gives the same bytes
 CLOSE = 1e-6
-DECIDE = ("model", "model_sha256", "batch", "threads", "dtype", "versions")  # of a manifest, besides the source
+DECIDE = ("model", "model_sha256", "batch", "threads", "dtype", "versions")  # in a manifest, besides the source
 
 
 def rekey(
     model: str, folder: Path = COMMITTED, *, workers: int | None = None, scheduler: str | None = None
 ) -> tuple[int, float]:
-    """Note this code as one that gives the committed rows: how many cells were sampled, and the largest difference.
+    """Note this code as one that gives the committed rows. Returns the number of cells and the largest difference.
 
-    Resumable, as a sweep is. Raises StoreError, and changes nothing, where a micro-batch differs by more than
-    ``CLOSE`` in its mean or rms pixel, or where weights, versions or sizes are not those of the rows.
+    It can be interrupted and goes on, as a sweep does. It raises StoreError, and changes nothing, where a micro-batch
+    differs by more than ``CLOSE`` in its mean or rms pixel, or where weights, versions or sizes are not those of the
+    rows.
     """
     found = committed(model, folder)
     ours = manifest(model)
     if other := [name for name in DECIDE if _but_ours(found.manifest[name]) != _but_ours(ours[name])]:
         raise StoreError(
-            f"rows of {model!r}: made with other {' and '.join(other)}, so another source is not all that changed; "
+            f"rows of {model!r}: made with other {' and '.join(other)}, so that not only the source has changed; "
             "measure them again with --rerun"
         )
     if found.manifest["source"] == ours["source"]:
@@ -56,7 +56,7 @@ def rekey(
     if changed := [f"{cell.label} by {by:.2g}" for cell, by in apart.items() if not by <= CLOSE]:
         raise StoreError(
             f"rows of {model!r}: {len(changed)} of {len(apart)} cells give other images than the committed ones: "
-            f"{'; '.join(changed)}. Where that is meant, measure the rows again with --rerun"
+            f"{'; '.join(changed)}. If that is intended, measure the rows again with --rerun"
         )
     largest = max(apart.values())
     note = {
@@ -72,12 +72,12 @@ def rekey(
 
 
 def _but_ours(value: Any) -> Any:
-    """Versions without that of this project, whose code is compared itself."""
+    """Return versions without that of this project, whose code itself is compared."""
     return {k: v for k, v in value.items() if k != "modiff-sim"} if isinstance(value, Mapping) else value
 
 
 def _first(micro_batches: list[dict[str, Any]]) -> dict[Cell, Mapping[str, Any]]:
-    """Cell -> its first micro-batch in the committed file."""
+    """Return cell -> its first micro-batch in the committed file."""
     found: dict[Cell, Mapping[str, Any]] = {}
     for row in micro_batches:
         if row["micro_batch"] == 0:

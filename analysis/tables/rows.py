@@ -1,9 +1,9 @@
 """The committed rows: one per cell and seed, measured once, with a manifest; ``--rerun`` measures them again.
 
 committed/MODEL/rows.csv           the measurements
-committed/MODEL/micro_batches.csv  mean and rms pixel of every micro-batch: what a short run is compared with
+committed/MODEL/micro_batches.csv  mean and rms pixel of every micro-batch, with which a short run is compared
 committed/MODEL/pictures.npz       16 images of every cell from the first seed, uint8, by the number of the row
-committed/MODEL/features.npz       features of all images of every cell, likewise; of the 32×32 model only
+committed/MODEL/features.npz       features of all images of every cell, by the same number; 32×32 model only
 committed/MODEL/manifest.json      model, classifier, seeds, batch, versions, source; sha256 of the files
 """
 
@@ -35,24 +35,30 @@ TEXT = frozenset({"model", "recursion", "scale", "warmup", "refresh", "sampler",
 
 @dataclass(frozen=True)
 class Rows:
-    """What was measured on one model, as it was read."""
+    """What was measured on one model, as read from its files."""
 
     measured: Measured
     manifest: Mapping[str, Any]
 
     def pictures(self, cell: Cell) -> np.ndarray | None:
-        """uint8 (16, C, H, W), or None where the cell was not measured."""
+        """Return pictures uint8 (16, C, H, W), or None where the cell was not measured."""
         return self._of(self.measured.pictures, cell)
 
     def features(self, cell: Cell) -> np.ndarray | None:
-        """float32 (images of all seeds, features), or None where they were not kept."""
+        """Return features float32 (images of all seeds, features), or None where they were not kept."""
         return self._of(self.measured.features, cell)
 
     def _of(self, kept: Mapping[str, np.ndarray], cell: Cell) -> np.ndarray | None:
         return next((kept[k] for k in kept if from_flat(self.measured.rows[int(k)]) == cell), None)
 
     def values(self, cell: Cell, images: int, seeds: Sequence[int], value: str) -> np.ndarray | None:
-        """One number per seed, float64; None where the cell was not measured. KeyError for an unknown value."""
+        """Return one number per seed, float64, or None where the cell was not measured.
+
+        Raises StoreError where the rows were measured without this value, as with a metric that is newer than they are.
+        """
+        if self.measured.rows and value not in self.measured.rows[0]:
+            model = self.measured.rows[0]["model"]
+            raise StoreError(f"the rows of {model!r} hold no {value!r}: measure them with --rerun")
         found = {r["seed"]: r[value] for r in self.measured.rows if r["images"] == images and from_flat(r) == cell}
         if not set(seeds) <= set(found):
             return None
@@ -60,7 +66,7 @@ class Rows:
 
 
 def manifest(model: str) -> dict[str, Any]:
-    """What decides the rows, besides what each row says."""
+    """Return what decides the rows, besides what each row says."""
     return {
         "model": model, "model_sha256": zoo.card(model)["sha256"], "features": metrics.EXTRACTORS[model].name,
         "batch": BATCH[model], "threads": 1, "dtype": "float32", "source": source(), "versions": versions(),
@@ -68,7 +74,7 @@ def manifest(model: str) -> dict[str, Any]:
 
 
 def save(folder: Path, found: Measured, about: Mapping[str, Any]) -> None:
-    """Write the files, the manifest last."""
+    """Write the files, with the manifest last."""
     contents = (_csv(found.rows), _csv(found.micro_batches), npz_bytes(found.pictures), npz_bytes(found.features))
     write_files(folder, dict(zip(FILES, contents, strict=True)), about)
 
@@ -96,7 +102,10 @@ def _parsed(name: str, text: str) -> Any:
 
 @cache
 def committed(model: str, folder: Path = COMMITTED) -> Rows:
-    """The rows of a model, checksums verified. Raises StoreError for missing or changed files, or another model's."""
+    """Return the rows of a model after checking their checksums.
+
+    Raises StoreError for missing or changed files, and for files of another model.
+    """
     place = folder / model
     if problems := verify_one(place):
         raise StoreError(f"rows of {model!r}: {'; '.join(problems)}: measure them with --rerun")

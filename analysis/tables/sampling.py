@@ -1,6 +1,6 @@
 """One micro-batch of a cell: everything that decides its bytes, and how it is sampled.
 
-What this module imports is what the key of a stored micro-batch depends on (``analysis.running.source``).
+The key of a stored micro-batch depends on this module and on what it imports (``analysis.running.source``).
 """
 
 from __future__ import annotations
@@ -22,18 +22,22 @@ from ..sampling.pictures import fingerprint
 from .cells import Cell
 
 CALIBRATION_IMAGES = 16
-#: model -> images per micro-batch, part of what decides the bytes
+#: model -> images per micro-batch, which are among the things that decide the bytes
 BATCH = {"digits": 128, "fashion32": 64}
 
 
-def source() -> str:
-    """sha256 of the code that decides the bytes of a micro-batch."""
-    return source_of(__name__)
+def source(*names: str) -> str:
+    """Return the sha256 of the code that decides the bytes of a micro-batch with this sampler and recursion."""
+    return source_of(__name__, names=names)
+
+
+def _source(cell: Cell) -> str:
+    return source(cell.sampler, cell.arm.recursion)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A cell at so many images from one seed."""
+    """A cell with a number of images from one seed."""
 
     cell: Cell
     images: int
@@ -41,21 +45,21 @@ class Wanted:
 
 
 def points(model: str, chosen: Iterable[Wanted]) -> list[dict[str, Any]]:
-    """The micro-batches that these need, once each: everything that decides their bytes."""
-    fixed = {"model": model, "model_sha256": zoo.card(model)["sha256"], "source": source(),
-             "batch": BATCH[model], "threads": 1, "dtype": "float32"}  # fmt: skip
+    """Return the micro-batches that these need, once each, with everything that decides their bytes."""
+    fixed = {"model": model, "model_sha256": zoo.card(model)["sha256"], "batch": BATCH[model], "threads": 1,
+             "dtype": "float32"}  # fmt: skip
     found: dict[tuple[Cell, int, int], dict[str, Any]] = {}
     for each in chosen:
         for index in micro_batches(range(each.images), BATCH[model]):
-            about = {"cell": asdict(each.cell), "seed": each.seed, "micro_batch": index}
+            about = {"cell": asdict(each.cell), "source": _source(each.cell), "seed": each.seed, "micro_batch": index}
             found.setdefault((each.cell, each.seed, index), fixed | about)
     return list(found.values())
 
 
 def compute(point: Mapping[str, Any]) -> Output:
-    """Sample one micro-batch: its images, its audit, and mean and rms of its pixels, by which it can be known again."""
+    """Sample a micro-batch: its images, its audit, and mean and rms of its pixels, by which it can be recognised."""
     cell, seed, index = place_of(point)
-    expect(point, source=source(), model_sha256=zoo.card(point["model"])["sha256"])
+    expect(point, source=_source(cell), model_sha256=zoo.card(point["model"])["sha256"])
     torch.set_num_threads(point["threads"])
     model = _model(point["model"])
     first = index * point["batch"]
@@ -80,7 +84,7 @@ _model = cache(zoo.load)
 
 @cache
 def _calibrated(name: str, ground: Cell, target: str, bits: int, weight_bits: int) -> Any:
-    """Static scales from images of their own, MSE-optimal; once per process."""
+    """Calibrate MSE-optimal static scales on images of their own, once per process."""
     model, arm = _model(name), Arm(weight_bits=weight_bits)
 
     def run_sampling(resets: Any) -> object:
@@ -93,5 +97,6 @@ def _calibrated(name: str, ground: Cell, target: str, bits: int, weight_bits: in
 
 
 def place_of(point: Mapping[str, Any]) -> tuple[Cell, int, int]:
+    """Return the cell, the seed and the number of the micro-batch of a point."""
     about = dict(point["cell"])
     return Cell(**about | {"arm": Arm(**about["arm"])}), point["seed"], point["micro_batch"]

@@ -1,4 +1,4 @@
-"""A table as text, Markdown, CSV or LaTeX: ours with intervals, full precision beside, the paper's numbers apart."""
+"""A table as text, Markdown, CSV or LaTeX: our numbers with intervals, full precision, and the paper's separately."""
 
 from __future__ import annotations
 
@@ -12,19 +12,13 @@ import numpy as np
 
 from modiff_sim.sweeps.store import write_atomic
 
-from ..metrics import mean_interval
+from ..metrics import METRICS, mean_interval
 from .cells import Cell
 from .layouts import Table
 from .rows import Rows
 
-#: value -> how it is called
-VALUES = {
-    "frechet": "Fréchet distance", "kid": "kernel distance (unbiased MMD²)", "sliced_wasserstein": "sliced Wasserstein",
-    "sliced_wasserstein_pixels": "sliced Wasserstein of pixels",
-    "precision": "precision", "recall": "recall", "density": "density", "coverage": "coverage",
-    "score": "classifier score", "recognised": "recognised share", "duplicates": "share of near-duplicates",
-    "psnr": "PSNR to full precision, dB", "ssim": "SSIM to full precision",
-    "relative_l2": "relative l2 to full precision",
+#: value -> its name in tables: the metrics of images, and what the audit counted
+VALUES = {name: metric.title for name, metric in METRICS.items() if metric.over != "trajectories"} | {
     "gbops": "GBOPs per image", "mac_share": "share of MACs quantized", "activation_bits": "effective bits",
 }  # fmt: skip
 HEADING = "arm"
@@ -32,13 +26,14 @@ HEADING = "arm"
 
 @dataclass(frozen=True)
 class Number:
-    """Mean over the seeds with the half-width of its 95 % t-interval; ``missing`` says why there is none."""
+    """Mean over the seeds with the half-width of its 95 % t-interval. ``missing`` says why there is no number."""
 
     mean: float = float("nan")
     half: float = float("nan")
     missing: str = ""
 
     def text(self, plus_minus: str = " ± ") -> str:
+        """Return the number as text, rounded to about three digits."""
         if self.missing:
             return self.missing
         if not np.isfinite(self.mean):
@@ -50,7 +45,7 @@ class Number:
 
 
 def number(rows: Rows, table: Table, cell: Cell, value: str) -> Number:
-    """A cell's number; "–" where it was not measured."""
+    """Return the number of a cell; "–" where it was not measured."""
     found = rows.values(cell, table.images, table.seeds, value)
     if found is None or np.isnan(found).all():
         return Number(missing="–")
@@ -62,7 +57,7 @@ def number(rows: Rows, table: Table, cell: Cell, value: str) -> Number:
 
 @dataclass(frozen=True)
 class Page:
-    """A table as strings: a header, the rows, and what has to be said below."""
+    """A table as strings: a header, the rows, and the notes below it."""
 
     title: str
     header: list[str]
@@ -71,7 +66,7 @@ class Page:
 
 
 def page(name: str, table: Table, rows: Rows, value: str) -> Page:
-    """Ours row by row, the full-precision rows after them, then the paper's rows under their own heading."""
+    """Make the page: our rows, then those of full precision, then the paper's under their own heading."""
     if value not in VALUES:
         raise ValueError(f"unknown value {value!r}; known: {', '.join(VALUES)}")
     columns = table.columns
@@ -107,6 +102,7 @@ def page(name: str, table: Table, rows: Rows, value: str) -> Page:
 
 
 def as_text(made: Page) -> str:
+    """Return the table as aligned text."""
     table = [made.header, *made.lines]
     widths = [max(len(row[i]) for row in table) for i in range(len(made.header))]
     body = []
@@ -117,6 +113,8 @@ def as_text(made: Page) -> str:
 
 
 def as_markdown(made: Page) -> str:
+    """Return the table as Markdown."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
@@ -126,6 +124,7 @@ def as_markdown(made: Page) -> str:
 
 
 def as_csv(made: Page) -> str:
+    """Return the table as CSV."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([made.header, *made.lines])
     return out.getvalue()
@@ -140,7 +139,7 @@ def _latex(text: str) -> str:
 
 
 def as_latex(made: Page) -> str:
-    """A booktabs table environment."""
+    """Return the table as a LaTeX table environment for booktabs."""
     body = [" & ".join(map(_latex, line)) + r" \\" for line in (made.header, *made.lines)]
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\caption{{{_latex(made.title)}. {_latex(' '.join(made.notes))}}}",
@@ -154,19 +153,19 @@ FORMATS: dict[str, Callable[[Page], str]] = {
 }  # fmt: skip
 INTRODUCTION = """# The paper's tables, measured
 
-Every table of the paper that a small trained model can be put through, on the models of the zoo, from committed rows
-(`analysis/tables/committed`, one per cell and seed, with a manifest). The models stand in for the paper's: **what can
-be compared is an order, a cliff, a ratio**, never a value; rows called "paper" are printed there and are never computed
+These are the tables of the paper that a small trained model can reproduce, for the models of the zoo, from committed
+rows (`analysis/tables/committed`, one per cell and seed, with a manifest). The models stand in for the paper's: **only
+orders, cliffs and ratios can be compared**, never values. Rows called "paper" are printed there and are never computed
 with. Distances are in the features of classifiers trained here, **never FID**.
 
-Made by `python -m analysis.tables --format markdown` (a test compares the two). Other values: `--value psnr`, `ssim`,
-`kid`, `precision`, `coverage`, `gbops` and more; `--save DIR` writes every table as text, Markdown, CSV and LaTeX;
-`--rerun` measures the rows again. The claims drawn from these rows are in [claims.md](claims.md).
+`make pages` writes this page (a test compares the two). `python -m analysis.tables --value` shows other values: `psnr`,
+`ssim`, `kid`, `precision`, `coverage`, `gbops` and more. `--save DIR` writes every table as text, Markdown, CSV and
+LaTeX, and `--rerun` measures the rows again. The claims drawn from these rows are in [claims.md](claims.md).
 """
 
 
 def document(pages: Mapping[str, Page]) -> str:
-    """All tables as the page docs/tables.md."""
+    """Return all tables as the page docs/tables.md."""
     return "\n".join([INTRODUCTION, *map(as_markdown, pages.values())])
 
 
@@ -174,7 +173,7 @@ ENDINGS = {"text": "txt", "markdown": "md", "csv": "csv", "latex": "tex"}
 
 
 def save(pages: Mapping[str, Page], folder: Path) -> None:
-    """Every table in every format, ``table_NAME.txt`` and so on."""
+    """Write every table in every format, as ``table_NAME.txt`` and so on."""
     for name, made in pages.items():
         for kind, form in FORMATS.items():
             write_atomic(folder / f"table_{name}.{ENDINGS[kind]}", form(made))

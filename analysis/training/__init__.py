@@ -1,1 +1,1 @@
-"""Training of the zoo's models and classifiers: recipes, the loop, checkpoints, the quality of what came out."""
+"""Training of the zoo's models and classifiers: recipes, the loop, checkpoints, and the quality of the result."""

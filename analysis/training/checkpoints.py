@@ -1,7 +1,7 @@
-"""Checkpoints and weights as ``training`` reads them: what is damaged or of something else is refused in one line.
+"""Reading of checkpoints and weights for training. Damaged files, and those of other runs, are refused in one line.
 
-A file is read without running anything that it holds (``weights_only``), everything in it is looked at before anything
-is taken over, and it is never changed.
+A file is read without running anything that it contains (``weights_only``), everything in it is checked before anything
+is used, and it is never changed.
 """
 
 from __future__ import annotations
@@ -19,43 +19,42 @@ import torch
 
 KEYS = frozenset({"settings", "config", "data", "step", "seconds", "losses", "rng", "model", "ema", "opt"})
 SHA256 = re.compile("[0-9a-f]{64}")
-ADVICE = "bring back a whole one, or begin anew in another --out (--begin-from takes the weights so far)"
+ADVICE = "restore an intact one, or start again in another --out (--begin-from takes the weights so far)"
 
 
 class Unusable(ValueError):
-    """A file that training cannot go on from, and what to do."""
+    """Training cannot go on from this file; the message says what to do."""
 
 
 def read(path: Path, about: Mapping[str, Any], like: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """The state in a checkpoint of this run.
+    """Return the state in a checkpoint of this run.
 
-    about: settings, configuration and data of this run. like: the state of a run that has just begun.
-
-    Raises ``Unusable`` for a damaged file, one of another program, and one of another run.
+    ``about`` has the settings, configuration and data of this run, and ``like`` is the state of a run that has just
+    begun. Raises ``Unusable`` for a damaged file, for one of another program, and for one of another run.
     """
-    if not path.is_file():  # a pipe would be waited for
-        raise Unusable(f"{path} is no file: {ADVICE}")
+    if not path.is_file():  # opening a pipe would wait for its writer
+        raise Unusable(f"{path} is not a regular file: {ADVICE}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what the file looks like; it is read as data in any case
+            warnings.simplefilter("ignore")  # about the form of the file, which is only read as data
             state = torch.load(path, weights_only=True, map_location=device)
     except OSError:
         raise
-    except Exception as error:  # a damaged archive or pickle raises nearly anything
-        raise Unusable(f"{path} is damaged, or no checkpoint of analysis.train: {ADVICE}") from error
+    except Exception as error:  # a damaged archive or pickle may raise nearly any exception
+        raise Unusable(f"{path} is damaged, or not a checkpoint of analysis.train: {ADVICE}") from error
     if not isinstance(state, dict) or not state.keys() >= KEYS:
         missing = ", ".join(sorted(KEYS - state.keys())) if isinstance(state, dict) else "everything"
-        raise Unusable(f"{path} is no checkpoint of analysis.train, it lacks {missing}: {ADVICE}")
+        raise Unusable(f"{path} is not a checkpoint of analysis.train, it lacks {missing}: {ADVICE}")
     for name, mine in about.items():
         if (differs := _difference(state[name], mine)) is not None:
-            raise Unusable(f"{path} was made with {name} {differs}; use the same, or another --out")
+            raise Unusable(f"{path} was made with {name} {differs}: pass the same, or another --out")
     if wrong := _wrong(state, like, about["settings"]["steps"]):
         raise Unusable(f"{path} is damaged, {wrong}: {ADVICE}")
     return state
 
 
 def _difference(found: Any, mine: Any) -> str | None:
-    """What is in a checkpoint and not in this run, or None where they are the same."""
+    """Say what differs between a checkpoint and this run; None where they are the same."""
     if type(found) is not type(mine):
         return f"of another kind ({type(found).__name__})"
     if not isinstance(mine, dict):
@@ -66,27 +65,27 @@ def _difference(found: Any, mine: Any) -> str | None:
 
 
 def _wrong(state: Mapping[str, Any], like: Mapping[str, Any], steps: int) -> str:
-    """What is not as training would have written it; empty if nothing."""
+    """Say what training would not have written like this; "" if there is no such thing."""
     step, seconds, losses, begun = state["step"], state["seconds"], state["losses"], state.get("begun_from")
     if type(step) is not int or not 0 < step <= steps:
         return f"its step is {_cut(step)} of {steps}"
     if type(seconds) is not float or not 0 < seconds < math.inf:
         return f"its time is {_cut(seconds)} s"
     if type(losses) is not list or not 0 < len(losses) <= step or not all(map(_finite, losses)):
-        return "its losses are no list of finite numbers"
+        return "its losses are not a list of finite numbers"
     if begun is not None and not _begun(begun, step):
-        return f"begun_from is {repr(begun)[:120]}, which does not say what it was begun from"
+        return f"begun_from is {repr(begun)[:120]}, which does not say what the run was begun from"
     if wrong := tensors(state["model"], like["model"]) or tensors(state["ema"], like["model"]):
         return wrong
     if not _alike(state["rng"], like["rng"]):
-        return "its random state is none"
+        return "its random state is invalid"
     parameters = {name: like["model"][name] for name in like["parameters"]}
     done = step - (begun["step"] if begun else 0)
     return _optimizer(state["opt"], like["opt"], parameters, done) or _shared(state, like["parameters"])
 
 
 def _begun(about: Any, step: int) -> bool:
-    """Whether this names weights, by the sha256 of their file, and a step before the one that is done."""
+    """Whether this names weights, by the sha256 of their file, and a step before the current one."""
     if type(about) is not dict or about.keys() != {"sha256", "step"}:
         return False
     digest, first = about["sha256"], about["step"]
@@ -94,7 +93,7 @@ def _begun(about: Any, step: int) -> bool:
 
 
 def _shared(state: Mapping[str, Any], parameters: Sequence[str]) -> str:
-    """Which two entries have the same memory, so that what changes one would change the other; empty if none."""
+    """Say which two entries share their memory, so that changing one would change the other; "" if none do."""
     named = [(f"{name} in its {part}", value) for part in ("model", "ema") for name, value in state[part].items()]
     for i, name in enumerate(parameters):
         named += [(f"{entry} of {name} in its optimizer", value) for entry, value in state["opt"]["state"][i].items()]
@@ -121,7 +120,7 @@ def _alike(found: Any, mine: torch.Tensor) -> bool:
 
 
 def tensors(found: Any, mine: Mapping[str, torch.Tensor], *, dtypes: bool = True) -> str:
-    """How weights differ from the network's in names, shapes or dtypes, or which hold NaN; empty if all is well."""
+    """Say how weights differ from the network's in names, shapes or dtypes, or which hold NaN; "" if all is well."""
     if not isinstance(found, dict) or found.keys() != mine.keys():
         return "it holds the weights of another network"
     for name, value in found.items():
@@ -135,7 +134,7 @@ def tensors(found: Any, mine: Mapping[str, torch.Tensor], *, dtypes: bool = True
 
 
 def _optimizer(found: Any, mine: Mapping[str, Any], parameters: Mapping[str, torch.Tensor], done: int) -> str:
-    """What is not as Adam leaves it after so many steps."""
+    """Say what is not as Adam leaves it after this many steps; "" if all is well."""
     wrong = "its optimizer is of another network or program"
     if not isinstance(found, dict) or not found.keys() >= {"state", "param_groups"}:
         return wrong
@@ -157,18 +156,19 @@ def _optimizer(found: Any, mine: Mapping[str, Any], parameters: Mapping[str, tor
         if problem := tensors(of_one, moments):
             return f"{problem} in its optimizer, for {name}"
         if float(of_one["step"]) != done:
-            return f"step is {float(of_one['step']):g} in its optimizer, for {name}, and not {done}"
+            return f"step is {float(of_one['step']):g} in its optimizer, for {name}, instead of {done}"
         if bool((of_one["exp_avg_sq"] < 0).any()):
-            return f"exp_avg_sq is below 0 in its optimizer, for {name}, and is a mean of squares"
+            return f"exp_avg_sq is below 0 in its optimizer, for {name}, although it is a mean of squares"
     return ""
 
 
 def read_weights(
     path: Path, digest: str, config: Mapping[str, Any], like: Mapping[str, torch.Tensor], steps: int
 ) -> tuple[dict[str, torch.Tensor], int]:
-    """Averaged weights that an earlier run left, and its step; ``digest`` is the file's sha256, ``like`` the network's.
+    """Return the averaged weights that an earlier run left, and its step.
 
-    Raises ``Unusable`` where the manifest beside the file, or the file, is not what such a run leaves.
+    ``digest`` is the sha256 of the file, and ``like`` are the weights of the network. Raises ``Unusable`` where the
+    file, or the manifest beside it, is not what such a run leaves.
     """
     manifest = path.with_suffix(".json")
     try:
@@ -176,19 +176,19 @@ def read_weights(
         told, step = about["sha256"], about["training"]["steps_done"]
         of = about["config"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Unusable(f"{manifest} is no manifest of analysis.train: bring back that of {path}") from error
+        raise Unusable(f"{manifest} is not a manifest of analysis.train: restore that of {path}") from error
     if told != digest:
         raise Unusable(f"{path} is not the file that {manifest.name} beside it describes")
     if of != config:
         raise Unusable(f"{path} is of another network: {_difference(of, config)}")
     if type(step) is not int or not 0 < step < steps:
-        raise Unusable(f"{manifest} says that step {_cut(step)} is done, and this run has {steps}: none is left")
+        raise Unusable(f"{manifest} says that step {_cut(step)} is done, and this run has only {steps} steps")
     try:
         values = safetensors.torch.load_file(path)
     except OSError:
         raise
     except Exception as error:  # safetensors has an exception of its own
-        raise Unusable(f"{path} is damaged, or no .safetensors: bring back that of {manifest.name}") from error
+        raise Unusable(f"{path} is damaged, or not a .safetensors: restore that of {manifest.name}") from error
     if wrong := tensors(values, like, dtypes=False):
-        raise Unusable(f"{path} cannot be begun from: {wrong}")
+        raise Unusable(f"{path} is not a file that training can begin from: {wrong}")
     return values, step

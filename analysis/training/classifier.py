@@ -1,7 +1,8 @@
 """Trains the classifiers whose features measure quality:  python -m analysis.training.classifier NAME [--data PATH]
 
-Digits take under a minute, fashion32 a few. One thread, because the name of the features contains the weights' sha256.
-Where a data set is not at hand everywhere, the statistics of its features are saved with them (metrics/reference.py).
+The digits take under a minute, and fashion32 a few minutes. It uses one thread, because the name of the features
+contains the sha256 of the weights. Statistics of the features are saved with them for data sets that do not come with a
+package (metrics/reference.py).
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ from .loop import progress, write_json
 
 @dataclass(frozen=True)
 class Settings:
-    """jitter: noise on the inputs, so that features do not hang on single grey levels. flips: half of them mirrored."""
+    """How a classifier is trained.
+
+    ``jitter`` is noise on the inputs, so that features do not depend on single grey levels. With ``flips`` half of the
+    images are mirrored.
+    """
 
     epochs: int = 60
     batch: int = 64
@@ -44,10 +49,12 @@ SETTINGS = {"digits": Settings(), "fashion32": Settings(epochs=16, batch=128, fl
 
 
 def train(extractor: Extractor, data: Images, out: Path, settings: Settings) -> dict[str, Any]:
-    """Trains on the train part; writes ``out`` (safetensors) and the json beside it, which is returned.
+    """Train on the training part, and write ``out`` (safetensors) and the json beside it, which is returned.
 
-    Raises:
-        ValueError: images of another shape than the extractor's, of another kind or range; labels beyond its classes.
+    Raises
+    ------
+    ValueError
+        The images are of another shape than the extractor's, or of another kind or range, or labels exceed its classes.
     """
     s = settings
     checked("images", data.images, judged=True)
@@ -96,10 +103,11 @@ def train(extractor: Extractor, data: Images, out: Path, settings: Settings) -> 
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(prog="python -m analysis.training.classifier", description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=list(SETTINGS))
-    parser.add_argument("--data", type=Path, help="the data set (digits need none)")
-    parser.add_argument("--out", type=Path, help="where the weights go (default: analysis/weights)")
+    parser.add_argument("name", choices=list(SETTINGS), help="the data set")
+    parser.add_argument("--data", type=Path, help="path of the data set (not needed for digits)")
+    parser.add_argument("--out", type=Path, help="file for the weights (default: in analysis/weights)")
     args = parser.parse_args(arguments)
     extractor = EXTRACTORS[args.name]
     try:

@@ -1,4 +1,4 @@
-"""Training a diffusion model: one loop for every recipe, on a CPU or a GPU, resumable to the same bytes."""
+"""Training a diffusion model: one loop for every recipe, on a CPU or a GPU. A resumed run gives the same bytes."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from ..running.sitting import Sitting
 from ..sampling.pictures import save_grid
 from . import checkpoints
 
-#: whole numbers among the settings, and what they may be
+#: whole numbers among the settings, and their ranges
 RANGES = {"steps": (1, 10**7), "batch": (1, 2**16), "threads": (1, MOST_THREADS), "seed": (0, MOST_SEED)}
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the weights, with the data; a checkpoint made with other settings is not resumed.
+    """Everything besides the data that decides the weights. A checkpoint made with other settings is not resumed.
 
-    precision: "float32"; "tf32" (its products rounded by the GPU) or "bfloat16" (autocast: layers in bfloat16, weights,
-    optimizer and loss in float32). flips: every image mirrored with probability ½.
+    ``precision`` is "float32", "tf32" (products are rounded by the GPU) or "bfloat16" (autocast: layers in bfloat16;
+    weights, optimizer and loss in float32). With ``flips`` every image is mirrored with probability ½.
     """
 
     steps: int = 12_000
@@ -67,7 +67,7 @@ class Settings:
             raise ValueError(f"unknown device {self.device!r}; known: cpu, cuda, cuda:NUMBER")
 
     def lr_at(self, step: int) -> float:
-        """Learning rate of step 0, 1, ...: linear warm-up, then a cosine to zero at the last step."""
+        """Return the learning rate of step 0, 1, ...: a linear warm-up, then a cosine to zero at the last step."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
@@ -75,11 +75,12 @@ class Settings:
 
 
 def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON, atomically."""
     write_atomic(path, json.dumps(value, indent=1) + "\n")
 
 
 def progress(start: int, stop: int, describe: Callable[[], str], every: float = 30.0) -> Iterator[int]:
-    """range(start, stop) with a bar on a terminal and a plain line every ``every`` seconds elsewhere."""
+    """Yield range(start, stop), with a bar on a terminal and a plain line every ``every`` seconds elsewhere."""
     if sys.stderr.isatty():
         with tqdm(range(start, stop), initial=start, total=stop) as bar:
             for i in bar:
@@ -95,9 +96,9 @@ def progress(start: int, stop: int, describe: Callable[[], str], every: float = 
 
 
 class Training:
-    """A training run: network, EMA, optimizer, random state and step, which is all a checkpoint holds.
+    """A training run: network, EMA, optimizer, random state and step, which is all that a checkpoint holds.
 
-    config: arguments of ``diffusers.UNet2DModel``. data: images in [-1, 1] of the network's shape.
+    ``config`` has the arguments of ``diffusers.UNet2DModel``, and ``data`` images in [-1, 1] of the network's shape.
     """
 
     def __init__(self, config: dict[str, Any], data: Images, settings: Settings) -> None:
@@ -116,7 +117,7 @@ class Training:
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.opt = torch.optim.AdamW(self.model.parameters(), weight_decay=settings.weight_decay)
         self.rng = torch.Generator(self.device).manual_seed(settings.seed)
-        self.step, self.seconds = 0, 0.0  # seconds: wall time over all sittings, reported, never used
+        self.step, self.seconds = 0, 0.0  # seconds: wall time over all sittings, which is only reported
         self.begun_from: dict[str, Any] | None = None  # weights that an earlier run left, see ``begin_from``
         self.losses: list[float] = []
         self.data, self.data_sha256 = torch.from_numpy(data.images).to(self.device), data.sha256
@@ -125,7 +126,7 @@ class Training:
         self.noise = (1 - alpha_bar).sqrt().float().to(self.device)
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(x_t, t, ε), drawn from the run's own generator."""
+        """Draw (x_t, t, ε) from the run's own generator."""
         s, T, device = self.settings, len(self.signal), self.device
         index = torch.randint(len(self.data), (s.batch,), generator=self.rng, device=device)
         # one timestep from each of `batch` equal parts: uniform like independent draws, with less variance
@@ -139,7 +140,7 @@ class Training:
         return self.signal[t, None, None, None] * x + self.noise[t, None, None, None] * eps, t, eps
 
     def one_step(self) -> None:
-        """Ho et al. 2020, algorithm 1, with the simple loss (14)."""
+        """Train one step: algorithm 1 of Ho et al. 2020, with the simple loss (14)."""
         s = self.settings
         x, t, eps = self.batch()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=s.precision == "bfloat16"):
@@ -151,23 +152,24 @@ class Training:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.clip_norm)
         self.opt.step()
-        # short memory at the start, so that the EMA forgets the initial weights
+        # a short memory at the start lets the EMA forget the initial weights
         decay = min(s.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.values()), list(self.model.state_dict().values()), 1 - decay)
         self.losses.append(float(loss.detach()))
         if not math.isfinite(self.losses[-1]):
-            raise FloatingPointError(f"the loss is {self.losses[-1]} at step {self.step}; the last checkpoint stands")
+            raise FloatingPointError(f"the loss is {self.losses[-1]} at step {self.step}; the last checkpoint is kept")
         self.step += 1
 
     def mean_loss(self, last: int = 1000) -> float:
+        """Return the mean loss of the last steps."""
         return float(np.mean(self.losses[-last:]))
 
     def samples(self, images: int, steps: int) -> np.ndarray:
-        """Images of the averaged weights as they are now, from noise that is the same at every call."""
+        """Sample images with the current averaged weights, from noise that is the same at every call."""
         from diffusers import UNet2DModel
 
-        with torch.device("meta"):  # no random initial weights are drawn
+        with torch.device("meta"):  # so that initial weights are not drawn
             averaged = UNet2DModel(**self.config)
         averaged.load_state_dict(self.ema, assign=True)
         return sample(averaged.eval(), images=images, steps=steps, batch=images)
@@ -176,14 +178,17 @@ class Training:
         return {"settings": asdict(self.settings), "config": self.config, "data": self.data_sha256}
 
     def begin_from(self, weights: Path) -> None:
-        """Start at the averaged weights that an earlier run left, where its checkpoint is lost.
+        """Start from the averaged weights that an earlier run left, where its checkpoint is lost.
 
-        The step is the one that the manifest beside the weights names. The optimizer starts anew, and the random bits
-        are a new stream, so the result has other bytes than an uninterrupted run; the manifest says so.
+        The step is the one in the manifest beside the weights. The optimizer starts again, and random numbers come from
+        a new stream, so the result has other bytes than that of an uninterrupted run; the manifest says so.
 
-        Raises:
-            ValueError: the file is not the one its manifest describes, is damaged, or is of another network.
-            OSError: the file or its manifest is missing.
+        Raises
+        ------
+        ValueError
+            The file is not the one its manifest describes, is damaged, or is of another network.
+        OSError
+            The file or its manifest is missing.
         """
         for path, what in ((weights, ""), (weights.with_suffix(".json"), f", the manifest that belongs to {weights}")):
             if not path.is_file():
@@ -197,6 +202,7 @@ class Training:
         self.begun_from = {"sha256": digest, "step": step}
 
     def save(self, path: Path) -> None:
+        """Write a checkpoint."""
         state = self._about() | {
             "begun_from": self.begun_from,
             "step": self.step, "seconds": self.seconds, "losses": self.losses, "rng": self.rng.get_state(),
@@ -207,7 +213,7 @@ class Training:
         write_atomic(path, buffer.getvalue())
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises ValueError for one that is damaged, or of something else."""
+        """Go on from a checkpoint. Raises ValueError for one that is damaged, or of another run."""
         like = {
             "model": self.model.state_dict(), "opt": self.opt.state_dict(), "rng": self.rng.get_state(),
             "parameters": [name for name, _ in self.model.named_parameters()],
@@ -219,12 +225,13 @@ class Training:
         try:
             self.rng.set_state(state["rng"].cpu())
         except RuntimeError as error:
-            raise checkpoints.Unusable(f"{path} is damaged, its random state is none: {checkpoints.ADVICE}") from error
+            why = "is damaged, its random state is invalid"
+            raise checkpoints.Unusable(f"{path} {why}: {checkpoints.ADVICE}") from error
         self.step, self.seconds = state["step"], state["seconds"]
         self.begun_from = state.get("begun_from")
 
     def write_weights(self, out: Path, name: str, data: Images, stored: torch.dtype) -> Path:
-        """``out/NAME.safetensors``, the averaged weights as they are now, and the manifest ``out/NAME.json``."""
+        """Write the current averaged weights, ``out/NAME.safetensors``, and the manifest ``out/NAME.json``."""
         weights = out / f"{name}.safetensors"
         values = {k: v.to("cpu", stored).contiguous() for k, v in self.ema.items()}
         write_atomic(weights, safetensors.torch.save(values))
@@ -245,10 +252,10 @@ class Training:
 
 
 def _save_samples(run: Training, path: Path) -> None:
-    """A picture of 16 samples; where it cannot be made, that is logged, and the training goes on without it."""
+    """Save a picture of 16 samples. If it cannot be made, this is logged, and the training goes on without it."""
     try:
         save_grid(run.samples(16, 20), path)
-    except Exception as error:  # NaN among the samples, a full GPU, warnings that were made errors
+    except Exception as error:  # such as NaN among the samples, a full GPU, or a warning turned into an error
         logging.getLogger(__name__).warning("step %d: no picture %s of samples: %s", run.step, path, error)
 
 
@@ -256,14 +263,21 @@ def _save_samples(run: Training, path: Path) -> None:
 class Course:
     """How a training run is begun, interrupted, watched and written; the ``Settings`` decide what is trained.
 
-    Args:
-        minutes: stop after this long, leaving a checkpoint to resume from beside the weights so far, and return None.
-        resume: go on from ``out/checkpoint.pt`` if there is one.
-        begin_from: weights of an earlier run to go on from where there is no checkpoint (``Training.begin_from``).
-        save_every: seconds between checkpoints.
-        grid_every: steps between pictures of 16 samples, ``out/samples-STEP.png``; 0 draws none. One that
-            cannot be made is logged and left out.
-        stored: dtype of the weights in the file.
+    Parameters
+    ----------
+    minutes
+        Time after which to stop and return None, leaving a checkpoint to resume from beside the weights so far.
+    resume
+        Whether to go on from ``out/checkpoint.pt``, if there is one.
+    begin_from
+        Weights of an earlier run to go on from where there is no checkpoint (``Training.begin_from``).
+    save_every
+        Seconds between checkpoints.
+    grid_every
+        Steps between pictures of 16 samples, ``out/samples-STEP.png``, or 0 for none. A picture that cannot be made is
+        logged and left out.
+    stored
+        Dtype of the weights in the file.
     """
 
     minutes: float = math.inf
@@ -279,14 +293,21 @@ def train(
 ) -> Path | None:
     """Train, and write ``out/NAME.safetensors`` (averaged weights) and the manifest ``out/NAME.json``.
 
-    Returns:
+    Returns
+    -------
+    Path or None
         The path of the weights, None where the training stopped before its last step.
 
-    Raises:
-        FileExistsError: there is a checkpoint and ``course.resume`` is False.
-        ValueError: the checkpoint is damaged, or was made with other settings, data or another network.
-        OSError: nothing can be written, from the beginning or any more; it says what is kept.
-        Stopped: Ctrl-C. The step that is being made is finished and kept; a second Ctrl-C does not wait for it.
+    Raises
+    ------
+    FileExistsError
+        There is a checkpoint and ``course.resume`` is False.
+    ValueError
+        The checkpoint is damaged, or was made with other settings, data or another network.
+    OSError
+        Files cannot be written, or can no longer be written. The message says what is kept.
+    Stopped
+        For Ctrl-C. The current step is finished and kept; a second Ctrl-C does not wait for it.
     """
     course = course or Course()
     checkpoint = out / "checkpoint.pt"

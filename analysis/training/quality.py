@@ -1,7 +1,7 @@
 """Full-precision quality of the zoo's models:  python -m analysis.training.quality NAME [--data PATH]
 
-Reported before any quantized number: what an arm loses says nothing where the model itself is bad. The numbers are
-written into the json of the model.
+It should be known before any quantized number, because the loss of an arm is meaningless where the model itself is bad.
+The numbers are written into the json of the model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .loop import write_json
 def measure(
     model: torch.nn.Module, real: np.ndarray, extractor: metrics.Extractor, images: int = 1024, steps: int = 50
 ) -> dict[str, Any]:
-    """Quality of a model's samples (DDIM, eta 0, quad), beside what real images and noise score."""
+    """Return the quality of a model's samples (DDIM, eta 0, quad), beside the scores of real images and of noise."""
 
     def report(images: np.ndarray) -> dict[str, Any]:
         return {k: round(v, 4) if isinstance(v, float) else v for k, v in extractor.report(images).items()}
@@ -50,16 +50,17 @@ def measure(
     }  # fmt: skip
     if images > 256 > f.shape[1]:
         out["frechet_first_256"] = round(metrics.frechet_distance(f[:256], f_real), 3)
-    if len(half) >= images > f.shape[1]:  # as many real images as samples: what a perfect model would score
+    if len(half) >= images > f.shape[1]:  # with as many real images as samples, this is the score of a perfect model
         out["frechet_real_same_n"] = round(metrics.frechet_distance(f_real[half[:images]], f_real[other]), 3)
     return out
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     parser = Parser(prog="python -m analysis.training.quality", description=__doc__)
-    parser.add_argument("name", choices=zoo.MODELS)
-    parser.add_argument("--data", type=Path, help="the data set it was trained on (digits need none)")
-    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("name", choices=zoo.MODELS, help="a model of the zoo")
+    parser.add_argument("--data", type=Path, help="path of the data set that it was trained on (not needed for digits)")
+    parser.add_argument("--images", type=int, default=1024, help="how many images to sample (default: 1024)")
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""What is trained how: a network, its data set and settings per name. A new model is one entry here."""
+"""How each model is trained: its network, data set and settings. A new model is a new entry here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from .loop import Settings
 
 @dataclass(frozen=True)
 class Recipe:
-    """config: of ``diffusers.UNet2DModel``. stored: dtype of the weights' file; the zoo gives float32 back."""
+    """How one model is trained.
+
+    ``config`` has the arguments of ``diffusers.UNet2DModel``. ``stored`` is the dtype of the file with the weights; the
+    zoo loads them as float32.
+    """
 
     data: str
     config: dict[str, Any]
@@ -21,7 +25,7 @@ class Recipe:
 
 
 def _unet(side: int, image_channels: int, channels: list[int], layers: int, **more: Any) -> dict[str, Any]:
-    """Plain blocks, one attention block in the middle."""
+    """Return a U-Net of plain blocks with one attention block in the middle."""
     levels = len(channels)
     return {
         "sample_size": side, "in_channels": image_channels, "out_channels": image_channels,

@@ -5,7 +5,7 @@
 
 For every layer the cheapest setting is sought whose error stays within ``tolerance`` of the input at *every* call.
 Costs are effective bits, in which full-precision calls are counted. The schemes are those of ``regimes``: direct,
-cache and closed loop; the open loop costs what the closed loop does, and its error is no smaller. The criterion
+cache and closed loop; the open loop costs what the closed loop does, and its error is not smaller. The criterion
 says how the error is foreseen:
 
 ``bound``    max norm, for every trial: direct κ||a||, closed loop E ← κ(||d|| + E), cache E ← E + ||d||, with the norms

@@ -157,7 +157,7 @@ def _norms(x: ArrayLike) -> np.ndarray:
     """Norms as an array; raises TypeError or ValueError for what cannot be norms."""
     norms = reals("norms", x)
     if not (norms >= 0).all():
-        raise ValueError("norms are >= 0, and hold no NaN")
+        raise ValueError("norms must be >= 0 and not NaN")
     return norms
 
 

@@ -64,7 +64,7 @@ def static_error(x: ArrayLike, scale: float, bits: int) -> np.ndarray:
     reach = reach_of(scale, bits)
     size = np.abs(reals("x", x))
     if not np.isfinite(size).all():
-        raise ValueError("x is what is quantized: NaN and Inf have no error")
+        raise ValueError("x must be finite: NaN and Inf cannot be quantized")
     return np.minimum(size, np.maximum(scale / 2, size - reach))
 
 

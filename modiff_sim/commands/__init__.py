@@ -14,11 +14,11 @@ COMMANDS = ("simulate", "bounds", "contraction", "worst-case", "recommend", "qua
 
 
 def load(chosen: Namespace) -> Callable[[Namespace], int]:
-    """Import what the chosen command needs, and check what can be checked before it runs; returns its ``run``."""
+    """Import what the chosen command needs, check what can be checked before it runs, and return its ``run``."""
     module = import_module(f".{chosen.command.replace('-', '_')}", __name__)
     if getattr(chosen, "plot", None):
         from .plotting import check
 
-        check(chosen.plot)  # before the work is done
+        check(chosen.plot)  # before any work is done
     run: Callable[[Namespace], int] = module.run
     return run

@@ -16,7 +16,7 @@ PROFILES = ("constant", "impulse", "geometric", "random")
 
 
 def profile(chosen: Namespace, n: int) -> np.ndarray:
-    """The norms of n differences in sampling order, by ``--profile``; "random" is log-normal, drawn from the seed."""
+    """Return the norms of n differences in sampling order, by ``--profile``. "random" is log-normal, from the seed."""
     if n < 1:
         raise ValueError(f"there must be at least 1 difference, got {n}")
     affordable(f"every bound of {n:,} differences", 500 * n)
@@ -33,7 +33,7 @@ def profile(chosen: Namespace, n: int) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         d = np.asarray(chosen.ratio ** np.arange(n))
     if not (np.isfinite(d).all() and (d >= 0).all()):
-        raise ValueError(f"--ratio {chosen.ratio}: {n} differences are not all finite and >= 0")
+        raise ValueError(f"--ratio {chosen.ratio}: the {n} differences must all be finite and >= 0")
     return d
 
 
@@ -61,7 +61,7 @@ def run(chosen: Namespace) -> int:
         print(f"Declared by {type(Q).__name__}({Q.bits}), {granularities.words(Q, chosen.d, block)}")
     if Q.laws.randomised and chosen.c is None:
         print(
-            "Its c bounds an expectation: the 2-norm bounds are then on the root mean square, for exogenous differences"
+            "Its c bounds an expectation, so the 2-norm bounds are on the root mean square, for exogenous differences"
         )
     print(f"Premise 2c <= 1 of (31): {'holds' if 2 * c <= 1 else 'fails'}. printed/paper: (30), (31) with the paper's")
     print(

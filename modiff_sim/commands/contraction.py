@@ -21,8 +21,8 @@ def run(chosen: Namespace) -> int:
     )  # fmt: skip
     if not rows:
         raise ValueError(
-            "nothing to show: these quantizers have no such bits, or a run of the granularity (32 entries for the MX "
-            f"formats) divides none of --d {' '.join(map(str, chosen.d))}: pass another --d, or --granularity sample"
+            "nothing to show: these quantizers do not have such bits, or the runs that share a scale (32 entries for "
+            f"MX formats) do not divide --d {' '.join(map(str, chosen.d))}: pass another --d, or --granularity sample"
         )
     order = {name: i for i, name in enumerate(dict.fromkeys(row["quantizer"] for row in rows))}
     rows.sort(key=lambda row: (order[row["quantizer"]], row["bits"], row["granularity"], row["d"], row["norm"]))
@@ -40,11 +40,9 @@ def run(chosen: Namespace) -> int:
     )
     print("worst found ('-': randomised); mean: over the trials, low and high its 95 % bootstrap interval.")
     if any(QUANTIZERS[name].laws.randomised for name in order):
-        print(
-            "Of a randomised quantizer declared c bounds the expectation, so a single sample (largest) may exceed it."
-        )
+        print("Declared c of a randomised quantizer bounds an expectation, so a single sample (largest) may exceed it.")
     if left_out:
-        print(f"Left out, as the runs that share a scale do not divide d: {', '.join(left_out)}")
+        print(f"Left out, because the runs that share a scale do not divide d: {', '.join(left_out)}")
     same = [name for name in ("granularity", "trials") if len({row[name] for row in rows}) == 1]
     print("; ".join(f"{name} {rows[0][name]}" for name in same) + "\n" if same else "")
     head = [name for name in rows[0] if name not in same]
@@ -53,9 +51,9 @@ def run(chosen: Namespace) -> int:
 
 
 def _recorded(path: str) -> np.ndarray:
-    """All samples (samples, entries) of a recording with one layer, or with layers of one size."""
+    """Return all samples (samples, entries) of a recording with one layer, or with layers of one size."""
     layers = recommendation.read_recording(path)
     sizes = {name: int(np.prod(a.shape[2:])) for name, a in layers.items() if a.ndim >= 3}
     if len(sizes) < len(layers) or len(set(sizes.values())) > 1:
-        raise ValueError(f"--recorded {path}: arrays (steps, trials, d) of one d; it holds {sizes or 'other shapes'}")
+        raise ValueError(f"--recorded {path}: needs arrays (steps, trials, d) of one d, got {sizes or 'other shapes'}")
     return np.concatenate([a.reshape(-1, sizes[name]) for name, a in layers.items()])

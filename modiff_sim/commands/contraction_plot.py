@@ -35,7 +35,7 @@ def plot(path: str, rows: Sequence[dict[str, Any]]) -> None:
     own = {
         name: {row[other] for row in rows if row["quantizer"] == name} for name in {row["quantizer"] for row in rows}
     }
-    values = sorted(set().union(*(v for v in own.values() if len(v) > 1)))  # a format has one number of bits: no choice
+    values = sorted(set().union(*(v for v in own.values() if len(v) > 1)))  # a format has only one number of bits
     _fits(values, other, several)
     lines = dict(zip(values, LINES, strict=False)) if several else {}
     markers = dict(zip(dict.fromkeys(row["distribution"] for row in rows), MARKERS, strict=False))
@@ -71,7 +71,7 @@ def plot(path: str, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _rows_of(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The rows of each row of panels: one granularity, at most ``ROW`` quantizers."""
+    """Return the rows for each row of panels: one granularity, at most ``ROW`` quantizers."""
     groups = []
     for granularity in dict.fromkeys(row["granularity"] for row in rows):
         names = list(dict.fromkeys(row["quantizer"] for row in rows if row["granularity"] == granularity))
@@ -87,7 +87,7 @@ def _fits(values: Sequence[int], other: str, several: bool) -> None:
     if len(values) > most:
         hint = f"at most {most}, or a single --quantizer with {len(COLOURS)}" if several else f"at most {most}"
         raise ValueError(
-            f"--plot tells {most} {what} apart, and --{other} has {len(values)} values beside another axis: pass {hint}"
+            f"--plot can show {most} {what}, but --{other} has {len(values)} values beside another axis: pass {hint}"
         )
 
 
@@ -99,14 +99,14 @@ def _title(group: Sequence[dict[str, Any]], norm: str, which: bool) -> str:
 
 
 def _colours(group: Sequence[dict[str, Any]], other: str, several: bool) -> dict[Any, str]:
-    """The colour of each quantizer, or of each number of bits (or d) where there is only one quantizer."""
+    """Return the colour of each quantizer, or of each number of bits (or d) where there is only one quantizer."""
     return dict(zip(dict.fromkeys(row["quantizer" if several else other] for row in group), COLOURS, strict=False))
 
 
 def _curve(
     axes: Any, of: Sequence[dict[str, Any]], x: str, look: dict[str, Any], markers: dict[str, str], aside: float
 ) -> None:
-    """Draw one quantizer at one setting; ``aside``, in [-1/2, 1/2], moves its points to the side of those of others."""
+    """Draw one quantizer at one setting. ``aside``, in [-1/2, 1/2], moves its points beside those of others."""
 
     def at(value: int) -> float:
         return float(value * 2 ** (0.5 * aside)) if x == "d" else value + 0.5 * aside
@@ -124,7 +124,7 @@ def _curve(
 
 
 def _limits(rows: Sequence[dict[str, Any]], norm: str) -> tuple[float, float, bool]:
-    """Smallest and largest positive value that is drawn, and whether a zero is."""
+    """Return the smallest and the largest positive value that is drawn, and whether a zero is drawn."""
     keys = ("declared", "searched", "mean")
     drawn = [row[k] for row in rows if row["norm"] == norm for k in keys if row[k] is not None]
     positive = [v for v in drawn if v > NOTHING] or [1.0]

@@ -12,23 +12,23 @@ from ..quantizers.granularity import PerGroup
 
 
 def quantizer(chosen: Namespace, name: str, bits: int) -> Quantizer:
-    """The named quantizer with ``--granularity``, or its own where none was given (runs of 32 for the MX formats)."""
+    """Return the named quantizer with ``--granularity``, or its own by default (runs of 32 for the MX formats)."""
     text = chosen.granularity
     return quantizers.make(name, bits, **({} if text is None else {"granularity": granularity.parse(text)}))
 
 
 def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
-    """How many entries share a scale, for samples of d entries.
+    """Return how many entries share a scale, for samples of d entries.
 
-    ``samples`` is the number of samples; None where the command is about a single one, whose scale must be its own.
+    ``samples`` is the number of samples. None means that the command is about a single one, which needs its own scale.
     Raises ValueError, naming options, where samples cannot be cut into such blocks.
     """
     if d < 1:
         raise ValueError(f"--d: a sample has at least one entry, got d={d}")
     if samples is None and shared_by_samples(Q.granularity, d):
         raise ValueError(
-            f"--granularity {granularity.name(Q.granularity)}: its scales are shared by samples, and this command is "
-            "about one: pass --granularity sample and, as --d, how many entries share a scale"
+            f"--granularity {granularity.name(Q.granularity)}: samples would share scales, but this command is about "
+            "a single sample: pass --granularity sample and, as --d, how many entries share a scale"
         )
     try:
         return Q.granularity.block_size((samples or 1, d))
@@ -43,14 +43,14 @@ def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
 
 
 def entries(Q: Quantizer, d: int) -> int:
-    """Like ``block``, but at most d, where a run is longer than a sample: for tables of declared constants."""
+    """Return ``block``, but at most d where a run is longer than a sample, for tables of declared constants."""
     if isinstance(Q.granularity, PerGroup) and d >= 1:
         return min(Q.granularity.size, d)
     return block(Q, d)
 
 
 def words(Q: Quantizer, d: int, entries: int) -> str:
-    """The granularity in words, as in "one scale per group:32, 32 entries"."""
+    """Return the granularity in words, as in "one scale per group:32, 32 entries"."""
     count = f"{entries} entr{'y' if entries == 1 else 'ies'}"
     all_trials = " of all trials" if shared_by_samples(Q.granularity, d) else ""
     return f"one scale per {granularity.name(Q.granularity)}, {count}{all_trials}"

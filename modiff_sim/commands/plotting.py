@@ -33,7 +33,7 @@ def check(path: str) -> None:
 def picture(
     path: str, titles: Sequence[str], *, height: float = 3.4, columns: int | None = None
 ) -> Iterator[tuple[Any, Any]]:
-    """The figure and its panels, row by row. On leaving, the picture is written, and its name shown on stderr.
+    """Yield the figure and its panels, row by row. On leaving, write the picture and show its name on stderr.
 
     ``height`` is that of a row of panels in inches. ``columns`` is the number of panels per row; None puts all into
     one row.
@@ -65,14 +65,14 @@ def legend_below(figure: Any, handles: Sequence[Any], *, columns: int = 5) -> No
 
 
 def whole_numbers(axes: Any) -> None:
-    """Put the ticks of the x axis at whole numbers only: there is no call 2.5."""
+    """Put the ticks of the x axis at whole numbers only, since calls are counted."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def doublings(axes: Any, values: Sequence[int], most: int = 9) -> None:
-    """Make the x axis log2 with these numbers as ticks, written out; numbers too near to others are left out."""
+    """Make the x axis log2 with these numbers as ticks. Numbers too close to others are left out."""
     from matplotlib.ticker import NullLocator
 
     shown = sorted(set(values))
@@ -87,7 +87,7 @@ def doublings(axes: Any, values: Sequence[int], most: int = 9) -> None:
 
 
 def nested(i: int, n: int) -> dict[str, Any]:
-    """The look of curve i of n that may coincide: drawn in this order, each leaves a rim of those below visible."""
+    """Return the look of curve i of n that may coincide: in this order each leaves a rim of those below visible."""
     return {
         "color": COLOURS[i],
         "lw": 1.2 + 0.8 * (n - 1 - i),

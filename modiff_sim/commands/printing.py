@@ -13,14 +13,14 @@ from ..sweeps import store
 
 
 def known(what: str, name: str, known: Iterable[str]) -> str:
-    """The name itself, if it is one of the known ones; ValueError, listing those, otherwise."""
+    """Return the name if it is one of the known ones, and raise ValueError, which lists them, otherwise."""
     if name not in (names := list(known)):
         raise ValueError(f"unknown {what} {name!r}; known: {', '.join(names)}")
     return name
 
 
 def cell(value: Any) -> str:
-    """The text of a table's cell."""
+    """Return the text of a cell of a table."""
     if value is None:
         return "-"
     if isinstance(value, (bool, np.bool_)):
@@ -43,7 +43,7 @@ def print_json(value: Any) -> int:
     """Print a value as JSON; returns the exit code 0."""
 
     def plain(v: Any) -> Any:
-        """JSON has neither NaN, which becomes null, nor infinity, which becomes the text "inf" or "-inf"."""
+        """Return a value that JSON has: NaN becomes null, and infinity the text "inf" or "-inf"."""
         if isinstance(v, dict):
             return {k: plain(w) for k, w in v.items()}
         if isinstance(v, (list, tuple)):

@@ -1,4 +1,4 @@
-"""``modiff-sim quantizers``: the registry and the laws it declares."""
+"""``modiff-sim quantizers``: the registered quantizers and the laws that they declare."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def run(chosen: Namespace) -> int:
         })  # fmt: skip
     if chosen.json:
         return print_json({"params": {"bits": chosen.bits, "d": chosen.d}, "quantizers": rows})
-    print(f"Declared at {chosen.bits} bits where they can be chosen, for samples of {chosen.d} entries ('-': none).")
-    print("d: how many share a scale (group:32: runs of 32, or as many as there are); c and kappa are for so many")
+    print(
+        f"Declared at {chosen.bits} bits if they can be chosen, for samples of {chosen.d} entries ('-': not declared)"
+    )
+    print("d: how many entries share a scale (group:32: runs of at most 32), for which c and kappa are given")
     print("laws: idem: Q(Q(x)) = Q(x); sign: Q(-x) = -Q(x); scale: Q(2x) = 2Q(x); zero: Q(0) = 0; mean: E Q(x) = x")
     table(list(rows[0]), ([*list(row.values())[:-1], " ".join(LAWS[flag] for flag in row["laws"])] for row in rows))
     return 0

@@ -36,7 +36,7 @@ def run(chosen: Namespace) -> int:
     print(f"({norm}). ρ: difference over input; bound and measured: at the worst call, over the input.\n")
     rows = [r.as_row() for r in found]
     room = WIDTH - sum(2 + max(len(name), *(len(row[name]) for row in rows)) for name in rows[0] if name != "layer")
-    for row in rows:  # names are cut here, and are complete in the sentences below the table
+    for row in rows:  # names are cut here, but complete in the sentences below the table
         if len(row["layer"]) > room:
             row["layer"] = "…" + row["layer"][1 - room :]
     table(list(rows[0]), (row.values() for row in rows))
@@ -49,7 +49,7 @@ def run(chosen: Namespace) -> int:
 
 
 def _some(a: np.ndarray, trials: int, seed: int) -> np.ndarray:
-    """So many of the recorded trials (axis 1), drawn without repetition and kept in their order."""
+    """Return this many of the recorded trials (axis 1), drawn without repetition and kept in their order."""
     if a.ndim < 2 or not 1 <= trials <= a.shape[1]:
         raise ValueError(f"--trials must be between 1 and the recorded number, got {trials} for shape {a.shape}")
     return a[:, np.sort(np.random.default_rng(seed).choice(a.shape[1], trials, replace=False))]

@@ -35,7 +35,7 @@ from .printing import known, print_json, table
 
 SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # calls in a table, besides the last
 CLEAR = 1e-6  # a ratio is meaningful where the allowance for rounding is below this part of the bound
-SIGMAS, FEWEST = 4.0, 8  # exceeded by chance in 1 of 30,000 calls; fewer trials have no reliable standard error
+SIGMAS, FEWEST = 4.0, 8  # chance exceeds 4 in 1 of 30,000 calls; the standard error of fewer trials is not reliable
 
 
 def run(chosen: Namespace) -> int:
@@ -63,14 +63,14 @@ def run(chosen: Namespace) -> int:
     print(f"{granularities.words(Q, process.d, block)}: c = {c:.4g}, kappa = {kappa:.4g}")
     print(f"{chosen.trials} trials, seed {chosen.seed}, warm-up {warmup}, refresh {refresh}; A = 1, so error = |a - ô|")
     print("mean: over trials. error, bound, ratio: for the trial with the largest ratio of its error to its own bound")
-    print("at this call; bounds: sharp (2-norm), max norm (inf). holds: ratio <= 1, rounding allowed for")
+    print("at this call; bounds: sharp (2-norm), max norm (inf). holds: ratio <= 1 up to rounding")
     if Q.laws.randomised:
         print("2-norm: c bounds an expectation; error and bound are root mean squares over trials, and NO means that")
         print(
             f"error exceeds bound by more than {SIGMAS:g} standard errors ('-': too few independent trials to decide)"
         )
     elif shared_by_samples(Q.granularity, process.d):
-        print("trials share scales: the bound speaks of all of them together, and so do error, bound and ratio")
+        print("trials share scales: error, bound and ratio are those of all trials together")
     calls = sorted({i for i in SHOWN if i < chosen.steps} | {chosen.steps - 1})
     names = ("mean", "error", "bound", "ratio")
     head = ["call", *(f"{n}_2" for n in names), "holds", *(f"{n}_inf" for n in names), "holds"]
@@ -83,7 +83,7 @@ def run(chosen: Namespace) -> int:
 
 
 def _compared(r: Result, norm: str, Q: Quantizer, d: int, block: int) -> dict[str, Any]:
-    """Per call the mean and largest error, and the error, bound and ratio of the trial with the worst ratio."""
+    """Return per call the mean and largest error, and the error, bound and ratio of the trial with the worst ratio."""
     error, a_inf = (r.error if norm == "2" else r.error_inf), r.a_inf
     found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
     if recursion.standard(recursion.get(r.params["recursion"])) is None:  # a recursion of the user's own
@@ -124,9 +124,9 @@ def _compared(r: Result, norm: str, Q: Quantizer, d: int, block: int) -> dict[st
 
 
 def _premise_broken(r: Result, norm: str, Q: Quantizer, block: int) -> np.ndarray:
-    """Per call and trial: whether a call so far has lost more than the declared c or kappa allows.
+    """Return per call and trial whether a call so far has lost more than the declared c or kappa allows.
 
-    The trial is then outside of the quantizer's domain, for example below the floor of its scale.
+    The trial is then outside the domain of the quantizer, for example below the floor of its scale.
     """
     measured, declared = (r.c, Q.c(block)) if norm == "2" else (r.kappa, Q.kappa(block))
     with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
@@ -135,19 +135,19 @@ def _premise_broken(r: Result, norm: str, Q: Quantizer, block: int) -> np.ndarra
 
 
 def _together(sizes: np.ndarray, norm: str) -> np.ndarray:
-    """The norm of all trials as one vector, (steps, 1), from the norms of the trials."""
+    """Return the norm of all trials as one vector, (steps, 1), from the norms of the trials."""
     return np.linalg.norm(sizes, axis=1, ord=2 if norm == "2" else np.inf)[:, None]
 
 
 def _ratios(error: np.ndarray, limit: np.ndarray, slack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ratio error/bound, and whether it is at most 1 with rounding allowed for; see the module's docstring."""
+    """Return the ratio error/bound, and whether it is at most 1 up to rounding; see the module's docstring."""
     fits = error <= limit + slack
     ratio = np.divide(error, limit, out=np.where(fits, 0.0, np.inf), where=slack < CLEAR * limit)
     return ratio, fits
 
 
 def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, shared: bool) -> dict[str, Any]:
-    """Root mean squares over the trials; decided where there are at least ``FEWEST`` independent trials."""
+    """Compare root mean squares over the trials; at least ``FEWEST`` independent trials are needed to decide."""
     excess = error**2 - limit**2
     rms = {"error": np.sqrt(np.mean(error**2, axis=1)), "bound": np.sqrt(np.mean(limit**2, axis=1))}
     allowed = np.sqrt(np.mean(slack**2, axis=1))
@@ -160,16 +160,16 @@ def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, sha
 
 
 def _verdict(worst: Mapping[str, Any] | None) -> str:
-    """The verdict in words, as in "worst ratio 0.9831 (call 12, trial 3): holds"."""
+    """Return the verdict in words, as in "worst ratio 0.9831 (call 12, trial 3): holds"."""
     if worst is None:
-        return "no bound is known for this recursion; error is the largest of all trials"
+        return "no bound is known for this recursion; the error is the largest of all trials"
     at = f"call {worst['call']}" + ("" if worst["trial"] is None else f", trial {worst['trial']}")
     holds = {None: "not decided", True: "holds", False: "DOES NOT HOLD"}[worst["holds"]]
     said = f"worst ratio {worst['ratio']:.4g} ({at}): {holds}"
     if (start := worst["premise_fails_from"]) is not None:
         said += (
-            f"; PREMISE FAILS from call {start} on in some trials, which are not counted there: the quantizer lost "
-            "more than it declares, as it does outside of its domain (too small a range, or beyond its exponents)"
+            f"; PREMISE FAILS from call {start} on in some trials, which are not counted from there on: the quantizer "
+            "lost more than it declares, as happens outside its domain (too small a range, or beyond its exponents)"
         )
     return said
 
@@ -182,7 +182,7 @@ def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
 
     titles = ["2-norm", "max norm", "2-norm: worst error / bound", "max norm: worst error / bound"]
     colours = dict(zip(runs, COLOURS, strict=False))
-    lone = len(next(iter(runs.values()))["2"]["mean"]) == 1  # a single call makes no line
+    lone = len(next(iter(runs.values()))["2"]["mean"]) == 1  # a single call does not make a line
     kinds = (("mean", "-", "s" if lone else ""), ("error", "", "."), ("bound", "--", "_" if lone else ""))
     with picture(path, titles, columns=2) as (figure, panels):
         for axes, below, norm in zip(panels[:2], panels[2:], ("2", "inf"), strict=True):
@@ -218,10 +218,10 @@ def _plot(path: str, runs: dict[str, dict[str, dict[str, Any]]]) -> None:
 
 
 def _limit(r: Result, norm: str, Q: Quantizer, block: int, *, together: bool) -> np.ndarray:
-    """The bound per call and trial; it starts again from 0 after every refresh, and from the warm-up's error at call 0.
+    """Return the bound per call and trial.
 
-    With ``together`` there is one column, for all trials as one vector. In the 2-norm of a randomised quantizer the
-    bound is on a root mean square.
+    It starts from the error of the warm-up at call 0, and from 0 after every refresh. With ``together`` there is one
+    column, for all trials as one vector. In the 2-norm of a randomised quantizer the bound is on a root mean square.
     """
     two, name, refresh = norm == "2", r.params["recursion"], r.params["refresh"]
     gain = Q.c(block) if two else Q.kappa(block)
@@ -242,14 +242,14 @@ def _limit(r: Result, norm: str, Q: Quantizer, block: int, *, together: bool) ->
     if expected:
         bound = partial(getattr(bounds, f"stochastic_{name}"), omega=gain)
         if name == "closed_loop":
-            bound.keywords["unbiased_start"] = True  # the error of unbiased feeds
+            bound.keywords["unbiased_start"] = True  # since the start is that of unbiased feeds
     else:
         bound = partial(getattr(bounds, f"{'sharp' if two else 'max_norm'}_{name}"), **{"c" if two else "kappa": gain})
     return np.concatenate([first[None], bounds.refreshed(bound, steps[1:], refresh, start=first)])
 
 
 def _process(chosen: Namespace, Q: Quantizer) -> processes.Process:
-    """The process of the command line. Its options are the constructor's keyword arguments."""
+    """Return the process of the command line. Its options are the keyword arguments of the constructor."""
     make = processes.PROCESSES[known("process", chosen.process, processes.PROCESSES)]
     accepted = [k for k in inspect.signature(make).parameters if k not in ("d", "bits", "quantizer")]
     options: dict[str, Any] = {}

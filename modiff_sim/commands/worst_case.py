@@ -16,7 +16,7 @@ from .bounds import profile
 from .printing import known, print_json, table
 
 LOOPS = ("open_loop", "closed_loop")
-MOST = 30  # differences: the program has n² unknowns, and takes seconds from here on
+MOST = 30  # differences: the program has n² unknowns, and takes seconds for more
 
 
 def run(chosen: Namespace) -> int:
@@ -51,12 +51,12 @@ def run(chosen: Namespace) -> int:
     if chosen.c is None:
         print(f"c: declared by {type(Q).__name__}({Q.bits}), {granularities.words(Q, chosen.d, block)}")
         if Q.laws.randomised:
-            print("It bounds an expectation: the errors are then root mean squares over the random bits")
-    print(f"Premise 2c <= 1 of printed (31): {'holds' if 2 * c <= 1 else 'fails'}; the sharp bound has none")
+            print("It bounds an expectation, so the errors are root mean squares over the random bits")
+    print(f"Premise 2c <= 1 of printed (31): {'holds' if 2 * c <= 1 else 'fails'}; the sharp bound does not need it")
     if certificates.available():
         print("certified: exact, by a semidefinite program (its two ends agree to 1e-4); the rest are formulas")
     else:
-        print("certified: '-', needs PEPit: pip install 'modiff-sim[theory]'; the rest are formulas")
+        print("certified ('-') needs PEPit: pip install 'modiff-sim[theory]'; the rest are formulas")
     if found is not None:
         print(
             f"found: what a search drove {type(Q).__name__}({Q.bits}) to at d = {chosen.d}, closed loop (a lower bound)"
@@ -70,7 +70,7 @@ def run(chosen: Namespace) -> int:
 
 
 def _row(loop: str, d: np.ndarray, c: float, found: np.ndarray | None) -> dict[str, Any]:
-    """One line: the certificate and every bound after differences of norms d."""
+    """Return one row: the certificate and every bound after differences of norms d."""
     n, closed = len(d), loop == "closed_loop"
     row: dict[str, Any] = {"recursion": loop, "n": n, "certified": None}
     if certificates.available():

@@ -11,13 +11,14 @@ affine.py: integer grids from a block's extremes. grids.py: variants of the symm
 logarithmic. microscaling.py: MX. formats.py: the float formats of both. aligned.py: dynamic, on one fixed grid.
 clipping.py: grids that end before max|x|. fixed.py: scales that do not depend on the data. split.py: channel ranges
 with a scale each; it needs to know where to cut, so it is not in the registry. closed_form.py: the worst case of all
-grids that reach max|x| exactly.
+grids that reach max|x| exactly. A new family is a new file with a dictionary ``QUANTIZERS`` (see docs/extending.md).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..registry import entries
 from .affine import AbsMax, Floor, MinMax, MinMaxRaw, Stochastic
 from .aligned import GridAligned
 from .base import Quantizer
@@ -36,33 +37,16 @@ __all__ = [
     "SymmetricGrid", "Zero", "make",
 ]  # fmt: skip
 
-#: name -> class. Property tests, bound tests, CLI choices and legends iterate over it.
-QUANTIZERS: dict[str, type[Quantizer]] = {
-    "absmax": AbsMax,
-    "half_away": HalfAway,
-    "mid_rise": MidRise,
-    "dead_zone": DeadZone,
-    "minmax": MinMax,
-    "minmax_raw": MinMaxRaw,
-    "floor": Floor,
-    "stochastic": Stochastic,
-    "percentile": Percentile,
-    "mse": MSEClip,
-    "logarithmic": Logarithmic,
-    "fp8_e4m3": FP8E4M3,
-    "fp8_e5m2": FP8E5M2,
-    "mxfp8_e4m3": MXFP8E4M3,
-    "mxfp8_e5m2": MXFP8E5M2,
-    "mxfp6_e2m3": MXFP6E2M3,
-    "mxfp6_e3m2": MXFP6E3M2,
-    "mxfp4_e2m1": MXFP4E2M1,
-    "mxint8": MXINT8,
-    "static": Static,
-    "grid_aligned": GridAligned,
-    "static_affine": StaticAffine,
-    "zero": Zero,
-    "identity": Identity,
-}
+#: the order of tables and legends; a quantizer that is not named here follows by name
+ORDER = (
+    "absmax", "half_away", "mid_rise", "dead_zone", "minmax", "minmax_raw", "floor", "stochastic", "percentile", "mse",
+    "logarithmic", "fp8_e4m3", "fp8_e5m2", "mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4_e2m1",
+    "mxint8", "static", "grid_aligned", "static_affine", "zero", "identity",
+)  # fmt: skip
+
+#: name -> class, from the dictionaries of this name in the files. Property tests, bound tests, CLI choices and legends
+#: iterate over it.
+QUANTIZERS: dict[str, type[Quantizer]] = entries(__name__, "QUANTIZERS")
 
 
 def make(name: str, bits: int = 4, **options: Any) -> Quantizer:

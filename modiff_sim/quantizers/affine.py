@@ -321,3 +321,6 @@ class Floor(MinMaxRaw):
     def kappa(self, d: int) -> float:
         """Declared kappa for d entries that share a scale; d >= 1."""
         return 0.0 if need_dimension(d) == 1 else 2 / (self.levels + (d == 2))
+
+
+QUANTIZERS = {"absmax": AbsMax, "stochastic": Stochastic, "minmax": MinMax, "minmax_raw": MinMaxRaw, "floor": Floor}

@@ -95,3 +95,6 @@ class GridAligned(Quantizer):
     def kappa(self, d: int) -> float:
         """Declared kappa for d entries that share a scale; d >= 1."""
         return 1.0 if need_dimension(d) else 0.0
+
+
+QUANTIZERS = {"grid_aligned": GridAligned}

@@ -14,7 +14,7 @@ from array_api_compat import array_namespace
 from ..arguments import count, number
 from ..typing import Array
 from .affine import AbsMax, guarded
-from .base import QParams
+from .base import QParams, Quantizer
 from .closed_form import need_dimension
 from .laws import Laws
 
@@ -180,3 +180,6 @@ class MSEClip(_Clipped):
         """Declared kappa for d entries that share a scale; d >= 1."""
         half = super().kappa(d)
         return min(max(1 - 1 / self.candidates, half), math.sqrt(d - 1) * half)
+
+
+QUANTIZERS: dict[str, type[Quantizer]] = {"percentile": Percentile, "mse": MSEClip}

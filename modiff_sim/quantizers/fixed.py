@@ -270,3 +270,6 @@ class Identity(FixedScale):
     def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """The blocks themselves."""
         return blocks
+
+
+QUANTIZERS = {"static": Static, "static_affine": StaticAffine, "zero": Zero, "identity": Identity}

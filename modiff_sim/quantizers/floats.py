@@ -140,3 +140,6 @@ class FP8E5M2(_ScaledFloat):
     def format(self) -> Format:
         """float8_e5m2."""
         return E5M2
+
+
+QUANTIZERS = {"logarithmic": Logarithmic, "fp8_e4m3": FP8E4M3, "fp8_e5m2": FP8E5M2}

@@ -145,3 +145,6 @@ class DeadZone(AbsMax):
     def round(self, xp: Any, steps: Array) -> Array:
         """Integers nearest to x/s, and 0 in the dead zone."""
         return xp.where(xp.abs(steps) <= self.threshold * self.qmax, xp.zeros_like(steps), xp.round(steps))
+
+
+QUANTIZERS = {"mid_rise": MidRise, "half_away": HalfAway, "dead_zone": DeadZone}

@@ -260,3 +260,13 @@ class MXINT8(MX):
     element = INT8
     fixed_bits = 8
     bits: int = field(default=8, kw_only=False)
+
+
+QUANTIZERS = {
+    "mxfp8_e4m3": MXFP8E4M3,
+    "mxfp8_e5m2": MXFP8E5M2,
+    "mxfp6_e2m3": MXFP6E2M3,
+    "mxfp6_e3m2": MXFP6E3M2,
+    "mxfp4_e2m1": MXFP4E2M1,
+    "mxint8": MXINT8,
+}

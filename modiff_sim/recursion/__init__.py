@@ -24,11 +24,9 @@ wrap a recursion and are recursions again.
 from __future__ import annotations
 
 from .base import Recursion
-from .closed_loop import ClosedLoop
-from .direct import Direct
-from .open_loop import OpenLoop
+from .kinds import RECURSIONS, ClosedLoop, Direct, OpenLoop
 from .options import Refresh, Warmup, check_warmup, feeds, refresh_calls, refreshes
-from .registry import RECURSIONS, get, label, standard
+from .registry import get, label, standard
 from .scheme import Scheme
 from .sequence import check_finite, check_input, run
 from .state import Info, Operator, State, identity, nothing

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from .base import Recursion, runs
-from .closed_loop import ClosedLoop
-from .direct import Direct
-from .open_loop import OpenLoop
-
-#: name -> recursion. Legends, CLI choices and tests iterate over it.
-RECURSIONS: dict[str, Recursion] = {r.name: r for r in (Direct(), OpenLoop(), ClosedLoop())}
+from .kinds import RECURSIONS, ClosedLoop, Direct, OpenLoop
 
 
 def get(recursion: str | Recursion) -> Recursion:

@@ -1,4 +1,4 @@
-"""What decides a result, as text and bytes that are the same everywhere: parameters, versions and arrays."""
+"""Parameters, versions and arrays as text and bytes that are the same everywhere. They decide a result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VERSIONED = ("modiff-sim", "numpy", "scipy", "torch", "diffusers", "scikit-learn
 
 
 def versions() -> dict[str, str]:
-    """The versions that decide the bytes of a result ("absent" for what is not installed)."""
+    """Return the versions that decide the bytes of a result ("absent" for what is not installed)."""
     return dict(_versions())
 
 
@@ -35,7 +35,7 @@ def _versions() -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
-    """A JSON value for parameters: dataclasses carry their class name, arrays and tensors become lists.
+    """Return a JSON value for parameters: dataclasses carry their class name, arrays and tensors become lists.
 
     Raises TypeError for a value without a text that determines it, such as a set, a function or an object of
     another class, and ValueError for two names in a mapping that have the same text.
@@ -59,17 +59,17 @@ def plain(value: Any) -> Any:
         return plain(np.asarray(value))
     text = str(value)
     if isinstance(value, set | frozenset | Iterator) or callable(value) or text == object.__repr__(value):
-        raise TypeError(f"a {type(value).__name__} is no parameter: it has no text that decides it")
+        raise TypeError(f"a {type(value).__name__} cannot be a parameter: it has no text that determines it")
     return text
 
 
 def canonical(value: Any) -> str:
-    """The canonical JSON text of a value, with sorted keys. NaN and Inf raise ValueError."""
+    """Return the canonical JSON text of a value, with sorted keys. NaN and Inf raise ValueError."""
     return json.dumps(plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """An .npz whose bytes depend on the arrays alone (np.savez stamps the time into the zip).
+    """Return an .npz whose bytes depend on the arrays alone (np.savez would write the time into the zip).
 
     Raises TypeError for masked arrays, and ValueError for names that are not plain file names.
     """
@@ -77,7 +77,7 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(arrays):
             if isinstance(arrays[name], np.ma.MaskedArray):
-                raise TypeError(f"{name!r} is masked, and what is masked would be stored: fill it (filled())")
+                raise TypeError(f"{name!r} is masked, and its masked entries would be stored: fill it (filled())")
             if not is_plain_name(name) or name.endswith(".npy"):
                 raise ValueError(f"arrays have plain names that do not end in .npy, got {name!r}")
             buffer = io.BytesIO()
@@ -87,5 +87,5 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether this is a name of a file in the folder itself."""
+    """Whether this is the name of a file in the folder itself."""
     return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(os.fsencode(name)) < 256

@@ -2,9 +2,9 @@
 
 The source of a package is that of all its files, each as it was when its module was imported. After an edit and a
 reload, a module has the new source. A file that was changed between its import and the first look at it is refused,
-because what was imported can no longer be known. Not detected are: an edit of a module between its import and that of
-this one, which the modules of a sweep import themselves; modules that were loaded without Python's import system; code
-that was replaced in memory; and edits on a file system whose clock is behind.
+because what was imported can no longer be known. These changes are not detected: an edit of a module between its import
+and that of this one, which the modules of a sweep import themselves; modules that were loaded without Python's import
+system; code that was replaced in memory; and edits on a file system whose clock is behind.
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ BY_VERSION = frozenset({*sys.stdlib_module_names, *VERSIONED, "sklearn"})
 
 
 class OtherCode(RuntimeError):
-    """The code of a process is not what it has to be: its bytes would differ from those of others."""
+    """The code of a process is not what it must be, so its bytes could differ from those of others."""
 
 
 class _Imports:
-    """The time at which each module was looked for, just before its file is read. This finder finds nothing."""
+    """A finder that finds nothing, but notes when each module is looked for, just before its file is read."""
 
     def __init__(self) -> None:
         self.when = dict.fromkeys(sys.modules, time.time_ns())
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Note the time, and leave the search to other finders."""
         self.when[name] = time.time_ns()
 
 
 _imports = _Imports()
 sys.meta_path.insert(0, _imports)
-_read: dict[Path, tuple[int, str]] = {}  # of imported files: when they were read, and their sha256
+_read: dict[Path, tuple[int, str]] = {}  # imported file -> when it was read, and its sha256
 _sources: dict[str, tuple[int, str]] = {}  # package -> its latest import when it was looked at, and what was found
 
 
@@ -57,7 +58,7 @@ class Environment:
     sources: Mapping[str, str]
 
     def against(self, other: Environment, owner: str) -> str:
-        """What differs, in words: "numpy 2.1.0 (OWNER: 2.2.1), other source of analysis"; "" where nothing does."""
+        """Say what differs, as in "numpy 2.1.0 (OWNER: 2.2.1), other source of analysis"; "" where nothing does."""
         found = [
             f"{name} {self.versions.get(name)} ({owner}: {other.versions.get(name)})"
             for name in sorted({*self.versions, *other.versions})
@@ -68,7 +69,7 @@ class Environment:
         return ", ".join(found)
 
     def here(self) -> Environment:
-        """The environment of this process for the same packages, which are imported; "" for those that are absent."""
+        """Return the environment of this process for the same packages, which are imported; "" for absent ones."""
         for name in self.sources:
             try:
                 importlib.import_module(name)
@@ -78,11 +79,11 @@ class Environment:
 
 
 def environment(function: Callable[..., Any] | None = None) -> Environment:
-    """The environment of this process, with the source of this package and of those of ``function``.
+    """Return the environment of this process, with the source of this package and of those of ``function``.
 
     These are the packages, or modules, of the function, of its arguments (``partial``), its closure and its object,
     of all classes among them with their bases, and of what a function of a notebook or a script uses by name (the
-    code of such a function itself travels with it). What those packages import in turn is not looked at.
+    code of such a function itself travels with it). What those packages import in turn is not included.
 
     Raises OtherCode where a file was changed after its import.
     """
@@ -92,7 +93,7 @@ def environment(function: Callable[..., Any] | None = None) -> Environment:
 
 
 def _modules(function: Any) -> set[str]:
-    """The names of the modules that hold the code of a function."""
+    """Return the names of the modules that hold the code of a function."""
     found: set[str] = set()
     todo, seen = [function], {}
     while todo:
@@ -125,7 +126,7 @@ def _modules(function: Any) -> set[str]:
 
 
 def _home(value: Any) -> str:
-    """The name of the module of a function, a class or an object; for ``python -m package.module``, its own name."""
+    """Return the name of the module of a function, a class or an object, also for ``python -m package.module``."""
     name = str(getattr(value, "__module__", None) or "")
     if name == "__main__" and (spec := getattr(sys.modules[name], "__spec__", None)) and spec.parent:
         return str(spec.name)
@@ -133,11 +134,11 @@ def _home(value: Any) -> str:
 
 
 def _used(function: FunctionType) -> Iterator[Any]:
-    """What a function holds in its closure and, where its code travels with it, what it uses by name."""
+    """Yield what a function holds in its closure and, where its code travels with it, what it uses by name."""
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents
-        except ValueError:  # empty as yet
+        except ValueError:  # the cell is still empty
             continue
     if function.__module__ != "__main__" and function.__module__ in sys.modules:
         return
@@ -148,7 +149,7 @@ def _used(function: FunctionType) -> Iterator[Any]:
 
 
 def _source(top: str) -> str:
-    """The sha256 of names and contents of all files of a package or module; "" for one that does not consist of files.
+    """Return the sha256 of names and contents of all files of a package or module; "" for one without files.
 
     What was imported does not change with its file, so it is read again only after another import from the package.
     """
@@ -169,7 +170,7 @@ def _source(top: str) -> str:
 
 
 def _sum(path: Path, imported: list[int]) -> str:
-    """The sha256 of a file as it was at its imports, if there were any; nobody saw those at time 0."""
+    """Return the sha256 of a file as it was at its imports, if any. A time of 0 means that an import was not seen."""
     known = _read.get(path)
     if imported and known and known[0] >= max(imported):
         return known[1]
@@ -178,8 +179,8 @@ def _sum(path: Path, imported: list[int]) -> str:
     # A copied or moved file keeps its time of modification, so where there is one the time of change is compared.
     if (about.st_ctime_ns if os.name == "posix" else about.st_mtime_ns) > first:
         raise OtherCode(
-            f"{path} was changed after this process had imported it, so that nobody knows what it computes with: start "
-            "the process anew, or reload the module"
+            f"{path} was changed after this process had imported it, so it is not known what it computes with: restart "
+            "the process, or reload the module"
         )
     found = sha256(path)
     if imported:
@@ -188,14 +189,14 @@ def _sum(path: Path, imported: list[int]) -> str:
 
 
 def _file(module: Any) -> Path | None:
-    """The file that a module was read from; the archive, where the module lies in one."""
+    """Return the file that a module was read from, or the archive that it lies in."""
     place = getattr(getattr(module, "__loader__", None), "archive", None) or getattr(module, "__file__", None)
     return Path(place) if place and Path(place).is_file() else None
 
 
 def _files(top: str) -> Iterator[tuple[str, Path]]:
-    """The files of a package or module by their names in it; the archive, where it lies in one."""
-    module = sys.modules.get(top)  # None for code made by ``exec``, which travels with its function
+    """Yield the files of a package or module by their names in it, or the archive that it lies in."""
+    module = sys.modules.get(top)  # None for code from ``exec``, which travels with its function
     folders = [folder for folder in map(Path, getattr(module, "__path__", ())) if folder.is_dir()]
     for folder in folders:
         for path in folder.rglob("*"):

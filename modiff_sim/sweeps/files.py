@@ -25,7 +25,7 @@ except ImportError:  # pragma: no cover - Windows: only one process may write at
     fcntl = None  # type: ignore[assignment]
 
 PART_OF_FILE = ".part-"  # .NAME.part-RANDOM is written before it becomes NAME
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # errors of a file system without locks: nobody is waited for
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # errors of a file system without locks, which is not waited for
 ABANDONED = 3600.0  # seconds without a change after which an unlocked temporary file counts as abandoned
 SILENT = 1.0  # seconds of waiting for a lock after which a message is shown
 RANDOM = re.compile(r"[a-z0-9_]{8}")  # the end of the names that ``tempfile`` makes
@@ -33,18 +33,18 @@ held: WeakSet[IO[bytes]] = WeakSet()  # files whose locks this process holds, an
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file, in hex."""
+    """Return the sha256 of a file, in hex."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def digest_of(content: bytes) -> str:
-    """The sha256 of bytes, in hex."""
+    """Return the sha256 of bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def digest(files: Iterable[Path]) -> str:
-    """One sha256 over the contents of several files, in the order given: the source part of a key in a checkout."""
+    """Return one sha256 over the contents of several files, in the order given, as the source in a key."""
     together = hashlib.sha256()
     for file in files:
         together.update(file.read_bytes())
@@ -71,7 +71,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part. Makes the parent folder.
+    """Write a file so that a reader sees the old content or the new one, never a part. Makes the parent folder.
 
     The file is on disk when this returns, so that a row that refers to it may be written. Temporary files that
     killed writers of the same file left are removed (``remove_abandoned``). Raises OSError where the file cannot be
@@ -80,7 +80,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not is_regular(path):
-        raise OSError(errno.EINVAL, "is no regular file, and would be replaced by one", str(path))
+        raise OSError(errno.EINVAL, "is not a regular file, and would be replaced by one", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}{PART_OF_FILE}"
     remove_abandoned(path.parent, prefix)
@@ -99,7 +99,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def _locked_file(folder: Path, prefix: str) -> tuple[int, Path]:
-    """A new temporary file, locked so that nobody takes it for abandoned."""
+    """Make a temporary file, locked so that no process takes it for abandoned."""
     while True:
         handle, name = tempfile.mkstemp(dir=folder, prefix=prefix)
         _lock(handle)
@@ -110,7 +110,7 @@ def _locked_file(folder: Path, prefix: str) -> tuple[int, Path]:
 
 @contextmanager
 def temporary_folder(root: Path, prefix: str) -> Iterator[Path]:
-    """A new folder ``root/PREFIX…``, to be moved into place when it is complete; otherwise removed at the end."""
+    """Yield a new folder ``root/PREFIX…``, to be moved into place when complete, and removed at the end otherwise."""
     work, handle = _locked_folder(root, prefix)
     try:
         yield work

@@ -1,4 +1,4 @@
-"""Independent tasks over the cores of this machine, or over a Dask cluster: the only place that starts workers."""
+"""Independent tasks over the cores of this machine, or over a Dask cluster. Only this module starts workers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ AHEAD = 16  # threads that a Dask cluster is assumed to have, or to get, at leas
 
 
 class WorkerLost(RuntimeError):
-    """A worker was killed. What it worked on is lost, and nothing else."""
+    """A worker was killed. Only what it was working on is lost."""
 
 
 def cores() -> int:
-    """The number of cores that this process may run on."""
+    """Return the number of cores that this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -98,7 +98,7 @@ def _serve(starter: int) -> None:
 
     A worker of loky would otherwise go on with what is queued and then wait for five minutes. Ctrl-C is sent to all
     processes of a terminal. A worker that it interrupts between two tasks may keep a lock for ever or count as lost, so
-    workers ignore it and are ended by their starter.
+    workers ignore it, and their starter ends them.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -111,9 +111,9 @@ def _serve(starter: int) -> None:
 
 
 def _call_pickled(task: bytes) -> Any:
-    """Call a pickled task; RuntimeError where this worker cannot import it.
+    """Call a pickled task. Raises RuntimeError where this worker cannot import it.
 
-    The task is pickled here because a scheduler looks into what it passes on, and need not know the functions.
+    The task is pickled because a scheduler unpickles what it passes on, and may not have the functions.
     """
     try:
         made = pickle.loads(task)
@@ -126,7 +126,7 @@ def _call_pickled(task: bytes) -> Any:
 
 
 def _dask_backend(client: Any, ahead: int) -> Any:
-    """The Dask backend of joblib, with at least two threads and at least ``ahead``.
+    """Return the Dask backend of joblib, with at least two threads and at least ``ahead``.
 
     joblib counts the cluster's threads once. With one thread it would compute here, and it would have no tasks
     ready for workers that come later.
@@ -141,7 +141,7 @@ def _dask_backend(client: Any, ahead: int) -> Any:
 
 
 def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
-    """A client of the cluster, and the exceptions that say that workers died."""
+    """Return a client of the cluster, and the exceptions that mean that workers died."""
     try:
         from distributed import Client
         from distributed.scheduler import KilledWorker
@@ -169,9 +169,9 @@ def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
 
 
 def progress(label: str, total: int) -> Callable[[int], None]:
-    """A function to be told how many tasks are done: a bar on a terminal, else a line every ten seconds, on stderr.
+    """Return a function that is told how many tasks are done, and shows it on stderr.
 
-    Nothing is shown without a label or without tasks.
+    It shows a bar on a terminal and a line every ten seconds elsewhere, and nothing without a label or without tasks.
     """
     if not label or not total:
         return lambda done: None

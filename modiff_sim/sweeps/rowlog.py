@@ -33,7 +33,7 @@ class Entry:
 
 
 def line_of(key: str, entry: Entry) -> bytes:
-    """The line of a row, its end included. Raises ValueError for NaN or Inf, which JSON does not have."""
+    """Return the line of a row, including its end. Raises ValueError for NaN or Inf, which JSON does not have."""
     return _summed({"key": key, "row": entry.row, "arrays": entry.arrays})
 
 
@@ -43,7 +43,7 @@ def _summed(about: Mapping[str, Any]) -> bytes:
 
 
 def parsed(line: bytes, where: str) -> tuple[str, Entry]:
-    """The key and the entry of a line. Raises StoreError where it is not, byte for byte, a line that was written."""
+    """Return the key and the entry of a line. Raises StoreError unless it is a line as it was written."""
     try:
         about = json.loads(line)
         key, entry = about["key"], Entry(about["row"], about["arrays"])
@@ -74,7 +74,7 @@ class RowLog:
         self._file: tuple[int, int] | None = None  # which file they were read from
 
     def entries(self) -> Mapping[str, Entry]:
-        """The entries by key, with those that others have appended since. Raises StoreError for a damaged line."""
+        """Return the entries by key, with those that others have appended. Raises StoreError for a damaged line."""
         with self._mine:
             try:
                 with open(self.path, "rb") as file:
@@ -84,7 +84,7 @@ class RowLog:
             return self._entries
 
     def anew(self) -> Mapping[str, Entry]:
-        """The entries by key, all read again, because the part that was read may have been edited."""
+        """Return the entries by key, all read again, because the part that was read may have been edited."""
         with self._mine:
             self._forget()
             return self.entries()
@@ -168,12 +168,12 @@ def _write(file: IO[bytes], line: bytes) -> None:
 
 
 def whole_lines(content: bytes) -> list[bytes]:
-    """The complete lines, those that have an end."""
+    """Return the complete lines, those that have an end."""
     return [line + b"\n" for line in content.split(b"\n")[:-1]]
 
 
 def noted(path: Path) -> dict[str, dict[str, float]]:
-    """The numbers by key in a file NAME.aside.jsonl. Damaged lines are left out, because nothing depends on them."""
+    """Return the numbers by key in a file NAME.aside.jsonl. Damaged lines are left out, as nothing depends on them."""
     found = {}
     for line in whole_lines(path.read_bytes()) if is_regular(path) else []:
         try:

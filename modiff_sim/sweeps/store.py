@@ -48,7 +48,7 @@ class StoreError(RuntimeError):
 
 
 def key(name: str, params: Mapping[str, Any], made_with: Mapping[str, str] | None = None) -> str:
-    """The content key of a result: 16 hex digits over name, parameters and versions.
+    """Return the content key of a result: 16 hex digits over name, parameters and versions.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Store:
             self._cleaned = True
 
     def path(self, name: str, params: Mapping[str, Any]) -> Path:
-        """The folder of a result, whether it exists or not. Raises ValueError for a name that makes no file name."""
+        """Return the folder of a result, which need not exist. Raises ValueError for a name that is not a file name."""
         folder = f"{name}-{key(name, params)}"
         if not name or not is_plain_name(folder) or folder.startswith(PART):
             raise ValueError(f"the name of a result becomes that of a folder: letters, digits, _ . and -, got {name!r}")
@@ -136,7 +136,7 @@ class Store:
     ) -> Stored:
         """Write a result. An existing one of the same key is left as it is. ``swept``: it belongs to a sweep.
 
-        Raises ValueError for a name that makes no file name, or that of a sweep in this folder unless it is ``swept``.
+        Raises ValueError for a name that is not a file name, or that of a sweep in this folder unless it is ``swept``.
         """
         target = self.path(name, params)
         if not self.has(name, params):
@@ -171,7 +171,7 @@ class Store:
         return read(self.path(name, params))
 
     def get(self, name: str, params: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]) -> Stored:
-        """The stored result, computed now if it is missing, so that a killed run can go on."""
+        """Return the stored result, which is computed now if it is missing, so that a killed run can go on."""
         if self.has(name, params):
             return self.load(name, params)
         self._free(name)
@@ -181,7 +181,7 @@ class Store:
 
 
 def read(path: Path) -> Stored:
-    """Read one result folder and verify every checksum; StoreError where one is wrong."""
+    """Read one result folder and verify every checksum. Raises StoreError where one is wrong."""
     problems = verify_one(path)
     if problems:
         raise StoreError("; ".join(problems) + ": delete the folder and run again")
@@ -191,32 +191,32 @@ def read(path: Path) -> Stored:
 
 
 def manifest_of(path: Path) -> dict[str, Any]:
-    """The manifest of a result folder. Raises ValueError where it is missing or does not hold what a manifest must."""
+    """Return the manifest of a result folder. Raises ValueError where it is missing or not a valid manifest."""
     file = path / "manifest.json"
     if not is_regular(file):
-        raise ValueError("it is missing or no file")
+        raise ValueError("it is missing or not a file")
     if file.stat().st_size > LARGEST_MANIFEST:
-        raise ValueError("it is too large for one")
+        raise ValueError("it is too large for a manifest")
     try:
         about = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except RecursionError as error:
-        raise ValueError("too deeply nested") from error
+        raise ValueError("it is too deeply nested") from error
     sums = about.get("sha256") if isinstance(about, dict) else None
     if not isinstance(sums, dict) or not all(isinstance(value, str) for value in sums.values()):
-        raise ValueError("it holds no sha256 of files")
+        raise ValueError("it does not hold the sha256 of files")
     return about
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Raises ValueError where a name occurs twice, because only one of its values would be read."""
+    """Return a JSON object. Raises ValueError where a name occurs twice, as only one of its values would be read."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name stands twice in it")
+        raise ValueError("a name occurs twice in it")
     return found
 
 
 def verify_one(path: Path) -> list[str]:
-    """What is wrong with one result folder, as sentences; empty if nothing is."""
+    """Return what is wrong with one result folder, as sentences; empty if nothing is."""
     try:
         manifest = manifest_of(path)
     except (OSError, ValueError) as error:
@@ -232,9 +232,9 @@ def verify_one(path: Path) -> list[str]:
     for name, expected in sums.items():
         file = path / name
         if not is_plain_name(name):
-            wrong.append(f"{path}: the manifest names {name!r}, which is no file of this folder")
+            wrong.append(f"{path}: the manifest names {name!r}, which is not a file of this folder")
         elif not is_regular(file):
-            wrong.append(f"{file}: {'no file' if os.path.lexists(file) else 'missing'}")
+            wrong.append(f"{file}: {'not a file' if os.path.lexists(file) else 'missing'}")
         elif sha256(file) != expected:
             wrong.append(f"{file}: sha256 differs from the manifest")
     if not kind:
@@ -244,27 +244,27 @@ def verify_one(path: Path) -> list[str]:
 
 
 def _keyed_manifest(path: Path, manifest: dict[str, Any]) -> list[str]:
-    """What is wrong with the manifest of a keyed result.
+    """Return what is wrong with the manifest of a keyed result.
 
     Name, parameters and versions are protected by the name of the folder, and the sums by the files.
     """
     about = (manifest.get("name", ""), manifest.get("params", {}), manifest.get("versions", {}))
     try:
         right = path.name == f"{about[0]}-{key(*about)}"
-    except (ValueError, RecursionError):  # NaN or Inf among the parameters, of which no key is ever made
+    except (ValueError, RecursionError):  # NaN or Inf among the parameters, from which a key is never made
         right = False
     wrong = []
     if not right:
         wrong.append(f"{path}: name, parameters or versions in the manifest are not those of the folder's key")
     if more := sorted(manifest.keys() - {"name", "params", "versions", "sha256"}):
-        wrong.append(f"{path}: the manifest holds {', '.join(more)}, which nothing vouches for")
+        wrong.append(f"{path}: the manifest holds {', '.join(more)}, which no checksum covers")
     return wrong
 
 
 def _own_sum(path: Path, manifest: dict[str, Any]) -> list[str]:
     about = {k: v for k, v in manifest.items() if k != SELF}
     if SELF not in manifest:
-        return [f"{path}: the manifest holds no {SELF}, so that nothing vouches for what it says: make the files anew"]
+        return [f"{path}: the manifest has no {SELF}, so that no checksum covers what it says: make the files again"]
     if manifest[SELF] != digest_of(canonical(about).encode()):
         return [f"{path}: the manifest was changed: its {SELF} is not that of its content"]
     return []
@@ -287,7 +287,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str], about: Mappin
 
 
 def _still_right(folder: Path) -> dict[str, str]:
-    """The sums of an earlier manifest of files in this folder, for those files that are unchanged."""
+    """Return the sums of an earlier manifest of files in this folder, for those files that are unchanged."""
     try:
         about = manifest_of(folder)
     except (OSError, ValueError):

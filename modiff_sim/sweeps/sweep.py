@@ -1,4 +1,4 @@
-"""A sweep: independent points, keyed by content, each computed once, whatever interrupts the work.
+"""A sweep computes independent points, keyed by content, each of them once, whatever interrupts the work.
 
     rows = run(points, compute, Store("out/results"), name="cells")
 
@@ -53,7 +53,7 @@ def run(
     scheduler: str | None = None,
     label: str = "",
 ) -> list[dict[str, Any]]:
-    """The rows of all points, in their order. Only points that the store does not have are computed.
+    """Return the rows of all points, in their order. Only points that the store does not have are computed.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def run(
         See ``parallel.unordered``. They change no byte: a worker with other versions, or with another source of this
         package or of that of ``compute``, is refused.
     label : str, optional
-        Name of the progress on stderr, which is not shown without.
+        Label of the progress on stderr, which is not shown without one.
 
     Raises
     ------
@@ -229,7 +229,7 @@ class _Sweep:
 
     def _append(self, k: str, stored: Stored) -> None:
         if len(stored.rows) != 1:
-            raise StoreError(f"{stored.path} is no result of a sweep, which has one row: give the sweep another name")
+            raise StoreError(f"{stored.path} is not a result of a sweep, which has one row: rename the sweep")
         with self._said():
             self.log.append(k, Entry(stored.rows[0], stored.manifest["sha256"]["arrays.npz"]))
 
@@ -242,7 +242,7 @@ class _Sweep:
             raise SweepError(f"could not write to {self.store.root} ({error}): {self.kept()}") from error
 
     def kept(self) -> str:
-        """How many points are kept, in words; counted on disk, as Ctrl-C may come between a row and its note."""
+        """Say how many points are kept, counted on disk, since Ctrl-C may come between a row and its note."""
         waiting = self.waiting
         try:
             entries = self.log.entries()
@@ -253,7 +253,7 @@ class _Sweep:
         return f"{kept} of {len(self.keys)} points are kept, and the same command goes on from there"
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of all points, in their order."""
+        """Return the rows of all points, in their order."""
         found = self.log.entries()
         return [found[k].row for k in self.keys]
 
@@ -261,7 +261,7 @@ class _Sweep:
 def _attempt(
     compute: Callable[[Point], Output], k: str, point: Point, wanted: Environment
 ) -> tuple[str, Output | None, float, str]:
-    """Compute a point on a worker: (key, output or None, seconds, what went wrong). OtherCode for other code."""
+    """Compute a point on a worker: (key, output or None, seconds, what went wrong). Raises OtherCode."""
     _compare(wanted)
     start = time.perf_counter()
     try:
@@ -274,7 +274,7 @@ def _attempt(
         canonical(output.aside).encode()
         for name, array in output.arrays.items():
             if not isinstance(array, np.ndarray) or array.dtype.hasobject:
-                raise TypeError(f"{name!r} is no NumPy array of numbers")
+                raise TypeError(f"{name!r} is not a NumPy array of numbers")
         return k, output, time.perf_counter() - start, ""
     except OtherCode:
         raise
@@ -291,22 +291,22 @@ def _attempt(
 def _compare(wanted: Environment) -> None:
     if other := wanted.here().against(wanted, "the process that began"):
         raise OtherCode(
-            f"the worker on {platform.node()} has {other}; its bytes could differ: start the workers anew with the "
+            f"the worker on {platform.node()} has {other}; its bytes could differ: restart the workers with the "
             "same source and versions"
         )
 
 
 def asides(points: Sequence[Point], store: Store, *, name: str) -> list[dict[str, float]]:
-    """Seconds, and what else was measured, of those points that have them; outside of every checksum."""
+    """Return the seconds, and what else was measured, of those points that have them; outside of every checksum."""
     found = noted(store.root / f"{name}{ASIDE}")
     return [found[k] for k in (key(name, point) for point in points) if "seconds" in found.get(k, ())]
 
 
 def table(points: Sequence[Point], rows: Sequence[Mapping[str, Any]], folder: str | Path, *, name: str) -> Path:
-    """Write ``folder/NAME.csv``, ``NAME.json`` and a manifest, atomically; returns the folder.
+    """Write ``folder/NAME.csv``, ``NAME.json`` and a manifest, atomically, and return the folder.
 
     There is a line per point, in order: what differs between the points (nested parameters as ``arm.bits``), then its
-    row. Shared parameters, versions and sha256 are in the manifest. Same points and rows, same bytes.
+    row. Shared parameters, versions and sha256 are in the manifest. The same points and rows give the same bytes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is wrong with the results below a folder: ``verify`` goes on whatever it meets."""
+"""The check of all results below a folder, which goes on whatever it meets."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _asked(check: Callable[[Path], list[str]], folder: Path) -> list[str]:
 
 
 def _swept(name: str) -> str:
-    """The name of the sweep whose log, or file beside its log, has this name; "" for other files."""
+    """Return the name of the sweep whose log, or file beside its log, has this name; "" for other files."""
     for ending in (LOG, ASIDE):
         if name.endswith(ending):
             return name.removesuffix(ending)
@@ -86,13 +86,13 @@ def _swept(name: str) -> str:
 
 
 def _log(folder: Path, name: str) -> list[str]:
-    """Damaged lines of a log, and rows and arrays that do not belong together.
+    """Return damaged lines of a log, and rows and arrays that do not belong together.
 
-    A torn last line is an interrupted write, and nothing is wrong with it.
+    A torn last line is an interrupted write, which is not an error.
     """
     path = folder / f"{name}{LOG}"
     if os.path.lexists(path) and not is_regular(path):
-        return [f"{path}: no file"]
+        return [f"{path}: not a file"]
     found: dict[str, Entry] = {}
     wrong = []
     for number, line in enumerate(whole_lines(path.read_bytes()) if path.exists() else [], 1):
@@ -115,21 +115,21 @@ def _arrays(folder: Path, entry: Entry, where: str) -> list[str]:
     except (OSError, ValueError):
         stated = None
     if stated != entry.arrays:
-        return [f"{where}: its arrays in {folder} are missing or are others"]
+        return [f"{where}: its arrays in {folder} are missing or different"]
     try:
         rows = (
             json.loads((folder / "rows.json").read_text(encoding="utf-8")) if is_regular(folder / "rows.json") else None
         )
     except (OSError, ValueError, RecursionError):  # which is named with the folder
         rows = None
-    return [] if rows == [entry.row] else [f"{where}: another row than the one beside its arrays in {folder}"]
+    return [] if rows == [entry.row] else [f"{where}: its row differs from the one beside its arrays in {folder}"]
 
 
 def _rowless(folder: Path, name: str, found: dict[str, Entry]) -> list[str]:
-    """Points that were finished and have no row, according to arrays and to what was noted about them."""
+    """Return the points that were finished but lack a row, according to arrays and to what was noted about them."""
     of_this = re.compile(re.escape(name) + "-([0-9a-f]{16})")
     keys = {m.group(1) for p in folder.iterdir() if (m := of_this.fullmatch(p.name)) and p.is_dir()}
-    again = "a run was stopped here, or lines are lost; run it again, which finds or makes them"
+    again = "a run was stopped here, or lines are lost; running it again finds or makes them"
     log = folder / f"{name}{LOG}"
     wrong = [f"{folder / f'{name}-{key}'}: arrays without a row in {log}: {again}" for key in sorted(keys - {*found})]
     lost = noted(folder / f"{name}{ASIDE}").keys() - found.keys() - keys

@@ -6,7 +6,8 @@ from modiff_sim import Static
 
 
 class Floored(Static):
-    """Floor for round."""
+    """Rounds down instead of to nearest."""
 
     def quantize(self, blocks, qparams, *, random=None):
+        """Return the codes, rounded down."""
         return np.clip(np.floor(blocks / qparams.scale), -(self.qmax + 1), self.qmax)

@@ -1,6 +1,6 @@
-"""ô is a sum that nothing compensates: how far it drifts in each float type.
+"""How far ô, a sum that is not compensated, drifts in each float type.
 
-â is kept in float64 here. Where it is rounded as well, ô leaves A(â) by what it loses too: ``bounds.output_drift``.
+â is kept in float64 here. Where it is rounded as well, ô differs from A(â) by that too: ``bounds.output_drift``.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ TYPES = ("float32", "float16", "bfloat16")
 
 
 def drift(loop: rec.Recursion, a: np.ndarray, Q: Quantizer, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ô - A(â) and A(â) of every call, (n+1, trials, outputs) in float64: what the accumulator lost, and of what."""
+    """Return ô - A(â) and A(â) of every call, (n+1, trials, outputs) in float64."""
     calls = list(rec.run(loop, a, Q, lambda x: x @ A.T))
     exact = np.stack([state.ref @ A.T for state, _ in calls])
     return np.stack([info.output for _, info in calls]) - exact, exact
@@ -36,6 +36,7 @@ def drift(loop: rec.Recursion, a: np.ndarray, Q: Quantizer, A: np.ndarray) -> tu
 def check(
     effort: str = "quick", *, bound=bounds.accumulator_drift, store=bounds.rounded, types: Sequence[str] = TYPES
 ) -> Evidence:
+    """Measure the drift over its bound, for stagnating sums, which attain it, and for random walks."""
     n, trials = (64, 8) if effort == "quick" else (512, 32)
     rng = np.random.default_rng(480)
     ratio, atol, cases = [], [], []
@@ -58,7 +59,7 @@ def check(
                     "2-norm": lambda v: np.linalg.norm(v, axis=-1),
                 }[norm]
                 error, o, x = measure(lost), measure(exact), measure(np.diff(exact, axis=0))
-                # per call a product and two sums of numbers no larger than max|a|·||A||, rounded in float64
+                # per call a product and two sums of numbers of at most max|a|·||A||, rounded in float64
                 size = np.maximum.accumulate(np.abs(a).max(axis=(1, 2)))[1:, None] * np.abs(A).sum(axis=1).max()
                 slack = 8 * len(A.T) * EPS * np.arange(1, n + 1)[:, None] * size * np.ones_like(x)
                 worst.add(Run(error[1:], x, slack, []), bound(o[1:], x, dtype, start=error[0]), f"{name}, {norm}")
@@ -75,14 +76,14 @@ def check(
 
 
 def chopped(y, dtype):
-    """Rounding towards zero."""
+    """Round towards zero."""
     mantissa, exponent = np.frexp(y)
     p = bounds.SIGNIFICANT_BITS[dtype]
     return np.ldexp(np.trunc(np.ldexp(mantissa, p)), exponent - p)
 
 
 def only_u(o, x, dtype, *, start=0.0):
-    """u|o| without the minimum: too large where a tie loses exactly |x|."""
+    """Return the bound with u|o| instead of the minimum, which is too large where a tie loses exactly |x|."""
     return start + np.cumsum(bounds.unit_roundoff(dtype) * o, axis=0)
 
 
@@ -90,5 +91,5 @@ CONTROLS = [
     ({"bound": scaled(bounds.accumulator_drift, 0.5)}, Verdict.VIOLATED),
     ({"bound": only_u}, Verdict.VIOLATED),
     ({"store": chopped}, Verdict.VIOLATED),
-    ({"store": lambda y, dtype: y}, Verdict.VIOLATED),  # nothing is stored shorter: no drift
+    ({"store": lambda y, dtype: y}, Verdict.VIOLATED),  # nothing is rounded, so nothing drifts
 ]

@@ -21,12 +21,14 @@ GAINS = (1.5, 0.5, 2.0)
 
 
 def relu(x: np.ndarray) -> np.ndarray:
+    """Return the positive part."""
     return np.maximum(x, 0)
 
 
 def check(effort: str = "quick", *, recursion="closed_loop", bound=bounds.chain_closed_loop) -> Evidence:
-    """Attained by Q(x) = (1+q)x and differences that alternate in sign. Others: random linear and ReLU chains with
-    AbsMax in the max norm, with Q(x) = (1-q)x in the 2-norm.
+    """Q(x) = (1+q)x with differences that alternate in sign attains the bound.
+
+    Random linear and ReLU chains must stay below it, with AbsMax in the max norm and Q(x) = (1-q)x in the 2-norm.
     """
     n, draws = (12, 2) if effort == "quick" else (32, 10)
     rng = np.random.default_rng(490)
@@ -67,7 +69,7 @@ def check(effort: str = "quick", *, recursion="closed_loop", bound=bounds.chain_
 
 
 def passed_on(d, q, gains):
-    """A chain that adds what enters, and forgets that it is quantized again: H for (1+q)H."""
+    """Return the bound of a chain that adds what enters without quantizing it again: H instead of (1+q)H."""
     F, last = np.zeros_like(d), np.zeros_like(d[0])
     for t in range(len(d)):
         for layer in range(d.shape[1]):

@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bound=bounds.stored_reference, telescoping: bool = True) -> Evidence:
-    """Attained by Q(x) = (1-κ)x, differences of one sign and a store that is always below by ρ (ρ = 1/8 here)."""
+    """Q(x) = (1-κ)x, differences of one sign and a store that is always too low by ρ = 1/8 attain the bound."""
     n, trials = (96, 8) if effort == "quick" else (1000, 32)
     rng = np.random.default_rng(482)
     A = rng.standard_normal((3, 4))

@@ -26,7 +26,10 @@ def check(
     feedback=linear_feedback,
     loads=(1.05, 1.5, 3.0, 10.0),
 ) -> Evidence:
-    """loads: κ(1+2L) of the examples. The recursion's other root dies out in the calls that are left out."""
+    """Compare the fitted growth of the linear loop with the larger root of its recursion.
+
+    ``loads`` are κ(1+2L) of the examples. The other root has decayed in the calls that are left out.
+    """
     claimed, measured, cases, grows = [], [], [], []
     calls = 100 if effort == "quick" else 200
     for bits in (2, 3, 4, 8) if effort == "quick" else range(2, 9):

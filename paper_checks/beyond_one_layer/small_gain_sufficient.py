@@ -29,7 +29,10 @@ def check(
     steps=bounds.small_gain_closed_loop,
     shares=(0.0, 0.3, 0.6, 0.9),
 ) -> Evidence:
-    """shares: loop gains as parts of the largest one that the condition allows."""
+    """Run the worst feedback and compare it with the bound per call and in the limit.
+
+    ``shares`` are loop gains as parts of the largest one that the condition allows.
+    """
     trials = 4 if effort == "quick" else 32
     rng = np.random.default_rng(460)
     measured, atol, cases, loads = [], [], [], []
@@ -68,7 +71,7 @@ def check(
 
 
 def one_sided_loop(d, kappa, L, **options):
-    """The loop that forgets that the reference was moved as well: η_t for η_t - η_{t-1}."""
+    """Return the factor of a loop that forgets that the reference has moved too: η_t instead of η_t - η_{t-1}."""
     return bounds.small_gain_closed_loop(d, kappa, L / 2, **options)
 
 

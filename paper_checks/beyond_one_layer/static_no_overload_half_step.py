@@ -24,8 +24,10 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, recursion: str | rec.Recursion = "closed_loop", quantizer=Static, reach: float = 1.0
 ) -> Evidence:
-    """Attained by s/2, then steps of the whole reach: every residual is the tie beyond the last level. The others walk
-    at random within the reach, and up and down by all of it. reach: the largest difference over qmax·s.
+    """A step of s/2, then steps of the whole reach, attain the bound: every residual is the tie beyond the last level.
+
+    Others walk at random within the reach, or up and down by all of it. ``reach`` is the largest difference over
+    qmax·s.
     """
     n, trials = (64, 4) if effort == "quick" else (512, 8)
     rng = np.random.default_rng(472)

@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, best=bounds.best_static_scale, backlog=bounds.backlog) -> Evidence:
-    """Least over scales: of s/2 plus the largest backlog, searched on a grid that is refined about its best point."""
+    """Minimise s/2 plus the largest backlog over the scale, on a grid that is refined about its best point."""
     draws = 3 if effort == "quick" else 20
     rng = np.random.default_rng(474)
     measured, cases, gains = [], [], []

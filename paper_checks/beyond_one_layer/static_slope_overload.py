@@ -24,6 +24,7 @@ SCALES = (0.125, 1.0)  # powers of two: the worst case is exact in floats
 def check(
     effort: str = "quick", *, recursion="closed_loop", bound=bounds.static_closed_loop, quantizer=Static
 ) -> Evidence:
+    """Run bursts that attain the bound at every call, and random differences that stay below it."""
     n, draws = (32, 1) if effort == "quick" else (64, 4)
     rng = np.random.default_rng(470)
     ratio, atol, cases = [], [], []
@@ -54,15 +55,16 @@ def check(
 
 
 class Wrapping(Static):
-    """Codes wrap around at the grid's end, as an unclipped two's complement does."""
+    """Codes wrap around at the end of the grid, as unclipped integers in two's complement do."""
 
     def quantize(self, blocks, qparams, *, random=None):
+        """Return the codes modulo the number of levels."""
         n = 2 * (self.qmax + 1)
         return (np.round(blocks / qparams.scale) + n / 2) % n - n / 2
 
 
 def longer_grid(d, scale, bits, **options):
-    """The reach of the negative side, (qmax+1)s."""
+    """Return the bound with the reach of the negative side, (qmax+1)s."""
     return bounds.static_closed_loop(d, scale * 2 ** (bits - 1) / (2 ** (bits - 1) - 1), bits, **options)
 
 

@@ -27,7 +27,7 @@ INPUT_ERROR = {
 def check(
     effort: str = "quick", *, bound=bounds.with_weight_error, recursions=("direct", "open_loop", "closed_loop")
 ) -> Evidence:
-    """Attained by scalars: weights 1 and 7/8, growing inputs, Q(x) = (1-κ)x. Others: AbsMax for both, 4-bit weights."""
+    """Scalars attain the bound: weights 1 and 7/8, growing inputs, Q(x) = (1-κ)x. AbsMax must stay below it."""
     n = 16 if effort == "quick" else 64
     rng = np.random.default_rng(484)
     ratio, atol, cases = [], [], []

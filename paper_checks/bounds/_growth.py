@@ -13,7 +13,7 @@ from .._shared import Recursion, Shrink, collinear
 
 @dataclass(frozen=True)
 class Fit:
-    """Slope of log(RMS error) against log(number of differences) over ``calls``, with its 95 % interval."""
+    """The slope of log(RMS error) against log(number of differences) over ``calls``, with its 95 % interval."""
 
     case: str
     calls: np.ndarray
@@ -23,7 +23,7 @@ class Fit:
 
 
 def growth(recursion: Recursion, effort: str, *, seed: int) -> list[Fit]:
-    """The worst case of (29), and grids on stationary differences, fitted over the last 7/8 of the calls."""
+    """Fit the growth of the worst case of (29), and of grids on stationary differences, over the last 7/8 of calls."""
     steps, trials = (128, 48) if effort == "quick" else (512, 256)
     rng = np.random.default_rng(seed)
     calls = np.arange(steps // 8, steps + 1)

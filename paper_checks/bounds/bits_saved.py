@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def direct_bits(error: float, size: float) -> float:
-    """The (real) number of bits at which direct AbsMax has this worst-case error: κ(b')·||a||_∞ = error."""
+    """Return the (real) number of bits at which direct AbsMax has this worst-case error: κ(b')·||a||_∞ = error."""
     excess = lambda b: float(bounds.direct(np.array([size]), (0.5 / (2 ** (b - 1) - 1)) ** 2)[0]) - error  # noqa: E731
     return float(brentq(excess, 1.001, 40, xtol=1e-13, rtol=1e-14))
 
@@ -27,8 +27,9 @@ def direct_bits(error: float, size: float) -> float:
 def check(
     effort: str = "quick", *, formula=bounds.bits_saved, ratios: Sequence[float] = (3.0, 10.0, 100.0)
 ) -> Evidence:
-    """Claimed: the formula. Measured: the steady-state worst error of the closed loop, from its bound and from the
-    simulated sequence that attains it, turned into the bits at which direct quantization has the same worst error.
+    """Compare the formula with the bits at which direct quantization has the closed loop's steady-state worst error.
+
+    That error is taken from the bound, and from the simulated sequence that attains it.
     """
     steps, claimed, measured, cases, off = 64, [], [], [], 0.0
     for bits in range(2, 9):

@@ -27,7 +27,7 @@ def check(
     bound=bounds.sharp_closed_loop,
     contractions: Sequence[float] = (0.1, 0.3, 0.5, 0.6, 0.75, 0.9, 0.95),
 ) -> Evidence:
-    """The bound's own limit is compared as well, so that formula, bound and run are three."""
+    """Compare the formula with the limit of the run and with the limit of the bound."""
     rng = np.random.default_rng(43)
     claimed, measured, atol, cases = [], [], [], []
     for c in contractions:

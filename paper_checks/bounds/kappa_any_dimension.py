@@ -19,6 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, quantizers=(AbsMax, MinMax)) -> Evidence:
+    """Measure the largest ratio on ties, which attain it, and on random inputs, and search for larger ones."""
     rng = np.random.default_rng(52)
     claimed, measured, cases = [], [], []
     for kind in quantizers:

@@ -20,20 +20,21 @@ CLAIM = Claim(
 
 
 def stream(process, steps: int, trials: int, seed: int) -> np.ndarray:
-    """Inputs (steps+1, trials, d) of a process."""
+    """Return the inputs (steps+1, trials, d) of a process."""
     return np.stack(list(process.stream(np.random.default_rng(seed), trials, steps + 1)))
 
 
 def check(
     effort: str = "quick", *, recursion="closed_loop", bound=bounds.max_norm_closed_loop, quantizer=AbsMax
 ) -> Evidence:
+    """Alternating inputs at d = 2 attain the bound at every call. All other inputs must stay below it."""
     n, wide, trials = (16, 512, 4) if effort == "quick" else (32, 4096, 8)
     rng = np.random.default_rng(50)
     ratio, atol, cases = [], [], []
     for bits in range(2, 9):
         Q = quantizer(bits)
         heavy = rng.standard_t(1.5, (n, trials, wide))  # infinite variance
-        # as it comes: summed up from its differences it would differ by eps, and its ties could fall the other way
+        # not summed up from its differences, which would move it by eps, so that ties could fall the other way
         alternating = _shared.run_inputs(recursion, stream(processes.alternating(bits=bits), n, 1, 0), Q, order=np.inf)
         own = _shared.Worst.none(n)
         own.add(alternating, bound(alternating.d, Q.kappa(2)), f"{_shared.label(Q)}, d = 2, alternating")

@@ -21,7 +21,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, recursion="open_loop", bound=bounds.max_norm_open_loop, quantizer=AbsMax
 ) -> Evidence:
-    """Attained by equal differences (2·qmax, 1): the second coordinate is a tie at half a step and always goes to 0."""
+    """Equal differences (2·qmax, 1) attain the bound: the second entry is a tie at half a step and always goes to 0."""
     n = 16 if effort == "quick" else 64
     rng = np.random.default_rng(51)
     ratio, atol, cases = [], [], []

@@ -20,6 +20,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion="open_loop", bound=bounds.printed_open_loop) -> Evidence:
+    """Compare the fitted growth of the error with that of (30) over the same calls."""
     fits = growth(recursion, effort, seed=45)
     claimed = [np.polyfit(np.log(f.calls), np.log(bound(np.ones(f.calls[-1]), 0.25)[f.calls - 1]), 1)[0] for f in fits]
     return Evidence(

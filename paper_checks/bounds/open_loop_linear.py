@@ -1,4 +1,4 @@
-"""How the error without compensation does grow."""
+"""How the error without compensation really grows."""
 
 import numpy as np
 
@@ -19,6 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion="open_loop") -> Evidence:
+    """Fit the growth of the error for the worst case and for grids."""
     fits = growth(recursion, effort, seed=46)
     return Evidence(
         claimed=np.ones(len(fits)), measured=[f.slope for f in fits], low=[f.low for f in fits],

@@ -26,8 +26,9 @@ def check(
     bound=bounds.sharp_closed_loop,
     contractions: Sequence[float] = (0.05, 0.2, 0.4, 0.5, 0.7, 0.9),
 ) -> Evidence:
-    """The β found by minimising the bound after many equal differences, against EF21's; what it gives, against the
-    sharp bound. Of a scan of β nothing may be lower.
+    """Minimise the bound after many equal differences over β; compare β with EF21's and the bound with the sharp one.
+
+    No β of a scan may give a lower bound.
     """
     claimed, measured, cases = [], [], []
     for c in (c for c in contractions if 0 < c < 1):  # elsewhere there is nothing to compute: see the premise

@@ -19,7 +19,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, beta="horizon", lengths: Sequence[int] = (400, 800, 1600), c: float = 0.25
 ) -> Evidence:
-    """β is found by bisection for each n. What is missing to the limit falls like 1/n: the lengths are extrapolated."""
+    """Find the best β for each n, and extrapolate the lengths to the limit, whose distance decreases like 1/n."""
     x = 2.0
     for _ in range(100):  # a contraction: the derivative of 2(1-e^-x) is 0.41 there
         x = 2 * (1 - np.exp(-x))

@@ -26,7 +26,7 @@ PAIRS = {
 def check(
     effort: str = "quick", *, beta="best", pairs=PAIRS, contractions: Sequence[float] = (0.05, 0.25, 0.6, 0.9, 1, 2.25)
 ) -> Evidence:
-    """On norms of every kind: equal, random, heavy-tailed, shrinking, growing, impulses with nothing between."""
+    """Compare the two bounds on equal, random, heavy-tailed, shrinking and growing norms, and on impulses."""
     n, trials = (32, 16) if effort == "quick" else (200, 64)
     rng = np.random.default_rng(401)
     k = np.arange(n)[:, None]

@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def hook_cached(model, every: int, **sampling) -> np.ndarray:
-    """Sampling with a cache made of forward hooks alone: none of the recursion's code."""
+    """Sample with a cache made of forward hooks alone, without any code of the recursion."""
     from torch import nn
 
     from modiff_sim.nn import sample
@@ -50,7 +50,7 @@ def hook_cached(model, every: int, **sampling) -> np.ndarray:
 
 
 def check(effort: str = "quick", *, late: int = 0) -> Evidence:
-    """``late``: how many calls later the recursion refreshes."""
+    """Compare the images of both caches. ``late`` is how many calls later the recursion refreshes."""
     import modiff_sim as ms
     from modiff_sim.nn import modulated, sample, zoo
 

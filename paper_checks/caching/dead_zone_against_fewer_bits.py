@@ -19,6 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, width: float = 0.15) -> Evidence:
+    """Compare the errors of a dead zone and of fewer bits, with the shares of zeros as the premise."""
     from analysis.experiments.schemes import Scheme
 
     zone, loop = Scheme("dead_zone", width), Scheme("closed_loop", 3)

@@ -18,6 +18,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, regime: str = "official_june_2025") -> Evidence:
+    """Compare images and audit of the regime with those of quantized weights alone."""
     import modiff_sim as ms
     from modiff_sim.nn import modulated, presets, sample, zoo
 

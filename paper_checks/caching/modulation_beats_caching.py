@@ -19,6 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: tuple[int, ...] = (8, 4)) -> Evidence:
+    """Compare every cache with the closed loop of most bits that costs less."""
     from analysis.experiments.schemes import EVERY, Scheme
 
     loops = [Scheme("closed_loop", b) for b in sorted(bits, reverse=True)]

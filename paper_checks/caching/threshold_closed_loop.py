@@ -24,7 +24,7 @@ NORMS = {"l2": 2, "max": np.inf}
 
 
 def measure(recursion, differences: np.ndarray, Q, skip: Threshold, order: float) -> tuple[np.ndarray, ...]:
-    """Norms of differences, references and errors, and rounding slack, of a run from a_T = 1: (n, trials) each."""
+    """Run from a_T = 1, and return norms of differences, references and errors, and the slack: (n, trials) each."""
     start = np.ones_like(differences[:1])
     inputs = np.concatenate([start, start + np.cumsum(differences, axis=0)])
     calls = list(rec.run(recursion, inputs, Q, skip=skip))
@@ -40,7 +40,7 @@ def measure(recursion, differences: np.ndarray, Q, skip: Threshold, order: float
 def check(
     effort: str = "quick", *, recursion="closed_loop", bound=bounds.skipped_closed_loop, used: float = 1.0
 ) -> Evidence:
-    """``used`` times τ is what the recursion really skips by."""
+    """Measure errors over the bound. ``used`` times τ is the threshold that the recursion really has."""
     n, draws = (24, 1) if effort == "quick" else (64, 6)
     rng = np.random.default_rng(880)
     measured, atol, cases = [], [], []
@@ -71,7 +71,7 @@ def check(
 
 
 def only_the_threshold(d, contraction, tau, ref):
-    """A skipped residual forgotten: the quantizer's error alone."""
+    """Return the bound without skipped residuals: the error of the quantizer alone."""
     return bounds.skipped_closed_loop(d, contraction, 0.0, ref)
 
 

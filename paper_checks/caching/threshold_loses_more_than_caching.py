@@ -19,6 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, thresholds: tuple[float, ...] = (0.1, 0.2)) -> Evidence:
+    """Compare every threshold with the cache that skips the fewest MACs of those that skip at least as many."""
     from analysis.experiments.schemes import EVERY, Scheme
 
     caches, skips = [Scheme("cached", n) for n in EVERY], [Scheme("threshold", tau) for tau in thresholds]

@@ -22,7 +22,7 @@ TAUS = (1 / 64, 1 / 16)
 
 
 def check(effort: str = "quick", *, recursions=("open_loop", "closed_loop"), tau_used: float = 1.0) -> Evidence:
-    """``tau_used`` times τ is what the recursions really skip by."""
+    """Measure what both loops lose below the threshold. ``tau_used`` times τ is what they really skip by."""
     lengths = (64, 256) if effort == "quick" else (64, 256, 1024)
     claimed, measured, cases = [], [], []
     for n in lengths:

@@ -12,9 +12,9 @@ from modiff_sim import Evidence
 
 from .._caching import ratio
 
-#: effort -> steps, images of the calibration set, images that are judged (other noise)
+#: effort -> (steps, images of the calibration set, images that are judged, from other noise)
 SIZES = {"quick": (20, 32, 64), "full": (50, 64, 256)}
-ROUNDS = 3  # of the static loop after the dynamic one
+ROUNDS = 3  # rounds of the static loop after the dynamic one
 CALIBRATION_SEED, SEED = 1, 0
 
 #: ("dynamic" or "split", bits), with a recursion if not the closed loop; or (calibration method, bits, target)
@@ -22,6 +22,7 @@ Plan = tuple[Any, ...]
 
 
 def sampled(model: Any, effort: str, images: int, seed: int, **options: Any) -> np.ndarray:
+    """Sample images at the steps of this effort."""
     from modiff_sim.nn import sample
 
     return sample(model, images=images, steps=SIZES[effort][0], batch=images, seed=seed, **options)
@@ -29,13 +30,13 @@ def sampled(model: Any, effort: str, images: int, seed: int, **options: Any) -> 
 
 @cache
 def errors(plan: Plan, sizes: tuple[int, int, int], effort: str) -> np.ndarray:
-    """Relative l2 distance of every image of the plan's run to the full-precision one from the same noise."""
+    """Return the relative l2 distance of every image of the plan's run to that of full precision, from one noise."""
     import torch
 
     import modiff_sim as ms
     from modiff_sim.nn import calibrate, modulated, with_splits, zoo
 
-    torch.set_num_threads(1)  # part of what decides the bytes
+    torch.set_num_threads(1)  # since the number of threads decides the bytes
     _, calibration, judged = sizes
     model = zoo.load("digits")
     recursion = "closed_loop"
@@ -67,9 +68,9 @@ def _exact(sizes: tuple[int, int, int], effort: str) -> np.ndarray:
 def ratios(
     pairs: Mapping[str, tuple[Plan, Plan]], effort: str, *, claimed: float, aside: Mapping[str, tuple[Plan, Plan]] = {}
 ) -> Evidence:
-    """Error of the first plan over the second's, geometric mean over images, with a paired bootstrap interval (95 %).
+    """Compare the error of each pair of plans, first over second: geometric mean over images, paired 95 % interval.
 
-    aside: pairs that are told in the note and do not decide.
+    ``aside`` are pairs that the note reports and that do not decide.
     """
     sizes = SIZES[effort]
     found = {

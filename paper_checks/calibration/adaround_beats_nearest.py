@@ -7,7 +7,7 @@ from modiff_sim import Claim, Evidence
 from .._digits import STAND_IN
 
 ORDER = 1
-#: at most this part of nearest's squared error is left; 1 would let a rounding that changes nothing pass
+#: the largest part of nearest's squared error that may remain; 1 would accept a rounding that changes nothing
 LEFT = 0.9
 CLAIM = Claim(
     id="adaround_beats_nearest",
@@ -27,7 +27,7 @@ def check(
     iterations: int | None = None,
     images: int | None = None,
 ) -> Evidence:
-    """Calibrated on one seed's images, judged on another's along their full-precision sampling, image by image."""
+    """Calibrate on the images of one seed, and judge image by image on those of another, sampled in full precision."""
     import numpy as np
 
     from modiff_sim.nn import AdaRound, adaround, mse_optimal, quantize_weights, sample, zoo

@@ -17,7 +17,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits=(4,), aside=(8, 6), order=("dynamic", "split")) -> Evidence:
-    """At ``aside`` bits, and for direct quantization, the ratio is told and does not decide."""
+    """Compare errors with and without the split. The note has ``aside`` bits and direct, which do not decide."""
     from ._static import ratios
 
     def pairs(some, **how) -> dict:

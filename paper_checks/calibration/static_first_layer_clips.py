@@ -1,4 +1,4 @@
-"""Least squares clips the image itself: what the first layer costs direct quantization."""
+"""What the first layer costs direct quantization, because least squares clips the image itself."""
 
 import numpy as np
 
@@ -19,7 +19,10 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: int = 4, kept: str = "first") -> Evidence:
-    """``kept``: which layer takes min-max, "first" or "last". Its largest values matter, though few have them."""
+    """Compare errors with and without min-max in one layer, whose largest values matter although they are few.
+
+    ``kept`` says which layer: "first" or "last".
+    """
     import torch
 
     from modiff_sim.nn import calibrate, first_layer, last_layer, modulated, with_layers, zoo

@@ -1,4 +1,4 @@
-"""Min-max static scales do not gain from the running loop: they feed on its errors."""
+"""Static min-max scales do not gain from the running loop, because its errors widen them."""
 
 from modiff_sim import Claim, Evidence, Verdict
 
@@ -18,7 +18,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits=(4,), aside=(6,), method="minmax") -> Evidence:
-    """The largest residual is this loop's largest error: a wider range makes it larger, and the next range wider."""
+    """Compare both calibrations. The largest residual grows with the range, and makes the next range wider still."""
     from .static_scales_from_the_loop import check as ratio_of
 
     return ratio_of(effort, bits=bits, aside=aside, method=method)

@@ -17,7 +17,10 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits=(8, 6, 4), method="official_minmax") -> Evidence:
-    """Beside it: against min-max with one bit less, whose scale is the same where extremes are symmetric."""
+    """Compare errors with those of min-max.
+
+    The note has min-max with one bit less as well, whose scale is the same where extremes are symmetric.
+    """
     from ._static import ratios
 
     def against(fewer: int) -> dict:

@@ -18,7 +18,10 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits=(8, 6, 4), fewer: int = 1) -> Evidence:
-    """Differences shrink and grow along the sampling by an order of magnitude, which one scale cannot follow."""
+    """Compare a static scale with a dynamic one of fewer bits.
+
+    Differences change by an order of magnitude during sampling, which one scale cannot follow.
+    """
     from ._static import ratios
 
     pairs = {f"{b} bits": (("mse", b, "closed_loop"), ("dynamic", b - fewer)) for b in bits}

@@ -19,7 +19,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, bits=(6, 4), aside=(8,), method="mse", targets=("difference", "closed_loop")
 ) -> Evidence:
-    """At ``aside`` bits the ratio is told and does not decide: there the two differ by less than they vary."""
+    """Compare both calibrations. ``aside`` bits do not decide: there the two differ by less than they vary."""
     from ._static import ratios
 
     def pairs(some) -> dict:

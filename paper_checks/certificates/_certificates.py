@@ -9,32 +9,32 @@ from modiff_sim import Evidence, certificates
 from .. import _shared
 from .._shared import Bound, Recursion, Shrink, collinear
 
-#: of a ratio that should be 1: what a certificate may be off by. Solvers stop at 1e-8 of the square; measured 1e-9.
+#: how much a ratio that should be 1 may be off. Solvers stop at 1e-8 of the square; 1e-9 was measured.
 ACCURACY = 1e-5
 CONTRACTIONS = (0.05, 0.6, 2.0)  # below and above 1/2 and 1
 Certify = Callable[..., certificates.Certificate]
 
 
 def missing() -> Evidence | None:
-    """NOT_RUN evidence where PEPit is not installed, else None."""
+    """Return NOT_RUN evidence where PEPit is not installed, else None."""
     if certificates.available():
         return None
     return Evidence(not_run="PEPit is not installed: pip install 'modiff-sim[theory]'", deferred=True)
 
 
 def lengths(effort: str) -> tuple[int, ...]:
-    """Numbers of differences."""
+    """Return the numbers of differences that are certified at this effort."""
     return (1, 4) if effort == "quick" else (1, 2, 3, 6, 10)
 
 
 def profiles(n: int) -> dict[str, np.ndarray]:
-    """Norms of n differences: equal, and four that a wrong exponent cannot all fit."""
+    """Return norms of n differences: equal ones, and four others that a wrong exponent cannot fit all at once."""
     k = np.arange(n)
     return {"equal": np.ones(n), "shrinking": 0.5**k, "growing": 2.0**k, "uneven": 1 + (7 * k % 5)}
 
 
 def formula_is_exact(certify: Certify, recursion: Recursion, bound: Bound, effort: str) -> Evidence:
-    """Evidence that formula = certificate, over all quantizers, = error of one quantizer that is run."""
+    """Return evidence that the formula, the certificate over all quantizers, and the error of one run are equal."""
     if (absent := missing()) is not None:
         return absent
     measured, cases, gaps = [], [], []

@@ -18,6 +18,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, certify=certificates.chain_closed_loop, bound=bounds.chain_closed_loop) -> Evidence:
+    """Compare the certificates of chains with the formula."""
     if (absent := missing()) is not None:
         return absent
     rng = np.random.default_rng(564)

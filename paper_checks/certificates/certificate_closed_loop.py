@@ -19,6 +19,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, certify=certificates.closed_loop, recursion="closed_loop", bound=bounds.sharp_closed_loop
 ) -> Evidence:
+    """Compare the formula with the certificate, and with the error of one quantizer."""
     return formula_is_exact(certify, recursion, bound, effort)
 
 

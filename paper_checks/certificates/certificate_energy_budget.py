@@ -20,16 +20,17 @@ CLAIM = Claim(
 
 
 def closed(n: int, c: float) -> float:
-    """By Cauchy-Schwarz on Σ q^(age+1) ||d_k||; attained by ||d_k|| ∝ q^(age+1)."""
+    """Return the worst case by Cauchy-Schwarz on Σ q^(age+1) ||d_k||, attained by ||d_k|| ∝ q^(age+1)."""
     return float(np.sqrt(np.sum(c ** np.arange(1.0, n + 1))))
 
 
 def without(n: int, c: float) -> float:
-    """By Cauchy-Schwarz on q Σ ||d_k||; attained by equal differences."""
+    """Return the worst case by Cauchy-Schwarz on q Σ ||d_k||, attained by equal differences."""
     return float(np.sqrt(c * n))
 
 
 def check(effort: str = "quick", *, closed=closed, without=without, budget=Budget) -> Evidence:
+    """Compare both formulas with certificates, and with runs on the differences that attain them."""
     if (absent := missing()) is not None:
         return absent
     measured, cases = [], []

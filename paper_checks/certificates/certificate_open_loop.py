@@ -19,6 +19,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, certify=certificates.open_loop, recursion="open_loop", bound=bounds.sharp_open_loop
 ) -> Evidence:
+    """Compare the formula with the certificate, and with the error of one quantizer."""
     return formula_is_exact(certify, recursion, bound, effort)
 
 

@@ -1,4 +1,4 @@
-"""How far every squared bound is from the exact worst case: the largest error² over bound² there is."""
+"""How far every squared bound is from the exact worst case: the largest possible error² over bound²."""
 
 from functools import partial
 
@@ -26,10 +26,10 @@ CLAIM = Claim(
 
 
 def largest(certify, bound: Bound, n: int, c: float) -> float:
-    """max error²/bound² for a bound Σ_k w_k ||d_k||²: the worst case under Σ_k w_k ||d_k||² <= 1.
+    """Return max error²/bound² for a bound Σ_k w_k ||d_k||²: the worst case under Σ_k w_k ||d_k||² <= 1.
 
-    The weights are read off the bound: one difference doubled adds 3w_k. (Not off an impulse, before which no error
-    is left and the bounds by Young's inequality use none.)
+    The weights are derived from the bound, to which doubling one difference adds 3w_k. (An impulse would not do: there
+    is no error before it, so bounds by Young's inequality do not use the inequality.)
     """
     doubled = bound(np.ones((n, n)) + np.eye(n), c)[-1] ** 2
     weights = (doubled - bound(np.ones((n, 1)), c)[-1] ** 2) / 3
@@ -45,6 +45,7 @@ def check(
     young_open=bounds.young_open_loop,
     ef21=EF21,
 ) -> Evidence:
+    """Compare the largest error² over every bound² with its closed form."""
     if (absent := missing()) is not None:
         return absent
     closed, without = certificates.closed_loop, certificates.open_loop

@@ -48,9 +48,9 @@ def check(
     block: int = BLOCK,
     size: float = 1.0,
 ) -> Evidence:
-    """Per format κ and c of a block by search, and c of long inputs: worst blocks at many scales, and t3 entries.
+    """Search for κ and c of a block per format, and measure c of long inputs: worst blocks at many scales, t3 entries.
 
-    size: what the long inputs are multiplied by; beyond E8M0's range the premise fails.
+    ``size`` multiplies the long inputs; beyond the range of E8M0 the premise fails.
     """
     rng = np.random.default_rng(528)
     n = 4096 if effort == "quick" else 2**18
@@ -79,6 +79,7 @@ class RoundedUp(MXFP4E2M1):
     """The shared scale rounded up to the next power of two: nothing is clamped, and the grid is twice as coarse."""
 
     def choose_qparams(self, a):
+        """Return the parameters with twice the scale."""
         qparams = super().choose_qparams(a)
         return QParams(2 * qparams.scale, zero_range=qparams.zero_range)
 

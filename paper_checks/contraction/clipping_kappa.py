@@ -17,6 +17,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, quantizer=MSEClip) -> Evidence:
+    """Compare the mean κ of clipping on normal inputs with that of absmax."""
     x = np.random.default_rng(538).standard_normal((16 if effort == "quick" else 64, 4096))
     found = {bits: contraction.measure(quantizer(bits), x, norm="kappa") for bits in (2, 3, 4)}
     return Evidence(

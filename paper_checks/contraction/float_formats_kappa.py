@@ -1,4 +1,4 @@
-"""The max norm of float grids: the widest gap counts, and it lies at the top."""
+"""The max norm of float grids: the widest gap decides, which lies at the top."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KAPPA: dict[Quantizer, float] = {
 
 
 def check(effort: str = "quick", *, kappa: Mapping[Quantizer, float] = KAPPA) -> Evidence:
-    """Largest ratio found by search and on data."""
+    """Search for the largest ratio, and measure it on data."""
     rng = np.random.default_rng(524)
     claimed, measured, cases = [], [], []
     for Q, known in kappa.items():

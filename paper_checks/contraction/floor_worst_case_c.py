@@ -23,6 +23,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, quantizer=Floor, formula=_c) -> Evidence:
+    """Compare the formula with a search, and note the first dimension with c > 1."""
     claimed, measured, cases, first = [], [], [], {}
     for bits in (2, 3, 4) if effort == "quick" else (1, 2, 3, 4, 6, 8):
         N, Q = 2**bits - 1, quantizer(bits, floor=0.0)

@@ -42,7 +42,7 @@ GRIDS: tuple[SymmetricGrid, ...] = (
 def check(
     effort: str = "quick", *, grids: Sequence[SymmetricGrid] = GRIDS, formula=sup_c, formula_kappa=sup_kappa
 ) -> Evidence:
-    """The formula from the grid's levels against a search that reads the grid off the quantizer's output."""
+    """Compare the formula from the grid's levels with a search that only sees the quantizer's output."""
     dims = (36, 10**6) if effort == "quick" else (2, 3, 9, 36, 100, 1000, 4096, 10**5, 10**6)
     claimed, measured, cases = [], [], []
     for Q in grids:
@@ -63,9 +63,10 @@ def check(
 
 @dataclass(frozen=True, kw_only=True)
 class Down(AbsMax):
-    """Rounds down: the boundaries are elsewhere and the gap counts whole."""
+    """Rounds down, so that the boundaries are elsewhere and the whole gap counts."""
 
     def round(self, xp, steps):
+        """Return the steps, rounded down."""
         return xp.floor(steps)
 
 

@@ -23,7 +23,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, quantizers: Sequence[type[AbsMax]] = (AbsMax, HalfAway)) -> Evidence:
-    """The input with one entry at qmax steps and ties elsewhere, and a search, for both rules."""
+    """Measure the input with one entry at qmax steps and ties elsewhere, and search, for both rules."""
     claimed, measured, cases, apart = [], [], [], []
     for bits in (2, 3, 4):
         qmax = 2 ** (bits - 1) - 1
@@ -47,9 +47,10 @@ def check(effort: str = "quick", *, quantizers: Sequence[type[AbsMax]] = (AbsMax
 
 @dataclass(frozen=True, kw_only=True)
 class DownAway(HalfAway):
-    """Floor for round."""
+    """Rounds down instead of to nearest."""
 
     def round(self, xp, steps):
+        """Return the steps, rounded down."""
         return xp.floor(steps)
 
 

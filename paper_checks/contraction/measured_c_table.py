@@ -10,7 +10,7 @@ from modiff_sim import AbsMax, Claim, Evidence, HalfAway, Verdict, atlas, contra
 
 ORDER = 10
 D = 131072
-#: c of one input of D entries per bits: normal, Laplace, Student-t5
+#: bits -> c of one input of D entries: normal, Laplace, Student-t5
 TABLE = {2: (0.94, 0.98, 0.99), 3: (0.21, 0.52, 0.84), 4: (0.038, 0.14, 0.40), 6: (0.002, 0.008, 0.024)}
 CLAIM = Claim(
     id="measured_c_table",
@@ -23,7 +23,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, quantizer=AbsMax, table: Mapping[int, tuple[float, ...]] = TABLE) -> Evidence:
-    """Range of c over independent inputs; the table's last digit is rounded."""
+    """Compare the table, whose last digit is rounded, with the range of c over independent inputs."""
     trials = 16 if effort == "quick" else 64
     found = {}
     for name in ("normal", "laplace", "t5"):

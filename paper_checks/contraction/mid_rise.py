@@ -21,6 +21,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, quantizer=MidRise) -> Evidence:
+    """Compare both constants with a search, and with the input of one entry beside zeros."""
     claimed, measured, cases, first = [], [], [], {}
     for bits in (2, 3, 4):
         N, Q = 2**bits - 1, quantizer(bits)
@@ -43,9 +44,10 @@ def check(effort: str = "quick", *, quantizer=MidRise) -> Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class WithZero(MidRise):
-    """A zero level where mid-rise has none."""
+    """Has a zero level, which mid-rise lacks."""
 
     def quantize(self, blocks, qparams, *, random=None):
+        """Return the codes, with 0 for small entries."""
         codes = super().quantize(blocks, qparams)
         return np.where(np.abs(blocks) < qparams.scale / 4, 0.0, codes)
 

@@ -21,7 +21,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, quantizer=MSEClip) -> Evidence:
-    """Input by input against absmax on every distribution and on absmax's own worst case; then the mean, halved."""
+    """Compare with absmax input by input, on all distributions and on absmax's worst case; then compare the means."""
     rng = np.random.default_rng(532)
     claimed, measured, cases = [], [], []
     for bits in (2, 3, 4):
@@ -54,6 +54,7 @@ class Widest(MSEClip):
     """Takes the worst of the clipping ratios."""
 
     def clipped_at(self, xp, blocks, axes, top):
+        """Return the largest range that the candidates allow."""
         return top / self.candidates
 
 

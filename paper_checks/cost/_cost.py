@@ -1,4 +1,4 @@
-"""What the claims on cost and memory share: the paper's numbers, and the shapes of the model they speak of."""
+"""What the claims on cost and memory share: the paper's numbers, and the shapes of the model that they are about."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ TABLE_1 = {
     (8, 32): 1636, (4, 32): 818, (8, 8): 409, (8, 6): 307, (8, 4): 205, (8, 3): 153, (8, 2): 102,
     (4, 8): 204, (4, 6): 153, (4, 4): 102, (4, 3): 77,
 }  # fmt: skip
-#: the memory that the paper prints for this model is a line in bits times batch: MiB at none, MiB per bit and image
+#: the paper's memory for this model is a line in bits times batch: MiB at 0, and MiB per bit and image
 PRINTED_MIB, PRINTED_SLOPE = 34.09, 0.60
-HALF_A_DIGIT = 0.005  # of numbers printed with two decimals
+HALF_A_DIGIT = 0.005  # half of the last digit of numbers that are printed with two decimals
 
 
 def cifar10() -> ModelShapes:
-    """Shapes of one call at batch 1."""
+    """Return the shapes of one call at batch 1."""
     from modiff_sim.nn.models.architectures import shapes_of
 
     return shapes_of("cifar10")
 
 
 def speed_ups(base: tuple[float, int], bits: int, *, weight_bits: int = 8) -> tuple[list[float], list[str]]:
-    """How many times fewer bit operations a compensated run takes than a base of (activation bits, full first calls).
+    """Return how many times fewer bit operations a compensated run takes than a base of (activation bits, full calls).
 
-    Three accounts: of one step; of a run, whose first call is in full precision; of a run with the attention products,
-    which the released code does not quantize (32 bits by 32), on both sides.
+    There are three accounts: one step; a run, whose first call is in full precision; and a run in which both sides
+    include the attention products, which the released code does not quantize (32 bits by 32).
     """
     from modiff_sim import cost
 

@@ -1,4 +1,4 @@
-"""What the claims on rounded states share: the loss of SQNR against the closed loop as computed, same noise."""
+"""What the claims on rounded states share: the loss of SQNR against the closed loop as computed, from one noise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BASE = "W8A4 closed loop"
 
 
 def sqnr_loss(arms: Sequence[str], n: int, *, claimed: float, base: str = BASE, resamples: int = 1000) -> Evidence:
-    """dB that the median SQNR of images (to full precision's) falls from the base arm, paired bootstrap interval."""
+    """Measure by how many dB the median SQNR of images is below that of the base arm, with a paired interval."""
     import torch
 
     from analysis.experiments import arm_table

@@ -9,7 +9,7 @@ from modiff_sim import AbsMax, Claim, Evidence, GridAligned, Static, Storage, Ve
 from .stored_operand_bits import BITS, SEED, operand_bits, sequence
 
 ORDER = 2
-BASE = 1 / 8  # 8-bit codes of this step reach 16, beyond any of the inputs; a power of two, so that all is exact
+BASE = 1 / 8  # 8-bit codes with this step reach 16, beyond all inputs; as a power of two it is exact
 REF, RESIDUAL = Static(8, scale=BASE), GridAligned(BITS, base=BASE)
 CLAIM = Claim(
     id="aligned_operand_bits",
@@ -21,13 +21,14 @@ CLAIM = Claim(
 
 
 def spanned(sample: np.ndarray) -> int:
-    """Levels of the coarsest uniform grid through zero that holds these multiples of BASE."""
+    """Return the levels of the coarsest uniform grid through zero that contains these multiples of BASE."""
     codes = np.rint(sample / BASE).astype(np.int64)
     step = max(int(np.gcd.reduce(codes)), 1)
     return int(codes.max() - codes.min()) // step + 1
 
 
 def check(effort: str = "quick", *, ref: Any = REF, residual: Any = RESIDUAL) -> Evidence:
+    """Compare the bits that A really sees with those that ``cost`` counts."""
     storage, inputs = Storage(ref), sequence(effort, step=0.5)
     return Evidence(
         claimed=cost.operand_bits(storage, BITS, aligned=True), trivial=float(ref.bits + 1),

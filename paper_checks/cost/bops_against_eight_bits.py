@@ -16,6 +16,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: int = 3, limit: float = 8 / 3) -> Evidence:
+    """Compare the savings of each account with the limit."""
     ratios, cases = speed_ups((8, 0), bits)  # ordinary quantization quantizes its first call, too
     return Evidence(
         claimed=limit, measured=ratios, cases=cases, params={"calls": CALLS, "bits": bits},

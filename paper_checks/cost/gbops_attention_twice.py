@@ -17,4 +17,5 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, attention: float = 2.0) -> Evidence:
+    """Count every multiply-accumulate of attention as two operations."""
     return printed_gbops.check(effort, attention=attention)

@@ -22,12 +22,12 @@ MIB = 2**20
 
 
 def both(layer) -> int:
-    """Entries of â and ô."""
+    """Return the number of entries of â and ô."""
     return math.prod(layer.input) + math.prod(layer.output)
 
 
 def check(effort: str = "quick", *, kept: Callable[..., int] = both) -> Evidence:
-    """``kept``: entries that are kept of a layer, per image."""
+    """Compare the printed line with weights and states, where ``kept`` counts a layer's entries per image."""
     shapes = cifar10()
     entries = sum(kept(layer) for layer in shapes.layers)
     return Evidence(

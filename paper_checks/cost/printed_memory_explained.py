@@ -20,8 +20,10 @@ CLAIM = Claim(
 
 
 def inputs_of_convolutions(layer) -> int:
+    """Return the number of entries of â of a convolution, and 0 for other layers."""
     return math.prod(layer.input) if layer.kind.startswith("Conv") else 0
 
 
 def check(effort: str = "quick", *, kept: Callable[..., int] = inputs_of_convolutions) -> Evidence:
+    """Compare the printed line with weights and the states that ``kept`` counts."""
     return printed_memory.check(effort, kept=kept)

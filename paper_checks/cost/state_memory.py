@@ -17,6 +17,7 @@ LIMITS = {"8-bit â, float16 ô": (15.5, "float16"), "8-bit â, ô recomputed": 
 
 
 def check(effort: str = "quick", *, ref_bits: int = 8, batch: int = 8) -> Evidence:
+    """Predict the memory of the states for every format of ô."""
     shapes = cifar10()
 
     def mib(storage: Storage | None) -> float:

@@ -22,14 +22,14 @@ EIGHT, RESIDUAL = AbsMax(8), AbsMax(BITS)
 
 
 def distinct(sample: np.ndarray) -> int:
-    """How many different values."""
+    """Return the number of different values."""
     return len(np.unique(sample))
 
 
 def operand_bits(
     inputs: np.ndarray, Q: Quantizer, storage: Storage, levels: Callable[[np.ndarray], int] = distinct
 ) -> float:
-    """log2 of the most levels in what A is applied to, over samples and calls after the first."""
+    """Return log2 of the most levels in what A is applied to, over samples and calls after the first."""
     seen: list[Any] = []
 
     def A(x: np.ndarray) -> np.ndarray:
@@ -45,13 +45,14 @@ def operand_bits(
 
 
 def sequence(effort: str, step: float = 0.05) -> np.ndarray:
-    """Slowly changing inputs (calls, samples, d)."""
+    """Return slowly changing inputs (calls, samples, d)."""
     d, steps = (4096, 8) if effort == "quick" else (65536, 32)
     rng = np.random.default_rng(SEED)
     return rng.standard_normal((1, 4, d)) + step * rng.standard_normal((steps, 4, d)).cumsum(axis=0)
 
 
 def check(effort: str = "quick", *, ref: Any = EIGHT, residual: Any = RESIDUAL) -> Evidence:
+    """Compare the bits that A really sees, with ô stored or recomputed, with those of the residual."""
     inputs = sequence(effort)
     measured, cases, shown = [], [], []
     for o_hat in ("recompute", "native"):

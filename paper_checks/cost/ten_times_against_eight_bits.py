@@ -17,5 +17,6 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, claimed: float = 10.0, bits: int = 3) -> Evidence:
+    """Compare the savings against 8 bits with a factor of ten."""
     found = bops_against_eight_bits.check(effort, bits=bits)
     return Evidence(claimed=claimed, measured=found.measured, cases=found.cases, params=found.params, note=found.note)

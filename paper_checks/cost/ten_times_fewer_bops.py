@@ -18,7 +18,10 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: int = 3, account: int = 1) -> Evidence:
-    """``account``: 0 is one step alone, as the table has it; 1 a run; 2 a run with attention in full precision."""
+    """Compare the savings with a factor of ten.
+
+    ``account`` is 0 for one step, as in the table, 1 for a run, and 2 for a run with attention in full precision.
+    """
     ratios, cases = speed_ups((32, CALLS), bits)
     return Evidence(
         claimed=10.0, measured=ratios[account], cases=cases[account], params={"calls": CALLS, "bits": bits},

@@ -1,4 +1,4 @@
-"""Claimed exponents of n against fitted ones, with intervals that hold jointly."""
+"""Claimed exponents of n against fitted ones, with joint intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,16 @@ from .. import _shared
 from .._shared import Recursion, Shrink
 
 FIRST = 10
-#: a worst case whose transient, q^FIRST = 1e-10, is over when the fit begins
+#: a worst case whose transient has decayed to q^FIRST = 1e-10 when the fit begins
 WORST = Shrink(contraction=0.01)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One run whose error should grow like n^claimed: differences (n, trials, d); every: points of the fit are
-    multiples of it."""
+    """One run whose error should grow like n^claimed, for differences (n, trials, d).
+
+    The points of the fit are multiples of ``every``.
+    """
 
     name: str
     recursion: Recursion
@@ -30,9 +32,9 @@ class Case:
 
 
 def exponents(cases: Sequence[Case], *, seed: int) -> Evidence:
-    """Fitted from call 10 on, evenly on a logarithmic axis; the intervals hold together at 99 %.
+    """Fit the exponents from call 10 on, evenly on a logarithmic axis. The intervals hold jointly at 99 %.
 
-    Rounding: 8·eps per call of a number that has grown like the error, which is that much of its logarithm.
+    Rounding is 8·eps per call of a number that grows like the error, which is as much of its logarithm.
     """
     random = sum(case.differences.shape[1] > 1 for case in cases)
     fits, atol, texts = [], [], []

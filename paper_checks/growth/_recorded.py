@@ -1,6 +1,6 @@
 """Layers of the trained model along a long sampling run, quantized with and without compensation.
 
-Uniform timesteps: the quadratic ones repeat t = 0 at the end, where every difference is then 0.
+Timesteps are uniform, because the quadratic ones repeat t = 0 at the end, where every difference would be 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ FIRST = 10
 
 @cache
 def runs(effort: str, recursion: str, Q: Quantizer) -> dict[str, Result]:
-    """Layer -> its simulation on recorded inputs, an image a trial. Open through the network, exact start."""
+    """Return layer -> its simulation on recorded inputs, with an image per trial and an exact start.
+
+    Errors do not pass through the network.
+    """
     from analysis.experiments.recordings import layer_inputs
 
     steps, images = SIZES[effort]
@@ -31,12 +34,12 @@ def runs(effort: str, recursion: str, Q: Quantizer) -> dict[str, Result]:
 
 
 def limit(loop: str, d_inf: np.ndarray, kappa: float) -> np.ndarray:
-    """The max-norm bound of a loop, (n, trials)."""
+    """Return the max-norm bound of a loop, (n, trials)."""
     return getattr(bounds, f"max_norm_{loop}")(d_inf, kappa)
 
 
 def per_layer(fits: dict[str, Fit], *, claimed: float, effort: str) -> Evidence:
-    """Evidence from one fitted exponent per layer."""
+    """Return evidence from one fitted exponent per layer."""
     steps, images = SIZES[effort]
     return Evidence(
         claimed=np.full(len(fits), claimed), measured=[f.slope for f in fits.values()],
@@ -47,7 +50,7 @@ def per_layer(fits: dict[str, Fit], *, claimed: float, effort: str) -> Evidence:
 
 
 def exponents(done: dict[str, Result], relative_to: str, kappa: float) -> dict[str, Fit]:
-    """Exponent p of n in max-norm error over bound ("bound") or over the mean difference so far ("mean"), per layer.
+    """Fit per layer the exponent of n in the max-norm error over its bound ("bound") or the mean difference ("mean").
 
     The intervals hold jointly at 95 %.
     """

@@ -21,6 +21,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, bits: int = 3, kappa: float | None = None, closed="closed_loop", without="open_loop"
 ) -> Evidence:
+    """Measure the largest error over its bound, per layer and loop."""
     Q = AbsMax(bits)
     measured, cases, ends = [], [], {}
     for loop, recursion in (("closed_loop", closed), ("open_loop", without)):

@@ -1,4 +1,4 @@
-"""How the error grows when the input mostly rests and sometimes jumps."""
+"""How the error grows when the input changes little for most of the time and sometimes jumps."""
 
 import numpy as np
 
@@ -22,6 +22,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, closed="closed_loop", without="open_loop", settled: float = 0.0, rest: float = 0.01
 ) -> Evidence:
+    """Fit the growth after large differences, in the worst case and for a grid."""
     n, trials, d, period = (200, 256, 16, 10) if effort == "quick" else (1000, 400, 16, 10)
     rng = np.random.default_rng(572)
     large = (np.arange(1, n + 1) % period == 0)[:, None, None]

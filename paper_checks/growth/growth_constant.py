@@ -23,6 +23,7 @@ HALF = 0.5
 def check(
     effort: str = "quick", *, closed="closed_loop", without="open_loop", direct="direct", independent: float = HALF
 ) -> Evidence:
+    """Fit the growth of all recursions, in the worst case and for grids."""
     n, trials, d = (200, 64, 16) if effort == "quick" else (1000, 128, 16)
     rng = np.random.default_rng(571)
     one = collinear(np.ones(n))

@@ -22,14 +22,14 @@ CLAIM = Claim(
 
 
 def rate(c: float) -> float:
-    """log q."""
+    """Return log q, the claimed rate per call."""
     return 0.5 * float(np.log(c))
 
 
 def check(
     effort: str = "quick", *, recursion="closed_loop", rate=rate, contractions: Sequence[float] = (0.05, 0.25, 0.6, 0.9)
 ) -> Evidence:
-    """Fitted until the error has fallen to 1e-8 (10 to 1000 calls). Grids, which forget by κ per call, in the note."""
+    """Fit the decay until the error has fallen to 1e-8 (10 to 1000 calls). The note has grids, which forget by κ."""
     claimed, fits, atol, cases = [], [], [], []
     for c in contractions:
         n = min(max(int(np.log(1e-8) / np.log(np.sqrt(c))), 10), 1000)

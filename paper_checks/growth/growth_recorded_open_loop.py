@@ -17,5 +17,6 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: int = 3, recursion="open_loop") -> Evidence:
+    """Fit the exponent of the error over the mean difference so far, per layer."""
     Q = AbsMax(bits)
     return per_layer(exponents(runs(effort, recursion, Q), "mean", Q.kappa(2)), claimed=0.5, effort=effort)

@@ -6,7 +6,7 @@ from .._digits import STAND_IN
 from ._recorded import exponents, per_layer, runs
 
 ORDER = 5
-#: what can be told from 0 here: error over bound lies between 0.6 and 1, over a factor of 25 in n
+#: the smallest exponent that can be told from 0: error over bound lies between 0.6 and 1 over a factor of 25 in n
 RESOLVED = 0.05
 CLAIM = Claim(
     id="growth_recorded_three_bits",
@@ -19,5 +19,6 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: int = 3, recursion="closed_loop") -> Evidence:
+    """Fit the exponent of the error over its bound, per layer."""
     Q = AbsMax(bits)
     return per_layer(exponents(runs(effort, recursion, Q), "bound", Q.kappa(2)), claimed=RESOLVED, effort=effort)

@@ -1,4 +1,4 @@
-"""What the claims at 32×32 share: Fréchet distances of all images of a cell, with a bootstrap paired by noise."""
+"""What the claims at 32×32 share: Fréchet distances of all images of a cell, with a bootstrap paired by the noise."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ TABLE = "fashion32"
 
 
 def cell(row: str, column: str) -> Any:
+    """Return a cell of the table of the 32×32 model."""
     from analysis.tables.layouts import AT_32 as CELLS
 
     return CELLS[row, column]
 
 
 def product(powers: dict[Any, int], label: str, *, claimed: float, resamples: int = 400) -> Evidence:
-    """The product of Fréchet distances to their powers (a ratio: {a: 1, b: -1}), with a 95 % paired bootstrap interval.
+    """Measure the product of Fréchet distances to their powers, such as {a: 1, b: -1}, with a paired 95 % interval.
 
     Every resample takes the same images, that is the same noise, of all cells. Its effect on the logarithm is taken to
-    first order and centred: resamples have fewer distinct images, which lifts every distance alike and must not pull a
-    ratio towards 1.
+    first order and centred: resamples have fewer distinct images, which increases all distances alike and must not
+    pull a ratio towards 1.
 
-    Raises StoreError where features of a cell were not kept.
+    Raises StoreError where the features of a cell were not kept.
     """
     from analysis.metrics import reference
     from analysis.metrics.frechet import distance_of_moments, moments

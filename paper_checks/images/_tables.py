@@ -9,14 +9,16 @@ import numpy as np
 
 from modiff_sim import Evidence
 
-Pair = tuple[Any, Any]  # two cells: the one judged, the one it is judged by
+Pair = tuple[Any, Any]  # two cells: the first is compared with the second
 
 
 def log_ratios(name: str, pairs: Sequence[Pair], value: str = "frechet") -> np.ndarray:
-    """log(value of the first cell/value of the second), float64 (pairs, seeds).
+    """Return log(value of the first cell/value of the second), float64 (pairs, seeds).
 
-    Raises:
-        StoreError: the table has no rows, or lacks a cell.
+    Raises
+    ------
+    StoreError
+        The table does not have rows, or lacks a cell.
     """
     from analysis.tables.layouts import TABLES
     from analysis.tables.rows import committed
@@ -35,12 +37,12 @@ def log_ratios(name: str, pairs: Sequence[Pair], value: str = "frechet") -> np.n
 
 
 def ratios(name: str, pairs: Sequence[Pair], *, claimed: float, value: str = "frechet") -> Evidence:
-    """The geometric mean over seeds of each ratio, with its 95 % t-interval."""
+    """Measure the geometric mean over seeds of each ratio, with its 95 % t-interval."""
     return judged(log_ratios(name, pairs, value), [f"{a.label} / {b.label}" for a, b in pairs], name, claimed, value)
 
 
 def judged(logs: np.ndarray, labels: Sequence[str], name: str, claimed: float, value: str = "frechet") -> Evidence:
-    """Evidence from logarithms (cases, seeds)."""
+    """Return evidence from logarithms (cases, seeds)."""
     from analysis.metrics import mean_interval
     from analysis.tables.layouts import TABLES
 

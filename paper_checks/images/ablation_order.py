@@ -18,6 +18,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, order=("direct", "open_loop", "closed_loop")) -> Evidence:
+    """Compare the Fréchet distances of neighbours in the order."""
     from analysis.experiments.arms import Arm
 
     first, second, third = (Arm(name, 4, 8) for name in order)

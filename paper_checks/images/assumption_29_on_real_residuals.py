@@ -20,6 +20,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, limit: float = 0.5) -> Evidence:
+    """Compare the largest c of all recorded residuals with the limit."""
     from analysis.experiments.digits import RECORD_BITS, distributions
 
     seen = distributions(effort)

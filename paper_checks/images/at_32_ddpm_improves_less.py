@@ -17,6 +17,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, first: str = "DDIM 50", second: str = "DDPM 50") -> Evidence:
+    """Compare the gains of the closed loop under both samplers."""
     powers = {
         cell("W8A4 direct", first): 1, cell("W8A4 closed loop", first): -1,
         cell("W8A4 direct", second): -1, cell("W8A4 closed loop", second): 1,

@@ -18,6 +18,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, few: str = "DDIM 10", many: str = "DDIM 50", row: str = "W8A3 closed loop"
 ) -> Evidence:
+    """Compare the loss against full precision at few and at many steps."""
     short, long = cell(row, few), cell(row, many)
     powers = {short: 1, short.full: -1, long: -1, long.full: 1}
     return product(powers, f"loss at {few} over loss at {many}", claimed=1.0)

@@ -16,5 +16,6 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, judged: str = "open loop", by: str = "direct", bits: str = "W8A6") -> Evidence:
+    """Compare the Fréchet distances of the two arms."""
     powers = {cell(f"{bits} {judged}", "DDIM 50"): 1, cell(f"{bits} {by}", "DDIM 50"): -1}
     return product(powers, f"{judged} over {by} at {bits}", claimed=1.0)

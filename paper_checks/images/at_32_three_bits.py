@@ -17,5 +17,6 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, row: str = "W8A3 closed loop") -> Evidence:
+    """Compare the Fréchet distance of the arm with that of full precision."""
     judged = cell(row, "DDIM 50")
     return product({judged: 1, judged.full: -1}, f"{row} over full precision", claimed=1.10)

@@ -9,8 +9,8 @@ from modiff_sim import Claim, Evidence
 from .._digits import STAND_IN
 
 ORDER = 12
-# The same versions on the same kind of CPU give the same bytes. Elsewhere rounding flips codes, which a compensated run
-# carries on to visible differences in single images; mean and rms over 64 images or more move by less than this.
+# The same versions on the same kind of CPU give the same bytes. Elsewhere rounding flips codes, and a compensated run
+# carries this on to visible differences in single images; mean and rms over 64 images or more move by less than this.
 CLOSE = 0.01
 CLAIM = Claim(
     id="committed_rows_reproduce",
@@ -23,7 +23,7 @@ CLAIM = Claim(
 
 
 def cells() -> list[tuple[str, Any]]:
-    """(model, cell): full precision and the closed loop, cheap ones."""
+    """Return (model, cell) of cheap cells, with full precision and the closed loop among them."""
     from analysis.tables.layouts import AT_32, TABLES
 
     digits = TABLES["16"].cells
@@ -35,7 +35,7 @@ def cells() -> list[tuple[str, Any]]:
 
 
 def check(effort: str = "quick", *, seed: int = 0, models=("digits", "fashion32")) -> Evidence:
-    """``seed``: of the images that are sampled again; another one than the committed is another set of images."""
+    """Sample the cells again, and compare mean and rms pixel. A seed that was not committed gives other images."""
     from analysis.tables import sampling
     from analysis.tables.cells import from_flat
     from analysis.tables.rows import committed

@@ -16,6 +16,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, best: str = "closed_loop") -> Evidence:
+    """Compare the Fréchet distances of both arms without compensation with that of the closed loop."""
     from analysis.experiments.arms import RECURSIONS, Arm
 
     pairs = [(Arm(r, b, 8), Arm(best, b, 8)) for b in (4, 3) for r in RECURSIONS if r != best]

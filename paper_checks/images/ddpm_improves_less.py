@@ -19,6 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, first="DDIM", second="DDPM", row="W8A4") -> Evidence:
+    """Compare the gains of the closed loop under both samplers."""
     from analysis.tables.layouts import TABLES
 
     from ._tables import judged, log_ratios

@@ -16,6 +16,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion: str = "direct") -> Evidence:
+    """Compare the Fréchet distance of the arm with that of full precision."""
     from analysis.experiments.arms import FULL, Arm
 
     return frechet_ratios([(Arm(recursion, 4, 8), FULL)], effort, claimed=1.10)

@@ -19,4 +19,5 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, samplers=("dpm_solver_2", "dpm_solver_pp_2m"), few="5 steps", many="100 steps"):
+    """Compare the loss against full precision at few and at many steps."""
     return few_steps_break_it.check(effort, samplers=samplers, few=few, many=many)

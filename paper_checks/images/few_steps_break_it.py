@@ -20,6 +20,7 @@ SAMPLERS = ("ddim", "ddpm")
 def check(
     effort: str = "quick", *, samplers=SAMPLERS, few: str = "5 steps", many: str = "100 steps", bits: int = 3
 ) -> Evidence:
+    """Compare the loss against full precision at few and at many steps."""
     from analysis.tables.layouts import TABLES
 
     from ._tables import judged, log_ratios

@@ -17,6 +17,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, judged="open loop", by="direct", rows=("W8A6", "W8A4", "W8A3")) -> Evidence:
+    """Compare the Fréchet distances of open loop and direct."""
     from analysis.tables.layouts import TABLES
 
     from ._tables import ratios

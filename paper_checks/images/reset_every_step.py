@@ -16,6 +16,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, refresh=1) -> Evidence:
+    """Measure the share of MACs on quantized activations when every call is a refresh."""
     import modiff_sim as ms
     from modiff_sim.nn import modulated, sample, zoo
 

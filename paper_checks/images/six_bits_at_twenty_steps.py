@@ -16,6 +16,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, column="closed loop", row="W8A6") -> Evidence:
+    """Compare the Fréchet distance of the cells with that of full precision."""
     import numpy as np
 
     from analysis.tables.layouts import TABLES

@@ -5,7 +5,7 @@ from modiff_sim import Claim, Evidence
 from .._digits import STAND_IN
 
 ORDER = 13
-FAR = 1.5  # times the distance at 8 bits, same weights: beyond it is past the cliff
+FAR = 1.5  # beyond this many times the distance at 8 bits, with the same weights, an arm is past the cliff
 CLAIM = Claim(
     id="table_1_cliff",
     statement=f"{STAND_IN}: the fewest activation bits whose Fréchet distance stays within {FAR} times that of "
@@ -19,7 +19,7 @@ PAIRS = (("static direct", "static closed"), ("channel direct", "channel closed"
 
 
 def check(effort: str = "quick", *, pairs=PAIRS, claimed=(1, 1)) -> Evidence:
-    """claimed: bits saved by each pair of columns."""
+    """Compare the cliffs of each pair of columns. ``claimed`` are the bits that each saves."""
     import numpy as np
 
     from analysis.tables.layouts import TABLES
@@ -29,7 +29,7 @@ def check(effort: str = "quick", *, pairs=PAIRS, claimed=(1, 1)) -> Evidence:
     table = TABLES["1"]
 
     def fewest(column: str, without: str, weights: str) -> int:
-        """9 where not even 8 bits do."""
+        """Return the fewest bits before the cliff, and 9 where not even 8 bits suffice."""
         base = table.cells[f"{weights}A8", without]
         cells = [table.cells[row, column] for row in table.rows if row.startswith(weights)]
         kept = np.exp(log_ratios("1", [(cell, base) for cell in cells]).mean(axis=1)) <= FAR

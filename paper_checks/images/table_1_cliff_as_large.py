@@ -18,4 +18,5 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, claimed=(2, 3)) -> Evidence:
+    """Compare the cliffs with the shift that the paper's table shows."""
     return table_1_cliff.check(effort, claimed=claimed)

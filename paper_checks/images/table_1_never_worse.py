@@ -17,6 +17,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, better="closed", than="direct") -> Evidence:
+    """Compare the Fréchet distances with and without MoDiff in every row."""
     from analysis.tables.layouts import TABLES
 
     from ._tables import ratios

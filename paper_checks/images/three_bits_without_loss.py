@@ -17,6 +17,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: int = 3) -> Evidence:
+    """Compare the Fréchet distance of the arm with that of full precision."""
     from analysis.experiments.arms import FULL, Arm
 
     return frechet_ratios([(Arm("closed_loop", bits, 8), FULL)], effort, claimed=1.10)

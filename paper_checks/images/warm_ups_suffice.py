@@ -16,6 +16,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, fed=("fed 4 times", "fed 5 times"), rows=("W8A8", "W8A6", "W8A4")) -> Evidence:
+    """Compare the Fréchet distances with those of an exact first call."""
     from analysis.tables.layouts import TABLES
 
     from ._tables import ratios

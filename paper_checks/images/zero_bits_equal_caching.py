@@ -18,7 +18,7 @@ CLAIM = Claim(
 
 
 def cached(model, images: int, steps: int, batch: int) -> np.ndarray:
-    """Sampling with a cache made of forward hooks alone: none of the recursion's code."""
+    """Sample with a cache made of forward hooks alone, without any code of the recursion."""
     from torch import nn
 
     from modiff_sim.nn import sample
@@ -37,6 +37,7 @@ def cached(model, images: int, steps: int, batch: int) -> np.ndarray:
 
 
 def check(effort: str = "quick", *, bits: int = 0) -> Evidence:
+    """Compare the images of 0 bits with those of the cache."""
     from analysis.experiments.arms import Arm
     from modiff_sim.nn import sample, zoo
 

@@ -22,9 +22,9 @@ CLAIM = Claim(
 
 
 def rounding(denoiser: MixtureDenoiser, x: np.ndarray, alpha_bar: float) -> float:
-    """How far the two forms can be apart in floats.
+    """Return how far the two forms can be apart in floats.
 
-    Logits are sums of d products (and, in the closed form, of d squares): each off by (d+4)·eps times the sum of its
+    Logits are sums of d products (and, in the closed form, of d squares), each off by (d+4)·eps times the sum of its
     terms' absolute values. Errors δ in logits move every r_k by a factor within e^(±2δ), so μ̂ by at most
     (2δ + K·eps)·max|C|, and eps_hat by that times √(ᾱ(1-ᾱ))/v, besides 4 roundings of x and μ̂.
     """
@@ -41,6 +41,7 @@ def rounding(denoiser: MixtureDenoiser, x: np.ndarray, alpha_bar: float) -> floa
 
 
 def check(effort: str = "quick", *, network=MixtureDenoiser) -> Evidence:
+    """Compare the two layers with the closed form, for all mixtures and several noise levels."""
     schedule, rng = linear(), np.random.default_rng(620)
     off = mixtures.GaussianMixture(5 + rng.standard_normal((20, 16)), 0.5, rng.uniform(0.2, 1, 20))
     named = {f"{name}, d = {d}": make(d=d) for name, make in mixtures.MIXTURES.items() for d in (2, 64)}
@@ -61,10 +62,12 @@ def check(effort: str = "quick", *, network=MixtureDenoiser) -> Evidence:
 
 
 def bias_twice(mixture, schedule):
+    """Return the denoiser that adds the bias twice."""
     return MixtureDenoiser(mixture, schedule, lambda layer, a: 2 * layer.affine(a) - layer.linear(a))
 
 
 def no_bias(mixture, schedule):
+    """Return the denoiser without the bias."""
     return MixtureDenoiser(mixture, schedule, Linear.linear)
 
 

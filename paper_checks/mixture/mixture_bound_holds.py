@@ -27,9 +27,11 @@ def check(
     differences: str = "quantized",
     steps: int | None = None,
 ) -> Evidence:
-    """e_j = r - Q(r) with r = d_j + e_{j-1} is all that the proof uses: it does not ask where a_j comes from. So the
-    bound needs no exogenous inputs, as Theorem 4.4 assumes; what it does not bound is d_k itself, which quantization
-    changes: with the differences of the full-precision run it fails.
+    """Measure the error of a layer over its bound along whole sampling runs.
+
+    The proof only uses e_j = r - Q(r) with r = d_j + e_{j-1}, and not where a_j comes from. So the bound does not need
+    exogenous inputs, which Theorem 4.4 assumes. It does not bound d_k itself, which quantization changes: with the
+    differences of the full-precision run the bound fails.
     """
     n, steps = (16, steps or 30) if effort == "quick" else (128, steps or 100)
     pair = Paired(n, 638)

@@ -1,10 +1,10 @@
-"""How few bits each recursion can do with, against exact truth."""
+"""How few bits suffice for each recursion, against exact truth."""
 
-from modiff_sim import RECURSIONS, Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 
 from .. import _mixture
 from .._broken import Flipped
-from .._mixture import MIXTURE, Paired, interval
+from .._mixture import MIXTURE, RECURSIONS, Paired, interval
 
 ORDER = 5
 CLAIM = Claim(
@@ -18,7 +18,7 @@ ALLOWED = 0.3
 
 
 def cliff(bits: tuple[int, ...], lost: list[float]) -> int:
-    """The fewest bits from which on no loss exceeds what is allowed; one more than the most if there are none."""
+    """Return the fewest bits from which on no loss exceeds what is allowed, and one more than the most if none do."""
     good = [b for b in bits if all(v <= ALLOWED for c, v in zip(bits, lost, strict=True) if c >= b)]
     return min(good, default=max(bits) + 1)
 
@@ -26,7 +26,7 @@ def cliff(bits: tuple[int, ...], lost: list[float]) -> int:
 def check(
     effort: str = "quick", *, recursions=("direct", "open_loop", "closed_loop"), steps: int = 50, sampler: str = "ddim"
 ) -> Evidence:
-    """The interval of a cliff: with every loss at the low, and at the high end of its interval."""
+    """Find the cliffs. The interval of a cliff has every loss at the low, and at the high end of its interval."""
     n, bits = 5 * _mixture.images(effort), (2, 3, 4)
     pair = Paired(n, 626)
     full = MIXTURE.log_density(pair.full(sampler, steps))

@@ -25,8 +25,10 @@ HALVES = 30
 
 
 def closer(theirs: np.ndarray, ours: np.ndarray, exact: np.ndarray) -> tuple[float, float, float]:
-    """W₂(theirs, exact) - W₂(ours, exact) with its 95 % interval: a jackknife that leaves out random halves, because
-    an optimal assignment is no smooth function of its points, for which leaving out a few would do.
+    """Return W₂(theirs, exact) - W₂(ours, exact) with its 95 % interval.
+
+    The interval is from a jackknife that leaves out random halves, because an optimal assignment is not a smooth
+    function of its points, for which leaving out a few would suffice.
     """
     gain = lambda keep: wasserstein2(theirs[keep], exact[keep]) - wasserstein2(ours[keep], exact[keep])  # noqa: E731
     n, rng = len(exact), np.random.default_rng(624)
@@ -36,7 +38,10 @@ def closer(theirs: np.ndarray, ours: np.ndarray, exact: np.ndarray) -> tuple[flo
 
 
 def check(effort: str = "quick", *, ours="closed_loop", theirs="direct", steps: int = 50) -> Evidence:
-    """Both differences are paired: by the noise, and in W₂ by the exact samples, which bias both arms alike."""
+    """Measure log-likelihood and W₂ of both arms.
+
+    Both differences are paired: by the noise, and in W₂ by the exact samples, which bias both arms alike.
+    """
     n = 192 if effort == "quick" else 768
     pair, truth = Paired(n, 624), Truth.of(MIXTURE, n, 624)
     found, cases, off = [], [], 0.0

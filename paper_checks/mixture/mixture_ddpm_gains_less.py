@@ -1,4 +1,4 @@
-"""DDPM profits less from error compensation than DDIM: the order that Table 5 shows against Table 3."""
+"""DDPM gains less from error compensation than DDIM: the order of Table 5 against Table 3."""
 
 import numpy as np
 
@@ -19,12 +19,13 @@ CLAIM = Claim(
 
 
 def gain_ratio(*squares: np.ndarray) -> np.ndarray:
-    """√(direct/closed) of the first sampler over that of the second; each (resamples, images)."""
+    """Return √(direct/closed) of the first sampler over that of the second; each is (resamples, images)."""
     direct, closed, others_direct, others_closed = (s.mean(axis=1) for s in squares)
     return np.sqrt(direct / closed / (others_direct / others_closed))
 
 
 def check(effort: str = "quick", *, samplers=("ddim", "ddpm"), ours="closed_loop", steps: int = 50) -> Evidence:
+    """Compare the gains of the closed loop under both samplers, paired by the noise."""
     n = 2 * _mixture.images(effort)
     pair = Paired(n, 634)
     measured, low, high, cases = [], [], [], []

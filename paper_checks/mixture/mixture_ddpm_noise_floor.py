@@ -22,8 +22,10 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, variance=injected_variance, sampler: str = "ddpm", ladder: tuple[int, ...] | None = None
 ) -> Evidence:
-    """Sums over the calls of a run. The noise that call k adds is seen by call k+1, so the last call's is left out (it
-    adds none). The floor becomes tight with many calls: the drift's share is of order 1/n.
+    """Compare sums of differences and of injected noise over the calls of a run.
+
+    Call k+1 sees the noise that call k adds, so the last call, which does not add noise, is left out. The floor becomes
+    tight with many calls, because the share of the drift is of order 1/n.
     """
     n = _mixture.images(effort) if effort == "quick" else 256
     ladder = ladder or ((5, 20, 100) if effort == "quick" else (5, 10, 20, 50, 100, 200))

@@ -18,7 +18,10 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion="closed_loop", samplers=("ddim", "ddpm"), bits: int = 3) -> Evidence:
-    """RMS over calls and images, slope over n. 0.05: the next order in 1/n, 1/40 at the first n."""
+    """Fit the slope over n of the RMS difference over calls and images.
+
+    The tolerance 0.05 is for the next order in 1/n, which is 1/40 at the first n.
+    """
     n, ladder = (32, (40, 80, 160)) if effort == "quick" else (128, (40, 80, 160, 320))
     pair = Paired(n, 632)
     rms: dict[str, list[float]] = {}

@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def relative_difference(pair: Paired, steps: int) -> float:
-    """Median over calls of RMS ||a_t - a_{t+1}||_∞/||a_t||_∞ in the second layer, full-precision DDIM."""
+    """Return the median over calls of RMS ||a_t - a_{t+1}||_∞/||a_t||_∞ in the second layer, in full precision."""
     trace = Trace("mean")
     pair.run("ddim", steps, 32, "direct", observers=[trace])
     d = np.abs(np.diff(trace.a, axis=0)).max(axis=2)
@@ -27,6 +27,7 @@ def relative_difference(pair: Paired, steps: int) -> float:
 
 
 def check(effort: str = "quick", *, ours="closed_loop", few: int = 5, many: int = 100, bits: int = 3) -> Evidence:
+    """Compare the distances of the closed loop and of direct at few and at many steps."""
     n = _mixture.images(effort)
     pair = Paired(n, 628)
     claimed, measured, low, high, cases = [], [], [], [], []

@@ -19,12 +19,13 @@ CLAIM = Claim(
 
 
 def variance() -> float:
-    """Of a coordinate, the mean over all."""
+    """Return the variance of a coordinate, as the mean over all coordinates."""
     spread = MIXTURE.w @ ((MIXTURE.means - MIXTURE.mean) ** 2).sum(axis=1)
     return float(spread / MIXTURE.d + MIXTURE.sigma**2)
 
 
 def check(effort: str = "quick", *, recursion="open_loop", sampler: str = "ddpm", steps: int = 50) -> Evidence:
+    """Compare the distances of open loop and direct."""
     n = _mixture.images(effort)
     pair = Paired(n, 636)
     measured, low, high, cases = [], [], [], []

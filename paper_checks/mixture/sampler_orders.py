@@ -24,19 +24,19 @@ CLAIM = Claim(
 MEAN, SIGMA = 0.7, 0.5
 GAUSSIAN = GaussianMixture(np.array([[MEAN]]), SIGMA, np.array([1.0]))
 STARTS = np.linspace(-2, 2, 9)[:, None]
-#: 1 more than a multiple of 2 and 3, so that no step of lower order fills up
+#: 1 more than a multiple of 2 and 3, so that steps of lower order are not needed to fill up
 STEPS = (49, 97, 193, 385)
 
 
 def smooth(n: int) -> Schedule:
-    """n timesteps, uneven in λ, on one smooth curve from λ = -2.8 to 2; halfway between two there is a level too."""
+    """Return n timesteps, uneven in λ, on one smooth curve from λ = -2.8 to 2, with a level halfway between two."""
     u = np.linspace(0, 1, 2 * (n - 1) + 1)
     log_snr = 2.0 - 4.0 * u - 0.8 * u**2
     return Schedule(1 / (1 + np.exp(-2 * log_snr)), np.arange(2 * (n - 1), -1, -2))
 
 
 def at_the_last_timestep(sampler: Sampler, n: int, mixture: GaussianMixture) -> np.ndarray:
-    """x before the last call, because the step to the clean image does not shrink with n."""
+    """Return x before the last call, because the step to the clean image does not shrink with n."""
     schedule = smooth(n)
     path: list[np.ndarray] = []
     sampler(MixtureDenoiser(mixture, schedule), STARTS, schedule, callback=lambda call, t, x, x0: path.append(x))
@@ -44,19 +44,20 @@ def at_the_last_timestep(sampler: Sampler, n: int, mixture: GaussianMixture) -> 
 
 
 def gaussian_flow() -> np.ndarray:
-    """The probability flow of N(m, s²) keeps (x - √ᾱ·m)/√v, v = ᾱs² + 1 - ᾱ."""
+    """Return the exact result: the probability flow of N(m, s²) keeps (x - √ᾱ·m)/√v, with v = ᾱs² + 1 - ᾱ."""
     first, last = (float(smooth(2).alpha_bar[k]) for k in (-1, 0))
     v_first, v_last = (a * SIGMA**2 + 1 - a for a in (first, last))
     return math.sqrt(last) * MEAN + math.sqrt(v_last / v_first) * (STARTS - math.sqrt(first) * MEAN)
 
 
 def measured_order(sampler: Sampler, mixture: GaussianMixture, exact: np.ndarray) -> float:
+    """Return the order of a sampler, fitted over the numbers of steps."""
     errors = [np.abs(at_the_last_timestep(sampler, n, mixture) - exact).max() for n in STEPS]
     return -float(np.polyfit(np.log(np.array(STEPS) - 1), np.log(errors), 1)[0])
 
 
 def check(effort: str = "quick", *, samplers: Mapping[str, Sampler] = SAMPLERS) -> Evidence:
-    """The order up to the next term of the expansion, 1/n: 0.1 from n = 49 on."""
+    """Fit the order of every sampler, up to the next term of the expansion, 1/n: 0.1 from n = 49 on."""
     declared = {name: sampler.order for name, sampler in samplers.items() if sampler.order is not None}
     found = [measured_order(samplers[name], GAUSSIAN, gaussian_flow()) for name in declared]
     shown = ", ".join(f"{name} {p:.2f}" for name, p in zip(declared, found, strict=True))
@@ -67,7 +68,7 @@ def check(effort: str = "quick", *, samplers: Mapping[str, Sampler] = SAMPLERS) 
 
 
 def declared(name, **changes):
-    """All samplers, one of them changed."""
+    """Return all samplers, one of them changed."""
     return SAMPLERS | {name: replace(SAMPLERS[name], **changes)}
 
 

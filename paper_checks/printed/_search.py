@@ -1,7 +1,7 @@
-"""Search for a sequence of differences whose true error exceeds a printed bound, and make it readable.
+"""The search for a sequence of differences whose true error exceeds a printed bound, in a readable form.
 
-Nothing of the answer is typed in: the starts are random numbers in (29)'s premise 0 < c < 1/2, every candidate is
-really run through the recursion, and a hill climb over magnitudes, signs, zeros and c raises true/printed.
+The answer is not typed in: the starts are random numbers within the premise of (29), 0 < c < 1/2, every candidate is
+run through the recursion, and a hill climb over magnitudes, signs, zeros and c increases true/printed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ C_RANGE = (0.05, 0.49)  # inside the appendix's 0 < c < 1/2
 
 @dataclass(frozen=True)
 class Found:
-    """Differences in sampling order and c; squares of the true error and of the printed bound after the last one."""
+    """Differences in sampling order and c, with the squares of the true error and of the printed bound at the end."""
 
     d: np.ndarray
     c: float
@@ -32,6 +32,7 @@ class Found:
 
     @property
     def ratio(self) -> float:
+        """The true squared error over the printed bound."""
         return self.true / self.printed if self.printed > 0 else float(np.inf if self.true > self.slack else 0.0)
 
     def __str__(self) -> str:
@@ -41,7 +42,7 @@ class Found:
 
 
 def evaluate(recursion: Recursion, bound: Bound, d: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(true², printed², slack of true²) after the last difference, for every column of d, shape (n, trials)."""
+    """Return (true², printed², slack of true²) after the last difference, for every column of d, shape (n, trials)."""
     done = _shared.run(recursion, d[:, :, None], Shrink(contraction=c))
     error, slack = done.error[-1], done.slack[-1]
     return error**2, bound(done.d, c)[-1] ** 2, 2 * error * slack + slack**2
@@ -60,7 +61,7 @@ def _ratio(recursion: Recursion, bound: Bound, d: np.ndarray, c: float) -> np.nd
 def climb(
     recursion: Recursion, bound: Bound, n: int, rng: np.random.Generator, *, starts: int = 24, rounds: int = 60
 ) -> Found:
-    """Hill climb from random differences of length n and a random c."""
+    """Climb from random differences of length n and a random c."""
     c = float(rng.uniform(*C_RANGE))
     d = rng.lognormal(size=(n, starts)) * rng.choice([-1.0, 1.0], (n, starts))
     best = _ratio(recursion, bound, d, c)
@@ -80,7 +81,7 @@ def climb(
 
 
 def simplify(recursion: Recursion, bound: Bound, found: Found) -> Found:
-    """The same with fewer differences and digits, as long as at least the square root of the ratio stays."""
+    """Return the same with fewer differences and digits, while at least the square root of the ratio remains."""
     least = max(np.sqrt(found.ratio), 1.05)
 
     def kept(d: np.ndarray, c: float) -> Found | None:
@@ -107,14 +108,14 @@ def simplify(recursion: Recursion, bound: Bound, found: Found) -> Found:
 def search(
     recursion: Recursion, bound: Bound, *, lengths: Sequence[int] = (2, 3, 4, 5), restarts: int = 2, seed: int = 0
 ) -> Found:
-    """The sequence with the largest true/printed that was found, simplified if it is a counter-example."""
+    """Return the sequence with the largest true/printed that was found, simplified if it is a counter-example."""
     rng = np.random.default_rng(seed)
     found = max((climb(recursion, bound, n, rng) for n in lengths for _ in range(restarts)), key=lambda f: f.ratio)
     return simplify(recursion, bound, found) if found.ratio > 1.1 else found
 
 
 def printed(recursion: Recursion, bound: Bound, effort: str, *, seed: int = 0) -> Evidence:
-    """Evidence of a printed bound: the worst case the search found, with the premises measured on it."""
+    """Return evidence on a printed bound: the worst case that was found, with the premises measured on it."""
     found = search(recursion, bound, restarts=1 if effort == "quick" else 8, seed=seed)
     run = _shared.run(recursion, found.d[:, None, None], Shrink(contraction=found.c))
     lost = max(
@@ -123,7 +124,7 @@ def printed(recursion: Recursion, bound: Bound, effort: str, *, seed: int = 0) -
     )  # fmt: skip
     size = max((float(np.sum(x**2)) for x in run.residuals), default=0.0)
     premises = (
-        # two products and a difference per entry, squared: 8 roundings of numbers no larger than the residual
+        # two products and a difference per entry, squared: 8 roundings of numbers of at most the residual
         Premise("(29) ||x - Q(x)||² ≤ c||x||²", lost <= 8 * _shared.EPS * size, f"off by {lost:.2g}"),
         Premise("0 < c < 1/2", 0 < found.c < 0.5, f"c = {found.c:.3g}"),
     )

@@ -1,4 +1,4 @@
-"""One application of a quantizer: the inputs that are hard for it, and its squared error against Theorem 4.3."""
+"""One application of a quantizer: inputs that are hard for it, and its squared error against Theorem 4.3."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ from .._shared import EPS
 
 
 def inputs(bits: int, d: int, rng: np.random.Generator, trials: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Named rows (trials, d), d >= 2: several distributions, ranges away from zero, ties, and entries beside levels."""
+    """Yield named rows (trials, d), d >= 2: distributions, ranges away from zero, ties, and entries beside levels."""
     N = 2**bits - 1
     yield "normal", rng.standard_normal((trials, d))
     yield "Laplace", rng.laplace(size=(trials, d))
@@ -33,9 +33,10 @@ def inputs(bits: int, d: int, rng: np.random.Generator, trials: int) -> Iterator
 def grid_error(
     quantizer: Callable[[int], Quantizer], bound: Callable[[np.ndarray, int], np.ndarray], effort: str, *, seed: int
 ) -> Evidence:
-    """Largest ||x - Q(x)||² over the bound, for each number of bits and kind of input.
+    """Measure the largest ||x - Q(x)||² over the bound, for each number of bits and kind of input.
 
-    Slack: each entry's error is off by at most SLACK·eps·max|x| (see ``laws``), δ; squared and summed, Σ 2eδ + δ².
+    For the slack, the error e of each entry is off by at most δ = SLACK·eps·max|x| (see ``laws``), which gives
+    Σ 2eδ + δ² for the sum of squares.
     """
     rng = np.random.default_rng(seed)
     measured, atol, cases, wrong = [], [], [], 0.0
@@ -61,6 +62,6 @@ def grid_error(
     return Evidence(
         claimed=np.ones(len(cases)), measured=measured, atol=atol, cases=cases, seed=seed,
         note=f"largest at {cases[int(np.argmax(measured))]}",
-        # the quantizer's range and quotient round once each, as ours do
+        # range and quotient of the quantizer round once each, as those here do
         premises=(Premise("Q takes s = (max-min)/(2^b-1)", wrong <= 4 * EPS, f"relative difference {wrong:.2g}"),),
     )  # fmt: skip

@@ -20,7 +20,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, quantizer=AbsMax, bits: int = 3, dimensions: Sequence[int] = (128, 1024, 4096)
 ) -> Evidence:
-    """It is the assumption itself that is tested, so an input that breaks it is a counter-example, not a premise."""
+    """Search for the largest c. Since the assumption itself is tested, an input that breaks it is a counter-example."""
     Q = quantizer(bits)
     found = [contraction.search(Q, d, tries=12, rounds=1, seed=22) for d in dimensions]
     cases = []

@@ -22,12 +22,13 @@ DRAWS = {
 
 
 def measured_c(bits: int, name: str, *, d: int, rows: int, seed: int = 23, quantizer=AbsMax) -> contraction.Measured:
-    """c of ``rows`` independent inputs of dimension d: mean, its 95 % bootstrap interval, and the single values."""
+    """Measure c of ``rows`` independent inputs of dimension d: mean, 95 % bootstrap interval, and single values."""
     x = DRAWS[name](np.random.default_rng(seed), (rows, d))
     return contraction.measure(quantizer(bits), x, seed=seed)
 
 
 def check(effort: str = "quick", *, bits: int = 3, quantizer=AbsMax) -> Evidence:
+    """Measure the mean c of large inputs per distribution."""
     d, rows = (2**15, 16) if effort == "quick" else (2**17, 64)
     found = {name: measured_c(bits, name, d=d, rows=rows, quantizer=quantizer) for name in DRAWS}
     return Evidence(

@@ -16,16 +16,16 @@ CLAIM = Claim(
     printed=True,
     expected=Verdict.VACUOUS,
 )
-#: time embedding of the CIFAR-10 U-Net; 1024; its smallest and largest map; the largest map of a batch of 64
+#: the CIFAR-10 U-Net's time embedding; 1024; its smallest and largest map; the largest map of a batch of 64
 DIMENSIONS = (128, 1024, 256 * 4 * 4, 384 * 32 * 32, 64 * 384 * 32 * 32)
 
 
 def check(
     effort: str = "quick", *, bits: Sequence[int] = (3, 4), dimensions: Sequence[int] = DIMENSIONS, quantizer=MinMaxRaw
 ) -> Evidence:
-    """Measured: the quantizer's worst case (declared, and law-tested), and normal data up to d = 65536.
+    """Measure the quantizer's worst case (which is declared and tested), and normal data up to d = 65536.
 
-    Trivial: c = 1, which Q = 0 has.
+    The trivial constant is c = 1, that of Q = 0.
     """
     rng = np.random.default_rng(20)
     claimed, measured, cases = [], [], []
@@ -47,6 +47,7 @@ class Careless(MinMaxRaw):
     """A worst case far above what Corollary A.3 guarantees."""
 
     def c(self, d):
+        """A constant far above that of the corollary."""
         return 1e6
 
 

@@ -18,7 +18,7 @@ CLAIM = Claim(
 
 
 def profiles(c: float, n: int) -> np.ndarray:
-    """Young's inequality is an equality where ||d_k|| equals the error so far, e ← q(||d_k||+e): d = 1, q, 2c, ..."""
+    """Return d = 1, q, 2c, ...: Young's inequality is an equality where ||d_k|| equals e so far, e ← q(||d_k||+e)."""
     d, error = [1.0], np.sqrt(c)
     for _ in range(n - 1):
         d.append(error)
@@ -27,6 +27,7 @@ def profiles(c: float, n: int) -> np.ndarray:
 
 
 def check(effort: str = "quick", *, recursion="closed_loop", bound=bounds.young_closed_loop) -> Evidence:
+    """Show that the bound is never exceeded, and attained at every length."""
     return sup_is_one(recursion, bound, profiles, effort, seed=36)
 
 

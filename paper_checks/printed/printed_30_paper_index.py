@@ -19,6 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion="open_loop", bound=PRINTED) -> Evidence:
+    """Search for differences whose error exceeds the bound."""
     return _search.printed(recursion, bound, effort, seed=30)
 
 

@@ -26,7 +26,9 @@ def check(
     recursion="closed_loop",
     bound=PRINTED,
 ) -> Evidence:
-    """The responses w_k to single impulses and the bound's weights p_k are measured by running; the ratio
+    """Compare the formula with the largest ratio of squared error to the bound.
+
+    The responses w_k to single impulses and the weights p_k of the bound are measured by running. The ratio
     (Σ w_k d_k)²/(Σ p_k d_k²) is then largest at d_k = w_k/p_k, which is run as well. Random families stay below.
     """
     rng = np.random.default_rng(35)

@@ -20,6 +20,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion="closed_loop") -> Evidence:
+    """Compare ô with A of the reference after every call, for every quantizer."""
     n, d = (12, 8) if effort == "quick" else (48, 64)
     rng = np.random.default_rng(1)
     a = np.cumsum(families(n, d, rng), axis=0)

@@ -17,13 +17,15 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, quantizer=Floor, bound=bounds.theorem_4_3) -> Evidence:
+    """Measure the largest squared error over the bound."""
     return grid_error(quantizer, lambda s, d: bound(s, d, rounding="floor"), effort, seed=10)
 
 
 class Coarse(MinMaxRaw):
-    """One bit less than it says."""
+    """Quantizes with one bit less than it declares."""
 
     def choose_qparams(self, a):
+        """Return the parameters for one bit less."""
         return MinMaxRaw(max(self.bits - 1, 1)).choose_qparams(a)
 
 

@@ -16,6 +16,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, quantizer=MinMaxRaw, bound=bounds.theorem_4_3) -> Evidence:
+    """Measure the largest squared error over the bound."""
     return grid_error(quantizer, lambda s, d: bound(s, d, rounding="nearest"), effort, seed=11)
 
 

@@ -20,8 +20,9 @@ CLAIM = Claim(
 
 
 def ratios(bits: Sequence[int], factor: float, *, dropped: int = 3, quantizer=Floor, bound=bounds.theorem_4_3):
-    """(bound of the residual at b - dropped bits)/(bound of the input at b bits), with scales as the quantizer takes
-    them; and the ratio of the ranges that went in.
+    """Return (bound of the residual at b - dropped bits)/(bound of the input at b bits), and the ratio of the ranges.
+
+    Scales are those of the quantizer.
     """
     x = np.array([[0.0, 0.25, 1.0]])
     r = x / factor
@@ -33,6 +34,7 @@ def ratios(bits: Sequence[int], factor: float, *, dropped: int = 3, quantizer=Fl
 
 
 def check(effort: str = "quick", *, bits: Sequence[int] = tuple(range(4, 17)), bound=bounds.theorem_4_3) -> Evidence:
+    """Compare the two bounds at every number of bits."""
     got, factor = ratios(bits, 10.0, bound=bound)
     allowed = ", ".join(str(b) for b, g in zip(bits, got, strict=True) if g <= 1)
     return Evidence(

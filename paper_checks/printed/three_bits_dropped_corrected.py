@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: Sequence[int] = tuple(range(4, 17)), bound=bounds.theorem_4_3) -> Evidence:
-    """The bound is quadratic in the range, so the factor at which it stays equal is the root of the ratio at 1."""
+    """Compare the factors. The bound is quadratic in the range, so it stays equal at the root of the ratio at 1."""
     got, _ = ratios(bits, 1.0, bound=bound)
     claimed = [(2**b - 1) / (2 ** (b - 3) - 1) for b in bits]
     return Evidence(

@@ -20,9 +20,9 @@ def _full_precision(effort: str) -> np.ndarray:
 
 @cache
 def errors(effort: str, *, attention: Any = None, layers: int = 32) -> tuple[np.ndarray, float]:
-    """Relative l2 error of every image against full precision, same noise; bit operations of the products.
+    """Return the relative l2 error of every image against full precision, and the bit operations of the products.
 
-    layers: bits of the modulated layers (closed loop, one scale per sample); 32 leaves them alone.
+    ``layers`` are the bits of the modulated layers (closed loop, one scale per sample); 32 does not modulate them.
     """
     import torch
 
@@ -45,7 +45,7 @@ def errors(effort: str, *, attention: Any = None, layers: int = 32) -> tuple[np.
 
 
 def everything(bits: int, recursion: str) -> Any:
-    """q, k, v and softmax at these bits; the softmax unsigned where it is quantized itself."""
+    """Return q, k, v and softmax at these bits. The softmax is unsigned where it is quantized itself."""
     from modiff_sim import AbsMax, MinMax
     from modiff_sim.nn import Attention
 
@@ -54,5 +54,5 @@ def everything(bits: int, recursion: str) -> Any:
 
 
 def median_ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Ratio of medians over axis 1."""
+    """Return the ratio of medians over axis 1."""
     return np.median(a, axis=1) / np.median(b, axis=1)

@@ -5,7 +5,7 @@ from modiff_sim.recursion import Scheme
 
 
 def unchecked(recursion, inputs, Q):
-    """``bilinear.run`` for a recursion that it refuses, because the rule is not derived for it."""
+    """Run ``bilinear.run`` with a recursion that it refuses, because the rule is not derived for it."""
     scheme, state = Scheme(recursion), None
     for a, b in inputs:
         state, info = bilinear.advance(scheme, state, a, b, (Q, Q))

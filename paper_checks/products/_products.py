@@ -13,26 +13,26 @@ from .._shared import EPS, Recursion, Run
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """Operands (n+1, 1, 3, 3) from 0, all entries equal."""
+    """Return operands (n+1, 1, 3, 3) from 0, with all entries equal."""
     return np.append(0.0, values)[:, None, None, None] * np.ones((1, 1, 3, 3))
 
 
 def turning(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Operands that change their sign at every call."""
+    """Return operands that change their sign at every call."""
     return _filled((-1.0) ** np.arange(n) * rng.lognormal(size=n))
 
 
 def growing(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Positive operands that grow at every call."""
+    """Return positive operands that grow at every call."""
     return _filled(rng.lognormal(size=n).cumsum())
 
 
 def run_products(
     recursion: Recursion, a: np.ndarray, b: np.ndarray, Q: Quantizer, rule: Callable[..., Any] = bilinear.run
 ) -> tuple[Run, dict[str, np.ndarray]]:
-    """Errors after each difference (max norms), and the norms that the bounds take; a (n+1, trials, m, K).
+    """Return errors after each difference (max norms), and the norms that the bounds take; a is (n+1, trials, m, K).
 
-    Slack: a call rounds two operands, two products of K terms and three sums, of numbers up to K·max|a|·max|b|.
+    For the slack, a call rounds two operands, two products of K terms and three sums, of up to K·max|a|·max|b|.
     """
     infos = [info for _, info in rule(recursion, zip(a, b, strict=True), Q)][1:]
 

@@ -21,6 +21,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion: str = "closed_loop", direct_bits: int = 8) -> Evidence:
+    """Compare errors and bit operations of modulated and directly quantized attention."""
     loop, loop_bops = errors(effort, attention=everything(4, recursion))
     same, _ = errors(effort, attention=everything(4, "direct"))
     direct, direct_bops = errors(effort, attention=everything(direct_bits, "direct"))

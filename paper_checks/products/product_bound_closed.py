@@ -24,7 +24,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, recursion="closed_loop", bound=products.closed_loop_bound, rule=bilinear.run
 ) -> Evidence:
-    """Attained by Q(x) = (1+κ)x on operands that change sign at every call; others: AbsMax on random operands."""
+    """Q(x) = (1+κ)x on operands that change sign at every call attains the bound. AbsMax must stay below it."""
     n, trials = (16, 32) if effort == "quick" else (128, 128)
     rng = np.random.default_rng(861)
     ratio, atol, cases, typical = [], [], [], []
@@ -52,13 +52,13 @@ def check(
 
 
 def without_second_order(a, b, d_a, d_b, kappa, inner):
-    """The bound without E_a·E_b."""
+    """Return the bound without E_a·E_b."""
     E = [bounds.max_norm_closed_loop(d, k) for d, k in zip((d_a, d_b), kappa, strict=True)]
     return inner * (E[0] * b + a * E[1])
 
 
 def no_inner(*args):
-    """A bound that forgets how many terms an entry has."""
+    """Return a bound that forgets how many terms an entry has."""
     return products.closed_loop_bound(*args[:-1], 1)
 
 

@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion="open_loop", bound=products.open_loop_bound) -> Evidence:
-    """Attained by Q(x) = (1-κ)x on growing positive operands; others: AbsMax on random operands."""
+    """Q(x) = (1-κ)x on growing positive operands attains the bound. AbsMax on random operands must stay below it."""
     n, trials = (16, 32) if effort == "quick" else (128, 128)
     rng = np.random.default_rng(862)
     ratio, atol, cases = [], [], []
@@ -44,7 +44,7 @@ def check(effort: str = "quick", *, recursion="open_loop", bound=products.open_l
 
 
 def this_call_only(a_before, b, d_a, d_b, kappa, inner):
-    """The open loop's bound without its sum."""
+    """Return the bound of the open loop without its sum."""
     return inner * (kappa[0] * d_a * b + kappa[1] * a_before * d_b)
 
 

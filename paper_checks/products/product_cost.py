@@ -21,7 +21,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, recursion="closed_loop", ratio=products.least_ratio, bops=products.bops_per_mac
 ) -> Evidence:
-    """Direct gets the most bits that cost no more; R is where its worst error is the closed loop's."""
+    """Find the ratio R at which direct, with the most bits that do not cost more, has the closed loop's worst error."""
     n = 80 if effort == "quick" else 400
     measured, cases = [], []
     for bits in BITS:

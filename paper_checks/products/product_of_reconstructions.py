@@ -23,7 +23,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, closed="closed_loop", without="open_loop", rule=bilinear.run, with_closed=bilinear.run
 ) -> Evidence:
-    """Integers and a grid of multiples of 4: no operation rounds, so that == is meant."""
+    """Compare ô with the rule on integers and a grid of multiples of 4, where operations do not round."""
     n, trials = (12, 64) if effort == "quick" else (60, 256)
     rng = np.random.default_rng(860)
     a = rng.integers(-3, 4, (n, trials, 3, 5)).cumsum(axis=0).astype(np.float64)
@@ -51,7 +51,7 @@ def check(
 
 
 def _rule(new_right, new_left):
-    """ô moved by r·b + a·s, with the old or the new references."""
+    """Return a rule that moves ô by r·b + a·s, with the old or the new references."""
 
     def run(recursion, inputs, Q):
         last, o_hat = None, None

@@ -17,6 +17,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, tokens=products.vanishing_tokens, granularity=None, quantizer=MinMax) -> Evidence:
+    """Find the number of tokens at which a uniform row is rounded to zero beside a row with a single entry."""
     measured, sums = [], {}
     for bits in BITS:
         Q = quantizer(bits, granularity=granularity or PerSample())

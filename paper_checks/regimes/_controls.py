@@ -1,4 +1,4 @@
-"""Broken variants of where two worst cases cross: boundaries moved, loops exchanged, inputs of another size."""
+"""Broken variants of the crossings of worst cases: moved boundaries, exchanged loops, inputs of another size."""
 
 from modiff_sim import AbsMax, Zero, recursion, regimes
 
@@ -6,16 +6,17 @@ from ._crossings import worst_errors
 
 
 def halved_contraction(scheme, other, n, contraction, **options):
+    """Return the boundary at half of the contraction."""
     return regimes.boundary(scheme, other, n, contraction / 2, **options)
 
 
 def one_difference_more(scheme, other, n, contraction, **options):
-    """Exponent off by one."""
+    """Return the boundary with an exponent that is off by one."""
     return regimes.boundary(scheme, other, n + 1, contraction, **options)
 
 
 def wrong(R):
-    """Worst-case errors with a broken loop in the place of the closed or open one."""
+    """Return a function that measures worst errors with a broken loop in the place of the closed or open one."""
 
     def run(scheme, bits, rho, n):
         _, direct, off = worst_errors(scheme, bits, rho, n)
@@ -27,6 +28,6 @@ def wrong(R):
 
 
 def moving(scheme, bits, rho, n):
-    """Inputs whose size is not what the boundary is about."""
+    """Measure on inputs whose size is not that of the boundary."""
     loop, direct, off = worst_errors(scheme, bits, rho, n)
     return loop, direct, off + 1e-6

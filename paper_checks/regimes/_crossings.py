@@ -12,8 +12,10 @@ BITS = (2, 3, 4, 8)
 
 
 def worst_errors(scheme: str, bits: int, rho: float, n: int) -> tuple[float, float, float]:
-    """Error of a scheme and of direct after n differences of one sequence that attains both worst cases, and by how
-    much its norms are off (||a|| = 1, ||d|| = ρ)."""
+    """Return the errors of a scheme and of direct after n differences of a sequence that attains both worst cases.
+
+    The third value says by how much its norms are off from ||a|| = 1 and ||d|| = ρ.
+    """
     process = regimes.worst_inputs(bits, rho)
     inputs = list(process.stream(np.random.default_rng(0), 1, n + 1))
     Q, name = (Zero(), "closed_loop") if scheme == "cache" else (AbsMax(bits), scheme)
@@ -26,7 +28,7 @@ def worst_errors(scheme: str, bits: int, rho: float, n: int) -> tuple[float, flo
 def crossings(
     effort: str, schemes: Sequence[str], boundary: Callable[..., np.ndarray], run: Callable[..., tuple]
 ) -> Evidence:
-    """Claimed: ``boundary``. Measured: the ρ at which the worst errors of a scheme and of direct are equal, by root."""
+    """Compare ``boundary`` with the measured ρ at which the worst errors of a scheme and of direct are equal."""
     claimed, measured, cases, off = [], [], [], 0.0
     for bits in BITS if effort == "quick" else range(2, 9):
         for n in (1, 2, 5, 24) if effort == "quick" else (1, 2, 3, 5, 10, 24, 100):
@@ -44,7 +46,7 @@ def crossings(
     apart = np.max(np.abs(np.array(measured) / claimed - 1))
     return Evidence(
         claimed, measured, cases=cases,
-        # worst_inputs keeps 1e-9 of a tie away from it; at 2 bits the closed loop's errors add up to twice that
+        # worst_inputs stays away from a tie by 1e-9 of it; at 2 bits the closed loop's errors add up to twice that
         atol=1e-8,
         premises=(Premise("||a||_∞ = 1, ||d||_∞ = ρ", off <= 1e-12, f"off by {off:.2g}"),),
         note=f"{len(cases)} crossings at ρ = {min(measured):.2g} to {max(measured):.2g}, off by {apart:.1g} at most",

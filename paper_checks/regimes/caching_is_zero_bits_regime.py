@@ -18,12 +18,13 @@ RATIOS = (1 / 512, 3 / 1024, 1 / 16)
 
 
 def drift(rho: float, steps: int, signs: np.ndarray) -> processes.Process:
-    """||a_k||_∞ = 1, held by one coordinate; another moves on by ρ times the sign at every call, each trial its own."""
+    """Make a process with ||a_k||_∞ = 1, held by one entry, while another moves by ±ρ at each call."""
     moving = np.concatenate([np.zeros_like(signs[:1]), np.cumsum(rho * signs, axis=0)])
     return processes.recorded(np.stack([np.ones_like(moving), moving], axis=-1))
 
 
 def check(effort: str = "quick", *, longest_run=regimes.longest_run, quantizer=Zero) -> Evidence:
+    """Compare the longest run with the number of calls that the cache stays within the tolerance."""
     steps = 72 if effort == "quick" else 200
     rng = np.random.default_rng(720)
     claimed, measured, cases = [], [], []
@@ -54,10 +55,12 @@ def check(effort: str = "quick", *, longest_run=regimes.longest_run, quantizer=Z
 
 
 def longer(*args, **options):
+    """Return a run that is longer by one call."""
     return regimes.longest_run(*args, **options) + 1
 
 
 def typical_run(scheme, rho, tolerance, contraction):
+    """Return the run of the typical reading."""
     return regimes.longest_run(scheme, rho, tolerance, contraction, reading="typical")
 
 

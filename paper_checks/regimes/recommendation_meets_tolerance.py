@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, tolerance: float = 0.05, fewer_bits: int = 0) -> Evidence:
-    """fewer_bits: run with that many bits less than recommended."""
+    """Run the recommended settings, with ``fewer_bits`` less than recommended, and measure their errors."""
     from analysis.experiments.recordings import layer_inputs
 
     inputs = layer_inputs(effort)

@@ -18,6 +18,7 @@ SCHEMES = ("closed_loop",)
 
 
 def check(effort: str = "quick", *, boundary=regimes.boundary, run=worst_errors) -> Evidence:
+    """Compare the boundaries with the crossings of worst errors."""
     return crossings(effort, SCHEMES, boundary, run)
 
 

@@ -16,6 +16,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, boundary=regimes.boundary, run=worst_errors) -> Evidence:
+    """Compare the boundaries with the crossings of worst errors."""
     return crossings(effort, ("open_loop", "cache"), boundary, run)
 
 

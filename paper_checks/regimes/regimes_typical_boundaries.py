@@ -18,12 +18,12 @@ CLAIM = Claim(
     relation="equal",
 )
 D = 64
-#: 99.9 % of a normal distribution: some twenty intervals must all cover what is claimed
+#: 99.9 % of a normal distribution, because some twenty intervals must all cover what is claimed
 SIGMAS = 3.3
 
 
 def normal_c(Q: Quantizer) -> float:
-    """E||x-Q(x)||²/E||x||² for normal x."""
+    """Return E||x-Q(x)||²/E||x||² for normal x."""
     rng = np.random.default_rng(1)
     x = rng.standard_normal((4096, D))
     lost = x - Q(x, random=rng.random(x.shape) if Q.laws.randomised else None)
@@ -31,7 +31,7 @@ def normal_c(Q: Quantizer) -> float:
 
 
 def ratio(Q: Quantizer, recursion: str, rho: float, n: int, trials: int, seed: int) -> tuple[float, float]:
-    """RMS error of a recursion over that of direct after n differences, same inputs; log's bootstrapped deviation."""
+    """Return the RMS error of a recursion over that of direct after n differences, and the deviation of its log."""
     process = processes.ar1(D, phi=1 - rho**2 / 2)  # stationary, with ||d||² = ρ²||a||² in the mean
     runs = (simulate(process, Q, r, steps=n + 1, trials=trials, seed=seed, workers=1) for r in (recursion, "direct"))
     loop, direct = (r.error[-1] ** 2 for r in runs)
@@ -48,7 +48,10 @@ def check(
     loops: Sequence[str] = ("closed_loop", "open_loop"),
     quantizers: Sequence[Quantizer] = (AbsMax(3), AbsMax(4), Stochastic(3)),
 ) -> Evidence:
-    """Ratio claimed at ``factor`` times the boundary: the factor. loops: the recursions run as closed and open loop."""
+    """Measure the ratio at several factors times the boundary, where it should be the factor.
+
+    ``loops`` are the recursions that are run as closed and open loop.
+    """
     trials, lengths = (192, (2, 12)) if effort == "quick" else (512, (2, 5, 30))
     claimed, measured, spread, cases = [], [], [], []
     for i, Q in enumerate(quantizers):

@@ -17,10 +17,10 @@ LADDER = 24  # entries 1, κ, κ², ... of the first input: each in turn is the 
 def worst_inputs(
     bits: int, calls: int, *, warmup: rec.Warmup = "exact", refresh: rec.Refresh = "never", first: float = 1.0
 ) -> np.ndarray:
-    """Inputs (calls, 1, LADDER) with differences of max norm 1 whose closed loop attains its bound at every call.
+    """Return inputs (calls, 1, LADDER) with differences of max norm 1 whose closed loop attains its bound every time.
 
-    The entry with the largest error E moves on by 1, so that it is the residual's maximum 1 + E, which is exact; the
-    one with the second largest is set on the tie beside it, κ(1 + E), which takes a difference of at most 1 because
+    The entry with the largest error E moves on by 1, so that it is the residual's maximum 1 + E, which is exact. The
+    one with the second largest is put on the tie beside it, κ(1 + E), which takes a difference of at most 1, because
     the ladder has brought it to κE. ``first`` is ||a_T||_inf.
     """
     Q, kappa = AbsMax(bits), AbsMax(bits).kappa(2)
@@ -42,7 +42,7 @@ def worst_inputs(
 
 
 def errors(recursion: _shared.Recursion, inputs: np.ndarray, Q: Quantizer, *, order: float, **options: Any) -> Any:
-    """(error (calls, trials), its rounding slack) of a run with warm-up and refresh; A is the identity."""
+    """Return the error (calls, trials) and its slack of a run with warm-up and refresh, with the identity as A."""
     infos = [info for _, info in rec.run(recursion, inputs, Q, **options)]
     error = np.stack([np.linalg.norm(a - s.output, ord=order, axis=-1) for a, s in zip(inputs, infos, strict=True)])
     width = np.sqrt(inputs.shape[-1]) if order == 2 else 1.0

@@ -31,6 +31,7 @@ def check(
     without=bounds.max_norm_open_loop,
     warm_up=bounds.warm_up_error,
 ) -> Evidence:
+    """Measure the smallest and the largest error over the bound with its start, for both loops."""
     n = 8 if effort == "quick" else 16
     rng = np.random.default_rng(420)
     measured, atol, cases = [], [], []
@@ -74,7 +75,7 @@ def check(
 
 
 def forgets(bound):
-    """A bound that leaves out its start."""
+    """Return the bound without its start."""
     return lambda d, start=0.0, **options: np.maximum(bound(d, **options), np.finfo(float).tiny)
 
 

@@ -13,11 +13,11 @@ CLAIM = Claim(
     source="this project; official code",
     relation="equal",
 )
-OFFICIAL = (0, 7, 47, 52, 56, 59, 83, 96, 97, 98, 99)  # calls in full precision, by index, of 100
+OFFICIAL = (0, 7, 47, 52, 56, 59, 83, 96, 97, 98, 99)  # indices of the calls in full precision, out of 100
 
 
 def check(effort: str = "quick", *, formula=bounds.effective_bits, share=bounds.refresh_share) -> Evidence:
-    """Measured by counting which calls of a run were quantized."""
+    """Compare the formula with a count of the quantized calls of a run."""
     claimed, measured, cases = [], [], []
     for bits in (3, 4, 8):
         for name, refresh in (("11 of 100 calls", OFFICIAL), ("every 10th call", 10), ("first call only", "never")):

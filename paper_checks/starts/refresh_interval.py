@@ -26,7 +26,7 @@ def check(
     formula=bounds.refresh_interval,
     ratios: Sequence[float] = (1.5, 2.5, 9.5, 10.0),
 ) -> Evidence:
-    """The largest such k found by running k = 1, 2, ...: both errors on ties at half a step, which all go to zero."""
+    """Find the largest such k by running k = 1, 2, ... on ties at half a step, all of which are rounded to zero."""
     claimed, measured, cases = [], [], []
     for bits in (2, 3, 4) if effort == "quick" else range(2, 9):
         Q = AbsMax(bits)

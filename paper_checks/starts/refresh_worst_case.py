@@ -28,8 +28,10 @@ def check(
     wrapper=bounds.refreshed,
     late: int = 0,
 ) -> Evidence:
-    """Besides the largest error, ``refreshed`` must meet the worst run at *every* call: its largest deviation is 0.
-    ``late`` refreshes every k + late calls instead.
+    """Compare the formula with the largest error between refreshes.
+
+    ``refreshed`` must meet the worst run at *every* call, so that its largest deviation is 0. The recursion refreshes
+    every k + ``late`` calls.
     """
     n = 25 if effort == "quick" else 49
     claimed, measured, atol, cases = [], [], [], []
@@ -58,7 +60,7 @@ def check(
 
 
 def exponent(by):
-    """The geometric sum between refreshes with k - 1 + by terms."""
+    """Return the geometric sum between refreshes with k - 1 + by terms."""
     return lambda every, *rest, **options: bounds.refresh_worst_case(max(every + by, 1), *rest, **options)
 
 

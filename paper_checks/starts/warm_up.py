@@ -24,7 +24,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, recursion="closed_loop", quantizer=AbsMax, bits: Sequence[int] = (2, 3, 4, 5, 6)
 ) -> Evidence:
-    """Attained by coordinates 1, κ, κ², ..., of which each in turn is the tie beside the maximum."""
+    """Coordinates 1, κ, κ², ... attain the error: each in turn is the tie beside the maximum."""
     rng = np.random.default_rng(61)
     claimed, measured, atol, cases = [], [], [], []
     for b in bits:

@@ -32,7 +32,7 @@ def check(
     needed=bounds.feeds_needed,
     bits: Sequence[int] = (3, 4, 5),
 ) -> Evidence:
-    """Both sides by running: the worst start, on a ladder 1, κ, κ², ..., and the worst steady state, alternating."""
+    """Run both sides: the worst start, on a ladder 1, κ, κ², ..., and the worst steady state, on alternating inputs."""
     claimed, measured, atol, cases = [], [], [], []
     kappas = [AbsMax(b).kappa(2) for b in bits]
     for b, kappa in zip(bits, kappas, strict=True):

@@ -17,7 +17,7 @@ CLAIM = Claim(
 
 
 def static(bits: int) -> Static:
-    """A static scale of a power of two, where floats are exact."""
+    """Return a static scale that is a power of two, so that floats are exact."""
     return Static(bits, scale=0.25)
 
 
@@ -29,7 +29,7 @@ def check(
     bound=bounds.static_closed_loop,
     feeds=bounds.static_feeds,
 ) -> Evidence:
-    """(M, s/2) is the worst input of size M, beside random ones. An input that stays is one that is fed again."""
+    """Measure errors on (M, s/2), the worst input of size M, and on random ones. A constant input is one fed again."""
     rng = np.random.default_rng(430)
     sizes = np.array([0.125, 0.25, 0.375, 1, 3.5, 10, 31.25] if effort == "quick" else np.arange(1, 256, 6) / 8)
     claimed, measured, cases = [], [], []

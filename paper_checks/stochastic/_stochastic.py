@@ -1,4 +1,4 @@
-"""Exact expectations of unbiased quantizers, by following every outcome of the random bits: nothing is sampled."""
+"""Exact expectations of unbiased quantizers, by following every outcome of the random bits instead of sampling."""
 
 from __future__ import annotations
 
@@ -20,23 +20,29 @@ UP = 1 - 2.0**-53  # the largest random number: floor(x + UP) is the next level 
 
 @dataclass(frozen=True, kw_only=True)
 class Coin(Identity):
-    """Q(x) = (1 + √omega ξ)x, ξ = ±1 with equal chances, one for all entries: unbiased, ||x-Q(x)||² = omega||x||²."""
+    """Q(x) = (1 + √omega ξ)x, unbiased, with ||x-Q(x)||² = omega||x||².
+
+    ξ is +1 or -1 with equal chances, the same for all entries.
+    """
 
     laws = Laws(error=None, c="tight", kappa="tight", unbiased=True, randomised=True)
     omega: float
 
     def quantize(self, blocks: Any, qparams: Any, *, random: Any = None) -> Any:
+        """Return (1 ± √omega)x, with the sign from the random bits."""
         return (1 + math.sqrt(self.omega) * np.where(random[..., :1] < 0.5, -1.0, 1.0)) * blocks
 
     def c(self, d: int) -> float:
+        """The contraction in the squared 2-norm."""
         return self.omega
 
     def kappa(self, d: int) -> float:
+        """The contraction in the max norm."""
         return math.sqrt(self.omega)
 
 
 def outcomes(Q: Quantizer, residual: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(random bits, probability) of every outcome; residual (rows, d), probability (rows,)."""
+    """Yield (random bits, probability) of every outcome; residual is (rows, d) and probability (rows,)."""
     if isinstance(Q, Coin):
         for u in (0.25, 0.75):
             yield np.full(residual.shape, u), np.full(len(residual), 0.5)
@@ -49,9 +55,10 @@ def outcomes(Q: Quantizer, residual: np.ndarray) -> Iterator[tuple[np.ndarray, n
 
 
 def expectation(recursion: _shared.Recursion, differences: np.ndarray, Q: Quantizer) -> _shared.Run:
-    """√E||o-ô||² after every difference, exactly (A the identity, exact start at 0); differences (n, trials, d).
+    """Compute √E||o-ô||² exactly after every difference (A is the identity, exact start at 0).
 
-    The number of rows doubles at every call (Coin) or grows 2^d-fold (AbsMax): for short runs only.
+    Differences are (n, trials, d). The number of rows doubles at every call (Coin) or grows 2^d-fold (AbsMax), so this
+    is for short runs only.
     """
     chosen = rec.get(recursion) if isinstance(recursion, str) else recursion
     n, trials, dim = differences.shape
@@ -76,7 +83,7 @@ def expectation(recursion: _shared.Recursion, differences: np.ndarray, Q: Quanti
 
 
 def both_ends(done: _shared.Run, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(smallest, largest) error/bound at every length over the trials where rounding is small, and its slack."""
+    """Return smallest and largest error/bound at every length, over trials with small rounding, and its slack."""
     clear = done.slack < _shared.CLEAR * bound
     ratio = np.divide(done.error, bound, out=np.zeros_like(bound), where=clear)
     slack = np.divide(done.slack, bound, out=np.zeros_like(bound), where=clear)
@@ -84,8 +91,9 @@ def both_ends(done: _shared.Run, bound: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def coverage(inside: np.ndarray, level: float = 0.99) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share of trials that are inside, per row of a boolean array (rows, trials), with its exact (Clopper-Pearson)
-    interval: no approximation, whatever the share.
+    """Return the share of trials that are inside, per row of a boolean array (rows, trials), with its interval.
+
+    The interval is that of Clopper and Pearson, which is exact for every share.
     """
     from scipy.special import betaincinv
 

@@ -27,8 +27,10 @@ DELTA = 0.05
 
 
 def inputs(kind: str, d: int, n: int, trials: int, rng: np.random.Generator) -> np.ndarray:
-    """(n+1, trials, d): "half steps", where rounding errors are largest and of both signs (in the closed loop at
-    every odd call, for the error itself is half a step), or a random walk.
+    """Return inputs (n+1, trials, d): "half steps" or a random walk.
+
+    At half steps rounding errors are largest and of both signs; in the closed loop this is so at every odd call, since
+    the error itself is half a step.
     """
     steps = np.full((n, trials, d), 0.5) if kind == "half steps" else rng.standard_normal((n, trials, d))
     if kind == "half steps":
@@ -43,8 +45,10 @@ def check(
     bands: tuple[Callable[..., Any], ...] = (bounds.stochastic_open_loop_band, bounds.stochastic_closed_loop_band),
     quantizer=Stochastic,
 ) -> Evidence:
-    """Every case draws all trials at once; coverage at the first and at the last call, with its exact interval. A row
-    of ones as A adds all errors up: on half steps the band is nearest to the truth. "All" is the whole run at once.
+    """Measure the coverage of the bands at the first and at the last call, with its exact interval.
+
+    Every case draws all trials at once. A row of ones as A adds up all errors, so that on half steps the band is
+    nearest to the truth. "All" means all calls of a run together.
     """
     d, n, trials = (48, 7, 800) if effort == "quick" else (96, 17, 2000)
     rng = np.random.default_rng(414)
@@ -85,6 +89,7 @@ class Down(Stochastic):
     """Always rounds down."""
 
     def quantize(self, blocks, qparams, *, random=None):
+        """Return the codes, always rounded down."""
         return super().quantize(blocks, qparams, random=0 * random)
 
 

@@ -32,11 +32,12 @@ def check(
     quantizer=Stochastic,
     omegas: Sequence[float] = (0.05, 0.5, 0.9, 1.0, 2.25),
 ) -> Evidence:
+    """Compute expectations exactly and compare them with the bound."""
     return exactly(recursion, bound, compressor, quantizer, omegas, effort, seed=410)
 
 
 def exactly(recursion, bound, compressor, quantizer, omegas, effort: str, *, seed: int) -> Evidence:
-    """Expectations over all outcomes of the random bits: 2^n for the coin, 2^(nd) for real grids."""
+    """Compute expectations over all outcomes of the random bits: 2^n for the coin, 2^(nd) for real grids."""
     n, short = (6, 3) if effort == "quick" else (9, 4)
     rng = np.random.default_rng(seed)
     claimed, measured, atol, cases = [], [], [], []

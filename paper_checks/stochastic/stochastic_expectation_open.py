@@ -29,6 +29,7 @@ def check(
     quantizer=Stochastic,
     omegas: Sequence[float] = (0.05, 0.5, 1.0, 2.25),
 ) -> Evidence:
+    """Compute expectations exactly and compare them with the bound."""
     return exactly(recursion, bound, compressor, quantizer, omegas, effort, seed=412)
 
 

@@ -19,14 +19,15 @@ K = 64  # random bits (j+½)/K: their mean is the exact expectation for fraction
 
 
 def expected_ratio(Q, x: np.ndarray) -> np.ndarray:
-    """E||x-Q(x)||²/||x||² of every row, over K equally spaced random bits."""
+    """Return E||x-Q(x)||²/||x||² of every row, over K equally spaced random numbers."""
     lost = sum(np.sum((x - Q(x, random=np.full(x.shape, (j + 0.5) / K))) ** 2, axis=1) for j in range(K)) / K
     return lost / np.sum(x**2, axis=1)
 
 
 def check(effort: str = "quick", *, quantizer=Stochastic) -> Evidence:
-    """All but one entry at the same fraction f of a step, f scanned over multiples of 1/K, beside random inputs on
-    the same grid. Dimensions are d - 1 = qmax²·m(m-2), for which the best fraction, 1/m, is a multiple of 1/K.
+    """Scan inputs with all but one entry at the same fraction of a step, over multiples of 1/K, and random inputs.
+
+    Dimensions are d - 1 = qmax²·m(m-2), for which the best fraction, 1/m, is a multiple of 1/K.
     """
     rng = np.random.default_rng(70)
     claimed, measured, cases = [], [], []

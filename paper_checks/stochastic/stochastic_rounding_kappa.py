@@ -19,6 +19,7 @@ K = 1024
 
 
 def check(effort: str = "quick", *, quantizer=Stochastic) -> Evidence:
+    """Measure the largest ratio, which entries just above a level attain when they are rounded up."""
     rng = np.random.default_rng(71)
     claimed, measured, cases = [], [], []
     for bits in range(2, 9):
@@ -43,9 +44,10 @@ def check(effort: str = "quick", *, quantizer=Stochastic) -> Evidence:
 
 
 class Wide(Stochastic):
-    """Random bits from twice the range."""
+    """Takes random numbers from twice the range."""
 
     def quantize(self, blocks, qparams, *, random=None):
+        """Return the codes with random numbers from -1/2 to 3/2."""
         return super().quantize(blocks, qparams, random=2 * random - 0.5)
 
 

@@ -21,7 +21,7 @@ CLAIM = Claim(
 def check(
     effort: str = "quick", *, recursion: str = "closed_loop", bits: int = 2, d: int = 4096, quantizer=Stochastic
 ) -> Evidence:
-    """Fitted over the last half of the calls; "settles" is a slope below half the open loop's."""
+    """Fit the growth over the last half of the calls. The loop settles if its slope is below half the open loop's."""
     n, trials = (400, 8) if effort == "quick" else (1000, 16)
     Q = quantizer(bits)
     walk = random_walk(d)

@@ -1,4 +1,4 @@
-"""Transfers that are wrong in one way: broken variants of what predicts errors."""
+"""Transfers with one error each: broken variants of what predicts errors."""
 
 from dataclasses import replace
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def halved(transfer):
-    """Half the gain from any layer to the output."""
+    """Return the transfer with half of the gain from any layer to the output."""
     return replace(transfer, output=transfer.output / 4)
 
 
 def no_sampler(transfer):
-    """x forgets: an error of ε̂ is in the next x alone."""
+    """Return the transfer of an x that forgets: an error of ε̂ is in the next x only."""
     kept = np.zeros_like(transfer.impulse)
     calls = np.arange(len(kept))
     kept[calls, calls + 1] = transfer.impulse[calls, calls + 1]
@@ -19,12 +19,12 @@ def no_sampler(transfer):
 
 
 def never_aligned(transfer):
-    """Errors that stay do not add up in amplitude."""
+    """Return the transfer in which lasting errors do not add up in amplitude."""
     return replace(transfer, alignment=0.0)
 
 
 def wrong_sign(transfer):
-    """What comes back is taken off the residual's energy."""
+    """Return the transfer in which what comes back is subtracted from the energy of the residual."""
     return replace(transfer, upstream=-transfer.upstream, moved=-transfer.moved)
 
 

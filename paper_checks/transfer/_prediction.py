@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from modiff_sim import RECURSIONS, AbsMax
+from modiff_sim import AbsMax
 from modiff_sim.diffusion.denoisers import MixtureDenoiser, modulated_denoiser
 from modiff_sim.diffusion.noise import FixedNoise
 from modiff_sim.diffusion.samplers import ddim
@@ -17,19 +17,23 @@ from modiff_sim.transfer import Transfer, full_precision, linear_steps, measure_
 from modiff_sim.transfer.mixture import MixtureNetwork
 from modiff_sim.transfer.prediction import TOLERANCE, Noise, cliff, quantization_noise
 
-from .._mixture import MIXTURE
+from .._mixture import MIXTURE, RECURSIONS
 
 Change = Callable[[Transfer], Transfer]
 Column = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def unchanged(transfer: Transfer) -> Transfer:
+    """Return the transfer as it is."""
     return transfer
 
 
 def off_by(predicted: np.ndarray, errors: np.ndarray, *, seed: int = 0, resamples: int = 100) -> Column:
-    """(factor, low, high), each (T,): by what factor, at least 1, the prediction (T,) misses the median over images of
-    errors (T, images), with the 95 % bootstrap interval over images. Equal zeros are a factor of 1."""
+    """Return the factor, at least 1, by which a prediction (T,) misses the median error, with its interval.
+
+    The result is (factor, low, high), each (T,). Errors are (T, images), and the 95 % interval is from a bootstrap over
+    images. Equal zeros are a factor of 1.
+    """
     picks = np.random.default_rng(seed).integers(0, errors.shape[1], (resamples, errors.shape[1]))
 
     def factor(middle: np.ndarray) -> np.ndarray:
@@ -38,13 +42,16 @@ def off_by(predicted: np.ndarray, errors: np.ndarray, *, seed: int = 0, resample
         return np.where(middle == predicted, 1.0, ratio)
 
     found = factor(np.median(errors[:, picks], axis=2).T)
-    low, high = np.quantile(found, [0.025, 0.975], axis=0, method="nearest")  # no arithmetic: a factor may be infinite
+    low, high = np.quantile(found, [0.025, 0.975], axis=0, method="nearest")  # factors may be inf
     value = factor(np.median(errors, axis=1))
     return value, np.minimum(low, value), np.maximum(high, value)
 
 
 def cliff_interval(final: dict[int, np.ndarray], *, seed: int = 0, resamples: int = 200) -> tuple[int, int, int]:
-    """(cliff, low, high), each as ``fewest_bits``, of final errors, bits -> (images,): 95 % bootstrap over images."""
+    """Return (cliff, low, high), each as ``fewest_bits``, of final errors, with a 95 % bootstrap over images.
+
+    ``final`` maps bits to errors (images,).
+    """
     n = len(next(iter(final.values())))
     picks = np.random.default_rng(seed).integers(0, n, (resamples, n))
     medians = {bits: np.median(errors[picks], axis=1) for bits, errors in final.items()}
@@ -55,13 +62,13 @@ def cliff_interval(final: dict[int, np.ndarray], *, seed: int = 0, resamples: in
 
 
 def fewest_bits(errors: dict[int, float]) -> int:
-    """``prediction.cliff`` at ``TOLERANCE``, one more than the most bits where even these are too few."""
+    """Return ``prediction.cliff`` at ``TOLERANCE``; one more than the most bits where even these are too few."""
     return cliff(errors, TOLERANCE) or max(errors) + 1
 
 
 @dataclass(frozen=True)
 class MixtureRuns:
-    """The mixture's denoiser along DDIM: its transfer, noise, and what quantized runs show. Images are paired."""
+    """The mixture's denoiser along DDIM: its transfer, its noise, and quantized runs. Images are paired."""
 
     steps: int
     images: int
@@ -73,16 +80,18 @@ class MixtureRuns:
         return MixtureNetwork(MixtureDenoiser(MIXTURE, schedule)), noise.start, linear_steps(ddim, schedule)
 
     def transfer(self) -> Transfer:
+        """Measure the transfer along the full-precision run."""
         network, start, steps = self._network()
         return measure_transfer(network, start[: self.samples], steps, probe_every=2, source_every=2)
 
     def noises(self, arms: Sequence[tuple[str, int]]) -> list[Noise]:
+        """Measure the quantization noise of these arms (recursion, bits)."""
         network, start, steps = self._network()
         inputs = full_precision(network, start[: self.samples], steps)
         return [quantization_noise(inputs, AbsMax(bits), name, network.linear) for name, bits in arms]
 
     def measured(self, arms: Sequence[tuple[str, int]]) -> list[np.ndarray]:
-        """Relative l2 errors of x after every call, (T, images), of every arm."""
+        """Return the relative l2 errors of x after every call, (T, images), of every arm."""
         network, start, _ = self._network()
         full = self._run(network.denoiser, start)
         size = np.linalg.norm(full, axis=2)
@@ -104,12 +113,13 @@ ARMS = tuple((name, bits) for name in RECURSIONS for bits in BITS)
 
 
 def runs(effort: str) -> MixtureRuns:
+    """Return the runs of this effort."""
     return MixtureRuns(40, 192, 32) if effort == "quick" else MixtureRuns(50, 512, 64)
 
 
 @cache
 def mixture(effort: str) -> tuple[Transfer, dict[tuple[str, int], Noise], dict[tuple[str, int], np.ndarray]]:
-    """(transfer, (recursion, bits) -> noise, and -> measured errors); computed once per process."""
+    """Return the transfer, (recursion, bits) -> noise, and (recursion, bits) -> measured errors, once per process."""
     chosen = runs(effort)
     noises, errors = chosen.noises(ARMS), chosen.measured(ARMS)
     return chosen.transfer(), dict(zip(ARMS, noises, strict=True)), dict(zip(ARMS, errors, strict=True))

@@ -20,7 +20,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, change: Change = unchanged) -> Evidence:
-    """1 where the error stays within the tolerance (measured) and where the amplification is below 1 (claimed)."""
+    """Compare where the error is within the tolerance (measured) with where the amplification is below 1 (claimed)."""
     from analysis.experiments import prediction
 
     errors, noises = prediction.measured(effort), prediction.noises(effort)

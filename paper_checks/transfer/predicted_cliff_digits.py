@@ -1,4 +1,4 @@
-"""From how many bits on: predicted and measured, on the trained model."""
+"""The fewest bits that suffice, predicted and measured, on the trained model."""
 
 from modiff_sim import Claim, Evidence
 from modiff_sim.transfer.prediction import TOLERANCE
@@ -18,7 +18,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, change: Change = unchanged, **options) -> Evidence:
-    """``change`` of the measured transfer, ``options`` of ``modiff_sim.transfer.prediction.predict``."""
+    """Compare both cliffs. ``change`` is applied to the measured transfer, and ``options`` are those of ``predict``."""
     from analysis.experiments import prediction
 
     chosen, plan = prediction.plan_of(effort)

@@ -1,11 +1,12 @@
-"""From how many bits on: predicted and measured, with an exact denoiser."""
+"""The fewest bits that suffice, predicted and measured, with an exact denoiser."""
 
 import numpy as np
 
-from modiff_sim import RECURSIONS, Claim, Evidence, Verdict
+from modiff_sim import Claim, Evidence, Verdict
 from modiff_sim.transfer.prediction import predict
 
 from .. import _mixture
+from .._mixture import RECURSIONS
 from . import _prediction
 from ._controls import BROKEN
 from ._prediction import BITS, Change, cliff_interval, fewest_bits, unchanged
@@ -21,6 +22,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, change: Change = unchanged, **options) -> Evidence:
+    """Compare both cliffs. ``change`` is applied to the measured transfer, and ``options`` are those of ``predict``."""
     transfer, noises, errors = _prediction.mixture(effort)
     claimed, columns, cases = [], [], []
     for name in RECURSIONS:

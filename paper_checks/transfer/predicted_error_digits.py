@@ -21,7 +21,7 @@ FACTOR = 3.0
 
 
 def check(effort: str = "quick", *, change: Change = unchanged, recursion: str = "closed_loop", **options) -> Evidence:
-    """``change`` of the measured transfer, ``options`` of ``modiff_sim.transfer.prediction.predict``."""
+    """Compare the errors. ``change`` is applied to the measured transfer, and ``options`` are those of ``predict``."""
     from analysis.experiments import prediction
 
     _, plan = prediction.plan_of(effort)

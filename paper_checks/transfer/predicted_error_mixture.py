@@ -24,6 +24,7 @@ FACTOR = {"closed_loop": 2.0, "open_loop": 2.5, "direct": 2.5}
 
 
 def check(effort: str = "quick", *, change: Change = unchanged, **options) -> Evidence:
+    """Compare the errors. ``change`` is applied to the measured transfer, and ``options`` are those of ``predict``."""
     transfer, noises, errors = _prediction.mixture(effort)
     claimed, columns, cases = [], [], []
     for (name, bits), noise in noises.items():

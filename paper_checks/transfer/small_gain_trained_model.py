@@ -1,4 +1,4 @@
-"""The worst case inside the loop, asked of a trained network."""
+"""The worst case inside the loop, for a trained network."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, bits: int = 3, shrink: float = 1.0) -> Evidence:
-    """``shrink`` multiplies the measured loop gain."""
+    """Compare the small-gain condition with the measured loop gain, which ``shrink`` multiplies."""
     from analysis.experiments.prediction import loop_gain, measured
 
     gains = shrink * loop_gain(effort)

@@ -20,6 +20,7 @@ CLAIM = Claim(
 
 
 def check(effort: str = "quick", *, recursion: str = "open_loop", bits: int = 6) -> Evidence:
+    """Compare the error of quantizing the time path alone with that of the whole run."""
     from analysis.experiments import prediction
 
     clocked, known = prediction.known(effort)

@@ -107,7 +107,7 @@ def test_a_bare_model_says_by_what_it_is_sampled(tmp_path, capsys):
     unet().save_pretrained(tmp_path)
     assert arm_table.main(["--model", str(tmp_path), "--images", "2", "--steps", "3", "--arms", "W8A4 direct"]) == 0
     printed = capsys.readouterr().out
-    assert "no scheduler came with it: sampled as a model that predicts noise, linear betas, 1000" in printed
+    assert "no scheduler came with it: it is sampled as predicting noise, with linear betas and 1000" in printed
     assert "(quad)" in printed
     assert subject(str(tmp_path)).key() == subject("digits").key() == {}
 
@@ -176,7 +176,7 @@ def test_a_conditional_model_gets_a_fixed_condition(tmp_path, capsys):
     ).save_pretrained(tmp_path)  # fmt: skip
     options = ["--images", "2", "--steps", "3", "--model", str(tmp_path)]
     assert arm_table.main([*options, "--arms", "W8A4 closed loop"]) == 0
-    assert "fixed conditions, not pictures of anything: encoder_hidden_states" in capsys.readouterr().out
+    assert "fixed random conditions, so the images depict nothing: encoder_hidden_states" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

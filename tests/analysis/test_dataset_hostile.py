@@ -294,12 +294,12 @@ def test_a_zip_bomb_is_refused_by_its_head(tmp_path, little_memory, monkeypatch)
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ({"images": [head((10, 32, 32, 3)), *zeros(2**27)], "labels": ONE}, "its head says uint8 .* which are 30720"),
-        ({"images": [head((200_000, 32, 32, 3)), b"x"], "labels": ONE}, "its head says .*the archive has 1 of them"),
+        ({"images": [head((10, 32, 32, 3)), *zeros(2**27)], "labels": ONE}, "its header says uint8 .* which are 30720"),
+        ({"images": [head((200_000, 32, 32, 3)), b"x"], "labels": ONE}, "its header says .*the archive has 1 of them"),
         ({"images": [head((50_000, 32, 32, 3)), *zeros(153_600_000)], "labels": ONE}, "50000 images and 1 labels"),
         ({"images": [head((1, 10_000, 15_000)), *zeros(150_000_000)], "labels": ONE}, "images of 10000×15000 "),
         ({"images": [head((150_000_000,)), *zeros(150_000_000)], "labels": ONE}, "must be uint8 .*150000000,"),
-        ({"images": [head((1, 32, 32, 3)), bytes(3072)], "labels": [head((2**31,)), b""]}, "its head says uint8"),
+        ({"images": [head((1, 32, 32, 3)), bytes(3072)], "labels": [head((2**31,)), b""]}, "its header says uint8"),
         ({"images": [b"\x93NUMPY\x02\0" + struct.pack("<I", 2**31), *zeros(2**27)], "labels": ONE}, "save plain"),
         ({"images": [b"\x93NUMPY\x01\0\x10\x27" + b"(" * 10_000], "labels": ONE}, "save plain arrays"),
         ({"images": [head((0, 1), "|V0")], "labels": ONE}, "save plain arrays"),
@@ -395,8 +395,8 @@ def idx_head(*shape):
 @pytest.mark.parametrize(
     ("images", "labels", "said"),
     [
-        ((idx_head(10, 28, 28), 150_000_000), (idx_head(10), 10), "longer than its head says: 7841 or more bytes"),
-        ((idx_head(10, 28, 28), 7840), (idx_head(10), 150_000_000), "longer than its head says: 11 or more bytes"),
+        ((idx_head(10, 28, 28), 150_000_000), (idx_head(10), 10), "longer than its header says: 7841 or more bytes"),
+        ((idx_head(10, 28, 28), 7840), (idx_head(10), 150_000_000), "longer than its header says: 11 or more bytes"),
         ((idx_head(200_000, 28, 28), 150_000_000), (idx_head(10), 10), "200000 images and 10 labels"),
         ((idx_head(1, 12_000, 12_000), 150_000_000), (idx_head(1), 1), "images of 12000×12000"),
         ((idx_head(2**32 - 1, 2**32 - 1, 28), 0), (idx_head(10), 10), "4294967295 images and 10 labels"),
@@ -462,7 +462,7 @@ def test_pictures_together_have_a_most(tmp_path, monkeypatch):
 def test_a_pipe_is_not_waited_for(tmp_path):
     (tmp_path / "a").mkdir()
     os.mkfifo(tmp_path / "a" / "0.png")
-    with pytest.raises(ValueError, match=r"0\.png is no file: fetch it anew or delete it"):
+    with pytest.raises(ValueError, match=r"0\.png is not a regular file: download it again or delete it"):
         read(tmp_path)
 
 
@@ -491,7 +491,7 @@ def test_a_page_description_is_not_run(tmp_path):
     (tmp_path / "a" / "0.png").write_bytes(
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n"
     )
-    with pytest.raises(ValueError, match=r"0\.png is no picture of a known format"):
+    with pytest.raises(ValueError, match=r"0\.png is not a picture of a known format"):
         read(tmp_path)
 
 

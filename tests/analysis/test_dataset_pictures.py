@@ -133,8 +133,8 @@ def test_portable_maps_of_every_depth_are_read(kind, channels, white):
         (saved(COLOUR, "GIF", save_all=True, append_images=[Image.fromarray(COLOUR[::-1])]), "holds 2 frames"),
         (saved(COLOUR, "PNG", save_all=True, append_images=[Image.fromarray(COLOUR[::-1])]), "holds 2 frames"),
         (saved(COLOUR, "TIFF", save_all=True, append_images=[Image.fromarray(COLOUR[::-1])]), "holds 2 frames"),
-        (b"", "no picture of a known format"),
-        (b"<html>404</html>", "no picture of a known format"),
+        (b"", "not a picture of a known format"),
+        (b"<html>404</html>", "not a picture of a known format"),
     ],
 )
 def test_what_has_no_certain_colour_is_refused_by_name(tmp_path, content, said):
@@ -221,10 +221,10 @@ def test_grey_and_colour_are_taken_for_each_other_where_nothing_is_lost(tmp_path
     [
         ({"a/0.png": COLOUR, "b/0.png": COLOUR[:16, :16]}, r"a/0\.png is 32×32 in colour and .*b/0\.png is 16×16"),
         ({"a/0.png": COLOUR, "a/1.png": GREY, "a/2.png": COLOUR}, r"a/1\.png is 32×32 in grey: .* 1 of 3 differ"),
-        ({"train/0.png": COLOUR, "test/0.png": COLOUR}, "test and train, which are no classes: sort"),
+        ({"train/0.png": COLOUR, "test/0.png": COLOUR}, "test and train, which are not classes: sort"),
         (
             {"train/0.png": COLOUR, "test/a/0.png": COLOUR, "train/b/1.png": COLOUR},
-            "holds train, which are no classes: give .*train$",
+            "holds train, which are not classes: give .*train$",
         ),
         ({"a/0.png": COLOUR // 128}, "all grey levels are 0 or 1"),
         ({"a/0.png": np.zeros((33, 33, 3), np.uint8) + 200}, "images of 33×33"),

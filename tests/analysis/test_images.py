@@ -108,7 +108,7 @@ def test_tensors_and_lists_are_held_to_the_same(tmp_path):
             pictures.levels(images)
     with pytest.raises(ValueError, match="are masked"):
         pictures.levels([np.ma.masked_greater(d, 0.5) for d in DIGITS])
-    with pytest.raises(ValueError, match="make no array"):
+    with pytest.raises(ValueError, match="do not form an array"):
         pictures.levels([DIGITS[0], DIGITS[0, :, :4]])
     with pytest.raises(ValueError, match="integer dtype"):
         save_grid(GREY, tmp_path)
@@ -372,7 +372,7 @@ def test_a_pair_has_one_shape():
         pair(DIGITS, DIGITS[:, 0])
     with pytest.raises(ValueError, match="no nearest image"):
         metrics.nearest_distance(DIGITS, DIGITS.transpose(0, 2, 3, 1))
-    with pytest.raises(ValueError, match="other sizes do not compare"):
+    with pytest.raises(ValueError, match="their sizes must be equal"):
         inception.attempt(PHOTOS, DIGITS)
 
 

@@ -33,6 +33,17 @@ FILES = {
     ),
     "lazy/one.py": "def first():\n    return 1\n",
     "lazy/two.py": "def second():\n    return 2\n",
+    "kinds/__init__.py": (
+        "from modiff_sim.registry import entries\nfrom .base import Kind\nfrom .known import KNOWN\n"
+        'KINDS = entries(__name__, "KINDS")\n\n\ndef make(name):\n    return KINDS[name]\n'
+    ),
+    "kinds/base.py": "Kind = int\n",
+    "kinds/known.py": "KNOWN = 1\nKINDS = {'known': KNOWN}\n",
+    "kinds/dropped.py": "from .helper import value\n\nKINDS = {'dropped': value()}\n",
+    "kinds/helper.py": "def value():\n    return 2\n",
+    "work/chosen.py": "from kinds import make\n\n\ndef compute(point):\n    return make(point['kind'])\n",
+    "work/fixed.py": "from kinds import make\n\n\ndef compute(point):\n    return make('dropped')\n",
+    "work/apart.py": "def compute(point):\n    return 'dropped'\n",
     "work/__init__.py": "",
     "work/main.py": (
         "import lazy as lz\nfrom math import sin\nfrom face import step, other_step\n\n\n"
@@ -48,11 +59,11 @@ def project(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(source, "PROJECT", ("face", "lazy", "work", "moved"))
+    monkeypatch.setattr(source, "PROJECT", ("face", "lazy", "kinds", "work", "moved"))
     forget()
     yield tmp_path
     forget()
-    for name in [n for n in sys.modules if n.partition(".")[0] in ("face", "lazy", "work", "moved")]:
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("face", "lazy", "kinds", "work", "moved")]:
         del sys.modules[name]
 
 
@@ -156,6 +167,48 @@ def test_a_renamed_file_and_a_moved_module_keep_the_key(project):
     assert again() == before
     (project / "work" / "main.py").rename(project / "moved" / "computing.py")
     assert again("moved.computing") == before
+
+
+def test_of_a_registry_count_the_files_that_are_named(project):
+    """By an import, by a text in the code, or by what is chosen at run time; and what those files lead to."""
+    known = {"work.chosen", "kinds", "kinds.base", "kinds.known"}
+    assert closure("work.chosen") == known
+    assert closure("work.chosen", names=("dropped",)) == {*known, "kinds.dropped", "kinds.helper"}
+    assert closure("work.chosen", names=("known", "unknown")) == known
+    assert closure("work.fixed") == {"work.fixed", *known, "kinds.dropped", "kinds.helper"} - {"work.chosen"}
+    assert closure("work.apart", names=("dropped",)) == {"work.apart"}  # it does not come to the registry
+
+
+def test_a_new_file_of_a_registry_changes_no_key_but_of_what_names_it(project):
+    before = {names: source_of("work.chosen", names=names) for names in ((), ("dropped",), ("new",))}
+    (project / "kinds" / "new.py").write_text("KINDS = {'new': 3}\n", encoding="utf-8")
+    forget()
+    after = {names: source_of("work.chosen", names=names) for names in before}
+    assert [before[names] == after[names] for names in before] == [True, True, False]
+    changed(project / "kinds" / "new.py", "3", "4")
+    forget()
+    assert source_of("work.chosen", names=("new",)) != after["new",]
+    changed(project / "kinds" / "helper.py", "2", "3")
+    forget()
+    assert source_of("work.chosen", names=("dropped",)) != after["dropped",]
+
+
+def test_a_chosen_sampler_and_recursion_are_in_the_keys_of_images(monkeypatch):
+    """What is asked for is passed on; samplers that are imported are in every key anyway."""
+    from analysis.experiments import digits_runs
+    from analysis.experiments.arms import Arm, effort_of
+    from analysis.sampling import micro_batch
+    from analysis.tables import sampling
+    from analysis.tables.cells import Cell
+
+    asked = []
+    for module in (micro_batch, sampling, digits_runs):
+        monkeypatch.setattr(module, "source_of", lambda *modules, names=(): asked.append(names) or "source")
+    arm = Arm("open_loop", 4, 8)
+    micro_batch.Plan("digits", arm, "heun", images=1).points()
+    sampling.points("digits", [sampling.Wanted(Cell(arm, sampler="heun"), 1, 0)])
+    digits_runs.key(effort_of("quick"), arm, 0)
+    assert asked == [("heun", "open_loop"), ("heun", "open_loop"), ("open_loop",)]
 
 
 def test_modules_of_others_and_missing_ones(project):

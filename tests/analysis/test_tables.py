@@ -131,6 +131,8 @@ def test_a_rerun_gives_the_same_bytes_and_the_committed_rows_are_read_back(tiny,
         assert len(set(values)) == 3
         assert found.pictures(cell).shape == (16, 1, 8, 8)
     assert found.values(TINY.measured[0], 65, (0,), "frechet") is None
+    with pytest.raises(StoreError, match="hold no 'brightness': measure them with --rerun"):
+        found.values(TINY.measured[0], 64, (0,), "brightness")
     assert found.values(Cell(Arm("direct", 2, 8)), 64, (0,), "frechet") is None
     full = found.values(Cell(steps=3), 64, (0,), "psnr")
     assert np.isnan(full).all()  # full precision is not compared with itself
@@ -168,7 +170,7 @@ def test_rows_of_other_code_are_rekeyed_where_the_images_agree(tiny, monkeypatch
     command.main(["tiny", "--rerun", "--out", str(tiny), "--workers", "1"])
     place, folder = ["--rows", str(tiny / "tables")], tiny / "tables" / "digits"
     assert command.main(["--rekey", *place, "--out", str(tiny)]) == 0
-    assert "digits: the rows are of this code" in capsys.readouterr().out
+    assert "digits: the rows were already made with this code" in capsys.readouterr().out
     mine = rows.source()
     rewritten(folder, {"source": "old"})
     before = {name: (folder / name).read_bytes() for name in rows.FILES}

@@ -229,30 +229,30 @@ class Anything:
 
 
 JUNK = {
-    "empty": (lambda whole: b"", "is damaged, or no checkpoint of analysis.train: bring back a whole one, or begin"),
-    "text": (lambda whole: b"text", "is damaged, or no checkpoint"),
-    "a zip": (lambda whole: zipped(), "is damaged, or no checkpoint"),
-    "cut short": (lambda whole: whole[: len(whole) // 2], "is damaged, or no checkpoint"),
-    "a pickle that runs something": (lambda whole: saved(Anything()), "is damaged, or no checkpoint"),
-    "of another program": (lambda whole: saved({"state_dict": {}}), "no checkpoint of analysis.train, it lacks config"),
-    "a tensor": (lambda whole: saved(torch.zeros(2)), "is no checkpoint of analysis.train"),
-    "without its random state": (edited(lambda s: s.pop("rng")), "it lacks rng: bring back"),
+    "empty": (lambda whole: b"", "is damaged, or not a checkpoint of analysis.train: restore an intact one, or start"),
+    "text": (lambda whole: b"text", "is damaged, or not a checkpoint"),
+    "a zip": (lambda whole: zipped(), "is damaged, or not a checkpoint"),
+    "cut short": (lambda whole: whole[: len(whole) // 2], "is damaged, or not a checkpoint"),
+    "a pickle that runs something": (lambda whole: saved(Anything()), "is damaged, or not a checkpoint"),
+    "of another program": (lambda whole: saved({"state_dict": {}}), "not a checkpoint of .*, it lacks config"),
+    "a tensor": (lambda whole: saved(torch.zeros(2)), "is not a checkpoint of analysis.train"),
+    "without its random state": (edited(lambda s: s.pop("rng")), "it lacks rng: restore"),
     "of other settings": (edited(lambda s: s["settings"].update(lr=1.0)), r"made with settings lr=1\.0 \(now 0\.001\)"),
     "of settings of another kind": (changed(settings=torch.zeros(2)), "made with settings of another kind"),
     "of another network": (edited(lambda s: s["config"].update(act_fn="gelu")), "was made with config act_fn='gelu'"),
     "of other data": (changed(data="0" * 64), "was made with data 000"),
-    "weights of another network": (edited(lambda s: s["model"].popitem()), "the weights of another network: bring"),
+    "weights of another network": (edited(lambda s: s["model"].popitem()), "the weights of another network: restore"),
     "weights of another shape": (edited(lambda s: s["ema"].update(dict.fromkeys(s["ema"], torch.zeros(1)))), "shape"),
     "weights of another dtype": (edited(lambda s: s.update(ema={k: v.half() for k, v in s["ema"].items()})), "float16"),
-    "NaN": (edited(lambda s: s["model"]["conv_in.weight"].fill_(np.nan)), "conv_in.weight holds NaN or Inf: bring"),
+    "NaN": (edited(lambda s: s["model"]["conv_in.weight"].fill_(np.nan)), "conv_in.weight holds NaN or Inf: restore"),
     "weights that are a list": (changed(ema=[1, 2]), "the weights of another network"),
     "a step of words": (changed(step="four"), "its step is 'four' of 6"),
     "a step beyond the end": (changed(step=7), "its step is 7 of 6"),
     "a step before the beginning": (changed(step=-1), "its step is -1 of 6"),
     "a time that is none": (changed(seconds=float("nan")), "its time is nan s"),
-    "losses that are none": (changed(losses=[float("nan")]), "its losses are no list of finite numbers"),
-    "another random state": (changed(rng=torch.zeros(3)), "its random state is none"),
-    "a random state of zeros": (edited(lambda s: s["rng"].fill_(255)), "its random state is none"),
+    "losses that are none": (changed(losses=[float("nan")]), "its losses are not a list of finite numbers"),
+    "another random state": (changed(rng=torch.zeros(3)), "its random state is invalid"),
+    "a random state of zeros": (edited(lambda s: s["rng"].fill_(255)), "its random state is invalid"),
     "no optimizer": (changed(opt={}), "its optimizer is of another network or program"),
     "another optimizer": (edited(lambda s: s["opt"]["param_groups"][0].update(betas=(0.5, 0.5))), "its optimizer is"),
     "half an optimizer": (edited(lambda s: s["opt"]["state"].popitem()), "its optimizer is of another network"),
@@ -260,9 +260,9 @@ JUNK = {
     "an optimizer with negative squares": (edited(lambda s: s["opt"]["state"][1]["exp_avg_sq"].fill_(-1)),
         r"exp_avg_sq is below 0 in its optimizer, for conv_in\.bias"),
     "an optimizer of other steps": (edited(lambda s: s["opt"]["state"][1]["step"].fill_(-5)),
-        r"step is -5 in its optimizer, for conv_in\.bias, and not 1"),
+        r"step is -5 in its optimizer, for conv_in\.bias, instead of 1"),
     "an optimizer that was begun elsewhere": (begun_from(1, step=4),
-        r"step is 1 in its optimizer, for conv_in\.weight, and not 3"),
+        r"step is 1 in its optimizer, for conv_in\.weight, instead of 3"),
     "an optimizer whose steps are one": (edited(lambda s: s["opt"]["state"][1].update(s["opt"]["state"][0], **{
         k: v for k, v in s["opt"]["state"][1].items() if k != "step"})),
         r"step of conv_in\.bias in its optimizer shares its memory with step of conv_in\.weight in its optimizer"),
@@ -273,7 +273,7 @@ JUNK = {
     "an average of one number": (edited(lambda s: s["ema"].update({
         "conv_in.bias": torch.zeros(1).expand_as(s["ema"]["conv_in.bias"])})),
         r"entries of conv_in\.bias in its ema share their memory"),
-    "begun from a number": (changed(begun_from=3), "begun_from is 3, which does not say what it was begun from"),
+    "begun from a number": (changed(begun_from=3), "begun_from is 3, which does not say what the run was begun from"),
     "begun from no file": (changed(begun_from={"sha256": 5, "step": 1}), r"begun_from is .*'sha256': 5"),
     "begun from no step": (begun_from("x"), "begun_from is .*'step': 'x'}, which does not"),
     "begun from the step that is done": (begun_from(1), "begun_from is .*'step': 1}, which does not"),
@@ -300,14 +300,14 @@ def test_a_junk_checkpoint_is_refused_in_one_line_and_left_alone(
 
 def test_a_pipe_is_no_checkpoint(tmp_path):
     os.mkfifo(tmp_path / "checkpoint.pt")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is no file"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is not a regular file"):
         train_digits(tmp_path, resume=True)
 
 
 def test_the_command_refuses_a_junk_checkpoint(tmp_path, capsys):
     (tmp_path / "checkpoint.pt").write_bytes(b"")
     said = complained(capsys, "digits", "--threads", 1, "--out", tmp_path, "--resume")
-    assert said.startswith(f"{tmp_path / 'checkpoint.pt'} is damaged, or no checkpoint of analysis.train: bring back")
+    assert said.startswith(f"{tmp_path / 'checkpoint.pt'} is damaged, or not a checkpoint of analysis.train: restore")
 
 
 def manifest(path, **changes):
@@ -318,15 +318,19 @@ def manifest(path, **changes):
 @pytest.mark.parametrize(
     ("content", "about", "said"),
     [
-        (b"text", {}, "is damaged, or no .safetensors: bring back that of w.json"),
-        (safetensors.torch.save({"a": torch.zeros(2)}), {}, "cannot be begun from: it holds the weights of another"),
+        (b"text", {}, "is damaged, or not a .safetensors: restore that of w.json"),
+        (
+            safetensors.torch.save({"a": torch.zeros(2)}),
+            {},
+            "can begin from: it holds the weights of another",
+        ),
         (b"text", {"sha256": "0"}, "w.safetensors is not the file that w.json beside it describes"),
         (b"text", {"config": 3}, "is of another network: of another kind"),
         (b"text", {"config": UNET | {"act_fn": "gelu"}}, "is of another network: act_fn='gelu'"),
-        (b"text", {"training": {}}, "w.json is no manifest of analysis.train"),
-        (b"text", {"training": {"steps_done": "one"}}, "w.json says that step 'one' is done, and this run has 6"),
-        (b"text", {"training": {"steps_done": 6}}, "w.json says that step 6 is done, and this run has 6: none is left"),
-        (b"text", None, "w.json is no manifest of analysis.train"),
+        (b"text", {"training": {}}, "w.json is not a manifest of analysis.train"),
+        (b"text", {"training": {"steps_done": "one"}}, "w.json says that step 'one' is done, and this run has only 6"),
+        (b"text", {"training": {"steps_done": 6}}, "w.json says that step 6 is done, and this run has only 6 steps"),
+        (b"text", None, "w.json is not a manifest of analysis.train"),
     ],
 )
 def test_junk_to_begin_from_is_refused_in_one_line(tmp_path, content, about, said, capsys):
@@ -347,7 +351,7 @@ def test_weights_with_nan_are_not_begun_from(tmp_path):
     values["conv_in.weight"].fill_(np.nan)
     weights.write_bytes(safetensors.torch.save(values))
     manifest(weights)
-    with pytest.raises(ValueError, match=r"cannot be begun from: conv_in\.weight holds NaN or Inf"):
+    with pytest.raises(ValueError, match=r"training can begin from: conv_in\.weight holds NaN or Inf"):
         train_digits(tmp_path / "out", begin_from=weights)
 
 
@@ -391,10 +395,10 @@ def test_broken_data_are_one_line(tmp_path, capsys, name):
 
 def test_a_loss_that_is_no_number_is_one_line(tmp_path, monkeypatch, capsys):
     def broken(run):
-        raise FloatingPointError("the loss is nan at step 0; the last checkpoint stands")
+        raise FloatingPointError("the loss is nan at step 0; the last checkpoint is kept")
 
     monkeypatch.setattr(Training, "one_step", broken)
     assert command.main(["digits", "--threads", "1", "--out", str(tmp_path)]) == 1
     assert (
-        capsys.readouterr().err == "python -m analysis.train: the loss is nan at step 0; the last checkpoint stands\n"
+        capsys.readouterr().err == "python -m analysis.train: the loss is nan at step 0; the last checkpoint is kept\n"
     )

@@ -143,7 +143,9 @@ def test_an_id_in_two_rooms_is_an_error(room):
 
 def test_a_claim_outside_of_the_rooms_is_an_error(room):
     (room.parent / "homeless.py").write_text("x = 1\n", encoding="utf-8")
-    with pytest.raises(TypeError, match=r"paper_checks/homeless.py lies in no room: move it into one of printed, "):
+    with pytest.raises(
+        TypeError, match=r"paper_checks/homeless.py does not lie in a room: move it into one of printed, "
+    ):
         paper_checks.claims()
 
 

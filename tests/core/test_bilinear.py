@@ -12,6 +12,7 @@ import torch
 from calls import infos
 from hypothesis import given, target
 from hypothesis import strategies as st
+from reference import PAPER
 
 import modiff_sim as ms
 from modiff_sim import bilinear, bounds
@@ -91,7 +92,7 @@ def test_the_order_of_the_rule_is_a_choice(operands):
         last = state
 
 
-@pytest.mark.parametrize("name", rec.RECURSIONS)
+@pytest.mark.parametrize("name", PAPER)
 @given(operands=pairs())
 def test_identity_reproduces_every_product(name, operands):
     a, b = operands
@@ -149,7 +150,7 @@ def literal(name, a, b, bits, feeds):
     return out
 
 
-@pytest.mark.parametrize("name", rec.RECURSIONS)
+@pytest.mark.parametrize("name", PAPER)
 @pytest.mark.parametrize(("warmup", "feeds"), [("exact", 0), ("quantized", 1), (3, 3)])
 @given(operands=pairs(), bits=st.integers(2, 5))
 def test_equals_the_oracle(name, warmup, feeds, operands, bits):
@@ -182,7 +183,7 @@ def test_zero_bits_repeat_the_product_and_skip_it():
 def test_refresh_and_start():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((7, 2, 3, 4)), rng.standard_normal((7, 2, 4, 3))
-    for name in rec.RECURSIONS:
+    for name in PAPER:
         for call, (state, s) in enumerate(bilinear.run(name, zip(a, b, strict=True), ms.AbsMax(2), refresh=3)):
             exact = call in (3, 6) or (call == 0 and name != "direct")
             assert np.array_equal(s.output, a[call] @ b[call]) == exact
@@ -211,7 +212,7 @@ def test_random_bits_are_the_callers():
     assert not np.array_equal(runs[0], runs[2])
 
 
-@pytest.mark.parametrize("name", rec.RECURSIONS)
+@pytest.mark.parametrize("name", PAPER)
 @given(operands=pairs())
 def test_backends_agree_bit_for_bit(name, operands):
     """With a product entry by entry, which no library may sum in another order."""

@@ -68,10 +68,10 @@ def test_more_curves_than_can_be_told_apart_are_refused(capsys, tmp_path):
     where = ("--d", 8, 16, "--trials", 2, "--plot", tmp_path / "x.png")
     code, _, err = run(capsys, "contraction", "--quantizer", "absmax", "minmax", "--bits", 2, 3, 4, 5, 6, *where)
     assert code == 2
-    assert "--plot tells 4 lines apart, and --bits has 5 values" in err
+    assert "--plot can show 4 lines, but --bits has 5 values" in err
     code, _, err = run(capsys, "contraction", "--bits", *range(2, 12), *where)
     assert code == 2
-    assert "--plot tells 8 colours apart, and --bits has 10 values" in err
+    assert "--plot can show 8 colours, but --bits has 10 values" in err
     assert not (tmp_path / "x.png").exists()
 
 

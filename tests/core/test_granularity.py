@@ -1,3 +1,4 @@
+import math
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 import modiff_sim as ms
 from modiff_sim.quantizers.granularity import name as name_of
 from modiff_sim.quantizers.granularity import parse
+from modiff_sim.testing import arrays
 
 ACTIVATION = (8, 64, 16, 16)
 
@@ -78,7 +80,7 @@ def test_other_axes_have_no_name(granularity):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("row", "unknown granularity 'row'; known: batch, sample, channel, token, group, and group:SIZE"),
+        ("row", f"unknown granularity 'row'; known: {', '.join(ms.GRANULARITIES)}, and group:SIZE"),
         ("", "unknown granularity ''"),
         ("Group", "unknown granularity 'Group'"),
         ("group:", "the size of a group is an int >= 1, such as group:64"),
@@ -121,3 +123,32 @@ def test_blocks_do_not_see_each_other(seed, which):
     assert not np.array_equal(Q(changed), Q(a))
     loud = ms.AbsMax(3, granularity=ms.PerBatch())  # the negative control: one scale for all does see it
     assert not np.array_equal(loud(changed)[same], loud(a)[same])
+
+
+@pytest.mark.parametrize("kind", ms.GRANULARITIES.values(), ids=ms.GRANULARITIES)
+@given(shape=st.lists(st.integers(1, 5), min_size=2, max_size=4).map(tuple))
+def test_every_granularity_cuts_an_array_into_blocks(kind, shape):
+    """The blocked shape holds the same entries, the scale has one axis where entries share it, and d counts them."""
+    granularity = kind.example()
+    assert type(granularity) is kind
+    blocked, axes = granularity.blocked(shape)
+    assert math.prod(blocked) == math.prod(shape)
+    assert set(axes) <= set(range(len(blocked)))
+    scale = granularity.scale_shape(shape)
+    assert all(n == (1 if i in axes else whole) for i, (n, whole) in enumerate(zip(scale, blocked, strict=True)))
+    assert granularity.block_size(shape) * math.prod(scale) == math.prod(shape)
+    assert hash(granularity) == hash(kind.example())
+    assert granularity == kind.example()
+
+
+@pytest.mark.parametrize("kind", ms.GRANULARITIES.values(), ids=ms.GRANULARITIES)
+@given(x=arrays(shapes=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)), dtypes=[np.float64]))
+def test_what_shares_no_scale_has_no_influence(kind, x):
+    """Every block by itself is quantized as it is among the others."""
+    Q = ms.AbsMax(4, granularity=kind.example())
+    blocked, axes = Q.granularity.blocked(x.shape)
+    blocks = x.reshape(blocked)
+    for place in np.ndindex(*Q.granularity.scale_shape(x.shape)):
+        one = blocks[tuple(slice(None) if i in axes else k for i, k in enumerate(place))].reshape(1, -1)
+        whole = Q(x).reshape(blocked)[tuple(slice(None) if i in axes else k for i, k in enumerate(place))]
+        assert np.array_equal(ms.AbsMax(4)(one).ravel(), whole.ravel())

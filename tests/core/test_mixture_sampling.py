@@ -244,7 +244,7 @@ def test_every_sampler_can_be_quantized(sampler):
         calls = [each.call for each in seen if each.layer.name == layer]
         assert calls == list(range(SAMPLERS[sampler].calls(linear().spaced(12, spacing="quad"))))
     direct, closed = (
-        np.sqrt(((sample_mixture(RING, ms.AbsMax(6), recursion, **options) - full) ** 2).mean())
+        np.sqrt(((sample_mixture(RING, ms.AbsMax(4), recursion, **options) - full) ** 2).mean())
         for recursion in ("direct", "closed_loop")
     )
-    assert 0 < closed < direct
+    assert 0 < closed < direct / 2  # a tenth, at 4 bits; at 6 bits one of 16 images may decide

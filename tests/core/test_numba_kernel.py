@@ -10,6 +10,7 @@ import pytest
 from calls import apart
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import PAPER
 
 import modiff_sim as ms
 from modiff_sim import processes
@@ -41,7 +42,7 @@ def both(process, Q, recursion="closed_loop", **options):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("recursion", ms.RECURSIONS)
+@pytest.mark.parametrize("recursion", PAPER)
 @pytest.mark.parametrize(("warmup", "refresh"), [("exact", "never"), ("quantized", 3), (3, (2, 4))])
 def test_equals_the_definition(recursion, warmup, refresh, dtype):
     """Several blocks, the last one smaller; d below, at and above a multiple of the lanes and of a tile."""
@@ -62,7 +63,7 @@ def test_equals_the_definition(recursion, warmup, refresh, dtype):
         )
     ),
     bits=st.integers(2, 16),
-    recursion=st.sampled_from(sorted(ms.RECURSIONS)),
+    recursion=st.sampled_from(PAPER),
 )
 def test_equals_the_definition_on_ties_zeros_and_small_numbers(values, bits, recursion):
     """Integers give exact ties, which go to even in both; repeated rows give exact zeros, whose scale is guarded."""
@@ -104,7 +105,7 @@ def test_one_step_from_a_shared_state_has_the_same_bytes():
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
-@pytest.mark.parametrize("recursion", ms.RECURSIONS)
+@pytest.mark.parametrize("recursion", PAPER)
 def test_compiled_and_interpreted_kernel_have_the_same_bytes(recursion, dtype):
     """The order of the sums is that of the NumPy text of the lanes, whatever processor it is compiled for."""
     x = np.random.default_rng(1).standard_normal((6, 5, 24)).cumsum(axis=0).astype(dtype)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import PAPER
 
 import modiff_sim as ms
 from modiff_sim import mixtures
@@ -187,7 +188,7 @@ def test_random_signs_find_the_loop_gain_of_a_chain():
 # -- noise of a quantizer ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recursion", list(ms.RECURSIONS))
+@pytest.mark.parametrize("recursion", PAPER)
 def test_layer_noise_against_plain_loops(recursion):
     rng = np.random.default_rng(3)
     inputs = np.cumsum(rng.standard_normal((6, 2, 5)), axis=0)
@@ -239,7 +240,7 @@ def random_case(recursion, seed=0, T=5, L=3, n=2, scale=0.2):
     return transfer, noise
 
 
-@pytest.mark.parametrize("recursion", list(ms.RECURSIONS))
+@pytest.mark.parametrize("recursion", PAPER)
 @pytest.mark.parametrize("with_known", [False, True])
 def test_prediction_against_plain_loops(recursion, with_known):
     tr, noise = random_case(recursion)

@@ -35,7 +35,7 @@ def inputs_of(process, steps, trials, seed):
     return np.stack(list(process.stream(generator, trials, steps)))
 
 
-@pytest.mark.parametrize("recursion", ms.RECURSIONS)
+@pytest.mark.parametrize("recursion", ORACLE)
 @pytest.mark.parametrize("name", processes.PROCESSES)
 def test_equals_a_loop_over_trials_with_the_oracle(name, recursion):
     rng = np.random.default_rng(1)

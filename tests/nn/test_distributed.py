@@ -136,7 +136,7 @@ def test_more_images_begin_with_fewer(one_process, tmp_path):
     [
         (["--batch", "0"], "must be at least 1"),
         (["--images", "0"], "must be at least 1"),
-        (["--memory-budget", "100"], "one decides the other"),
+        (["--memory-budget", "100"], "exclude each other"),
         (["--warmup", "sometimes"], "warmup"),
         (["--bits", "1"], "bits"),
         (["--model", "digit"], "did you mean"),

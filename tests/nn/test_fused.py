@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from models import small, unet, walk
+from reference import PAPER
 from torch import nn
 
 import modiff_sim as ms
@@ -25,7 +26,7 @@ def outputs(model, inputs, *, observed, args=(), **options):
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
-@pytest.mark.parametrize("recursion", ms.RECURSIONS)
+@pytest.mark.parametrize("recursion", PAPER)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("options", [{}, {"refresh": 3}, {"warmup": 2}], ids=str)
 def test_same_bytes_and_same_audit_as_the_definition(granularity, recursion, dtype, options):

@@ -153,8 +153,12 @@ def test_equal_as_they_come(name, n, spacing):
     assert difference(name, n, spacing)[0] <= 1e-4
 
 
+#: samplers of files whose docstring says so: diffusers has no scheduler of theirs, and their order is what is tested
+UNKNOWN_THERE = {name for name, sampler in SAMPLERS.items() if "Not in diffusers." in (sampler.function.__doc__ or "")}
+
+
 def test_every_sampler_of_diffusers_is_compared():
-    assert set(SAMPLERS) - set(THEIRS) == {"ddim", "ddpm"}  # in test_samplers.py
+    assert set(THEIRS) == set(SAMPLERS) - {"ddim", "ddpm"} - UNKNOWN_THERE  # these two: in test_samplers.py
     assert {name for name, _, _ in ALL} == set(THEIRS)
 
 

@@ -7,12 +7,17 @@ import pytest
 
 import figures
 import paper_checks
+from analysis import contents, memory, tour
+from analysis.tables import __main__ as tables
 from analysis.tables.layouts import TABLES
 from analysis.tables.rows import committed
 from analysis.tables.write import document, page
+from figures import __main__ as drawing
 from modiff_sim import bounds
+from paper_checks import __main__ as claims
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 
 
 def printed(page):
@@ -27,8 +32,6 @@ def printed(page):
 def test_the_tour_runs_and_prints_what_it_shows():
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("nbclient")
-    from analysis import tour
-
     shown, again = printed(nbformat.read(tour.PAGE, as_version=4)), printed(tour.execute(tour.PAGE))
     assert again == shown, "python -m analysis.tour"
     assert sum(map(bool, shown)) >= 8
@@ -47,7 +50,55 @@ def test_the_examples_of_the_torch_page_run(capsys):
 def test_the_page_of_tables_shows_the_committed_rows():
     pages = {name: page(name, table, committed(table.model), "frechet") for name, table in TABLES.items()}
     shown = (DOCS / "tables.md").read_text(encoding="utf-8")
-    assert shown == document(pages), "python -m analysis.tables --format markdown > docs/tables.md"
+    assert shown == document(pages), "make pages"
+
+
+#: program of ``make pages`` -> its main, and the pages that it writes
+MADE = {
+    "paper_checks --page": (claims.main, ("docs/claims.md", "README.md")),
+    "figures --page": (drawing.main, ("docs/figures.md",)),
+    "analysis.contents": (contents.main, ("docs/contents.md",)),
+    "analysis.tables --page": (tables.main, ("docs/tables.md",)),
+    "analysis.memory --page": (memory.main, ("docs/memory.md",)),  # tests/nn/test_memory.py compares it
+    "analysis.tour": (tour.main, ("docs/tour.ipynb",)),  # and a test above this one
+}
+
+
+def test_make_pages_runs_all_programs_that_write_pages():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = re.search(r"^pages: \$\(STAMP\)\n((?:\t.*\n)+)", makefile, re.M).group(1)
+    assert re.findall(r"python -m (.*)\n", recipe) == list(MADE)
+    # a page that says how it is made is among them
+    said = {p for p in ("README.md", *(f"docs/{p.name}" for p in DOCS.glob("*.md"))) if _is_made(ROOT / p)}
+    assert said <= {place for _, pages in MADE.values() for place in pages}
+    assert len(said) >= 4
+
+
+def _is_made(path):
+    return re.search(r"[Mm]ade by `(?:make|python)", path.read_text(encoding="utf-8")) is not None
+
+
+@pytest.mark.parametrize("program", list(MADE)[:4])
+def test_the_pages_are_what_make_pages_writes(program, tmp_path, monkeypatch):
+    main, pages = MADE[program]
+    (tmp_path / "docs").mkdir()
+    shown = {place: (ROOT / place).read_text(encoding="utf-8") for place in pages}
+    for place, text in shown.items():  # old verdicts, or another page altogether
+        old = text.replace("| HOLDS |", "| VIOLATED |") if program.startswith("paper_checks") else "old"
+        assert old != text
+        (tmp_path / place).write_text(old, encoding="utf-8")
+    monkeypatch.setattr(claims, "ROOT", tmp_path)
+    for module in (drawing, contents, tables):
+        monkeypatch.setattr(module, "PAGE", tmp_path / "docs" / module.PAGE.name)
+    assert main(program.split()[1:]) == 0
+    for place, text in shown.items():
+        assert (tmp_path / place).read_text(encoding="utf-8") == text, "make pages"
+
+
+@pytest.mark.parametrize(("text", "count"), [("no table", 0), ("{0}\n{0}", 2)])
+def test_a_page_without_its_table_of_verdicts_is_refused(text, count):
+    with pytest.raises(ValueError, match=f"the page has {count} tables of verdicts"):
+        claims.with_table(text.format(claims.markdown(printed=True) + "\n"), "| new |")
 
 
 def test_theory_names_what_exists():

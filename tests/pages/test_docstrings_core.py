@@ -46,13 +46,16 @@ DOCUMENTED = {
     "modiff_sim.quantizers.grids": "MidRise HalfAway DeadZone",
     "modiff_sim.quantizers.laws": "Laws LawBroken",
     "modiff_sim.quantizers.microscaling": "MXFP8E4M3 MXFP8E5M2 MXFP6E2M3 MXFP6E3M2 MXFP4E2M1 MXINT8",
-    "modiff_sim.quantizers.granularity": "Granularity PerBatch PerSample PerChannel PerToken PerGroup",
+    "modiff_sim.quantizers.granularity.base": "Granularity",
+    "modiff_sim.quantizers.granularity.axes": "PerBatch PerSample PerChannel PerToken",
+    "modiff_sim.quantizers.granularity.runs": "PerGroup",
     "modiff_sim.quantizers.split": "Split",
     "modiff_sim.contraction.measuring": "Measured ratios summary measure",
     "modiff_sim.contraction.norms": "linear_norms conv_matrix conv_norms",
     "modiff_sim.contraction.worst_cases": "WorstCase search",
     "modiff_sim.contraction.atlas": "trials_for parts shared_by_samples sample_ratios atlas",
     "modiff_sim.evidence": "Verdict Claim Evidence judge",
+    "modiff_sim.registry": "entries named",
 }
 #: their signature is an enumeration's or an exception's, not theirs
 WITHOUT_PARAMETERS = {"Verdict", "LawBroken"}

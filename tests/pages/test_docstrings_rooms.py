@@ -5,9 +5,9 @@ from importlib import import_module
 import pytest
 from docstrings import run_examples, undescribed
 
-from modiff_sim import transfer
+from modiff_sim import GRANULARITIES, QUANTIZERS, RECURSIONS, transfer
+from modiff_sim.diffusion.samplers import SAMPLERS
 
-SAMPLERS = ("ddim", "ddpm", "euler", "heun", "dpm_solver_2", "dpm_solver_3", "dpm_solver_pp_2m", "plms", "pndm")
 #: module -> its documented names
 DOCUMENTED = {
     "modiff_sim.advice.recommendation": ("Recommendation", "default_candidates", "recommend"),
@@ -16,7 +16,7 @@ DOCUMENTED = {
     "modiff_sim.diffusion.mixture_sampling": ("quantized_sampling", "sample_mixture", "wasserstein2"),
     "modiff_sim.diffusion.mixtures": ("GaussianMixture", "grid", "ring"),
     "modiff_sim.diffusion.noise": ("FixedNoise", "image_noise"),
-    "modiff_sim.diffusion.samplers": ("Sampler", *SAMPLERS),
+    "modiff_sim.diffusion.samplers": ("Sampler",),
     "modiff_sim.diffusion.schedules": ("Schedule", "linear"),
     "modiff_sim.simulation": ("Result", "simulate"),
     "modiff_sim.simulation.processes": ("Process", "alternating", "burst", "recorded"),
@@ -34,19 +34,28 @@ DOCUMENTED = {
     ),
 }
 NAMES = [f"{module}.{name}" for module, names in DOCUMENTED.items() for name in names]
+#: every sampler, granularity and quantizer, wherever it is defined
+REGISTERED = {
+    **{f"sampler {name}": sampler.function for name, sampler in SAMPLERS.items()},
+    **{f"granularity {name}": kind for name, kind in GRANULARITIES.items()},
+    **{f"quantizer {name}": kind for name, kind in QUANTIZERS.items()},
+    **{f"recursion {name}": type(recursion) for name, recursion in RECURSIONS.items()},
+}
 
 
 def documented(path: str) -> object:
+    if path in REGISTERED:
+        return REGISTERED[path]
     module, _, name = path.rpartition(".")
     return getattr(import_module(module), name)
 
 
-@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("path", [*NAMES, *REGISTERED])
 def test_the_examples_of_a_docstring_give_what_they_show(path: str) -> None:
     run_examples(documented(path), path)
 
 
-@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("path", [*NAMES, *REGISTERED])
 def test_a_docstring_names_every_parameter(path: str) -> None:
     missing = undescribed(documented(path))
     assert not missing, f"{path}: Parameters does not name {', '.join(sorted(missing))}"

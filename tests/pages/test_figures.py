@@ -1,8 +1,11 @@
 """The figures: files, bytes, re-use of data, and what a reader needs: nothing clipped, nothing overlapping."""
 
 import functools
+import importlib
 import itertools
 import json
+import sys
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -16,10 +19,7 @@ import figures
 from figures import style
 
 #: what needs the trained model: drawn here from data made up to look like it
-PRACTICE = (
-    "arms_at_32", "bit_sweep", "caching", "few_steps", "growth", "layers_c_kappa", "middle_block", "phase_diagram",
-    "prediction", "sample_grids", "violins",
-)  # fmt: skip
+PRACTICE = tuple(name for name in figures.names() if figures.is_practice(figures.load(name)))
 THEORY = tuple(name for name in figures.names() if name not in PRACTICE)
 
 
@@ -201,7 +201,8 @@ def practice():
 
 
 def test_the_figures_are_found():
-    assert set(THEORY) | set(PRACTICE) <= set(figures.names())
+    assert {"violins", "few_steps", "growth"} <= set(PRACTICE)
+    assert {"atlas", "error_growth"} <= set(THEORY)
     for name in figures.names():
         module = figures.load(name)
         assert module.TITLE
@@ -214,24 +215,24 @@ def test_the_figures_are_found():
 
 @pytest.fixture(scope="module")
 def theory(tmp_path_factory):
-    """The theory figures at quick effort, as files and as drawn."""
-    drawn = {}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in THEORY:
-            module = figures.load(name)
+    """name -> the theory figure of this name at quick effort, as files and as drawn; made when it is asked for."""
+    folder = tmp_path_factory.mktemp("theory")
 
-            def plot(data, name=name, real=module.plot):
-                drawn[name] = real(data)
-                return drawn[name]
+    @functools.cache
+    def made(name):
+        drawn, module = [], figures.load(name)
+        real = module.plot
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "plot", lambda data: drawn.append(real(data)) or drawn[0])
+            (files,) = figures.make([name], "quick", folder)
+        return files, drawn[0]
 
-            patch.setattr(module, "plot", plot)
-        made = figures.make(THEORY, "quick", tmp_path_factory.mktemp("theory"))
-    return {m.name: (m, drawn[m.name]) for m in made}
+    return made
 
 
 @pytest.mark.parametrize("name", THEORY)
 def test_theory_figures_are_files_that_can_be_read(theory, name):
-    made, figure = theory[name]
+    made, figure = theory(name)
     assert made.png.read_bytes().startswith(b"\x89PNG")
     svg = made.svg.read_text(encoding="utf-8")
     assert "</svg>" in svg
@@ -244,6 +245,26 @@ def test_theory_figures_are_files_that_can_be_read(theory, name):
     with style.applied():
         figure.draw_without_rendering()
         assert defects(figure) == []
+
+
+def test_the_template_filled_in_is_a_figure(tmp_path, monkeypatch):
+    """A new figure is one new file: it is found, made, shown on its page, and can be read."""
+    blank = Path(figures.__file__).with_name("_template.py").read_text(encoding="utf-8")
+    assert "_template" not in " ".join(figures.names())
+    (tmp_path / "fig_filled_in.py").write_text(blank, encoding="utf-8")
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
+    importlib.invalidate_caches()
+    assert "filled_in" in figures.names()
+    module = figures.load("filled_in")
+    assert not figures.is_practice(module)
+    assert f"## `filled_in`: {module.TITLE}" in figures.document()
+    (made,) = figures.make(["filled_in"], "quick", tmp_path / "out")
+    assert made.png.is_file()
+    with np.load(made.data) as data, style.applied():
+        figure = module.plot(dict(data))
+        figure.draw_without_rendering()
+        assert defects(figure) == []
+    del sys.modules["figures.fig_filled_in"]
 
 
 @pytest.mark.parametrize("name", PRACTICE)
@@ -292,7 +313,7 @@ def test_a_violin_follows_its_quantiles(practice):
 
 
 def test_a_real_figure_has_the_same_bytes_twice(theory, tmp_path):
-    made, _ = theory["bounds_per_norm"]
+    made, _ = theory("bounds_per_norm")
     mpl.rcParams["lines.linewidth"] = 7  # the user's settings do not get in
     try:
         (again,) = figures.make(["bounds_per_norm"], "quick", tmp_path)

@@ -13,9 +13,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_verdict_tables_are_the_claims():
     """The paper's own statements in the README, all in docs/claims.md."""
-    assert f"\n{command.markdown(printed=True)}\n" in README, "python -m paper_checks --markdown --printed"
+    assert f"\n{command.markdown(printed=True)}\n" in README, "make pages"
     page = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
-    assert page.endswith(f"\n\n{command.markdown()}\n"), "python -m paper_checks --markdown"
+    assert page.endswith(f"\n\n{command.markdown()}\n"), "make pages"
 
 
 def test_commands_of_the_readme_exist():

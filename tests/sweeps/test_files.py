@@ -142,7 +142,7 @@ def test_only_files_are_replaced(tmp_path, place):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
     before = names(tmp_path), names(tmp_path.parent)
-    with pytest.raises(OSError, match=r"directory|no regular file"):
+    with pytest.raises(OSError, match=r"directory|not a regular file"):
         write_atomic(tmp_path / place, "new")
     assert (names(tmp_path), names(tmp_path.parent)) == before
     assert not is_regular(tmp_path / place)

@@ -148,7 +148,7 @@ def test_a_result_does_not_take_the_name_of_a_sweep(tmp_path):
     assert computed == []
     assert verify(tmp_path) == (2, [])
     store.save("saved", points[0], ARRAYS)
-    with pytest.raises(StoreError, match=r"saved-\w+ is no result of a sweep, which has one row: give"):
+    with pytest.raises(StoreError, match=r"saved-\w+ is not a result of a sweep, which has one row: rename"):
         sweep.run(points, _point, store, name="saved", workers=1)
 
 
@@ -404,7 +404,7 @@ def test_what_holds_numbers_is_told_apart_by_all_of_them():
 
 @pytest.mark.parametrize("value", [{1, 2}, frozenset("ab"), len, lambda: 0, object(), iter([1])])
 def test_what_has_no_text_that_decides_it_is_no_parameter(value):
-    with pytest.raises(TypeError, match="is no parameter: it has no text that decides it"):
+    with pytest.raises(TypeError, match="cannot be a parameter: it has no text that determines it"):
         key("x", {"w": value})
 
 

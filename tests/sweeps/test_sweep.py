@@ -94,8 +94,8 @@ def test_bad_points_are_named_and_the_others_kept(tmp_path, count, monkeypatch):
     [
         ({"error": 1.0}, r"must return an Output\(row, arrays\), got dict"),
         (Output({"error": float("nan")}), "Out of range float"),
-        (Output({}, {"x": np.array([None])}), "'x' is no NumPy array of numbers"),
-        (Output({}, {"x": [1.0]}), "'x' is no NumPy array of numbers"),
+        (Output({}, {"x": np.array([None])}), "'x' is not a NumPy array of numbers"),
+        (Output({}, {"x": [1.0]}), "'x' is not a NumPy array of numbers"),
     ],
 )
 def test_what_cannot_be_stored_is_a_failed_point(tmp_path, output, match):
@@ -179,7 +179,7 @@ def test_a_deleted_line_comes_back_from_its_arrays_and_deleted_arrays_are_comput
     (folder / "arrays.npz").unlink()
     (folder / "manifest.json").unlink()
     found = verify(tmp_path / "s")[1]
-    assert found == [f"{folder}: no manifest", f"{log}, line 5: its arrays in {folder} are missing or are others"]
+    assert found == [f"{folder}: no manifest", f"{log}, line 5: its arrays in {folder} are missing or different"]
     assert small(store) == rows
     assert len(computed(count)) == 9
     assert verify(tmp_path / "s") == (9, [])

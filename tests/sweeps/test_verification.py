@@ -38,7 +38,7 @@ def test_all_that_is_wrong_is_named_at_once(whole):
     count, problems = verify(whole)
     assert count == 6
     for expected in (
-        f"{places[0] / 'arrays.npz'}: no file", f"{places[1]}: no readable manifest", "another row than the one beside",
+        f"{places[0] / 'arrays.npz'}: not a file", f"{places[1]}: no readable manifest", "its row differs from",
         f"{places[2] / 'rows.json'}: sha256 differs", f"{whole / 'table' / 'small.csv'}: sha256 differs",
     ):  # fmt: skip
         assert any(expected in problem for problem in problems), expected
@@ -89,7 +89,7 @@ def test_a_stopped_sweep_is_said_to_be_one(whole):
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
     (problem,) = verify(whole)[1]
     assert "arrays without a row in" in problem
-    assert "a run was stopped here, or lines are lost; run it again, which finds or makes them" in problem
+    assert "a run was stopped here, or lines are lost; running it again finds or makes them" in problem
     corruptions.whole(whole)
     assert verify(whole) == (6, [])
 

@@ -6,7 +6,7 @@ import math
 
 from ...typing import Array
 from ..schedules import Schedule
-from .common import Callback, Denoiser, Noise, draw, predictor
+from .common import Callback, Denoiser, Noise, Sampler, draw, predictor
 
 VARIANCES = ("fixed_small", "fixed_large")
 
@@ -96,3 +96,6 @@ def ddpm(
         if callback is not None:
             callback(call, t, x, x0)
     return x
+
+
+SAMPLERS = {"ddpm": Sampler(ddpm, order=None)}

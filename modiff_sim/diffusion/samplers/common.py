@@ -1,9 +1,12 @@
-"""What all samplers share: the predicted clean image, noise as an argument, one deterministic step, and checks."""
+"""What all samplers share: their declaration, the predicted clean image, noise as an argument, one step, checks."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from array_api_compat import array_namespace, is_numpy_array
 
@@ -20,6 +23,61 @@ Noise = Callable[[int], Array]
 Callback = Callable[[int, int, Array, Array], object]
 #: (x, t, ᾱ) -> (x̂₀, ε̂)
 Predict = Callable[[Array, int, float], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampler with what it declares about itself. Calling it calls its function.
+
+    Parameters
+    ----------
+    function : callable
+        The sampler, such as ``ddim``.
+    order : int or None
+        Order of convergence of x in the step size of λ, up to the last timestep. None for samplers that add noise.
+        Tests measure it.
+    calls : callable
+        ``calls(schedule)`` is the number of model calls on a schedule; by default one per timestep.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> heun = ms.samplers.SAMPLERS["heun"]
+    >>> heun.order, heun.options
+    (2, ('clip',))
+    >>> heun.calls(ms.schedules.linear().spaced(50))
+    99
+    """
+
+    function: Callable[..., Array]
+    order: int | None
+    calls: Callable[[Schedule], int] = len
+
+    def __call__(self, denoiser: Denoiser, x: Array, schedule: Schedule, **options: Any) -> Array:
+        """Call the function with the given options and, where they are not given, the schedule's ``defaults``.
+
+        Raises
+        ------
+        ValueError
+            The function has no such option; the message names those it has.
+        """
+        if unknown := sorted(set(options) - {*self.options, "noise", "callback"}):
+            name = self.function.__name__
+            raise ValueError(f"{name} has no option {', '.join(unknown)}; known: {', '.join(self.options)}")
+        brought = {name: value for name, value in schedule.defaults.items() if name in self.options}
+        return self.function(denoiser, x, schedule, **(brought | options))
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the options besides noise and callback."""
+        named = inspect.signature(self.function).parameters.values()
+        return tuple(p.name for p in named if p.kind is p.KEYWORD_ONLY and p.name not in ("noise", "callback"))
+
+
+def steps_after_noise(schedule: Schedule) -> tuple[int, int]:
+    """The number of model calls at ᾱ = 0, and the number of timesteps after them."""
+    first = schedule.from_pure_noise
+    return first, len(schedule) - first
 
 
 def predictor(denoiser: Denoiser, schedule: Schedule, clip: float | None, *, clip_noise: bool = True) -> Predict:

@@ -15,7 +15,7 @@ import math
 
 from ...typing import Array
 from ..schedules import Schedule
-from .common import Callback, Denoiser, Noise, leave_pure_noise, predictor, signal_and_noise, transfer
+from .common import Callback, Denoiser, Noise, Sampler, leave_pure_noise, predictor, signal_and_noise, transfer
 
 
 def orders(calls: int, order: int) -> list[int]:
@@ -198,3 +198,6 @@ def _step(start: Array, seen: list[tuple[float, Array]], after: float) -> Array:
     grown = math.expm1(h)
     weight = 0.5 * grown if len(seen) == 2 else grown / h - 1.0
     return (alpha_t / alpha_s) * start - (sigma_t * grown) * eps - (sigma_t * weight / r) * (eps_r - eps)
+
+
+SAMPLERS = {"dpm_solver_2": Sampler(dpm_solver_2, order=2), "dpm_solver_3": Sampler(dpm_solver_3, order=3)}

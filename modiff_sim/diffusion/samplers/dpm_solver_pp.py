@@ -6,7 +6,7 @@ import math
 
 from ...typing import Array
 from ..schedules import Schedule
-from .common import Callback, Denoiser, Noise, leave_pure_noise, predictor, signal_and_noise
+from .common import Callback, Denoiser, Noise, Sampler, leave_pure_noise, predictor, signal_and_noise
 
 
 def dpm_solver_pp_2m(
@@ -93,3 +93,6 @@ def dpm_solver_pp_2m(
         if callback is not None:
             callback(call, t, x, x0)
     return x
+
+
+SAMPLERS = {"dpm_solver_pp_2m": Sampler(dpm_solver_pp_2m, order=2)}

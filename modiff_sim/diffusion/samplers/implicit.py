@@ -7,7 +7,7 @@ import math
 from ...arguments import number
 from ...typing import Array
 from ..schedules import Schedule
-from .common import Callback, Denoiser, Noise, draw, predictor
+from .common import Callback, Denoiser, Noise, Sampler, draw, predictor
 
 
 def ddim(
@@ -91,3 +91,6 @@ def ddim(
         if callback is not None:
             callback(call, t, x, x0)
     return x
+
+
+SAMPLERS = {"ddim": Sampler(ddim, order=1)}

@@ -11,7 +11,7 @@ import math
 
 from ...typing import Array
 from ..schedules import Schedule
-from .common import Callback, Denoiser, Noise, leave_pure_noise, predictor
+from .common import Callback, Denoiser, Noise, Sampler, leave_pure_noise, predictor, steps_after_noise
 
 
 def _ratio(alpha_bar: float) -> float:
@@ -174,3 +174,11 @@ def heun(
         if callback is not None:
             callback(made, t_next, x, x0)
     return x
+
+
+def _heun_calls(schedule: Schedule) -> int:
+    first, n = steps_after_noise(schedule)
+    return first + max(0, 2 * n - 1)
+
+
+SAMPLERS = {"euler": Sampler(euler, order=1), "heun": Sampler(heun, order=2, calls=_heun_calls)}

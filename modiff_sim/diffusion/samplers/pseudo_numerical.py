@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from ...typing import Array
 from ..schedules import Schedule
-from .common import Callback, Denoiser, Noise, leave_pure_noise, predictor, transfer
+from .common import Callback, Denoiser, Noise, Sampler, leave_pure_noise, predictor, steps_after_noise, transfer
 
 #: weights of the newest ε̂ first, by how many there are (Liu et al. 2022, eq. (9) and its lower orders)
 ADAMS_BASHFORTH = {
@@ -226,3 +226,19 @@ class _Run:
             x = transfer(x, mixed, here, after)
             self.tell(t, x, x0)
         return x
+
+
+def _plms_calls(schedule: Schedule) -> int:
+    first, n = steps_after_noise(schedule)
+    return first + n + (n > 1)
+
+
+def _pndm_calls(schedule: Schedule) -> int:
+    first, n = steps_after_noise(schedule)
+    return first + n + 3 * max(0, min(3, n - 1))
+
+
+SAMPLERS = {
+    "plms": Sampler(plms, order=2, calls=_plms_calls),
+    "pndm": Sampler(pndm, order=2, calls=_pndm_calls),
+}

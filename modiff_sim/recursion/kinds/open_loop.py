@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..typing import Array
-from .base import Recursion
+from ...typing import Array
+from ..base import Recursion
 
 
 class OpenLoop(Recursion):
@@ -25,3 +25,6 @@ class OpenLoop(Recursion):
     def next_ref(self, ref: Array, a: Array, residual_hat: Array) -> Array:
         """Return the input itself."""
         return a
+
+
+RECURSIONS = {"open_loop": OpenLoop()}

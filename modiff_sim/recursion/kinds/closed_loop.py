@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..typing import Array
-from .base import Recursion, runs
+from ...typing import Array
+from ..base import Recursion, runs
 
 
 class ClosedLoop(Recursion):
@@ -30,3 +30,6 @@ class ClosedLoop(Recursion):
     def next_ref(self, ref: Array, a: Array, residual_hat: Array) -> Array:
         """Return the next reconstruction."""
         return ref + residual_hat
+
+
+RECURSIONS = {"closed_loop": ClosedLoop()}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..quantizers.base import Quantizer
-from ..typing import Array
-from .base import Recursion, Step
-from .options import Warmup, check_warmup
-from .state import Info, Operator, State
+from ...quantizers.base import Quantizer
+from ...typing import Array
+from ..base import Recursion, Step
+from ..options import Warmup, check_warmup
+from ..state import Info, Operator, State
 
 
 class Direct(Recursion):
@@ -49,3 +49,6 @@ class Direct(Recursion):
         """Quantize the input and apply A."""
         hat, qparams = Q.apply(a, random=random)
         return State(None, None, state.call + 1), Info(A(hat), a, hat, qparams)
+
+
+RECURSIONS = {"direct": Direct()}

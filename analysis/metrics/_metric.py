@@ -1,0 +1,56 @@
+"""What a metric is, and what it is given: a file of this room adds one in its dictionary ``METRICS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ._arrays import Floats
+
+if TYPE_CHECKING:
+    from .extractors import Extractor
+    from .reference import Reference
+
+#: how often each image counts (n,) -> value
+Statistic = Callable[[Floats], float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that ``Judge`` gives, and that tables can show.
+
+    title: how tables call it.
+    of:    what computes it; its arguments depend on ``over``.
+    over:  "samples": ``of(judged)`` is a function of how often each sample counts; its interval comes from drawing the
+           samples anew. "real": likewise of how often each real image counts. "pairs": ``of(images, full)`` is a value
+           per image against the same noise in full precision, of which the median is taken. "trajectories": likewise of
+           all calls of a run; tables have none.
+    """
+
+    title: str
+    of: Callable[..., Any]
+    over: Literal["samples", "real", "pairs", "trajectories"] = "samples"
+
+
+class Judged:
+    """A set of images (n, C, H, W) as the metrics see it.
+
+    features, probabilities: of the classifier, (n, k) and (n, classes). seen: the images clamped to [-1, 1].
+    reference: statistics of real images. real: how many of those are compared with where the number matters, as many as
+    there are samples, or all that are kept.
+    """
+
+    def __init__(self, images: np.ndarray, extractor: Extractor, reference: Reference) -> None:
+        self.features, self.probabilities = extractor.features_and_probabilities(images)
+        self.images, self.seen, self.reference = images, np.clip(images, -1, 1), reference
+        self.real = min(len(images), len(reference.features))
+        self._made: dict[str, Any] = {}
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, made once for all metrics that ask for it by this name."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]

@@ -1,0 +1,183 @@
+"""One new thing is one new file: the recipes of docs/extending.md are found everywhere in a copy of this checkout."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+#: path -> text of the files that the page shows
+FILES = dict(re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```", PAGE, re.S | re.M))
+#: kind -> the name of what its recipe adds
+NAMES = {
+    "quantizer": "half_sign", "granularity": "pixel", "recursion": "half_loop", "process": "straight", "sampler": "ab2",
+    "metric": "extreme_pixels", "claim": "constant_input_converges", "figure": "constant_input",
+}  # fmt: skip
+COPIED = ("modiff_sim", "analysis", "figures", "paper_checks", "tests", "docs")
+
+LOOK = """
+import contextlib, io, json
+from pathlib import Path
+
+import figures
+import modiff_sim as ms
+import paper_checks
+from analysis import contents, report, sample
+from analysis.metrics import METRICS
+from analysis.tables import __main__ as tables
+from figures import __main__ as drawing
+from modiff_sim import cli
+from modiff_sim.diffusion.samplers import SAMPLERS
+from modiff_sim.sweeps.store import write_atomic
+from paper_checks import __main__ as claims
+
+
+def printed(main, *arguments):
+    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+        main(list(arguments))
+    return shown.getvalue()
+
+
+found = {"registry": {
+    "quantizer": list(ms.QUANTIZERS), "granularity": list(ms.GRANULARITIES), "recursion": list(ms.RECURSIONS),
+    "process": list(ms.processes.PROCESSES),
+    "sampler": list(SAMPLERS), "metric": list(METRICS), "claim": [m.CLAIM.id for m in paper_checks.claims()],
+    "figure": figures.names(),
+}}
+size = ("--steps", "4", "--trials", "2", "--d", "6")
+run = json.loads(printed(cli.main, "simulate", "--quantizer", NAMES["quantizer"], "--granularity", NAMES["granularity"],
+                         "--process", NAMES["process"], "--option", "speed=2", "--json", *size))
+listed = json.loads(printed(cli.main, "quantizers", "--json"))["quantizers"]
+found["command line"] = {
+    "quantizer": [row["name"] for row in listed] + [run["params"]["quantizer"]],
+    "granularity": printed(cli.main, "simulate", "--help").replace(",", " ").split(),
+    "process": printed(cli.main, "simulate", "--help").replace(",", " ").split(),
+    "recursion": printed(cli.main, "simulate", "--help").replace(",", " ").split(),
+    "sampler": printed(sample.main, "--help"),
+    "metric": printed(tables.main, "--help"),
+    "claim": printed(claims.main, "--list"),
+    "figure": printed(drawing.main, "--help"),
+}
+found["simulated"] = run
+found["atlas"] = [row["quantizer"] for row in ms.atlas.atlas(bits=[3], dims=[8], distributions=["normal"], trials=2)]
+found["drawn in the atlas"] = figures.load("atlas").NAMES
+for main in (contents.main, lambda a: drawing.main(["--page"]), lambda a: claims.main(["--page"])):
+    main([])
+found["page"] = {kind: Path("docs/contents.md").read_text("utf-8") for kind in NAMES}
+found["page"] |= {kind: Path(f"docs/{kind}s.md").read_text("utf-8") for kind in ("claim", "figure")}
+out = Path("out")
+judged = paper_checks.run(only=[NAMES["claim"]])
+found["verdict"] = str(judged[0].verdict)
+write_atomic(out / "results" / "checks.json", json.dumps(claims.as_json(judged, "quick")))
+write_atomic(out / "results" / "arms.csv", "")
+figures.make([NAMES["figure"]], "quick", out / "figures")
+ARM = dict.fromkeys(("n", "frechet", "frechet_low", "frechet_high", "recognised", "psnr", "relative_l2", "audit_share",
+                     "activation_bits"), 1.0) | {"label": "W8A4", "features": "none"}
+found["report"] = report.build(out, "quick", [ARM]).read_text("utf-8")
+Path("found.json").write_text(json.dumps(found), "utf-8")
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of what the recipes need, with their files in it."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in COPIED:
+        shutil.copytree(ROOT / name, copy / name)
+    for name in ("README.md", "pyproject.toml"):
+        shutil.copy2(ROOT / name, copy / name)
+    for path, text in FILES.items():
+        assert not (copy / path).exists(), f"{path} is there already: docs/extending.md needs another name"
+        (copy / path).write_text(text, encoding="utf-8")
+    return copy
+
+
+def run(checkout, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=checkout, env=environment, capture_output=True, text=True, encoding="utf-8"
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def found(checkout):
+    code, text = run(checkout, "-c", f"NAMES = {NAMES!r}\n{LOOK}")
+    assert code == 0, text
+    return json.loads((checkout / "found.json").read_text(encoding="utf-8"))
+
+
+def test_the_page_has_a_recipe_of_every_kind():
+    assert len(FILES) == len(NAMES)
+    assert [name for name in NAMES.values() if not any(f'"{name}"' in t or name in p for p, t in FILES.items())] == []
+    titles = re.findall(r"^## An? (.*)$", PAGE, re.M)
+    assert titles == list(NAMES)
+    assert max(len(line) for text in FILES.values() for line in text.splitlines()) <= 120
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("place", ["registry", "command line"])
+def test_it_is_found_in(found, place, kind):
+    assert NAMES[kind] in found[place][kind]
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_it_is_on_its_page(found, kind):
+    assert f"`{NAMES[kind]}`" in found["page"][kind]
+
+
+def test_it_is_in_the_report(found):
+    assert NAMES["claim"] in found["report"]
+    assert "An input that stands still" in found["report"]  # the title of the figure
+
+
+def test_it_is_run_by_name(found):
+    assert found["simulated"]["params"]["process_params"]["speed"] == 2
+    assert "HalfSign" in found["simulated"]["params"]["quantizer"]
+    assert "PerPixel" in found["simulated"]["params"]["quantizer"]
+    runs = found["simulated"]["runs"]
+    assert {name for name, norms in runs.items() if norms["inf"]["bound"] is None} == {"half_loop"}  # none is known
+    assert all(all(norms["inf"]["holds"]) for name, norms in runs.items() if name != "half_loop")
+    assert found["verdict"] == "HOLDS"
+
+
+def test_quantizers_are_in_the_atlas(found):
+    assert NAMES["quantizer"] in found["atlas"]
+    assert NAMES["quantizer"] in found["drawn in the atlas"]
+
+
+#: kind -> the property tests that it must come into
+TESTS = {
+    "quantizer": ("core/test_quantizers.py", "core/test_cli_simulate.py"),
+    "granularity": ("core/test_granularity.py",),
+    "recursion": ("core/test_recursion.py",),
+    "process": ("core/test_processes.py", "core/test_simulate.py"),
+    "sampler": ("core/test_samplers.py", "core/test_samplers_orders.py"),
+    "metric": ("analysis/test_metrics_judge.py",),
+    "claim": ("claims/test_paper_checks.py",),
+    "figure": ("pages/test_figures.py",),
+}
+
+
+@pytest.fixture(scope="module")
+def tried(checkout):
+    """What pytest says of the tests that are named after the new things."""
+    files = dict.fromkeys(f"tests/{file}" for files in TESTS.values() for file in files)
+    which = " or ".join({*NAMES.values(), "PerPixel"})
+    code, text = run(checkout, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-v", "-k", which, *files)
+    assert code == 0, text
+    return text
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_it_is_in_the_property_tests_and_passes_them(tried, kind):
+    for file in TESTS[kind]:
+        lines = [line for line in tried.splitlines() if line.startswith(f"tests/{file}") and NAMES[kind] in line]
+        assert lines, f"{file} knows no {NAMES[kind]}"
+        assert all("PASSED" in line for line in lines), "\n".join(lines)
