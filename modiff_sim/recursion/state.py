@@ -78,10 +78,10 @@ class Info:
     """
 
     output: Array
-    residual: Array | None = None
-    residual_hat: Array | None = None
+    residual: Array = None
+    residual_hat: Array = None
     qparams: QParams | None = None
-    kept: Array | None = None
+    kept: Array = None
 
     @property
     def quantized(self) -> bool:
