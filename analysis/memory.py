@@ -26,7 +26,7 @@ DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @dataclass(frozen=True)
-class Scheme:
+class StateForm:
     """One way to keep the states.
 
     ``packed``: two 4-bit codes share a byte. ``share``: q, k and v keep one â. ``aligned``: residuals lie on the grid
@@ -41,14 +41,14 @@ class Scheme:
 
 
 SCHEMES = (
-    Scheme("float32 / float32", Storage("float32", "float32")),
-    Scheme("float16 / float16", Storage("float16", "float16")),
-    Scheme("8-bit codes / float16", Storage(AbsMax(8), "float16")),
-    Scheme("8-bit codes, aligned / float16", Storage(Static(8), "float16"), aligned=True),
-    Scheme("4-bit codes, packed / float16", Storage(AbsMax(4), "float16"), packed=True),
-    Scheme("8-bit codes / recomputed", Storage(AbsMax(8), "recompute")),
-    Scheme("8-bit codes, one for q, k, v / recomputed", Storage(AbsMax(8), "recompute"), share=True),
-    Scheme("4-bit codes, packed / recomputed", Storage(AbsMax(4), "recompute"), packed=True),
+    StateForm("float32 / float32", Storage("float32", "float32")),
+    StateForm("float16 / float16", Storage("float16", "float16")),
+    StateForm("8-bit codes / float16", Storage(AbsMax(8), "float16")),
+    StateForm("8-bit codes, aligned / float16", Storage(Static(8), "float16"), aligned=True),
+    StateForm("4-bit codes, packed / float16", Storage(AbsMax(4), "float16"), packed=True),
+    StateForm("8-bit codes / recomputed", Storage(AbsMax(8), "recompute")),
+    StateForm("8-bit codes, one for q, k, v / recomputed", Storage(AbsMax(8), "recompute"), share=True),
+    StateForm("4-bit codes, packed / recomputed", Storage(AbsMax(4), "recompute"), packed=True),
 )
 
 

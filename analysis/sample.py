@@ -43,7 +43,7 @@ from modiff_sim.sweeps.sweep import SweepError
 
 from .experiments.arms import REFRESHES, Arm
 from .running import limits
-from .sampling.micro_batch import MEMORY_FORMATS, Plan, compute, model_of
+from .sampling.micro_batch import MEMORY_FORMATS, BatchPlan, compute, model_of
 from .sampling.pictures import levels, save_grid
 
 NAME = "images"
@@ -61,7 +61,9 @@ def memory(model: str, arm: Arm) -> Needs:
     )
 
 
-def make(plan: Plan, out: Path, *, workers: int | None = 1, scheduler: str | None = None) -> dict[str, float] | None:
+def make(
+    plan: BatchPlan, out: Path, *, workers: int | None = 1, scheduler: str | None = None
+) -> dict[str, float] | None:
     """Sample what is missing. The first rank writes images.npz (float32), levels.npz (uint8) and their manifest.
 
     Returns what it took on the first rank, and None on the others. Images count as made if this run made them, all of
@@ -146,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def planned(args: argparse.Namespace, who: Ranks) -> Plan:
+def planned(args: argparse.Namespace, who: Ranks) -> BatchPlan:
     """Return the plan of the arguments.
 
     Raises ValueError for options that do not fit together, and OSError or MemoryError for what this machine cannot
@@ -169,7 +171,7 @@ def planned(args: argparse.Namespace, who: Ranks) -> Plan:
     batch = args.batch or 128
     if args.memory_budget:
         batch = memory(args.model, arm).largest_batch(int(min(args.memory_budget, 2**40) * 2**20))
-    plan = Plan(
+    plan = BatchPlan(
         args.model, arm, args.sampler, args.steps, args.spacing or "", args.images, args.seed, batch, args.threads,
         name, args.memory_format,
     )  # fmt: skip
@@ -177,7 +179,7 @@ def planned(args: argparse.Namespace, who: Ranks) -> Plan:
     return plan
 
 
-def _check_room(plan: Plan, args: argparse.Namespace) -> None:
+def _check_room(plan: BatchPlan, args: argparse.Namespace) -> None:
     """Raise ValueError, OSError or MemoryError, before hours of sampling, for what cannot be held or written."""
     shape = model_of(plan.model).shape
     limits.writable(args.out / "store")
@@ -193,7 +195,7 @@ def _check_room(plan: Plan, args: argparse.Namespace) -> None:
             raise ValueError(f"--grid draws images of 1 or 3 channels, and those of {plan.model} have {shape[0]}")
 
 
-def _predicted(plan: Plan) -> float | None:
+def _predicted(plan: BatchPlan) -> float | None:
     """Return the predicted bytes of a process; None for a model that cannot be run on shapes alone."""
     try:
         return memory(plan.model, plan.arm).total(plan.batch)
@@ -236,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _told(plan: Plan, out: Path, took: Mapping[str, float]) -> str:
+def _told(plan: BatchPlan, out: Path, took: Mapping[str, float]) -> str:
     need = _predicted(plan)
     predicted = "" if need is None else f" ({need / 2**20:.0f} predicted without libraries)"
     return (

@@ -15,12 +15,12 @@ import numpy as np
 
 from .arguments import count, number
 from .quantizers.fixed import FixedScale
-from .recursion.storage import NATIVE, Codes, Format, Storage
+from .recursion.storage import NATIVE, Codes, StateFormat, Storage
 
 FULL_BITS = 32
 Shape = tuple[int, ...]
 #: how states are kept: the same everywhere, or a function of the layer's name
-Stored = Storage | Callable[[str], Storage]
+StorageChoice = Storage | Callable[[str], Storage]
 
 
 # -- multiply-accumulates ---------------------------------------------------------------------------------------------
@@ -240,14 +240,14 @@ class CacheBytes:
         return self.ref + self.o_hat
 
 
-def array_bytes(shape: Shape, form: Format, *, itemsize: int = 4, packed: bool = False) -> int:
+def array_bytes(shape: Shape, form: StateFormat, *, itemsize: int = 4, packed: bool = False) -> int:
     """Return the bytes of one array kept in a format, including scales and zero points.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of the array.
-    form : Format
+    form : StateFormat
         The format, as of ``recursion.storage``.
     itemsize : int, default 4
         Bytes per entry of the model's dtype, which "native" states and all scales have.
@@ -271,7 +271,7 @@ def array_bytes(shape: Shape, form: Format, *, itemsize: int = 4, packed: bool =
 
 def cache_bytes(
     layers: Iterable[LayerShape],
-    storage: Stored | None = None,
+    storage: StorageChoice | None = None,
     batch: int = 1,
     *,
     itemsize: int = 4,
@@ -304,7 +304,7 @@ def cache_bytes(
     for layer in layers:
         kept = (storage(layer.module) if callable(storage) else storage) or Storage()
 
-        def held(shape: Shape, form: Format | None) -> int:
+        def held(shape: Shape, form: StateFormat | None) -> int:
             whole = (shape[0] * batch, *shape[1:])
             return 0 if form is None else array_bytes(whole, form, itemsize=itemsize, packed=packed)
 
@@ -316,7 +316,11 @@ def cache_bytes(
 
 
 def predict_state_bytes(
-    shapes: ModelShapes | Iterable[LayerShape], storage: Stored | None = None, batch: int = 1, *, itemsize: int = 4
+    shapes: ModelShapes | Iterable[LayerShape],
+    storage: StorageChoice | None = None,
+    batch: int = 1,
+    *,
+    itemsize: int = 4,
 ) -> int:
     """Return what ``run.state_bytes()`` will say of the layers after a call of this batch, to the byte.
 
@@ -334,7 +338,12 @@ def working_set(layers: Iterable[LayerShape], batch: int = 1, *, itemsize: int =
 
 
 def peak_bytes(
-    shapes: ModelShapes, storage: Stored | None = None, batch: int = 1, *, weight_bits: float = 32, itemsize: int = 4
+    shapes: ModelShapes,
+    storage: StorageChoice | None = None,
+    batch: int = 1,
+    *,
+    weight_bits: float = 32,
+    itemsize: int = 4,
 ) -> int:
     """Return the bytes of weights, states, and the largest layer at work.
 

@@ -171,7 +171,7 @@ def overloading(n: int, scale: float, bits: int, rng: np.random.Generator, *, bu
 
 
 @dataclass(frozen=True)
-class Stored(rec.ClosedLoop):
+class RoundedLoop(rec.ClosedLoop):
     """The closed loop with finite memory: â and ô are stored through these maps (the identity keeps them as computed).
 
     With ``telescoping`` ô is updated with A(stored â_new - stored â_old) and remains A of the stored â; otherwise it is

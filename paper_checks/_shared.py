@@ -87,7 +87,7 @@ def collinear(norms: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Run:
+class Errors:
     """Errors after each difference, norms of the differences and rounding slack, each of shape (n, trials)."""
 
     error: np.ndarray
@@ -96,7 +96,7 @@ class Run:
     residuals: list[np.ndarray]
 
 
-def run(recursion: Recursion, differences: np.ndarray, Q: Quantizer, **options: Any) -> Run:
+def run(recursion: Recursion, differences: np.ndarray, Q: Quantizer, **options: Any) -> Errors:
     """Run the recursion from an exact start at a_T = 0 through differences of shape (n, trials, d)."""
     inputs = np.concatenate([np.zeros_like(differences[:1]), np.cumsum(differences, axis=0)])
     return run_inputs(recursion, inputs, Q, **options)
@@ -110,7 +110,7 @@ def run_inputs(
     order: float = 2,
     operator: np.ndarray | None = None,
     seed: int = 0,
-) -> Run:
+) -> Errors:
     """Run the recursion on inputs (n+1, trials, d), the first of which is a_T.
 
     The slack is 8·eps·max|a| per call and coordinate, times sqrt(d) in the 2-norm: a call rounds the residual, â (or
@@ -130,7 +130,7 @@ def run_inputs(
     width = math.sqrt(inputs.shape[-1]) if order == 2 else 1.0
     slack = 8 * EPS * calls * width * size * max(1.0, float(np.abs(A).sum(axis=1).max()))
     d = np.linalg.norm(np.diff(inputs, axis=0), ord=order, axis=-1)
-    return Run(error, d, slack, [s.residual for s in infos if s.quantized])
+    return Errors(error, d, slack, [s.residual for s in infos if s.quantized])
 
 
 @dataclass
@@ -146,7 +146,7 @@ class Worst:
         """Return the worst of no cases, for lengths up to n."""
         return cls(np.full(n, -np.inf), np.zeros(n), [""] * n)
 
-    def add(self, done: Run, bound: np.ndarray, case: str) -> None:
+    def add(self, done: Errors, bound: np.ndarray, case: str) -> None:
         """Take a run into account.
 
         Where the bound is lost in rounding (after an old impulse), or is 0, the ratio would be noise. There it counts

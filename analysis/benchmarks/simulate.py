@@ -97,7 +97,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 @dataclass(frozen=True)
-class Effort:
+class BenchmarkEffort:
     """How much is timed: the sizes, and the number of turns for the first table and for the table of workers."""
 
     shapes: Sequence[tuple[int, int]]
@@ -108,11 +108,11 @@ class Effort:
     memory: Sequence[int]
 
 
-QUICK = Effort(((512, 16), (256, 256), (16, 4096), (4, 8192)), 20, 3, 1, 3, (1_000, 10_000))
-FULL = Effort(SHAPES, 100, 5, 3, 11, (1_000, 10_000, 100_000, 1_000_000))
+QUICK = BenchmarkEffort(((512, 16), (256, 256), (16, 4096), (4, 8192)), 20, 3, 1, 3, (1_000, 10_000))
+FULL = BenchmarkEffort(SHAPES, 100, 5, 3, 11, (1_000, 10_000, 100_000, 1_000_000))
 
 
-def page(effort: Effort) -> str:
+def page(effort: BenchmarkEffort) -> str:
     """Return all tables as one Markdown page."""
     import numba
 

@@ -41,7 +41,7 @@ NAMES = {
 }  # fmt: skip
 
 
-class Refused(pickle.UnpicklingError):
+class RefusedPickle(pickle.UnpicklingError):
     """A pickle that is damaged, or that asks for more than plain data."""
 
 
@@ -67,16 +67,16 @@ class _Array:
 def loads(content: bytes) -> Any:
     """Return what a pickle holds. Byte strings of Python 2 become bytes, and arrays are read-only.
 
-    Raises ``Refused`` for a pickle of more than plain data, and ValueError and others for a damaged one.
+    Raises ``RefusedPickle`` for a pickle of more than plain data, and ValueError and others for a damaged one.
     """
     machine = _Machine()
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         if count == OPCODES:
-            raise Refused(f"it has more than {OPCODES} opcodes, and a batch of CIFAR-10 has 60,000")
+            raise RefusedPickle(f"it has more than {OPCODES} opcodes, and a batch of CIFAR-10 has 60,000")
         if opcode.name == "STOP":
             return machine.result()
         machine.step(opcode.name, argument)
-    raise Refused("it has no end")
+    raise RefusedPickle("it has no end")
 
 
 class _Machine:
@@ -99,7 +99,7 @@ class _Machine:
 
     def result(self) -> Any:
         if len(self.stack) != 1:
-            raise Refused(f"it ends with {len(self.stack)} values instead of one")
+            raise RefusedPickle(f"it ends with {len(self.stack)} values instead of one")
         return _finished(self.stack[0])
 
     def step(self, name: str, argument: Any) -> None:
@@ -118,7 +118,7 @@ class _Machine:
         elif name not in ("PROTO", "FRAME"):
             method = getattr(self, f"on_{name.lower()}", None)
             if method is None:
-                raise Refused(f"it uses {name}, which plain data does not need")
+                raise RefusedPickle(f"it uses {name}, which plain data does not need")
             method(*(() if argument is None else (argument,)))
 
     def pop(self) -> Any:
@@ -128,7 +128,7 @@ class _Machine:
 
     def top(self) -> Any:
         if not self.stack or self.stack[-1] is _MARK:
-            raise Refused("its stack is empty where a value is needed")
+            raise RefusedPickle("its stack is empty where a value is needed")
         return self.stack[-1]
 
     def since_mark(self) -> list[Any]:
@@ -136,7 +136,7 @@ class _Machine:
         while start >= 0 and self.stack[start] is not _MARK:
             start -= 1
         if start < 0:
-            raise Refused("a mark is missing")
+            raise RefusedPickle("a mark is missing")
         values = self.stack[start + 1 :]
         del self.stack[start:]
         return values
@@ -173,13 +173,13 @@ class _Machine:
 
     def extend_list(self, values: list[Any]) -> None:
         if type(self.top()) is not list:
-            raise Refused("it appends to something that is not a list")
+            raise RefusedPickle("it appends to something that is not a list")
         self.top().extend(values)
 
     def extend_dict(self, values: list[Any]) -> None:
         keys = values[::2]
         if type(self.top()) is not dict or len(values) % 2 or not all(type(k) in (bytes, str) for k in keys):
-            raise Refused("it holds a dict whose keys are not text")  # hashing nested tuples may take for ever
+            raise RefusedPickle("it holds a dict whose keys are not text")  # hashing nested tuples may take for ever
         self.top().update(zip(keys, values[1::2], strict=True))
 
     def on_global(self, argument: str) -> None:
@@ -193,13 +193,13 @@ class _Machine:
         found = NAMES.get((module, name)) if type(module) is type(name) is str else None
         if found is None:
             asked = f"{module}.{name}" if type(module) is type(name) is str else "something without a name"
-            raise Refused(f"a batch of CIFAR holds only arrays, and this one asks for {asked[:80]}")
+            raise RefusedPickle(f"a batch of CIFAR holds only arrays, and this one asks for {asked[:80]}")
         self.stack.append(found)
 
     def on_reduce(self) -> None:
         arguments, function = self.pop(), self.pop()
         if type(arguments) is not tuple:
-            raise Refused("it calls something without a tuple of arguments")
+            raise RefusedPickle("it calls something without a tuple of arguments")
         self.stack.append(_called(function, arguments))
 
     def on_build(self) -> None:
@@ -207,12 +207,12 @@ class _Machine:
         if isinstance(made, _DType):
             order = _text(state[1]) if type(state) is tuple and len(state) == 8 else ""
             if order not in ("<", ">", "|", "=") or state != (3, state[1], None, None, None, -1, -1, 0):
-                raise Refused("it holds a dtype that is not one of plain numbers")
+                raise RefusedPickle("it holds a dtype that is not one of plain numbers")
             made.order = order
         elif isinstance(made, _Array) and type(state) is tuple and len(state) == 5 and state[0] == 1:
             made.value = _array(*state[1:])
         else:
-            raise Refused("it sets the state of something other than an array")
+            raise RefusedPickle("it sets the state of something other than an array")
 
 
 def _finished(value: Any) -> Any:
@@ -243,16 +243,16 @@ def _called(function: Any, arguments: tuple[Any, ...]) -> Any:
         case _Named.BYTES, ():
             return b""
     what = function.name.lower() if isinstance(function, _Named) else "something that is not a function"
-    raise Refused(f"it calls {what} with arguments that do not make an array of plain numbers")
+    raise RefusedPickle(f"it calls {what} with arguments that do not make an array of plain numbers")
 
 
 def _array(shape: Any, dtype: Any, columns_first: Any, content: Any) -> NDArray[Any]:
-    """Return an array that is a view of the bytes. Raises Refused where their number is not that of the shape."""
+    """Return an array that is a view of the bytes. Raises RefusedPickle where their number is not that of the shape."""
     if type(shape) is not tuple or len(shape) > 4 or not all(type(n) is int and n >= 0 for n in shape):
-        raise Refused("it holds an array of an impossible shape")
+        raise RefusedPickle("it holds an array of an impossible shape")
     if not isinstance(dtype, _DType) or type(content) not in (bytes, bytearray):
-        raise Refused("it holds an array that is not one of plain numbers")
+        raise RefusedPickle("it holds an array that is not one of plain numbers")
     wanted = math.prod(shape) * dtype.real.itemsize
     if wanted != len(content):
-        raise Refused(f"it holds an array of shape {str(shape)[:80]} with {len(content)} bytes")
+        raise RefusedPickle(f"it holds an array of shape {str(shape)[:80]} with {len(content)} bytes")
     return np.frombuffer(content, dtype.real).reshape(shape, order="F" if columns_first is True else "C")

@@ -20,10 +20,10 @@ from .. import metrics
 from ..running import interrupts
 from ..running.limits import Parser
 from ..running.workspace import spread, store
-from .schemes import FULL, IMAGES, SCHEMES, Scheme, key, sample_scheme
+from .schemes import FULL, IMAGES, SCHEMES, CachingScheme, key, sample_scheme
 
 
-def measure(effort: str, schemes: Sequence[Scheme] = SCHEMES) -> list[dict[str, Any]]:
+def measure(effort: str, schemes: Sequence[CachingScheme] = SCHEMES) -> list[dict[str, Any]]:
     """Return one row per scheme, all from the same noise. What is not stored yet is sampled now.
 
     The keys are scheme and label; error (n,), the relative l2 distance of each image to that of full precision; middle

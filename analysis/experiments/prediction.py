@@ -44,7 +44,7 @@ BITS = (2, 3, 4, 5, 6, 7, 8)
 
 
 @dataclass(frozen=True)
-class Plan:
+class PredictionSettings:
     """How much is measured. ``images`` counts those of every quantized arm; see ``measure_transfer`` for the others."""
 
     samples: int = 8
@@ -54,15 +54,15 @@ class Plan:
     images: int = 16
 
 
-PLANS = {"quick": Plan(), "full": Plan(probe_every=3, images=32)}
+PLANS = {"quick": PredictionSettings(), "full": PredictionSettings(probe_every=3, images=32)}
 
 
-def plan_of(effort: str) -> tuple[Effort, Plan]:
+def plan_of(effort: str) -> tuple[Effort, PredictionSettings]:
     """Return settings and plan of this effort. Raises ValueError, which lists the known ones, for another."""
     return effort_of(effort), PLANS[effort_of(effort).name]
 
 
-def _params(effort: Effort, plan: Plan, **more: Any) -> dict[str, Any]:
+def _params(effort: Effort, plan: PredictionSettings, **more: Any) -> dict[str, Any]:
     return settings(effort, source_of(__name__)) | {"plan": asdict(plan)} | more
 
 
@@ -161,7 +161,7 @@ def predictions(
     }
 
 
-def _run(effort: Effort, plan: Plan, arm: Arm) -> dict[str, np.ndarray]:
+def _run(effort: Effort, plan: PredictionSettings, arm: Arm) -> dict[str, np.ndarray]:
     """Return the sampler's state after every call as "x", float32 (T, images, values)."""
     before = torch.get_num_threads()
     torch.set_num_threads(effort.threads)
@@ -177,7 +177,7 @@ def _run(effort: Effort, plan: Plan, arm: Arm) -> dict[str, np.ndarray]:
     return {"x": np.stack(seen)}
 
 
-def _arm(effort: Effort, plan: Plan, arm: Arm) -> None:
+def _arm(effort: Effort, plan: PredictionSettings, arm: Arm) -> None:
     params = _params(effort, plan, arm=asdict(arm))
     store().get("trajectory", params, partial(_run, effort, plan, arm))
 

@@ -26,7 +26,7 @@ EVERY = (2, 3, 5)
 
 
 @dataclass(frozen=True)
-class Scheme:
+class CachingScheme:
     """One way of computing less. ``value`` is the parameter of its kind, such as the number of bits."""
 
     kind: str
@@ -65,22 +65,22 @@ KINDS = {
     "dead_zone": "dead zone {}, 4 bits", "closed_loop": "closed loop, {} bits", "direct": "direct, {} bits",
 }  # fmt: skip
 SCHEMES = (
-    *(Scheme(kind, n) for kind in ("cached", "deepcache", "shallow") for n in EVERY),
-    *(Scheme("threshold", tau) for tau in (0.02, 0.05, 0.1, 0.2, 0.4)),
-    *(Scheme("dead_zone", width) for width in (0.08, 0.1, 0.15, 0.2)),
-    *(Scheme(kind, bits) for kind in ("closed_loop", "direct") for bits in (8, 6, 4, 3, 2)),
+    *(CachingScheme(kind, n) for kind in ("cached", "deepcache", "shallow") for n in EVERY),
+    *(CachingScheme("threshold", tau) for tau in (0.02, 0.05, 0.1, 0.2, 0.4)),
+    *(CachingScheme("dead_zone", width) for width in (0.08, 0.1, 0.15, 0.2)),
+    *(CachingScheme(kind, bits) for kind in ("closed_loop", "direct") for bits in (8, 6, 4, 3, 2)),
 )
 SPARSE = ("dead_zone", "closed_loop", "direct")  # whose zeros are counted
-FULL = Scheme("full")
+FULL = CachingScheme("full")
 
 
-def key(effort: str, scheme: Scheme) -> dict[str, Any]:
+def key(effort: str, scheme: CachingScheme) -> dict[str, Any]:
     """Return the parameters under which a scheme is stored."""
     chosen = settings(effort_of(effort), source_of(__name__))
     return chosen | {"scheme": asdict(scheme), "batch": IMAGES[effort]}
 
 
-def sample_scheme(effort: str, scheme: Scheme) -> None:
+def sample_scheme(effort: str, scheme: CachingScheme) -> None:
     """Sample a scheme and store images, middle-block features and audit."""
     params = key(effort, scheme)
     if store().has("caching", params):

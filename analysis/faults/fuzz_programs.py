@@ -21,7 +21,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Program:
+class FuzzedProgram:
     """A module with a ``main(arguments)``, or one command of it.
 
     begun: whether it is run as ``python -m`` runs it, by ``interrupts.begin``, which handles what ``main`` raises; the
@@ -91,23 +91,26 @@ _COMMANDS = {
 }  # fmt: skip
 
 PROGRAMS = {
-    **{f"modiff-sim {name}": Program("modiff_sim.cli", name, cheap, begun=False) for name, cheap in _COMMANDS.items()},
-    "analysis.sample": Program(
+    **{
+        f"modiff-sim {name}": FuzzedProgram("modiff_sim.cli", name, cheap, begun=False)
+        for name, cheap in _COMMANDS.items()
+    },
+    "analysis.sample": FuzzedProgram(
         "analysis.sample",
         cheap=("--images", "2", "--batch", "2", "--steps", "2", "--device", "cpu"),
         stubs={"modiff_sim.sweeps.parallel.PATIENCE": lambda place: 0.2},
     ),
-    "analysis.train": Program(
+    "analysis.train": FuzzedProgram(
         "analysis.train",
         cheap=("--steps", "2", "--minutes", "0.02", "--grid", "0"),
         stubs={"analysis.train.RECIPES": _small_recipes},
     ),
-    "analysis.experiments.arms": Program(
+    "analysis.experiments.arms": FuzzedProgram(
         "analysis.experiments.arm_table",
         cheap=("--images", "2", "--steps", "2"),
         stubs={"analysis.experiments.arm_table.ARMS": _few_arms},
     ),
-    "analysis.tables": Program(
+    "analysis.tables": FuzzedProgram(
         "analysis.tables.__main__",
         stubs={
             "analysis.tables.__main__.measure": _returns([]),
@@ -116,7 +119,7 @@ PROGRAMS = {
             "analysis.tables.__main__.PAGE": lambda place: place / "tables.md",
         },
     ),
-    "analysis.reproduce": Program(
+    "analysis.reproduce": FuzzedProgram(
         "analysis.reproduce",
         stubs={
             "analysis.reproduce.sample_everything": _returns([]),
@@ -124,70 +127,70 @@ PROGRAMS = {
             "analysis.report.build": _returns("report.html"),
         },
     ),
-    "analysis.experiments.recordings": Program(
+    "analysis.experiments.recordings": FuzzedProgram(
         "analysis.experiments.recordings", cheap=("--steps", "2", "--images", "2")
     ),
-    "analysis.compare": Program("analysis.compare"),
-    "analysis.memory": Program(
+    "analysis.compare": FuzzedProgram("analysis.compare"),
+    "analysis.memory": FuzzedProgram(
         "analysis.memory",
         cheap=("--model", "digits"),
         stubs={"analysis.memory.PAGE": lambda place: place / "empty", "analysis.memory.page": _returns("")},
     ),
-    "analysis.training.quality": Program(
+    "analysis.training.quality": FuzzedProgram(
         "analysis.training.quality",
         stubs={
             "analysis.training.quality.measure": _returns({}),
             "analysis.training.quality.write_json": _returns(None),
         },
     ),
-    "analysis.training.classifier": Program(
+    "analysis.training.classifier": FuzzedProgram(
         "analysis.training.classifier",
         stubs={
             "analysis.training.classifier.train": _returns({}),
             "analysis.training.classifier.reference": lambda place: mock.MagicMock(),
         },
     ),
-    "analysis.experiments.caching": Program(
+    "analysis.experiments.caching": FuzzedProgram(
         "analysis.experiments.caching",
         stubs={
             "analysis.experiments.caching.measure": _returns([]),
             "analysis.experiments.caching.table": _returns(""),
         },
     ),
-    "analysis.benchmarks.sampling": Program(
+    "analysis.benchmarks.sampling": FuzzedProgram(
         "analysis.benchmarks.sampling",
         cheap=("--model", "digits", "--batch", "1", "--calls", "1", "--threads", "1"),
         stubs={"analysis.benchmarks.sampling.turns": lambda place: lambda _, arms, *__: (np.ones((1, len(arms))), {})},
     ),
-    "analysis.benchmarks.simulate": Program(
+    "analysis.benchmarks.simulate": FuzzedProgram(
         "analysis.benchmarks.simulate",
         stubs={
             "analysis.benchmarks.simulate.page": _returns("page"),
             "analysis.benchmarks.simulate.HERE": lambda place: place / "here.md",
         },
     ),
-    "analysis.benchmarks.memory": Program(
+    "analysis.benchmarks.memory": FuzzedProgram(
         "analysis.benchmarks.memory",
         cheap=("--model", "digits", "--batch", "1"),
         stubs={"analysis.benchmarks.memory.measure": _returns([])},
     ),
-    "analysis.benchmarks.throughput": Program(
+    "analysis.benchmarks.throughput": FuzzedProgram(
         "analysis.benchmarks.throughput",
         cheap=("--batch", "1", "--steps", "1", "--repeats", "1"),
         stubs={"analysis.benchmarks.throughput.measure": _returns([])},
     ),
-    "analysis.benchmarks.sweeps": Program(
+    "analysis.benchmarks.sweeps": FuzzedProgram(
         "analysis.benchmarks.sweeps",
         stubs={"analysis.benchmarks.sweeps.measure": lambda place: lambda *_: {"bytes": 1.0}},
     ),
-    "analysis.contents": Program(
+    "analysis.contents": FuzzedProgram(
         "analysis.contents", stubs={"analysis.contents.PAGE": lambda place: place / "contents.md"}
     ),
-    "figures": Program(
+    "figures": FuzzedProgram(
         "figures.__main__",
         stubs={"figures.__main__.make": _returns(None), "figures.__main__.PAGE": lambda place: place / "figures.md"},
     ),
-    "paper_checks": Program(
+    "paper_checks": FuzzedProgram(
         "paper_checks.__main__",
         stubs={"paper_checks.__main__.run": _returns([]), "paper_checks.__main__.write_pages": _returns([])},
     ),

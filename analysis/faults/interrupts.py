@@ -250,7 +250,7 @@ def numbers(result: Any) -> bytes:
     return result.encode() if isinstance(result, str) else b"".join(x.numpy(force=True).tobytes() for x in result)
 
 
-class Subject:
+class InterruptedCall:
     """One arm on one model, the undisturbed result of its statement, and the number of moments that it has."""
 
     def __init__(self, name: str) -> None:
@@ -297,9 +297,9 @@ class Subject:
 def attempts(times: int, seed: int, folder: Path) -> Iterator[Attempt]:
     """Try ``times`` interrupts, spread evenly over ``ARMS``. ``folder`` is not needed."""
     del folder
-    subjects: dict[str, Subject] = {}
+    subjects: dict[str, InterruptedCall] = {}
     rng = np.random.default_rng(seed)
     for i in range(times):
         name = list(ARMS)[i % len(ARMS)]
-        subject = subjects.get(name) or subjects.setdefault(name, Subject(name))
+        subject = subjects.get(name) or subjects.setdefault(name, InterruptedCall(name))
         yield subject.attempt(int(rng.integers(subject.moments)))

@@ -21,7 +21,7 @@ from typing import Any
 from modiff_sim.sweeps.store import Store
 
 from . import Attempt, driver
-from .waiting import ROOT, Run
+from .waiting import ROOT, Started
 
 
 class Forks:
@@ -37,7 +37,7 @@ class Forks:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.process.communicate()
 
-    def run(self, run: Run, *more: Any, **environment: Any) -> int:
+    def run(self, run: Started, *more: Any, **environment: Any) -> int:
         """Run the driver and return its exit code. Its output is appended to ``said``."""
         about = {"COUNT": run.count} | environment
         job = [str(run.folder / "said"), {k: str(v) for k, v in about.items()}, [*run.arguments(), *map(str, more)]]
@@ -80,19 +80,24 @@ def fork(said: str, environment: Mapping[str, str], arguments: list[str]) -> Non
 def attempts(times: int, seed: int, folder: Path, points: int = 4) -> Iterator[Attempt]:
     """Kill the driver up to five times in a row, each attempt on a fresh folder. The same seed gives the same kills."""
     with Forks() as forks:
-        whole = Run(folder / "whole")
+        whole = Started(folder / "whole")
         whole.folder.mkdir(parents=True)
         if forks.run(whole, points, STEPS=folder / "steps"):
             raise RuntimeError((whole.folder / "said").read_text(encoding="utf-8"))
         events = Counter((folder / "steps").read_text(encoding="utf-8").splitlines())
         for i in range(times):
-            run = Run(folder / str(i))
+            run = Started(folder / str(i))
             run.folder.mkdir()
             yield killed(forks, run, random.Random(f"{seed}:{i}"), points, events, whole.bytes())
 
 
 def killed(
-    forks: Forks, run: Run, chosen: random.Random, points: int, events: Counter[str], undisturbed: Mapping[str, bytes]
+    forks: Forks,
+    run: Started,
+    chosen: random.Random,
+    points: int,
+    events: Counter[str],
+    undisturbed: Mapping[str, bytes],
 ) -> Attempt:
     """Try one sequence of kills, then let the driver finish, and judge the outcome."""
     kills, wrong, lost = [], [], 0
@@ -126,7 +131,7 @@ def kill_of(chosen: random.Random, events: Counter[str], left: float) -> str:
     return f"{event}:{chosen.randint(1, max(1, int(count * left)))}" + chosen.choice(["", f":{chosen.randint(0, 999)}"])
 
 
-def results(run: Run, points: int) -> int:
+def results(run: Started, points: int) -> int:
     """Return how many points need not begin again, because their arrays (with their rows beside them) are complete."""
     store = Store(run.store)
     return sum(store.has(driver.NAME, point) for point in driver.points(points))

@@ -24,7 +24,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 
 
-class Program:
+class WaitingProgram:
     """A process with a session of its own. Leaving the context kills whatever is still alive in that session."""
 
     def __init__(self, command: Sequence[Any], said: Path, environment: Mapping[str, Any], **options: Any) -> None:
@@ -37,7 +37,7 @@ class Program:
             )  # fmt: skip
         self.pid = self.process.pid
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> WaitingProgram:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -72,7 +72,7 @@ class Program:
         return found
 
 
-def wait_for(condition: Callable[[], T], *programs: Program) -> T:
+def wait_for(condition: Callable[[], T], *programs: WaitingProgram) -> T:
     """Return the condition's value as soon as it is true. Raises RuntimeError if one of the programs ends before."""
     end = time.monotonic() + GUARD
     while True:
@@ -92,7 +92,7 @@ def begun(count: Path) -> list[tuple[int, int]]:
     return [(int(index), int(pid)) for index, pid in map(str.split, lines)]
 
 
-class Run:
+class Started:
     """The driver on a folder of its own, and what it has written there."""
 
     def __init__(self, folder: Path) -> None:
@@ -103,12 +103,12 @@ class Run:
         """Return the arguments of the driver."""
         return [str(self.store), str(self.table)]
 
-    def start(self, *, options: Mapping[str, Any] | None = None, **environment: Any) -> Program:
+    def start(self, *, options: Mapping[str, Any] | None = None, **environment: Any) -> WaitingProgram:
         """Start the driver with these environment variables."""
         self._started += 1
         command = [sys.executable, "-m", "analysis.faults.driver", *self.arguments()]
         said = self.folder / f"said-{self._started}"
-        return Program(command, said, {"COUNT": self.count, "OMP_NUM_THREADS": 1} | environment, **options or {})
+        return WaitingProgram(command, said, {"COUNT": self.count, "OMP_NUM_THREADS": 1} | environment, **options or {})
 
     def finish(self, **environment: Any) -> tuple[int, str]:
         """Run the driver to its end, and return (exit code, its output)."""
@@ -123,7 +123,7 @@ class Run:
         """Return (index, process id) of every point that was begun, in that order."""
         return begun(self.count)
 
-    def wait(self, program: Program, *, rows: int, begun: int) -> None:
+    def wait(self, program: WaitingProgram, *, rows: int, begun: int) -> None:
         """Wait until this many rows are stored and this many points have begun."""
         wait_for(lambda: self.rows() >= rows and len(self.begun()) >= begun, program)
 

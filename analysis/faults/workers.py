@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import Attempt, driver
-from .waiting import Run, wait_for
+from .waiting import Started, wait_for
 
 WORKERS = 2
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
@@ -20,7 +20,7 @@ def attempts(times: int, seed: int, folder: Path) -> Iterator[Attempt]:
 
     The seed decides how many rows are stored by then.
     """
-    whole = Run(folder / "whole")
+    whole = Started(folder / "whole")
     code, said = whole.finish()
     if code:
         raise RuntimeError(said)
@@ -28,11 +28,11 @@ def attempts(times: int, seed: int, folder: Path) -> Iterator[Attempt]:
     kinds = [(target, name) for target in TARGETS for name in SIGNALS]
     for i in range(times):
         target, name = kinds[i % len(kinds)]
-        run = Run(folder / str(i))
+        run = Started(folder / str(i))
         yield disturbed(run, target, name, chosen.randint(0, driver.POINTS - WORKERS), whole.bytes())
 
 
-def disturbed(run: Run, target: str, name: str, rows: int, undisturbed: Mapping[str, bytes]) -> Attempt:
+def disturbed(run: Started, target: str, name: str, rows: int, undisturbed: Mapping[str, bytes]) -> Attempt:
     """Send the signal when exactly so many rows are stored and every worker is at work on a point."""
     gate, number, lone = run.folder / "gate", getattr(signal, name), target == "a worker"
     ignored = lone and name == "SIGINT"  # only the driver may stop a worker

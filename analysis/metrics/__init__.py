@@ -19,7 +19,7 @@ from .coverage import precision_recall
 from .duplicates import duplicates, nearest_distance
 from .extractors import EXTRACTORS, Extractor
 from .frechet import PairedRatio, frechet_distance, paired_frechet_ratio
-from .judge import Judge, Measured, mean_interval
+from .judge import Judge, Score, mean_interval
 from .kernel import kernel_difference, kernel_distance
 from .pairs import first_divergence, psnr, relative_l2, ssim
 from .resampling import Interval
@@ -27,10 +27,31 @@ from .score import classifier_score, split_scores
 from .wasserstein import sliced_wasserstein
 
 __all__ = [
-    "EXTRACTORS", "METRICS", "Extractor", "Interval", "Judge", "Judged", "Measured", "Metric", "PairedRatio",
-    "Statistic", "classifier_score", "duplicates", "first_divergence", "frechet_distance", "kernel_difference",
-    "kernel_distance", "mean_interval", "nearest_distance", "paired_frechet_ratio", "precision_recall", "psnr",
-    "relative_l2", "sliced_wasserstein", "split_scores", "ssim",
+    "EXTRACTORS",
+    "METRICS",
+    "Extractor",
+    "Interval",
+    "Judge",
+    "Judged",
+    "Metric",
+    "PairedRatio",
+    "Score",
+    "Statistic",
+    "classifier_score",
+    "duplicates",
+    "first_divergence",
+    "frechet_distance",
+    "kernel_difference",
+    "kernel_distance",
+    "mean_interval",
+    "nearest_distance",
+    "paired_frechet_ratio",
+    "precision_recall",
+    "psnr",
+    "relative_l2",
+    "sliced_wasserstein",
+    "split_scores",
+    "ssim",
 ]  # fmt: skip
 
 #: the order of columns; a metric that is not named here follows by name

@@ -18,7 +18,7 @@ from .resampling import Interval, centred, multiplicities
 
 
 @dataclass(frozen=True)
-class Measured:
+class Score:
     """A value of a metric that depends on n, together with what decides which values it can be compared with."""
 
     metric: str
@@ -26,7 +26,7 @@ class Measured:
     n: int
     features: str
 
-    def over(self, other: Measured) -> float:
+    def over(self, other: Score) -> float:
         """Return the ratio of two values. Raises ValueError unless metric, n and features are the same."""
         for what in ("metric", "n", "features"):
             mine, theirs = getattr(self, what), getattr(other, what)
@@ -49,11 +49,11 @@ class Judge:
         self.reference = references.load(name)
         self.extractor = self.reference.extractor
 
-    def frechet(self, images: ArrayLike) -> Measured:
+    def frechet(self, images: ArrayLike) -> Score:
         """Return the Fréchet distance to all images of the reference."""
         f = self.extractor.features(images)
         value = distance_of_moments(moments(f), self.reference.moments)
-        return Measured("frechet", value, len(f), self.extractor.name)
+        return Score("frechet", value, len(f), self.extractor.name)
 
     def __call__(
         self,

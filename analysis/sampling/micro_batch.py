@@ -28,7 +28,7 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """Everything that decides the images, besides the code and its versions."""
 
     model: str

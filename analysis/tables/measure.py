@@ -30,7 +30,7 @@ def wanted(tables: Sequence[str]) -> list[Wanted]:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRows:
     """What was measured: ``rows``, one per cell and seed, and ``micro_batches``, by which each can be recognised.
 
     ``pictures`` and ``features`` are keyed by the number of the cell's row of its first seed. Pictures are uint8 (16,
@@ -46,7 +46,7 @@ class Measured:
 
 def measure(
     model: str, chosen: Sequence[Wanted], *, workers: int | None = None, scheduler: str | None = None
-) -> Measured:
+) -> MeasuredRows:
     """Return the rows in the order of ``chosen``.
 
     If it is interrupted, the same call goes on. Workers and interruptions do not change the bytes.
@@ -81,4 +81,4 @@ def measure(
         {"model": model, **flat(cell), "seed": seed, "micro_batch": i, "mean": audit["mean"], "rms": audit["rms"]}
         for (cell, seed, i), (_, audit) in at.items()
     ]
-    return Measured(rows, prints, pictures, features)
+    return MeasuredRows(rows, prints, pictures, features)

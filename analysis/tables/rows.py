@@ -25,7 +25,7 @@ from modiff_sim.sweeps.store import StoreError, npz_bytes, verify_one, versions,
 
 from .. import metrics
 from .cells import Cell, from_flat
-from .measure import Measured
+from .measure import MeasuredRows
 from .sampling import BATCH, source
 
 COMMITTED = Path(__file__).parent / "committed"
@@ -37,7 +37,7 @@ TEXT = frozenset({"model", "recursion", "scale", "warmup", "refresh", "sampler",
 class Rows:
     """What was measured on one model, as read from its files."""
 
-    measured: Measured
+    measured: MeasuredRows
     manifest: Mapping[str, Any]
 
     def pictures(self, cell: Cell) -> np.ndarray | None:
@@ -73,7 +73,7 @@ def manifest(model: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def save(folder: Path, found: Measured, about: Mapping[str, Any]) -> None:
+def save(folder: Path, found: MeasuredRows, about: Mapping[str, Any]) -> None:
     """Write the files, with the manifest last."""
     contents = (_csv(found.rows), _csv(found.micro_batches), npz_bytes(found.pictures), npz_bytes(found.features))
     write_files(folder, dict(zip(FILES, contents, strict=True)), about)
@@ -113,7 +113,7 @@ def committed(model: str, folder: Path = COMMITTED) -> Rows:
     if about["model_sha256"] != zoo.card(model)["sha256"]:
         raise StoreError(f"{place}: measured on other weights of {model}; measure the rows again with --rerun")
     tables = (_read(place / name) for name in FILES[:2])
-    return Rows(Measured(*tables, *(_arrays(place / name) for name in FILES[2:])), about)
+    return Rows(MeasuredRows(*tables, *(_arrays(place / name) for name in FILES[2:])), about)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

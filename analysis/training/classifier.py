@@ -29,7 +29,7 @@ from .loop import progress, write_json
 
 
 @dataclass(frozen=True)
-class Settings:
+class ClassifierSettings:
     """How a classifier is trained.
 
     ``jitter`` is noise on the inputs, so that features do not depend on single grey levels. With ``flips`` half of the
@@ -45,10 +45,10 @@ class Settings:
     seed: int = 0
 
 
-SETTINGS = {"digits": Settings(), "fashion32": Settings(epochs=16, batch=128, flips=True)}
+SETTINGS = {"digits": ClassifierSettings(), "fashion32": ClassifierSettings(epochs=16, batch=128, flips=True)}
 
 
-def train(extractor: Extractor, data: Images, out: Path, settings: Settings) -> dict[str, Any]:
+def train(extractor: Extractor, data: Images, out: Path, settings: ClassifierSettings) -> dict[str, Any]:
     """Train on the training part, and write ``out`` (safetensors) and the json beside it, which is returned.
 
     Raises

@@ -15,13 +15,14 @@ from contextlib import AbstractContextManager
 from torch import nn
 
 from .. import recursion as _recursion
+from ..cost import StorageChoice
 from ..quantizers.base import Quantizer
 from .attention.attention import Attention
 from .hooks.undo import Context
 from .layers import Weights, Where
 from .plans.plan import Plan
 from .plans.reuse import Reuse
-from .run.options import Options, Skip, Stored
+from .run.options import Options, Skip
 from .run.run import Run, active_run
 
 __all__ = ["ENGINES", "active_run", "modulated"]
@@ -39,7 +40,7 @@ def modulated(
     refresh: _recursion.Refresh = "never",
     where: Where | None = None,
     skip: Skip = None,
-    storage: Stored = None,
+    storage: StorageChoice | None = None,
     attention: Attention | None = None,
     reuse: Reuse | None = None,
     engine: str = "simulated",

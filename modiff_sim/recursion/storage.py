@@ -50,7 +50,7 @@ class Packed:
     shape: tuple[int, ...]
 
 
-class Format:
+class StateFormat:
     """As computed: what is kept is the array itself."""
 
     bits: float = 32
@@ -64,7 +64,7 @@ class Format:
         return kept
 
 
-class FloatFormat(Format):
+class FloatFormat(StateFormat):
     """Rounded to another float type."""
 
     def __init__(self, name: str) -> None:
@@ -82,7 +82,7 @@ class FloatFormat(Format):
         return array_namespace(like).astype(kept, like.dtype)
 
 
-class Codes(Format):
+class Codes(StateFormat):
     """Rounded to a quantizer's grid: codes and scales are kept."""
 
     def __init__(self, Q: Quantizer) -> None:
@@ -120,10 +120,10 @@ class Codes(Format):
         return values if values.shape == kept.shape else xp.reshape(values, kept.shape)
 
 
-NATIVE = Format()
+NATIVE = StateFormat()
 
 
-def _format(what: str, spec: Spec) -> Format:
+def _format(what: str, spec: Spec) -> StateFormat:
     if isinstance(spec, Quantizer):
         if spec.laws.randomised or not spec.has_codes or spec.bits == 0 or not spec.integer_codes:
             raise ValueError(f"storage of {what}: {spec} has no fixed integer codes to keep; AbsMax(8) has")
@@ -181,12 +181,12 @@ class Storage:
         return self.ref == "native" and self.o_hat == "native"
 
     @cached_property
-    def ref_format(self) -> Format:
+    def ref_format(self) -> StateFormat:
         """The form in which â is kept."""
         return _format("ref", self.ref)
 
     @cached_property
-    def o_format(self) -> Format | None:
+    def o_format(self) -> StateFormat | None:
         """The form in which ô is kept; None where it is recomputed."""
         return None if self.recomputes else _format("o_hat", self.o_hat)
 

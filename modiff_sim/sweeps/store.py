@@ -30,8 +30,8 @@ from .content import canonical, is_plain_name, npz_bytes, plain, versions
 from .files import digest, digest_of, is_regular, remove_abandoned, sha256, sync_folder, temporary_folder, write_atomic
 
 __all__ = [
-    "Store", "StoreError", "Stored", "canonical", "digest", "digest_of", "key", "npz_bytes", "plain", "read", "sha256",
-    "verify_one", "versions", "write_atomic", "write_files",
+    "Store", "StoreError", "StoredResult", "canonical", "digest", "digest_of", "key", "npz_bytes", "plain", "read",
+    "sha256", "verify_one", "versions", "write_atomic", "write_files",
 ]  # fmt: skip
 
 FILES = ("arrays.npz", "rows.json")  # the files of a keyed result whose sha256 the manifest holds
@@ -74,7 +74,7 @@ def _json(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredResult:
     """A result read back: arrays by name, tidy rows, the manifest, and the path of its folder."""
 
     arrays: dict[str, np.ndarray]
@@ -133,7 +133,7 @@ class Store:
         walltime: float | None = None,
         *,
         swept: bool = False,
-    ) -> Stored:
+    ) -> StoredResult:
         """Write a result. An existing one of the same key is left as it is. ``swept``: it belongs to a sweep.
 
         Raises ValueError for a name that is not a file name, or that of a sweep in this folder unless it is ``swept``.
@@ -166,11 +166,13 @@ class Store:
         if not swept and (log := self.root / f"{name}{LOG}").exists():
             raise ValueError(f"{name!r} is the name of a sweep, whose rows are in {log}: give the result another name")
 
-    def load(self, name: str, params: Mapping[str, Any]) -> Stored:
+    def load(self, name: str, params: Mapping[str, Any]) -> StoredResult:
         """Read a result back and verify its checksums. Raises StoreError where a file was changed or is missing."""
         return read(self.path(name, params))
 
-    def get(self, name: str, params: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]) -> Stored:
+    def get(
+        self, name: str, params: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]
+    ) -> StoredResult:
         """Return the stored result, which is computed now if it is missing, so that a killed run can go on."""
         if self.has(name, params):
             return self.load(name, params)
@@ -180,14 +182,14 @@ class Store:
         return self.save(name, params, arrays, walltime=time.perf_counter() - start)
 
 
-def read(path: Path) -> Stored:
+def read(path: Path) -> StoredResult:
     """Read one result folder and verify every checksum. Raises StoreError where one is wrong."""
     problems = verify_one(path)
     if problems:
         raise StoreError("; ".join(problems) + ": delete the folder and run again")
     with np.load(path / "arrays.npz", allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    return Stored(arrays, json.loads((path / "rows.json").read_text(encoding="utf-8")), manifest_of(path), path)
+    return StoredResult(arrays, json.loads((path / "rows.json").read_text(encoding="utf-8")), manifest_of(path), path)
 
 
 def manifest_of(path: Path) -> dict[str, Any]:

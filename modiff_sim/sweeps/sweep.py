@@ -33,7 +33,7 @@ from .files import SILENT, digest_of
 from .output import Output
 from .parallel import WorkerLost, progress, unordered
 from .rowlog import ASIDE, CLAIMS, Claims, Entry, RowLog, add_aside, noted
-from .store import LOG, Store, Stored, StoreError, canonical, key, plain, versions, write_files
+from .store import LOG, Store, StoredResult, StoreError, canonical, key, plain, versions, write_files
 
 Point = Mapping[str, Any]
 LOSSES = 3  # workers lost in a row after which a point is assumed to kill them
@@ -227,7 +227,7 @@ class _Sweep:
                 self.log.append(k, Entry(plain(output.row)))
             add_aside(self.store.root / f"{self.name}{ASIDE}", k, {"seconds": round(seconds, 6), **output.aside})
 
-    def _append(self, k: str, stored: Stored) -> None:
+    def _append(self, k: str, stored: StoredResult) -> None:
         if len(stored.rows) != 1:
             raise StoreError(f"{stored.path} is not a result of a sweep, which has one row: rename the sweep")
         with self._said():

@@ -10,9 +10,9 @@ import numpy as np
 from modiff_sim import AbsMax, Claim, Evidence, Identity, Quantizer, Verdict, bounds
 from modiff_sim import recursion as rec
 
-from .._beyond import Stored
+from .._beyond import RoundedLoop
 from .._broken import scaled
-from .._shared import EPS, Run, Worst
+from .._shared import EPS, Errors, Worst
 
 ORDER = 7
 CLAIM = Claim(
@@ -41,7 +41,7 @@ def check(
     rng = np.random.default_rng(480)
     ratio, atol, cases = [], [], []
     for dtype in types:
-        loop = Stored(store_out=lambda y, dtype=dtype: store(y, dtype))
+        loop = RoundedLoop(store_out=lambda y, dtype=dtype: store(y, dtype))
         # half an ulp above 1 is a tie and goes to the even 1, at every call; all sums are exact in float64
         still = 1 + bounds.unit_roundoff(dtype) * np.arange(n + 1.0)[:, None, None]
         walk = 10 * rng.standard_normal((1, trials, 4)) + np.cumsum(rng.standard_normal((n + 1, trials, 4)), axis=0)
@@ -62,7 +62,7 @@ def check(
                 # per call a product and two sums of numbers of at most max|a|·||A||, rounded in float64
                 size = np.maximum.accumulate(np.abs(a).max(axis=(1, 2)))[1:, None] * np.abs(A).sum(axis=1).max()
                 slack = 8 * len(A.T) * EPS * np.arange(1, n + 1)[:, None] * size * np.ones_like(x)
-                worst.add(Run(error[1:], x, slack, []), bound(o[1:], x, dtype, start=error[0]), f"{name}, {norm}")
+                worst.add(Errors(error[1:], x, slack, []), bound(o[1:], x, dtype, start=error[0]), f"{name}, {norm}")
         ratio.append(worst.ratio)
         atol.append(worst.atol)
         cases += [f"{dtype}, call {j + 1}: {case}" for j, case in enumerate(worst.case)]

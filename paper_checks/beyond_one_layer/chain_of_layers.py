@@ -6,7 +6,7 @@ from modiff_sim import AbsMax, Claim, Evidence, Verdict, bounds
 
 from .._beyond import Overshoot, alternating, run_chain
 from .._broken import Flipped, scaled
-from .._shared import EPS, Run, Shrink, Worst, families
+from .._shared import EPS, Errors, Shrink, Worst, families
 
 ORDER = 10
 CLAIM = Claim(
@@ -53,7 +53,7 @@ def check(effort: str = "quick", *, recursion="closed_loop", bound=bounds.chain_
                 # per call and layer products of d terms and a few sums, of numbers that the chain has amplified
                 size = size if layer == 0 else size * max(1.0, float(np.abs(W[layer - 1]).sum(axis=1).max()))
                 slack = 16 * (layer + 1) * a.shape[-1] * EPS * np.arange(1, n + 1)[:, None] * size
-                worst[layer].add(Run(error[:, layer], d[:, layer], slack, []), F[:, layer], f"chain {i}")
+                worst[layer].add(Errors(error[:, layer], d[:, layer], slack, []), F[:, layer], f"chain {i}")
             if i:
                 typical.append(np.median(error[-1] / np.where(F[-1] > 0, F[-1], np.inf), axis=-1))
         for layer in range(layers):

@@ -5,8 +5,8 @@ import numpy as np
 from modiff_sim import AbsMax, Claim, Evidence, Verdict, bounds
 from modiff_sim import recursion as rec
 
-from .._beyond import Stored
-from .._shared import EPS, Run, Shrink, Worst
+from .._beyond import RoundedLoop
+from .._shared import EPS, Errors, Shrink, Worst
 
 ORDER = 8
 CLAIM = Claim(
@@ -34,7 +34,7 @@ def check(effort: str = "quick", *, bound=bounds.stored_reference, telescoping: 
             ("a store below by 1/8", line, Shrink(contraction=kappa**2), np.eye(1), 1.0, lambda y: y - 0.125, 0.125),
             *((f"AbsMax in {t}", a, AbsMax(bits), A, gain, f, None) for t, f in stores.items()),
         ):
-            kept = Stored(store_ref=store, telescoping=telescoping)
+            kept = RoundedLoop(store_ref=store, telescoping=telescoping)
             calls = list(rec.run(kept, inputs, Q, lambda x, M=M: x @ M.T))
             error = np.stack([np.abs(x @ M.T - s.output).max(axis=-1) for x, (_, s) in zip(inputs, calls, strict=True)])
             start = np.abs(inputs[0] - calls[0][0].ref).max(axis=-1)
@@ -47,7 +47,7 @@ def check(effort: str = "quick", *, bound=bounds.stored_reference, telescoping: 
             # per call a product and a few sums of numbers of the size of a, rounded in float64
             size = np.maximum.accumulate(np.abs(inputs).max(axis=(1, 2)))[1:, None] * norm
             slack = 8 * len(M.T) * EPS * np.arange(1, n + 1)[:, None] * size * np.ones_like(d)
-            worst.add(Run(error[1:], d, slack, []), bound(d, kappa, lost, gain=norm, start=start), name)
+            worst.add(Errors(error[1:], d, slack, []), bound(d, kappa, lost, gain=norm, start=start), name)
         ratio.append(worst.ratio)
         atol.append(worst.atol)
         cases += [f"b = {bits}, call {j + 1}: {case}" for j, case in enumerate(worst.case)]

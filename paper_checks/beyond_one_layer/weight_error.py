@@ -6,7 +6,7 @@ from modiff_sim import AbsMax, Claim, Evidence, PerChannel, Verdict, bounds
 from modiff_sim import recursion as rec
 
 from .._broken import Flipped
-from .._shared import EPS, Run, Shrink, Worst, families
+from .._shared import EPS, Errors, Shrink, Worst, families
 
 ORDER = 9
 CLAIM = Claim(
@@ -51,7 +51,7 @@ def check(
                 limit = bound(known(a[1:], d, kappa), a[1:], gain=norm, weight_error=off)
                 # per call a product and a few sums of numbers of the size of a
                 slack = 16 * len(A.T) * EPS * np.arange(1, n + 1)[:, None] * np.maximum.accumulate(a)[1:] * (norm + off)
-                worst.add(Run(error[1:], d, slack, []), limit, case)
+                worst.add(Errors(error[1:], d, slack, []), limit, case)
             ratio.append(worst.ratio)
             atol.append(worst.atol)
             cases += [f"{name}, b = {bits}, call {j + 1}: {case}" for j, case in enumerate(worst.case)]

@@ -12,7 +12,7 @@ from .._shared import Recursion, Shrink, collinear
 
 
 @dataclass(frozen=True)
-class Fit:
+class GrowthFit:
     """The slope of log(RMS error) against log(number of differences) over ``calls``, with its 95 % interval."""
 
     case: str
@@ -22,7 +22,7 @@ class Fit:
     high: float
 
 
-def growth(recursion: Recursion, effort: str, *, seed: int) -> list[Fit]:
+def growth(recursion: Recursion, effort: str, *, seed: int) -> list[GrowthFit]:
     """Fit the growth of the worst case of (29), and of grids on stationary differences, over the last 7/8 of calls."""
     steps, trials = (128, 48) if effort == "quick" else (512, 256)
     rng = np.random.default_rng(seed)
@@ -38,5 +38,5 @@ def growth(recursion: Recursion, effort: str, *, seed: int) -> list[Fit]:
     fits = []
     for name, Q, differences in cases:
         error = _shared.run(recursion, differences, Q, seed=seed).error
-        fits.append(Fit(name, calls, *slope(np.log(calls), error[calls - 1])))
+        fits.append(GrowthFit(name, calls, *slope(np.log(calls), error[calls - 1])))
     return fits

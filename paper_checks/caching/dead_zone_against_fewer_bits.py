@@ -20,9 +20,9 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, width: float = 0.15) -> Evidence:
     """Compare the errors of a dead zone and of fewer bits, with the shares of zeros as the premise."""
-    from analysis.experiments.schemes import Scheme
+    from analysis.experiments.schemes import CachingScheme
 
-    zone, loop = Scheme("dead_zone", width), Scheme("closed_loop", 3)
+    zone, loop = CachingScheme("dead_zone", width), CachingScheme("closed_loop", 3)
     rows = _caching.measured(effort, [zone, loop])
     zeros = [rows[s]["zeros"] for s in (zone, loop)]
     return Evidence(

@@ -20,10 +20,10 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, bits: tuple[int, ...] = (8, 4)) -> Evidence:
     """Compare every cache with the closed loop of most bits that costs less."""
-    from analysis.experiments.schemes import EVERY, Scheme
+    from analysis.experiments.schemes import EVERY, CachingScheme
 
-    loops = [Scheme("closed_loop", b) for b in sorted(bits, reverse=True)]
-    caches = [Scheme(kind, n) for kind in ("cached", "deepcache", "shallow") for n in EVERY]
+    loops = [CachingScheme("closed_loop", b) for b in sorted(bits, reverse=True)]
+    caches = [CachingScheme(kind, n) for kind in ("cached", "deepcache", "shallow") for n in EVERY]
     rows = _caching.measured(effort, [*caches, *loops])
     # against each cache the loop of most bits that costs less; where none does, the last, and the premise fails
     pairs = [(c, next((s for s in loops if rows[s]["bits"] < rows[c]["bits"]), loops[-1])) for c in caches]

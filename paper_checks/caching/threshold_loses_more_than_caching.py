@@ -20,9 +20,9 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, thresholds: tuple[float, ...] = (0.1, 0.2)) -> Evidence:
     """Compare every threshold with the cache that skips the fewest MACs of those that skip at least as many."""
-    from analysis.experiments.schemes import EVERY, Scheme
+    from analysis.experiments.schemes import EVERY, CachingScheme
 
-    caches, skips = [Scheme("cached", n) for n in EVERY], [Scheme("threshold", tau) for tau in thresholds]
+    caches, skips = [CachingScheme("cached", n) for n in EVERY], [CachingScheme("threshold", tau) for tau in thresholds]
     rows = _caching.measured(effort, [*caches, *skips])
     # the cache that skips least of those that skip at least as much
     pairs = [(s, next((c for c in caches if rows[c]["skipped"] >= rows[s]["skipped"]), caches[-1])) for s in skips]

@@ -20,9 +20,9 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, block: str = "blocks16", least: tuple[float, float] = (0.45, 0.6)) -> Evidence:
     """Measure the share of MACs that blocks of zeros would save, with the share of zeros as the premise."""
-    from analysis.experiments.schemes import Scheme
+    from analysis.experiments.schemes import CachingScheme
 
-    loops, plain = ([Scheme(kind, b) for b in (4, 3)] for kind in ("closed_loop", "direct"))
+    loops, plain = ([CachingScheme(kind, b) for b in (4, 3)] for kind in ("closed_loop", "direct"))
     rows = _caching.measured(effort, [*loops, *plain])
     premises = [
         Premise(f"zeros, {s.label}", rows[s]["zeros"] >= share, f"{rows[s]['zeros']:.1%}")

@@ -51,7 +51,7 @@ def check(
                 worst = _shared.Worst.none(steps - 1)
                 name = f"layer '{trace.layer}', {bits} bits, {sampler.upper()}"
                 width = trace.a.shape[2]
-                worst.add(_shared.Run(error, d, slack, []), bound(d, AbsMax(bits).kappa(width)), name)
+                worst.add(_shared.Errors(error, d, slack, []), bound(d, AbsMax(bits).kappa(width)), name)
                 j = int(np.argmax(worst.ratio))
                 measured.append(worst.ratio[j])
                 atol.append(worst.atol[j] + 2 * steps * _shared.EPS)

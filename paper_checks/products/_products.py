@@ -9,7 +9,7 @@ import numpy as np
 
 from modiff_sim import Quantizer, bilinear
 
-from .._shared import EPS, Recursion, Run
+from .._shared import EPS, Errors, Recursion
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
@@ -29,7 +29,7 @@ def growing(n: int, rng: np.random.Generator) -> np.ndarray:
 
 def run_products(
     recursion: Recursion, a: np.ndarray, b: np.ndarray, Q: Quantizer, rule: Callable[..., Any] = bilinear.run
-) -> tuple[Run, dict[str, np.ndarray]]:
+) -> tuple[Errors, dict[str, np.ndarray]]:
     """Return errors after each difference (max norms), and the norms that the bounds take; a is (n+1, trials, m, K).
 
     For the slack, a call rounds two operands, two products of K terms and three sums, of up to K·max|a|·max|b|.
@@ -47,4 +47,4 @@ def run_products(
     calls, inner = np.arange(1, len(a))[:, None], a.shape[-1]
     size = [np.maximum.accumulate(norm(x), axis=0)[1:] for x in (a, b)]
     slack = 16 * inner * EPS * calls * inner * size[0] * size[1]
-    return Run(error, sizes["d_a"], slack, []), sizes
+    return Errors(error, sizes["d_a"], slack, []), sizes

@@ -54,7 +54,7 @@ def outcomes(Q: Quantizer, residual: np.ndarray) -> Iterator[tuple[np.ndarray, n
         yield np.where(up, UP, np.zeros_like(residual)), np.where(up, fraction, 1 - fraction).prod(axis=1)
 
 
-def expectation(recursion: _shared.Recursion, differences: np.ndarray, Q: Quantizer) -> _shared.Run:
+def expectation(recursion: _shared.Recursion, differences: np.ndarray, Q: Quantizer) -> _shared.Errors:
     """Compute √E||o-ô||² exactly after every difference (A is the identity, exact start at 0).
 
     Differences are (n, trials, d). The number of rows doubles at every call (Coin) or grows 2^d-fold (AbsMax), so this
@@ -79,10 +79,10 @@ def expectation(recursion: _shared.Recursion, differences: np.ndarray, Q: Quanti
     size = np.maximum.accumulate(np.abs(np.cumsum(differences, axis=0)).max(axis=(1, 2)))[:, None]
     # a call rounds the residual, the reconstruction, two products and the probability
     slack = 8 * _shared.EPS * np.arange(1, n + 1)[:, None] * math.sqrt(dim) * size * np.ones(trials)
-    return _shared.Run(np.stack(error), np.linalg.norm(differences, axis=2), slack, [])
+    return _shared.Errors(np.stack(error), np.linalg.norm(differences, axis=2), slack, [])
 
 
-def both_ends(done: _shared.Run, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def both_ends(done: _shared.Errors, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return smallest and largest error/bound at every length, over trials with small rounding, and its slack."""
     clear = done.slack < _shared.CLEAR * bound
     ratio = np.divide(done.error, bound, out=np.zeros_like(bound), where=clear)

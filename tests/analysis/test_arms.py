@@ -137,7 +137,7 @@ def test_stored_images_depend_on_the_scheduler(tmp_path, capsys):
     for prediction in ("v_prediction", "sample"):
         folder = pipeline_folder(tmp_path, DDIMScheduler(prediction_type=prediction, num_train_timesteps=50))
         micro_batch._loaded.cache_clear()
-        plan = micro_batch.Plan(folder, arms.Arm(), images=2, batch=2, steps=3)
+        plan = micro_batch.BatchPlan(folder, arms.Arm(), images=2, batch=2, steps=3)
         assert plan.spacing == "uniform"
         points += plan.points()
     assert points[0]["schedule"]["prediction"] == "v_prediction"
@@ -148,8 +148,8 @@ def test_stored_images_depend_on_the_scheduler(tmp_path, capsys):
     assert "sampled by sample, linear betas, 50 training timesteps" in capsys.readouterr().out
     with np.load(out / "images.npz") as file:
         assert np.array_equal(file["images"], subject(folder).sample(2, steps=3, batch=2))
-    assert micro_batch.Plan("digits", arms.Arm()).spacing == "quad"
-    assert "schedule" not in micro_batch.Plan("digits", arms.Arm(), images=2).points()[0]
+    assert micro_batch.BatchPlan("digits", arms.Arm()).spacing == "quad"
+    assert "schedule" not in micro_batch.BatchPlan("digits", arms.Arm(), images=2).points()[0]
 
 
 def test_stored_images_depend_on_where_a_step_ends(tmp_path):

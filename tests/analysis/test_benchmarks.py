@@ -41,7 +41,7 @@ def assert_form(text, shapes):
 
 
 def test_a_page_made_now_has_the_form():
-    effort = simulate.Effort(((8, 16), (2, 64)), 3, 1, 1, 1, (10,))
+    effort = simulate.BenchmarkEffort(((8, 16), (2, 64)), 3, 1, 1, 1, (10,))
     assert_form(simulate.page(effort), effort.shapes)
 
 

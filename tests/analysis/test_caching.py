@@ -5,7 +5,7 @@ import pytest
 from verdicts import verdict
 
 from analysis.experiments import arms, caching, schemes
-from analysis.experiments.schemes import FULL, SCHEMES, Scheme
+from analysis.experiments.schemes import FULL, SCHEMES, CachingScheme
 from modiff_sim import Verdict
 from paper_checks import _caching
 
@@ -49,14 +49,14 @@ def test_a_cache_made_of_hooks():
 
 def test_what_the_schemes_skip():
     """Shares that can be counted on fingers; the full-precision scheme is full precision itself."""
-    chosen = [FULL, Scheme("cached", 2), Scheme("cached", 5), Scheme("closed_loop", 4)]
+    chosen = [FULL, CachingScheme("cached", 2), CachingScheme("cached", 5), CachingScheme("closed_loop", 4)]
     rows = {row["scheme"]: row for row in caching.measure("quick", chosen)}
     assert (rows[FULL]["error"] == 0).all()
     assert rows[FULL]["bits"] == 32
-    assert rows[Scheme("cached", 2)]["skipped"] == 1 / 2
-    assert rows[Scheme("cached", 5)]["skipped"] == 12 / 16
-    assert rows[Scheme("closed_loop", 4)]["skipped"] == 0
-    assert rows[Scheme("closed_loop", 4)]["bits"] == pytest.approx((32 + 15 * 4) / 16)
+    assert rows[CachingScheme("cached", 2)]["skipped"] == 1 / 2
+    assert rows[CachingScheme("cached", 5)]["skipped"] == 12 / 16
+    assert rows[CachingScheme("closed_loop", 4)]["skipped"] == 0
+    assert rows[CachingScheme("closed_loop", 4)]["bits"] == pytest.approx((32 + 15 * 4) / 16)
     for row in rows.values():
         assert row["middle"].shape == (16, 8)
         assert (row["middle"][0] == 0).all()  # the first call is in full precision everywhere
@@ -80,7 +80,7 @@ def test_every_scheme_has_a_label_of_its_own():
 
 
 def test_the_command_prints_the_table(monkeypatch, capsys):
-    few = (Scheme("cached", 2), Scheme("dead_zone", 0.2))
+    few = (CachingScheme("cached", 2), CachingScheme("dead_zone", 0.2))
     measure = caching.measure
     monkeypatch.setattr(caching, "measure", lambda effort: measure(effort, few))
     assert caching.main(["--effort", "quick"]) == 0

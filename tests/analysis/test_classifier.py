@@ -138,4 +138,6 @@ def test_the_command_says_what_is_missing(tmp_path, capsys):
         classifier.main(["fashion32"])
     assert "needs --data PATH" in capsys.readouterr().err
     with pytest.raises(ValueError, match="the classifier takes"):
-        classifier.train(EXTRACTORS["fashion32"], datasets.load("digits"), tmp_path / "x", classifier.Settings())
+        classifier.train(
+            EXTRACTORS["fashion32"], datasets.load("digits"), tmp_path / "x", classifier.ClassifierSettings()
+        )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.experiments import arms, digits
-from analysis.faults.waiting import ROOT, Program, begun, wait_for
+from analysis.faults.waiting import ROOT, WaitingProgram, begun, wait_for
 from analysis.running import workspace
 from modiff_sim.sweeps.store import sha256
 from modiff_sim.sweeps.verification import verify
@@ -29,7 +29,7 @@ digits._ensure(TINY, ARMS, 6, "sampling")
 def start(out, workers, *arguments, **environment):
     about = {"MODIFF_OUT": out, "MODIFF_WORKERS": workers, "OMP_NUM_THREADS": 1} | environment
     said = out.with_suffix(f".{workers}")
-    return Program([sys.executable, "-c", SCRIPT, *arguments], said, about, cwd=ROOT)
+    return WaitingProgram([sys.executable, "-c", SCRIPT, *arguments], said, about, cwd=ROOT)
 
 
 def finish(program):

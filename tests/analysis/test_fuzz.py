@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from analysis.faults import fuzz, fuzz_child, fuzz_lines, fuzz_programs
-from analysis.faults.fuzz_programs import PROGRAMS, Program
+from analysis.faults.fuzz_programs import PROGRAMS, FuzzedProgram
 
 ROOT = fuzz.ROOT
 
@@ -121,8 +121,8 @@ def test_every_wrong_end_is_found(tmp_path, monkeypatch):
     (tmp_path / "child.py").write_text(
         "import sys\n"
         "from analysis.faults import fuzz_child, fuzz_lines\n"
-        "from analysis.faults.fuzz_programs import Program\n"
-        f"fuzz_child.PROGRAMS = {{how: Program('bad', cheap=(how,), begun=False) for how in {ways}}}\n"
+        "from analysis.faults.fuzz_programs import FuzzedProgram\n"
+        f"fuzz_child.PROGRAMS = {{how: FuzzedProgram('bad', cheap=(how,), begun=False) for how in {ways}}}\n"
         "fuzz_lines.line = lambda parser, rng: []\n"
         "fuzz_child.main(*sys.argv[1:])\n",
         encoding="utf-8",
@@ -148,7 +148,9 @@ def test_a_few_command_lines_of_every_program_end_well(tmp_path):
 
 
 def test_stubs_are_taken_out_again(tmp_path):
-    program = Program("os", stubs={"os.getcwd": lambda place: lambda: str(place), "os:path.sep": lambda place: "!"})
+    program = FuzzedProgram(
+        "os", stubs={"os.getcwd": lambda place: lambda: str(place), "os:path.sep": lambda place: "!"}
+    )
     before = os.getcwd(), os.path.sep
     with program.made_cheap(tmp_path):
         assert (os.getcwd(), os.path.sep) == (str(tmp_path), "!")

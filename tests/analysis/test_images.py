@@ -41,7 +41,10 @@ JUDGES = {
     "FID, reference": lambda x: inception.attempt(DIGITS, x),
     "reference": lambda x: metrics.reference.compute(Images("digits", x, np.zeros(len(x), np.int64), "")),
     "classifier": lambda x: classifier.train(
-        EXTRACTORS["digits"], Images("digits", x, np.zeros(len(x), np.int64), ""), None, classifier.Settings(epochs=0)
+        EXTRACTORS["digits"],
+        Images("digits", x, np.zeros(len(x), np.int64), ""),
+        None,
+        classifier.ClassifierSettings(epochs=0),
     ),
 }
 OTHERS = {
@@ -454,4 +457,4 @@ def test_labels_beyond_the_classes_do_not_reach_the_classifier(tmp_path):
     data = load("digits")
     shifted = Images("digits", data.images, data.labels + 1, "")
     with pytest.raises(ValueError, match=r"labels up to 10, the classifier has classes 0\.\.9"):
-        classifier.train(EXTRACTORS["digits"], shifted, tmp_path / "x", classifier.Settings(epochs=0))
+        classifier.train(EXTRACTORS["digits"], shifted, tmp_path / "x", classifier.ClassifierSettings(epochs=0))

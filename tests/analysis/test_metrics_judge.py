@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 
 from analysis import datasets, metrics
-from analysis.metrics import Judge, Measured, inception, mean_interval, reference
+from analysis.metrics import Judge, Score, inception, mean_interval, reference
 from analysis.metrics.frechet import distance_of_moments, moments
 from modiff_sim.sweeps.store import StoreError
 
@@ -61,7 +61,7 @@ def test_values_are_those_of_the_metrics_one_by_one(judge, real, noisy):
     }
     assert {k: found[k] for k in expected} == pytest.approx(expected)
     assert found["frechet"] == judge.frechet(noisy).value
-    assert judge.frechet(noisy) == Measured("frechet", found["frechet"], 160, judge.extractor.name)
+    assert judge.frechet(noisy) == Score("frechet", found["frechet"], 160, judge.extractor.name)
 
 
 def test_the_columns_of_tables_are_in_their_order(judge, real):

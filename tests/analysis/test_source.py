@@ -205,7 +205,7 @@ def test_a_chosen_sampler_and_recursion_are_in_the_keys_of_images(monkeypatch):
     for module in (micro_batch, sampling, digits_runs):
         monkeypatch.setattr(module, "source_of", lambda *modules, names=(): asked.append(names) or "source")
     arm = Arm("open_loop", 4, 8)
-    micro_batch.Plan("digits", arm, "heun", images=1).points()
+    micro_batch.BatchPlan("digits", arm, "heun", images=1).points()
     sampling.points("digits", [sampling.Wanted(Cell(arm, sampler="heun"), 1, 0)])
     digits_runs.key(effort_of("quick"), arm, 0)
     assert asked == [("heun", "open_loop"), ("heun", "open_loop"), ("open_loop",)]

@@ -40,7 +40,7 @@ def made_up(seed_values, cell, images=64):
     found = [
         {"model": "digits", **flat(cell), "seed": s, "images": images, "frechet": v} for s, v in enumerate(seed_values)
     ]
-    return rows.Rows(measure.Measured(found, [], {}, {}), {"features": "made up"})
+    return rows.Rows(measure.MeasuredRows(found, [], {}, {}), {"features": "made up"})
 
 
 # layouts -------------------------------------------------------------------------------------------------------

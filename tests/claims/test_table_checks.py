@@ -49,7 +49,7 @@ def world(monkeypatch):
                 for t in TABLES.values() if t.model == model for cell in t.measured if cell != missing for s in t.seeds
             ]  # fmt: skip
             features = {str(i): shifted(found[i]) for i in range(0, len(found), 3)} if model == "fashion32" else {}
-            return rows.Rows(measure.Measured(found, [], {}, features), {"features": "made up"})
+            return rows.Rows(measure.MeasuredRows(found, [], {}, features), {"features": "made up"})
 
         monkeypatch.setattr(rows, "committed", committed)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import modiff_sim as ms
 from modiff_sim import bounds
 from modiff_sim import recursion as rec
-from paper_checks._beyond import Stored
+from paper_checks._beyond import RoundedLoop
 from paper_checks._shared import Shrink
 
 EPS = np.finfo(float).eps
@@ -115,7 +115,7 @@ def test_the_output_of_a_closed_loop_stays_within_both_bounds(dtype, seed, bits)
     rng = np.random.default_rng(seed)
     inputs, A = np.cumsum(rng.standard_normal((24, 3, 4)), axis=0), rng.standard_normal((2, 4))
     Q, gain = ms.AbsMax(bits), float(np.abs(A).sum(axis=1).max())
-    loop = Stored(store_out=lambda y: bounds.rounded(y, dtype))
+    loop = RoundedLoop(store_out=lambda y: bounds.rounded(y, dtype))
     states, calls = apart(rec.run(loop, inputs, Q, lambda a: a @ A.T))
     plain, _ = apart(rec.run("closed_loop", inputs, Q, lambda a: a @ A.T))
     assert all(np.array_equal(s.ref, p.ref) for s, p in zip(states, plain, strict=True))
@@ -247,7 +247,7 @@ def test_rounding_of_the_reference_is_compensated(seed, bits, dtype):
     rng = np.random.default_rng(seed)
     inputs = 4 * rng.standard_normal((1, 3, 4)) + np.cumsum(rng.standard_normal((40, 3, 4)), axis=0)
     Q = ms.AbsMax(bits)
-    states, calls = apart(rec.run(Stored(store_ref=lambda y: bounds.rounded(y, dtype)), inputs, Q))
+    states, calls = apart(rec.run(RoundedLoop(store_ref=lambda y: bounds.rounded(y, dtype)), inputs, Q))
     error = np.stack([np.abs(a - s.output).max(axis=-1) for a, s in zip(inputs, calls, strict=True)])
     rho = bounds.unit_roundoff(dtype) * np.stack([np.abs(s.ref).max(axis=-1) for s in states[1:]])
     d = np.abs(np.diff(inputs, axis=0)).max(axis=-1)
@@ -276,7 +276,7 @@ def test_without_the_stored_difference_the_rounding_adds_up():
     inputs = 100 + np.cumsum(rng.standard_normal((400, 32, 4)), axis=0)
     gap = {}
     for telescoping in (True, False):
-        loop = Stored(store_ref=lambda y: bounds.rounded(y, "bfloat16"), telescoping=telescoping)
+        loop = RoundedLoop(store_ref=lambda y: bounds.rounded(y, "bfloat16"), telescoping=telescoping)
         last, _ = list(rec.run(loop, inputs, ms.AbsMax(8)))[-1]
         gap[telescoping] = np.abs(last.o_hat - last.ref).max()
     assert gap[True] < 1e-10

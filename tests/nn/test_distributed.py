@@ -12,7 +12,7 @@ from torch import nn
 
 from analysis import sample as command
 from analysis.experiments.arms import Arm
-from analysis.faults.waiting import Program, begun, wait_for
+from analysis.faults.waiting import WaitingProgram, begun, wait_for
 from modiff_sim.nn import modulated, sample, zoo
 from modiff_sim.nn.distributed import Ranks, device, own_first, ranks, together
 from modiff_sim.nn.models.memory import live_bytes, needs
@@ -41,7 +41,7 @@ sys.exit(sample.main())
 def start(out, **environment):
     """Two ranks of torchrun, which finds a free port itself, and keeps it."""
     command = [*TORCHRUN, "--nproc-per-node", 2, "--no-python", sys.executable, "-c", HELD, *COMMAND, out]
-    return Program(command, out / "said", {"OMP_NUM_THREADS": 1, "COUNT": out / "count"} | environment)
+    return WaitingProgram(command, out / "said", {"OMP_NUM_THREADS": 1, "COUNT": out / "count"} | environment)
 
 
 def made(out):
@@ -216,7 +216,7 @@ def test_ranks_that_do_not_fit_together_say_so(tmp_path, folders, work, said):
         for rank in range(2):
             command = [sys.executable, "-c", DISAGREE, tmp_path / folders[rank], work[rank]]
             about = shared | {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2}
-            programs.append(stack.enter_context(Program(command, tmp_path / f"said-{rank}", about)))
+            programs.append(stack.enter_context(WaitingProgram(command, tmp_path / f"said-{rank}", about)))
         for program, expected in zip(programs, said, strict=True):
             assert expected in program.end()[1]
     assert list(tmp_path.rglob(".ranks-*")) == []

@@ -9,7 +9,7 @@ from torch import nn
 from unchanged import assert_same, everything
 
 import modiff_sim as ms
-from analysis.faults.interrupts import ARMS, Interrupt, Subject, attempts, differences, inputs, model, seen
+from analysis.faults.interrupts import ARMS, Interrupt, InterruptedCall, attempts, differences, inputs, model, seen
 from modiff_sim.nn import Attention, model_shapes, modulated, modulated_pipeline, probed, record, skip_splits
 from modiff_sim.nn.attention.attention import count_products
 from modiff_sim.nn.attention.products import Watchman
@@ -35,7 +35,7 @@ def test_interrupts_at_drawn_moments_leave_no_trace(tmp_path):
 @LOST
 def test_moments_at_which_something_is_being_changed():
     """Those in the functions that make changes and note them, in a statement that uses every mode of torch."""
-    subject, found = Subject("sampling"), []
+    subject, found = InterruptedCall("sampling"), []
 
     class Noting(Interrupt):
         def _count(self, frame):
@@ -52,7 +52,7 @@ def test_moments_at_which_something_is_being_changed():
 
 def test_a_trace_that_is_left_is_found(monkeypatch):
     """The judge itself: where patches are not taken off, an interrupt inside is seen."""
-    subject = Subject("closed loop")
+    subject = InterruptedCall("closed loop")
     monkeypatch.setattr(Patch, "remove", lambda self: None)
     attempt = subject.attempt(subject.moments // 2)
     assert not attempt.right

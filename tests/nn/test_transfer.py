@@ -204,7 +204,7 @@ def tiny(tmp_path_factory):
     patch.setenv("MODIFF_WORKERS", "1")
     effort = arms.Effort("quick", steps=6, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
     patch.setitem(arms.EFFORTS, "quick", effort)
-    plan = prediction.Plan(samples=2, probe_every=3, source_every=2, lasting_every=1, images=8)
+    plan = prediction.PredictionSettings(samples=2, probe_every=3, source_every=2, lasting_every=1, images=8)
     patch.setitem(prediction.PLANS, "quick", plan)
     patch.setattr(prediction, "BITS", (4, 6))
     patch.setattr(prediction, "ARMS", tuple((r, b) for r in RECURSIONS for b in (4, 6)))

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.faults import kills
 from analysis.faults.driver import NAME, POINTS
-from analysis.faults.waiting import Run, wait_for
+from analysis.faults.waiting import Started, wait_for
 
 MOMENTS = ("fcntl.flock:4", "os.mkdir:2", "open:9", "fsync:2:0", "synced:4", "os.rename:5", "fsync:7:1", "os.remove:2")
 
@@ -15,7 +15,7 @@ MOMENTS = ("fcntl.flock:4", "os.mkdir:2", "open:9", "fsync:2:0", "synced:4", "os
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The table of a run that nothing happened to."""
-    run = Run(tmp_path_factory.mktemp("whole"))
+    run = Started(tmp_path_factory.mktemp("whole"))
     assert run.finish()[0] == 0
     assert run.problems(run.bytes(), again=0) == []
     return run
@@ -37,7 +37,7 @@ def test_killed_at_random_moments(tmp_path):
 
 def test_killed_again_and_again(tmp_path, undisturbed):
     """Before a lock, a folder, a file, an fsync (what it was to save is torn), a rename and a removal, in a row."""
-    run = Run(tmp_path)
+    run = Started(tmp_path)
     with kills.Forks() as forks:
         for moment in MOMENTS:
             done = run.rows()
@@ -51,7 +51,7 @@ def test_killed_again_and_again(tmp_path, undisturbed):
 
 
 def test_ctrl_c_says_what_is_kept(tmp_path, undisturbed):
-    run = Run(tmp_path)
+    run = Started(tmp_path)
     with run.start(HOLD=f"2:{tmp_path / 'gate'}") as program:
         run.wait(program, rows=2, begun=3)
         program.signal(signal.SIGINT, everyone=True)  # as a terminal sends it
@@ -65,7 +65,7 @@ def test_ctrl_c_says_what_is_kept(tmp_path, undisturbed):
 
 def test_a_full_disk_says_what_is_kept(tmp_path, undisturbed):
     """No file may grow beyond a limit: first the arrays do not fit, then, some points later, a row."""
-    run = Run(tmp_path)
+    run = Started(tmp_path)
     sizes = [p.stat().st_size for p in undisturbed.store.rglob("arrays.npz")]
     rows = (undisturbed.store / f"{NAME}.rows.jsonl").stat().st_size
     assert max(sizes) < rows // 2
@@ -85,7 +85,7 @@ def test_a_full_disk_says_what_is_kept(tmp_path, undisturbed):
 
 def test_two_runs_on_one_store_share_the_work(tmp_path, undisturbed):
     """Both are in the middle of their first point when they go on."""
-    run, gate = Run(tmp_path), tmp_path / "gate"
+    run, gate = Started(tmp_path), tmp_path / "gate"
     with run.start(HOLD=f"0:{gate}") as one, run.start(HOLD=f"0:{gate}") as other:
         wait_for(lambda: len(run.begun()) == 2, one, other)
         assert {pid for _, pid in run.begun()} == {one.pid, other.pid}
@@ -98,7 +98,7 @@ def test_two_runs_on_one_store_share_the_work(tmp_path, undisturbed):
 
 def test_one_of_two_runs_is_killed(tmp_path, undisturbed):
     """What the killed one worked on is claimed by nobody any more, and the other one does it."""
-    run, gate = Run(tmp_path), tmp_path / "gate"
+    run, gate = Started(tmp_path), tmp_path / "gate"
     with run.start(HOLD=f"2:{gate}") as killed:
         run.wait(killed, rows=2, begun=3)
         with run.start(HOLD=f"5:{gate}") as other:
@@ -115,7 +115,7 @@ def test_one_of_two_runs_is_killed(tmp_path, undisturbed):
 
 
 def test_failed_points_end_with_exit_code_one(tmp_path, undisturbed):
-    run = Run(tmp_path)
+    run = Started(tmp_path)
     code, said = run.finish(BAD=2)
     assert code == 1
     assert '"seed": 2' in said

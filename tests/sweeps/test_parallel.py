@@ -11,7 +11,7 @@ import pytest
 
 from analysis.faults import workers
 from analysis.faults.driver import GUARD, POINTS
-from analysis.faults.waiting import ROOT, Program, Run, wait_for
+from analysis.faults.waiting import ROOT, Started, WaitingProgram, wait_for
 from modiff_sim.sweeps import parallel
 from modiff_sim.sweeps.parallel import WorkerLost, unordered
 from modiff_sim.sweeps.rowlog import RowLog
@@ -22,7 +22,7 @@ from modiff_sim.sweeps.sweep import Output, SweepError, run
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The table of a run that nothing happened to."""
-    whole = Run(tmp_path_factory.mktemp("whole"))
+    whole = Started(tmp_path_factory.mktemp("whole"))
     assert whole.finish()[0] == 0
     return whole.bytes()
 
@@ -45,7 +45,7 @@ def test_tasks_are_taken_as_workers_become_free():
 
 
 def test_two_processes_give_the_same_bytes(tmp_path, undisturbed):
-    two = Run(tmp_path)
+    two = Started(tmp_path)
     code, said = two.finish(WORKERS=2)
     assert code == 0, said
     assert two.problems(undisturbed, again=0) == []
@@ -56,7 +56,7 @@ def test_two_processes_give_the_same_bytes(tmp_path, undisturbed):
 )
 def test_what_is_killed_or_interrupted_costs_what_it_was_at(tmp_path, undisturbed, target, name):
     """A killed worker is replaced; with the driver its workers end; Ctrl-C says what is kept."""
-    attempt = workers.disturbed(Run(tmp_path), target, name, 2, undisturbed)
+    attempt = workers.disturbed(Started(tmp_path), target, name, 2, undisturbed)
     assert attempt.right, attempt.outcome
 
 
@@ -87,7 +87,7 @@ def cluster(tmp_path):
     def launch(*arguments, **more):
         command = [sys.executable, "-m", "dask", *arguments]
         said = folder / f"said-{len(started)}"
-        started.append(Program(command, said, {"OMP_NUM_THREADS": 1} | patient | more, cwd=tmp_path))
+        started.append(WaitingProgram(command, said, {"OMP_NUM_THREADS": 1} | patient | more, cwd=tmp_path))
         return started[-1]
 
     def worker(**more):
@@ -128,7 +128,7 @@ def test_a_cluster_without_workers_is_an_error(cluster, monkeypatch):
 def test_a_dask_worker_is_killed_in_the_middle(tmp_path, undisturbed, cluster):
     """The driver writes; the workers have a folder of their own and see nothing of the store."""
     (address, worker), gate = cluster, tmp_path / "gate"
-    spread = Run(tmp_path)
+    spread = Started(tmp_path)
     killed, _ = [worker(COUNT=spread.count, HOLD=f"2:{gate}") for _ in range(2)]
     with spread.start(SCHEDULER=address, PATIENCE=GUARD, COUNT=tmp_path / "here") as program:
         spread.wait(program, rows=2, begun=4)  # each worker is at a point
@@ -149,7 +149,7 @@ def test_workers_that_lack_the_code_are_an_error_and_no_endless_wait(tmp_path, c
     (tmp_path / "other" / "analysis").mkdir(parents=True)
     (tmp_path / "other" / "analysis" / "__init__.py").touch()
     worker(PYTHONPATH=os.pathsep.join([str(tmp_path / "other"), str(ROOT)]))
-    lacking = Run(tmp_path)
+    lacking = Started(tmp_path)
     code, said = lacking.finish(SCHEDULER=address, PATIENCE=GUARD)
     assert code == 1
     assert "a Dask worker cannot import what it is to compute (No module named 'analysis.faults')" in said
@@ -175,7 +175,7 @@ def test_a_worker_with_other_source_is_refused(tmp_path, cluster):
     changed = other / "modiff_sim" / "quantizers" / "affine.py"
     changed.write_text(changed.read_text(encoding="utf-8") + "\nOTHER = 1\n", encoding="utf-8")
     worker(PYTHONPATH=other, COUNT=tmp_path / "there")
-    refused = Run(tmp_path)
+    refused = Started(tmp_path)
     code, said = refused.finish(SCHEDULER=address, PATIENCE=GUARD)
     assert code == 1, said
     assert re.search(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from threading import Thread
 from typing import Any
 
-_claims: dict[int, Claim] = {}  # by the id of a module
+_claims: dict[int, Ownership] = {}  # by the id of a module
 
 
 class Turn:
@@ -48,7 +48,7 @@ class Turn:
         self._owner = None
 
 
-class Claim:
+class Ownership:
     """A change (see ``undo``): these modules belong to one owner, even if two want them at the same moment.
 
     Each is taken in one step, without a lock that an interrupt could leave locked.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -10,6 +10,7 @@ from functools import cached_property
 from torch import nn
 
 from ... import recursion as _recursion
+from ...cost import StorageChoice
 from ...quantizers.base import Quantizer
 from ...recursion.storage import Storage
 from ...recursion.threshold import Threshold
@@ -21,7 +22,6 @@ from ..plans.reuse import Reuse
 from ..states import RunStates
 
 Skip = Threshold | Mapping[str, Threshold] | None
-Stored = Storage | Callable[[str], Storage] | None
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Options:
     refresh: _recursion.Refresh = "never"
     where: Where | None = None
     skip: Skip = None
-    storage: Stored = None
+    storage: StorageChoice | None = None
     attention: Attention | None = None
     reuse: Reuse | None = None
     seed: int = 0

@@ -20,7 +20,7 @@ from ..hooks.calls import Calls
 from ..hooks.changes import Unchanged
 from ..hooks.modes import On
 from ..hooks.patching import Patch, operation_inside, operation_outside, own_forward, patches
-from ..hooks.threads import Claim, Claimed
+from ..hooks.threads import Claimed, Ownership
 from ..hooks.undo import Undo
 from ..layers import (
     Operator,
@@ -112,7 +112,7 @@ class Run(LayerSteps):
         """Patch the model, which is untouched so far; ``undo`` restores it. The audit stays readable."""
         undo.note(self._gone)
         model = self.model
-        claim = Claim(model.modules(), self)
+        claim = Ownership(model.modules(), self)
         undo.note(claim.remove)
         try:
             claim.put()
