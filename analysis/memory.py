@@ -255,9 +255,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Plan the memory and the cost of a compensated run from a model's shapes: no weights, no GPU.",
     )
     parser.add_argument(
-        "--model", nargs="+", metavar="NAME",
+        "--model",
+        nargs="+",
+        metavar="NAME",
         help="digits, cifar10, dit-xl-2, sd15, sdxl, or a local diffusers folder (default: all but digits)",
-    )  # fmt: skip
+    )
     parser.add_argument("--images", type=int, default=1, help="images at once (default: 1)")
     parser.add_argument("--bits", type=int, default=3, help="bits of the residuals (default: 3)")
     parser.add_argument(

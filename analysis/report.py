@@ -66,9 +66,13 @@ def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
     }  # fmt: skip
     template = environment.from_string((HERE / "report.html.j2").read_text(encoding="utf-8"))
     made = template.render(
-        tables=list(tables.values()), effort=effort_of(effort), claims=checks["claims"], figures=figures, rows=rows,
+        tables=list(tables.values()),
+        effort=effort_of(effort),
+        claims=checks["claims"],
+        figures=figures,
+        rows=rows,
         manifest=json.dumps(manifest, indent=1, sort_keys=True, default=str),
-    )  # fmt: skip
+    )
     target = out / "report.html"
     write_atomic(target, made)
     return target

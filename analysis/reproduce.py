@@ -64,11 +64,11 @@ def figures_and_checks(effort: str, out: Path) -> int:
     with open(log, "w", encoding="utf-8") as sink:
         drawing = subprocess.Popen(
             command("figures", "--effort", effort, "--out", str(out / "figures")),
-            stdout=sink, stderr=subprocess.STDOUT, env=environment,
-        )  # fmt: skip
-        checking = subprocess.Popen(
-            command("paper_checks", "--effort", effort, "--json", str(table)), env=environment
-        )  # fmt: skip
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        checking = subprocess.Popen(command("paper_checks", "--effort", effort, "--json", str(table)), env=environment)
         try:
             verdicts, failed = checking.wait(), drawing.wait()
         finally:  # after Ctrl-C and SIGTERM as well, nothing may go on writing into the folder

@@ -75,10 +75,14 @@ def make(
         if who.world > 1:
             distributed.broadcast_object_list(maker)
         sweep.run(
-            own_first(points, who), partial(compute, maker=maker[0]), store, name=NAME,
-            workers=1 if who.world > 1 else workers, scheduler=scheduler,
+            own_first(points, who),
+            partial(compute, maker=maker[0]),
+            store,
+            name=NAME,
+            workers=1 if who.world > 1 else workers,
+            scheduler=scheduler,
             label=f"{plan.model}, {plan.arm.label}" if who.first else "",
-        )  # fmt: skip
+        )
         seconds = time.perf_counter() - start
     if not who.first:
         return None
@@ -172,9 +176,18 @@ def planned(args: argparse.Namespace, who: Ranks) -> BatchPlan:
     if args.memory_budget:
         batch = memory(args.model, arm).largest_batch(int(min(args.memory_budget, 2**40) * 2**20))
     plan = BatchPlan(
-        args.model, arm, args.sampler, args.steps, args.spacing or "", args.images, args.seed, batch, args.threads,
-        name, args.memory_format,
-    )  # fmt: skip
+        args.model,
+        arm,
+        args.sampler,
+        args.steps,
+        args.spacing or "",
+        args.images,
+        args.seed,
+        batch,
+        args.threads,
+        name,
+        args.memory_format,
+    )
     _check_room(plan, args)
     return plan
 

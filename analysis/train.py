@@ -62,9 +62,12 @@ def main(arguments: list[str] | None = None) -> int:
         if settings.device[5:] and int(settings.device[5:]) >= torch.cuda.device_count():
             raise ValueError(f"there is no {settings.device}: this machine has {torch.cuda.device_count()} GPUs")
         course = Course(
-            minutes=args.minutes, resume=args.resume, begin_from=args.begin_from, grid_every=args.grid,
+            minutes=args.minutes,
+            resume=args.resume,
+            begin_from=args.begin_from,
+            grid_every=args.grid,
             stored=recipe.stored,
-        )  # fmt: skip
+        )
         done = train(args.name, recipe.config, datasets.load(recipe.data, args.data), settings, out, course)
     except (OSError, ValueError, ImportError) as problem:
         parser.error(one_line(problem))

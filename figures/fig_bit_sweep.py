@@ -112,9 +112,14 @@ def _references(panel: Axes, data: dict[str, np.ndarray], measure: str, weights:
 
 
 def _curve(
-    panel: Axes, x: np.ndarray, data: dict[str, np.ndarray], measure: str, rows: np.ndarray, look: style.Look,
+    panel: Axes,
+    x: np.ndarray,
+    data: dict[str, np.ndarray],
+    measure: str,
+    rows: np.ndarray,
+    look: style.Look,
     limits: tuple[float, float],
-) -> dict[int, float]:  # fmt: skip
+) -> dict[int, float]:
     """Draw the curve of one recursion, and return by index the values off scale, which are triangles at the edge."""
     values = data[measure][rows]
     panel.plot(x, np.clip(values, *limits), color=look.colour, ls=look.line, zorder=3)

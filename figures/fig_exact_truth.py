@@ -107,9 +107,13 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 def _cloud(panel: Any, data: dict[str, np.ndarray], name: str) -> None:
     density = data["density"]
     panel.contour(
-        data["axis"], data["axis"], density, levels=density.max() * np.array([0.1, 0.5]), colors=style.NEUTRAL[0],
+        data["axis"],
+        data["axis"],
+        density,
+        levels=density.max() * np.array([0.1, 0.5]),
+        colors=style.NEUTRAL[0],
         linewidths=0.6,
-    )  # fmt: skip
+    )
     x = data[f"{name}_samples"]
     panel.plot(x[:, 0], x[:, 1], ls="", marker=".", ms=2.6, mew=0, color=style.RECURSION[name].colour)
     panel.set_title(style.SHORT[name] + ("" if name == "full_precision" else ", 3 bits"))

@@ -61,9 +61,14 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
         for i, j in np.ndindex(mean[k].shape):
             dark = scale(mean[k, i, j]) > 0.55
             panel.text(
-                j, i, style.number(mean[k, i, j]), ha="center", va="center", fontsize=style.SMALLEST,
+                j,
+                i,
+                style.number(mean[k, i, j]),
+                ha="center",
+                va="center",
+                fontsize=style.SMALLEST,
                 color="white" if dark else "black",
-            )  # fmt: skip
+            )
             if (k, i, j) in cheapest:
                 frame = {"fill": False, "edgecolor": style.NEUTRAL[2], "lw": 1.8}
                 panel.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, **frame))

@@ -47,9 +47,13 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     for row, (tables, norm, label) in enumerate(rows):
         for panel, table in zip(axes[row], tables, strict=True):
             image = panel.pcolormesh(
-                np.arange(table.shape[1] + 1) - 0.5, np.arange(len(layers) + 1), table, norm=norm, cmap="viridis",
+                np.arange(table.shape[1] + 1) - 0.5,
+                np.arange(len(layers) + 1),
+                table,
+                norm=norm,
+                cmap="viridis",
                 rasterized=True,
-            )  # fmt: skip
+            )
             panel.set_facecolor(style.GRID)  # nothing was quantized there
             panel.grid(visible=False)
             _groups(panel, layers)

@@ -137,9 +137,15 @@ def _pale(colour: str) -> tuple[float, ...]:
 def _region(panel: Axes, data: dict[str, np.ndarray], table: np.ndarray) -> None:
     colours = ListedColormap([_pale(LOOKS[name].colour) for name in _NAMES])
     panel.pcolormesh(
-        data["calls"], data["rho"], table.T, cmap=colours, vmin=-0.5, vmax=len(_NAMES) - 0.5, shading="nearest",
+        data["calls"],
+        data["rho"],
+        table.T,
+        cmap=colours,
+        vmin=-0.5,
+        vmax=len(_NAMES) - 0.5,
+        shading="nearest",
         rasterized=True,
-    )  # fmt: skip
+    )
     style.logarithmic(panel, which="x")
     style.logarithmic(panel)
     panel.set(xlim=CALLS, ylim=RANGE)
@@ -168,9 +174,16 @@ def _layers(panel: Axes, data: dict[str, np.ndarray]) -> None:
     for time, look in _LAYER.items():
         chosen = [i for i, k in enumerate(order) if _is_time(str(data["layers"][k])) == time]
         panel.plot(
-            data["layer_calls"] * spread[chosen], data["layer_rho"][order[chosen]], ls="", ms=3.4, mfc="white",
-            mec="black", mew=0.7, marker=look["marker"], zorder=5,
-        )  # fmt: skip
+            data["layer_calls"] * spread[chosen],
+            data["layer_rho"][order[chosen]],
+            ls="",
+            ms=3.4,
+            mfc="white",
+            mec="black",
+            mew=0.7,
+            marker=look["marker"],
+            zorder=5,
+        )
 
 
 def _boundaries(panel: Axes, c: float, kappa: float) -> None:

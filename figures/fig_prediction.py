@@ -110,9 +110,14 @@ def _final(panel: Axes, data: dict[str, np.ndarray], i: int, look: style.Look) -
 
 def _worst_case(panel: Axes, bits: int, tolerance: float) -> None:
     panel.annotate(
-        f"worst case\ndemands {bits}", xy=(bits, tolerance), xytext=(bits, 8 * tolerance), ha="center", va="bottom",
-        color=style.BOUND["max_norm"].colour, arrowprops={"arrowstyle": "->", "color": style.BOUND["max_norm"].colour},
-    )  # fmt: skip
+        f"worst case\ndemands {bits}",
+        xy=(bits, tolerance),
+        xytext=(bits, 8 * tolerance),
+        ha="center",
+        va="bottom",
+        color=style.BOUND["max_norm"].colour,
+        arrowprops={"arrowstyle": "->", "color": style.BOUND["max_norm"].colour},
+    )
 
 
 def _limits(data: dict[str, np.ndarray], calls: slice) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from .recursion.storage import NATIVE, Codes, StateFormat, Storage
 FULL_BITS = 32
 Shape = tuple[int, ...]
 #: how states are kept: the same everywhere, or a function of the layer's name
-StorageChoice = Storage | Callable[[str], Storage]
+Storages = Storage | Callable[[str], Storage]
 
 
 # -- multiply-accumulates ---------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def array_bytes(shape: Shape, form: StateFormat, *, itemsize: int = 4, packed: b
 
 def cache_bytes(
     layers: Iterable[LayerShape],
-    storage: StorageChoice | None = None,
+    storage: Storages | None = None,
     batch: int = 1,
     *,
     itemsize: int = 4,
@@ -316,11 +316,7 @@ def cache_bytes(
 
 
 def predict_state_bytes(
-    shapes: ModelShapes | Iterable[LayerShape],
-    storage: StorageChoice | None = None,
-    batch: int = 1,
-    *,
-    itemsize: int = 4,
+    shapes: ModelShapes | Iterable[LayerShape], storage: Storages | None = None, batch: int = 1, *, itemsize: int = 4
 ) -> int:
     """Return what ``run.state_bytes()`` will say of the layers after a call of this batch, to the byte.
 
@@ -338,12 +334,7 @@ def working_set(layers: Iterable[LayerShape], batch: int = 1, *, itemsize: int =
 
 
 def peak_bytes(
-    shapes: ModelShapes,
-    storage: StorageChoice | None = None,
-    batch: int = 1,
-    *,
-    weight_bits: float = 32,
-    itemsize: int = 4,
+    shapes: ModelShapes, storage: Storages | None = None, batch: int = 1, *, weight_bits: float = 32, itemsize: int = 4
 ) -> int:
     """Return the bytes of weights, states, and the largest layer at work.
 

@@ -51,11 +51,14 @@ def sup_is_one(
         lost = np.sum((x - Q(x)) ** 2, axis=1) / np.sum(x**2, axis=1)
         off = max(off, float(np.max(np.abs(lost - c))))
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=seed,
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=seed,
         # besides the run's own rounding: q, the sum of the bound and its square root, 4 roundings per difference
         atol=np.concatenate(atol) + 4 * n * _shared.EPS,
         premises=(Premise("(29) with this c", off <= 8 * _shared.EPS, f"off by {off:.2g}"),),
         params={"contractions": list(contractions), "grids": [f"{_shared.label(Q)} {d}" for Q, d in GRIDS], "n": n},
         note=f"attained for {len(contractions)} values of c at every length up to {n}",
         everywhere=True,
-    )  # fmt: skip
+    )

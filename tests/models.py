@@ -33,10 +33,16 @@ def unet(seed=0, size=8):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return UNet2DModel(
-            sample_size=size, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(8, 16),
-            norm_num_groups=4, attention_head_dim=8,
-            down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
-        ).eval()  # fmt: skip
+            sample_size=size,
+            in_channels=1,
+            out_channels=1,
+            layers_per_block=1,
+            block_out_channels=(8, 16),
+            norm_num_groups=4,
+            attention_head_dim=8,
+            down_block_types=("DownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "UpBlock2D"),
+        ).eval()
 
 
 def walk(steps, batch=3, shape=(2, 8, 8), seed=0, dtype=torch.float64, step=0.1):
@@ -124,9 +130,14 @@ def vae():
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return AutoencoderKL(block_out_channels=(4, 4), norm_num_groups=2, latent_channels=4,
-                             down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-                             sample_size=8).eval()  # fmt: skip
+        return AutoencoderKL(
+            block_out_channels=(4, 4),
+            norm_num_groups=2,
+            latent_channels=4,
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            sample_size=8,
+        ).eval()
 
 
 def quiet(pipeline):

@@ -137,10 +137,12 @@ def test_no_module_has_the_name_of_a_function_that_its_package_exports(graph):
         path = ROOT.joinpath(*package.split(".")) / "__init__.py"
         exported = {
             alias.asname or alias.name: node.module
-            for file in (path, path.with_suffix(".pyi")) if package and file.is_file()
-            for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)
+            for file in (path, path.with_suffix(".pyi"))
+            if package and file.is_file()
+            for node in ast.parse(file.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.ImportFrom)
             for alias in node.names
-        }  # fmt: skip
+        }
         assert name not in exported or exported[name] in (None, ""), f"{module}: {package} exports a function {name}"
 
 
@@ -167,9 +169,10 @@ def test_the_wheel_holds_modiff_sim_only_and_what_type_checkers_read():
     packages = find_packages(str(ROOT), include=config["packages"]["find"]["include"])
     data = [
         f"{package}/{file.name}"
-        for package, patterns in config["package-data"].items() for pattern in patterns
+        for package, patterns in config["package-data"].items()
+        for pattern in patterns
         for file in ROOT.joinpath(*package.split(".")).glob(pattern)
-    ]  # fmt: skip
+    ]
     rooms = {path.parent.relative_to(ROOT) for path in (ROOT / "modiff_sim").rglob("*.py")}
     assert set(packages) == {".".join(place.parts) for place in rooms}
     held = {"modiff_sim/py.typed", "modiff_sim/__init__.pyi", "modiff_sim.nn/__init__.pyi"}
@@ -189,8 +192,8 @@ def test_files_stay_short():
 MANY_OPTIONS = {
     ("modiff_sim", "simulate"): "what is fed, quantized and run: the one call that users write by hand",
     ("modiff_sim", "atlas.atlas"): "the axes of one table, and how it is measured",
-    ("modiff_sim", "mixture_sampling.sample_mixture"): "what `simulate` takes, and what is sampled from which noise",
-    ("modiff_sim", "mixture_sampling.quantized_sampling"): "the axes of one table",
+    ("modiff_sim.diffusion.mixture_sampling", "sample_mixture"): "what `simulate` takes, and which noise",
+    ("modiff_sim.diffusion.mixture_sampling", "quantized_sampling"): "the axes of one table",
     ("modiff_sim.recursion", "run"): "a scheme and what wraps it, written out; they become a `Scheme` at once",
     ("modiff_sim.nn", "modulated"): "what makes an arm of the paper; they become an `Options` at once",
     ("modiff_sim.nn", "sample"): "what is sampled, from which noise, and who is told about it",

@@ -106,9 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2, help="torch threads, no more than idle cores (default: 2)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument(
-        "--arms", nargs="+", metavar="ARM", default=list(ARMS), help="names of arms, in quotes (default: all); known: "
-        + "; ".join(ARMS).replace("%", "%%")
-    )  # fmt: skip
+        "--arms",
+        nargs="+",
+        metavar="ARM",
+        default=list(ARMS),
+        help="names of arms, in quotes (default: all); known: " + "; ".join(ARMS).replace("%", "%%"),
+    )
     chosen = parser.parse_args(arguments)
     if unknown := [arm for arm in chosen.arms if arm not in ARMS]:
         parser.error(f"unknown arm {unknown[0]!r}; known: {'; '.join(ARMS)}")

@@ -133,10 +133,16 @@ def page(effort: BenchmarkEffort) -> str:
     }
     loads = " → ".join(f"{one:.1f}" for one in (load[0], os.getloadavg()[0]))
     return TEXT.format(
-        steps=effort.steps, turns=effort.turns, cores=os.cpu_count(), load=loads,
-        minutes=(time.perf_counter() - start) / 60, python=platform.python_version(), numpy=np.__version__,
-        numba=numba.__version__, **tables,
-    )  # fmt: skip
+        steps=effort.steps,
+        turns=effort.turns,
+        cores=os.cpu_count(),
+        load=loads,
+        minutes=(time.perf_counter() - start) / 60,
+        python=platform.python_version(),
+        numpy=np.__version__,
+        numba=numba.__version__,
+        **tables,
+    )
 
 
 FUSED = ["trials × d", "inputs", "contestant", "ms", "ratio", "bytes", "operations", "predicted ms"]

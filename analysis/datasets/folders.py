@@ -55,9 +55,11 @@ def class_folders(root: Path, fits: Fits) -> Raw | None:
     levels = same_size(pictures, names, fits)
     number = {name: i for i, name in enumerate(classes)}
     return Raw(
-        levels, np.array([number[p.parent.name] for p in pictures]), _notes(root, left_out, len(pictures)) + notes,
+        levels,
+        np.array([number[p.parent.name] for p in pictures]),
+        _notes(root, left_out, len(pictures)) + notes,
         files=True,
-    )  # fmt: skip
+    )
 
 
 def _numbered(names: set[str]) -> tuple[list[str], tuple[str, ...]]:

@@ -238,9 +238,10 @@ def line(r: dict[str, Any], width: int, judged: bool) -> str:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="python -m analysis.experiments.arms", description=__doc__.replace("``", ""),
+        prog="python -m analysis.experiments.arms",
+        description=__doc__.replace("``", ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--model", default="digits", help="zoo name, diffusers folder, hub name or DDPM checkpoint (default: digits)"
     )
@@ -279,9 +280,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = subject(chosen.model, seed=chosen.seed)
         batch = chosen.batch or min(chosen.images, 64)
         setting = Setting(
-            about, images=chosen.images, steps=chosen.steps, batch=batch, seed=chosen.seed,
+            about,
+            images=chosen.images,
+            steps=chosen.steps,
+            batch=batch,
+            seed=chosen.seed,
             calibration_images=min(16, batch),
-        )  # fmt: skip
+        )
         start = time.perf_counter()
         setting.full  # noqa: B018 - computed here, so that a model that cannot be sampled says so before the table
     except (OSError, TypeError, ValueError, ImportError) as error:

@@ -60,9 +60,14 @@ def sample_task(effort: Effort, arm: Arm, index: int) -> None:
     images = range(index * effort.batch, (index + 1) * effort.batch)
     with hook, arm.on(model) as run:
         made = sample(
-            model, images=images, steps=effort.steps, spacing=effort.spacing, batch=effort.batch, seed=effort.seed,
+            model,
+            images=images,
+            steps=effort.steps,
+            spacing=effort.spacing,
+            batch=effort.batch,
+            seed=effort.seed,
             run=run,
-        )  # fmt: skip
+        )
         audit = run.audit().summary() if run else {"mac_share": 0.0, "call_share": 0.0, "activation_bits": 32.0}
     arrays = {"images": made} | ({"middle": np.stack(features)} if index == 0 else {})
     store().save("sample", params, arrays, rows=[audit])
@@ -74,9 +79,15 @@ def record_task(effort: Effort) -> dict[str, np.ndarray]:
     model = zoo.load(MODEL)
     with record(model, ms.AbsMax(RECORD_BITS)) as log:
         sample(
-            model, images=effort.n_recorded, steps=effort.steps, spacing=effort.spacing, batch=effort.n_recorded,
-            seed=effort.seed, on_batch=[log.reset], progress="recording distributions",
-        )  # fmt: skip
+            model,
+            images=effort.n_recorded,
+            steps=effort.steps,
+            spacing=effort.spacing,
+            batch=effort.n_recorded,
+            seed=effort.seed,
+            on_batch=[log.reset],
+            progress="recording distributions",
+        )
     arrays: dict[str, np.ndarray] = {"layers": np.array(log.layers)}
     for q in ("a", "d", "r"):
         for value in ("absmax", "variance", "kurtosis", "norm"):

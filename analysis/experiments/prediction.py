@@ -121,9 +121,14 @@ def transfer(effort: str) -> Transfer:
     def measure() -> dict[str, np.ndarray]:
         with network(chosen, plan.samples, leave_out=known(effort)[0]) as (net, x):
             return measure_transfer(
-                net, x, _steps(chosen), probe_every=plan.probe_every, source_every=plan.source_every,
-                lasting_every=plan.lasting_every, seed=chosen.seed,
-            ).arrays()  # fmt: skip
+                net,
+                x,
+                _steps(chosen),
+                probe_every=plan.probe_every,
+                source_every=plan.source_every,
+                lasting_every=plan.lasting_every,
+                seed=chosen.seed,
+            ).arrays()
 
     return Transfer.from_arrays(store().get("transfer", _params(chosen, plan), measure).arrays)
 
@@ -169,9 +174,15 @@ def _run(effort: Effort, plan: PredictionSettings, arm: Arm) -> dict[str, np.nda
         model, seen = zoo.load(MODEL), []
         with arm.on(model) as run:
             sample(
-                model, images=plan.images, steps=effort.steps, spacing=effort.spacing, batch=plan.images,
-                seed=effort.seed, run=run, callback=lambda call, t, x, x0: seen.append(x.flatten(1).numpy().copy()),
-            )  # fmt: skip
+                model,
+                images=plan.images,
+                steps=effort.steps,
+                spacing=effort.spacing,
+                batch=plan.images,
+                seed=effort.seed,
+                run=run,
+                callback=lambda call, t, x, x0: seen.append(x.flatten(1).numpy().copy()),
+            )
     finally:
         torch.set_num_threads(before)
     return {"x": np.stack(seen)}

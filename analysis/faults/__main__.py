@@ -48,9 +48,11 @@ def tally(tried: Iterator[Attempt]) -> tuple[Counter[tuple[str, str]], list[Atte
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = Parser(
-        prog="python -m analysis.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m analysis.faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="\n".join(f"{kind:12} {text} (default: {times} times)" for kind, (text, times) in KINDS.items()),
-    )  # fmt: skip
+    )
     parser.add_argument("kind", choices=KINDS, help="the kind of fault, see below")
     parser.add_argument("--times", type=int, help="how often (default: as often as docs/faults.md says)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments and the places (default: 0)")

@@ -45,9 +45,14 @@ def compute(point: Mapping[str, Any]) -> sweep.Output:
     if os.environ.get("BAD") == str(point["seed"]):
         raise ZeroDivisionError("no such point")
     r = ms.simulate(
-        ms.processes.random_walk(d=16), ms.AbsMax(bits), recursion="closed_loop", steps=point["steps"],
-        trials=point["trials"], seed=point["seed"], workers=1,
-    )  # fmt: skip
+        ms.processes.random_walk(d=16),
+        ms.AbsMax(bits),
+        recursion="closed_loop",
+        steps=point["steps"],
+        trials=point["trials"],
+        seed=point["seed"],
+        workers=1,
+    )
     return sweep.Output({"error": float(r.error_inf.max()), "label": "größte"}, {"error_inf": r.error_inf})
 
 
@@ -137,9 +142,14 @@ def main(arguments: list[str]) -> int:
     mine = points(*map(int, count))
     try:
         rows = sweep.run(
-            mine, compute, store.Store(root), name=NAME, workers=int(os.environ.get("WORKERS", 1)),
-            scheduler=os.environ.get("SCHEDULER"), label="points",
-        )  # fmt: skip
+            mine,
+            compute,
+            store.Store(root),
+            name=NAME,
+            workers=int(os.environ.get("WORKERS", 1)),
+            scheduler=os.environ.get("SCHEDULER"),
+            label="points",
+        )
     except sweep.Stopped as stopped:
         print(stopped, file=sys.stderr)
         return 130

@@ -69,9 +69,16 @@ def _model(folder: Path) -> None:
     from diffusers import UNet2DModel
 
     UNet2DModel(
-        sample_size=8, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=[4], norm_num_groups=2,
-        down_block_types=["DownBlock2D"], up_block_types=["UpBlock2D"], attention_head_dim=4,
-    ).save_pretrained(folder)  # fmt: skip
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        layers_per_block=1,
+        block_out_channels=[4],
+        norm_num_groups=2,
+        down_block_types=["DownBlock2D"],
+        up_block_types=["UpBlock2D"],
+        attention_head_dim=4,
+    ).save_pretrained(folder)
 
 
 def renew(master: Path, folder: Path) -> None:

@@ -127,8 +127,17 @@ def pipeline() -> Any:
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        unet = UNet2DModel(8, 1, 1, block_out_channels=(4,), norm_num_groups=2, layers_per_block=1, add_attention=False,
-                           down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",))  # fmt: skip
+        unet = UNet2DModel(
+            8,
+            1,
+            1,
+            block_out_channels=(4,),
+            norm_num_groups=2,
+            layers_per_block=1,
+            add_attention=False,
+            down_block_types=("DownBlock2D",),
+            up_block_types=("UpBlock2D",),
+        )
     made = DDIMPipeline(unet.eval().requires_grad_(False), DDIMScheduler())
     made.set_progress_bar_config(disable=True)
     return made

@@ -32,9 +32,13 @@ class WaitingProgram:
         self.said = said
         with open(said, "wb") as out:
             self.process = subprocess.Popen(
-                list(map(str, command)), stdout=out, stderr=out, start_new_session=True,
-                env=os.environ | {"PYTHONPATH": str(ROOT)} | {k: str(v) for k, v in environment.items()}, **options,
-            )  # fmt: skip
+                list(map(str, command)),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env=os.environ | {"PYTHONPATH": str(ROOT)} | {k: str(v) for k, v in environment.items()},
+                **options,
+            )
         self.pid = self.process.pid
 
     def __enter__(self) -> WaitingProgram:

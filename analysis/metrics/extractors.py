@@ -35,12 +35,18 @@ def digit_network() -> nn.Sequential:
     It uses SiLU rather than ReLU, so that dead features do not make the covariance singular.
     """
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.SiLU(),
-        nn.Conv2d(16, 32, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 32, 3, padding=1), nn.SiLU(), nn.Flatten(),
-        nn.Linear(32 * 4 * 4, 48), nn.SiLU(),
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.SiLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 32, 3, padding=1),
+        nn.SiLU(),
+        nn.Flatten(),
+        nn.Linear(32 * 4 * 4, 48),
+        nn.SiLU(),
         nn.Linear(48, CLASSES),
-    )  # fmt: skip
+    )
 
 
 def fashion_network() -> nn.Sequential:
@@ -49,13 +55,19 @@ def fashion_network() -> nn.Sequential:
     It uses strides rather than pooling: with 1.1 M multiplications per image it is cheap even in float64.
     """
     return nn.Sequential(
-        nn.Conv2d(1, 16, 5, stride=2, padding=2), nn.SiLU(),
-        nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.SiLU(),
-        nn.Conv2d(32, 32, 3, padding=1), nn.SiLU(),
-        nn.Conv2d(32, 48, 3, stride=2, padding=1), nn.SiLU(), nn.Flatten(),
-        nn.Linear(48 * 4 * 4, 64), nn.SiLU(),
+        nn.Conv2d(1, 16, 5, stride=2, padding=2),
+        nn.SiLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(32, 32, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(32, 48, 3, stride=2, padding=1),
+        nn.SiLU(),
+        nn.Flatten(),
+        nn.Linear(48 * 4 * 4, 64),
+        nn.SiLU(),
         nn.Linear(64, CLASSES),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)

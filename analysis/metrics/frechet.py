@@ -71,9 +71,14 @@ class PairedRatio:
 
 
 def paired_frechet_ratio(
-    x_arm: ArrayLike, x_full: ArrayLike, reference: ArrayLike, *,
-    resamples: int = 200, seed: int = 0, level: float = 0.95,
-) -> PairedRatio:  # fmt: skip
+    x_arm: ArrayLike,
+    x_full: ArrayLike,
+    reference: ArrayLike,
+    *,
+    resamples: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+) -> PairedRatio:
     """Return how much worse an arm is than full precision, with an interval.
 
     Parameters

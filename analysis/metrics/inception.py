@@ -52,9 +52,13 @@ class _Pictures(Dataset[torch.Tensor]):
 
 
 def inception_metrics(
-    images: np.ndarray, reference: np.ndarray, *, weights: str | Path | None = None, batch: int = 64,
+    images: np.ndarray,
+    reference: np.ndarray,
+    *,
+    weights: str | Path | None = None,
+    batch: int = 64,
     any_n: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Return FID, sFID, IS and KID of images (n, C, H, W) in [-1, 1] against real ones, and what made them.
 
     Parameters
@@ -90,30 +94,32 @@ def inception_metrics(
         raise InceptionMissing(
             f"no Inception weights at {weights}: download {WEIGHTS} from torch-fidelity's releases and pass its path"
         )
-    try:
-        import torch_fidelity
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except Exception as error:  # it imports torchvision, which raises RuntimeError if it does not fit torch
-        raise InceptionMissing(
-            f"FID needs torch-fidelity and a torchvision that fits torch ({type(error).__name__}: {error}): "
-            'pip install "modiff-sim[fid]"'
-        ) from error
+    torch_fidelity, extractor = _fidelity()
     path = None if weights is None else str(weights)
     cuda = torch.cuda.is_available()
     try:
         # save_cpu_ram: no processes are started to load images, which are in memory already
         found = torch_fidelity.calculate_metrics(
-            input1=first, input2=second, isc=True, fid=True, kid=True,
-            kid_subset_size=min(1000, len(first), len(second)), isc_splits=min(10, len(first)),
-            cuda=cuda, batch_size=batch, verbose=False, save_cpu_ram=True, feature_extractor_weights_path=path,
-        )  # fmt: skip
+            input1=first,
+            input2=second,
+            isc=True,
+            fid=True,
+            kid=True,
+            kid_subset_size=min(1000, len(first), len(second)),
+            isc_splits=min(10, len(first)),
+            cuda=cuda,
+            batch_size=batch,
+            verbose=False,
+            save_cpu_ram=True,
+            feature_extractor_weights_path=path,
+        )
         out = {
             "fid": found["frechet_inception_distance"],
             "is": found["inception_score_mean"], "is_std": found["inception_score_std"],
             "kid": found["kernel_inception_distance_mean"], "kid_std": found["kernel_inception_distance_std"],
         }  # fmt: skip
         if min(len(first), len(second)) > SPATIAL:
-            network = FeatureExtractorInceptionV3("spatial", ["2048"], path)
+            network = extractor("spatial", ["2048"], path)
             network = network.cuda() if cuda else network
             out["sfid"] = _sfid(*(spatial_features(network, each, batch) for each in (first, second)))
         else:
@@ -125,6 +131,19 @@ def inception_metrics(
         "n": len(first), "n_reference": len(second), "implementation": f"torch-fidelity {torch_fidelity.__version__}",
         "weights_sha256": sha256(file) if file.is_file() else None,
     }  # fmt: skip
+
+
+def _fidelity() -> tuple[Any, Any]:
+    """Return torch-fidelity and its extractor of features; InceptionMissing where it cannot be imported."""
+    try:
+        import torch_fidelity
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except Exception as error:  # it imports torchvision, which raises RuntimeError if it does not fit torch
+        raise InceptionMissing(
+            f"FID needs torch-fidelity and a torchvision that fits torch ({type(error).__name__}: {error}): "
+            'pip install "modiff-sim[fid]"'
+        ) from error
+    return torch_fidelity, FeatureExtractorInceptionV3
 
 
 def attempt(images: np.ndarray, reference: np.ndarray, **options: Any) -> dict[str, Any]:

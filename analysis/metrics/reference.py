@@ -65,9 +65,14 @@ def compute(data: datasets.Images) -> Reference:
     # rounded to float32, as in the file, so that a reference is the same when it is read back
     kept, pixels = features[drawn].astype(np.float32), _quantiles(data.images).astype(np.float32)
     return Reference(
-        data.name, len(data), extractor, data.sha256, moments(features),
-        kept.astype(np.float64), pixels.astype(np.float64),
-    )  # fmt: skip
+        data.name,
+        len(data),
+        extractor,
+        data.sha256,
+        moments(features),
+        kept.astype(np.float64),
+        pixels.astype(np.float64),
+    )
 
 
 def _quantiles(images: np.ndarray) -> Floats:
@@ -112,6 +117,11 @@ def load(name: str, folder: Path = FOLDER) -> Reference:
         raise StoreError(f"{place} has features of {about['features']}, the classifier here is {extractor.name}")
     with np.load(io.BytesIO((place / "statistics.npz").read_bytes()), allow_pickle=False) as file:
         return Reference(
-            name, about["n"], extractor, about["data_sha256"], (file["mean"], file["root"]),
-            file["features"].astype(np.float64), file["pixels"].astype(np.float64),
-        )  # fmt: skip
+            name,
+            about["n"],
+            extractor,
+            about["data_sha256"],
+            (file["mean"], file["root"]),
+            file["features"].astype(np.float64),
+            file["pixels"].astype(np.float64),
+        )

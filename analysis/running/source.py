@@ -124,8 +124,10 @@ class _Module:
         self.names = dict(self._imported())
         self.passes_on = {
             alias.asname or alias.name: (self.origin(node), alias.name)
-            for node in _top_level(listed) if isinstance(node, ast.ImportFrom) for alias in node.names
-        }  # fmt: skip
+            for node in _top_level(listed)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
 
     @cached_property
     def aliases(self) -> dict[str, str]:

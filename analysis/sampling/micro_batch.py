@@ -106,9 +106,14 @@ def compute(point: Mapping[str, Any], *, maker: int = 0) -> Output:
     first, batch = point["micro_batch"] * point["batch"], point["batch"]
     with Arm(**point["arm"]).on(chosen.model) as run:
         images = chosen.sample(
-            range(first, first + batch), batch=batch, seed=point["seed"], run=run, steps=point["steps"],
-            sampler=point["sampler"], spacing=point["spacing"],
-        )  # fmt: skip
+            range(first, first + batch),
+            batch=batch,
+            seed=point["seed"],
+            run=run,
+            steps=point["steps"],
+            sampler=point["sampler"],
+            spacing=point["spacing"],
+        )
         share = run.audit().summary()["mac_share"] if run else 0.0
     row = fingerprint(images) | {"mac_share": share}
     peak = largest_resident() if place == "cpu" else torch.cuda.max_memory_allocated(place)

@@ -86,9 +86,13 @@ def subject(name: str, *, seed: int = 0) -> Subject:
         else f"it is sampled by {describe(loaded.scheduler)}"
     )
     return Subject(
-        name, model, image_shape(model), _conditions(model, torch.Generator().manual_seed(seed)), schedule=schedule,
+        name,
+        model,
+        image_shape(model),
+        _conditions(model, torch.Generator().manual_seed(seed)),
+        schedule=schedule,
         about=(by, *loaded.notes),
-    )  # fmt: skip
+    )
 
 
 def _conditions(model: nn.Module, generator: torch.Generator) -> dict[str, Any]:

@@ -35,9 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--save", type=Path, metavar="DIR", help="write every table in every format into this folder")
     parser.add_argument("--rerun", action="store_true", help="measure the rows of these tables again into OUT/tables")
     parser.add_argument(
-        "--rekey", action="store_true",
+        "--rekey",
+        action="store_true",
         help="sample the first micro-batch of each cell again; if it agrees, note this code in the manifest of ROWS",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--rows", type=Path, default=stored.COMMITTED, help="folder with the rows (default: the committed ones)"
     )
@@ -84,9 +85,10 @@ def _rekeyed(args: argparse.Namespace) -> int:
     for model in dict.fromkeys(table.model for table in TABLES.values()):
         cells, largest = rekey(model, args.rows, workers=args.workers, scheduler=args.scheduler)
         print(
-            f"{model}: {cells} cells agree, the largest difference of a mean or rms pixel is {largest:.1e}" if cells
+            f"{model}: {cells} cells agree, the largest difference of a mean or rms pixel is {largest:.1e}"
+            if cells
             else f"{model}: the rows were already made with this code"
-        )  # fmt: skip
+        )
     return 0
 
 

@@ -52,7 +52,11 @@ def from_flat(row: Mapping[str, Any]) -> Cell:
     """Return the cell of a row that ``flat`` made."""
     warmup = row["warmup"]
     arm = Arm(
-        row["recursion"], int(row["bits"]), int(row["weight_bits"]), row["scale"],
-        int(warmup) if str(warmup).isdecimal() else warmup, row["refresh"],
-    )  # fmt: skip
+        row["recursion"],
+        int(row["bits"]),
+        int(row["weight_bits"]),
+        row["scale"],
+        int(warmup) if str(warmup).isdecimal() else warmup,
+        row["refresh"],
+    )
     return Cell(arm, row["sampler"], int(row["steps"]), row["spacing"])

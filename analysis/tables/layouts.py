@@ -47,13 +47,12 @@ def _by_bits(
     bits: tuple[int, ...], columns: Mapping[str, Callable[[int, int], Cell]], weights: tuple[int, ...] = (8,)
 ) -> dict[tuple[str, str], Cell]:
     """Return cells in rows W8A8, W8A6, ...; each column makes a cell from (activation bits, weight bits)."""
-    return {
-        (f"W{w}A{b}", name): make(b, w) for w in weights for b in bits for name, make in columns.items()
-    }  # fmt: skip
+    return {(f"W{w}A{b}", name): make(b, w) for w in weights for b in bits for name, make in columns.items()}
 
 
-def _column(recursion: str, scale: str = "sample", *, warmup: str | int = "exact", refresh: str = "never",
-            **sampling: object) -> Callable[[int, int], Cell]:  # fmt: skip
+def _column(
+    recursion: str, scale: str = "sample", *, warmup: str | int = "exact", refresh: str = "never", **sampling: object
+) -> Callable[[int, int], Cell]:
     return lambda bits, weights: Cell(Arm(recursion, bits, weights, scale, warmup, refresh), **sampling)  # type: ignore[arg-type]
 
 

@@ -46,9 +46,14 @@ def rekey(
     first = _first(found.measured.micro_batches)
     wanted = [Wanted(cell, BATCH[model], row["seed"]) for cell, row in first.items()]
     rows = sweep.run(
-        points(model, wanted), compute, store(), name=NAME, workers=workers, scheduler=scheduler,
+        points(model, wanted),
+        compute,
+        store(),
+        name=NAME,
+        workers=workers,
+        scheduler=scheduler,
         label=f"sampling {model} again",
-    )  # fmt: skip
+    )
     apart = {
         cell: max(abs(now[k] - row[k]) for k in ("mean", "rms"))
         for (cell, row), now in zip(first.items(), rows, strict=True)

@@ -69,9 +69,15 @@ def compute(point: Mapping[str, Any]) -> Output:
 
     with cell.arm.on(model, calibrated) as run:
         made = sample(
-            model, images=range(first, first + point["batch"]), batch=point["batch"], seed=seed, run=run,
-            steps=cell.steps, sampler=cell.sampler, spacing=cell.spacing,
-        )  # fmt: skip
+            model,
+            images=range(first, first + point["batch"]),
+            batch=point["batch"],
+            seed=seed,
+            run=run,
+            steps=cell.steps,
+            sampler=cell.sampler,
+            spacing=cell.spacing,
+        )
         audit = run.audit().summary() if run else {"mac_share": 0.0, "activation_bits": 32.0, "saturated_share": 0.0}
     row = {k: audit[k] for k in ("mac_share", "activation_bits", "saturated_share")}
     row["gbops"] = audit["bops"] / point["batch"] / 1e9 if run else None
@@ -89,9 +95,15 @@ def _calibrated(name: str, ground: Cell, target: str, bits: int, weight_bits: in
 
     def run_sampling(resets: Any) -> object:
         return sample(
-            model, images=CALIBRATION_IMAGES, batch=CALIBRATION_IMAGES, seed=CALIBRATION_SEED, on_batch=resets,
-            steps=ground.steps, sampler=ground.sampler, spacing=ground.spacing,
-        )  # fmt: skip
+            model,
+            images=CALIBRATION_IMAGES,
+            batch=CALIBRATION_IMAGES,
+            seed=CALIBRATION_SEED,
+            on_batch=resets,
+            steps=ground.steps,
+            sampler=ground.sampler,
+            spacing=ground.spacing,
+        )
 
     return calibrate(model, run_sampling, bits=bits, quantizer="mse", target=target, weights=arm.weights)
 

@@ -226,17 +226,40 @@ def _recommend(
             f"{_NAMES[nearest.scheme]} with {nearest.needs}, {nearest.foreseen:.2g}{refused}"
         )
         return Recommendation(
-            layer.name, "full_precision", "identity", FULL_BITS, "-", "never", full_bits, 0.0, 0.0, layer.rho,
-            layer.calls, tolerance, layer.criterion, why,
-        )  # fmt: skip
+            layer.name,
+            "full_precision",
+            "identity",
+            FULL_BITS,
+            "-",
+            "never",
+            full_bits,
+            0.0,
+            0.0,
+            layer.rho,
+            layer.calls,
+            tolerance,
+            layer.criterion,
+            why,
+        )
     kinds = {kind: name for name, kind in QUANTIZERS.items()}
     name = kinds.get(type(s.quantizer), type(s.quantizer).__name__)
     granularity = "-" if s.scheme == "cache" else str(s.quantizer.granularity)
     return Recommendation(
-        layer.name, s.scheme, name, s.quantizer.bits, granularity, s.refresh, s.cost, s.foreseen,
-        measured, layer.rho, layer.calls, tolerance, layer.criterion,
+        layer.name,
+        s.scheme,
+        name,
+        s.quantizer.bits,
+        granularity,
+        s.refresh,
+        s.cost,
+        s.foreseen,
+        measured,
+        layer.rho,
+        layer.calls,
+        tolerance,
+        layer.criterion,
         _why(layer, s, fitting[fitting.index(s) :], settings) + refused,
-    )  # fmt: skip
+    )
 
 
 def default_candidates(ndim: int) -> list[Quantizer]:

@@ -287,9 +287,11 @@ def cheapest(
     if not (calls >= 2).all():
         raise ValueError("cheapest needs calls >= 2: a single call has no difference")
     found = Cheapest(
-        np.full(rho.shape, "full_precision"), np.full(rho.shape, full_bits), np.zeros(rho.shape, int),
+        np.full(rho.shape, "full_precision"),
+        np.full(rho.shape, full_bits),
+        np.zeros(rho.shape, int),
         np.full(rho.shape, float(full_bits)),
-    )  # fmt: skip
+    )
     settings = [("direct", b, x) for b, x in contractions.items()] + [("cache", 0, 1.0)]
     for scheme, bits, x in [*settings, *(("closed_loop", b, x) for b, x in contractions.items())]:
         run = longest_run(scheme, rho, tolerance, x, reading=reading)

@@ -15,10 +15,15 @@ from .printing import print_json, table
 def run(chosen: Namespace) -> int:
     """Print c and kappa of the chosen quantizers: declared, searched and measured."""
     rows = atlas(
-        dict.fromkeys(chosen.quantizer), chosen.bits, chosen.d, dict.fromkeys(chosen.distribution),
-        granularities=tuple(dict.fromkeys(chosen.granularity or [None])), trials=chosen.trials, seed=chosen.seed,
+        dict.fromkeys(chosen.quantizer),
+        chosen.bits,
+        chosen.d,
+        dict.fromkeys(chosen.distribution),
+        granularities=tuple(dict.fromkeys(chosen.granularity or [None])),
+        trials=chosen.trials,
+        seed=chosen.seed,
         recorded=_recorded(chosen.recorded) if chosen.recorded else None,
-    )  # fmt: skip
+    )
     if not rows:
         raise ValueError(
             "nothing to show: these quantizers do not have such bits, or the runs that share a scale (32 entries for "

@@ -62,8 +62,10 @@ def plot(path: str, rows: Sequence[dict[str, Any]]) -> None:
                 texts = {k: only[k] if several else word.format(k) for k in colours}
                 keys = [Line2D([], [], color=c, marker="_", label=texts[k]) for k, c in colours.items()]
                 axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        keys = [Line2D([], [], color="black", marker="_", ms=9, label="declared"),
-                Line2D([], [], color="black", ls="", marker="o", ms=8, mfc="none", label="searched")]  # fmt: skip
+        keys = [
+            Line2D([], [], color="black", marker="_", ms=9, label="declared"),
+            Line2D([], [], color="black", ls="", marker="o", ms=8, mfc="none", label="searched"),
+        ]
         keys += [Line2D([], [], color="black", ls="", marker=m, ms=4, label=f"{n}, mean") for n, m in markers.items()]
         if lines:
             keys += [Line2D([], [], color="black", ls=lines[v], label=word.format(v)) for v in values]

@@ -95,10 +95,9 @@ def sample_mixture(
     def uniforms(layer: str, call: int, shape: tuple[int, ...]) -> np.ndarray:
         return np.random.default_rng((names.index(layer), call)).random(shape)
 
-    denoiser = modulated_denoiser(
-        exact, Q or Identity(), recursion if Q else "direct",
-        warmup=warmup, refresh=refresh, random=uniforms, observers=observers,
-    )  # fmt: skip
+    Q, recursion = (Q, recursion) if Q else (Identity(), "direct")
+    when: dict[str, Any] = {"warmup": warmup, "refresh": refresh}
+    denoiser = modulated_denoiser(exact, Q, recursion, **when, random=uniforms, observers=observers)
     return SAMPLERS[sampler](denoiser, noise.start, chosen, noise=noise, **options)
 
 
@@ -155,9 +154,9 @@ def injected_variance(schedule: Schedule, eta: float = 1.0) -> np.ndarray:
     """
     number("eta", eta)
     levels = [(here, after) for _, here, after in schedule.levels()]
-    return np.array([
-        eta**2 * (1 - after) / (1 - here) * (1 - here / after) if here < 1 else 0.0 for here, after in levels
-    ])  # fmt: skip
+    return np.array(
+        [eta**2 * (1 - after) / (1 - here) * (1 - here / after) if here < 1 else 0.0 for here, after in levels]
+    )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from torch import nn
 
 from .. import recursion as _recursion
-from ..cost import StorageChoice
+from ..cost import Storages
 from ..quantizers.base import Quantizer
 from .attention.attention import Attention
 from .hooks.undo import Context
@@ -40,7 +40,7 @@ def modulated(
     refresh: _recursion.Refresh = "never",
     where: Where | None = None,
     skip: Skip = None,
-    storage: StorageChoice | None = None,
+    storage: Storages | None = None,
     attention: Attention | None = None,
     reuse: Reuse | None = None,
     engine: str = "simulated",

@@ -119,9 +119,11 @@ class Split(Quantizer):
         flags = ("idempotent", "sign_equivariant", "scale_equivariant", "zero_to_zero", "unbiased")
         return Laws(
             error=None if None in errors else max(e for e in errors if e is not None),
-            c="upper", kappa="upper", randomised=any(law.randomised for law in laws),
+            c="upper",
+            kappa="upper",
+            randomised=any(law.randomised for law in laws),
             **{flag: all(getattr(law, flag) for law in laws) for flag in flags},
-        )  # fmt: skip
+        )
 
     @property
     def saturates(self) -> bool:  # type: ignore[override]
@@ -211,8 +213,10 @@ class Split(Quantizer):
             _spread(xp, [q.scale for q in found], axis, sizes),
             None if all(q.zero_point is None for q in found) else _spread(xp, zeros, axis, sizes),
             xp.concat([q.zero_range for q in found], axis=axis),
-            _spread(xp, [q.zero_range for q in found], axis, sizes), axis, sizes,
-        )  # fmt: skip
+            _spread(xp, [q.zero_range for q in found], axis, sizes),
+            axis,
+            sizes,
+        )
 
     def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""

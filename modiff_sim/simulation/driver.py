@@ -127,9 +127,15 @@ def simulate(
     scheme = _recursion.Scheme(recursion, warmup, refresh)
     process.require(trials, steps)
     job = engines.Job(
-        process=process, Q=Q, scheme=scheme, steps=steps, seed=seed, operator=operator, dtype=kind,
+        process=process,
+        Q=Q,
+        scheme=scheme,
+        steps=steps,
+        seed=seed,
+        operator=operator,
+        dtype=kind,
         measure=results.chosen(measure),
-    )  # fmt: skip
+    )
     fused = _fused(job, engine, trials)
     affordable(f"{steps:,} steps × {trials:,} trials, {process.d:,} entries each,", _bytes(job, trials, keep))
     kept = results.KEEP[keep](job.measure, job.steps, trials)

@@ -134,9 +134,10 @@ def check_recursion(
             if compensated is not None:
                 expected = rounding if compensated else total
                 assert np.array_equal(info.output - a @ A.T, expected @ A.T), (
-                    f"{name}: output error is not A(this call's rounding)" if compensated
+                    f"{name}: output error is not A(this call's rounding)"
+                    if compensated
                     else f"{name}: output error is not A(sum of all roundings)"
-                )  # fmt: skip
+                )
             if compensated and info.quantized:
                 assert np.array_equal(info.output, state.ref @ A.T), f"{name}: ô = A(â) does not telescope"
         assert np.array_equal(inputs, before), f"{name} wrote into its input"

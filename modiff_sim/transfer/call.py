@@ -140,9 +140,13 @@ def linear_steps(sampler: Callable[..., Any], schedule: Schedule, **options: Any
     def run(start: float, eps: Sequence[float]) -> np.ndarray:
         seen, calls = [start], iter(eps)
         sampler(
-            lambda x, t: np.full_like(x, next(calls)), np.full((1, 1), start), schedule,
-            noise=lambda call: np.zeros((1, 1)), callback=lambda call, t, x, x0: seen.append(float(x[0, 0])), **options,
-        )  # fmt: skip
+            lambda x, t: np.full_like(x, next(calls)),
+            np.full((1, 1), start),
+            schedule,
+            noise=lambda call: np.zeros((1, 1)),
+            callback=lambda call, t, x, x0: seen.append(float(x[0, 0])),
+            **options,
+        )
         return np.array(seen)
 
     T = len(schedule)

@@ -78,9 +78,10 @@ class Transfer:
     def from_arrays(cls, arrays: Any) -> Transfer:
         """The transfer that ``arrays`` made these arrays of."""
         return cls(
-            layers=tuple(str(name) for name in arrays["layers"]), alignment=float(arrays["alignment"]),
+            layers=tuple(str(name) for name in arrays["layers"]),
+            alignment=float(arrays["alignment"]),
             **{name: reals(name, arrays[name], dtype=None) for name in cls.ARRAYS},
-        )  # fmt: skip
+        )
 
 
 def full_precision(network: Network, x: np.ndarray, steps: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
@@ -281,13 +282,13 @@ def measure_transfer(
         held = advance(held, first, carry[call], add[call])
         size.append(energy(followed.x))
         errors.append(energy(held - followed.x))
-    output = _between([p.output for p in probes.values()], list(probes), T)
+    upstream, output = (
+        _between([getattr(p, what) for p in probes.values()], list(probes), T) for what in ("upstream", "output")
+    )
     impulse, moved = _spread(followed, output, add)
-    return Transfer(
-        layers=tuple(network.layers), a=followed.a, d=followed.d, x=np.stack(size), held=np.stack(errors),
-        upstream=_between([p.upstream for p in probes.values()], list(probes), T),
-        output=output, impulse=impulse, moved=moved, alignment=_alignment(followed, output, impulse),
-    )  # fmt: skip
+    energies = (followed.a, followed.d, np.stack(size), np.stack(errors), upstream, output, impulse, moved)
+    named = dict(zip(Transfer.ARRAYS, energies, strict=True))
+    return Transfer(layers=tuple(network.layers), alignment=_alignment(followed, output, impulse), **named)
 
 
 def _between(rows: list[np.ndarray], calls: list[int], T: int) -> np.ndarray:

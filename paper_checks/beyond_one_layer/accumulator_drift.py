@@ -68,11 +68,15 @@ def check(
         cases += [f"{dtype}, call {j + 1}: {case}" for j, case in enumerate(worst.case)]
     steps = {t: bounds.steps_until_drift(AbsMax(4).kappa(2), 10.0, t) for t in TYPES}
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=480, atol=np.concatenate(atol),
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=480,
+        atol=np.concatenate(atol),
         note="above the 4-bit closed loop's error, for ||o|| = 10·||A||·||d|| and â exact, after "
         + ", ".join(f"{np.ceil(v):.2g} calls in {t}" for t, v in steps.items()),
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 def chopped(y, dtype):

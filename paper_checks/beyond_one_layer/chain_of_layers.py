@@ -62,10 +62,14 @@ def check(effort: str = "quick", *, recursion="closed_loop", bound=bounds.chain_
             cases += [f"b = {bits}, layer {layer + 1}, call {j + 1}: {c}" for j, c in enumerate(worst[layer].case)]
     share = ", ".join(f"{v:.2g}" for v in np.median(typical, axis=0))
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=490, atol=np.concatenate(atol),
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=490,
+        atol=np.concatenate(atol),
         note=f"random chains reach {share} of the bound in layers 1 to {layers}",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 def passed_on(d, q, gains):

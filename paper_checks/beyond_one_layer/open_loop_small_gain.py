@@ -45,11 +45,15 @@ def check(
                 cases.append(f"b = {bits}, L = {L:g}, differences {name}, call {worst + 1}")
             grows.append(bounds.loop_growth(kappa, L, "open_loop"))
     return Evidence(
-        claimed=np.ones(len(cases)), measured=measured, atol=atol, cases=cases, seed=464,
+        claimed=np.ones(len(cases)),
+        measured=measured,
+        atol=atol,
+        cases=cases,
+        seed=464,
         premises=(Premise("grows", min(grows) > 1, f"by {min(grows):.4g} per call or more"),),
         note=f"by a factor between {min(grows):.4g} (8 bits, L = {min(gains):g}) and {max(grows):.3g} per call",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

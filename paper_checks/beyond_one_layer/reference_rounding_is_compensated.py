@@ -52,10 +52,14 @@ def check(effort: str = "quick", *, bound=bounds.stored_reference, telescoping: 
         atol.append(worst.atol)
         cases += [f"b = {bits}, call {j + 1}: {case}" for j, case in enumerate(worst.case)]
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=482, atol=np.concatenate(atol),
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=482,
+        atol=np.concatenate(atol),
         note=f"{n} calls with â in float16 and bfloat16",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

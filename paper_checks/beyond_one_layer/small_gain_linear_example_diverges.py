@@ -48,11 +48,16 @@ def check(
     return Evidence(
         # each call rounds a few times; the roots' product is -κL and their sum κ(1+L), so for κ(1+2L) > 1 and κ <= 1/2
         # the other one is at most 0.6 of z in size, and after half the calls 0.6^(calls/2) of it is left
-        claimed=claimed, measured=measured, cases=cases, atol=64 * EPS * calls + 0.6 ** (calls / 2),
-        premises=(Premise("κ(1+2L) > 1", min(loads) > 1, f"from {min(loads):g}"),
-                  Premise("z > 1", min(grows) > 1, f"from {min(grows):.4g}")),
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=64 * EPS * calls + 0.6 ** (calls / 2),
+        premises=(
+            Premise("κ(1+2L) > 1", min(loads) > 1, f"from {min(loads):g}"),
+            Premise("z > 1", min(grows) > 1, f"from {min(grows):.4g}"),
+        ),
         note=f"at 4 bits and L = 26 by ×{bounds.loop_growth(1 / 14, 26.0):.2f} per call",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -63,11 +63,15 @@ def check(
             atol.append(slack)
             cases.append(f"b = {bits}, L = {L:.3g}, differences of all sizes, {CALLS} calls")
     return Evidence(
-        claimed=np.ones(len(cases)), measured=measured, atol=atol, cases=cases, seed=460,
+        claimed=np.ones(len(cases)),
+        measured=measured,
+        atol=atol,
+        cases=cases,
+        seed=460,
         premises=(Premise("κ(1+2L) < 1", max(loads) < 1, f"up to {max(loads):.3g}"),),
         note=f"attained up to κ(1+2L) = {max(loads):.2g}; 3 bits allow L < {bounds.loop_gain_limit(1 / 6):g}",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 def one_sided_loop(d, kappa, L, **options):

@@ -51,11 +51,15 @@ def check(
             cases += [f"{name}, s = {s:g}, call {j + 1}" for j, name in enumerate(worst.case)]
             largest = max(largest, D / (qmax * s), *(float(np.abs(w).max() / (qmax * s)) for w in walks))
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), atol=np.concatenate(atol), cases=cases, seed=472,
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        atol=np.concatenate(atol),
+        cases=cases,
+        seed=472,
         note=f"attained at each of {n} calls at b = 2..8",
         premises=(Premise("||d||_∞ ≤ qmax·s", largest <= 1 + 4 * EPS, f"up to {largest:.3g}·qmax·s"),),
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

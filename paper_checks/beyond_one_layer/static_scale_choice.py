@@ -44,9 +44,13 @@ def check(effort: str = "quick", *, best=bounds.best_static_scale, backlog=bound
             gains.append(kappa / (1 - kappa) / (run.error.max() / D))
     return Evidence(
         # 12 refinements by 16 leave a bracket of 32·16^-12 of the scale; the run rounds sums up to 20·D
-        claimed=np.ones(len(cases)), measured=measured, cases=cases, seed=474, atol=16**-11 + 20 * 20 * 16 * 127 * EPS,
+        claimed=np.ones(len(cases)),
+        measured=measured,
+        cases=cases,
+        seed=474,
+        atol=16**-11 + 20 * 20 * 16 * 127 * EPS,
         note=f"the dynamic scale's steady state is {min(gains):.3f} (8 bits) to {max(gains):.3g} times (2 bits) that",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

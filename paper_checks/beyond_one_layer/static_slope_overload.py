@@ -47,11 +47,14 @@ def check(
             atol.append(worst.atol)
             cases += [f"{name}, s = {scale:g}, call {j + 1}" for j, name in enumerate(worst.case)]
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=470,
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=470,
         atol=np.concatenate(atol) + 2 * n * EPS,  # besides the run's rounding: two additions of the bound per call
         note=f"attained at each of {n} calls, through bursts and after them",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 class Wrapping(Static):

@@ -56,10 +56,14 @@ def check(
             atol.append(worst.atol)
             cases += [f"{name}, b = {bits}, call {j + 1}: {case}" for j, case in enumerate(worst.case)]
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=484, atol=np.concatenate(atol),
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=484,
+        atol=np.concatenate(atol),
         note=f"attained at each of {n} calls in all three recursions",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

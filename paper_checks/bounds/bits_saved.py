@@ -45,13 +45,15 @@ def check(
                 cases.append(f"b = {bits}, R = {R:g}, {name}")
     at_ten = ", ".join(f"{formula(b, 10):.2f}" for b in (2, 3, 4))
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
         # direct worst-case error is κ||a||, found by search; tolerance of the root 1e-13, 64 steps of rounding in the
         # error, and κ^64 = 2^-64 missing to the steady state at 2 bits
         atol=1e-11,
         premises=(Premise("direct AbsMax attains κ||a||_∞", off <= 1e-14, f"off by {off:.2g}"),),
         note=f"{at_ten} bits at 2, 3, 4 bits for R = 10",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -53,9 +53,15 @@ def check(
     cases.append(f"{_shared.label(Q)}, d = {d}, random walk, measured c = {c:.3f}")
     premises = (Premise("1/2 < c < 1", all(0.5 < c < 1 for c in contractions), f"c = {list(contractions)}"),)
     return Evidence(
-        claimed=claimed, measured=measured, low=low, high=high, cases=cases, premises=premises, seed=42,
+        claimed=claimed,
+        measured=measured,
+        low=low,
+        high=high,
+        cases=cases,
+        premises=premises,
+        seed=42,
         params={"steps": steps, "largest excess over the sharp bound": past},
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -36,10 +36,14 @@ def check(effort: str = "quick", *, quantizers=(AbsMax, MinMax)) -> Evidence:
                 measured.append(max(found, *(contraction.ratios(Q, x, norm="kappa").max() for x in data)))
                 cases.append(f"{label(Q)}, d = {d}")
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=SLACK * EPS, seed=52,  # SLACK: laws.py
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=SLACK * EPS,
+        seed=52,  # SLACK: laws.py
         note=f"up to d = {d}, Student-t1.5 included",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -56,12 +56,15 @@ def check(
         atol.append(worst.atol)
         cases += [f"{name}, step {j + 1}" for j, name in enumerate(worst.case)]
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=50,
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=50,
         # besides the run's own rounding: κ and the bound's sum, 2 roundings per step
         atol=np.concatenate(atol) + 2 * n * _shared.EPS,
         note=f"attained at each of {n} steps for b = 2..8",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

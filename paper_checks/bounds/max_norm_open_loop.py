@@ -35,11 +35,14 @@ def check(
         atol.append(worst.atol)
         cases += [f"{name}, step {j + 1}" for j, name in enumerate(worst.case)]
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=51,
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=51,
         note=f"attained at each of {n} steps for b = 2..8",
         atol=np.concatenate(atol) + 2 * n * _shared.EPS,  # besides the run's rounding: κ and the bound's sum,
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

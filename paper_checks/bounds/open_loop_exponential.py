@@ -24,10 +24,14 @@ def check(effort: str = "quick", *, recursion="open_loop", bound=bounds.printed_
     fits = growth(recursion, effort, seed=45)
     claimed = [np.polyfit(np.log(f.calls), np.log(bound(np.ones(f.calls[-1]), 0.25)[f.calls - 1]), 1)[0] for f in fits]
     return Evidence(
-        claimed=claimed, measured=[f.slope for f in fits], low=[f.low for f in fits], high=[f.high for f in fits],
-        cases=[f.case for f in fits], seed=45,
+        claimed=claimed,
+        measured=[f.slope for f in fits],
+        low=[f.low for f in fits],
+        high=[f.high for f in fits],
+        cases=[f.case for f in fits],
+        seed=45,
         note="; ".join(f"{f.case}: {f.slope:.2f} [{f.low:.2f}, {f.high:.2f}]" for f in fits),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

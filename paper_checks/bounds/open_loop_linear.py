@@ -22,13 +22,17 @@ def check(effort: str = "quick", *, recursion="open_loop") -> Evidence:
     """Fit the growth of the error for the worst case and for grids."""
     fits = growth(recursion, effort, seed=46)
     return Evidence(
-        claimed=np.ones(len(fits)), measured=[f.slope for f in fits], low=[f.low for f in fits],
-        high=[f.high for f in fits], cases=[f.case for f in fits], seed=46,
+        claimed=np.ones(len(fits)),
+        measured=[f.slope for f in fits],
+        low=[f.low for f in fits],
+        high=[f.high for f in fits],
+        cases=[f.case for f in fits],
+        seed=46,
         # relative rounding of the error, 8·eps per call, turns into that much of log error; its slope divides by the
         # spread of log n, which is above 0.5
         atol=2 * 8 * _shared.EPS * max(f.calls[-1] for f in fits) * 2,
         note="; ".join(f"{f.case}: {f.slope:.2f} [{f.low:.2f}, {f.high:.2f}]" for f in fits),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

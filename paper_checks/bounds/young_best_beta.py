@@ -49,10 +49,13 @@ def check(
         ]
     # β is a root found to eps, divided by 1-q in the weight and by (1-q)² in the steady state
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=64 * EPS * (1 + np.asarray(claimed)) ** 2,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=64 * EPS * (1 + np.asarray(claimed)) ** 2,
         premises=(Premise("0 < c < 1", all(0 < c < 1 for c in contractions), f"c = {list(contractions)}"),),
         note=f"for c = {', '.join(f'{c:g}' for c in contractions)}",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -30,11 +30,13 @@ def check(
         place.append(n * float(bounds.best_constant_beta(d, c, recursion="open_loop")))
     limits = [np.polyval(np.polyfit(1 / np.asarray(lengths), values, 2), 0.0) for values in (place, factor)]
     return Evidence(
-        claimed=[x, np.sqrt((np.exp(x) - 1) / x**2)], measured=limits, cases=["n·β", "bound over the sharp bound"],
+        claimed=[x, np.sqrt((np.exp(x) - 1) / x**2)],
+        measured=limits,
+        cases=["n·β", "bound over the sharp bound"],
         atol=1e-6,  # of a parabola in 1/n: 1/n³ of the shortest is 1.6e-8, times constants of about 10
         params={"n": list(lengths), "n·β": place, "factor": factor},
         note=f"n·β = {place[-1]:.4f} and factor {factor[-1]:.4f} at n = {lengths[-1]}",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -69,6 +69,10 @@ def check(effort: str = "quick", *, late: int = 0) -> Evidence:
         cases += [f"every {every}, {what}" for what in ("largest difference", "share of MACs skipped")]
         far.append(float(np.abs(theirs - plain).max()))
     return Evidence(
-        claimed, measured, cases=cases, seed=0, params={"images": images, "steps": steps},
+        claimed,
+        measured,
+        cases=cases,
+        seed=0,
+        params={"images": images, "steps": steps},
         note=f"bit for bit; caching moves images by up to {', '.join(f'{x:.2f}' for x in far)}",
-    )  # fmt: skip
+    )

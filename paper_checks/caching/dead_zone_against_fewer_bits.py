@@ -26,7 +26,9 @@ def check(effort: str = "quick", *, width: float = 0.15) -> Evidence:
     rows = _caching.measured(effort, [zone, loop])
     zeros = [rows[s]["zeros"] for s in (zone, loop)]
     return Evidence(
-        claimed=1.0, seed=0, params={"zeros": [round(z, 3) for z in zeros]},
+        claimed=1.0,
+        seed=0,
+        params={"zeros": [round(z, 3) for z in zeros]},
         premises=[Premise("fewer zeros", zeros[0] <= zeros[1], f"{zeros[0]:.1%} against {zeros[1]:.1%}")],
         **_caching.ratios(rows, [(zone, loop)]),
-    )  # fmt: skip
+    )

@@ -42,6 +42,10 @@ def check(effort: str = "quick", *, regime: str = "official_june_2025") -> Evide
     plain = sample(zoo.load("digits"), images=images, steps=steps, batch=images)
     far = float(np.abs(plain - alone).max())
     return Evidence(
-        claimed=0.0, measured=measured, cases=cases, seed=0, params={"images": images, "steps": steps},
+        claimed=0.0,
+        measured=measured,
+        cases=cases,
+        seed=0,
+        params={"images": images, "steps": steps},
         note=f"0 % and bit for bit; the 8-bit weights move images by up to {far:.2f}",
-    )  # fmt: skip
+    )

@@ -29,6 +29,9 @@ def check(effort: str = "quick", *, bits: tuple[int, ...] = (8, 4)) -> Evidence:
     pairs = [(c, next((s for s in loops if rows[s]["bits"] < rows[c]["bits"]), loops[-1])) for c in caches]
     dearer = [c.label for c, s in pairs if rows[s]["bits"] >= rows[c]["bits"]]
     return Evidence(
-        claimed=1.0, premises=[Premise("fewer effective bits", not dearer, ", ".join(dearer))], seed=0,
-        params={"images": len(rows[loops[0]]["error"])}, **_caching.ratios(rows, pairs),
-    )  # fmt: skip
+        claimed=1.0,
+        premises=[Premise("fewer effective bits", not dearer, ", ".join(dearer))],
+        seed=0,
+        params={"images": len(rows[loops[0]]["error"])},
+        **_caching.ratios(rows, pairs),
+    )

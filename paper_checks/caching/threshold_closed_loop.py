@@ -65,9 +65,14 @@ def check(
             atol.append(off)
             cases.append(f"{label(Q)}, {norm}, τ = {tau:g}, {what}")
     return Evidence(
-        claimed=np.ones(len(cases)), measured=measured, cases=cases, atol=atol, seed=880, params={"steps": n},
+        claimed=np.ones(len(cases)),
+        measured=measured,
+        cases=cases,
+        atol=atol,
+        seed=880,
+        params={"steps": n},
         note=f"over {n} calls; against max(τ||â||, kD/(1-k)): {max(measured[1::2]):.4f}",
-    )  # fmt: skip
+    )
 
 
 def only_the_threshold(d, contraction, tau, ref):

@@ -28,6 +28,9 @@ def check(effort: str = "quick", *, thresholds: tuple[float, ...] = (0.1, 0.2)) 
     pairs = [(s, next((c for c in caches if rows[c]["skipped"] >= rows[s]["skipped"]), caches[-1])) for s in skips]
     fewer = [s.label for s, c in pairs if rows[c]["skipped"] < rows[s]["skipped"]]
     return Evidence(
-        claimed=1.0, premises=[Premise("the cache skips at least as many MACs", not fewer, ", ".join(fewer))], seed=0,
-        params={"skipped": {r["label"]: round(r["skipped"], 3) for r in rows.values()}}, **_caching.ratios(rows, pairs),
-    )  # fmt: skip
+        claimed=1.0,
+        premises=[Premise("the cache skips at least as many MACs", not fewer, ", ".join(fewer))],
+        seed=0,
+        params={"skipped": {r["label"]: round(r["skipped"], 3) for r in rows.values()}},
+        **_caching.ratios(rows, pairs),
+    )

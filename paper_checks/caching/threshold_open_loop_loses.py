@@ -38,9 +38,14 @@ def check(effort: str = "quick", *, recursions=("open_loop", "closed_loop"), tau
                 measured.append(lost[-1] / max(kept))
                 cases.append(f"τ = {tau:g}, {norm}, after {n} calls: errors {lost[-1]:.3g} and {max(kept):.3g}")
     return Evidence(
-        claimed, measured, cases=cases, seed=0, trivial=1.0, params={"n": lengths[-1], "bits": 8},
+        claimed,
+        measured,
+        cases=cases,
+        seed=0,
+        trivial=1.0,
+        params={"n": lengths[-1], "bits": 8},
         note=f"up to {max(measured):.0f} times after {lengths[-1]} calls",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -34,6 +34,10 @@ def check(effort: str = "quick", *, block: str = "blocks16", least: tuple[float,
         for s, p in zip(loops, plain, strict=True)
     )
     return Evidence(
-        claimed=0.1, measured=[rows[s][block] for s in loops], cases=[s.label for s in loops], premises=premises,
-        seed=0, note=note,
-    )  # fmt: skip
+        claimed=0.1,
+        measured=[rows[s][block] for s in loops],
+        cases=[s.label for s in loops],
+        premises=premises,
+        seed=0,
+        note=note,
+    )

@@ -47,9 +47,13 @@ def errors(plan: Plan, sizes: tuple[int, int, int], effort: str) -> np.ndarray:
     else:
         method, bits, target = plan
         activations = calibrate(
-            model, lambda resets: sampled(model, effort, calibration, CALIBRATION_SEED, on_batch=resets),
-            bits=bits, quantizer=method, target=target, rounds=ROUNDS,
-        )  # fmt: skip
+            model,
+            lambda resets: sampled(model, effort, calibration, CALIBRATION_SEED, on_batch=resets),
+            bits=bits,
+            quantizer=method,
+            target=target,
+            rounds=ROUNDS,
+        )
     with modulated(model, activations=activations, recursion=recursion):
         images = sampled(model, effort, judged, SEED)
     exact = _exact(sizes, effort)
@@ -79,7 +83,12 @@ def ratios(
     told = {label: f"{label} {value:.2f} [{low:.2f}, {high:.2f}]" for label, (value, low, high) in found.items()}
     measured, low, high = (list(column) for column in zip(*(found[label] for label in pairs), strict=True))
     return Evidence(
-        claimed, measured, low=low, high=high, cases=[told[label] for label in pairs], seed=SEED,
+        claimed,
+        measured,
+        low=low,
+        high=high,
+        cases=[told[label] for label in pairs],
+        seed=SEED,
         note="; ".join(told.values()),
         params={"steps": sizes[0], "calibration images": sizes[1], "images": sizes[2], "rounds": ROUNDS},
-    )  # fmt: skip
+    )

@@ -37,9 +37,11 @@ def check(effort: str = "quick", *, bits: int = 4, kept: str = "first") -> Evide
 
     def calibrated(method: str):
         return calibrate(
-            model, lambda resets: sampled(model, effort, calibration, CALIBRATION_SEED, on_batch=resets), bits=bits,
+            model,
+            lambda resets: sampled(model, effort, calibration, CALIBRATION_SEED, on_batch=resets),
+            bits=bits,
             quantizer=method,
-        )  # fmt: skip
+        )
 
     squares, widest = calibrated("mse"), calibrated("minmax")
     exact, found = sampled(model, effort, judged, SEED), []
@@ -49,6 +51,11 @@ def check(effort: str = "quick", *, bits: int = 4, kept: str = "first") -> Evide
         found.append(np.linalg.norm((images - exact).reshape(judged, -1), axis=1))
     value, low, high = ratio(*found)
     return Evidence(
-        2.0, value, low=low, high=high, seed=SEED, params={"bits": bits, "images": judged, "kept": kept},
+        2.0,
+        value,
+        low=low,
+        high=high,
+        seed=SEED,
+        params={"bits": bits, "images": judged, "kept": kept},
         note=f"{bits} bits: {value:.2f} [{low:.2f}, {high:.2f}]",
-    )  # fmt: skip
+    )

@@ -51,7 +51,10 @@ def formula_is_exact(certify: Certify, recursion: Recursion, bound: Bound, effor
                 ]
                 gaps.append(found.gap)
     return Evidence(
-        claimed=np.ones(len(cases)), measured=measured, cases=cases, atol=ACCURACY,
+        claimed=np.ones(len(cases)),
+        measured=measured,
+        cases=cases,
+        atol=ACCURACY,
         params={"contractions": list(CONTRACTIONS), "lengths": list(lengths(effort)), "solver": found.solver},
         note=f"{len(gaps)} semidefinite programs, n up to {max(lengths(effort))}, relative gap at most {max(gaps):.1g}",
-    )  # fmt: skip
+    )

@@ -34,9 +34,13 @@ def check(effort: str = "quick", *, certify=certificates.chain_closed_loop, boun
     loose = certificates.chain_open_loop(steps, 0.2, [1.0, 1.0])
     share = loose.value / bounds.chain_open_loop(np.ones((steps, 3)), np.sqrt(0.2), [1.0, 1.0])[-1, -1]
     return Evidence(
-        claimed=np.ones(len(cases)), measured=measured, cases=cases, seed=564, atol=ACCURACY,
+        claimed=np.ones(len(cases)),
+        measured=measured,
+        cases=cases,
+        seed=564,
+        atol=ACCURACY,
         note=f"without compensation the bound is loose from three layers on: {share:.3f} of it at most, n = {steps}",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

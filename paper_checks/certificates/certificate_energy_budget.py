@@ -44,9 +44,12 @@ def check(effort: str = "quick", *, closed=closed, without=without, budget=Budge
                 measured += [found.value / (2 * formula), one / (2 * formula)]
                 cases += [f"{what}, {loop}, n = {n}, c = {c:g}" for what in ("certificate", "Q(x) = (1-q)x")]
     return Evidence(
-        claimed=np.ones(len(cases)), measured=measured, cases=cases, atol=ACCURACY,
+        claimed=np.ones(len(cases)),
+        measured=measured,
+        cases=cases,
+        atol=ACCURACY,
         note=f"for c = {', '.join(f'{c:g}' for c in CONTRACTIONS)}, up to n = {max(lengths(effort))}",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

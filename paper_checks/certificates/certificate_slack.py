@@ -70,9 +70,12 @@ def check(
         known = {"sharp": bounds.sharp_closed_loop, "EF21": ef21, "(31')": young, "(31)": printed}
         slack.append(", ".join(f"{name} {bound(equal, c)[-1] / worst:.3g}" for name, bound in known.items()))
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=2 * ACCURACY * np.maximum(claimed, 1),
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=2 * ACCURACY * np.maximum(claimed, 1),
         note=f"for {lengths[-1]} equal differences, bound over worst case: c = 0.2: {slack[0]}; c = 0.9: {slack[1]}",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

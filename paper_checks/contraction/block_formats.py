@@ -68,11 +68,15 @@ def check(
         cases += [f"{kind.__name__}: κ", f"{kind.__name__}: c, up to {n} entries"]
     return Evidence(
         # κ and c are approached to a float below the next power of two, and 32 squares are added up
-        claimed=claimed, measured=measured, cases=cases, atol=64 * EPS, seed=528,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=64 * EPS,
+        seed=528,
         premises=(Premise("every block's scale lies in E8M0's range", beyond == 0, f"{beyond} blocks do not"),),
         note="c: " + ", ".join(f"{k.__name__} {m:.4f}" for k, m in zip(kappa, measured[1::2], strict=True)),
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 class RoundedUp(MXFP4E2M1):

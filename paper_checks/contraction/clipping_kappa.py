@@ -21,11 +21,14 @@ def check(effort: str = "quick", *, quantizer=MSEClip) -> Evidence:
     x = np.random.default_rng(538).standard_normal((16 if effort == "quick" else 64, 4096))
     found = {bits: contraction.measure(quantizer(bits), x, norm="kappa") for bits in (2, 3, 4)}
     return Evidence(
-        claimed=[AbsMax(bits).kappa(4096) for bits in found], measured=[m.mean for m in found.values()],
-        low=[m.low for m in found.values()], high=[m.high for m in found.values()], seed=538,
+        claimed=[AbsMax(bits).kappa(4096) for bits in found],
+        measured=[m.mean for m in found.values()],
+        low=[m.low for m in found.values()],
+        high=[m.high for m in found.values()],
+        seed=538,
         cases=[f"b = {bits}: {m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for bits, m in found.items()],
         note=", ".join(f"b = {b}: {m.mean:.2f} against {AbsMax(b).kappa(2):.3f}" for b, m in found.items()),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

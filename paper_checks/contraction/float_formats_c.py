@@ -36,10 +36,14 @@ def check(effort: str = "quick", *, limit: Mapping[Quantizer, float] = LIMIT) ->
             cases.append(f"{label(Q)}, d = {d}: c = {measured[-1]:.4g}")
     beside = AbsMax(8).c(10**6)
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=16 * EPS, seed=526,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=16 * EPS,
+        seed=526,
         premises=(Premise("absmax with 8 bits has 2c > 1 there", 2 * beside > 1, f"c = {beside:.2f}"),),
         note=f"at d = 10⁶ absmax with 8 bits has c = {beside:.2f}",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -36,10 +36,14 @@ def check(effort: str = "quick", *, kappa: Mapping[Quantizer, float] = KAPPA) ->
             measured.append(max(found, *(contraction.ratios(Q, x, norm="kappa").max() for x in data)))
             cases.append(f"{label(Q)}, d = {d}")
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=SLACK * EPS, seed=524,  # SLACK: laws.py
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=SLACK * EPS,
+        seed=524,  # SLACK: laws.py
         note=f"up to d = {d}, entries over 30 binades included",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -35,10 +35,14 @@ def check(effort: str = "quick", *, quantizer=Floor, formula=_c) -> Evidence:
                 first.setdefault(bits, d)
     return Evidence(
         # the extremes are met to one float, which N steps of rounding magnify: relative, on the squares
-        claimed=claimed, measured=measured, cases=cases, atol=[256 * EPS * max(1, v) for v in claimed], seed=550,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=[256 * EPS * max(1, v) for v in claimed],
+        seed=550,
         note="c > 1 from " + ", ".join(f"d = {d} at {bits} bits" for bits, d in first.items() if bits in (2, 3)),
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -55,10 +55,14 @@ def check(
                 cases.append(f"{label(Q)}, d = {d}, {norm}")
     return Evidence(
         # a boundary is met to one float, and scale, quotient, product and difference round once each: on the squares
-        claimed=claimed, measured=measured, cases=cases, atol=32 * EPS * np.maximum(1, claimed), seed=520,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=32 * EPS * np.maximum(1, claimed),
+        seed=520,
         note=f"{len(cases)} cases up to d = {dims[-1]}, every supremum attained by a searched input",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,10 +39,14 @@ def check(effort: str = "quick", *, quantizers: Sequence[type[AbsMax]] = (AbsMax
                     measured.append(max(found, contraction.ratios(Q, tie, norm=norm)[0]))
                     cases.append(f"{label(Q)}, d = {d}, {norm}")
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=16 * EPS, seed=0,  # as grid_worst_case_c
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=16 * EPS,
+        seed=0,  # as grid_worst_case_c
         premises=(Premise("the two rules differ on this input", all(apart)),),
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

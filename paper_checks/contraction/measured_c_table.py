@@ -33,14 +33,20 @@ def check(effort: str = "quick", *, quantizer=AbsMax, table: Mapping[int, tuple[
             found[name, bits] = contraction.summary(values, seed=548)
     claimed = [table[bits][("normal", "laplace", "t5").index(name)] for name, bits in found]
     return Evidence(
-        claimed=claimed, measured=[m.mean for m in found.values()], low=[m.values.min() for m in found.values()],
-        high=[m.largest for m in found.values()], seed=548,
+        claimed=claimed,
+        measured=[m.mean for m in found.values()],
+        low=[m.values.min() for m in found.values()],
+        high=[m.largest for m in found.values()],
+        seed=548,
         atol=[0.5 * 10.0 ** -len(f"{v:g}".split(".")[1]) for v in claimed],
-        cases=[f"{name}, b = {bits}: mean {m.mean:.3g} [{m.low:.3g}, {m.high:.3g}], single inputs {m.values.min():.3g} "
-               f"to {m.largest:.3g}" for (name, bits), m in found.items()],
+        cases=[
+            f"{name}, b = {bits}: mean {m.mean:.3g} [{m.low:.3g}, {m.high:.3g}], single inputs {m.values.min():.3g} "
+            f"to {m.largest:.3g}"
+            for (name, bits), m in found.items()
+        ],
         params={f"{name}, {bits} bits": [m.low, m.mean, m.high] for (name, bits), m in found.items()},
         note=f"{trials} inputs each; the mean with its 95 % interval is in the parameters",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

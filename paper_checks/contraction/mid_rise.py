@@ -36,10 +36,14 @@ def check(effort: str = "quick", *, quantizer=MidRise) -> Evidence:
                 if norm == "c" and measured[-1] > 1 + 1e-9:
                     first.setdefault(bits, d)
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=32 * EPS * np.maximum(1, claimed), seed=0,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=32 * EPS * np.maximum(1, claimed),
+        seed=0,
         note="c > 1 from " + ", ".join(f"d = {d} at {bits} bits" for bits, d in first.items()),
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

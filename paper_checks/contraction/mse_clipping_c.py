@@ -43,10 +43,14 @@ def check(effort: str = "quick", *, quantizer=MSEClip) -> Evidence:
             cases.append("b = 3, mean over normal inputs")
     return Evidence(
         # squared errors of 512 entries that round 4 times, each off by eps·max|x|, against at most ||x||²
-        claimed=claimed, measured=measured, cases=cases, atol=64 * EPS * 512, seed=532,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=64 * EPS * 512,
+        seed=532,
         params={"absmax's c over this one's, normal, d = 4096": gains},
         note="c of normal inputs falls by " + ", ".join(f"{g:.1f} at {b} bits" for b, g in gains.items()),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,10 +31,14 @@ def check(effort: str = "quick", *, quantizer=Percentile, dims: Sequence[int] = 
                 cases.append(f"b = {bits}, d = {d}, {norm}")
     clipped = all(Percentile(4).rank(d) < d for d in dims)
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=16 * EPS, seed=0,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=16 * EPS,
+        seed=0,
         premises=(Premise("an entry can lie beyond the percentile", clipped, f"d = {min(dims)}"),),
         note=f"absmax at 8 bits has c = {AbsMax(8).c(100):.2g} at d = 100",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,12 @@ def sqnr_loss(arms: Sequence[str], n: int, *, claimed: float, base: str = BASE, 
         cases.append(f"{label}: {loss[-1]:+.1f} [{low[-1]:.1f}, {high[-1]:.1f}] dB, {held:.3f} MiB per image")
     params = {"n": n, "steps": setting.steps, "spacing": setting.spacing, "base": base}
     return Evidence(
-        claimed, loss, low=low, high=high, cases=cases, params=params, seed=0,
+        claimed,
+        loss,
+        low=low,
+        high=high,
+        cases=cases,
+        params=params,
+        seed=0,
         note=f"{base} has {np.median(before):.1f} dB; " + "; ".join(cases),
-    )  # fmt: skip
+    )

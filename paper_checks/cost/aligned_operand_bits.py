@@ -31,10 +31,12 @@ def check(effort: str = "quick", *, ref: Any = REF, residual: Any = RESIDUAL) ->
     """Compare the bits that A really sees with those that ``cost`` counts."""
     storage, inputs = Storage(ref), sequence(effort, step=0.5)
     return Evidence(
-        claimed=cost.operand_bits(storage, BITS, aligned=True), trivial=float(ref.bits + 1),
+        claimed=cost.operand_bits(storage, BITS, aligned=True),
+        trivial=float(ref.bits + 1),
         measured=operand_bits(inputs, residual, storage, spanned),
-        seed=SEED, params={"shape": inputs.shape, "base": BASE},
-    )  # fmt: skip
+        seed=SEED,
+        params={"shape": inputs.shape, "base": BASE},
+    )
 
 
 CONTROLS = [

@@ -19,7 +19,10 @@ def check(effort: str = "quick", *, bits: int = 3, limit: float = 8 / 3) -> Evid
     """Compare the savings of each account with the limit."""
     ratios, cases = speed_ups((8, 0), bits)  # ordinary quantization quantizes its first call, too
     return Evidence(
-        claimed=limit, measured=ratios, cases=cases, params={"calls": CALLS, "bits": bits},
+        claimed=limit,
+        measured=ratios,
+        cases=cases,
+        params={"calls": CALLS, "bits": bits},
         atol=1e-12,  # a quotient of products of a few numbers below 2^53
         note=", ".join(f"{case}: {ratio:.2f}" for case, ratio in zip(cases, ratios, strict=True)),
-    )  # fmt: skip
+    )

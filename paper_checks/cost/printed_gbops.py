@@ -22,11 +22,12 @@ def check(effort: str = "quick", *, attention: float = 1.0) -> Evidence:
     shapes = cifar10()
     macs = shapes.macs + attention * shapes.attention_macs
     return Evidence(
-        claimed=list(TABLE_1.values()), measured=[macs * w * a / 1e9 for w, a in TABLE_1],
+        claimed=list(TABLE_1.values()),
+        measured=[macs * w * a / 1e9 for w, a in TABLE_1],
         cases=[f"W{w}A{a}" for w, a in TABLE_1],
         # they are printed as whole numbers that are not all rounded the same way: 205 at W8A4, 204 at W4A8
         atol=1.0,
         params={"macs": shapes.macs, "attention_macs": shapes.attention_macs},
         note=f"{shapes.macs / 1e9:.3f} GMAC in layers, {shapes.attention_macs / 1e9:.3f} in attention; "
         f"1636 GBops are {1636 / 256:.3f} GMAC",
-    )  # fmt: skip
+    )

@@ -31,9 +31,11 @@ def check(effort: str = "quick", *, kept: Callable[..., int] = both) -> Evidence
     shapes = cifar10()
     entries = sum(kept(layer) for layer in shapes.layers)
     return Evidence(
-        claimed=[PRINTED_MIB, PRINTED_SLOPE], measured=[shapes.parameters / MIB, entries / 8 / MIB],
-        cases=["MiB of the weights", "MiB per bit and image"], atol=HALF_A_DIGIT,
+        claimed=[PRINTED_MIB, PRINTED_SLOPE],
+        measured=[shapes.parameters / MIB, entries / 8 / MIB],
+        cases=["MiB of the weights", "MiB per bit and image"],
+        atol=HALF_A_DIGIT,
         params={"entries": entries, "parameters": shapes.parameters},
         note=f"{entries / 1e6:.2f} M entries per image: {entries / 8 / MIB:.3f} MiB per bit, "
         f"{entries * 4 / MIB:.1f} MiB in float32",
-    )  # fmt: skip
+    )

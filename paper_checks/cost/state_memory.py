@@ -26,6 +26,8 @@ def check(effort: str = "quick", *, ref_bits: int = 8, batch: int = 8) -> Eviden
     return Evidence(
         claimed=[limit for limit, _ in LIMITS.values()],
         measured=[mib(Storage(AbsMax(ref_bits), o_hat)) for _, o_hat in LIMITS.values()],
-        cases=list(LIMITS), trivial=mib(None), params={"batch": batch},
+        cases=list(LIMITS),
+        trivial=mib(None),
+        params={"batch": batch},
         note=f"float32 states: {mib(None):.2f} MiB",
-    )  # fmt: skip
+    )

@@ -62,9 +62,13 @@ def check(effort: str = "quick", *, ref: Any = EIGHT, residual: Any = RESIDUAL) 
         shown.append(f"{cases[-1]}: {measured[-1]:.1f} bits seen, {cost.operand_bits(storage, BITS):g} counted")
     plain = operand_bits(inputs, residual, Storage())
     return Evidence(
-        claimed=float(BITS), measured=measured, cases=cases, seed=SEED, params={"shape": inputs.shape},
+        claimed=float(BITS),
+        measured=measured,
+        cases=cases,
+        seed=SEED,
+        params={"shape": inputs.shape},
         note="; ".join([*shown, f"as computed: {plain:.1f} bits seen"]),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

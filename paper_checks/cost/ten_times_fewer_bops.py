@@ -24,6 +24,9 @@ def check(effort: str = "quick", *, bits: int = 3, account: int = 1) -> Evidence
     """
     ratios, cases = speed_ups((32, CALLS), bits)
     return Evidence(
-        claimed=10.0, measured=ratios[account], cases=cases[account], params={"calls": CALLS, "bits": bits},
+        claimed=10.0,
+        measured=ratios[account],
+        cases=cases[account],
+        params={"calls": CALLS, "bits": bits},
         note=", ".join(f"{case}: {ratio:.2f}" for case, ratio in zip(cases, ratios, strict=True)),
-    )  # fmt: skip
+    )

@@ -48,7 +48,13 @@ def exponents(cases: Sequence[Case], *, seed: int) -> Evidence:
         width = f" ± {fit.high - fit.slope:.2f}" if fit.high > fit.low else ""
         texts.append(f"{case.name}: {fit.slope:.2f}{width}")
     return Evidence(
-        claimed=[case.claimed for case in cases], measured=[f.slope for f in fits], low=[f.low for f in fits],
-        high=[f.high for f in fits], cases=[case.name for case in cases], atol=atol, seed=seed,
-        params={"calls": [len(case.differences) for case in cases]}, note="; ".join(texts),
-    )  # fmt: skip
+        claimed=[case.claimed for case in cases],
+        measured=[f.slope for f in fits],
+        low=[f.low for f in fits],
+        high=[f.high for f in fits],
+        cases=[case.name for case in cases],
+        atol=atol,
+        seed=seed,
+        params={"calls": [len(case.differences) for case in cases]},
+        note="; ".join(texts),
+    )

@@ -42,11 +42,15 @@ def per_layer(fits: dict[str, Fit], *, claimed: float, effort: str) -> Evidence:
     """Return evidence from one fitted exponent per layer."""
     steps, images = SIZES[effort]
     return Evidence(
-        claimed=np.full(len(fits), claimed), measured=[f.slope for f in fits.values()],
-        low=[f.low for f in fits.values()], high=[f.high for f in fits.values()], cases=list(fits), seed=0,
+        claimed=np.full(len(fits), claimed),
+        measured=[f.slope for f in fits.values()],
+        low=[f.low for f in fits.values()],
+        high=[f.high for f in fits.values()],
+        cases=list(fits),
+        seed=0,
         params={"calls": steps, "images": images, "sampler": "ddim", "spacing": "uniform"},
         note="; ".join(f"{name} {f.slope:.2f} ± {f.high - f.slope:.2f}" for name, f in fits.items()),
-    )  # fmt: skip
+    )
 
 
 def exponents(done: dict[str, Result], relative_to: str, kappa: float) -> dict[str, Fit]:

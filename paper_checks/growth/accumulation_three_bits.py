@@ -34,10 +34,13 @@ def check(
         ends[recursion] = f"{min(last):.2g} to {max(last):.2g}"
     steps, images = SIZES[effort]
     return Evidence(
-        claimed=np.ones(len(cases)), measured=measured, cases=cases, seed=0,
+        claimed=np.ones(len(cases)),
+        measured=measured,
+        cases=cases,
+        seed=0,
         # float64 on float32 inputs: a few roundings per call, far below the 1e-9 of the bound that is allowed here
         atol=1e-9,
         params={"calls": steps, "images": images, "sampler": "ddim", "spacing": "uniform", "bits": bits},
         note="error of the last call relative to its input, over the layers: "
         + ", ".join(f"{name} {text}" for name, text in ends.items()),
-    )  # fmt: skip
+    )

@@ -47,9 +47,15 @@ def check(
         fit = slope(np.arange(n), _shared.run(recursion, impulse, Q, order=np.inf).error)
         grids.append(f"{_shared.label(Q)} {fit.slope:.2f} (log κ = {np.log(Q.kappa(256)):.2f})")
     return Evidence(
-        claimed=claimed, measured=[f.slope for f in fits], low=[f.low for f in fits], high=[f.high for f in fits],
-        cases=cases, atol=atol, seed=570, note=f"{'; '.join(cases)}; grids, max norm: {', '.join(grids)}",
-    )  # fmt: skip
+        claimed=claimed,
+        measured=[f.slope for f in fits],
+        low=[f.low for f in fits],
+        high=[f.high for f in fits],
+        cases=cases,
+        atol=atol,
+        seed=570,
+        note=f"{'; '.join(cases)}; grids, max norm: {', '.join(grids)}",
+    )
 
 
 CONTROLS = [

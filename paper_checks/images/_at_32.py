@@ -57,6 +57,12 @@ def product(powers: dict[Any, int], label: str, *, claimed: float, resamples: in
     words = "; ".join(f"{each.label} {at[each]:.1f}" for each in powers)
     case = f"{label}: {found[0]:.3g} [{found[1]:.3g}, {found[2]:.3g}] ({words})"
     return Evidence(
-        claimed, found[0], low=found[1], high=found[2], cases=case, seed=table.seeds[0], note=case,
+        claimed,
+        found[0],
+        low=found[1],
+        high=found[2],
+        cases=case,
+        seed=table.seeds[0],
+        note=case,
         params={"table": TABLE, "images": n, "seeds": list(table.seeds), "resamples": resamples},
-    )  # fmt: skip
+    )

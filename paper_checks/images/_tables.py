@@ -50,7 +50,12 @@ def judged(logs: np.ndarray, labels: Sequence[str], name: str, claimed: float, v
     found = np.exp([mean_interval(each) for each in logs])
     cases = [f"{label}: {m:.3g} [{low:.3g}, {high:.3g}]" for label, (m, low, high) in zip(labels, found, strict=True)]
     return Evidence(
-        claimed, found[:, 0], low=found[:, 1], high=found[:, 2], cases=cases, seed=table.seeds[0],
+        claimed,
+        found[:, 0],
+        low=found[:, 1],
+        high=found[:, 2],
+        cases=cases,
+        seed=table.seeds[0],
         params={"table": name, "value": value, "images": table.images, "seeds": list(table.seeds)},
         note="; ".join(cases) if len(cases) <= 6 else "",
-    )  # fmt: skip
+    )

@@ -30,6 +30,9 @@ def check(effort: str = "quick", *, limit: float = 0.5) -> Evidence:
     where = f"c = {worst[i, step]:.2f} in {seen['layers'][i]} at call {step + 1}"
     found = f"{where}; above {limit} in {share:.0%} of layers × steps"
     return Evidence(
-        claimed=limit, measured=worst.max(), seed=0, cases=f"{found}; median over all {np.median(middle):.2f}",
+        claimed=limit,
+        measured=worst.max(),
+        seed=0,
+        cases=f"{found}; median over all {np.median(middle):.2f}",
         params={"bits": RECORD_BITS, "layers": len(worst), "steps": worst.shape[1] + 1},
-    )  # fmt: skip
+    )

@@ -43,9 +43,10 @@ def check(effort: str = "quick", *, seed: int = 0, models=("digits", "fashion32"
     apart, cases = [], []
     for model, cell in (each for each in cells() if each[0] in models):
         known = next(
-            r for r in committed(model).measured.micro_batches
+            r
+            for r in committed(model).measured.micro_batches
             if r["seed"] == 0 and r["micro_batch"] == 0 and from_flat(r) == cell
-        )  # fmt: skip
+        )
         (point,) = sampling.points(model, [sampling.Wanted(cell, sampling.BATCH[model], seed)])
         again = sampling.compute(point).row
         apart += [abs(again[k] - known[k]) for k in ("mean", "rms")]
@@ -53,6 +54,10 @@ def check(effort: str = "quick", *, seed: int = 0, models=("digits", "fashion32"
     made_by = {model: committed(model).manifest["source"] == sampling.source() for model in models}
     same = "; ".join(f"{m}: {'this source' if same else 'an older source'}" for m, same in made_by.items())
     return Evidence(
-        CLOSE, apart, cases=cases, seed=seed, params={"cells": len(apart) // 2},
+        CLOSE,
+        apart,
+        cases=cases,
+        seed=seed,
+        params={"cells": len(apart) // 2},
         note=f"committed rows are of {same}",
-    )  # fmt: skip
+    )

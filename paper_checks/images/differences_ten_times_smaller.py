@@ -36,7 +36,12 @@ def check(effort: str = "quick", *, factor: float = 10.0) -> Evidence:
         f"{int(np.sum(median > factor))} of {len(moved)} steps; median over all layers and steps {np.median(ratio):.1f}"
     )
     return Evidence(
-        claimed=factor, measured=median, low=low, high=high, seed=0, note=found,
+        claimed=factor,
+        measured=median,
+        low=low,
+        high=high,
+        seed=0,
+        note=found,
         cases=[found if i == worst else f"call {call}: {median[i]:.1f}" for i, call in enumerate(moved)],
         params={"layers": len(ratio), "steps": len(seen["steps"]), "interval": "bootstrap over layers"},
-    )  # fmt: skip
+    )

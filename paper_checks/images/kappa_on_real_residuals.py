@@ -27,7 +27,12 @@ def check(effort: str = "quick", *, shrink: float = 1.0) -> Evidence:
     layer = seen["layers"][np.unravel_index(np.argmax(worst), worst.shape)[0]]
     return Evidence(
         # scale, quotient and product round once each, in float32: as for the law itself
-        claimed=claimed, measured=worst.max(axis=1), atol=16 * np.finfo(np.float32).eps, trivial=1.0, seed=0,
-        cases=[f"layer {name}" for name in seen["layers"]], note=f"largest {worst.max():.4f}, in {layer}",
+        claimed=claimed,
+        measured=worst.max(axis=1),
+        atol=16 * np.finfo(np.float32).eps,
+        trivial=1.0,
+        seed=0,
+        cases=[f"layer {name}" for name in seen["layers"]],
+        note=f"largest {worst.max():.4f}, in {layer}",
         params={"bits": RECORD_BITS, "layers": len(worst), "steps": worst.shape[1] + 1},
-    )  # fmt: skip
+    )

@@ -28,6 +28,10 @@ def check(effort: str = "quick", *, refresh=1) -> Evidence:
             sample(model, images=4, steps=steps, batch=4, run=run)
         shares[bits] = run.audit().mac_share
     return Evidence(
-        claimed=0.0, measured=list(shares.values()), cases=[f"{b} bits, share of MACs" for b in shares], seed=0,
-        params={"steps": steps, "refresh": refresh}, note="0 % at 8, 4 and 2 bits",
-    )  # fmt: skip
+        claimed=0.0,
+        measured=list(shares.values()),
+        cases=[f"{b} bits, share of MACs" for b in shares],
+        seed=0,
+        params={"steps": steps, "refresh": refresh},
+        note="0 % at 8, 4 and 2 bits",
+    )

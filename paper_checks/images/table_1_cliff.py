@@ -44,6 +44,10 @@ def check(effort: str = "quick", *, pairs=PAIRS, claimed=(1, 1)) -> Evidence:
             measured.append(before - after)
             cases.append(f"{weights}, {without} {before} bits, {with_modiff} {after}")
     return Evidence(
-        stated, measured, cases=cases, seed=table.seeds[0], note="; ".join(cases),
+        stated,
+        measured,
+        cases=cases,
+        seed=table.seeds[0],
+        note="; ".join(cases),
         params={"table": "1", "images": table.images, "seeds": list(table.seeds)},
-    )  # fmt: skip
+    )

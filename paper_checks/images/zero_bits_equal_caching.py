@@ -50,7 +50,10 @@ def check(effort: str = "quick", *, bits: int = 0) -> Evidence:
     off = np.abs(ours - theirs).reshape(images, -1).max(axis=1)
     far = float(np.abs(theirs - plain).max())
     return Evidence(
-        claimed=0.0, measured=off, seed=0, params={"images": images, "steps": steps},
+        claimed=0.0,
+        measured=off,
+        seed=0,
+        params={"images": images, "steps": steps},
         cases=[f"image {i}, largest difference" for i in range(images)],
         note=f"{images} images × {steps} steps equal; without the cache they differ by up to {far:.2f}",
-    )  # fmt: skip
+    )

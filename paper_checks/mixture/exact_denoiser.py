@@ -56,9 +56,13 @@ def check(effort: str = "quick", *, network=MixtureDenoiser) -> Evidence:
             atol.append(rounding(exact, x, alpha_bar))
             cases.append(f"{name}, t = {t}")
     return Evidence(
-        claimed=0.0, measured=measured, atol=atol, cases=cases, seed=620,
+        claimed=0.0,
+        measured=measured,
+        atol=atol,
+        cases=cases,
+        seed=620,
         note=f"at most {max(measured):.1g} apart over {len(cases)} mixtures and noise levels",
-    )  # fmt: skip
+    )
 
 
 def bias_twice(mixture, schedule):

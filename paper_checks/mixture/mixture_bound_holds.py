@@ -57,10 +57,14 @@ def check(
                 atol.append(worst.atol[j] + 2 * steps * _shared.EPS)
                 cases.append(f"{name}, call {j + 1}")
     return Evidence(
-        claimed=1.0, measured=measured, atol=atol, cases=cases, seed=638,
+        claimed=1.0,
+        measured=measured,
+        atol=atol,
+        cases=cases,
+        seed=638,
         params=_mixture.PARAMS | {"images": n, "steps": steps, "d": MIXTURE.d},
         note=f"largest {max(measured):.4f}, over {2 * 2 * 7 * (steps - 1)} layers and calls with {n} images each",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

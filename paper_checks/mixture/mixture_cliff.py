@@ -43,10 +43,15 @@ def check(
         shown = ", ".join(f"{row[0]:.2g} at {b}" for b, row in zip(bits, lost, strict=True))
         cases.append(f"{name}: {shown} bits")
     return Evidence(
-        claimed=[4, 4, 2], measured=measured, low=low, high=high, cases=cases, seed=626,
+        claimed=[4, 4, 2],
+        measured=measured,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=626,
         params=_mixture.PARAMS | {"images": n, "steps": steps, "sampler": sampler},
         note="nats lost, " + "; ".join(cases),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -58,12 +58,17 @@ def check(effort: str = "quick", *, ours="closed_loop", theirs="direct", steps: 
             cases += [f"{gain[0]:.2g} {name} at {bits} bits, {sampler.upper()}" for name, gain in gains.items()]
     measured, low, high = zip(*found, strict=True)
     return Evidence(
-        claimed=0.0, measured=measured, low=low, high=high, cases=cases, seed=624,
+        claimed=0.0,
+        measured=measured,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=624,
         params=_mixture.PARAMS | {"images": n, "steps": steps},
         # the sampler itself: four standard errors of a mean of log p, whose standard deviation is about 1
         premises=(Premise("full precision samples the mixture", off < 4 / np.sqrt(n), f"off by {off:.2g} nats"),),
         note="; ".join(cases),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

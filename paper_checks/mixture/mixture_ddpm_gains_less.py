@@ -38,9 +38,15 @@ def check(effort: str = "quick", *, samplers=("ddim", "ddpm"), ours="closed_loop
         first, second = (float((squares[i].mean() / squares[i + 1].mean()) ** 0.5) for i in (0, 2))
         cases.append(f"{bits} bits: {first:.2g} × against {second:.2g} ×")
     return Evidence(
-        claimed=1.0, measured=measured, low=low, high=high, cases=cases, seed=634,
-        params=_mixture.PARAMS | {"images": n, "steps": steps}, note="; ".join(cases),
-    )  # fmt: skip
+        claimed=1.0,
+        measured=measured,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=634,
+        params=_mixture.PARAMS | {"images": n, "steps": steps},
+        note="; ".join(cases),
+    )
 
 
 CONTROLS = [

@@ -49,10 +49,15 @@ def check(
     first = [m for m, c in zip(measured, cases, strict=True) if "full precision" in c]
     shown = ", ".join(f"{m:.3g} at {steps}" for m, steps in zip(first, ladder, strict=True))
     return Evidence(
-        claimed=1.0, measured=measured, low=low, high=high, cases=cases, seed=630,
+        claimed=1.0,
+        measured=measured,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=630,
         params=_mixture.PARAMS | {"images": n, "calls": list(ladder)},
         note=f"full precision: {shown} calls times the floor",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -36,10 +36,14 @@ def check(effort: str = "quick", *, recursion="closed_loop", samplers=("ddim", "
     slopes = {k: float(np.polyfit(np.log(ladder), np.log(v), 1)[0]) for k, v in rms.items()}
     cases = [f"{k}: {v:.3f}" for k, v in slopes.items()]
     return Evidence(
-        claimed=[-1.0 if "DDIM" in k else -0.5 for k in slopes], measured=list(slopes.values()), atol=0.05,
-        cases=cases, seed=632, params=_mixture.PARAMS | {"images": n, "bits": bits, "calls": list(ladder)},
+        claimed=[-1.0 if "DDIM" in k else -0.5 for k in slopes],
+        measured=list(slopes.values()),
+        atol=0.05,
+        cases=cases,
+        seed=632,
+        params=_mixture.PARAMS | {"images": n, "bits": bits, "calls": list(ladder)},
         note=", ".join(cases),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -43,10 +43,15 @@ def check(effort: str = "quick", *, ours="closed_loop", few: int = 5, many: int 
             cases.append(f"{sampler.upper()}, {steps} calls: {value:.3g} × {'further' if steps == few else 'closer'}")
     why = [f"{relative_difference(pair, steps):.2g} at {steps}" for steps in (few, many)]
     return Evidence(
-        claimed=claimed, measured=measured, low=low, high=high, cases=cases, seed=628,
+        claimed=claimed,
+        measured=measured,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=628,
         params=_mixture.PARAMS | {"images": n, "bits": bits},
         note=f"{'; '.join(cases)}; ||d||_∞/||a||_∞ in layer 2: {', '.join(why)} calls",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

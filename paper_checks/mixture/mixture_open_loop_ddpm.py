@@ -39,10 +39,15 @@ def check(effort: str = "quick", *, recursion="open_loop", sampler: str = "ddpm"
         cases.append(f"{value:.2g} × at {bits} bits")
     injected = float(injected_variance(linear().spaced(steps, spacing="quad")).sum())
     return Evidence(
-        claimed=1.0, measured=measured, low=low, high=high, cases=cases, seed=636,
+        claimed=1.0,
+        measured=measured,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=636,
         params=_mixture.PARAMS | {"images": n, "steps": steps, "sampler": sampler},
         note=f"{', '.join(cases)}; Σσ_t² = {injected:.2g} per coordinate, of data with variance {variance():.2g}",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

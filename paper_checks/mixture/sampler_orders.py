@@ -62,9 +62,13 @@ def check(effort: str = "quick", *, samplers: Mapping[str, Sampler] = SAMPLERS) 
     found = [measured_order(samplers[name], GAUSSIAN, gaussian_flow()) for name in declared]
     shown = ", ".join(f"{name} {p:.2f}" for name, p in zip(declared, found, strict=True))
     return Evidence(
-        claimed=list(declared.values()), measured=found, atol=0.1, cases=list(declared), note=shown,
+        claimed=list(declared.values()),
+        measured=found,
+        atol=0.1,
+        cases=list(declared),
+        note=shown,
         params={"steps": list(STEPS), "mean": MEAN, "sigma": SIGMA},
-    )  # fmt: skip
+    )
 
 
 def declared(name, **changes):

@@ -119,9 +119,12 @@ def printed(recursion: Recursion, bound: Bound, effort: str, *, seed: int = 0) -
     found = search(recursion, bound, restarts=1 if effort == "quick" else 8, seed=seed)
     run = _shared.run(recursion, found.d[:, None, None], Shrink(contraction=found.c))
     lost = max(
-        (float(np.max(np.abs(np.sum((x - Shrink(contraction=found.c)(x)) ** 2) - found.c * np.sum(x**2))))
-         for x in run.residuals), default=0.0,
-    )  # fmt: skip
+        (
+            float(np.max(np.abs(np.sum((x - Shrink(contraction=found.c)(x)) ** 2) - found.c * np.sum(x**2))))
+            for x in run.residuals
+        ),
+        default=0.0,
+    )
     size = max((float(np.sum(x**2)) for x in run.residuals), default=0.0)
     premises = (
         # two products and a difference per entry, squared: 8 roundings of numbers of at most the residual
@@ -129,6 +132,11 @@ def printed(recursion: Recursion, bound: Bound, effort: str, *, seed: int = 0) -
         Premise("0 < c < 1/2", 0 < found.c < 0.5, f"c = {found.c:.3g}"),
     )
     return Evidence(
-        claimed=found.printed, measured=found.true, atol=found.slack, cases=str(found), premises=premises, seed=seed,
+        claimed=found.printed,
+        measured=found.true,
+        atol=found.slack,
+        cases=str(found),
+        premises=premises,
+        seed=seed,
         params={"d": found.d.tolist(), "c": found.c, "ratio": found.ratio},
-    )  # fmt: skip
+    )

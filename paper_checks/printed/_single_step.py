@@ -60,8 +60,12 @@ def grid_error(
                 row = f", x = {x[worst].round(4).tolist()}" if d == 2 else ""
                 cases.append(f"b = {bits}, d = {d}, {name}{row}")
     return Evidence(
-        claimed=np.ones(len(cases)), measured=measured, atol=atol, cases=cases, seed=seed,
+        claimed=np.ones(len(cases)),
+        measured=measured,
+        atol=atol,
+        cases=cases,
+        seed=seed,
         note=f"largest at {cases[int(np.argmax(measured))]}",
         # range and quotient of the quantizer round once each, as those here do
         premises=(Premise("Q takes s = (max-min)/(2^b-1)", wrong <= 4 * EPS, f"relative difference {wrong:.2g}"),),
-    )  # fmt: skip
+    )

@@ -29,11 +29,14 @@ def check(effort: str = "quick", *, quantizer=AbsMax) -> Evidence:
             cases.append(f"b = {bits}, d = {d}")
     small = [d for d in range(2, 100) if 2 * AbsMax(3).c(d) < 1]
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, seed=21,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        seed=21,
         atol=16 * EPS * np.asarray(dims * 3),  # a sum of d squares of entries that round 4 times
         note=f"at 3 bits 2c < 1 up to d = {max(small)}",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

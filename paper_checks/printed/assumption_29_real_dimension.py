@@ -29,9 +29,12 @@ def check(
         far = int((abs(x) > 0.5 + 1e-3).sum())
         cases.append(f"d = {d}: x with {far} of {d} entries beyond half a step, c = {worst.value:.4f}")
     return Evidence(
-        claimed=[0.5] * len(found), measured=[w.value for w in found], cases=cases, seed=22,
+        claimed=[0.5] * len(found),
+        measured=[w.value for w in found],
+        cases=cases,
+        seed=22,
         premises=(Premise("layers have more than 4·qmax² entries", min(dimensions) > 4 * Q.qmax**2),),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -32,11 +32,18 @@ def check(effort: str = "quick", *, bits: int = 3, quantizer=AbsMax) -> Evidence
     d, rows = (2**15, 16) if effort == "quick" else (2**17, 64)
     found = {name: measured_c(bits, name, d=d, rows=rows, quantizer=quantizer) for name in DRAWS}
     return Evidence(
-        claimed=[0.5] * len(found), measured=[m.mean for m in found.values()], low=[m.low for m in found.values()],
-        high=[m.high for m in found.values()], seed=23, params={"d": d, "rows": rows, "bits": bits},
-        cases=[f"{name}, d = {d}: c = {m.mean:.2f} [{m.low:.2f}, {m.high:.2f}], single inputs {m.values.min():.2f} to "
-               f"{m.largest:.2f}" for name, m in found.items()],
-    )  # fmt: skip
+        claimed=[0.5] * len(found),
+        measured=[m.mean for m in found.values()],
+        low=[m.low for m in found.values()],
+        high=[m.high for m in found.values()],
+        seed=23,
+        params={"d": d, "rows": rows, "bits": bits},
+        cases=[
+            f"{name}, d = {d}: c = {m.mean:.2f} [{m.low:.2f}, {m.high:.2f}], single inputs {m.values.min():.2f} to "
+            f"{m.largest:.2f}"
+            for name, m in found.items()
+        ],
+    )
 
 
 CONTROLS = [

@@ -38,9 +38,14 @@ def check(
             cases.append(f"b = {b}, d = {d}")
     needed = {int(d): round(bounds.corollary_a3_bits(d, 0.5), 2) for d in dimensions}
     return Evidence(
-        claimed=claimed, measured=measured, trivial=1.0, cases=cases, seed=20, params={"bits for c = 1/2": needed},
+        claimed=claimed,
+        measured=measured,
+        trivial=1.0,
+        cases=cases,
+        seed=20,
+        params={"bits for c = 1/2": needed},
         note=f"bits needed for c = 1/2: {needed}",
-    )  # fmt: skip
+    )
 
 
 class Careless(MinMaxRaw):

@@ -51,10 +51,14 @@ def check(
             cases.append(f"c = {c:g}, n = {n}")
     above = [case for case, m in zip(cases, measured, strict=True) if m > 1]
     return Evidence(
-        claimed=claimed, measured=measured, atol=atol, cases=cases, seed=35,
+        claimed=claimed,
+        measured=measured,
+        atol=atol,
+        cases=cases,
+        seed=35,
         note=f"printed (31) is exceeded in {len(above)} of {len(cases)} cases, first {(above or ['none'])[0]}",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -38,12 +38,15 @@ def check(effort: str = "quick", *, bits: Sequence[int] = tuple(range(4, 17)), b
     got, factor = ratios(bits, 10.0, bound=bound)
     allowed = ", ".join(str(b) for b, g in zip(bits, got, strict=True) if g <= 1)
     return Evidence(
-        claimed=np.ones(len(got)), measured=got,
+        claimed=np.ones(len(got)),
+        measured=got,
         atol=1e-12,  # two quotients and a square each: 8 roundings, 2e-15; 1 is crossed at 0.97 and 1.07
-        cases=[f"b = {b} → {b - 3}: the bound grows {g:.3g}-fold; it does not grow for b = {allowed}"
-               for b, g in zip(bits, got, strict=True)],
+        cases=[
+            f"b = {b} → {b - 3}: the bound grows {g:.3g}-fold; it does not grow for b = {allowed}"
+            for b, g in zip(bits, got, strict=True)
+        ],
         premises=(Premise("range 10 times smaller", abs(factor - 10) < 1e-12, f"{factor:.6g} times"),),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -23,10 +23,12 @@ def check(effort: str = "quick", *, bits: Sequence[int] = tuple(range(4, 17)), b
     got, _ = ratios(bits, 1.0, bound=bound)
     claimed = [(2**b - 1) / (2 ** (b - 3) - 1) for b in bits]
     return Evidence(
-        claimed=claimed, measured=np.sqrt(got), atol=1e-12 * np.asarray(claimed),  # 8 roundings
+        claimed=claimed,
+        measured=np.sqrt(got),
+        atol=1e-12 * np.asarray(claimed),  # 8 roundings
         note=", ".join(f"{g:.3g}" for g in np.sqrt(got[:5])) + f" times at b = {list(bits[:5])}",
         cases=[f"b = {b} → {b - 3}: {g:.3g} times" for b, g in zip(bits, np.sqrt(got), strict=True)],
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -30,6 +30,12 @@ def check(effort: str = "quick", *, bits=(4, 8), recursion: str = "direct") -> E
             found.append(value)
         cases.append(f"{b} bits: {np.median(moved):.2g} of {np.median(layers):.2g}")
     return Evidence(
-        claimed=[1 / 2, 1 / 40], measured=ratio, low=low, high=high, cases=cases, seed=0,
-        params=dict(zip(("images", "steps"), SIZES[effort], strict=True)), note="; ".join(cases),
-    )  # fmt: skip
+        claimed=[1 / 2, 1 / 40],
+        measured=ratio,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=0,
+        params=dict(zip(("images", "steps"), SIZES[effort], strict=True)),
+        note="; ".join(cases),
+    )

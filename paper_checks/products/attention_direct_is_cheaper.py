@@ -33,6 +33,12 @@ def check(effort: str = "quick", *, recursion: str = "closed_loop", direct_bits:
         f"bit operations of {direct_bops:.3g} and {loop_bops:.3g}",
     ]
     return Evidence(
-        claimed=1.0, measured=ratio, low=low, high=high, cases=cases, seed=0,
-        params=dict(zip(("images", "steps"), SIZES[effort], strict=True)), note="; ".join(cases),
-    )  # fmt: skip
+        claimed=1.0,
+        measured=ratio,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=0,
+        params=dict(zip(("images", "steps"), SIZES[effort], strict=True)),
+        note="; ".join(cases),
+    )

@@ -45,10 +45,14 @@ def check(
         cases += [f"b = {bits}, call {j + 1}: {case}" for j, case in enumerate(worst.case)]
     share = ", ".join(f"{v:.2g}" for v in typical)
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=861, atol=np.concatenate(atol),
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=861,
+        atol=np.concatenate(atol),
         note=f"random operands reach {share} of the bound at 2, 3, 4, 8 bits",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 def without_second_order(a, b, d_a, d_b, kappa, inner):

@@ -37,10 +37,14 @@ def check(effort: str = "quick", *, recursion="open_loop", bound=products.open_l
         atol.append(worst.atol)
         cases += [f"b = {bits}, call {j + 1}: {case}" for j, case in enumerate(worst.case)]
     return Evidence(
-        claimed=np.ones(len(cases)), measured=np.concatenate(ratio), cases=cases, seed=862, atol=np.concatenate(atol),
+        claimed=np.ones(len(cases)),
+        measured=np.concatenate(ratio),
+        cases=cases,
+        seed=862,
+        atol=np.concatenate(atol),
         note=f"{n} calls",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 def this_call_only(a_before, b, d_a, d_b, kappa, inner):

@@ -36,9 +36,13 @@ def check(
     claimed = [ratio(bits) for bits in BITS]
     # alternating converges like κ^n (κ = 1/2 at 2 bits), and inputs of the size of n are rounded
     return Evidence(
-        claimed, measured, cases=cases, atol=1e-9 * np.asarray(claimed), note="; ".join(cases),
+        claimed,
+        measured,
+        cases=cases,
+        atol=1e-9 * np.asarray(claimed),
+        note="; ".join(cases),
         params={"R": {b: round(float(r), 2) for b, r in zip(BITS, measured, strict=True)}},
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

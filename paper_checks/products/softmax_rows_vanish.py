@@ -29,9 +29,12 @@ def check(effort: str = "quick", *, tokens=products.vanishing_tokens, granularit
         measured.append(len(totals))
         sums[bits] = f"{min(totals[:-1]):.2f}..{max(totals):.2f}"
     return Evidence(
-        claimed=[tokens(bits) for bits in BITS], measured=measured, cases=[f"b = {bits}" for bits in BITS],
-        params={"row sums before that": sums}, note=f"row sums before that at 4 bits: {sums[4]}",
-    )  # fmt: skip
+        claimed=[tokens(bits) for bits in BITS],
+        measured=measured,
+        cases=[f"b = {bits}" for bits in BITS],
+        params={"row sums before that": sums},
+        note=f"row sums before that at 4 bits: {sums[4]}",
+    )
 
 
 CONTROLS = [

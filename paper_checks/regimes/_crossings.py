@@ -45,9 +45,11 @@ def crossings(
                 cases.append(f"{scheme.replace('_', ' ')}, b = {bits}, n = {n}")
     apart = np.max(np.abs(np.array(measured) / claimed - 1))
     return Evidence(
-        claimed, measured, cases=cases,
+        claimed,
+        measured,
+        cases=cases,
         # worst_inputs stays away from a tie by 1e-9 of it; at 2 bits the closed loop's errors add up to twice that
         atol=1e-8,
         premises=(Premise("||a||_∞ = 1, ||d||_∞ = ρ", off <= 1e-12, f"off by {off:.2g}"),),
         note=f"{len(cases)} crossings at ρ = {min(measured):.2g} to {max(measured):.2g}, off by {apart:.1g} at most",
-    )  # fmt: skip
+    )

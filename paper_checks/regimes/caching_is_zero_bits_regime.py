@@ -49,9 +49,13 @@ def check(effort: str = "quick", *, longest_run=regimes.longest_run, quantizer=Z
                 measured.append(int(found))
                 cases.append(f"τ = {tolerance:g}, ρ = {rho:g}, {what}")
     return Evidence(
-        claimed, measured, cases=cases, seed=720, params={"steps": steps},
+        claimed,
+        measured,
+        cases=cases,
+        seed=720,
+        params={"steps": steps},
         note=f"{len(cases)} runs of 0 to {max(claimed)} differences, all as long as ⌊τ/ρ⌋",
-    )  # fmt: skip
+    )
 
 
 def longer(*args, **options):

@@ -30,16 +30,24 @@ def check(effort: str = "quick", *, tolerance: float = 0.05, fewer_bits: int = 0
         Q = quantizers.make(r.quantizer, r.bits)
         steps, trials, _ = inputs[r.layer].shape
         out = simulate(
-            processes.recorded(inputs[r.layer]), Q, "direct" if r.scheme == "direct" else "closed_loop",
-            steps=steps, trials=trials, refresh=r.refresh, workers=1,
-        )  # fmt: skip
+            processes.recorded(inputs[r.layer]),
+            Q,
+            "direct" if r.scheme == "direct" else "closed_loop",
+            steps=steps,
+            trials=trials,
+            refresh=r.refresh,
+            workers=1,
+        )
         measured.append(float((out.error_inf / out.a_inf).max()))
         cases.append(f"{r.layer}: {r.scheme.replace('_', ' ')}, {r.bits} bits, refresh {r.refresh}")
     chosen = ", ".join(f"{n}× {name.replace('_', ' ')}" for name, n in Counter(r.scheme for r in advice).items())
     mean = sum(r.effective_bits for r in advice) / len(advice)
     return Evidence(
         # float64 against a bound of which 5 roundings per call are made: far below
-        claimed=tolerance, measured=measured, atol=1e-12, cases=cases,
+        claimed=tolerance,
+        measured=measured,
+        atol=1e-12,
+        cases=cases,
         params={"layers": list(inputs), "tolerance": tolerance},
         note=f"{chosen}; {mean:.2f} bits on average, the first call at 32 counted; largest error {max(measured):.3f}",
-    )  # fmt: skip
+    )

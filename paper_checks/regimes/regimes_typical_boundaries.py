@@ -68,10 +68,15 @@ def check(
     measured_, spread_ = np.array(measured), np.array(spread)
     off = np.max(np.abs(measured_ / claimed - 1))
     return Evidence(
-        claimed, measured_, low=measured_ / spread_, high=measured_ * spread_, cases=cases, seed=710,
+        claimed,
+        measured_,
+        low=measured_ / spread_,
+        high=measured_ * spread_,
+        cases=cases,
+        seed=710,
         params={"d": D, "trials": trials, "n": list(lengths)},
         note=f"{len(cases)} ratios, none off by more than {off:.1%} (intervals ±{np.max(spread_) - 1:.1%} at most)",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -26,10 +26,13 @@ def check(effort: str = "quick", *, formula=bounds.effective_bits, share=bounds.
             claimed.append(formula(bits, share(refresh, 100)))
             cases.append(f"{bits} bits, {name}: {measured[-1]:.2f} bits")
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, seed=0,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        seed=0,
         atol=1e-12,  # means of at most 100 numbers below 32
         note="; ".join(cases[:3]),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

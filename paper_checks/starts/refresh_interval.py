@@ -42,9 +42,12 @@ def check(
             measured.append(found)
             cases.append(f"{_shared.label(Q)}, ||a||/||d|| = {ratio:g}")
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, seed=0,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        seed=0,
         note=", ".join(f"k = {m} at {r:g}" for m, r in zip(measured, ratios, strict=False)),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

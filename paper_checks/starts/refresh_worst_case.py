@@ -53,10 +53,14 @@ def check(
                 case = f"{_shared.label(Q)}, {kind}, every {every} calls"
                 cases += [case, f"{case}, largest deviation at any call"]
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=atol, seed=0,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=atol,
+        seed=0,
         note=f"over {n} calls; at 3 bits a refresh every 5 calls gains the closed loop {100 / 6**4:.2g} %",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 def exponent(by):

@@ -53,10 +53,14 @@ def check(
         atol.append(0)
         cases.append(f"b = 4, ||a||/||d|| = {ratio}, {share:g} of the steady state")
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=atol, seed=0,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=atol,
+        seed=0,
         premises=(Premise("κ < 1", all(0 < k < 1 for k in kappas), f"κ = {kappas}"),),
         note="; ".join(case for case in cases if case.startswith(("b = 4, m = 4", "b = 4, m = 5"))),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -47,11 +47,15 @@ def check(
             cases += [f"b = {bits}, ||a|| = {size:g}, m = {m + 1}" for m in range(len(largest))]
             cases.append(f"b = {bits}, ||a|| = {size:g}, feeds until s/2")
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, seed=430,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        seed=430,
         note=f"s/2 = {Q.scale / 2:g} remains; ||a|| = {sizes[-1]:g} takes "
-        + ", ".join(f"{feeds(sizes[-1], Q.scale, b):g}" for b in (2, 3, 4)) + " feeds at 2, 3, 4 bits",
+        + ", ".join(f"{feeds(sizes[-1], Q.scale, b):g}" for b in (2, 3, 4))
+        + " feeds at 2, 3, 4 bits",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

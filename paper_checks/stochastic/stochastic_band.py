@@ -79,10 +79,15 @@ def check(
                 loose[name] = [float(1 / np.quantile(error[1:][j] / limit[j], 1 - DELTA)) for j in (0, -1)]
     tightest, widest = (f(loose, key=lambda k: f(loose[k])) for f in (min, max))
     return Evidence(
-        claimed=1 - DELTA, measured=measured, low=low, high=high, cases=cases, seed=414,
+        claimed=1 - DELTA,
+        measured=measured,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=414,
         params={"band over the true quantile, first and last call": loose, "δ": DELTA, "d": d, "trials": trials},
         note=f"band/quantile between {min(loose[tightest]):.2f} ({tightest}) and {max(loose[widest]):.2f} ({widest})",
-    )  # fmt: skip
+    )
 
 
 class Down(Stochastic):

@@ -61,13 +61,16 @@ def exactly(recursion, bound, compressor, quantizer, omegas, effort: str, *, see
             atol.append(slack[worst])
             cases.append(f"{_shared.label(Q)}, d = {d}, after {worst + 1}")
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, seed=seed,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        seed=seed,
         # besides the run's rounding: √ω, hypot and product of the bound, squares and sum of 2^n terms here
         atol=np.asarray(atol) + 8 * n * _shared.EPS,
         params={"n": n, "omegas": list(omegas), "AbsMax's largest error/bound": reached},
         note=f"every outcome of {n} calls; stochastic AbsMax reaches {max(reached):.2f} of it",
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

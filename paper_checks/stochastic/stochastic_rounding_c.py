@@ -46,10 +46,14 @@ def check(effort: str = "quick", *, quantizer=Stochastic) -> Evidence:
             cases.append(f"b = {bits}, d = {d}")
     # every number of the scan is a multiple of 1/K below 2^20: squares and sums are exact, quotient and root round
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, atol=8 * EPS * np.asarray(claimed), seed=70,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        atol=8 * EPS * np.asarray(claimed),
+        seed=70,
         note="; ".join(f"{case}: {m:.4g}" for case, m in zip(cases, measured, strict=True)),
         everywhere=True,
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -36,11 +36,14 @@ def check(effort: str = "quick", *, quantizer=Stochastic) -> Evidence:
             measured.append(error.max())
             cases.append(f"b = {bits}, d = {d}")
     return Evidence(
-        claimed=claimed, measured=measured, cases=cases, seed=71,
+        claimed=claimed,
+        measured=measured,
+        cases=cases,
+        seed=71,
         note=f"nearest to 1/qmax: {max(m / k for m, k in zip(measured, claimed, strict=True)):.6f} of it",
         attained=2 / K,  # the nearest fraction tried is 1/K of a step from a level
         atol=16 * EPS,
-    )  # fmt: skip
+    )
 
 
 class Wide(Stochastic):

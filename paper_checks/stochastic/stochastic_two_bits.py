@@ -32,12 +32,16 @@ def check(
     levels = (closed[half].mean(), closed[100].mean(), opened[100].mean())
     no_bound = Q.c(d) >= 1 and Q.kappa(d) >= 1
     return Evidence(
-        claimed=0.25, measured=fit.slope, low=fit.low, high=fit.high, seed=72,
+        claimed=0.25,
+        measured=fit.slope,
+        low=fit.low,
+        high=fit.high,
+        seed=72,
         premises=(Premise("c ≥ 1 and κ ≥ 1", no_bound, f"c = {Q.c(d):.3g}, κ = {Q.kappa(d):.3g}"),),
         note="settles at {:.1f}·||d||; after 100 calls it is at {:.1f}·||d||, the open loop at {:.1f}·||d||".format(
             *(level / np.sqrt(d) for level in levels)
         ),
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -33,6 +33,10 @@ def check(effort: str = "quick", *, change: Change = unchanged) -> Evidence:
         kept.append(error <= TOLERANCE)
         cases.append(f"{bits} bits: amplification {factor:.2g}, error {error:.2g}")
     return Evidence(
-        claimed=np.array(stable, float), measured=np.array(kept, float), cases=cases, seed=0, note="; ".join(cases[:3]),
+        claimed=np.array(stable, float),
+        measured=np.array(kept, float),
+        cases=cases,
+        seed=0,
+        note="; ".join(cases[:3]),
         params={"bits": prediction.BITS, "steps": len(transfer.a)},
-    )  # fmt: skip
+    )

@@ -32,6 +32,13 @@ def check(effort: str = "quick", *, change: Change = unchanged, **options) -> Ev
         cases.append(f"{name} {claimed[-1]} predicted, {columns[-1][0]} measured")
     measured, low, high = zip(*columns, strict=True)
     return Evidence(
-        claimed=claimed, measured=measured, low=low, high=high, atol=1, cases=cases, seed=0, note="; ".join(cases),
+        claimed=claimed,
+        measured=measured,
+        low=low,
+        high=high,
+        atol=1,
+        cases=cases,
+        seed=0,
+        note="; ".join(cases),
         params={"images": plan.images, "measured on": plan.samples, "steps": chosen.steps, "tolerance": TOLERANCE},
-    )  # fmt: skip
+    )

@@ -34,9 +34,15 @@ def check(effort: str = "quick", *, change: Change = unchanged, **options) -> Ev
     measured, low, high = zip(*columns, strict=True)
     chosen = _prediction.runs(effort)
     return Evidence(
-        claimed=claimed, measured=measured, low=low, high=high, cases=cases, seed=660, note="; ".join(cases),
+        claimed=claimed,
+        measured=measured,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=660,
+        note="; ".join(cases),
         params=_mixture.PARAMS | {"steps": chosen.steps, "images": chosen.images, "measured on": chosen.samples},
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

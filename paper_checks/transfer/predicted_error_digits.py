@@ -35,7 +35,12 @@ def check(effort: str = "quick", *, change: Change = unchanged, recursion: str =
         cases += [f"{bits} bits, call {t}: {expected[t]:.2g} for {shown[t]:.2g}" for t in range(1, len(shown))]
     factor, low, high = (np.concatenate(part) for part in zip(*columns, strict=True))
     return Evidence(
-        claimed=FACTOR, measured=factor, low=low, high=high, cases=cases, seed=0,
+        claimed=FACTOR,
+        measured=factor,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=0,
         params={"images": plan.images, "measured on": plan.samples, "steps": len(shown), "bits": prediction.BITS},
         note=f"typically (geometric mean) off by a factor {np.exp(np.log(factor).mean()):.2f}",
-    )  # fmt: skip
+    )

@@ -34,16 +34,23 @@ def check(effort: str = "quick", *, change: Change = unchanged, **options) -> Ev
         first = 0 if name == "direct" else 1  # the loops start exactly
         columns.append([part[first:] for part in off_by(predicted, errors[name, bits])])
         measured = np.median(errors[name, bits], axis=1)
-        cases += [f"{name}, {bits} bits, call {t}: {predicted[t]:.2g} for {measured[t]:.2g}" for t in
-                  range(first, len(predicted))]  # fmt: skip
+        cases += [
+            f"{name}, {bits} bits, call {t}: {predicted[t]:.2g} for {measured[t]:.2g}"
+            for t in range(first, len(predicted))
+        ]
         claimed += [FACTOR[name]] * (len(predicted) - first)
     factor, low, high = (np.concatenate(part) for part in zip(*columns, strict=True))
     chosen = _prediction.runs(effort)
     return Evidence(
-        claimed=claimed, measured=factor, low=low, high=high, cases=cases, seed=660,
+        claimed=claimed,
+        measured=factor,
+        low=low,
+        high=high,
+        cases=cases,
+        seed=660,
         params=_mixture.PARAMS | {"steps": chosen.steps, "images": chosen.images, "measured on": chosen.samples},
         note=f"typically (geometric mean) off by a factor {np.exp(np.log(factor).mean()):.2f}",
-    )  # fmt: skip
+    )
 
 
 CONTROLS = [

@@ -35,6 +35,10 @@ def check(effort: str = "quick", *, bits: int = 3, shrink: float = 1.0) -> Evide
         f"which demands {bits_for_small_gain(L)} bits ({bits_for_small_gain(typical)}); the error here is {error:.2g}"
     )
     return Evidence(
-        claimed=TOLERANCE, measured=error, premises=[Premise("κ(1+2L) < 1", load < 1, detail)], seed=0, cases=detail,
+        claimed=TOLERANCE,
+        measured=error,
+        premises=[Premise("κ(1+2L) < 1", load < 1, detail)],
+        seed=0,
+        cases=detail,
         params={"bits": bits, "L": L, "L median": typical, "bits demanded": bits_for_small_gain(L)},
-    )  # fmt: skip
+    )

@@ -29,6 +29,11 @@ def check(effort: str = "quick", *, recursion: str = "open_loop", bits: int = 6)
     together = prediction.measured(effort)[recursion, bits][-1][: len(norm)]  # the same images
     ratio, low, high = interval(lambda a, b: np.median(a, axis=1) / np.median(b, axis=1), alone, together)
     return Evidence(
-        claimed=0.5, measured=ratio, low=low, high=high, seed=0, params={"layers": len(clocked), "images": len(norm)},
+        claimed=0.5,
+        measured=ratio,
+        low=low,
+        high=high,
+        seed=0,
+        params={"layers": len(clocked), "images": len(norm)},
         cases=f"{len(clocked)} layers: {np.median(alone):.2g} of {np.median(together):.2g}",
-    )  # fmt: skip
+    )

@@ -170,10 +170,17 @@ def test_a_conditional_model_gets_a_fixed_condition(tmp_path, capsys):
     from diffusers import UNet2DConditionModel
 
     UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=8, attention_head_dim=4,
-    ).save_pretrained(tmp_path)  # fmt: skip
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=8,
+        attention_head_dim=4,
+    ).save_pretrained(tmp_path)
     options = ["--images", "2", "--steps", "3", "--model", str(tmp_path)]
     assert arm_table.main([*options, "--arms", "W8A4 closed loop"]) == 0
     assert "fixed random conditions, so the images depict nothing: encoder_hidden_states" in capsys.readouterr().out

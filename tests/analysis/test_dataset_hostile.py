@@ -62,9 +62,13 @@ def by_python_2(rows, labels):
     content = np.ascontiguousarray(rows).tobytes()
     made = (
         b"cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87R(K\x01M"
-        + struct.pack("<H", len(rows)) + b"M\x00\x0c\x86q\x09cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNN"
-        + b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T" + struct.pack("<i", len(content)) + content + b"tb"
-    )  # fmt: skip
+        + struct.pack("<H", len(rows))
+        + b"M\x00\x0c\x86q\x09cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNN"
+        + b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+        + struct.pack("<i", len(content))
+        + content
+        + b"tb"
+    )
     entries = text(b"batch_label") + text(b"training batch 1 of 5") + text(b"labels") + numbers
     return b"\x80\x02}q\x01(" + entries + text(b"data") + made + text(b"filenames") + names + b"u."
 
@@ -224,9 +228,13 @@ def test_mutated_batches_never_crash_and_give_arrays_or_a_value_error(tmp_path):
     (tmp_path / "whole").mkdir()
     batches(tmp_path / "whole", originals[0])
     done = subprocess.run(
-        [sys.executable, "-c", MUTATED, str(tmp_path), "800"], cwd=Path(__file__).parents[2], capture_output=True,
-        text=True, encoding="utf-8", timeout=600,
-    )  # fmt: skip
+        [sys.executable, "-c", MUTATED, str(tmp_path), "800"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+    )
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
     assert counts["refused"] > 200  # and bytes of pixels may have changed, which nobody can tell

@@ -20,9 +20,13 @@ def workspace(tmp_path_factory, monkeypatch):
 def test_the_first_convolution_sees_the_samples_themselves():
     steps = []
     sample(
-        zoo.load("digits"), images=3, batch=3, steps=7, spacing="quad",
+        zoo.load("digits"),
+        images=3,
+        batch=3,
+        steps=7,
+        spacing="quad",
         callback=lambda call, t, x, prediction: steps.append(x.flatten(1).numpy().copy()),
-    )  # fmt: skip
+    )
     found = layer_inputs("quick", layers=["conv_in"], steps=7, images=3)["conv_in"]
     assert found.dtype == np.float32
     assert found.shape == (7, 3, 64)

@@ -20,10 +20,14 @@ from modiff_sim.nn import zoo
 from modiff_sim.sweeps.store import StoreError, write_files
 
 TINY = Table(
-    "tiny", "digits",
+    "tiny",
+    "digits",
     {("W8A4", name): Cell(Arm(recursion, 4, 8), steps=3) for name, recursion in layouts.DIRECT_AND_CLOSED.items()},
-    images=64, seeds=(0, 1, 2), printed={("W8A4", "direct"): "24.09"}, of="FID on CIFAR-10",
-)  # fmt: skip
+    images=64,
+    seeds=(0, 1, 2),
+    printed={("W8A4", "direct"): "24.09"},
+    of="FID on CIFAR-10",
+)
 
 
 @pytest.fixture
@@ -224,7 +228,7 @@ def test_a_number_is_the_mean_with_half_of_the_t_interval():
 @pytest.mark.parametrize(
     ("mean", "half", "text"),
     [(0.0123, 0.0017, "0.0123 ± 0.0017"), (12.3, 5.6, "12.3 ± 5.6"), (1234.5, 68, "1234 ± 68"), (0, 0, "0.00 ± 0.00")],
-)  # fmt: skip
+)
 def test_numbers_keep_three_digits(mean, half, text):
     assert write.Number(mean, half).text() == text
 

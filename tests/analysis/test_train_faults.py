@@ -119,9 +119,14 @@ def test_ctrl_c_ends_the_command_with_one_line(tmp_path, monkeypatch, capsys, ct
 @pytest.mark.parametrize("module", ["train", "sample"])
 def test_ctrl_c_while_a_command_imports_is_one_line(tmp_path, module):
     process = subprocess.Popen(
-        [sys.executable, "-v", "-m", f"analysis.{module}", "--help"], cwd=ROOT, stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL, text=True, encoding="utf-8", errors="replace",
-    )  # fmt: skip
+        [sys.executable, "-v", "-m", f"analysis.{module}", "--help"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
     said = []
     with process:
         for line in process.stderr:

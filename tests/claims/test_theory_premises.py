@@ -75,9 +75,10 @@ def test_three_coordinates_miss_it_where_sizes_shrink_faster():
 
 
 @given(
-    sizes=st.lists(st.fractions(Fraction(1, 100), 100), min_size=1, max_size=7), bits=st.integers(2, 5),
+    sizes=st.lists(st.fractions(Fraction(1, 100), 100), min_size=1, max_size=7),
+    bits=st.integers(2, 5),
     d=st.integers(2, 8),
-)  # fmt: skip
+)
 def test_d_coordinates_attain_it_while_the_last_differences_suffice(sizes, bits, d):
     """E_j <= ||d_j|| + ... + ||d_{j-d+2}||; with n + 1 coordinates always. Equality in exact fractions."""
     kappa = Fraction(1, 2 * (2 ** (bits - 1) - 1))

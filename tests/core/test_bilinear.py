@@ -287,8 +287,10 @@ def test_no_product_exceeds_its_bound(name, operands, bits, seed):
     target(float(np.max(error / (bound + slack + 1e-300))), label=name)
 
 
-@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=2, max_size=8),
-       st.sampled_from([0.5, 0.25, 0.125]))  # fmt: skip
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=2, max_size=8),
+    st.sampled_from([0.5, 0.25, 0.125]),
+)
 def test_closed_loop_bound_is_attained_at_every_call(sizes, kappa):
     """Q(x) = (1+κ)x, operands that change sign at every call, all entries equal: both reconstructions overshoot."""
     signs = (-1.0) ** np.arange(len(sizes))
@@ -305,8 +307,9 @@ def test_closed_loop_bound_is_attained_at_every_call(sizes, kappa):
 
 def test_open_loop_bound_is_attained_at_every_call():
     a, b = np.arange(1.0, 9.0), np.array([1.0, 1, 2, 5, 5, 6, 9, 10])
-    inputs = zip(a[:, None, None, None] * np.ones((8, 1, 3, 3)), b[:, None, None, None] * np.ones((8, 1, 3, 3)),
-                 strict=True)  # fmt: skip
+    inputs = zip(
+        a[:, None, None, None] * np.ones((8, 1, 3, 3)), b[:, None, None, None] * np.ones((8, 1, 3, 3)), strict=True
+    )
     states = infos(bilinear.run("open_loop", inputs, Shrink(contraction=1 / 16)))[1:]
     error = [3 * x * y - s.output[0, 0, 0] for x, y, s in zip(a[1:], b[1:], states, strict=True)]
     bound = products.open_loop_bound(a[:-1], b[1:], np.diff(a), np.diff(b), (0.25, 0.25), inner=3)

@@ -49,8 +49,11 @@ def test_no_chain_exceeds_the_bound(name, quantizer, sigma, layers, spread, seed
 # -- attained ----------------------------------------------------------------------------------------------------------
 
 
-@given(d=sizes, q=st.sampled_from([Fraction(1, 2), Fraction(1, 6), Fraction(3, 2)]),
-       gains=st.lists(st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(3)]), max_size=4))  # fmt: skip
+@given(
+    d=sizes,
+    q=st.sampled_from([Fraction(1, 2), Fraction(1, 6), Fraction(3, 2)]),
+    gains=st.lists(st.sampled_from([Fraction(1, 2), Fraction(1), Fraction(3)]), max_size=4),
+)
 def test_closed_loop_is_attained_at_every_step_in_every_layer_in_exact_arithmetic(d, q, gains):
     """Q(x) = (1+q)x, positive gains, differences that alternate in sign."""
     layers = len(gains) + 1

@@ -168,9 +168,13 @@ def test_an_exact_reference_is_a_premise_of_the_accumulators_drift():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @given(
-    seed=st.integers(0, 10**6), bits=st.sampled_from([2, 3, 4, 8]), d=st.integers(1, 8), m=st.integers(1, 3),
-    level=st.sampled_from([0.0, 1.0, 100.0, 1000.0]), size=st.sampled_from([1.0, 0.1, 2.0**-6]),
-)  # fmt: skip
+    seed=st.integers(0, 10**6),
+    bits=st.sampled_from([2, 3, 4, 8]),
+    d=st.integers(1, 8),
+    m=st.integers(1, 3),
+    level=st.sampled_from([0.0, 1.0, 100.0, 1000.0]),
+    size=st.sampled_from([1.0, 0.1, 2.0**-6]),
+)
 def test_no_output_of_float_states_drifts_further_than_the_bound(dtype, seed, bits, d, m, level, size):
     rng = np.random.default_rng(seed)
     inputs = level + np.cumsum(size * rng.standard_normal((48, 3, d)), axis=0)

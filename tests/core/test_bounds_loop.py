@@ -268,8 +268,9 @@ def test_without_feedback_it_is_the_single_layer(d, kappa):
     for extra in ({}, {"same_call": True}, {"total": True}):
         got = bounds.small_gain_closed_loop(d, kappa, 0.0, start=0.5, **extra, **options)
         assert np.allclose(got, known, rtol=1e-14)
-    assert np.allclose(bounds.small_gain_open_loop(d, kappa, 0.0, gain=2.0),
-                       bounds.max_norm_open_loop(d, kappa, gain=2.0), rtol=1e-14)  # fmt: skip
+    assert np.allclose(
+        bounds.small_gain_open_loop(d, kappa, 0.0, gain=2.0), bounds.max_norm_open_loop(d, kappa, gain=2.0), rtol=1e-14
+    )
     assert np.allclose(bounds.small_gain_direct(d, kappa, 0.0, **options), bounds.direct(d, kappa**2, gain=2.0))
 
 

@@ -76,9 +76,12 @@ def test_a_start_of_one_sequence_for_many_trials():
 
 
 @given(
-    inputs=sequences(), refresh=refreshes, warmup=st.sampled_from(["exact", "quantized", 3]), bits=st.integers(2, 4),
+    inputs=sequences(),
+    refresh=refreshes,
+    warmup=st.sampled_from(["exact", "quantized", 3]),
+    bits=st.integers(2, 4),
     loop=st.sampled_from(["closed_loop", "open_loop"]),
-)  # fmt: skip
+)
 def test_errors_stay_below_with_any_start_and_refresh(inputs, refresh, warmup, bits, loop):
     for Q in (ms.AbsMax(bits), ms.MinMax(bits), Shrink(contraction=0.7)):
         states = infos(rec.run(loop, inputs, Q, warmup=warmup, refresh=refresh))
@@ -200,9 +203,11 @@ def test_a_call_contracts_the_start_as_a_feed_does():
 
 
 @given(
-    size=st.integers(0, 400).map(lambda i: i / 8), bits=st.integers(2, 4), feeds=st.integers(1, 40),
+    size=st.integers(0, 400).map(lambda i: i / 8),
+    bits=st.integers(2, 4),
+    feeds=st.integers(1, 40),
     sign=st.sampled_from([1, -1]),
-)  # fmt: skip
+)
 def test_static_warm_up_counts_its_feeds(size, bits, feeds, sign):
     """On a power of two every number is exact. (M, s/2) attains it for M > 0; below zero there is one level more."""
     s = 0.25

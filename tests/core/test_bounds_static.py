@@ -94,8 +94,9 @@ def test_one_sided_bursts_attain_the_bounds_at_every_step_exactly(seed, bits, sc
     k = np.random.default_rng(seed).integers(0, 3 * qmax, 40)
     alone = (k + np.where(k < qmax, k % 2, 0) + 0.5) * scale  # every difference at a place where φ = ψ
     assert np.array_equal(run("open_loop", alone, bits, scale), bounds.static_open_loop(alone, scale, bits))
-    assert np.array_equal(np.abs(run("direct", np.diff(alone, prepend=0), bits, scale)),
-                          bounds.static_direct(alone, scale, bits))  # fmt: skip
+    assert np.array_equal(
+        np.abs(run("direct", np.diff(alone, prepend=0), bits, scale)), bounds.static_direct(alone, scale, bits)
+    )
 
 
 @given(d=eighths, bits=bits_of, scale=scales)

@@ -167,9 +167,10 @@ def test_bands_are_left_with_at_most_delta(loop, d, delta, seed):
     bands = [
         known(size, Q.kappa(4), delta=delta, size=m, norm=order, gain=gain) * (1 + 1e-12)
         for m, order, gain in (
-            (len(A), INF, np.linalg.norm(A, axis=1).max()), (4, 2, np.linalg.norm(A, 2)),
+            (len(A), INF, np.linalg.norm(A, axis=1).max()),
+            (4, 2, np.linalg.norm(A, 2)),
         )
-    ]  # fmt: skip
+    ]
     left = []
     for call, (error, chance) in enumerate(outcomes(loop, d, Q)):
         assert chance.sum() == pytest.approx(1)

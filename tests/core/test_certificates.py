@@ -52,9 +52,11 @@ def test_the_sharp_bounds_are_exact(c, d, start):
 
 @settings(max_examples=10)
 @given(
-    c=st.sampled_from([0.01, 0.5, 2.0]), weights=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=5),
-    total=st.floats(0.01, 100), start=st.sampled_from([0.0, 3.0]),
-)  # fmt: skip
+    c=st.sampled_from([0.01, 0.5, 2.0]),
+    weights=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=5),
+    total=st.floats(0.01, 100),
+    start=st.sampled_from([0.0, 3.0]),
+)
 def test_an_energy_budget_is_spent_by_cauchy_schwarz(c, weights, total, start):
     n, w, q = len(weights), np.array(weights), np.sqrt(c)
     age = np.arange(n)[::-1]

@@ -134,11 +134,13 @@ def test_injected_variance_is_what_the_sampler_adds(eta, spacing):
         samplers = [(ddim, {"eta": eta})] + ([(ddpm, {})] if eta == 1 else [])
         for sampler, options in samplers:
             sampler(
-                lambda x, t: np.zeros_like(x), np.zeros((1, 1)), schedule,
+                lambda x, t: np.zeros_like(x),
+                np.zeros((1, 1)),
+                schedule,
                 noise=lambda k, call=call: np.full((1, 1), float(k == call)),
                 callback=lambda k, t, x, x0, call=call, seen=seen: seen.append(x.item()) if k == call else None,
                 **options,
-            )  # fmt: skip
+            )
         np.testing.assert_allclose(np.square(seen), expected[call], rtol=1e-9, atol=1e-15)
     assert expected[-1] == 0
     assert injected_variance(Schedule(np.array([1.0]), np.array([0])))[0] == 0

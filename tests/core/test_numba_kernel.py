@@ -160,9 +160,15 @@ def test_auto_takes_it_for_large_jobs_it_can_do():
     walk = processes.random_walk(AUTO_FLOATS // 16)
     options = {"steps": 8, "trials": 1, "measure": ("error_inf",), "workers": 1}
     job = engines.Job(
-        process=walk, Q=ms.AbsMax(4), scheme=ms.recursion.Scheme("closed_loop"), steps=16, seed=0,
-        operator=None, dtype=np.dtype(float), measure=("error",),
-    )  # fmt: skip
+        process=walk,
+        Q=ms.AbsMax(4),
+        scheme=ms.recursion.Scheme("closed_loop"),
+        steps=16,
+        seed=0,
+        operator=None,
+        dtype=np.dtype(float),
+        measure=("error",),
+    )
     assert engines.refuses(job) == ""
     from modiff_sim.simulation import driver as simulation
 

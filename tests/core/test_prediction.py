@@ -231,11 +231,17 @@ def random_case(recursion, seed=0, T=5, L=3, n=2, scale=0.2):
     upper = np.triu(np.ones((L, L)), 1)[None, :, :, None]
     later = np.triu(np.ones((T, T + 1)), 1)[..., None]
     transfer = Transfer(
-        layers=tuple("abc")[:L], a=rng.random((T, L, n)) + 1, d=rng.random((T, L, n)), x=rng.random((T + 1, n)) + 1,
-        held=np.full((T + 1, n), 1e9), upstream=scale * rng.random((T, L, L, n)) * upper, output=rng.random((T, L, n)),
-        impulse=rng.random((T, T + 1, n)) * later, alignment=0.6,
+        layers=tuple("abc")[:L],
+        a=rng.random((T, L, n)) + 1,
+        d=rng.random((T, L, n)),
+        x=rng.random((T + 1, n)) + 1,
+        held=np.full((T + 1, n), 1e9),
+        upstream=scale * rng.random((T, L, L, n)) * upper,
+        output=rng.random((T, L, n)),
+        impulse=rng.random((T, T + 1, n)) * later,
+        alignment=0.6,
         moved=scale * rng.random((T, L, T, n)) * later[:, None, :-1],
-    )  # fmt: skip
+    )
     noise = Noise(recursion, *(rng.random((T, L, n)) for _ in range(3)))
     return transfer, noise
 

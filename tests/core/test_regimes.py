@@ -196,9 +196,12 @@ def test_unbiased_rounding_grants_the_premise_on_every_sequence(kind):
 
 
 @given(
-    scheme=st.sampled_from(regimes.SCHEMES), rho=st.sampled_from([0.0, 0.003, 0.01, 0.05, 0.3]), x=contractions,
-    tolerance=st.sampled_from([0.01, 0.05, 0.2]), reading=readings,
-)  # fmt: skip
+    scheme=st.sampled_from(regimes.SCHEMES),
+    rho=st.sampled_from([0.0, 0.003, 0.01, 0.05, 0.3]),
+    x=contractions,
+    tolerance=st.sampled_from([0.01, 0.05, 0.2]),
+    reading=readings,
+)
 def test_the_longest_run_is_found_by_counting(scheme, rho, x, tolerance, reading):
     found = float(regimes.longest_run(scheme, rho, tolerance, x, reading=reading))
     errors = regimes.error(scheme, rho, np.arange(1, 500), x, reading=reading)
@@ -216,9 +219,11 @@ def test_effective_bits_count_the_calls_of_a_run(bits, calls, refresh):
 
 
 @given(
-    rho=st.floats(0.0005, 1.5), calls=st.integers(2, 60), tolerance=st.sampled_from([0.002, 0.02, 0.1, 0.4]),
+    rho=st.floats(0.0005, 1.5),
+    calls=st.integers(2, 60),
+    tolerance=st.sampled_from([0.002, 0.02, 0.1, 0.4]),
     reading=readings,
-)  # fmt: skip
+)
 def test_the_cheapest_setting_is_found_by_enumeration(rho, calls, tolerance, reading):
     costs = {"full_precision": 32.0}
     for bits, x in [(0, 1.0), *KAPPA.items()]:

@@ -255,8 +255,14 @@ def test_ddpm_with_large_variance_keeps_a_standard_normal(steps):
     schedule = linear().spaced(steps)
     x, noise = units(steps)
     seen = []
-    ddpm(standard_normal(schedule), x, schedule, variance="fixed_large", noise=noise,
-         callback=lambda call, t, x, x0: seen.append(float((x**2).sum())))  # fmt: skip
+    ddpm(
+        standard_normal(schedule),
+        x,
+        schedule,
+        variance="fixed_large",
+        noise=noise,
+        callback=lambda call, t, x, x0: seen.append(float((x**2).sum())),
+    )
     # each step: about 10 roundings, of which those of β = 1 - ᾱ/ᾱ' are divided by 1-ᾱ >= 1e-4
     assert max(abs(v - 1) for v in seen[:-1]) <= 10 * steps * EPS / 1e-4
     assert seen[-1] == pytest.approx(schedule.alpha_bar[0], rel=1e-9)  # no noise after the last step
@@ -269,8 +275,14 @@ def test_small_variance_is_exact_for_a_point(sampler, more):
     x, noise = units(50)
     x = x * math.sqrt(1 - schedule.alpha_bar[schedule.timesteps[0]])
     seen = []
-    end = sampler(lambda x, t: x / math.sqrt(1 - schedule.alpha_bar[t]), x, schedule, noise=noise,
-                  callback=lambda call, t, x, x0: seen.append(float((x**2).sum())), **more)  # fmt: skip
+    end = sampler(
+        lambda x, t: x / math.sqrt(1 - schedule.alpha_bar[t]),
+        x,
+        schedule,
+        noise=noise,
+        callback=lambda call, t, x, x0: seen.append(float((x**2).sum())),
+        **more,
+    )
     expected = [1 - after for _, _, after in schedule.levels()]
     np.testing.assert_allclose(seen[:-1], expected[:-1], rtol=10 * 50 * EPS / 1e-4)
     assert np.abs(end).max() <= 100 * EPS

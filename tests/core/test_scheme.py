@@ -52,8 +52,10 @@ def test_how_often_the_first_input_is_fed(recursion, warmup, feeds, draws):
 def test_everything_that_has_to_be_kept_is_in_the_state():
     """A run that goes on from a copy of its states alone gives the same bytes."""
     x, scheme = inputs(), Scheme("closed_loop").wrapped(Storage(ref=ms.AbsMax(8), o_hat="float32"), Threshold(0.1))
-    state, whole = None, infos(rec.run("closed_loop", x, Q, linear, storage=Storage(ms.AbsMax(8), "float32"),
-                                       skip=Threshold(0.1)))  # fmt: skip
+    state, whole = (
+        None,
+        infos(rec.run("closed_loop", x, Q, linear, storage=Storage(ms.AbsMax(8), "float32"), skip=Threshold(0.1))),
+    )
     for a, expected in zip(x, whole, strict=True):
         state, info = scheme.advance(state, a, Q, linear)
         state = State(state.ref, state.o_hat, state.call)

@@ -383,12 +383,22 @@ def conditional(seed=0):
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return UNet2DConditionModel(
-            sample_size=8, in_channels=2, out_channels=2, layers_per_block=1, block_out_channels=(8, 16),
-            norm_num_groups=4, attention_head_dim=4, cross_attention_dim=6,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        ).eval().double()  # fmt: skip
+        return (
+            UNet2DConditionModel(
+                sample_size=8,
+                in_channels=2,
+                out_channels=2,
+                layers_per_block=1,
+                block_out_channels=(8, 16),
+                norm_num_groups=4,
+                attention_head_dim=4,
+                cross_attention_dim=6,
+                down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+                up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            )
+            .eval()
+            .double()
+        )
 
 
 def transformer(seed=0):
@@ -396,10 +406,21 @@ def transformer(seed=0):
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return DiTTransformer2DModel(
-            num_attention_heads=2, attention_head_dim=4, in_channels=2, out_channels=2, num_layers=2, sample_size=4,
-            patch_size=2, num_embeds_ada_norm=10, norm_num_groups=2,
-        ).eval().double()  # fmt: skip
+        return (
+            DiTTransformer2DModel(
+                num_attention_heads=2,
+                attention_head_dim=4,
+                in_channels=2,
+                out_channels=2,
+                num_layers=2,
+                sample_size=4,
+                patch_size=2,
+                num_embeds_ada_norm=10,
+                norm_num_groups=2,
+            )
+            .eval()
+            .double()
+        )
 
 
 def arguments(model, x, t=500):

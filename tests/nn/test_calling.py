@@ -293,10 +293,16 @@ def fourier():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return UNet2DModel(
-            sample_size=8, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(8, 8),
-            norm_num_groups=4, time_embedding_type="fourier", down_block_types=("DownBlock2D",) * 2,
+            sample_size=8,
+            in_channels=1,
+            out_channels=1,
+            layers_per_block=1,
+            block_out_channels=(8, 8),
+            norm_num_groups=4,
+            time_embedding_type="fourier",
+            down_block_types=("DownBlock2D",) * 2,
             up_block_types=("UpBlock2D",) * 2,
-        ).eval()  # fmt: skip
+        ).eval()
 
 
 def test_a_fourier_embedding_at_0_is_named():

@@ -142,8 +142,10 @@ def test_an_average_of_parameters_alone_gets_the_buffers_beside_it(tmp_path):
     buffers = {"norm.running_mean": torch.full((1,), 4.0)}
     for average in (EMA, {"shadow_params": list(EMA.values())}):
         found = checkpoints.read(saved({"model": {**MODEL, **buffers}, "ema": average}, tmp_path))
-        assert {k: float(v.flatten()[0]) for k, v in found.items()} == {**dict.fromkeys(NAMES, 1.0), **{
-            "norm.running_mean": 4.0}}  # fmt: skip
+        assert {k: float(v.flatten()[0]) for k, v in found.items()} == {
+            **dict.fromkeys(NAMES, 1.0),
+            **{"norm.running_mean": 4.0},
+        }
 
 
 @pytest.mark.parametrize(("content", "why"), [

@@ -49,8 +49,12 @@ class Model(nn.Module):
 def of(model):
     """All that may have been written: tensors by what they are and what they hold."""
     entries = {(m, k): v for m in model.modules() for k, v in vars(m).items()}
-    held = {(m, k, part): t for m in model.modules() for part in ("_parameters", "_buffers")
-            for k, t in vars(m)[part].items()}  # fmt: skip
+    held = {
+        (m, k, part): t
+        for m in model.modules()
+        for part in ("_parameters", "_buffers")
+        for k, t in vars(m)[part].items()
+    }
     values = {k: v.detach().clone() for k, v in {**entries, **held}.items() if isinstance(v, torch.Tensor)}
     return {**entries, **held}, values, (dict(model.tables), list(model.seen))
 

@@ -164,11 +164,14 @@ def test_guidance_in_two_passes_with_every_sampler(sampler):
                     return net(x, t, c)
 
             g = torch.Generator().manual_seed(1)
-            made.append(SAMPLERS[sampler](
-                lambda x, t, one=one: 0.1 * (2 * one(x, t, A, "with") - one(x, t, B, "without")),
-                torch.randn(4, 8, generator=torch.Generator().manual_seed(0)), linear().spaced(6),
-                noise=lambda _, g=g: torch.randn(4, 8, generator=g),
-            ))  # fmt: skip
+            made.append(
+                SAMPLERS[sampler](
+                    lambda x, t, one=one: 0.1 * (2 * one(x, t, A, "with") - one(x, t, B, "without")),
+                    torch.randn(4, 8, generator=torch.Generator().manual_seed(0)),
+                    linear().spaced(6),
+                    noise=lambda _, g=g: torch.randn(4, 8, generator=g),
+                )
+            )
             assert run.audit().passes == 2
     assert torch.equal(*made)
 

@@ -245,9 +245,16 @@ def test_stable_diffusion(tmp_path):
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     text = transformers.CLIPTextConfig(
-        hidden_size=6, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, vocab_size=16,
-        max_position_embeddings=3, bos_token_id=0, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
+        hidden_size=6,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        vocab_size=16,
+        max_position_embeddings=3,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = transformers.CLIPTextModel(text).eval()

@@ -16,8 +16,9 @@ from modiff_sim.nn.measure.histogram import Streaming
 
 PARTS = st.lists(
     hnp.arrays(np.float64, st.integers(1, 40), elements=st.integers(-(2**20), 2**20).map(lambda i: i / 1024)),
-    min_size=1, max_size=5,
-)  # fmt: skip
+    min_size=1,
+    max_size=5,
+)
 
 
 @given(PARTS)

@@ -22,11 +22,16 @@ def three_levels():
     with torch.random.fork_rng():
         torch.manual_seed(3)
         return UNet2DModel(
-            sample_size=8, in_channels=1, out_channels=1, layers_per_block=2, block_out_channels=(8, 8, 16),
-            norm_num_groups=4, attention_head_dim=8,
+            sample_size=8,
+            in_channels=1,
+            out_channels=1,
+            layers_per_block=2,
+            block_out_channels=(8, 8, 16),
+            norm_num_groups=4,
+            attention_head_dim=8,
             down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-        ).eval()  # fmt: skip
+        ).eval()
 
 
 def conditioned():
@@ -35,11 +40,17 @@ def conditioned():
     with torch.random.fork_rng():
         torch.manual_seed(4)
         return UNet2DConditionModel(
-            sample_size=8, in_channels=2, out_channels=2, layers_per_block=1, block_out_channels=(8, 16),
-            norm_num_groups=4, attention_head_dim=8, cross_attention_dim=12,
+            sample_size=8,
+            in_channels=2,
+            out_channels=2,
+            layers_per_block=1,
+            block_out_channels=(8, 16),
+            norm_num_groups=4,
+            attention_head_dim=8,
+            cross_attention_dim=12,
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        ).eval()  # fmt: skip
+        ).eval()
 
 
 MODELS = {"unet": (unet, {}), "three_levels": (three_levels, {}), "conditioned": (conditioned, {"text": True})}
@@ -185,9 +196,15 @@ def test_what_is_no_unet_is_refused():
     from diffusers import Transformer2DModel
 
     dit = Transformer2DModel(
-        num_attention_heads=2, attention_head_dim=4, in_channels=2, num_layers=2, sample_size=8, patch_size=2,
-        norm_type="ada_norm_zero", num_embeds_ada_norm=10,
-    )  # fmt: skip
+        num_attention_heads=2,
+        attention_head_dim=4,
+        in_channels=2,
+        num_layers=2,
+        sample_size=8,
+        patch_size=2,
+        norm_type="ada_norm_zero",
+        num_embeds_ada_norm=10,
+    )
     for model in (dit, small()):
         with pytest.raises(ValueError, match="not laid out like a diffusers U-Net"):
             deepcache(model)

@@ -474,9 +474,17 @@ def test_unsupported_layers_are_named_in_every_arm():
             return super().forward(x) + 1
 
     model = nn.Sequential(
-        nn.Conv2d(1, 2, 1), nn.ConvTranspose2d(2, 2, 2), nn.Conv3d(2, 2, 1), nn.Flatten(), Own(8, 3),
-        nn.Bilinear(2, 2, 2), nn.Embedding(3, 2), nn.LSTM(3, 2), nn.LayerNorm(3), nn.PReLU(),
-    )  # fmt: skip
+        nn.Conv2d(1, 2, 1),
+        nn.ConvTranspose2d(2, 2, 2),
+        nn.Conv3d(2, 2, 1),
+        nn.Flatten(),
+        Own(8, 3),
+        nn.Bilinear(2, 2, 2),
+        nn.Embedding(3, 2),
+        nn.LSTM(3, 2),
+        nn.LayerNorm(3),
+        nn.PReLU(),
+    )
     for arm in ("direct", "open_loop", "closed_loop"):
         with modulated(model, **ARMS[arm]) as run:
             pass
@@ -489,9 +497,10 @@ def test_unsupported_layers_are_named_in_every_arm():
 @every_arm
 def test_on_a_cuda_device(arm):
     """The Identity arm bit for bit; every arm finite, on its device, left as it was, and refusing another device."""
-    model, calls = family("unet").cuda(), [
-        {k: v.cuda() if isinstance(v, torch.Tensor) else v for k, v in call.items()} for call in unet_calls()
-    ]  # fmt: skip
+    model, calls = (
+        family("unet").cuda(),
+        [{k: v.cuda() if isinstance(v, torch.Tensor) else v for k, v in call.items()} for call in unet_calls()],
+    )
     torch.backends.cudnn.deterministic = True
     before = everything(model)
     with torch.no_grad():

@@ -81,9 +81,11 @@ THEIRS = {
 }
 #: (steps, spacing): even and odd numbers and all remainders of 3; "quad" where it does not repeat
 CASES = [
-    (n, spacing) for spacing in ("uniform", "trailing", "linspace", "quad") for n in (1, 2, 4, 5, 9, 10, 20, 50)
+    (n, spacing)
+    for spacing in ("uniform", "trailing", "linspace", "quad")
+    for n in (1, 2, 4, 5, 9, 10, 20, 50)
     if spacing != "quad" or n < 20
-]  # fmt: skip
+]
 
 
 def compares(name, n, spacing):

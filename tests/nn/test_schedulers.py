@@ -67,9 +67,11 @@ def test_defaults_of_every_class_are_followed(name):
 #: (class, options); one of the solvers has one spacing
 TIMES = [
     (name, {"timestep_spacing": spacing, "steps_offset": offset})
-    for name in ("DDIMScheduler", "DDPMScheduler", *SOLVERS) if name != "DPMSolverSinglestepScheduler"
-    for spacing in SPACINGS for offset in (0, 1)
-] + [("DPMSolverSinglestepScheduler", {})]  # fmt: skip
+    for name in ("DDIMScheduler", "DDPMScheduler", *SOLVERS)
+    if name != "DPMSolverSinglestepScheduler"
+    for spacing in SPACINGS
+    for offset in (0, 1)
+] + [("DPMSolverSinglestepScheduler", {})]
 
 
 @pytest.mark.parametrize(("name", "options"), TIMES)
@@ -174,8 +176,10 @@ def test_ddim_steps_as_far_as_that_of_diffusers(name, more, steps):
     if steps > 1:
         assert next_ones.levels() != schedule.spaced(steps).levels()
     for other in ("ddpm", "dpm_solver_2", "dpm_solver_3", "dpm_solver_pp_2m", "euler", "heun", "pndm"):
-        runs = [SAMPLERS[other](wavy, starts(), s, noise=lambda _: torch.ones(16, 4))
-                for s in (schedule.spaced(steps), next_ones)]  # fmt: skip
+        runs = [
+            SAMPLERS[other](wavy, starts(), s, noise=lambda _: torch.ones(16, 4))
+            for s in (schedule.spaced(steps), next_ones)
+        ]
         assert torch.equal(*runs)  # go from timestep to timestep
 
 
@@ -342,9 +346,15 @@ def test_sample_takes_a_scheduler_and_the_one_noted_on_the_model():
     plain = sample(model, **options)
     found = sample(model, schedule=scheduler, **options)
     noise = torch.from_numpy(
-        np.stack([np.random.Generator(np.random.PCG64(np.random.SeedSequence(0, spawn_key=(0, i)))).standard_normal(
-            (1, 8, 8), dtype=np.float32) for i in range(2)])
-    )  # fmt: skip
+        np.stack(
+            [
+                np.random.Generator(np.random.PCG64(np.random.SeedSequence(0, spawn_key=(0, i)))).standard_normal(
+                    (1, 8, 8), dtype=np.float32
+                )
+                for i in range(2)
+            ]
+        )
+    )
     with torch.no_grad():
         expected = by_diffusers(scheduler, lambda x, t: model(x, t).sample, noise, 5)
     assert np.abs(found - expected).max() <= RUN

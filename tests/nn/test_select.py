@@ -25,30 +25,52 @@ def unet():
     from diffusers import UNet2DModel
 
     return UNet2DModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16, 24),
-        norm_num_groups=4, attention_head_dim=8, down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"), class_embed_type="timestep",
-        resnet_time_scale_shift="scale_shift", num_class_embeds=10,
-    )  # fmt: skip
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(8, 16, 24),
+        norm_num_groups=4,
+        attention_head_dim=8,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        class_embed_type="timestep",
+        resnet_time_scale_shift="scale_shift",
+        num_class_embeds=10,
+    )
 
 
 def conditional():
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4,
-        cross_attention_dim=12, attention_head_dim=4, down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        cross_attention_dim=12,
+        attention_head_dim=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-    )  # fmt: skip
+    )
 
 
 def dit():
     from diffusers import DiTTransformer2DModel
 
     return DiTTransformer2DModel(
-        num_attention_heads=2, attention_head_dim=4, in_channels=4, out_channels=8, num_layers=2, sample_size=8,
-        patch_size=2, num_embeds_ada_norm=10, norm_num_groups=4,
-    )  # fmt: skip
+        num_attention_heads=2,
+        attention_head_dim=4,
+        in_channels=4,
+        out_channels=8,
+        num_layers=2,
+        sample_size=8,
+        patch_size=2,
+        num_embeds_ada_norm=10,
+        norm_num_groups=4,
+    )
 
 
 #: model -> arguments of a call besides x, by time step
@@ -129,9 +151,12 @@ def test_patterns_and_predicates_combine():
 def test_some_layers_get_other_bits():
     model = tiny()
     plan = with_layers(
-        model, ms.AbsMax(4), (first_layer(model), ms.AbsMax(8)), ("conv_*", ms.AbsMax(6)),
+        model,
+        ms.AbsMax(4),
+        (first_layer(model), ms.AbsMax(8)),
+        ("conv_*", ms.AbsMax(6)),
         (time_embedding(model), ms.AbsMax(5)),
-    )  # fmt: skip
+    )
     x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with modulated(model, activations=plan, recursion="direct") as run:
         model(x, 5)
@@ -170,9 +195,11 @@ def test_splits_by_structure_equal_those_by_running_it(make):
     assert cuts == skip_splits(model, x, **named)
     assert len(cuts) == 2 * sum(len(block.resnets) for block in model.up_blocks)
     assert {name.rpartition(".")[2] for name in cuts} == {"conv1", "conv_shortcut"}
-    assert cuts == skip_splits(model.to("meta"), x.to("meta"), **{
-        k: v.to("meta") if isinstance(v, torch.Tensor) else v for k, v in named.items()
-    })  # fmt: skip
+    assert cuts == skip_splits(
+        model.to("meta"),
+        x.to("meta"),
+        **{k: v.to("meta") if isinstance(v, torch.Tensor) else v for k, v in named.items()},
+    )
 
 
 @pytest.mark.parametrize("make", [unet, conditional])

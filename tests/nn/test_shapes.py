@@ -65,9 +65,14 @@ def test_known_models_at_full_size(name):
 
 @settings(max_examples=30)
 @given(
-    st.sampled_from([1, 2]), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2),
-    st.integers(0, 2), st.integers(1, 3),
-)  # fmt: skip
+    st.sampled_from([1, 2]),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.integers(0, 2),
+    st.integers(1, 3),
+)
 def test_any_convolution(axes, groups, kernel, stride, dilation, padding, batch):
     cls = {1: nn.Conv1d, 2: nn.Conv2d}[axes]
     conv = meta(cls(2 * groups, 3 * groups, kernel, stride, padding, dilation, groups))

@@ -247,8 +247,10 @@ def lost(Q, module):
 def test_mse_optimal_beats_absmax_on_the_trained_model(digits):
     """Every layer gains at 2, 3 and 4 bits; in total 3.5, 2.2 and 1.5 times."""
     for bits, least in ((2, 3.0), (3, 2.0), (4, 1.4)):
-        absmax, best = ([lost(Q, m) for m in find(digits, None).values()]
-                        for Q in (ms.AbsMax(bits, granularity=CHANNEL), mse_optimal(bits)))  # fmt: skip
+        absmax, best = (
+            [lost(Q, m) for m in find(digits, None).values()]
+            for Q in (ms.AbsMax(bits, granularity=CHANNEL), mse_optimal(bits))
+        )
         assert all(b < a for a, b in zip(absmax, best, strict=True))
         assert sum(absmax) > least * sum(best)
 
@@ -334,11 +336,14 @@ def test_a_model_that_is_one_layer():
 
 def same(a, b):
     return list(a.layers) == list(b.layers) and all(
-        torch.equal(x.codes, y.codes) and torch.equal(x.scale, y.scale) and x.codes.dtype == y.codes.dtype
-        and (x.bits, x.scheme, dict(x.info)) == (y.bits, y.scheme, dict(y.info)) and x.scale.dtype == y.scale.dtype
+        torch.equal(x.codes, y.codes)
+        and torch.equal(x.scale, y.scale)
+        and x.codes.dtype == y.codes.dtype
+        and (x.bits, x.scheme, dict(x.info)) == (y.bits, y.scheme, dict(y.info))
+        and x.scale.dtype == y.scale.dtype
         and (x.zero_point is y.zero_point is None or torch.equal(x.zero_point, y.zero_point))
         for x, y in zip(a.layers.values(), b.layers.values(), strict=True)
-    )  # fmt: skip
+    )
 
 
 def mixed(model):

@@ -139,9 +139,15 @@ def calibrate(
     number("tolerance", tolerance, above=0)
     symmetric = target != "input" if symmetric is None else bool(symmetric)
     request = Request(
-        bits=bits, method=quantizer, target=target, symmetric=symmetric, groups=groups, percentile=percentile,
-        cuts=dict(splits or {}), model=type(model).__name__,
-    )  # fmt: skip
+        bits=bits,
+        method=quantizer,
+        target=target,
+        symmetric=symmetric,
+        groups=groups,
+        percentile=percentile,
+        cuts=dict(splits or {}),
+        model=type(model).__name__,
+    )
     if target == "closed_loop":
         arm = {"recursion": "closed_loop", "weights": weights, "where": where, **loop}
         return _fixed_point(request, partial(_pass, model, run_sampling, request, arm), rounds, tolerance)
@@ -165,9 +171,18 @@ def _calibration(
     request: Request, seen: Seen, found: Ranges, starts: tuple[int, ...], **log: tuple[float, ...]
 ) -> Calibration:
     return Calibration(
-        ranges=found, boundaries=starts, bits=request.bits, symmetric=request.symmetric, target=request.target,
-        method=request.method, model=request.model, samples=seen.samples, calls=seen.calls, cuts=request.cuts, **log,
-    )  # fmt: skip
+        ranges=found,
+        boundaries=starts,
+        bits=request.bits,
+        symmetric=request.symmetric,
+        target=request.target,
+        method=request.method,
+        model=request.model,
+        samples=seen.samples,
+        calls=seen.calls,
+        cuts=request.cuts,
+        **log,
+    )
 
 
 def _fixed_point(request: Request, once: Pass, rounds: int, tolerance: float) -> Calibration:

@@ -189,8 +189,9 @@ def _fits(part: Tensor, x: Tensor) -> bool:
     if part.ndim != x.ndim or part.ndim < 2:
         return part.shape == x.shape
     return part.shape[:1] + part.shape[2:] == x.shape[:1] + x.shape[2:] and part.shape[1] in (
-        x.shape[1], 2 * x.shape[1],
-    )  # fmt: skip
+        x.shape[1],
+        2 * x.shape[1],
+    )
 
 
 def _parts(answer: Any) -> tuple[dict[str, Tensor], bool]:

@@ -117,19 +117,24 @@ def schedule_of(scheduler: Any) -> Schedule:
         if not name.startswith("DD"):
             alpha_bar = np.maximum(alpha_bar, SMALLEST)
         elif prediction == "epsilon":
-            raise _refusal(
-                name, "rescale_betas_zero_snr", True,
+            why = (
                 "with a predicted epsilon the clean image is unknown at the first timestep; such a model has to "
                 "predict v_prediction or sample"
-            )  # fmt: skip
+            )
+            raise _refusal(name, "rescale_betas_zero_snr", True, why)
     if (last := c.get("final_sigmas_type")) not in ("zero", "sigma_min", None):
         raise _refusal(name, "final_sigmas_type", last, "known are zero, sigma_min")
     ends_early = last == "sigma_min" or ("set_alpha_to_one" in c and not _flag(name, c, "set_alpha_to_one"))
     return Schedule(
-        alpha_bar, np.arange(T)[::-1], prediction=prediction, final=float(alpha_bar[0]) if ends_early else 1.0,
-        spacing=_spacing(name, c), offset=_offset(name, c), strided=name.startswith(STRIDING),
+        alpha_bar,
+        np.arange(T)[::-1],
+        prediction=prediction,
+        final=float(alpha_bar[0]) if ends_early else 1.0,
+        spacing=_spacing(name, c),
+        offset=_offset(name, c),
+        strided=name.startswith(STRIDING),
         defaults=_defaults(name, c),
-    )  # fmt: skip
+    )
 
 
 def describe(scheduler: Any) -> str:
@@ -154,9 +159,8 @@ def describe(scheduler: Any) -> str:
     more += ["zero terminal SNR"] if c.get("rescale_betas_zero_snr") else []
     more += [f"x0 clipped to {schedule.defaults['clip']:g}"] if "clip" in schedule.defaults else []
     more += [f"ending at alpha_bar {schedule.final:g}"] if schedule.final < 1 else []
-    return ", ".join(
-        [f"{schedule.prediction}, {betas}, {schedule.T} training timesteps, spacing {schedule.spacing}", *more]
-    ) + f", as its {name} says"  # fmt: skip
+    usual = f"{schedule.prediction}, {betas}, {schedule.T} training timesteps, spacing {schedule.spacing}"
+    return ", ".join([usual, *more, f"as its {name} says"])
 
 
 def attach(model: nn.Module, config: Mapping[str, Any] | None) -> None:
@@ -232,10 +236,8 @@ def _count(name: str, c: Mapping[str, Any]) -> int:
     off = {option: (value,) for option, value in _defaults_of(getattr(diffusers, name)).items()} | REFUSED
     for option in (x for x in c if x in off and x not in FOLLOWED | HARMLESS):
         if c[option] not in off[option]:
-            raise _refusal(
-                name, option, c[option],
-                "the samplers take their noise levels from the betas and clip x0 by a constant or not at all"
-            )  # fmt: skip
+            why = "the samplers take their noise levels from the betas and clip x0 by a constant or not at all"
+            raise _refusal(name, option, c[option], why)
     return _whole(name, "num_train_timesteps", c["num_train_timesteps"], 1)
 
 
@@ -342,9 +344,7 @@ def _defaults(name: str, c: Mapping[str, Any]) -> dict[str, Any]:
         out |= {"clip": float(limit), "clip_noise": not name.startswith("DD")}
     if name.startswith("DDPM") and (variance := c.get("variance_type")) is not None:
         if variance not in list(VARIANCES):
-            raise _refusal(
-                name, "variance_type", variance,
-                f"known are {', '.join(VARIANCES)}; sample with one of these by changing the config"
-            )  # fmt: skip
+            why = f"known are {', '.join(VARIANCES)}; sample with one of these by changing the config"
+            raise _refusal(name, "variance_type", variance, why)
         out["variance"] = VARIANCES[variance]
     return out

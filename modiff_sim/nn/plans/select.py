@@ -261,8 +261,9 @@ def _in_order(model: nn.Module) -> list[str]:
 
 def _time_layers(model: nn.Module) -> list[str]:
     around = [
-        name for name, module in model.named_modules()
+        name
+        for name, module in model.named_modules()
         if name and any(known in kind.__name__ for kind in type(module).__mro__ for known in TIME_CLASSES)
-    ]  # fmt: skip
+    ]
     inside: Callable[[str], bool] = lambda name: any(name.startswith(f"{prefix}.") for prefix in around)  # noqa: E731
     return [name for name in find(model, None) if any(fnmatchcase(name, p) for p in TIME_PATTERNS) or inside(name)]

@@ -10,7 +10,7 @@ from functools import cached_property
 from torch import nn
 
 from ... import recursion as _recursion
-from ...cost import StorageChoice
+from ...cost import Storages
 from ...quantizers.base import Quantizer
 from ...recursion.storage import Storage
 from ...recursion.threshold import Threshold
@@ -44,7 +44,7 @@ class Options:
     refresh: _recursion.Refresh = "never"
     where: Where | None = None
     skip: Skip = None
-    storage: StorageChoice | None = None
+    storage: Storages | None = None
     attention: Attention | None = None
     reuse: Reuse | None = None
     seed: int = 0

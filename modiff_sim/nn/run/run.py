@@ -187,11 +187,19 @@ class Run(LayerSteps):
         rarely = (c.name for c in self._counts.values() if 0 < c.calls < self._calls.expected(self._within[c.name]))
         first, elsewhere = self.first_call, self.first_call.elsewhere
         return Audit(
-            tuple(replace(c) for c in layers if c.name not in self._left_out), self._calls.model_calls, self._resets,
-            (*self._unsupported, *left_out, *self._products.unsupported()), self._excluded, self._products.full_macs(),
-            passes=self._states.most, watched_macs=first.inside + sum(elsewhere.values()), elsewhere=elsewhere,
-            borrowed=first.borrowed, uncounted=first.uncounted, undercalled=tuple(rarely),
-        )  # fmt: skip
+            tuple(replace(c) for c in layers if c.name not in self._left_out),
+            self._calls.model_calls,
+            self._resets,
+            (*self._unsupported, *left_out, *self._products.unsupported()),
+            self._excluded,
+            self._products.full_macs(),
+            passes=self._states.most,
+            watched_macs=first.inside + sum(elsewhere.values()),
+            elsewhere=elsewhere,
+            borrowed=first.borrowed,
+            uncounted=first.uncounted,
+            undercalled=tuple(rarely),
+        )
 
     def apart(self, name: str) -> AbstractContextManager[None]:
         """Model calls inside have states of their own, kept under this name: guidance in separate passes."""
