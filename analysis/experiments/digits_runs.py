@@ -1,6 +1,6 @@
 """Runs of the digits model: everything that decides their bytes, and how they are made and stored.
 
-The key of their results depends on this module and on what it imports (``analysis.running.source``).
+The key of their results depends on this module and on what it imports (``analysis.running.code_key``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 import modiff_sim as ms
 from modiff_sim.nn import record, sample, zoo
 
-from ..running.source import source_of
+from ..running.code_key import source_of
 from ..running.workspace import store
 from .arms import Arm, Effort
 

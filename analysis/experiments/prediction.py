@@ -35,7 +35,7 @@ from modiff_sim.transfer import (
 )
 from modiff_sim.transfer.prediction import Noise, Prediction, predict, quantization_noise
 
-from ..running.source import source_of
+from ..running.code_key import source_of
 from ..running.workspace import spread, store
 from .arms import FULL, RECURSIONS, Arm, Effort, effort_of
 from .digits_runs import MODEL, settings

@@ -25,8 +25,8 @@ from modiff_sim.nn.layers import find
 from modiff_sim.sweeps.store import npz_bytes, write_atomic
 
 from ..running import interrupts
+from ..running.code_key import source_of
 from ..running.limits import Parser, check_file
-from ..running.source import source_of
 from ..running.workspace import store
 from .arms import EFFORTS, effort_of
 from .digits_runs import MODEL, settings

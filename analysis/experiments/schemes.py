@@ -1,6 +1,6 @@
 """Ways to compute less on the digits model, each sampled from the same noise and stored by content.
 
-The key of their results depends on this module and on what it imports (``analysis.running.source``).
+The key of their results depends on this module and on what it imports (``analysis.running.code_key``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import modiff_sim as ms
 from modiff_sim import Threshold
 from modiff_sim.nn import deepcache, modulated, sample, sparsity, zoo
 
-from ..running.source import source_of
+from ..running.code_key import source_of
 from ..running.workspace import store
 from .arms import effort_of
 from .digits_runs import MODEL, settings

@@ -27,7 +27,7 @@ import modiff_sim as ms
 from analysis.faults import Attempt
 from modiff_sim import Storage, Threshold
 from modiff_sim.nn import Attention, calibrate, model_shapes, modulated, modulated_pipeline, record, sample, transfer
-from modiff_sim.nn.attention.attention import count_products
+from modiff_sim.nn.attention.quantized import count_products
 from modiff_sim.nn.calibration.moments import gather
 from modiff_sim.nn.layers import find
 from modiff_sim.nn.plans.reuse import matching

@@ -1,6 +1,6 @@
 """One micro-batch of an arm on any model: everything that decides its bytes, and how it is sampled.
 
-The key of a stored micro-batch depends on this module and on what it imports (``analysis.running.source``).
+The key of a stored micro-batch depends on this module and on what it imports (``analysis.running.code_key``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from modiff_sim.sweeps.files import digest_of
 from modiff_sim.sweeps.output import Output
 
 from ..experiments.arms import Arm
-from ..running.source import expect, source_of
+from ..running.code_key import expect, source_of
 from ..running.workspace import largest_resident
 from .pictures import fingerprint
 from .subjects import Subject, subject

@@ -1,8 +1,9 @@
 """Committed rows under new code: the first micro-batch of every cell is sampled again and compared.
 
-The key of a stored micro-batch contains a hash of the code that made it (``analysis.running.source``). Where that code
-changed and the numbers did not, the rows need not be measured again: ``python -m analysis.tables --rekey`` shows that
-they would be the same, and notes the old and the new hash in the manifest. Where a number did change, it says which.
+The key of a stored micro-batch contains a hash of the code that made it (``analysis.running.code_key``). Where that
+code changed and the numbers did not, the rows need not be measured again: ``python -m analysis.tables --rekey`` shows
+that they would be the same, and notes the old and the new hash in the manifest. Where a number did change, it says
+which.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One micro-batch of a cell: everything that decides its bytes, and how it is sampled.
 
-The key of a stored micro-batch depends on this module and on what it imports (``analysis.running.source``).
+The key of a stored micro-batch depends on this module and on what it imports (``analysis.running.code_key``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from modiff_sim.nn.sampling import micro_batches
 from modiff_sim.sweeps.output import Output
 
 from ..experiments.arms import CALIBRATION_SEED, Arm
-from ..running.source import expect, source_of
+from ..running.code_key import expect, source_of
 from ..sampling.pictures import fingerprint
 from .cells import Cell
 

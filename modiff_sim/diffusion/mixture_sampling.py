@@ -308,9 +308,9 @@ def quantized_sampling(
     --------
     >>> import modiff_sim as ms
     >>> from modiff_sim.diffusion.mixture_sampling import quantized_sampling
-    >>> rows = quantized_sampling(ms.mixtures.ring(), bits=[3], samplers=["ddim"], steps=[5], images=8)
+    >>> rows = quantized_sampling(ms.mixtures.ring(), bits=[3], recursions=["direct", "cache"], steps=[5], images=8)
     >>> [row["recursion"] for row in rows]
-    ['full_precision', 'direct', 'open_loop', 'closed_loop', 'cache']
+    ['full_precision', 'direct', 'cache', 'full_precision', 'direct', 'cache']
     """
     if not isinstance(mixture, GaussianMixture):
         raise TypeError(f"quantized_sampling samples a GaussianMixture, got {mixture!r}")

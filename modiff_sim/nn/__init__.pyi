@@ -1,6 +1,6 @@
 from . import zoo as zoo
-from .attention.attention import Attention as Attention
 from .attention.counting import count_products as count_products
+from .attention.quantized import Attention as Attention
 from .audit import Audit as Audit
 from .audit import LayerCount as LayerCount
 from .calibration.adaround import AdaRound as AdaRound

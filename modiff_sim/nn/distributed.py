@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed
 
-from ..sweeps.content import canonical
+from ..sweeps.encoding import canonical
 from ..sweeps.environment import Environment, environment
 from ..sweeps.files import digest_of
 

@@ -17,7 +17,7 @@ from torch import nn
 from .. import recursion as _recursion
 from ..cost import Storages
 from ..quantizers.base import Quantizer
-from .attention.attention import Attention
+from .attention.quantized import Attention
 from .hooks.undo import Context
 from .layers import Weights, Where
 from .plans.plan import Plan

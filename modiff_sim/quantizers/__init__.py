@@ -7,10 +7,10 @@ scale underflows, is mapped to exact zeros.
 A quantizer here consists of about a dozen array operations, has no Python ``if`` on array values, takes random bits as
 an argument, and writes nothing into an argument.
 
-affine.py: integer grids from a block's extremes. grids.py: variants of the symmetric one. floats.py: FP8 and
-logarithmic. microscaling.py: MX. formats.py: the float formats of both. aligned.py: dynamic, on one fixed grid.
+absmax.py, minmax.py: integer grids from a block's extremes. grids.py: variants of the symmetric one. floats.py: FP8
+and logarithmic. microscaling.py: MX. formats.py: the float formats of both. aligned.py: dynamic, on one fixed grid.
 clipping.py: grids that end before max|x|. fixed.py: scales that do not depend on the data. split.py: channel ranges
-with a scale each; it needs to know where to cut, so it is not in the registry. closed_form.py: the worst case of all
+with a scale each; it needs to know where to cut, so it is not in the registry. worst_case.py: the worst case of all
 grids that reach max|x| exactly. A new family is a new file with a dictionary ``QUANTIZERS`` (see docs/extending.md).
 """
 
@@ -19,16 +19,17 @@ from __future__ import annotations
 from typing import Any
 
 from ..registry import entries
-from .affine import AbsMax, Floor, MinMax, MinMaxRaw, Stochastic
+from .absmax import AbsMax, Stochastic
 from .aligned import GridAligned
 from .base import Quantizer
 from .clipping import MSEClip, Percentile
-from .closed_form import SymmetricGrid
 from .fixed import FixedScale, Identity, Static, StaticAffine, Zero
 from .floats import FP8E4M3, FP8E5M2, Logarithmic
 from .grids import DeadZone, HalfAway, MidRise
 from .microscaling import MX, MXFP4E2M1, MXFP6E2M3, MXFP6E3M2, MXFP8E4M3, MXFP8E5M2, MXINT8
+from .minmax import Floor, MinMax, MinMaxRaw
 from .split import Split
+from .worst_case import SymmetricGrid
 
 __all__ = [
     "FP8E4M3", "FP8E5M2", "MX", "MXFP4E2M1", "MXFP6E2M3", "MXFP6E3M2", "MXFP8E4M3", "MXFP8E5M2", "MXINT8",

@@ -13,10 +13,10 @@ from array_api_compat import array_namespace
 
 from ..arguments import count, number
 from ..typing import Array
-from .affine import AbsMax, guarded
+from .absmax import AbsMax, guarded
 from .base import QParams, Quantizer
-from .closed_form import need_dimension
 from .laws import Laws
+from .worst_case import need_dimension
 
 MOST_CANDIDATES = 10**4
 

@@ -11,8 +11,8 @@ from array_api_compat import array_namespace
 from ..arguments import number
 from ..typing import Array
 from .base import QParams, Quantizer
-from .closed_form import need_dimension
 from .laws import Laws
+from .worst_case import need_dimension
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..typing import Array
-from .closed_form import Boundary
+from .worst_case import Boundary
 
 
 @dataclass(frozen=True)

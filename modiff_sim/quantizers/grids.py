@@ -10,10 +10,10 @@ from array_api_compat import array_namespace
 
 from ..arguments import number
 from ..typing import Array
-from .affine import AbsMax, guarded
+from .absmax import AbsMax, guarded
 from .base import QParams
-from .closed_form import Boundary, SymmetricGrid
 from .laws import Laws
+from .worst_case import Boundary, SymmetricGrid
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from array_api_compat import array_namespace
 
 from ..typing import Array
 from .base import QParams, Quantizer
-from .closed_form import Boundary, need_dimension
 from .formats import E2M1, E2M3, E3M2, E4M3, E5M2, INT8, Format, power_of_two, round_to
 from .granularity import GROUP, Granularity, PerGroup
 from .laws import Laws
+from .worst_case import Boundary, need_dimension
 
 
 def _mx_laws(element: Format) -> Laws:

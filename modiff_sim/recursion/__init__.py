@@ -25,8 +25,8 @@ from __future__ import annotations
 
 from .base import Recursion
 from .kinds import RECURSIONS, ClosedLoop, Direct, OpenLoop
+from .lookup import get, label, standard
 from .options import Refresh, Warmup, check_warmup, feeds, refresh_calls, refreshes
-from .registry import get, label, standard
 from .scheme import Scheme
 from .sequence import check_finite, check_input, run
 from .state import Info, Operator, State, identity, nothing

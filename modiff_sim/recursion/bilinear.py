@@ -34,8 +34,8 @@ from ..quantizers.base import Quantizer
 from ..typing import Array
 from .base import Recursion
 from .base import Step as OperandStep
+from .lookup import get, label, standard
 from .options import Refresh, Warmup
-from .registry import get, label, standard
 from .scheme import Scheme
 from .sequence import check_finite, check_input
 from .state import Info, State, nothing

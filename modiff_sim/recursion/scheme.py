@@ -8,8 +8,8 @@ from ..quantizers import Zero
 from ..quantizers.base import Quantizer
 from ..typing import Array
 from .base import Recursion, Step
+from .lookup import get, label
 from .options import Refresh, Warmup, check_warmup, feeds, refresh_calls
-from .registry import get, label
 from .state import Info, Operator, State, identity, nothing
 from .storage import AS_COMPUTED, Storage, Stored
 from .threshold import Skipping, Threshold

@@ -32,8 +32,8 @@ from ..quantizers import QUANTIZERS, FixedScale, Split
 from ..quantizers.base import QParams, Quantizer
 from ..typing import Array
 from .base import Recursion, Step
+from .lookup import label
 from .options import Warmup, check_warmup
-from .registry import label
 from .state import Operator, State, nothing
 from .wrapper import Wrapper
 

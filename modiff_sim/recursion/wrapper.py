@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..quantizers.base import Quantizer
 from ..typing import Array
 from .base import Recursion, Step, runs
+from .lookup import label
 from .options import Warmup
-from .registry import label
 from .state import Operator
 
 

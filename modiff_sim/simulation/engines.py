@@ -19,7 +19,7 @@ from ..quantizers import AbsMax
 from ..quantizers.base import Quantizer, as_made
 from ..quantizers.granularity import PerSample, PerToken
 from . import numba_kernel, results
-from .own import check_output, check_own, ours
+from .foreign import check_output, check_own, ours
 from .processes import Process
 
 STANDARD = (_recursion.Direct, _recursion.OpenLoop, _recursion.ClosedLoop)

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from .content import VERSIONED, versions
+from .encoding import VERSIONED, versions
 from .files import digest_of, sha256
 
 #: top-level modules whose versions are compared, or Python's own

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from .content import canonical, is_plain_name, npz_bytes, plain, versions
+from .encoding import canonical, is_plain_name, npz_bytes, plain, versions
 from .files import digest, digest_of, is_regular, remove_abandoned, sha256, sync_folder, temporary_folder, write_atomic
 
 __all__ = [

@@ -21,7 +21,7 @@ from modiff_sim import (
     contraction,
 )
 from modiff_sim.quantizers import SymmetricGrid
-from modiff_sim.quantizers.closed_form import sup_c, sup_kappa
+from modiff_sim.quantizers.worst_case import sup_c, sup_kappa
 
 from .._shared import EPS, label
 

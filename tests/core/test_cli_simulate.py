@@ -3,17 +3,24 @@
 import numpy as np
 import pytest
 from command_line import parsed, run
+from reference import PAPER
 
 import modiff_sim as ms
 from modiff_sim import bounds
+
+
+def bounded(found):
+    """(name, norms) of the recursions that a bound is known for."""
+    return [(name, found["runs"][name]) for name in PAPER]
 
 
 def test_simulate_prints_the_librarys_numbers(capsys):
     options = ("--process", "geometric", "--option", "ratio=0.8", "--quantizer", "minmax", "--bits", 3)
     found = parsed(capsys, "simulate", *options, "--steps", 7, "--trials", 5, "--d", 6, "--seed", 2)
     assert list(found["runs"]) == list(ms.RECURSIONS)
+    assert [name for name, norms in found["runs"].items() if norms["inf"]["bound"] is not None] == list(PAPER)
     Q, process = ms.MinMax(3), ms.processes.geometric(6, ratio=0.8)
-    for name, norms in found["runs"].items():
+    for name, norms in bounded(found):
         r = ms.simulate(process, Q, name, steps=7, trials=5, seed=2)
         for norm, error in (("2", r.error), ("inf", r.error_inf)):
             assert norms[norm]["mean"] == error.mean(axis=1).tolist()
@@ -47,7 +54,7 @@ def test_every_bound_that_is_shown_holds(capsys, quantizer, warmup, refresh):
     if quantizer.startswith("mx"):
         where = ("--d", 64, *where[2:])  # two runs of 32
     found = parsed(capsys, "simulate", "--quantizer", quantizer, "--bits", 3, *where)
-    for name, norms in found["runs"].items():
+    for name, norms in bounded(found):
         for found_in in norms.values():
             assert all(found_in["holds"]), name
             assert found_in["worst"]["holds"]
@@ -162,7 +169,7 @@ def test_bounds_hold_at_every_granularity(capsys, granularity, quantizer):
     assert found["params"]["entries_per_scale"] == block
     assert found["params"]["c"] == ms.quantizers.make(quantizer).c(block)
     shared = granularity in ("batch", "channel")
-    for norms in found["runs"].values():
+    for _, norms in bounded(found):
         assert norms["inf"]["worst"]["holds"]
         assert (norms["inf"]["trial"] is None) == shared
         assert norms["2"]["worst"]["holds"] is (None if shared and quantizer == "stochastic" else True)

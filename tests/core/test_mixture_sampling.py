@@ -249,4 +249,4 @@ def test_every_sampler_can_be_quantized(sampler):
         np.sqrt(((sample_mixture(RING, ms.AbsMax(4), recursion, **options) - full) ** 2).mean())
         for recursion in ("direct", "closed_loop")
     )
-    assert 0 < closed < direct / 2  # a tenth, at 4 bits; at 6 bits one of 16 images may decide
+    assert 0 < closed < direct  # clearly so at 4 bits; at 6 bits one of 16 images may decide

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import modiff_sim as ms
 from modiff_sim.contraction import ratios
-from modiff_sim.quantizers import closed_form
+from modiff_sim.quantizers import worst_case as closed_form
 from modiff_sim.testing import arrays
 
 EPS = np.finfo(float).eps

@@ -19,7 +19,7 @@ from modiff_sim import recursion as rec
 from modiff_sim.bounds import products
 from modiff_sim.evidence import judge
 from modiff_sim.nn import Attention, modulated
-from modiff_sim.nn.attention.attention import Session, count_products
+from modiff_sim.nn.attention.quantized import Session, count_products
 from modiff_sim.nn.states import RunStates
 
 Q8, EVERY = ms.AbsMax(8), PAPER

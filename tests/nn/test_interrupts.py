@@ -11,8 +11,8 @@ from unchanged import assert_same, everything
 import modiff_sim as ms
 from analysis.faults.interrupts import ARMS, Interrupt, InterruptedCall, attempts, differences, inputs, model, seen
 from modiff_sim.nn import Attention, model_shapes, modulated, modulated_pipeline, probed, record, skip_splits
-from modiff_sim.nn.attention.attention import count_products
-from modiff_sim.nn.attention.products import Watchman
+from modiff_sim.nn.attention.intercept import Watchman
+from modiff_sim.nn.attention.quantized import count_products
 from modiff_sim.nn.calibration.moments import gather
 from modiff_sim.nn.hooks.calls import _Call
 from modiff_sim.nn.hooks.modes import On, inference

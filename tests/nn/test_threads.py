@@ -14,7 +14,7 @@ from torch.overrides import _get_current_function_mode_stack
 import modiff_sim as ms
 from analysis.faults.interrupts import differences, inputs, model, seen
 from modiff_sim.nn import Attention, ByCall, ByLayer, Reuse, modulated, record, sample
-from modiff_sim.nn.attention.products import Watchman
+from modiff_sim.nn.attention.intercept import Watchman
 
 Q = ms.AbsMax(4)
 ARMS = {

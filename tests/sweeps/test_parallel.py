@@ -172,7 +172,7 @@ def test_a_worker_with_other_source_is_refused(tmp_path, cluster):
     other = tmp_path / "other"
     for package in ("modiff_sim", "analysis"):
         shutil.copytree(ROOT / package, other / package, ignore=lambda _, names: [n for n in names if _is_heavy(n)])
-    changed = other / "modiff_sim" / "quantizers" / "affine.py"
+    changed = other / "modiff_sim" / "quantizers" / "absmax.py"
     changed.write_text(changed.read_text(encoding="utf-8") + "\nOTHER = 1\n", encoding="utf-8")
     worker(PYTHONPATH=other, COUNT=tmp_path / "there")
     refused = Started(tmp_path)

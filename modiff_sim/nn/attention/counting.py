@@ -13,7 +13,7 @@ from ..hooks.modes import Gradients
 from ..hooks.patching import Hook
 from ..hooks.undo import Context, Undo
 from ..layers import occurrence_name
-from .products import Products, always
+from .intercept import Products, always
 
 #: the name of the model itself
 ROOT = "(root)"

@@ -14,7 +14,7 @@ from torch import nn
 
 from ...quantizers import Split
 from ...quantizers.base import MAX_BITS, Quantizer
-from ...sweeps.content import versions
+from ...sweeps.encoding import versions
 from ...sweeps.files import write_atomic
 from ..layers import find
 from .ranges import Range, grid

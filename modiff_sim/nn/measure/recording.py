@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from ... import recursion as _recursion
 from ...quantizers.base import Quantizer
-from ..hooks.aparts import Aparts
 from ..hooks.calls import Calls
+from ..hooks.named_passes import Aparts
 from ..hooks.pass_finder import Finder
 from ..hooks.patching import Patch, operation_inside, operation_outside, own_forward
 from ..hooks.undo import Context, Listed, Undo

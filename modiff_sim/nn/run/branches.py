@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ... import recursion as _recursion
-from ..attention.attention import ProductCounter, Session
+from ..attention.quantized import ProductCounter, Session
 from ..audit import LayerCount
 from ..hooks.calls import Calls
 from ..layers import occurrence_name

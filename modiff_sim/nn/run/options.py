@@ -14,7 +14,7 @@ from ...cost import Storages
 from ...quantizers.base import Quantizer
 from ...recursion.storage import Storage
 from ...recursion.threshold import Threshold
-from ..attention.attention import OPERANDS, Attention, ProductCounter, Session
+from ..attention.quantized import OPERANDS, Attention, ProductCounter, Session
 from ..layers import Weights, Where, check_weights
 from ..macs import FirstCall
 from ..plans.plan import ByLayer, Plan, alike, as_plan

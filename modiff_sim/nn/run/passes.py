@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..hooks.aparts import Aparts
+from ..hooks.named_passes import Aparts
 from ..hooks.pass_finder import Finder
 from ..states import RunStates
 

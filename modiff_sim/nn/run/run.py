@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ... import recursion as _recursion
 from ...quantizers.base import Quantizer
 from ...recursion.storage import kept_bytes
-from ..attention.products import Watchman
+from ..attention.intercept import Watchman
 from ..audit import Audit, LayerCount
 from ..hooks.calls import Calls
 from ..hooks.changes import Unchanged

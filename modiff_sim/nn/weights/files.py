@@ -19,7 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...sweeps.content import canonical
+from ...sweeps.encoding import canonical
 from ...sweeps.files import write_atomic
 from .codes import LayerCodes
 

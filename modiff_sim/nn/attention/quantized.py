@@ -33,7 +33,7 @@ from ..layers import Where, finite, occurrence_name
 from ..macs import FirstCall
 from ..states import KeptProduct, RunStates
 from .counting import Counting, ProductCounter, count_products
-from .products import PRODUCTS, Products, always
+from .intercept import PRODUCTS, Products, always
 
 __all__ = ["Attention", "ProductCounter", "Session", "count_products"]
 

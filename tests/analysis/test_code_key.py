@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from analysis.running import source
-from analysis.running.source import closure, source_of
+from analysis.running import code_key as source
+from analysis.running.code_key import closure, source_of
 
 FILES = {
     "face/__init__.py": (
