@@ -49,7 +49,7 @@ if [ -f "$run/$name/$name.safetensors" ]; then
 fi
 
 if [ "$device" = cuda ]; then
-    "$python" -m pytest -q -p no:cacheprovider tests/test_robustness.py tests/test_train.py -k "cuda or gpu" 2>&1 \
+    "$python" -m pytest -q -p no:cacheprovider tests/nn/test_robustness.py tests/analysis/test_train.py -k "cuda or gpu" 2>&1 \
         | tee "$out/tests.log" || failed+=(tests)
 fi
 model=$name
