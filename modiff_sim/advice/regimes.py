@@ -143,6 +143,12 @@ def boundary(
         "direct").
     n, contraction, reading, contraction_input
         As for ``error``.
+
+    Examples
+    --------
+    >>> from modiff_sim import regimes
+    >>> float(regimes.boundary("closed_loop", "direct", n=100, contraction=0.1))  # (1-κ)/(1-κ^n)
+    0.9
     """
     p = _power(reading)
     if scheme == "direct":
@@ -167,6 +173,12 @@ def winner(
     ----------
     rho, n, contraction, reading, contraction_input
         As for ``error``.
+
+    Examples
+    --------
+    >>> from modiff_sim import regimes
+    >>> regimes.winner([0.01, 10.0], n=100, contraction=0.1).tolist()
+    ['closed_loop', 'direct']
     """
     errors = (error(s, rho, n, contraction, reading=reading, contraction_input=contraction_input) for s in SCHEMES)
     table = np.stack(np.broadcast_arrays(*errors))
@@ -184,6 +196,12 @@ def longest_run(scheme: str, rho: Grid, tolerance: Grid, contraction: Grid, *, r
         As for ``error``.
     tolerance : array_like
         The largest error, a finite share of ||a|| above 0 (ValueError for others).
+
+    Examples
+    --------
+    >>> from modiff_sim import regimes
+    >>> [float(regimes.longest_run(name, 0.125, 0.5, 0.25)) for name in ("cache", "open_loop", "closed_loop")]
+    [4.0, 16.0, inf]
     """
     p = _power(reading)
     rho, _, x = _checked(scheme, rho, 1, contraction)
@@ -216,6 +234,12 @@ def effective_bits(bits: Grid, calls: Grid, refresh: Grid = 0, *, full_bits: flo
         never).
     full_bits : float, default 32
         The bits of a full-precision call. The audit of a modulated model (``activation_bits``) counts the same.
+
+    Examples
+    --------
+    >>> from modiff_sim import regimes
+    >>> float(regimes.effective_bits(4, calls=64, refresh=8))  # 8 of 64 calls have 32 bits
+    7.5
     """
     bits, calls, refresh = reals("bits", bits), reals("calls", calls), reals("refresh", refresh)
     whole = (calls == np.floor(calls)).all() and (refresh == np.floor(refresh)).all()

@@ -17,6 +17,14 @@ def random_walk(d: int = 64, *, sigma: float = 1.0, start: float = 10.0) -> Proc
     ----------
     d, sigma, start
         Entries of an input, and the standard deviations of the differences and of the first input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> inputs = list(ms.processes.random_walk(d=4).stream(np.random.default_rng(0), trials=2, steps=3))
+    >>> len(inputs), inputs[0].shape
+    (3, (2, 4))
     """
     params = checked("random_walk", d, sigma=sigma, start=start)
     draw = summed(lambda rng, n: normal(rng, n, d, start), lambda rng, n, k: normal(rng, n, d, sigma))
@@ -31,6 +39,14 @@ def ar1(d: int = 64, *, phi: float = 0.9, sigma: float = 1.0) -> Process:
     d, phi, sigma
         Entries of an input; correlation of consecutive inputs, |phi| <= 1 (ValueError); standard deviation of the
         inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> inputs = list(ms.processes.ar1(d=4, phi=1.0).stream(np.random.default_rng(0), trials=2, steps=3))
+    >>> bool((inputs[0] == inputs[2]).all())  # perfectly correlated: nothing moves
+    True
     """
     params = checked("ar1", d, phi=phi, sigma=sigma)
     if not -1 <= phi <= 1:
@@ -56,6 +72,14 @@ def geometric(d: int = 64, *, ratio: float = 0.9, sigma: float = 1.0, start: flo
     d, ratio, sigma, start
         Entries of an input; ratio > 0 (ValueError); standard deviations of the differences at k = 0 and of the
         first input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import modiff_sim as ms
+    >>> inputs = list(ms.processes.geometric(d=1000, ratio=0.1).stream(np.random.default_rng(0), trials=2, steps=3))
+    >>> bool(np.std(inputs[2] - inputs[1]) < 0.2 * np.std(inputs[1] - inputs[0]))
+    True
     """
     params = checked("geometric", d, ratio=ratio, sigma=sigma, start=start)
     if not ratio > 0:

@@ -69,6 +69,15 @@ def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candida
         A deterministic quantizer (TypeError or ValueError for others).
     d, size, candidates
         Entries of an input, 2-norm of the differences, and how many differences are tried at every call.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> Q = ms.AbsMax(2)
+    >>> worst, usual = (ms.simulate(p, Q, steps=20, trials=8).error.max() for p in (
+    ...     ms.processes.adversarial(Q, d=4), ms.processes.random_walk(d=4, sigma=0.5)))
+    >>> bool(worst > usual)
+    True
     """
     if not isinstance(quantizer, Quantizer):
         raise TypeError(f"adversarial takes a quantizer, got {quantizer!r}")
