@@ -158,9 +158,9 @@ rows (`analysis/tables/committed`, one per cell and seed, with a manifest). The 
 orders, cliffs and ratios can be compared**, never values. Rows called "paper" are printed there and are never computed
 with. Distances are in the features of classifiers trained here, **never FID**.
 
-`make pages` writes this page (a test compares the two). `python -m analysis.tables --value` shows other values: `psnr`,
-`ssim`, `kid`, `precision`, `coverage`, `gbops` and more. `--save DIR` writes every table as text, Markdown, CSV and
-LaTeX, and `--rerun` measures the rows again. The claims drawn from these rows are in [claims.md](claims.md).
+This page is made by `make pages` (a test compares the two). `python -m analysis.tables --value` shows other values:
+`psnr`, `ssim`, `kid`, `precision`, `coverage`, `gbops` and more. `--save DIR` writes every table as text, Markdown, CSV
+and LaTeX, and `--rerun` measures the rows again. The claims drawn from these rows are in [claims.md](claims.md).
 """
 
 

@@ -179,7 +179,7 @@ def test_a_worker_with_other_source_is_refused(tmp_path, cluster):
     code, said = refused.finish(SCHEDULER=address, PATIENCE=GUARD)
     assert code == 1, said
     assert re.search(
-        r"the worker on \S+ has other source of modiff_sim; its bytes could differ: start the workers", said
+        r"the worker on \S+ has other source of modiff_sim; its bytes could differ: restart the workers", said
     )
     assert "0 of 8 points are kept, and the same command goes on from there" in said
     assert not (tmp_path / "there").exists()  # nothing was computed
