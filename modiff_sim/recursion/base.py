@@ -72,13 +72,17 @@ class Recursion:
         affine: Operator | None = None,
         random: Array | None = None,
     ) -> Step:
-        """Do call 0. ``affine`` is A with its bias (default: A has none); ``random`` holds one array per feeding."""
+        """Do call 0; without a state it is a call like every other, whatever the warm-up.
+
+        ``affine`` is A with its bias (default: A has none); ``random`` holds one array per feeding.
+        """
         affine = affine or A
         check_warmup(warmup)
-        if warmup == "exact":
+        if self.has_state and warmup == "exact":
             return self.exact(a, affine)
-        state, info = State(array_namespace(a).zeros_like(a), 0.0), Info(0.0)
-        for i in range(feeds(warmup)):
+        zero = array_namespace(a).zeros_like(a) if self.has_state else None
+        state, info = State(zero, 0.0), Info(0.0)
+        for i in range(feeds(warmup) if self.has_state else 1):
             bits = None if random is None else random[i]
             state, info = self.step(state, a, Q, A if i else affine, random=bits)
         return State(state.ref, state.o_hat, 1), info

@@ -33,7 +33,6 @@ from ..quantizers.base import QParams, Quantizer
 from ..typing import Array
 from .base import Recursion, Step
 from .lookup import label
-from .options import Warmup, check_warmup
 from .state import Operator, State, nothing
 from .wrapper import Wrapper
 
@@ -232,21 +231,11 @@ class Stored(Wrapper):
         state, info = self.inner.exact(used, affine, call)
         return State(ref, self._kept(info.output), state.call), info
 
-    def init(
-        self,
-        a: Array,
-        Q: Quantizer,
-        A: Operator,
-        *,
-        warmup: Warmup = "exact",
-        affine: Operator | None = None,
-        random: Array | None = None,
-    ) -> Step:
+    def init(self, a: Array, Q: Quantizer, A: Operator, *, affine: Operator | None = None, **options: Any) -> Step:
         """Do call 0: the first input is fed as computed, and the state is stored after the last feeding."""
-        check_warmup(warmup)
-        if warmup == "exact":
+        if options.get("warmup", "exact") == "exact":
             return self.exact(a, affine or A)
-        state, info = self.inner.init(a, Q, A, warmup=warmup, affine=affine, random=random)
+        state, info = self.inner.init(a, Q, A, affine=affine, **options)
         ref, output = self.storage.ref_format.encode(state.ref), info.output
         if self.reconstructs:
             output = (affine or A)(self.storage.ref_format.decode(ref, a))

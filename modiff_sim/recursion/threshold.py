@@ -19,6 +19,7 @@ is the last input: a skipped difference is in no later residual, and its loss is
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from array_api_compat import array_namespace
 
@@ -101,6 +102,14 @@ class Skipping(Wrapper):
     def __init__(self, inner: Recursion, threshold: Threshold) -> None:
         super().__init__(inner, "skip")
         self.threshold = threshold
+
+    def exact(self, a: Array, affine: Operator, call: int = 0) -> Step:
+        """Do a call in full precision, in which nothing is skipped."""
+        return self.inner.exact(a, affine, call)
+
+    def init(self, a: Array, Q: Quantizer, A: Operator, **options: Any) -> Step:
+        """Do call 0, in which nothing is skipped."""
+        return self.inner.init(a, Q, A, **options)
 
     def step(self, state: State, a: Array, Q: Quantizer, A: Operator, *, random: Array | None = None) -> Step:
         """Do a call in which what is skipped is quantized to zero, so that it moves neither reference nor output."""

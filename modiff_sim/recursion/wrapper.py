@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from ..quantizers.base import Quantizer
-from ..typing import Array
-from .base import Recursion, Step, runs
+from .base import Recursion, runs
 from .lookup import label
-from .options import Warmup
-from .state import Operator
 
 
 class Wrapper(Recursion):
@@ -33,20 +29,3 @@ class Wrapper(Recursion):
     def reconstructs(self) -> bool:
         """As of the recursion inside."""
         return self.inner.reconstructs
-
-    def exact(self, a: Array, affine: Operator, call: int = 0) -> Step:
-        """As of the recursion inside."""
-        return self.inner.exact(a, affine, call)
-
-    def init(
-        self,
-        a: Array,
-        Q: Quantizer,
-        A: Operator,
-        *,
-        warmup: Warmup = "exact",
-        affine: Operator | None = None,
-        random: Array | None = None,
-    ) -> Step:
-        """As of the recursion inside."""
-        return self.inner.init(a, Q, A, warmup=warmup, affine=affine, random=random)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ...quantizers.base import Quantizer
 from ...typing import Array
 from ..base import Recursion, Step
-from ..options import Warmup, check_warmup
 from ..state import Info, Operator, State
 
 
@@ -30,20 +29,6 @@ class Direct(Recursion):
     def exact(self, a: Array, affine: Operator, call: int = 0) -> Step:
         """Do a call in full precision, of which nothing is kept."""
         return State(None, None, call + 1), Info(affine(a))
-
-    def init(
-        self,
-        a: Array,
-        Q: Quantizer,
-        A: Operator,
-        *,
-        warmup: Warmup = "exact",
-        affine: Operator | None = None,
-        random: Array | None = None,
-    ) -> Step:
-        """Do call 0, which is like every other."""
-        check_warmup(warmup)
-        return self.step(State(None, None), a, Q, affine or A, random=None if random is None else random[0])
 
     def step(self, state: State, a: Array, Q: Quantizer, A: Operator, *, random: Array | None = None) -> Step:
         """Quantize the input and apply A."""
