@@ -16,6 +16,7 @@ from analysis.metrics import (
     relative_l2,
     ssim,
 )
+from analysis.metrics.frechet import distance_of_moments, moments
 
 EPS = np.finfo(np.float64).eps
 
@@ -68,6 +69,23 @@ def test_frechet_sees_a_collapse_and_a_shift():
     x = whitened(200, 5)
     assert frechet_distance(x, 0.5 * x) == pytest.approx(5 * 0.25, rel=1e3 * EPS)
     assert frechet_distance(x, x + 0.1) == pytest.approx(5 * 0.01, rel=1e4 * EPS)
+
+
+def test_weighted_moments_are_those_of_rows_that_are_repeated():
+    """As the bootstrap draws them, some rows not at all; and only the shares of the weights count."""
+    rng = np.random.default_rng(12)
+    x, target = 3 * rng.standard_normal((60, 4)) + 2, moments(rng.standard_normal((50, 4)))
+    times = np.bincount(rng.integers(60, size=60), minlength=60)
+    assert times.min() == 0
+    rows = np.repeat(x, times, axis=0)
+    assert np.abs(rows.mean(axis=0) - x.mean(axis=0)).max() > 0.1
+    for weights in (times.astype(np.float64), times / 7.0):
+        mean, root = moments(x, weights)
+        assert mean == pytest.approx(rows.mean(axis=0), rel=1e3 * EPS)
+        assert root @ root == pytest.approx(np.cov(rows.T, bias=True), rel=1e3 * EPS, abs=1e3 * EPS)
+        assert distance_of_moments((mean, root), target) == pytest.approx(
+            distance_of_moments(moments(rows), target), rel=1e4 * EPS
+        )
 
 
 @pytest.mark.parametrize(
