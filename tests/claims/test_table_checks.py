@@ -3,6 +3,8 @@
 What the committed rows say is ``paper_checks``' business and the report's; here it is tested that verdicts follow rows.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,34 @@ def test_the_interval_is_that_of_the_logarithms():
     assert np.log([found.low[0], found.measured[0], found.high[0]]) == pytest.approx(
         [mean - 4.302653 * sem, mean, mean + 4.302653 * sem], rel=1e-6
     )
+
+
+@pytest.fixture
+def product_of(monkeypatch):
+    """The product with its interval, of two cells with these features, against a reference that is the point 0.
+
+    The Fréchet distance to it is the mean square of the features, in every resample.
+    """
+
+    def found(twice, once, powers=(1, -1)):
+        from paper_checks.images._at_32 import product
+
+        cells = [TABLES["fashion32"].cells[row, "DDIM 50"] for row in ("W8A4 direct", "W8A4 closed loop")]
+        kept = dict(zip(cells, (twice, once), strict=True))
+        point = np.zeros(once.shape[1]), np.zeros((once.shape[1],) * 2)
+        monkeypatch.setattr(rows, "committed", lambda model: SimpleNamespace(features=kept.get))
+        monkeypatch.setattr(reference, "load", lambda name: SimpleNamespace(moments=point))
+        measured = product(dict(zip(cells, powers, strict=True)), "made up", claimed=1.0, resamples=100)
+        return tuple(float(np.squeeze(x)) for x in (measured.measured, measured.low, measured.high))
+
+    return found
+
+
+def test_resamples_take_the_same_images_of_all_cells(product_of):
+    """Where every image of one cell is that of the other, twice as far, a paired interval has no width."""
+    once = np.random.default_rng(0).standard_normal((200, 3))
+    assert product_of(2 * once, once) == pytest.approx((4, 4, 4), rel=1e-12)
+    # negative controls: without the pairing of the images, and where their noise adds up, there is a width
+    for features, powers in ((2 * once[::-1], (1, -1)), (2 * once, (1, 1))):
+        value, low, high = product_of(features, once, powers)
+        assert 0.8 * value < low < 0.95 * value < value < 1.05 * value < high < 1.25 * value
