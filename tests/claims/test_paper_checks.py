@@ -16,7 +16,7 @@ import paper_checks
 from modiff_sim import Evidence, Verdict, bounds
 from modiff_sim.evidence import Premise, judge
 from paper_checks import __main__ as command
-from paper_checks import _shared
+from paper_checks import _mixture, _shared
 from paper_checks.printed import _search
 
 THEORY = {m.CLAIM.id: m for m in paper_checks.claims("theory")}
@@ -48,6 +48,14 @@ def test_every_theory_claim_has_a_negative_control():
     """Those of practice claims, whose checks sample a model, are in the tests that make up its images."""
     without = [name for name, module in THEORY.items() if not getattr(module, "CONTROLS", ())]
     assert not without, "give these files a list CONTROLS, as in paper_checks/_template.py"
+
+
+def test_intervals_of_mixtures_resample_all_columns_together():
+    """In proportion, two columns have a ratio without an interval; in another order they have one."""
+    squares = np.random.default_rng(0).chisquare(3, 200)
+    assert _mixture.rms_ratio(4 * squares, squares) == pytest.approx((2, 2, 2), rel=1e-12)
+    value, low, high = _mixture.rms_ratio(4 * squares[::-1], squares)
+    assert 1.7 < low < 1.9 < value < 2.1 < high < 2.3
 
 
 @pytest.mark.parametrize("seed", range(3))
