@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, target
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.stats import binom, norm
+from scipy.optimize import minimize_scalar
+from scipy.stats import binom, chi2, norm
 
 import modiff_sim as ms
 from modiff_sim import bounds
@@ -252,6 +253,34 @@ def test_two_norm_band_of_the_open_loop_is_left_with_at_most_delta(calls, size, 
         total = np.convolve(total, one)
     band = bounds.stochastic_open_loop_band(np.ones(calls), 1.0, delta=delta, size=size, norm=2)[-1]
     assert total[np.arange(len(total)) / 4 > band**2].sum() <= delta
+
+
+@pytest.mark.parametrize("delta", [0.3, 1e-3, 1e-12, 1e-200])
+@pytest.mark.parametrize("size", [1, 4, 60, 10_000])
+def test_two_norm_band_of_the_open_loop_is_laurent_and_massarts(size, delta):
+    """Half steps have the variance proxy 1/4, in whose units band² is their bound on the tail of a chi-square variable.
+
+    Their lemma: ln E exp(u(χ² - d)) <= d·u²/(1-2u), so that by Chernoff χ² - d exceeds d·u/(1-2u) + L/u with
+    probability at most delta, whatever u in (0, 1/2) is. The bound takes the best u, here searched for.
+    """
+    square = 4 * bounds.stochastic_open_loop_band([1.0], 1.0, delta=delta, size=size, norm=2)[0] ** 2
+    assert chi2.logsf(square, size) <= math.log(delta)
+    log = -math.log(delta)
+
+    def exceeded(u):
+        return size * u / (1 - 2 * u) + log / u
+
+    assert all(-size / 2 * math.log1p(-2 * u) - size * u <= size * u**2 / (1 - 2 * u) for u in np.linspace(0, 0.49, 50))
+    best = minimize_scalar(exceeded, bounds=(0, 0.5), method="bounded", options={"xatol": 1e-12})
+    assert square == pytest.approx(size + best.fun, rel=1e-9)
+
+
+@pytest.mark.parametrize("delta", [1e-100, 1e-300])
+def test_two_norm_band_of_the_open_loop_is_nearly_the_chi_square_quantile(delta):
+    """Where d is large, χ² is Gaussian, and where delta is small as well its quantile is d + 2√(dL)."""
+    size = 10**6
+    excess = 4 * bounds.stochastic_open_loop_band([1.0], 1.0, delta=delta, size=size, norm=2)[0] ** 2 - size
+    assert 1 <= excess / (chi2.isf(delta, size) - size) <= 1.02
 
 
 def test_the_closed_loop_band_holds_for_differences_that_follow_the_error():
