@@ -96,6 +96,31 @@ def test_refresh_restarts_the_state():
             assert state.quantized == (call not in exact)
 
 
+LOOPS = ("open_loop", "closed_loop")
+WAYS = [
+    *((name, {}) for name in ("direct", *LOOPS)),
+    *((name, {"skip": ms.Threshold(0.5)}) for name in LOOPS),
+    *((name, {"storage": ms.Storage(ref=ms.AbsMax(8))}) for name in LOOPS),
+    ("closed_loop", {"storage": ms.Storage(o_hat="recompute")}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), WAYS, ids=lambda v: v if isinstance(v, str) else "-".join(v))
+@pytest.mark.parametrize("warmup", ["exact", "quantized"])
+def test_every_refresh_has_the_bias(name, options, warmup):
+    """A refresh is A(a) + bias, and the calls after it go on from there."""
+    inputs, bias = np.random.default_rng(0).standard_normal((9, 2, 4)), np.array([64.0, -32.0])
+    again, stored = (3, 4, 7), name == "closed_loop" and "storage" in options  # then A is applied to what is stored
+    options = {**options, "warmup": warmup, "refresh": again}
+    plain = infos(rec.run(name, inputs, ms.AbsMax(3), lambda a: a @ A.T, **options))
+    biased = infos(rec.run(name, inputs, ms.AbsMax(3), lambda a: a @ A.T, affine=lambda a: a @ A.T + bias, **options))
+    for call, (p, b) in enumerate(zip(plain, biased, strict=True)):
+        if call in again and not stored:
+            assert np.array_equal(b.output, inputs[call] @ A.T + bias), call
+        # each call rounds numbers below 128 once more
+        assert np.allclose(b.output, p.output + bias, rtol=0, atol=9 * 128 * np.finfo(float).eps), call
+
+
 def test_zero_bits_reuse_the_output_bit_for_bit():
     inputs = np.random.default_rng(0).standard_normal((5, 2, 4))
     calls = []

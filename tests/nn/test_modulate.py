@@ -54,6 +54,24 @@ def test_one_layer_equals_the_recursion_bit_for_bit(recursion, warmup, refresh, 
     assert len(run.audit().layers) == 1
 
 
+@pytest.mark.parametrize(
+    ("recursion", "skip"), [*((name, None) for name in rec.RECURSIONS), ("closed_loop", Threshold(0.5))]
+)
+def test_a_refresh_is_the_model_itself(recursion, skip):
+    """Biases included: a refreshed call has the outputs of the model in full precision, to the bit, and after it the
+    loops go on from them: what they make of an input that stays is the same output once more."""
+    model, inputs = small(), list(walk(6))
+    inputs[3] = inputs[2]
+    with torch.no_grad():
+        plain = [model(x) for x in inputs]
+    with modulated(model, activations=ms.AbsMax(3), recursion=recursion, refresh=(2, 5), skip=skip):
+        found = [model(x) for x in inputs]
+    same = [torch.equal(y, expected) for y, expected in zip(found, plain, strict=True)]
+    assert [same[call] for call in (1, 2, 4, 5)] == [False, True, False, True]
+    if recursion in ("open_loop", "closed_loop"):
+        assert same[3]
+
+
 def test_identity_arm_is_the_model_itself():
     """The direct arm bit for bit; the loops up to the rounding of sums, 7 calls of numbers below 10."""
     model = small()
