@@ -3,12 +3,15 @@
 import importlib
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from modiff_sim.diffusion.mixtures import GaussianMixture
 from modiff_sim.diffusion.samplers import SAMPLERS
+from modiff_sim.diffusion.schedules import Schedule
 from paper_checks.mixture.sampler_orders import (
     GAUSSIAN,
     MEAN,
@@ -90,3 +93,71 @@ def test_a_broken_sampler_has_another_order(case, monkeypatch):
 def test_a_wrong_declaration_is_seen(monkeypatch):
     monkeypatch.setitem(SAMPLERS, "heun", replace(SAMPLERS["heun"], function=SAMPLERS["euler"].function))
     assert slope("heun", GAUSSIAN, gaussian_flow()) < SAMPLERS["heun"].order - 0.5
+
+
+# one step, in plain numbers ------------------------------------------------------------------------------------
+
+EVEN = (-1.5, -0.9, -0.3, 0.3, 0.9, 1.5, 2.1)
+UNEVEN = (-1.5, -1.3, -0.2, 0.7, 0.9, 1.2, 2.1)
+
+
+def path(name, model, lambdas, prediction="epsilon"):
+    """(α, σ, λ, x) at every timestep from x = 0.8, of a model of (x, λ), in plain floats."""
+    square = [1 / (1 + math.exp(-2 * at)) for at in lambdas]  # α², the noisiest first
+    T = len(square)
+    schedule = Schedule(square[::-1], np.arange(T)[::-1], prediction=prediction)
+    seen = [0.8]
+    SAMPLERS[name](
+        lambda x, t: np.full((1, 1), model(float(x[0, 0]), lambdas[T - 1 - t])),
+        np.full((1, 1), 0.8),
+        schedule,
+        callback=lambda call, t, x, x0: seen.append(float(x[0, 0])),
+    )
+    return [(math.sqrt(a), math.sqrt(1 - a), at, x) for a, at, x in zip(square, lambdas, seen[:T], strict=True)]
+
+
+def rising(x, at):
+    """A prediction that is affine in λ, and blind to x."""
+    return 0.4 - 1.7 * at
+
+
+def test_dpm_solver_2_over_the_midpoint_is_algorithm_1():
+    """Lu et al. 2022, algorithm 1: the step is made with the ε̂ of the midpoint in λ alone."""
+
+    def model(x, at):
+        return math.sin(2 * x) + 0.3 * at * x - 0.2 * at
+
+    at = path("dpm_solver_2", model, EVEN)
+    for begin in (0, 2, 4):
+        (a_s, _, l_s, x_s), (a_r, sigma_r, l_r, x_r), (a_t, sigma_t, l_t, x_t) = at[begin : begin + 3]
+        u = a_r / a_s * x_s - sigma_r * (math.exp((l_t - l_s) / 2) - 1) * model(x_s, l_s)
+        assert x_r == pytest.approx(u, rel=1e-12)
+        assert x_t == pytest.approx(a_t / a_s * x_s - sigma_t * (math.exp(l_t - l_s) - 1) * model(u, l_r), rel=1e-12)
+
+
+@pytest.mark.parametrize("lambdas", [EVEN, UNEVEN])
+def test_dpm_solver_2_takes_the_noise_in_the_middle_wherever_it_looked(lambdas):
+    """An affine ε̂ is known from any two values: the step is made with that in the middle of the step in λ."""
+    at = path("dpm_solver_2", rising, lambdas)
+    for (a_s, _, l_s, x_s), (a_t, sigma_t, l_t, x_t) in pairwise(at[::2]):
+        eps = rising(x_s, (l_s + l_t) / 2)
+        assert x_t == pytest.approx(a_t / a_s * x_s - sigma_t * (math.exp(l_t - l_s) - 1) * eps, rel=1e-12)
+
+
+@pytest.mark.parametrize("lambdas", [EVEN, UNEVEN])
+def test_dpm_solver_3_is_exact_for_a_noise_that_is_affine(lambdas):
+    """x_t/α_t - x_s/α_s = -∫exp(-λ)·ε̂ dλ (their proposition 3.1), by quadrature."""
+    at = path("dpm_solver_3", rising, lambdas)
+    for (a_s, _, l_s, x_s), (a_t, _, l_t, x_t) in pairwise(at[::3]):
+        integral, _ = quad(lambda now: math.exp(-now) * rising(0, now), l_s, l_t, epsabs=0, epsrel=1e-13)
+        assert x_t == pytest.approx(a_t * (x_s / a_s - integral), rel=1e-12)
+
+
+@pytest.mark.parametrize("lambdas", [EVEN, UNEVEN])
+def test_dpm_solver_pp_2m_takes_the_image_in_the_middle_of_the_step(lambdas):
+    """Lu et al. 2022b, algorithm 2: an affine x̂₀ is extrapolated from two calls, however long the step between was, to
+    the middle of the next one; the first step has one call."""
+    at = path("dpm_solver_pp_2m", rising, lambdas, prediction="sample")
+    for i, ((_, sigma_s, l_s, x_s), (a_t, sigma_t, l_t, x_t)) in enumerate(pairwise(at)):
+        x0 = rising(x_s, (l_s + l_t) / 2 if i else l_s)
+        assert x_t == pytest.approx(sigma_t / sigma_s * x_s - a_t * (math.exp(l_s - l_t) - 1) * x0, rel=1e-12)
