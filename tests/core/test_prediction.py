@@ -135,6 +135,67 @@ def test_alignment_is_1_for_parallel_and_0_for_orthogonal_responses():
     assert two.alignment == 0.0
 
 
+class Answering:
+    """x is not read. What is put into the one layer comes out turned, by an angle for each call and sample.
+
+    In a sampler that adds up, ``add[t]`` times that is all that a noise of call t does to x, then and later.
+    """
+
+    layers = ("only",)
+
+    def __init__(self, angles):
+        self.angles = np.asarray(angles)
+
+    def linear(self, layer, a):
+        return a
+
+    def __call__(self, x, call, edit):
+        a = edit(0, np.full_like(x, call + 1.0))
+        turn = np.exp(1j * np.resize(self.angles[call], len(x)))[:, None]
+        return (np.ascontiguousarray(a).view(complex) * turn).view(float)
+
+
+def alignment_of(angles, add, *, every=1):
+    """The alignment of responses of the sizes |add|, at angles (calls, samples)."""
+    steps = (np.ones(len(add)), np.array(add, float))
+    return measure_transfer(Answering(angles), start(len(angles[0])), steps, lasting_every=every).alignment
+
+
+HALF, ACROSS, BACK, ALMOST = math.pi / 3, math.pi / 2, math.pi, math.acos(0.8)  # cosines 1/2, 0, -1 and 0.8
+
+
+@pytest.mark.parametrize(
+    ("angle", "sign", "expected"),
+    [(0.0, 1, 1.0), (HALF, 1, 0.5), (ALMOST, 1, 0.8), (ACROSS, 1, 0.0), (BACK, -1, 1.0), (BACK, 1, 0.0)],
+)
+def test_alignment_of_two_responses_is_their_cosine_whatever_their_sizes(angle, sign, expected):
+    """Opposite ones have 0. What a call subtracts points the other way."""
+    for add in ((1.0, 1.0), (0.3, 2.0)):
+        found = alignment_of([[0.0], [angle]], [add[0], sign * add[1]])
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_alignment_of_three_responses_by_hand():
+    """Sizes 1, 2, 2 at 0°, 60°, 60°, of a noise of call 1. Two have the dot product 2·cos 60° = 1 of at most 2: 1/2.
+    Three have 1 + 1 + 4 = 6 of at most 2 + 2 + 4 = 8: 3/4. The median of the two times is 5/8.
+
+    At 0°, 60°, 180° three have 1 - 2 + 4·cos 120° = -3 of 8, and the median is (1/2 - 3/8)/2 = 1/16.
+    """
+    for angles, expected in (((0, 0, HALF, HALF), 5 / 8), ((0, 0, HALF, BACK), 1 / 16)):
+        found = alignment_of(np.array(angles)[:, None], [1, 1, 2, 2], every=4)
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_alignment_is_the_median_over_samples_and_calls_that_add_nothing_do_not_count():
+    assert alignment_of([[0, 0, 0], [0, ALMOST, ACROSS]], [1, 1]) == pytest.approx(0.8, abs=1e-6)
+    # an opposite one has its sign in the median, which is that of 1 and -1, and then of 1 and 1/2
+    assert alignment_of([[0, 0], [0, BACK]], [1, 1]) == pytest.approx(0.0, abs=1e-6)
+    assert alignment_of([[0, 0], [0, HALF]], [1, 1]) == pytest.approx(0.75, abs=1e-6)
+    # the call between adds nothing, so that the first and the last are the only two that can be compared
+    assert alignment_of([[0], [ACROSS], [HALF]], [1, 0, 1]) == pytest.approx(0.5, abs=1e-6)
+    assert alignment_of([[0], [HALF]], [1, 0]) == 0.0  # nothing to be aligned
+
+
 def test_linear_steps_are_the_samplers_own():
     schedule = linear().spaced(7, spacing="quad")
     carry, add = linear_steps(ddim, schedule)
