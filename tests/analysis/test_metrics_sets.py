@@ -218,6 +218,14 @@ def test_the_score_runs_from_one_to_the_number_of_classes():
     assert classifier_score(np.eye(10), np.array([1.0] * 4 + [0.0] * 6)) == pytest.approx(4)
 
 
+def test_the_weighted_score_is_that_of_rows_that_are_repeated():
+    p, w = np.random.default_rng(1).dirichlet(np.full(5, 0.3), size=20), multiplicities(20, 1, seed=3)[0]
+    repeated = classifier_score(np.repeat(p, w.astype(int), axis=0))
+    assert abs(repeated - classifier_score(p)) > 0.1
+    assert classifier_score(p, w) == pytest.approx(repeated, rel=100 * EPS)
+    assert classifier_score(p, 3 * w) == pytest.approx(repeated, rel=100 * EPS)
+
+
 def test_the_score_is_the_formula_and_splits_are_its_parts():
     p = np.random.default_rng(0).dirichlet(np.ones(5), size=12)
 
