@@ -68,7 +68,8 @@ def figures_and_checks(effort: str, out: Path) -> int:
             stderr=subprocess.STDOUT,
             env=environment,
         )
-        checking = subprocess.Popen(command("paper_checks", "--effort", effort, "--json", str(table)), env=environment)
+        how = ("--effort", effort, "--json", str(table), "--workers", str(workspace.workers()))
+        checking = subprocess.Popen(command("paper_checks", *how), env=environment)
         try:
             verdicts, failed = checking.wait(), drawing.wait()
         finally:  # after Ctrl-C and SIGTERM as well, nothing may go on writing into the folder

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import ModuleType
 
 from modiff_sim import Evidence
 from modiff_sim.evidence import Judgement, judge
+from modiff_sim.sweeps.parallel import unordered
 
 TOPICS = ("theory", "practice")
 EFFORTS = ("quick", "full")
@@ -28,7 +31,8 @@ ROOMS = (
     "mixture", "transfer", "regimes", "calibration", "cost", "products", "caching",
 )  # fmt: skip
 
-Report = Callable[[int, int, str, Judgement | None], None]
+#: called after a claim was judged: (how many are, of how many, id, judgement, seconds that the check took)
+Report = Callable[[int, int, str, Judgement, float], None]
 
 
 def _modules() -> list[tuple[str, ModuleType]]:
@@ -94,25 +98,64 @@ def select(topic: str = "all", only: Iterable[str] = ()) -> list[ModuleType]:
 
 
 def run(
-    effort: str = "quick", topic: str = "all", *, only: Iterable[str] = (), report: Report | None = None
+    effort: str = "quick",
+    topic: str = "all",
+    *,
+    only: Iterable[str] = (),
+    report: Report | None = None,
+    workers: int = 1,
 ) -> list[Judgement]:
     """Check the claims and judge them. A check that raises an exception is NOT_RUN, with the exception as its reason.
 
-    ``report(index, count, id, judgement)`` is called before every check, with the judgement None, and after it.
+    Parameters
+    ----------
+    effort, topic, only
+        How much to compute, and which claims (``select``).
+    report : callable, optional
+        Told of every claim as soon as it is judged.
+    workers : int, default 1
+        Processes. The claims of a room stay in one process, because they share what they compute.
+
+    Returns
+    -------
+    list of Judgement
+        In reading order, whatever the number of processes.
     """
     if effort not in EFFORTS:
         raise ValueError(f"unknown effort {effort!r}; known: {', '.join(EFFORTS)}")
-    modules = select(topic, only)
-    judged = []
-    for i, module in enumerate(modules):
-        if report:
-            report(i, len(modules), module.CLAIM.id, None)
+    names = [module.CLAIM.id for module in select(topic, only)]
+    if workers == 1:
+        tasks = [partial(_judged, (name,), effort) for name in names]
+    else:
+        tasks = [partial(_judged, room, effort) for room in _rooms(names)]
+    found: dict[str, Judgement] = {}
+    for results in unordered(tasks, workers=workers):
+        for name, judgement, seconds in results:
+            found[name] = judgement
+            if report:
+                report(len(found), len(names), name, judgement, seconds)
+    return [found[name] for name in names]
+
+
+def _rooms(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """The claims of each room, those that sample models first, because they take longest."""
+    known = {module.CLAIM.id: module for module in claims()}
+    rooms: dict[tuple[bool, str], list[str]] = {}
+    for name in names:
+        room = known[name].__name__.split(".")[1]
+        rooms.setdefault((known[name].CLAIM.topic == "theory", room), []).append(name)
+    return [tuple(rooms[key]) for key in sorted(rooms, key=lambda key: key[0])]
+
+
+def _judged(names: Iterable[str], effort: str) -> list[tuple[str, Judgement, float]]:
+    """Judge these claims one after the other: (id, judgement, seconds) of each."""
+    found = []
+    for module in select(only=names):
+        start = time.perf_counter()
         try:
             judgement = judge(module.CLAIM, module.check(effort))
         except Exception as error:  # the table must still show the other claims; tests call check() directly
             reason = f"the check raised {type(error).__name__}: {error}"
             judgement = judge(module.CLAIM, Evidence(not_run=reason))
-        judged.append(judgement)
-        if report:
-            report(i, len(modules), module.CLAIM.id, judgement)
-    return judged
+        found.append((module.CLAIM.id, judgement, time.perf_counter() - start))
+    return found

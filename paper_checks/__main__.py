@@ -8,14 +8,13 @@ import os
 import re
 import sys
 import textwrap
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis.running import interrupts
-from analysis.running.limits import Parser
+from analysis.running.limits import MOST_THREADS, Parser, whole
 from modiff_sim import Verdict
 from modiff_sim.evidence import RELATIONS, Judgement
 from modiff_sim.sweeps import store
@@ -122,32 +121,25 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
 
 
 class Progress:
-    """Progress on stderr, so that the table can be piped: a bar on a terminal, a line per claim elsewhere."""
+    """Verdicts on stderr as they are known, so that the table can be piped; on a terminal with a bar below them."""
 
     def __init__(self) -> None:
         self.bar: Any = None
-        self.started = 0.0
 
-    def __call__(self, index: int, count: int, name: str, judgement: Judgement | None) -> None:
-        """Show that a check begins (judgement None) or has ended."""
-        if judgement is None:
-            self.started = time.perf_counter()
-        if sys.stderr.isatty():
-            self._on_terminal(count, name, judgement)
-        elif judgement is not None:
-            seconds = time.perf_counter() - self.started
-            print(f"[{index + 1}/{count}] {name}: {judgement.verdict} ({seconds:.1f} s)", file=sys.stderr, flush=True)
-
-    def _on_terminal(self, count: int, name: str, judgement: Judgement | None) -> None:
+    def __call__(self, done: int, count: int, name: str, judgement: Judgement, seconds: float) -> None:
+        """Show that a claim was judged."""
+        line = f"[{done}/{count}] {name}: {judgement.verdict} ({seconds:.1f} s)"
+        if not sys.stderr.isatty():
+            print(line, file=sys.stderr, flush=True)
+            return
         from tqdm import tqdm
 
         if self.bar is None:
             self.bar = tqdm(total=count, leave=False, ncols=WIDTH, unit="claim")
-        self.bar.set_description(name)
-        if judgement is not None:
-            self.bar.update()
-            if self.bar.n == count:
-                self.bar.close()
+        self.bar.write(line, file=sys.stderr)
+        self.bar.update()
+        if done == count:
+            self.bar.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -162,6 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--effort", choices=EFFORTS, default="quick", help="how much to compute (default: quick)")
     parser.add_argument("--only", nargs="+", metavar="ID", default=[], help="only these claims, whatever their topic")
+    parser.add_argument("--workers", type=whole(1, MOST_THREADS), default=1, help="number of processes (default: 1)")
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
     parser.add_argument("--markdown", action="store_true", help="print the table of docs/claims.md and stop")
     parser.add_argument("--page", action="store_true", help="write the tables of docs/claims.md and README.md and stop")
@@ -181,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{module.CLAIM.id:<38}{module.CLAIM.topic:<10}{module.CLAIM.source}")
         return 0
     try:
-        judged = run(args.effort, args.topic, only=args.only, report=Progress())
+        judged = run(args.effort, args.topic, only=args.only, report=Progress(), workers=args.workers)
     except ValueError as error:  # an unknown claim; nothing was run
         parser.error(str(error))
     print(table(judged, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))

@@ -5,6 +5,7 @@ Claims with topic "practice" sample a model for minutes: ``make reproduce`` runs
 
 import importlib
 import json
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -99,6 +100,30 @@ def test_a_check_that_raises_does_not_stop_the_others(monkeypatch):
     (judged,) = paper_checks.run(only=["bits_saved"])
     assert judged.verdict == Verdict.NOT_RUN
     assert "NaN" in judged.detail
+
+
+def test_processes_change_neither_verdicts_nor_their_order():
+    """Claims of one room stay together; every verdict is told of when it is known."""
+    names = ["three_bits_dropped", "sharp_closed_loop", "bits_saved", "warm_up", "state_memory"]  # in reading order
+    said = {}
+    alone, together = (
+        paper_checks.run(only=names, workers=n, report=lambda *args, n=n: said.setdefault(n, []).append(args))
+        for n in (1, 2)
+    )
+    assert [j.claim.id for j in alone] == [j.claim.id for j in together] == names
+    for a, b in zip(alone, together, strict=True):
+        assert (a.verdict, a.measured, a.claimed, a.detail) == (b.verdict, b.measured, b.claimed, b.detail)
+    for n, told in said.items():
+        assert [args[:2] for args in told] == [(i + 1, len(names)) for i in range(len(names))], n
+        assert {args[2]: str(args[3].verdict) for args in told} == {j.claim.id: str(j.verdict) for j in alone}
+        assert all(seconds >= 0 for *_, seconds in told)
+
+
+def test_verdicts_are_printed_as_they_are_known(capsys):
+    assert command.main(["--only", "bits_saved", "three_bits_dropped", "--workers", "2"]) == 0
+    said = capsys.readouterr().err
+    assert re.search(r"^\[1/2\] \w+: [A-Z_]+ \(\d+\.\d s\)$", said, re.M)
+    assert "[2/2] " in said
 
 
 def test_claims_are_found_and_ordered():
