@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included:  make reproduce [EFFORT=quick|full]   and   make test
 PYTHON ?= python3
-EFFORT ?= full
+EFFORT ?= quick
 OUT ?= out
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,10 +10,10 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make reproduce [EFFORT=quick|full] [OUT=out]   figures, paper checks and report (2 / 15 min on 2 cores)"
-	@echo "make test                                      the tests (under 6 min on 2 cores)"
+	@echo "make reproduce [EFFORT=quick|full] [OUT=out]   figures, paper checks and report"
+	@echo "make test                                      the tests"
 	@echo "make lint                                      ruff and mypy"
-	@echo "make pages                                     every page that is made from code (1 min)"
+	@echo "make pages                                     every page that is made from code"
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

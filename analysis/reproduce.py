@@ -97,8 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--effort",
         choices=list(EFFORTS),
-        default="full",
-        help="quick takes 2 min and full 15 min on 2 cores (default: full)",
+        default="quick",
+        help="full draws more and takes several times as long (default: quick)",
     )
     parser.add_argument("--out", default="out", metavar="DIR", help="where everything is written (default: out)")
     chosen = parser.parse_args(arguments)
