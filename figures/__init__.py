@@ -24,7 +24,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-EFFORTS = ("quick", "full")
+from analysis.running.efforts import EFFORTS as EFFORTS
+from analysis.running.efforts import checked
+
 PREFIX = "fig_"
 INTRODUCTION = """# The figures
 
@@ -85,8 +87,7 @@ def make(
 
     Raises ValueError for an unknown name or effort before anything is computed.
     """
-    if effort not in EFFORTS:
-        raise ValueError(f"unknown effort {effort!r}; known: {', '.join(EFFORTS)}")
+    checked(effort)
     modules = {name: load(name) for name in (names() if only is None else dict.fromkeys(only))}
     made = []
     for name, module in modules.items():

@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from types import ModuleType
 
+from analysis.running.efforts import EFFORTS as EFFORTS
+from analysis.running.efforts import checked
 from modiff_sim import Evidence
 from modiff_sim.evidence import Judgement, judge
 from modiff_sim.sweeps.parallel import unordered
 
 TOPICS = ("theory", "practice")
-EFFORTS = ("quick", "full")
 #: the rooms in reading order; a room that is not named here comes last
 ROOMS = (
     "printed", "bounds", "stochastic", "starts", "beyond_one_layer", "contraction", "certificates", "images", "growth",
@@ -121,8 +122,7 @@ def run(
     list of Judgement
         In reading order, whatever the number of processes.
     """
-    if effort not in EFFORTS:
-        raise ValueError(f"unknown effort {effort!r}; known: {', '.join(EFFORTS)}")
+    checked(effort)
     names = [module.CLAIM.id for module in select(topic, only)]
     if workers == 1:
         tasks = [partial(_judged, (name,), effort) for name in names]

@@ -106,3 +106,15 @@ def test_workers_follow_the_environment(monkeypatch):
     assert workspace.workers() == 3
     monkeypatch.delenv("MODIFF_WORKERS")
     assert workspace.workers() >= 1
+
+
+def test_there_is_one_list_of_efforts():
+    import figures
+    import paper_checks
+    from analysis.running import efforts
+
+    assert tuple(arms.EFFORTS) == efforts.EFFORTS
+    assert all(arms.EFFORTS[name].name == name for name in efforts.EFFORTS)
+    assert figures.EFFORTS is paper_checks.EFFORTS is efforts.EFFORTS
+    with pytest.raises(ValueError, match="unknown effort 'slow'; known: quick, full"):
+        efforts.checked("slow")
