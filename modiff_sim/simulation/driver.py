@@ -121,7 +121,8 @@ def simulate(
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {word!r}")
     kind = _float_type(dtype)
     if operator is not None:
-        operator = reals("operator", operator, kind, finite=True)
+        # in one layout, because some BLAS kernels round the product of a transposed matrix otherwise
+        operator = np.ascontiguousarray(reals("operator", operator, kind, finite=True))
         if operator.ndim != 2 or operator.shape[1] != process.d:
             raise ValueError(f"operator must have shape (m, {process.d}) for this process, got {operator.shape}")
     scheme = _recursion.Scheme(recursion, warmup, refresh)
