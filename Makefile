@@ -4,7 +4,7 @@ EFFORT ?= quick
 OUT ?= out
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
 
 .PHONY: help reproduce test lint pages clean
 .DEFAULT_GOAL := help
@@ -15,23 +15,26 @@ help:
 	@echo "make lint                                      ruff and mypy"
 	@echo "make pages                                     every page that is made from code"
 
-$(STAMP): pyproject.toml constraints.txt
+# what `make reproduce` needs is installed first, and everything else adds to it
+$(INSTALLED)-%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	touch $@
 
-reproduce: $(STAMP)
+$(INSTALLED)-dev: $(INSTALLED)-reproduce
+
+reproduce: $(INSTALLED)-reproduce
 	$(BIN)/python -m analysis.reproduce --effort $(EFFORT) --out $(OUT)
 
-test: $(STAMP)
+test: $(INSTALLED)-dev
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 -q
 
-lint: $(STAMP)
+lint: $(INSTALLED)-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-pages: $(STAMP)
+pages: $(INSTALLED)-dev
 	$(BIN)/python -m paper_checks --page
 	$(BIN)/python -m figures --page
 	$(BIN)/python -m analysis.contents

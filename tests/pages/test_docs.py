@@ -66,7 +66,7 @@ MADE = {
 
 def test_make_pages_runs_all_programs_that_write_pages():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    recipe = re.search(r"^pages: \$\(STAMP\)\n((?:\t.*\n)+)", makefile, re.M).group(1)
+    recipe = re.search(r"^pages: .*\n((?:\t.*\n)+)", makefile, re.M).group(1)
     assert re.findall(r"python -m (.*)\n", recipe) == list(MADE)
     # a page that says how it is made is among them
     said = {p for p in ("README.md", *(f"docs/{p.name}" for p in DOCS.glob("*.md"))) if _is_made(ROOT / p)}
