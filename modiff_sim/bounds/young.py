@@ -290,7 +290,7 @@ def _young(recursion: str, d: ArrayLike, c: float, beta: ArrayLike, gain: float,
     per_call = _per_call(beta, d, recursion)
     unit = int(np.frexp(max(d.max(), begin.max()))[1])
     new = math.sqrt(c) * np.ldexp(d, -unit)
-    rows, square = [], np.ldexp(begin, -unit) ** 2
+    rows, square = [], np.square(np.ldexp(begin, -unit))  # `** 2` of one number is rounded otherwise than of an array
     with np.errstate(over="ignore"):  # a bound that overflows is infinite, which is true
         for call, (row, b) in enumerate(zip(new, per_call, strict=True)):
             old = keep * np.sqrt(square)
@@ -298,7 +298,7 @@ def _young(recursion: str, d: ArrayLike, c: float, beta: ArrayLike, gain: float,
                 b = np.clip(np.divide(row, old, out=np.full(row.shape, HUGE), where=old > 0), 1 / HUGE, HUGE)
             elif call == 0:
                 b = np.where(begin == 0, HUGE, b)
-            square = (1 + b) * old**2 + (1 + 1 / b) * row**2
+            square = (1 + b) * np.square(old) + (1 + 1 / b) * np.square(row)
             rows.append(square)
         return gain * np.ldexp(np.sqrt(np.stack(rows)), unit)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 from calls import apart, infos
-from hypothesis import given, target
+from hypothesis import example, given, target
 from hypothesis import strategies as st
 
 import modiff_sim as ms
@@ -86,6 +86,7 @@ def test_an_inexact_start_adds_its_decayed_error(d, c, start):
 
 @pytest.mark.parametrize("name", bounds.BOUNDS)
 @given(d=norms, c=contractions)
+@example(d=np.asarray([2.625, 2.125, 0.75]), c=2.25)
 def test_shapes_gain_and_scale(name, d, c):
     bound, before = bounds.BOUNDS[name], d.copy()
     one = bound(d, c)
