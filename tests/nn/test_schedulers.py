@@ -35,7 +35,10 @@ def close(found, expected):
 @pytest.mark.parametrize("T", [50, 1000])
 @pytest.mark.parametrize("betas", BETAS)
 def test_levels_are_those_of_diffusers(betas, T):
-    scheduler = diffusers.DDPMScheduler(beta_schedule=betas, num_train_timesteps=T, **BETAS[betas])
+    try:
+        scheduler = diffusers.DDPMScheduler(beta_schedule=betas, num_train_timesteps=T, **BETAS[betas])
+    except NotImplementedError:
+        pytest.skip(f"diffusers {diffusers.__version__} has no {betas} schedule")
     close(schedule_of(scheduler).alpha_bar, scheduler.alphas_cumprod)
 
 
