@@ -6,12 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help reproduce test lint pages clean
+LOWEST := .venv-lowest
+TESTS ?= tests
+
+.PHONY: help reproduce test lowest lint pages clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make reproduce [EFFORT=quick|full] [OUT=out]   figures, paper checks and report"
 	@echo "make test                                      the tests"
+	@echo "make lowest [TESTS=tests]                      the tests on the lowest versions that pyproject.toml allows"
 	@echo "make lint                                      ruff and mypy"
 	@echo "make pages                                     every page that is made from code"
 
@@ -28,6 +32,16 @@ reproduce: $(INSTALLED)-reproduce
 
 test: $(INSTALLED)-dev
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 -q
+
+# by uv, as pip cannot choose the lowest versions; Python's own deprecations are about code of those versions
+$(LOWEST)/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e '.[dev]'
+	touch $@
+
+lowest: $(LOWEST)/.installed
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(LOWEST)/bin/python -m pytest -n 2 -q -W ignore::DeprecationWarning $(TESTS)
 
 lint: $(INSTALLED)-dev
 	$(BIN)/ruff check .
