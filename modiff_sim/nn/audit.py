@@ -6,10 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from .. import cost
 from ..cost import FULL_BITS as FULL
 from ..quantizers.base import QParams, Quantizer
 from ..typing import Array
+
+
+def _clipped(Q: Quantizer, residual: Array, qparams: QParams) -> int:
+    """Return how many entries lie beyond the ends of the grid.
+
+    The extremes tell where none does, which is so for most layers. That takes one scale, and a quantizer that goes by
+    its ``limits``.
+    """
+    scale = qparams.scale
+    if type(Q).clipped is Quantizer.clipped and isinstance(scale, torch.Tensor) and scale.numel() == 1:
+        (low, high), ends = Q.limits, torch.stack(torch.aminmax(residual)) / scale.reshape(())
+        if low <= float(ends[0]) and float(ends[1]) <= high:
+            return 0
+    return int(Q.clipped(residual, qparams).sum())
 
 
 @dataclass
@@ -107,9 +123,8 @@ class LayerCount:
         if qparams.zero_range is not None:
             self.zero_range += int(qparams.zero_range.sum())
         if Q.saturates:
-            beyond = Q.clipped(residual, qparams)
-            self.values += beyond.numel()
-            self.saturated += int(beyond.sum())
+            self.values += residual.numel()
+            self.saturated += _clipped(Q, residual, qparams)
 
     @property
     def activation_bits(self) -> float:

@@ -1,6 +1,7 @@
 """Static calibration: ranges against the values themselves, the loop against the recursion, files, and in a model."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,8 +13,9 @@ from models import small, unet, walk
 from torch import nn
 
 import modiff_sim as ms
+from modiff_sim import PerBatch, PerSample, Static, StaticAffine
 from modiff_sim import recursion as rec
-from modiff_sim.nn import Calibration, calibrate, modulated, sample, skip_splits
+from modiff_sim.nn import Calibration, LayerCount, calibrate, modulated, sample, skip_splits
 from modiff_sim.nn.calibration.ranges import CANDIDATES, EMPTY, METHODS, choose, grid
 from modiff_sim.nn.calibration.static_scales import CalibrationError
 from modiff_sim.nn.measure.histogram import Streaming
@@ -101,6 +103,37 @@ def test_every_range_holds_zero_and_makes_a_quantizer(method, symmetric, parts, 
     if method != "official_minmax" and seen.absmax:
         assert low >= -seen.absmax
         assert high <= seen.absmax
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_the_least_squared_error_is_that_of_the_quantizers_themselves(symmetric, bits):
+    """One after the other: the histogram's values through ``grid`` at k/64 of the range, ties to the wider."""
+    x = np.random.default_rng(bits).standard_t(3, 4000) + 0.3
+    seen = streamed(x.astype(np.float32))
+    held = np.flatnonzero(seen.counts)
+    middle = np.clip((held[:, None] + (np.arange(4) + 0.5) / 4 - 512) * seen.bin_width, seen.low, seen.high).ravel()
+    share = np.repeat(seen.counts[held] / (4 * seen.count), 4)
+    low, high = choose("minmax", seen, bits=bits, symmetric=symmetric)
+    tried = [(low * k / 64, high * k / 64) for k in range(64, 0, -1)]
+    errors = [share @ (middle - grid(ends, bits, symmetric)(middle)) ** 2 for ends in tried]
+    assert choose("mse", seen, bits=bits, symmetric=symmetric) == tried[int(np.argmin(errors))]
+    assert bits == 8 or np.argmin(errors) > 0  # clipping pays where levels are few
+
+
+@pytest.mark.parametrize("granularity", [PerBatch(), PerSample()])
+@pytest.mark.parametrize("Q", [Static(3, scale=0.5), StaticAffine(3, low=-1.0, high=2.5)], ids=repr)
+@given(size=st.sampled_from([0.1, 1.0, 1.75, 2.0, 2.75, 3.0, 30.0]), seed=st.integers(0, 3))
+def test_what_is_clipped_is_counted_one_by_one(Q, granularity, size, seed):
+    """By hand, also where an extreme lies on a limit; one scale, where extremes are looked at first, and several."""
+    Q = replace(Q, granularity=granularity)
+    low, high = (end * Q.step for end in Q.limits)
+    x = size * (2 * torch.rand(4, 6, generator=torch.Generator().manual_seed(seed)) - 1)
+    x[0, 0], x[1, 1] = size, -size
+    count = LayerCount("layer", "Linear")
+    count.grid(Q, x, Q.choose_qparams(x))
+    assert count.saturated == int(((x < low) | (x > high)).sum())
+    assert count.values == 24
 
 
 def test_percentile_is_within_a_bin_of_the_sorted_values():

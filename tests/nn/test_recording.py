@@ -12,7 +12,7 @@ import modiff_sim as ms
 from modiff_sim import recursion as rec
 from modiff_sim.contraction import ratios
 from modiff_sim.nn import modulated, record
-from modiff_sim.nn.measure.histogram import Streaming
+from modiff_sim.nn.measure.histogram import BINS, Histogram, Streaming, counted
 
 PARTS = st.lists(
     hnp.arrays(np.float64, st.integers(1, 40), elements=st.integers(-(2**20), 2**20).map(lambda i: i / 1024)),
@@ -56,6 +56,25 @@ def test_quantiles_of_many_values_are_within_one_bin():
         wrong.add(torch.from_numpy(part))
     assert wrong.count != stream.count
     assert wrong.mean != stream.mean
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("exponent", [-140, -20, 0, 9, 120])
+def test_bins_are_exact_beside_their_edges(dtype, exponent):
+    """Each value in the bin floor(x·BINS/2R), by float64: edges, and the nearest numbers on both sides of them."""
+    edges = torch.arange(-BINS // 2, BINS // 2 + 1, dtype=torch.float64) * 2.0**exponent / (BINS // 2)
+    edges = edges.to(dtype)
+    x = torch.cat([edges, torch.nextafter(edges, -edges.sign()), torch.nextafter(edges, 2 * edges)])
+    x = x[x.isfinite() & (x.abs() <= 2.0**exponent)]
+    places = np.floor(np.ldexp(x.double().numpy(), 9 - exponent)).astype(int) + BINS // 2
+    assert np.array_equal(counted(x, exponent), np.bincount(np.minimum(places, BINS - 1), minlength=BINS))
+
+
+def test_a_histogram_has_no_moments_to_merge():
+    kept = Histogram()
+    kept.add(torch.tensor([-1.0, 3.0]))
+    with pytest.raises(TypeError, match="no moments"):
+        Streaming().merge(kept)
 
 
 def test_zeros_and_errors():

@@ -1,7 +1,7 @@
 """From streaming statistics to the range of a static grid: min-max, percentile, least squared error.
 
 A range is (low, high) with low <= 0 <= high; ``grid`` makes the quantizer of it. Percentiles and squared errors are
-taken from the histogram of ``Streaming`` (1024 bins), so that no values are kept; min-max is exact.
+taken from the histogram of ``Histogram`` (1024 bins), so that no values are kept; min-max is exact.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 
 from ...arguments import number
 from ...quantizers import Static, StaticAffine
-from ...quantizers.base import Quantizer
+from ...quantizers.base import QParams, Quantizer
 from ...quantizers.granularity import PerBatch
-from ..measure.histogram import BINS, Streaming
+from ..measure.histogram import BINS, Histogram
 
 Range = tuple[float, float]
 
@@ -33,18 +33,18 @@ def grid(bounds: Range, bits: int, symmetric: bool) -> Quantizer:
     return StaticAffine(bits, low=low, high=high, granularity=PerBatch())
 
 
-def _extremes(seen: Streaming, symmetric: bool) -> Range:
+def _extremes(seen: Histogram, symmetric: bool) -> Range:
     if not seen.absmax:
         return (-EMPTY if symmetric else 0.0), EMPTY
     return (-seen.absmax, seen.absmax) if symmetric else (min(seen.low, 0.0), max(seen.high, 0.0))
 
 
-def minmax(seen: Streaming, bits: int, symmetric: bool, percentile: float) -> Range:
+def minmax(seen: Histogram, bits: int, symmetric: bool, percentile: float) -> Range:
     """The whole range that was seen, so that nothing is clipped."""
     return _extremes(seen, symmetric)
 
 
-def by_percentile(seen: Streaming, bits: int, symmetric: bool, percentile: float) -> Range:
+def by_percentile(seen: Histogram, bits: int, symmetric: bool, percentile: float) -> Range:
     """The narrowest symmetric range that holds ``percentile`` % of the values.
 
     An affine range leaves out half of the rest on each side, and is widened to include 0. Where a range would be empty,
@@ -58,14 +58,14 @@ def by_percentile(seen: Streaming, bits: int, symmetric: bool, percentile: float
     return (min(low, 0.0), max(high, 0.0)) if min(low, 0.0) < max(high, 0.0) else _extremes(seen, symmetric)
 
 
-def _magnitude(seen: Streaming, level: float) -> float:
+def _magnitude(seen: Histogram, level: float) -> float:
     """Quantile of |x|: the histogram folded at 0, linear within a bin, at most max|x|."""
     folded = seen.counts[BINS // 2 :] + seen.counts[BINS // 2 - 1 :: -1]
     edges = np.linspace(0, seen.bin_width * BINS / 2, BINS // 2 + 1)
     return float(min(np.interp(level * seen.count, np.concatenate([[0], np.cumsum(folded)]), edges), seen.absmax))
 
 
-def least_squares(seen: Streaming, bits: int, symmetric: bool, percentile: float) -> Range:
+def least_squares(seen: Histogram, bits: int, symmetric: bool, percentile: float) -> Range:
     """The k/64 of the min-max range, k = 64 ... 1, with the least squared error on the histogram; ties to the wider."""
     low, high = _extremes(seen, symmetric)
     if not seen.absmax:
@@ -74,16 +74,15 @@ def least_squares(seen: Streaming, bits: int, symmetric: bool, percentile: float
     inside = (np.arange(_POINTS) + 0.5) / _POINTS - BINS / 2
     values = np.clip((held[:, None] + inside) * seen.bin_width, seen.low, seen.high).reshape(-1)
     weights = np.repeat(seen.counts[held] / (_POINTS * seen.count), _POINTS)
-    best, error = (low, high), np.inf
-    for k in range(CANDIDATES, 0, -1):
-        tried = low * k / CANDIDATES, high * k / CANDIDATES
-        hat, _ = grid(tried, bits, symmetric).apply(values)
-        if (found := float(weights @ (values - hat) ** 2)) < error:
-            best, error = tried, found
-    return best
+    tried = [(low * k / CANDIDATES, high * k / CANDIDATES) for k in range(CANDIDATES, 0, -1)]
+    grids = [grid(bounds, bits, symmetric) for bounds in tried]
+    steps, zeros = (np.array([[getattr(Q, name, 0)] for Q in grids], np.float64) for name in ("step", "zero_point"))
+    qparams = QParams(steps, None if symmetric else zeros)
+    hat = grids[0].dequantize(grids[0].quantize(values[None], qparams), qparams)  # one row per grid
+    return tried[int(np.argmin((values - hat) ** 2 @ weights))]
 
 
-def official_minmax(seen: Streaming, bits: int, symmetric: bool, percentile: float) -> Range:
+def official_minmax(seen: Histogram, bits: int, symmetric: bool, percentile: float) -> Range:
     """The official code's min-max initialisation of symmetric quantizers: scale (max-min)/(qmax-1), qmax = 2^(b-1)-1.
 
     At 4 bits the scale is about 2.3 times max|x|/qmax for values that reach equally far to both sides; at 2 bits it
@@ -100,7 +99,7 @@ def official_minmax(seen: Streaming, bits: int, symmetric: bool, percentile: flo
 
 
 #: name -> (stream, bits, symmetric, percentile) -> range
-METHODS: dict[str, Callable[[Streaming, int, bool, float], Range]] = {
+METHODS: dict[str, Callable[[Histogram, int, bool, float], Range]] = {
     "minmax": minmax,
     "percentile": by_percentile,
     "mse": least_squares,
@@ -108,7 +107,7 @@ METHODS: dict[str, Callable[[Streaming, int, bool, float], Range]] = {
 }
 
 
-def choose(method: str, seen: Streaming, *, bits: int, symmetric: bool, percentile: float = 99.9) -> Range:
+def choose(method: str, seen: Histogram, *, bits: int, symmetric: bool, percentile: float = 99.9) -> Range:
     """The range that a method of ``METHODS`` chooses for what was seen.
 
     Raises ValueError for unknown names and for a percentile outside (0, 100].

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 
 from ...arguments import count
-from ..measure.histogram import Streaming
+from ..measure.histogram import Histogram
 from .plans import TARGETS
 from .ranges import METHODS, Range, choose, grid
 
@@ -56,7 +56,7 @@ class Request:
             if given not in known:
                 raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
         _boundaries(self.groups)
-        unit = Streaming()
+        unit = Histogram()
         unit.add(torch.tensor([-1.0, 1.0]))
         grid(self.range(unit), self.bits, self.symmetric)
 
@@ -65,7 +65,7 @@ class Request:
         """The first call of every group, or () where they follow from the number of calls."""
         return _boundaries(self.groups)
 
-    def range(self, seen: Streaming) -> Range:
+    def range(self, seen: Histogram) -> Range:
         """The range for the values of one stream."""
         return choose(self.method, seen, bits=self.bits, symmetric=self.symmetric, percentile=self.percentile)
 

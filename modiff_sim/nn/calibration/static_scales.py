@@ -31,7 +31,7 @@ from ...quantizers import AbsMax, Identity, MinMax, Split
 from ...quantizers.base import Quantizer
 from ...recursion import Info
 from ..layers import Weights, Where
-from ..measure.histogram import Streaming
+from ..measure.histogram import Histogram
 from ..modulate import modulated
 from ..plans.plan import Plan
 from .plans import TARGETS, Calibration, CalibrationError
@@ -234,7 +234,7 @@ class Seen:
     def __init__(self, target: str, boundaries: tuple[int, ...], cuts: Mapping[str, int]) -> None:
         self.target, self.boundaries, self.cuts = target, boundaries, cuts
         self.samples = self.calls = self.resets = 0
-        self._streams: dict[str, dict[int, tuple[Streaming, ...]]] = {}  # layer -> first call of its group -> parts
+        self._streams: dict[str, dict[int, tuple[Histogram, ...]]] = {}  # layer -> first call of its group -> parts
         self._last: dict[tuple[str, str], Tensor] = {}
         self.pass_now: Callable[[], str] = str
         self._first_layer: str | None = None
@@ -255,7 +255,7 @@ class Seen:
         group = max((b for b in self.boundaries if b <= call), default=call)
         cut = self.cuts.get(name.partition("#")[0])
         parts = [x] if cut is None else [x[:, :cut], x[:, cut:]]
-        for stream, part in zip(streams.setdefault(group, tuple(Streaming() for _ in parts)), parts, strict=True):
+        for stream, part in zip(streams.setdefault(group, tuple(Histogram() for _ in parts)), parts, strict=True):
             stream.add(part)
 
     def _value(self, name: str, a: Tensor, info: Info) -> Tensor | None:
@@ -274,12 +274,12 @@ class Seen:
             raise ValueError(f"groups={groups}, but there are values of {calls} calls only")
         return (0, *(first + calls * g // groups for g in range(1, groups)))
 
-    def grouped(self, boundaries: tuple[int, ...]) -> dict[str, list[tuple[Streaming, ...]]]:
+    def grouped(self, boundaries: tuple[int, ...]) -> dict[str, list[tuple[Histogram, ...]]]:
         """Per layer and group, the statistics of the parts, merged over calls.
 
         Raises ValueError for a group without values.
         """
-        out: dict[str, list[tuple[Streaming, ...]]] = {}
+        out: dict[str, list[tuple[Histogram, ...]]] = {}
         ends = (*boundaries[1:], max(self.calls, boundaries[-1] + 1))
         for name, streams in self._streams.items():
             out[name] = []
@@ -290,7 +290,7 @@ class Seen:
                         f"layer '{name}': no values in calls {start} to {end - 1} ({self.calls} calls were seen"
                         + ("; residuals begin at call 1)" if self.target != "input" else ")")
                     )
-                merged = tuple(Streaming() for _ in inside[0])
+                merged = tuple(Histogram() for _ in inside[0])
                 for parts in inside:
                     for whole, part in zip(merged, parts, strict=True):
                         whole.merge(part)
