@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis import metrics
 from analysis.experiments import digits as experiments
-from analysis.experiments.arms import EFFORTS
+from analysis.experiments.sizes import EFFORTS
 from modiff_sim.nn import zoo
 
 STAND_IN = (

@@ -12,7 +12,7 @@ ENOUGH = 1024  # images; at 256 a Fréchet distance varies by a factor of two
 
 def too_few(effort: str) -> Evidence | None:
     """Return NOT_RUN evidence where this effort samples too few images for a Fréchet distance, else None."""
-    from analysis.experiments.arms import effort_of
+    from analysis.experiments.sizes import effort_of
 
     n = effort_of(effort).n_key
     if n >= ENOUGH:
@@ -29,7 +29,7 @@ def frechet_ratios(pairs: Sequence[tuple], effort: str, *, claimed: float, fine:
     """
     from analysis import metrics
     from analysis.experiments import digits as experiments
-    from analysis.experiments.arms import effort_of
+    from analysis.experiments.sizes import effort_of
 
     if (missing := too_few(effort)) is not None:
         return missing

@@ -1,4 +1,4 @@
-"""The arms of the experiments: recursion, bits of activations and weights, scales; and how large each effort is.
+"""The arms of the experiments: recursion, bits of activations and weights, scales.
 
 ``python -m analysis.experiments.arms --model digits`` prints the table of all arms on one model (``arm_table``).
 """
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -17,6 +17,9 @@ import modiff_sim as ms
 from modiff_sim.nn import Run, modulated, presets, with_layers
 
 from ..running import interrupts
+
+if TYPE_CHECKING:
+    from .sizes import Effort
 
 RECURSIONS = ("direct", "open_loop", "closed_loop")  # the paper's
 BITS = (8, 6, 4, 3, 2)
@@ -111,41 +114,6 @@ def _is_convolution(name: str, module: nn.Module) -> bool:
 
 
 FULL = Arm()
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is computed. It is part of the key of every stored result, like seed, micro-batch, threads and dtype.
-
-    ``n`` is the number of images per arm, ``n_key`` that of the arms that quality claims are judged on (Fréchet
-    distances need 1024), and ``n_fine`` that of the two arms whose difference is so small that fewer images would not
-    decide.
-    """
-
-    name: str
-    steps: int
-    n: int
-    n_key: int
-    n_fine: int
-    weight_bits: tuple[int, ...]
-    n_recorded: int
-    spacing: str = "quad"  # spacing of the timesteps as in the paper's CIFAR-10 runs: dense near t = 0
-    batch: int = 128
-    seed: int = 0
-    threads: int = 1
-
-
-EFFORTS = {
-    "quick": Effort("quick", steps=20, n=64, n_key=64, n_fine=64, weight_bits=(8,), n_recorded=32, batch=64),
-    "full": Effort("full", steps=50, n=256, n_key=1024, n_fine=4096, weight_bits=(8, 4), n_recorded=64),
-}
-
-
-def effort_of(name: str) -> Effort:
-    """Return the effort of this name. Raises ValueError, which lists the known ones, for another."""
-    if name not in EFFORTS:
-        raise ValueError(f"unknown effort {name!r}; known: {', '.join(EFFORTS)}")
-    return EFFORTS[name]
 
 
 def sweep(effort: Effort) -> list[Arm]:

@@ -20,9 +20,11 @@ from modiff_sim.nn.sampling import micro_batches
 from .. import metrics
 from ..datasets import digits
 from ..running.workspace import spread, store
-from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, Effort, effort_of, sweep
+from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, sweep
 from .digits_runs import LEVELS, MODEL, RECORD_BITS, key, record_task, recording_key, sample_task
+from .sizes import Effort, effort_of
 
+FEWEST = 64  # images from which on a Fréchet distance is given: the classifier has 48 features
 CLASSIFIER = metrics.EXTRACTORS[MODEL]
 
 
@@ -35,7 +37,7 @@ def _ensure(effort: Effort, arms: list[Arm] | tuple[Arm, ...], n: int, label: st
         for index in micro_batches(range(n), effort.batch):
             if not store().has("sample", key(effort, arm, index)):
                 tasks.append(partial(sample_task, effort, arm, index))
-    spread(tasks, label)
+    spread(tasks, label, apart=effort.batch > FEWEST)
 
 
 def _load(effort: Effort, arm: Arm, index: int) -> Any:
@@ -79,8 +81,9 @@ def ablation(effort: str) -> list[dict[str, Any]]:
 
     The keys are recursion, bits, weight_bits, label and n; frechet (in features of the digit classifier, to all real
     digits), frechet_low and frechet_high (the paired interval of the ratio to full precision, times the distance of
-    full precision); recognised; psnr and relative_l2 (medians over images, to full precision from the same noise);
-    audit_share (of MACs on quantized activations) and activation_bits (effective).
+    full precision), which are None for fewer than ``FEWEST`` images; recognised; psnr and relative_l2 (medians over
+    images, to full precision from the same noise); audit_share (of MACs on quantized activations) and activation_bits
+    (effective).
     """
     chosen = effort_of(effort)
     arms = sweep(chosen)
@@ -89,13 +92,14 @@ def ablation(effort: str) -> list[dict[str, Any]]:
     rows = []
     for arm in arms:
         made = arm_images(arm, effort, chosen.n)
-        ratio = quality(arm, effort, chosen.n, resamples=100)
+        ratio = quality(arm, effort, chosen.n, resamples=100) if chosen.n >= FEWEST else None
         audit = _load(chosen, arm, 0).rows[0]
         same = np.array_equal(made, full)
         rows.append({
             "recursion": arm.recursion, "bits": arm.bits, "weight_bits": arm.weight_bits, "label": arm.label,
-            "n": chosen.n, "steps": chosen.steps, "frechet": ratio.arm, "frechet_low": ratio.low * ratio.full,
-            "frechet_high": ratio.high * ratio.full, "frechet_ratio": ratio.ratio,
+            "n": chosen.n, "steps": chosen.steps,
+            "frechet": ratio and ratio.arm, "frechet_low": ratio and ratio.low * ratio.full,
+            "frechet_high": ratio and ratio.high * ratio.full, "frechet_ratio": ratio and ratio.ratio,
             "recognised": CLASSIFIER.report(made)["recognised"],
             "psnr": None if same else float(np.median(metrics.psnr(made, full))),
             "relative_l2": 0.0 if same else float(np.median(metrics.relative_l2(made, full))),

@@ -6,7 +6,7 @@ The key of their results depends on this module and on what it imports (``analys
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,10 @@ from modiff_sim.nn import record, sample, zoo
 
 from ..running.code_key import source_of
 from ..running.workspace import store
-from .arms import Arm, Effort
+from .arms import Arm
+
+if TYPE_CHECKING:
+    from .sizes import Effort
 
 MODEL = "digits"
 MIDDLE = 32  # images whose middle-block features are kept: the first ones of micro-batch 0

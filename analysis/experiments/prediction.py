@@ -37,8 +37,9 @@ from modiff_sim.transfer.prediction import Noise, Prediction, predict, quantizat
 
 from ..running.code_key import source_of
 from ..running.workspace import spread, store
-from .arms import FULL, RECURSIONS, Arm, Effort, effort_of
+from .arms import FULL, RECURSIONS, Arm
 from .digits_runs import MODEL, settings
+from .sizes import Effort, effort_of
 
 BITS = (2, 3, 4, 5, 6, 7, 8)
 

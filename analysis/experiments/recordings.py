@@ -28,8 +28,8 @@ from ..running import interrupts
 from ..running.code_key import source_of
 from ..running.limits import Parser, check_file
 from ..running.workspace import store
-from .arms import EFFORTS, effort_of
 from .digits_runs import MODEL, settings
+from .sizes import EFFORTS, effort_of
 
 #: the first and last convolution, both resolutions, attention, and the widest input (a skip connection)
 LAYERS = (

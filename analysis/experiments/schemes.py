@@ -18,8 +18,8 @@ from modiff_sim.nn import deepcache, modulated, sample, sparsity, zoo
 
 from ..running.code_key import source_of
 from ..running.workspace import store
-from .arms import effort_of
 from .digits_runs import MODEL, settings
+from .sizes import effort_of
 
 IMAGES = {"quick": 16, "full": 64}
 EVERY = (2, 3, 5)

@@ -41,8 +41,10 @@ def workers() -> int:
     return cores()
 
 
-def spread(tasks: Sequence[Callable[[], Any]], label: str) -> None:
+def spread(tasks: Sequence[Callable[[], Any]], label: str, *, apart: bool = True) -> None:
     """Run independent tasks over the cores, with one torch thread per process. Each task stores its own result.
+
+    With ``apart=False`` they run in this process, for tasks that take less time than a worker takes to start.
 
     This is for results of different kinds; many points of one kind are a sweep (``modiff_sim.sweeps``). What was
     finished is in the store, so an interrupted call goes on where it stopped.
@@ -50,7 +52,7 @@ def spread(tasks: Sequence[Callable[[], Any]], label: str) -> None:
     if not tasks:
         return
     say = progress(label, len(tasks))
-    for i, _ in enumerate(unordered(tasks, workers=min(workers(), len(tasks)))):
+    for i, _ in enumerate(unordered(tasks, workers=min(workers(), len(tasks)) if apart else 1)):
         say(i + 1)
 
 

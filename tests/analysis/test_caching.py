@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from verdicts import verdict
 
-from analysis.experiments import arms, caching, schemes
+from analysis.experiments import caching, schemes, sizes
 from analysis.experiments.schemes import FULL, SCHEMES, CachingScheme
 from modiff_sim import Verdict
 from paper_checks import _caching
@@ -18,8 +18,8 @@ def small(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("MODIFF_OUT", str(tmp_path_factory.mktemp("out")))
     patch.setenv("MODIFF_WORKERS", "1")
-    effort = arms.Effort("quick", steps=16, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
-    patch.setitem(arms.EFFORTS, "quick", effort)
+    effort = sizes.Effort("quick", steps=16, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
+    patch.setitem(sizes.EFFORTS, "quick", effort)
     patch.setitem(schemes.IMAGES, "quick", 8)
     yield
     patch.undo()

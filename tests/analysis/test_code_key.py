@@ -196,7 +196,8 @@ def test_a_new_file_of_a_registry_changes_no_key_but_of_what_names_it(project):
 def test_a_chosen_sampler_and_recursion_are_in_the_keys_of_images(monkeypatch):
     """What is asked for is passed on; samplers that are imported are in every key anyway."""
     from analysis.experiments import digits_runs
-    from analysis.experiments.arms import Arm, effort_of
+    from analysis.experiments.arms import Arm
+    from analysis.experiments.sizes import effort_of
     from analysis.sampling import micro_batch
     from analysis.tables import sampling
     from analysis.tables.cells import Cell

@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 
-from analysis.experiments import arms, digits
+from analysis.experiments import arms, digits, sizes
 from analysis.faults.waiting import ROOT, WaitingProgram, begun, wait_for
 from analysis.running import workspace
 from modiff_sim.sweeps.store import sha256
 from modiff_sim.sweeps.verification import verify
 
-TINY = arms.Effort("tiny", steps=3, n=6, n_key=6, n_fine=6, weight_bits=(8,), n_recorded=2, batch=2)
+TINY = sizes.Effort("tiny", steps=3, n=6, n_key=6, n_fine=6, weight_bits=(8,), n_recorded=2, batch=2)
 ARMS = (arms.FULL, *arms.KEY_ARMS[2:4])
 SCRIPT = """
 import sys
@@ -65,7 +65,7 @@ def test_a_killed_run_finishes_with_the_same_bytes(tmp_path):
 def test_what_is_stored_is_not_computed_again(tmp_path, monkeypatch):
     monkeypatch.setenv("MODIFF_OUT", str(tmp_path))
     monkeypatch.setenv("MODIFF_WORKERS", "1")
-    monkeypatch.setitem(arms.EFFORTS, "tiny", TINY)
+    monkeypatch.setitem(sizes.EFFORTS, "tiny", TINY)
     first = digits.arm_images(arms.FULL, "tiny", 3)
 
     def fail(*_):
@@ -81,7 +81,7 @@ def test_paired_noise_and_the_audit_in_the_rows(tmp_path, monkeypatch):
     """Every arm starts from the same noise: at 8 bits images stay near full precision's, and its audit is stored."""
     monkeypatch.setenv("MODIFF_OUT", str(tmp_path))
     monkeypatch.setenv("MODIFF_WORKERS", "1")
-    monkeypatch.setitem(arms.EFFORTS, "tiny", TINY)
+    monkeypatch.setitem(sizes.EFFORTS, "tiny", TINY)
     full = digits.arm_images(arms.FULL, "tiny", 2)
     near = digits.arm_images(arms.Arm("closed_loop", 8, 8), "tiny", 2)
     other = digits.arm_images(arms.FULL, "tiny", 4)[2:]
@@ -92,7 +92,7 @@ def test_paired_noise_and_the_audit_in_the_rows(tmp_path, monkeypatch):
 
 
 def test_arms_are_labelled_and_cover_the_sweep():
-    sweep = arms.sweep(arms.EFFORTS["full"])
+    sweep = arms.sweep(sizes.EFFORTS["full"])
     assert len(sweep) == len(set(sweep)) == 1 + 2 * (1 + 3 * 5)
     assert set(arms.KEY_ARMS) <= set(sweep)
     assert arms.Arm("closed_loop", 4, 8).label == "W8A4 closed loop"
@@ -113,8 +113,8 @@ def test_there_is_one_list_of_efforts():
     import paper_checks
     from analysis.running import efforts
 
-    assert tuple(arms.EFFORTS) == efforts.EFFORTS
-    assert all(arms.EFFORTS[name].name == name for name in efforts.EFFORTS)
+    assert tuple(sizes.EFFORTS) == efforts.EFFORTS
+    assert all(sizes.EFFORTS[name].name == name for name in efforts.EFFORTS)
     assert figures.EFFORTS is paper_checks.EFFORTS is efforts.EFFORTS
     with pytest.raises(ValueError, match="unknown effort 'slow'; known: quick, full"):
         efforts.checked("slow")

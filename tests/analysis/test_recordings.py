@@ -6,8 +6,8 @@ import torch
 
 import modiff_sim as ms
 from analysis.experiments import recordings
-from analysis.experiments.arms import effort_of
 from analysis.experiments.recordings import LAYERS, layer_inputs, main
+from analysis.experiments.sizes import effort_of
 from modiff_sim.nn import record, sample, zoo
 from modiff_sim.nn.layers import find
 

@@ -8,7 +8,7 @@ import pytest
 from verdicts import MODULES, verdict
 
 from analysis.datasets import digits
-from analysis.experiments import arms
+from analysis.experiments import arms, sizes
 from analysis.experiments import digits as experiments
 from modiff_sim import Verdict
 from modiff_sim.evidence import judge
@@ -19,8 +19,8 @@ def recorded(tmp_path_factory):
     """Distributions of the trained model, recorded once, at a small size."""
     patch = pytest.MonkeyPatch()
     patch.setenv("MODIFF_OUT", str(tmp_path_factory.mktemp("out")))
-    small = arms.Effort("quick", steps=10, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
-    patch.setitem(arms.EFFORTS, "quick", small)
+    small = sizes.Effort("quick", steps=10, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
+    patch.setitem(sizes.EFFORTS, "quick", small)
     yield experiments.distributions("quick")
     patch.undo()
 

@@ -8,7 +8,7 @@ from torch import nn
 
 import modiff_sim as ms
 import paper_checks
-from analysis.experiments import arms, prediction
+from analysis.experiments import prediction, sizes
 from analysis.experiments.arms import RECURSIONS
 from modiff_sim import Verdict
 from modiff_sim.evidence import judge
@@ -202,8 +202,8 @@ def tiny(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("MODIFF_OUT", str(tmp_path_factory.mktemp("out")))
     patch.setenv("MODIFF_WORKERS", "1")
-    effort = arms.Effort("quick", steps=6, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
-    patch.setitem(arms.EFFORTS, "quick", effort)
+    effort = sizes.Effort("quick", steps=6, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
+    patch.setitem(sizes.EFFORTS, "quick", effort)
     plan = prediction.PredictionSettings(samples=2, probe_every=3, source_every=2, lasting_every=1, images=8)
     patch.setitem(prediction.PLANS, "quick", plan)
     patch.setattr(prediction, "BITS", (4, 6))
@@ -295,6 +295,6 @@ def test_time_path_claim_follows_what_is_measured(tiny, monkeypatch):
 
 
 def test_plans_are_named_like_efforts():
-    assert set(prediction.PLANS) == set(arms.EFFORTS)
+    assert set(prediction.PLANS) == set(sizes.EFFORTS)
     with pytest.raises(ValueError, match="unknown effort"):
         prediction.plan_of("nonsense")
