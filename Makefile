@@ -9,12 +9,14 @@ INSTALLED := $(VENV)/.installed
 LOWEST := .venv-lowest
 TESTS ?= tests
 
-.PHONY: help reproduce test lowest lint pages clean
+.PHONY: help reproduce measure test test-all lowest lint pages clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make reproduce [EFFORT=quick|full] [OUT=out]   figures, paper checks and report"
+	@echo "make measure [OUT=out]                         the same at EFFORT=full, kept in the checkout for quick runs"
 	@echo "make test                                      the tests"
+	@echo "make test-all                                  slow tests too, with many more examples, and all faults"
 	@echo "make lowest [TESTS=tests]                      the tests on the lowest versions that pyproject.toml allows"
 	@echo "make lint                                      ruff and mypy"
 	@echo "make pages                                     every page that is made from code"
@@ -30,8 +32,17 @@ $(INSTALLED)-dev: $(INSTALLED)-reproduce
 reproduce: $(INSTALLED)-reproduce
 	$(BIN)/python -m analysis.reproduce --effort $(EFFORT) --out $(OUT)
 
+# everything at full effort; what it measures of trained models is kept in this checkout, for quick runs
+measure: $(INSTALLED)-reproduce
+	$(BIN)/python -m analysis.reproduce --effort full --keep --out $(OUT)
+
 test: $(INSTALLED)-dev
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2 -q
+
+# the long tail as well: tests that are marked slow, many more examples of every law, and all faults
+test-all: $(INSTALLED)-dev
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n 2 -q -m ""
+	$(BIN)/python -m analysis.faults
 
 # by uv, as pip cannot choose the lowest versions; Python's own deprecations are about code of those versions
 $(LOWEST)/.installed: pyproject.toml

@@ -8,7 +8,10 @@ the file as it was read back, so that what is stored is what is shown:
     OUT/<name>.png    150 dpi             OUT/<name>.svg
 
 The same key (name, effort, parameters, versions, source) gives the same bytes. Data whose key has not changed is not
-computed again. A new figure is a copy of ``_template.py``, filled in; nothing else has to be touched.
+computed again. At effort quick, figures of a trained model are drawn from data that was measured before at effort full
+(``MEASURED``, written by ``python -m figures --keep``), but for those whose file says ``LIVE = True``.
+
+A new figure is a copy of ``_template.py``, filled in; nothing else has to be touched.
 """
 
 from __future__ import annotations
@@ -36,11 +39,15 @@ into the report. Each is one file, `figures/fig_NAME.py`: [extending.md](extendi
 This page is made by `make pages` (a test compares the two).
 """
 _ROOT = Path(__file__).parent.parent
+MEASURED = Path(__file__).parent / "measured"
 
 
 @dataclass(frozen=True)
 class Made:
-    """One finished figure: its files, its texts, and whether its data was computed now or found."""
+    """One finished figure: its files, its texts, and the origin of its data.
+
+    ``origin`` is "computed" now, "found" in the same folder, or "committed" after a measurement at effort full.
+    """
 
     name: str
     title: str
@@ -49,7 +56,7 @@ class Made:
     svg: Path
     data: Path
     manifest: Path
-    reused: bool
+    origin: str
     seconds: float
 
 
@@ -81,19 +88,19 @@ def make(
     effort: str = "quick",
     out: str | Path = "out/figures",
     *,
-    report: Callable[[str], Any] = lambda line: None,
+    report: Callable[[Made], Any] = lambda made: None,
 ) -> list[Made]:
-    """Make figures (None: all of them) in a folder. ``report`` is called with one line per finished figure.
+    """Make figures (None: all of them) in a folder. ``report`` is called with every finished figure.
 
-    Raises ValueError for an unknown name or effort before anything is computed.
+    Raises ValueError for an unknown name or effort before anything is computed, and StoreError where data that should
+    be committed is missing, damaged, or of other parameters.
     """
     checked(effort)
     modules = {name: load(name) for name in (names() if only is None else dict.fromkeys(only))}
     made = []
     for name, module in modules.items():
         made.append(_make_one(name, module, effort, Path(out)))
-        did = "data found" if made[-1].reused else "data computed"
-        report(f"{name:<28} {made[-1].seconds:6.1f} s  {did}  {made[-1].png}")
+        report(made[-1])
     return made
 
 
@@ -119,26 +126,73 @@ def draw(module: ModuleType, data: dict[str, Any]) -> tuple[bytes, bytes]:
 def _make_one(name: str, module: ModuleType, effort: str, out: Path) -> Made:
     import numpy as np
 
-    from modiff_sim.sweeps.store import npz_bytes, plain, sha256, versions, write_atomic
+    from modiff_sim.sweeps.store import npz_bytes, sha256, write_atomic
 
     start = time.perf_counter()
     png, svg, arrays, manifest = (out / f"{name}.{kind}" for kind in ("png", "svg", "npz", "json"))
-    key = {
+    about = {"title": module.TITLE, "caption": module.CAPTION}
+    if effort == "quick" and not is_live(module):
+        origin, (key, content) = "committed", kept(name, module)
+    else:
+        key, content = key_of(name, module, effort), None
+        origin = "found" if _matches(manifest, arrays, key) else "computed"
+    if origin != "found":
+        manifest.unlink(missing_ok=True)  # a kill between the two writes must not leave the old manifest valid
+        write_atomic(arrays, content or npz_bytes({k: np.asarray(v) for k, v in module.data(effort).items()}))
+        text = json.dumps(key | about | {"sha256": sha256(arrays)}, sort_keys=True, indent=1, ensure_ascii=False)
+        write_atomic(manifest, text + "\n")
+    with np.load(arrays, allow_pickle=False) as archive:
+        data = {k: archive[k] for k in archive.files}
+    for path, picture in zip((png, svg), draw(module, data), strict=True):
+        write_atomic(path, picture)
+    seconds = time.perf_counter() - start
+    return Made(name, module.TITLE, module.CAPTION, png, svg, arrays, manifest, origin, seconds)
+
+
+def key_of(name: str, module: ModuleType, effort: str) -> dict[str, Any]:
+    """Return what decides the data of a figure, and is in its manifest."""
+    from modiff_sim.sweeps.store import plain, versions
+
+    return {
         "name": name, "effort": effort, "params": plain(module.PARAMS[effort]), "versions": versions(),
         "source": _source(module),
     }  # fmt: skip
-    reused = _matches(manifest, arrays, key)
-    if not reused:
-        manifest.unlink(missing_ok=True)  # a kill between the two writes must not leave the old manifest valid
-        write_atomic(arrays, npz_bytes({k: np.asarray(v) for k, v in module.data(effort).items()}))
-        about = key | {"title": module.TITLE, "caption": module.CAPTION, "sha256": sha256(arrays)}
-        write_atomic(manifest, json.dumps(about, sort_keys=True, indent=1, ensure_ascii=False) + "\n")
-    with np.load(arrays, allow_pickle=False) as archive:
-        data = {k: archive[k] for k in archive.files}
-    for path, content in zip((png, svg), draw(module, data), strict=True):
-        write_atomic(path, content)
-    seconds = time.perf_counter() - start
-    return Made(name, module.TITLE, module.CAPTION, png, svg, arrays, manifest, reused, seconds)
+
+
+def is_live(module: ModuleType) -> bool:
+    """Whether the data of a figure is computed at every effort."""
+    same = module.PARAMS["quick"] == module.PARAMS["full"]
+    return getattr(module, "LIVE", False) or same or not is_practice(module)
+
+
+def keep(made: Made) -> None:
+    """Keep the data of a figure that was made at effort full, for runs at effort quick."""
+    from modiff_sim.sweeps.store import write_atomic
+
+    for path in (made.data, made.manifest):  # the manifest last
+        write_atomic(MEASURED / path.name, path.read_bytes())
+
+
+def kept(name: str, module: ModuleType) -> tuple[dict[str, Any], bytes]:
+    """Return the key and the data (.npz) of a figure as they were committed.
+
+    Raises StoreError where they are missing, damaged, or of other parameters than the figure has at effort full.
+    """
+    from modiff_sim.sweeps.store import StoreError, digest_of, plain
+
+    again = f"measure it again (python -m figures --effort full --keep --only {name})"
+    try:
+        about = json.loads((MEASURED / f"{name}.json").read_text(encoding="utf-8"))
+        content = (MEASURED / f"{name}.npz").read_bytes()
+        whole = about["sha256"] == digest_of(content)
+        key = {part: about[part] for part in ("name", "effort", "params", "versions", "source")}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"figure {name}: no committed data ({type(error).__name__}: {error}): {again}") from None
+    if not whole:
+        raise StoreError(f"figure {name}: the committed data has another sha256 than its manifest says: {again}")
+    if key["params"] != plain(module.PARAMS["full"]):
+        raise StoreError(f"figure {name}: the committed data was measured with other parameters: {again}")
+    return key, content
 
 
 def _matches(manifest: Path, arrays: Path, key: dict[str, Any]) -> bool:

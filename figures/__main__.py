@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.running import interrupts
 from analysis.running.limits import Parser
-from modiff_sim.sweeps.store import write_atomic
+from modiff_sim.sweeps.store import StoreError, write_atomic
 
-from . import EFFORTS, document, make, names
+from . import EFFORTS, Made, document, is_live, keep, load, make, names
 
 PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
 
@@ -25,6 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", default="out/figures", metavar="DIR", help="folder of the figures (default: out/figures)"
     )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="with --effort full: keep the data of figures of trained models in figures/measured, for effort quick",
+    )
+    parser.add_argument("--seconds", type=Path, metavar="PATH", help="write how long each figure took as JSON")
     parser.add_argument("--page", action="store_true", help="write docs/figures.md and stop")
     chosen = parser.parse_args(arguments)
     if chosen.page:
@@ -34,8 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in chosen.only or ():
         if name not in names():
             parser.error(f"unknown figure {name!r}; known: {', '.join(names())}")
-    make(chosen.only, chosen.effort, chosen.out, report=lambda line: print(line, flush=True))
+    if chosen.keep and chosen.effort != "full":
+        parser.error("--keep keeps what is measured at effort full: add --effort full")
+    seconds = {}
+    try:
+        for made in make(chosen.only, chosen.effort, chosen.out, report=show):
+            seconds[made.name] = round(made.seconds, 2)
+            if chosen.keep and not is_live(load(made.name)):
+                keep(made)
+    except StoreError as error:
+        print(f"figures: {error}", file=sys.stderr)
+        return 2
+    if chosen.seconds:
+        write_atomic(chosen.seconds, json.dumps(seconds, indent=1) + "\n")
     return 0
+
+
+def show(made: Made) -> None:
+    """Print a line on a finished figure."""
+    print(f"{made.name:<28} {made.seconds:6.1f} s  data {made.origin}  {made.png}", flush=True)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ _OWN = {
 }
 PARAMS: dict[str, dict[str, Any]] = {effort: known | _OWN[effort] for effort, known in params().items()}
 FIRST = 10
+DRAWN = 160  # calls at which errors are drawn, evenly on the logarithmic axis
 LOOPS = style.LOOPS
 
 
@@ -55,18 +56,22 @@ def _walk(size: np.ndarray, d: int) -> ms.processes.Process:
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Return errors "<kind>_<recursion>" (n, trials) and fits "fit_<kind>_<recursion>" (3,)."""
+    """Return errors "<kind>_<recursion>" (calls, trials), fits "fit_<kind>_<recursion>" (3,), and calls "calls_<kind>".
+
+    Errors of simulated differences are kept at the calls that are drawn.
+    """
     p = PARAMS[effort]
     out: dict[str, np.ndarray] = {"bits": np.array(p["bits"]), "c": np.array(p["c"])}
     Q, n = ms.AbsMax(p["bits"]), p["n"]
     same = np.random.default_rng(p["seed"]).standard_normal(p["d"]) * np.arange(n + 1)[:, None, None]
     r = ms.simulate(ms.processes.recorded(same), Q, "open_loop", steps=n + 1, trials=1)
-    out["constant_same"] = r.error[1:]
+    shown = np.unique(np.append(np.geomspace(1, n, DRAWN).astype(int), FIRST))
+    out["calls_constant"], out["constant_same"] = shown, r.error[shown]
     out["fit_constant_same"] = np.array(growth.power_law(r.error[1:], first=FIRST))
     impulse = np.ones((p["impulse"] + 1, 1, 1))
     impulse[0] = 0
     large = np.arange(1, n + 1) % p["period"] == 0
-    out["bursts"] = np.flatnonzero(large) + 1
+    out["calls_bursty"] = np.flatnonzero(large) + 1
     sizes = {"constant": np.ones(n), "bursty": np.where(large, 1.0, p["rest"])}
     recorded = recordings.layer_inputs(effort, layers=[LAYER], steps=p["calls"], images=p["images"], spacing="uniform")[
         LAYER
@@ -82,7 +87,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
             calls = growth.calls(FIRST, n)
             if kind == "bursty":
                 calls = np.unique(calls // p["period"] * p["period"])
-            out[f"{kind}_{loop}"] = r.error[1:]
+            out[f"{kind}_{loop}"] = r.error[out[f"calls_{kind}"]]
             out[f"fit_{kind}_{loop}"] = np.array(growth.slope(np.log(calls), r.error[calls]))
         steps, trials = recorded.shape[:2]
         r = ms.simulate(ms.processes.recorded(recorded), Q, loop, steps=steps, trials=trials)
@@ -158,20 +163,19 @@ def _powers(panel: Axes, data: dict[str, np.ndarray], kind: str, title: str, lim
     handles = []
     for loop in LOOPS:
         look, error = style.RECURSION[loop], data[f"{kind}_{loop}"]
-        n = data["bursts"] if kind == "bursty" else np.arange(1, len(error) + 1)
-        few = np.unique(np.geomspace(1, len(n), 12).astype(int)) - 1
-        style.spread(panel, n, error[n - 1], look, every=few.tolist())
+        n = data.get(f"calls_{kind}", np.arange(1, len(error) + 1))
+        few = np.unique(np.searchsorted(n, np.geomspace(n[0], n[-1], 12).astype(int)))
+        style.spread(panel, n, error, look, every=few.tolist())
         slope, low, high = data[f"fit_{kind}_{loop}"]
         text = f"{style.SHORT[loop]}: {_exponent(slope, low, high)}"
         handles.append(style.key(style.Look(text, *_line(look))))
     if kind != "recorded":
-        anchor = float(np.sqrt(np.mean(data[f"{kind}_open_loop"][FIRST - 1] ** 2)))
+        anchor = float(np.sqrt(np.mean(data[f"{kind}_open_loop"][np.searchsorted(n, FIRST)] ** 2)))
         for power, name in ((0.5, r"$\sqrt{n}$"), (1.0, "$n$")):
             end = 1.6 * anchor * (n[-1] / FIRST) ** power
             panel.plot([FIRST, n[-1]], [1.6 * anchor, end], color=style.NEUTRAL[1], ls=(0, (4, 2)), lw=0.9)
             panel.text(n[-1] * 1.08, end, name, va="center", fontsize=style.SMALLEST)
     if f"{kind}_same" in data:
-        few = np.unique(np.geomspace(1, len(n), 12).astype(int)) - 1
         panel.plot(n[few], data[f"{kind}_same"][few, 0], **_SAME)
         handles.append(Line2D([], [], label=f"same each time: {_exponent(*data[f'fit_{kind}_same'])}", **_SAME))
     panel.set_ylim(limits)

@@ -4,7 +4,7 @@ Claims lie in rooms by subject (``ROOMS``). Every file of a room whose name does
 claim: ``CLAIM`` says what is claimed, ``check(effort) -> Evidence`` measures it, ``modiff_sim.evidence.judge`` computes
 the verdict, and ``CONTROLS`` are broken variants of the check with the verdict that each must cause. A new claim begins
 as a copy of ``_template.py``. Claims with the topic "practice" sample a model and import what they need inside
-``check``.
+``check``. At effort quick they are judged by evidence that was measured before at effort full (``_measured``).
 
 Files whose name begins with an underscore are helpers. Those of one room lie in it, and those of several rooms lie
 here. An optional ``ORDER`` places a claim in its room's part of the table; claims without it follow by name.
@@ -17,13 +17,17 @@ import pkgutil
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
 from types import ModuleType
 
+from analysis.running import durations
 from analysis.running.efforts import EFFORTS as EFFORTS
 from analysis.running.efforts import checked
 from modiff_sim import Evidence
 from modiff_sim.evidence import Judgement, judge
 from modiff_sim.sweeps.parallel import unordered
+
+from . import _measured
 
 TOPICS = ("theory", "practice")
 #: the rooms in reading order; a room that is not named here comes last
@@ -105,6 +109,7 @@ def run(
     only: Iterable[str] = (),
     report: Report | None = None,
     workers: int = 1,
+    keep: bool = False,
 ) -> list[Judgement]:
     """Check the claims and judge them. A check that raises an exception is NOT_RUN, with the exception as its reason.
 
@@ -116,20 +121,33 @@ def run(
         Told of every claim as soon as it is judged.
     workers : int, default 1
         Processes. The claims of a room stay in one process, because they share what they compute.
+    keep : bool, default False
+        Whether to write what was measured of a model's claims into paper_checks/measured, for runs at effort quick.
 
     Returns
     -------
     list of Judgement
         In reading order, whatever the number of processes.
+
+    Raises
+    ------
+    ValueError
+        For an unknown effort, topic or claim, and for ``keep`` at another effort than full.
     """
     checked(effort)
+    if keep and effort != "full":
+        raise ValueError(f"what is committed is measured at effort full, not at effort {effort}")
     names = [module.CLAIM.id for module in select(topic, only)]
-    if workers == 1:
-        tasks = [partial(_judged, (name,), effort) for name in names]
-    else:
-        tasks = [partial(_judged, room, effort) for room in _rooms(names)]
+    known = {module.CLAIM.id: module for module in claims()}
+    # what is only read is judged here, since reading takes less time than the imports of a worker
+    here = [name for name in names if workers == 1 or is_read(known[name], effort)]
+    tasks = [partial(_judged, (name,), effort, keep) for name in here]
+    rooms = _rooms([name for name in names if name not in here], effort)
     found: dict[str, Judgement] = {}
-    for results in unordered(tasks, workers=workers):
+    for results in chain(
+        (task() for task in tasks),
+        unordered((partial(_judged, room, effort, keep) for room in rooms), workers=workers),
+    ):
         for name, judgement, seconds in results:
             found[name] = judgement
             if report:
@@ -137,25 +155,42 @@ def run(
     return [found[name] for name in names]
 
 
-def _rooms(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """The claims of each room, those that sample models first, because they take longest."""
+def evidence(module: ModuleType, effort: str) -> Evidence:
+    """Return the evidence of a claim: measured now, or at effort quick of a model's claims, as it is committed."""
+    return _measured.evidence(module) if is_read(module, effort) else module.check(effort)
+
+
+def is_read(module: ModuleType, effort: str) -> bool:
+    """Whether the evidence of a claim is read at this effort rather than measured."""
+    return effort == "quick" and not _measured.is_live(module)
+
+
+def _rooms(names: Iterable[str], effort: str) -> list[tuple[str, ...]]:
+    """The claims of each room and topic, those that took longest when it was measured first.
+
+    At effort quick the claims on trained models are one room, because only one process should import what they need.
+    """
     known = {module.CLAIM.id: module for module in claims()}
-    rooms: dict[tuple[bool, str], list[str]] = {}
+    took = durations.known(effort).claims
+    rooms: dict[tuple[str, str], list[str]] = {}
     for name in names:
-        room = known[name].__name__.split(".")[1]
-        rooms.setdefault((known[name].CLAIM.topic == "theory", room), []).append(name)
-    return [tuple(rooms[key]) for key in sorted(rooms, key=lambda key: key[0])]
+        topic, room = known[name].CLAIM.topic, known[name].__name__.split(".")[1]
+        rooms.setdefault((topic, "" if effort == "quick" and topic == "practice" else room), []).append(name)
+    return sorted(map(tuple, rooms.values()), key=lambda room: -sum(took.get(name, 0.0) for name in room))
 
 
-def _judged(names: Iterable[str], effort: str) -> list[tuple[str, Judgement, float]]:
+def _judged(names: Iterable[str], effort: str, keep: bool) -> list[tuple[str, Judgement, float]]:
     """Judge these claims one after the other: (id, judgement, seconds) of each."""
     found = []
     for module in select(only=names):
         start = time.perf_counter()
         try:
-            judgement = judge(module.CLAIM, module.check(effort))
+            judgement = judge(module.CLAIM, evidence(module, effort))
         except Exception as error:  # the table must still show the other claims; tests call check() directly
             reason = f"the check raised {type(error).__name__}: {error}"
             judgement = judge(module.CLAIM, Evidence(not_run=reason))
-        found.append((module.CLAIM.id, judgement, time.perf_counter() - start))
+        seconds = time.perf_counter() - start
+        if keep and not _measured.is_live(module) and not judgement.evidence.not_run:
+            _measured.save(module, judgement.evidence, seconds)
+        found.append((module.CLAIM.id, judgement, seconds))
     return found

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.running import interrupts
+from analysis.running import durations, interrupts
 from analysis.running.limits import MOST_THREADS, Parser, whole
 from modiff_sim import Verdict
 from modiff_sim.evidence import RELATIONS, Judgement
 from modiff_sim.sweeps import store
 
-from . import EFFORTS, TOPICS, claims, run
+from . import EFFORTS, TOPICS, claims, run, select
 from ._digits import STAND_IN
 
 WIDTH = 110
@@ -62,7 +62,9 @@ def table(judged: Sequence[Judgement], *, colour: bool = False) -> str:
         lines += [line for text in found if text for line in below(f"→ {text}")]
         if not j.as_expected:
             lines += below(f"! expected {j.claim.expected}")
-    lines += ["-" * WIDTH, "Measured and claimed are those of the most extreme case: counter-example or margin."]
+    kept = Counter(j.evidence.params["measured"] for j in judged if "measured" in j.evidence.params)
+    lines += ["-" * WIDTH, *(f"{number} verdicts judge what was measured {how}." for how, number in kept.items())]
+    lines += ["Measured and claimed are those of the most extreme case: counter-example or margin."]
     counts = Counter(j.verdict for j in judged)
     lines += [f"{painted(v, f'{v:<15}')}{counts[v]:>3}   {text}" for v, text in LEGEND.items() if counts[v]]
     return "\n".join(lines)
@@ -123,12 +125,19 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
 class Progress:
     """Verdicts on stderr as they are known, so that the table can be piped; on a terminal with a bar below them."""
 
-    def __init__(self) -> None:
+    def __init__(self, effort: str, names: list[str], workers: int) -> None:
         self.bar: Any = None
+        self.seconds: dict[str, float] = {}
+        self.estimate = durations.Estimate(durations.known(effort).claims, names, workers=workers)
 
     def __call__(self, done: int, count: int, name: str, judgement: Judgement, seconds: float) -> None:
         """Show that a claim was judged."""
-        line = f"[{done}/{count}] {name}: {judgement.verdict} ({seconds:.1f} s)"
+        self.seconds[name] = round(seconds, 2)
+        took = "committed" if "measured" in judgement.evidence.params else f"{seconds:.1f} s"
+        left = self.estimate.left(name)
+        line = f"[{done}/{count}] {name}: {judgement.verdict} ({took})"
+        if left:
+            line += f", about {durations.span(left)} left"
         if not sys.stderr.isatty():
             print(line, file=sys.stderr, flush=True)
             return
@@ -155,11 +164,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--effort", choices=EFFORTS, default="quick", help="how much to compute (default: quick)")
     parser.add_argument("--only", nargs="+", metavar="ID", default=[], help="only these claims, whatever their topic")
     parser.add_argument("--workers", type=whole(1, MOST_THREADS), default=1, help="number of processes (default: 1)")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="with --effort full: keep what was measured of trained models in paper_checks/measured, for effort quick",
+    )
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
     parser.add_argument("--markdown", action="store_true", help="print the table of docs/claims.md and stop")
     parser.add_argument("--page", action="store_true", help="write the tables of docs/claims.md and README.md and stop")
     parser.add_argument("--printed", action="store_true", help="with --markdown: only the paper's own statements")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the verdicts as JSON")
+    parser.add_argument("--seconds", type=Path, metavar="PATH", help="write how long each claim took as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/paper_checks.json and DIR/paper_checks.txt")
     args = parser.parse_args(argv)
     if args.page:
@@ -174,7 +189,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{module.CLAIM.id:<38}{module.CLAIM.topic:<10}{module.CLAIM.source}")
         return 0
     try:
-        judged = run(args.effort, args.topic, only=args.only, report=Progress(), workers=args.workers)
+        progress = Progress(args.effort, [module.CLAIM.id for module in select(args.topic, args.only)], args.workers)
+        judged = run(args.effort, args.topic, only=args.only, report=progress, workers=args.workers, keep=args.keep)
     except ValueError as error:  # an unknown claim; nothing was run
         parser.error(str(error))
     print(table(judged, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
@@ -185,6 +201,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in targets:
         text = json.dumps(as_json(judged, args.effort), indent=1, ensure_ascii=False, allow_nan=False)
         store.write_atomic(path, text + "\n")
+    if args.seconds:
+        store.write_atomic(args.seconds, json.dumps(progress.seconds, indent=1) + "\n")
     surprises = [j for j in judged if not j.as_expected]
     if surprises:
         print("\nnot as expected:")

@@ -6,7 +6,7 @@ each module it covers what can decide a number: the parsed code without docstrin
 lines. Neither the name nor the place of a module or its file counts.
 
 So a changed docstring, a moved module or a renamed file does not change a key; a changed constant in any of these
-modules does.
+modules does. What a claim or a figure says of itself (``SAID``) does not count either.
 
 Of a registry that is filled by file (``modiff_sim.registry``), the hash covers the files that are named: by an import,
 by a text in the code, or in ``names``, which lists what is chosen at run time. So a new sampler only changes the keys
@@ -28,17 +28,23 @@ from modiff_sim.sweeps.files import digest_of
 PROJECT = ("modiff_sim", "analysis", "figures", "paper_checks")
 #: the call by which a package fills its registry
 FILLED_BY = ("modiff_sim.registry", "entries")
+#: the packages of claims and figures; the names in them that only say what is computed, or that only tests use
+SHOWN = ("paper_checks", "figures")
+SAID = frozenset({"CLAIM", "CONTROLS", "ORDER", "LIVE", "TITLE", "CAPTION"})
 #: fields of a syntax tree that do not decide anything, or that only some versions of Python have
 LEFT_OUT = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
 
 
 @cache
-def source_of(*modules: str, names: tuple[str, ...] = ()) -> str:
+def source_of(*modules: str, names: tuple[str, ...] = (), within: str = "") -> str:
     """Return the sha256 of the code that these modules lead to.
 
     names: what is chosen from registries at run time, such as the name of a sampler.
+    within: the package whose modules count, all of the project by default. Of what these import from elsewhere, only
+    the names count then.
     """
-    return digest_of("\n".join(sorted({_content(name) for name in closure(*modules, names=names)})).encode())
+    found = (name for name in closure(*modules, names=names) if name.startswith(within))
+    return digest_of("\n".join(sorted({_content(name, not within) for name in found})).encode())
 
 
 @cache
@@ -117,6 +123,8 @@ class _Module:
         self.file = path
         self.name, self.package = name, name if path.name == "__init__.py" else name.rpartition(".")[0]
         self.tree = ast.parse(path.read_text(encoding="utf-8"))
+        if name.startswith(SHOWN):
+            self.tree.body = [node for node in self.tree.body if not _is_said(node)]
         self._nodes = list(_walk(self.tree))
         self.imports = [node for node in self._nodes if isinstance(node, ast.Import | ast.ImportFrom)]
         face = path.with_suffix(".pyi")  # the stub of a package that loads its names late (``modiff_sim.faces``)
@@ -223,6 +231,11 @@ def _walk(tree: ast.AST) -> Iterator[ast.AST]:
         node = waiting.pop()
         yield node
         waiting += [child for child in ast.iter_child_nodes(node) if not _is_guarded(child)]
+
+
+def _is_said(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else ()
+    return bool(targets) and all(isinstance(target, ast.Name) and target.id in SAID for target in targets)
 
 
 def _is_guarded(node: Any) -> bool:

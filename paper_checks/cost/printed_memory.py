@@ -8,6 +8,7 @@ from modiff_sim import Claim, Evidence, Verdict
 from ._cost import HALF_A_DIGIT, PRINTED_MIB, PRINTED_SLOPE, SHAPES, cifar10
 
 ORDER = 8
+LIVE = True  # it only counts
 CLAIM = Claim(
     id="printed_memory",
     statement=f"{SHAPES}: the printed memory, {PRINTED_MIB} + {PRINTED_SLOPE:.2f}·b·B MiB for B images, is that of "

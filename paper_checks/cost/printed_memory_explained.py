@@ -9,6 +9,7 @@ from . import printed_memory
 from ._cost import SHAPES
 
 ORDER = 9
+LIVE = True  # it only counts
 CLAIM = Claim(
     id="printed_memory_explained",
     statement=f"{SHAPES}: the printed memory is that of 8-bit weights and of â of the convolutions alone at b bits; ô, "

@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence, Verdict
 from ._at_32 import AT_32, cell, product
 
 ORDER = 23
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="at_32_ddpm_improves_less",
     statement=f"{AT_32}: at W8A4 MoDiff improves DDPM less than DDIM, (direct/closed of DDIM) over (direct/closed of "

@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence
 from ._at_32 import AT_32, cell, product
 
 ORDER = 24
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="at_32_few_steps",
     statement=f"{AT_32}: few steps break it: the loss of the W8A3 closed loop (Fréchet distance over full precision's "

@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence
 from ._at_32 import AT_32, cell, product
 
 ORDER = 22
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="at_32_open_loop",
     statement=f"{AT_32}: at W8A6 modulation without compensation is worse than ordinary quantization (Fréchet distance "

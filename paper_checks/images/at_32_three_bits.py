@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence, Verdict
 from ._at_32 import AT_32, cell, product
 
 ORDER = 21
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="at_32_three_bits",
     statement=f"{AT_32}: with compensation W8A3 has no loss, at most 10 % in Fréchet distance (features of a "

@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence, Verdict
 from .._digits import STAND_IN
 
 ORDER = 16
+LIVE = True  # of committed rows
 TABLE = "5b"  # the seeds of table 5 lie too far apart to decide it
 CLAIM = Claim(
     id="ddpm_improves_less",

@@ -6,6 +6,7 @@ from .._digits import STAND_IN
 from . import few_steps_break_it
 
 ORDER = 18
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="few_steps_break_fast_solvers",
     statement=f"{STAND_IN}: few steps break it with every sampler: the loss of the W8A3 closed loop over full "

@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence
 from .._digits import STAND_IN
 
 ORDER = 17
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="few_steps_break_it",
     statement=f"{STAND_IN}: few steps break it: the loss of the W8A3 closed loop (Fréchet distance over full "

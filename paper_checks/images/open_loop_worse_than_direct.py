@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence
 from .._digits import STAND_IN
 
 ORDER = 11
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="open_loop_worse_than_direct",
     statement=f"{STAND_IN}, over 100 steps: modulation without error compensation is worse than ordinary quantization, "

@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence
 from .._digits import STAND_IN
 
 ORDER = 20
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="six_bits_at_twenty_steps",
     statement=f"{STAND_IN}: at 20 steps the W8A6 closed loop is within 10 % of full precision's Fréchet distance, with "

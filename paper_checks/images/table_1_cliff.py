@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence
 from .._digits import STAND_IN
 
 ORDER = 13
+LIVE = True  # of committed rows
 FAR = 1.5  # beyond this many times the distance at 8 bits, with the same weights, an arm is past the cliff
 CLAIM = Claim(
     id="table_1_cliff",

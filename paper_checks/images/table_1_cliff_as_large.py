@@ -6,6 +6,7 @@ from .._digits import STAND_IN
 from . import table_1_cliff
 
 ORDER = 14
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="table_1_cliff_as_large",
     statement=f"{STAND_IN}: MoDiff moves the cliff by as many bits as in Table 1, 2 with static and 3 with "

@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence, Verdict
 from .._digits import STAND_IN
 
 ORDER = 15
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="table_1_never_worse",
     statement=f"{STAND_IN}: at no cell of Table 1 is the Fréchet distance with MoDiff more than 10 % above the one "

@@ -5,6 +5,7 @@ from modiff_sim import Claim, Evidence
 from .._digits import STAND_IN
 
 ORDER = 19
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="warm_ups_suffice",
     statement=f"{STAND_IN}: feeding the first input 4 or 5 times is as good as an exact first call, at most 10 % above "

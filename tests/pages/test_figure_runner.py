@@ -57,7 +57,7 @@ def test_data_with_the_same_key_is_used_again(toy, tmp_path):
     first = make(tmp_path)
     before = content(first)
     again = make(tmp_path)
-    assert (first.reused, again.reused) == (False, True)
+    assert (first.origin, again.origin) == ("computed", "found")
     assert toy.log == ["quick"]
     assert content(again) == before
 
@@ -76,9 +76,9 @@ def test_data_with_another_key_or_damage_is_computed_again(toy, tmp_path, monkey
     elif change == "damaged manifest":
         first.manifest.write_text("[]", encoding="utf-8")
     again = make(tmp_path, "full" if change == "effort" else "quick")
-    assert not again.reused
+    assert again.origin == "computed"
     assert len(toy.log) == 2
-    assert make(tmp_path, "full" if change == "effort" else "quick").reused
+    assert make(tmp_path, "full" if change == "effort" else "quick").origin == "found"
 
 
 def test_the_picture_is_drawn_from_the_file(toy, tmp_path):
@@ -100,7 +100,7 @@ def test_a_failing_plot_keeps_its_data_and_the_old_picture(toy, tmp_path):
         make(tmp_path)
     toy.plot = real
     again = make(tmp_path)
-    assert again.reused
+    assert again.origin == "found"
     assert content(again) == old
     assert sorted(p.name for p in tmp_path.glob("toy*")) == ["toy.json", "toy.npz", "toy.png", "toy.svg"]
 

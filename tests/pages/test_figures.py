@@ -241,7 +241,7 @@ def test_theory_figures_are_files_that_can_be_read(theory, name):
     assert about["effort"] == "quick"
     assert about["params"] == figures.load(name).PARAMS["quick"]
     assert about["versions"]["numpy"] == np.__version__
-    assert not made.reused
+    assert made.origin == "computed"
     with style.applied():
         figure.draw_without_rendering()
         assert defects(figure) == []
