@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from modiff_sim.arguments import said_seconds
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from .experiments.sizes import EFFORTS
@@ -149,7 +150,7 @@ def reproduce(effort: str, out: Path, *, keep: bool = False) -> int:
     rows = sample_everything(effort)
     write_rows(rows, out / "results" / "arms.csv")
     sampling = time.perf_counter() - start
-    say(f"2/4, 3/4 figures and paper checks, after {durations.span(sampling)}")
+    say(f"2/4, 3/4 figures and paper checks, after {said_seconds(sampling)}")
     verdicts, seconds = figures_and_checks(effort, out, *(["--keep"] if keep else []))
     say("4/4 report")
     from .report import build
@@ -161,7 +162,7 @@ def reproduce(effort: str, out: Path, *, keep: bool = False) -> int:
     write_atomic(out / "walltime.json", took.text())
     if keep:
         write_atomic(durations.FOLDER / f"{effort}.json", took.text())
-    say(f"wrote {report} in {durations.span(total)} (effort {effort})")
+    say(f"wrote {report} in {said_seconds(total)} (effort {effort})")
     return verdicts
 
 

@@ -135,6 +135,13 @@ def said_bytes(size: float) -> str:
     return f"{size:.3g} {unit}"
 
 
+def said_seconds(seconds: float) -> str:
+    """Return a duration in the unit that people would use, such as 40 s or 3 min."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5940 else f"{seconds / 3600:.1f} h"
+
+
 def _is_float(x: Any) -> bool:
     try:
         return not math.isinf(float(x))

@@ -16,6 +16,7 @@ from typing import Any
 from analysis.running import durations, interrupts
 from analysis.running.limits import MOST_THREADS, Parser, whole
 from modiff_sim import Verdict
+from modiff_sim.arguments import said_seconds
 from modiff_sim.evidence import RELATIONS, Judgement
 from modiff_sim.sweeps import store
 
@@ -137,7 +138,7 @@ class Progress:
         left = self.estimate.left(name)
         line = f"[{done}/{count}] {name}: {judgement.verdict} ({took})"
         if left:
-            line += f", about {durations.span(left)} left"
+            line += f", about {said_seconds(left)} left"
         if not sys.stderr.isatty():
             print(line, file=sys.stderr, flush=True)
             return
@@ -158,10 +159,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Check the statements of the paper and of this project by running them.",
         epilog="Exit code 0: every verdict is the expected one; 1: at least one is not; 2: bad arguments.",
     )
+    parser.add_argument("--topic", choices=(*TOPICS, "all"), default="all", help="which claims (default: all)")
     parser.add_argument(
-        "--topic", choices=(*TOPICS, "all"), default="all", help="which claims (default: all); practice takes long"
+        "--effort",
+        choices=EFFORTS,
+        default="quick",
+        help="how much to compute; quick reads what was measured of trained models before (default: quick)",
     )
-    parser.add_argument("--effort", choices=EFFORTS, default="quick", help="how much to compute (default: quick)")
     parser.add_argument("--only", nargs="+", metavar="ID", default=[], help="only these claims, whatever their topic")
     parser.add_argument("--workers", type=whole(1, MOST_THREADS), default=1, help="number of processes (default: 1)")
     parser.add_argument(

@@ -28,7 +28,7 @@ from .fuzz_programs import PROGRAMS
 #: seconds that a command line may compute, and that it may take on a busy machine
 BUSY, WAITING = (float(text) for text in os.environ.get("MODIFF_FUZZ_SECONDS", "20 90").split())
 MEMORY = 8 * 2**30
-PROGRESS = re.compile(r"\d+ of \d+$|^step \d+/\d+ ")
+PROGRESS = re.compile(r"\d+ of \d+(, about .* left)?$|^step \d+/\d+ ")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 CHANGES = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate"})
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
+from modiff_sim.arguments import said_seconds
 from modiff_sim.sweeps.parallel import cores
 
 FOLDER = Path(__file__).parent / "walltime"
@@ -32,7 +33,7 @@ class Durations:
 
     def __str__(self) -> str:
         """The total in words, with the machine and the day."""
-        return f"{span(self.total)} on {self.machine} ({self.day})" if self.total else "unknown"
+        return f"{said_seconds(self.total)} on {self.machine} ({self.day})" if self.total else "unknown"
 
     def text(self) -> str:
         """The text of a file, with durations to a hundredth of a second."""
@@ -58,13 +59,6 @@ def this_machine() -> str:
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
     return f"{cores()} cores of {processor}{memory}, {platform.system()}"
-
-
-def span(seconds: float) -> str:
-    """Return a duration in words, such as 40 s or 3 min."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5940 else f"{seconds / 3600:.1f} h"
 
 
 class Estimate:

@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from functools import cache, partial
 from typing import Any
 
+from ..arguments import said_seconds
+
 PATIENCE = 30.0  # seconds of waiting for a Dask scheduler and for its first worker
 AHEAD = 16  # threads that a Dask cluster is assumed to have, or to get, at least
 
@@ -171,7 +173,8 @@ def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
 def progress(label: str, total: int) -> Callable[[int], None]:
     """Return a function that is told how many tasks are done, and shows it on stderr.
 
-    It shows a bar on a terminal and a line every ten seconds elsewhere, and nothing without a label or without tasks.
+    It shows a bar on a terminal and a line every ten seconds elsewhere, both with the time that may be left. It shows
+    nothing without a label or without tasks.
     """
     if not label or not total:
         return lambda done: None
@@ -189,12 +192,14 @@ def progress(label: str, total: int) -> Callable[[int], None]:
                     bar.close()
 
             return moved
-    last = time.monotonic()
+    start = last = time.monotonic()
 
     def line(done: int) -> None:
         nonlocal last
-        if done == total or time.monotonic() - last > 10:
-            print(f"{label}: {done} of {total}", file=sys.stderr, flush=True)
-            last = time.monotonic()
+        now = time.monotonic()
+        if done == total or now - last > 10:
+            left = f", about {said_seconds((now - start) / done * (total - done))} left" if 0 < done < total else ""
+            print(f"{label}: {done} of {total}{left}", file=sys.stderr, flush=True)
+            last = now
 
     return line

@@ -1,4 +1,4 @@
-"""How long runs take: in words, estimated, and as committed."""
+"""How long runs take: estimated, and as committed."""
 
 import json
 import time
@@ -9,14 +9,6 @@ import figures
 import paper_checks
 from analysis.running import durations
 from analysis.running.efforts import EFFORTS
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.4, "0 s"), (99.4, "99 s"), (99.6, "2 min"), (600, "10 min"), (5939, "99 min"), (5940, "1.6 h")],
-)
-def test_spans(seconds, text):
-    assert durations.span(seconds) == text
 
 
 def test_the_estimate_is_that_of_the_measurement_until_this_machine_is_known(monkeypatch):

@@ -169,3 +169,11 @@ def test_where_the_system_does_not_say_how_much_memory_there_is(monkeypatch):
 def test_bytes_as_people_say_them():
     assert [arguments.said_bytes(n) for n in (12, 1536, 2**30, 768e12)] == ["12 bytes", "1.5 KiB", "1 GiB", "698 TiB"]
     assert arguments.said_bytes(1e30).endswith(" EiB")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (99.4, "99 s"), (99.6, "2 min"), (600, "10 min"), (5939, "99 min"), (5940, "1.6 h")],
+)
+def test_durations_are_said_in_the_unit_that_fits(seconds, text):
+    assert arguments.said_seconds(seconds) == text

@@ -187,3 +187,16 @@ def test_a_worker_with_other_source_is_refused(tmp_path, cluster):
 
 def _is_heavy(name):
     return name == "__pycache__" or name.endswith((".safetensors", ".npz", ".png"))
+
+
+def test_progress_is_told_every_ten_seconds_with_the_time_that_is_left(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(parallel.time, "monotonic", lambda: now[0])
+    told = parallel.progress("points", 4)
+    for seconds, done in ((5.0, 1), (12.0, 2), (21.0, 3), (30.0, 4)):
+        now[0] = seconds
+        told(done)
+    assert capsys.readouterr().err.splitlines() == ["points: 2 of 4, about 12 s left", "points: 4 of 4"]
+    parallel.progress("", 4)(4)
+    parallel.progress("points", 0)(0)
+    assert capsys.readouterr().err == ""
