@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack
@@ -79,6 +80,8 @@ def unordered(
             stack.enter_context(client)
             options = {"backend": _dask_backend(client, AHEAD if workers is None else workers)}
             tasks = (partial(_call_pickled, pickle.dumps(task)) for task in tasks)
+        # a worker whose memory has grown is replaced, which is not worth a warning
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
         run = joblib.Parallel(return_as="generator_unordered", batch_size=1, **options)
         try:
             starter = os.getpid() if scheduler is None else 0
