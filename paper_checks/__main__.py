@@ -152,8 +152,7 @@ class Progress:
             self.bar.close()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+def _parser() -> Parser:
     parser = Parser(
         prog="python -m paper_checks",
         description="Check the statements of the paper and of this project by running them.",
@@ -180,6 +179,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the verdicts as JSON")
     parser.add_argument("--seconds", type=Path, metavar="PATH", help="write how long each claim took as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/paper_checks.json and DIR/paper_checks.txt")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = _parser()
     args = parser.parse_args(argv)
     if args.page:
         for path in write_pages():

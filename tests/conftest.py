@@ -1,4 +1,4 @@
-"""Hypothesis profiles by environment: dev (random, 50 examples), ci (derandomised, 60), nightly (2000); fixtures."""
+"""Hypothesis profiles by environment: dev (random, 50 examples), ci (derandomised, 25), nightly (2000); fixtures."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
-hypothesis.settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("nightly", max_examples=2000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

@@ -123,7 +123,8 @@ PROGRAMS = {
         "analysis.reproduce",
         stubs={
             "analysis.reproduce.sample_everything": _returns([]),
-            "analysis.reproduce.figures_and_checks": _returns(0),
+            "analysis.reproduce.figures_and_checks": _returns((0, {"figures": {}, "claims": {}})),
+            "analysis.running.durations.FOLDER": lambda place: place,
             "analysis.report.build": _returns("report.html"),
         },
     ),
@@ -188,7 +189,7 @@ PROGRAMS = {
     ),
     "figures": FuzzedProgram(
         "figures.__main__",
-        stubs={"figures.__main__.make": _returns(None), "figures.__main__.PAGE": lambda place: place / "figures.md"},
+        stubs={"figures.__main__.make": _returns([]), "figures.__main__.PAGE": lambda place: place / "figures.md"},
     ),
     "paper_checks": FuzzedProgram(
         "paper_checks.__main__",

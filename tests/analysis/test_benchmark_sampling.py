@@ -42,6 +42,7 @@ def test_bad_arguments(arguments, message, capsys):
     assert re.search(message, capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_memory_is_measured_beside_its_prediction(monkeypatch):
     """States are held to the byte of the prediction; the peak of a process is at least them."""
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(2**18))

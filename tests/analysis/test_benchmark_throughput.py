@@ -13,6 +13,7 @@ def _threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_a_row_per_arm_and_memory_format(monkeypatch, capsys):
     monkeypatch.setattr(throughput, "ARMS", (throughput.ARMS[0], throughput.Arm("closed_loop", 4, 8)))
     options = ["--batch", "64", "--steps", "2", "--repeats", "1", "--memory-format", "channels_last"]

@@ -40,6 +40,7 @@ def assert_form(text, shapes):
     assert not re.search(r"/(home|work|tmp|Users)/|@", text)  # no paths, no names
 
 
+@pytest.mark.slow
 def test_a_page_made_now_has_the_form():
     effort = simulate.BenchmarkEffort(((8, 16), (2, 64)), 3, 1, 1, 1, (10,))
     assert_form(simulate.page(effort), effort.shapes)

@@ -133,6 +133,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
         load("cifar10")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file", "sha256"),
     [

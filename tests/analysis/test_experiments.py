@@ -46,6 +46,7 @@ def checksums(out):
     }
 
 
+@pytest.mark.slow
 def test_a_killed_run_finishes_with_the_same_bytes(tmp_path):
     """Killed with one worker, finished with two, against one that was never interrupted."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -98,7 +99,7 @@ def test_arms_are_labelled_and_cover_the_sweep():
     assert arms.Arm("closed_loop", 4, 8).label == "W8A4 closed loop"
     assert arms.FULL.label == "full precision"
     with pytest.raises(ValueError, match="known: quick, full"):
-        arms.effort_of("huge")
+        sizes.effort_of("huge")
 
 
 def test_workers_follow_the_environment(monkeypatch):

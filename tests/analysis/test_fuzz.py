@@ -140,6 +140,7 @@ def test_every_wrong_end_is_found(tmp_path, monkeypatch):
         assert said in found[how].outcome, how
 
 
+@pytest.mark.slow
 def test_a_few_command_lines_of_every_program_end_well(tmp_path):
     found = list(fuzz.attempts(20, 3, tmp_path))
     counts = Counter(attempt.what for attempt in found)

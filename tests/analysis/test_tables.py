@@ -120,6 +120,7 @@ def test_arms_say_what_they_are():
 # measuring -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_rerun_gives_the_same_bytes_and_the_committed_rows_are_read_back(tiny, capsys):
     for run in ("a", "b"):
         assert command.main(["tiny", "--rerun", "--out", str(tiny / run), "--workers", "1"]) == 0

@@ -24,9 +24,15 @@ THEORY = {m.CLAIM.id: m for m in paper_checks.claims("theory")}
 
 
 def controls():
-    """(module, overrides of its ``check``, verdict they must cause) of all claims; ids repeat for alike overrides."""
-    found = [(m, broken, verdict) for m in paper_checks.claims() for broken, verdict in getattr(m, "CONTROLS", ())]
-    return [pytest.param(*c, id=f"{c[0].CLAIM.id}-{'-'.join(c[1])}") for c in found]
+    """(module, overrides of its ``check``, verdict they must cause) of all claims; ids repeat for alike overrides.
+
+    The first of each claim is checked in every run of the tests, the others in the long tail.
+    """
+    found = [(m, i, *control) for m in paper_checks.claims() for i, control in enumerate(getattr(m, "CONTROLS", ()))]
+    return [
+        pytest.param(m, *control, id=f"{m.CLAIM.id}-{'-'.join(control[0])}", marks=[pytest.mark.slow] if i else [])
+        for m, i, *control in found
+    ]
 
 
 @pytest.mark.parametrize("name", THEORY)

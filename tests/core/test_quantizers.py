@@ -33,14 +33,14 @@ def cases():
 
 @pytest.mark.parametrize("Q", list(cases()))
 def test_declared_laws_hold(Q):
-    assert "kappa" in check_quantizer(Q, examples=40)
+    assert "kappa" in check_quantizer(Q, examples=20)
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES, ids=str)
 @pytest.mark.parametrize("name", ["absmax", "minmax", "stochastic", "mxfp4_e2m1", "percentile", "mse"])
 def test_declared_laws_hold_at_every_granularity(name, granularity):
     options = {"percentile": 60.0} if name == "percentile" else {}  # small blocks: clip them, too
-    check_quantizer(make(name, 3, granularity=granularity, **options), examples=25)
+    check_quantizer(make(name, 3, granularity=granularity, **options), examples=12)
 
 
 #: (quantizer, law it does not declare) -> an input that breaks it
@@ -127,6 +127,7 @@ def test_other_laws_that_are_not_declared_are_broken_somewhere(name):
         assert found is not None, f"{name} seems to obey {law!r}: declare it, or give a counter-example above"
 
 
+@pytest.mark.slow
 def test_the_search_for_counter_examples_finds_some_and_not_others():
     assert counter_example(ms.DeadZone(4), "idempotent") is not None
     assert counter_example(ms.AbsMax(4), "idempotent") is None

@@ -473,6 +473,7 @@ def test_claims_on_the_trained_model_follow_the_errors(monkeypatch, name, found,
     assert judge(module.CLAIM, module.check(**options, **broken)).verdict == then
 
 
+@pytest.mark.slow
 def test_the_claim_on_the_first_layer_is_about_the_first_layer():
     from modiff_sim.evidence import judge
     from paper_checks.calibration import static_first_layer_clips

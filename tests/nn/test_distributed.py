@@ -97,6 +97,7 @@ def test_one_process_gives_what_sample_gives(one_process, capsys):
     assert (one_process / "store" / "grid.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_rank_is_killed_and_the_command_repeated(one_process, tmp_path):
     """Each rank has stored one micro-batch and is at its second."""
     with start(tmp_path, HOLD=f"2:{tmp_path / 'never'}") as program:

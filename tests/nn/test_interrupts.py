@@ -25,6 +25,7 @@ Q = ms.AbsMax(4)
 LOST = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+@pytest.mark.slow
 @LOST
 def test_interrupts_at_drawn_moments_leave_no_trace(tmp_path):
     done = list(attempts(4 * len(ARMS), 3, tmp_path))
@@ -32,6 +33,7 @@ def test_interrupts_at_drawn_moments_leave_no_trace(tmp_path):
     assert {a.what for a in done} == {f"interrupt in {name}" for name in ARMS}
 
 
+@pytest.mark.slow
 @LOST
 def test_moments_at_which_something_is_being_changed():
     """Those in the functions that make changes and note them, in a statement that uses every mode of torch."""
