@@ -1,0 +1,136 @@
+"""What is mutated, and which tests have to see it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Area:
+    """Files that are mutated, and their tests.
+
+    sources: patterns of files from the checkout's root; ``*`` also stands for folders. ``without`` are left out.
+    tests: the files of the area's own tests.
+    wider: tests of what uses the area; a mutant meets them if its own tests pass.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+    wider: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def files(self, root: Path = ROOT) -> list[str]:
+        """Return the files that are mutated, from the root."""
+        tops = {source.split("/")[0] for source in self.sources}
+        found = {path.relative_to(root).as_posix() for top in tops for path in (root / top).rglob("*.py")}
+        return sorted(
+            file for file in found if any(fnmatch(file, source) for source in self.sources) and file not in self.without
+        )
+
+    def ordered(self, file: str, root: Path = ROOT) -> tuple[str, ...]:
+        """Return the area's own tests, those first that say most of what this file defines."""
+        tree = ast.parse((root / file).read_text(encoding="utf-8"))
+        kinds = (ast.FunctionDef, ast.ClassDef)
+        names = {node.name for node in ast.walk(tree) if isinstance(node, kinds) and not node.name.startswith("__")}
+
+        def said(test: str) -> int:
+            words = set(re.findall(r"\w+", (root / test).read_text(encoding="utf-8")))
+            return len(words & names)
+
+        return tuple(sorted(self.tests, key=said, reverse=True))
+
+
+def _core(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/core/test_{name}.py" for name in names)
+
+
+EXAMPLES = ("tests/pages/test_docstrings_core.py", "tests/pages/test_docstrings_rooms.py")
+STORAGE, THRESHOLD = "modiff_sim/recursion/storage.py", "modiff_sim/recursion/threshold.py"
+STATES = "modiff_sim/nn/states.py"
+
+AREAS = (
+    Area(
+        "recursion",
+        ("modiff_sim/recursion/*.py",),
+        _core("recursion", "scheme", "bilinear", "foreign", "counts_and_seeds", "arrays_let_in"),
+        _core("storage", "simulate", "bounds"),
+        without=(STORAGE, THRESHOLD),
+    ),
+    Area(
+        "quantizers",
+        ("modiff_sim/quantizers/*.py",),
+        _core(
+            "quantizers",
+            "quantizers_clipping",
+            "quantizers_floats",
+            "granularity",
+            "split",
+            "registry",
+            "counts_and_seeds",
+            "arrays_let_in",
+        ),
+        (*EXAMPLES, *_core("simulate", "bounds_static", "cli")),
+    ),
+    Area(
+        "bounds",
+        ("modiff_sim/bounds/*.py",),
+        _core(
+            "bounds",
+            "bounds_chain",
+            "bounds_drift",
+            "bounds_loop",
+            "bounds_restarts",
+            "bounds_static",
+            "bounds_stochastic",
+            "bounds_young",
+            "bilinear",
+            "certificates",
+            "growth",
+            "arrays_let_in",
+            "counts_and_seeds",
+        ),
+        (*EXAMPLES, *_core("cli", "regimes")),
+    ),
+    Area(
+        "evidence", ("modiff_sim/evidence.py",), _core("evidence"), (*EXAMPLES, *_core("cost", "threshold", "growth"))
+    ),
+    Area(
+        "metrics",
+        ("analysis/metrics/*.py",),
+        (
+            "tests/analysis/test_metrics.py",
+            "tests/analysis/test_metrics_sets.py",
+            "tests/analysis/test_metrics_judge.py",
+        ),
+        ("tests/analysis/test_quality.py", "tests/analysis/test_compare.py"),
+    ),
+    Area(
+        "state formats",
+        (STORAGE, STATES),
+        (*_core("storage"), "tests/nn/test_states.py", "tests/nn/test_checkpoints.py"),
+        (*_core("scheme", "cost", "foreign"), "tests/nn/test_calls.py"),
+    ),
+    Area(
+        "thresholds",
+        (THRESHOLD,),
+        _core("threshold"),
+        (*_core("scheme", "quantizers_clipping", "bilinear"), "tests/nn/test_sparsity.py"),
+    ),
+    Area(
+        "samplers",
+        ("modiff_sim/diffusion/*.py",),
+        (
+            *_core("samplers", "samplers_orders", "denoisers", "mixture_sampling", "arrays_let_in", "counts_and_seeds"),
+            "tests/nn/test_samplers_diffusers.py",
+        ),
+        (*EXAMPLES, *_core("prediction"), "tests/nn/test_schedulers.py"),
+    ),
+    Area("cost", ("modiff_sim/cost*.py",), _core("cost"), (*EXAMPLES, *_core("recommendation", "split"))),
+)

@@ -1,0 +1,125 @@
+"""A process that has imported the libraries, and runs tests in forked children:  python -m analysis.mutation.server
+
+It stands in the folder that is tested, and imports nothing from it: a child imports the code as it then is. Each line of
+stdin is a request, each line of stdout its answer, both JSON: the arguments of ``tried``, and what it returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+#: what tests import from elsewhere; a library that is not installed is left out
+LIBRARIES = (
+    "pytest", "_pytest.doctest", "hypothesis.strategies", "hypothesis.extra.numpy", "numpy", "scipy.linalg", "scipy.optimize",
+    "scipy.signal", "scipy.sparse.linalg", "scipy.spatial", "scipy.special", "scipy.stats", "array_api_compat.numpy",
+    "array_api_strict", "ml_dtypes", "torch", "sklearn.linear_model", "sklearn.datasets",
+)  # fmt: skip
+MEMORY = 12 * 2**30  # bytes of address space of a child: a mutant may ask for any size
+GLANCE = 0.02  # seconds between two looks at a child
+
+
+class FirstFailure:
+    """A plugin of pytest that notes the first test, or the first file, that failed."""
+
+    test = ""
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Note a test."""
+        self._note(report)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """Note a file that cannot be imported."""
+        self._note(report)
+
+    def _note(self, report: Any) -> None:
+        if report.failed and not self.test:
+            self.test = report.nodeid
+
+
+def tried(tests: Sequence[str], seconds: float, unchanged: bool) -> dict[str, Any]:
+    """Run tests until one fails.
+
+    tests: files, in this order.
+    seconds: after this time the child and everything that it started is killed.
+    unchanged: whether the code is as in the checkout, so that its bytecode may be kept.
+
+    Returns "outcome" ("passed", "failed" or "timeout"), "test" (which one failed, or how the process ended) and
+    "seconds" (how long it took).
+    """
+    receiver, sender = os.pipe()
+    start = time.monotonic()
+    child = os.fork()
+    if not child:
+        _run(tests, unchanged, sender)
+    os.close(sender)
+    os.set_blocking(receiver, False)
+    status = None
+    while status is None and time.monotonic() - start < seconds:
+        time.sleep(GLANCE)
+        ended, code = os.waitpid(child, os.WNOHANG)
+        status = code if ended else None
+    took = time.monotonic() - start
+    for kill in (os.killpg, os.kill) if status is None else (os.killpg,):
+        with contextlib.suppress(ProcessLookupError):
+            kill(child, signal.SIGKILL)
+    if status is None:
+        os.waitpid(child, 0)
+        outcome, test = "timeout", ""
+    else:
+        outcome, test = _answer(receiver, status)
+    os.close(receiver)
+    return {"outcome": outcome, "test": test, "seconds": round(took, 2)}
+
+
+def _answer(receiver: int, status: int) -> tuple[str, str]:
+    """The outcome that a child wrote, and the test; what its end says if it wrote nothing."""
+    with contextlib.suppress(BlockingIOError):
+        if written := os.read(receiver, 2**16):
+            code, test = json.loads(written)
+            return ("passed", "") if code == 0 else ("failed", test or f"pytest's exit code {code}")
+    code = os.waitstatus_to_exitcode(status)
+    return "failed", f"the process died: {signal.Signals(-code).name if code < 0 else f'exit code {code}'}"
+
+
+def _run(tests: Sequence[str], unchanged: bool, sender: int) -> NoReturn:
+    """Run the tests in a child, write what happened, and end the child."""
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(null, stream)
+        if not unchanged:
+            sys.dont_write_bytecode = True
+            os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        import pytest
+
+        first = FirstFailure()
+        code = pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "--assert=plain"], plugins=[first])
+        os.write(sender, json.dumps([int(code), first.test]).encode())
+        os._exit(0)
+    finally:  # whatever was raised, this process must not go on as the server
+        os._exit(1)
+
+
+def main() -> int:
+    """Answer requests until stdin ends."""
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for line in sys.stdin:
+        print(json.dumps(tried(**json.loads(line))), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
