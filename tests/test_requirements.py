@@ -21,7 +21,7 @@ OFFERED = {"seaborn"}
 #: module -> the package that brings it
 BROUGHT = {"PIL": "matplotlib", "cvxpy": "PEPit", "huggingface_hub": "diffusers"}
 #: extra -> what the checkout imports from it, but `make reproduce` does not
-APART = {"scale": {"distributed"}, "docs": {"nbformat", "nbclient"}, "fid": {"torch-fidelity"}}
+APART = {"scale": {"distributed"}, "docs": {"nbformat", "nbclient"}, "fid": {"torch-fidelity"}, "mutation": {"cosmic-ray", "pytest"}}
 
 
 def required(*extras):
@@ -50,7 +50,7 @@ def test_the_pinned_version_is_one_that_is_allowed(requirement, pinned):
     wanted = Requirement(requirement)
     assert wanted.specifier, "it has no lower bound"
     name = canonicalize_name(wanted.name)
-    if name in names("dev"):
+    if name in names("dev", "mutation"):
         assert pinned[name] in wanted.specifier
 
 

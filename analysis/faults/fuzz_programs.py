@@ -187,6 +187,13 @@ PROGRAMS = {
     "analysis.contents": FuzzedProgram(
         "analysis.contents", stubs={"analysis.contents.PAGE": lambda place: place / "contents.md"}
     ),
+    "analysis.mutation": FuzzedProgram(
+        "analysis.mutation.__main__",
+        stubs={
+            "analysis.mutation.__main__.sample": _returns([]),
+            "analysis.mutation.__main__.outcomes": _returns([]),
+        },
+    ),
     "figures": FuzzedProgram(
         "figures.__main__",
         stubs={"figures.__main__.make": _returns([]), "figures.__main__.PAGE": lambda place: place / "figures.md"},

@@ -81,8 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if path.exists() and not args.resume:
             raise FileExistsError(f"{path} exists; --resume goes on with it, and --log names another file")
         mutants = list(sample(list(areas.values()), args.seed, args.count))
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         parser.error(f"{error}")
+    except ImportError as error:
+        parser.error(f'{error}; pip install "modiff-sim[mutation]" brings it')
     start, rows = time.monotonic(), []
     for number, row in enumerate(outcomes(mutants, areas, RowLog(path)), 1):
         rows.append(row)

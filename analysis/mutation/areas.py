@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -15,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 class Area:
     """Files that are mutated, and their tests.
 
-    sources: patterns of files from the checkout's root; ``*`` also stands for folders. ``without`` are left out.
+    sources: patterns of files, from the checkout's root. ``without`` are left out.
     tests: the files of the area's own tests.
     wider: tests of what uses the area; a mutant meets them if its own tests pass.
     """
@@ -28,11 +27,8 @@ class Area:
 
     def files(self, root: Path = ROOT) -> list[str]:
         """Return the files that are mutated, from the root."""
-        tops = {source.split("/")[0] for source in self.sources}
-        found = {path.relative_to(root).as_posix() for top in tops for path in (root / top).rglob("*.py")}
-        return sorted(
-            file for file in found if any(fnmatch(file, source) for source in self.sources) and file not in self.without
-        )
+        found = {path.relative_to(root).as_posix() for source in self.sources for path in root.glob(source)}
+        return sorted(found - {*self.without})
 
     def ordered(self, file: str, root: Path = ROOT) -> tuple[str, ...]:
         """Return the area's own tests, those first that say most of what this file defines."""
@@ -58,14 +54,14 @@ STATES = "modiff_sim/nn/states.py"
 AREAS = (
     Area(
         "recursion",
-        ("modiff_sim/recursion/*.py",),
+        ("modiff_sim/recursion/**/*.py",),
         _core("recursion", "scheme", "bilinear", "foreign", "counts_and_seeds", "arrays_let_in"),
         _core("storage", "simulate", "bounds"),
         without=(STORAGE, THRESHOLD),
     ),
     Area(
         "quantizers",
-        ("modiff_sim/quantizers/*.py",),
+        ("modiff_sim/quantizers/**/*.py",),
         _core(
             "quantizers",
             "quantizers_clipping",
@@ -80,7 +76,7 @@ AREAS = (
     ),
     Area(
         "bounds",
-        ("modiff_sim/bounds/*.py",),
+        ("modiff_sim/bounds/**/*.py",),
         _core(
             "bounds",
             "bounds_chain",
@@ -125,7 +121,7 @@ AREAS = (
     ),
     Area(
         "samplers",
-        ("modiff_sim/diffusion/*.py",),
+        ("modiff_sim/diffusion/**/*.py",),
         (
             *_core("samplers", "samplers_orders", "denoisers", "mixture_sampling", "arrays_let_in", "counts_and_seeds"),
             "tests/nn/test_samplers_diffusers.py",

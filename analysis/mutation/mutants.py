@@ -17,8 +17,8 @@ from typing import Any
 
 from .areas import ROOT, Area
 
-#: operators that are left out. A bit operation in place of arithmetic raises TypeError for floats, so that any test that
-#: comes by sees it; ``is`` in place of a comparison depends on which small numbers Python shares.
+#: operators that are left out. A bit operation in place of arithmetic raises TypeError for floats, so that any test
+#: that comes by sees it; ``is`` in place of a comparison depends on which small numbers Python shares.
 LEFT_OUT = re.compile(
     r"core/(ReplaceBinaryOperator_(Add|Sub|Mul|Div|FloorDiv|Mod|Pow)_(RShift|LShift|BitOr|BitAnd|BitXor)"
     r"|ReplaceComparisonOperator_(Eq|NotEq|Lt|LtE|Gt|GtE)_(Is|IsNot))"
@@ -68,6 +68,12 @@ class _Decisive(ast.NodeTransformer):
             node.body = []
         return self.generic_visit(node)
 
+    def visit_arguments(self, node: ast.arguments) -> ast.AST:
+        node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]  # ``*`` becomes ``/``, which says how to call
+        node.defaults = [*node.defaults, *filter(None, node.kw_defaults)]
+        node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
+        return self.generic_visit(node)
+
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.annotation = None
         return node
@@ -91,8 +97,8 @@ class _Decisive(ast.NodeTransformer):
 def decisive(source: str) -> str:
     """Return what of a source can decide a result, as text to compare. Raises SyntaxError.
 
-    Left out are docstrings, annotations, the arguments of exceptions and warnings, ``__repr__`` and ``__str__``, and
-    what is for type checkers.
+    Left out are docstrings, annotations, which parameters are given by keyword, the arguments of exceptions and
+    warnings, ``__repr__`` and ``__str__``, and what is for type checkers.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # a mutant may call a number
@@ -150,7 +156,10 @@ def _matters(source: str, after: str) -> bool:
 
 
 def sample(areas: list[Area], seed: int, count: int, root: Path = ROOT) -> Iterator[Mutant]:
-    """Yield ``count`` mutants, from the areas in turn, as long as they have any. A larger count begins with the same."""
+    """Yield ``count`` mutants, from the areas in turn, as long as they have any.
+
+    A larger count begins with the same mutants.
+    """
     waiting = [drawn(area, seed, root) for area in areas]
     while waiting and count:
         for draws in list(waiting):

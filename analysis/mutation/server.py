@@ -1,7 +1,7 @@
 """A process that has imported the libraries, and runs tests in forked children:  python -m analysis.mutation.server
 
-It stands in the folder that is tested, and imports nothing from it: a child imports the code as it then is. Each line of
-stdin is a request, each line of stdout its answer, both JSON: the arguments of ``tried``, and what it returns.
+It stands in the folder that is tested, and imports nothing from it: a child imports the code as it then is. Each line
+of stdin is a request, each line of stdout its answer, both JSON: the arguments of ``tried``, and what it returns.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 
 #: what tests import from elsewhere; a library that is not installed is left out
 LIBRARIES = (
-    "pytest", "_pytest.doctest", "hypothesis.strategies", "hypothesis.extra.numpy", "numpy", "scipy.linalg", "scipy.optimize",
-    "scipy.signal", "scipy.sparse.linalg", "scipy.spatial", "scipy.special", "scipy.stats", "array_api_compat.numpy",
-    "array_api_strict", "ml_dtypes", "torch", "sklearn.linear_model", "sklearn.datasets",
+    "pytest", "_pytest.doctest", "hypothesis.strategies", "hypothesis.extra.numpy", "numpy", "scipy.linalg",
+    "scipy.optimize", "scipy.signal", "scipy.sparse.linalg", "scipy.spatial", "scipy.special", "scipy.stats",
+    "array_api_compat.numpy", "array_api_strict", "ml_dtypes", "torch", "sklearn.linear_model", "sklearn.datasets",
 )  # fmt: skip
 MEMORY = 12 * 2**30  # bytes of address space of a child: a mutant may ask for any size
 GLANCE = 0.02  # seconds between two looks at a child

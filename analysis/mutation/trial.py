@@ -64,9 +64,8 @@ class Tester:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _open(self._server.stdin).close()
-        self._server.kill()
-        self._server.wait()
+        with self._server:  # it closes the pipes and waits
+            self._server.kill()
 
     def _ask(self, tests: Sequence[str], seconds: float, *, unchanged: bool) -> dict[str, Any]:
         request = {"tests": list(tests), "seconds": seconds, "unchanged": unchanged}
@@ -95,7 +94,7 @@ class Tester:
     def tried(self, mutant: Mutant, area: Area) -> dict[str, Any]:
         """Return "outcome" (killed, timeout or survived), "by" (which test) and "seconds" of a mutant."""
         path, took = self.folder / mutant.file, 0.0
-        for tests in (area.ordered(mutant.file), area.wider):
+        for tests in (area.ordered(mutant.file, self.folder), area.wider):
             limit = self.allowed(tests)
             with mutant.applied(path):
                 Path(cache_from_source(str(path))).unlink(missing_ok=True)
