@@ -47,7 +47,16 @@ def _core(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/core/test_{name}.py" for name in names)
 
 
-EXAMPLES = ("tests/pages/test_docstrings_core.py", "tests/pages/test_docstrings_rooms.py")
+def _analysis(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/analysis/test_{name}.py" for name in names)
+
+
+def _nn(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/nn/test_{name}.py" for name in names)
+
+
+#: of all areas: records cannot be changed, and the examples of docstrings give what they say
+COMMON = ("tests/test_values.py", "tests/pages/test_docstrings_core.py", "tests/pages/test_docstrings_rooms.py")
 STORAGE, THRESHOLD = "modiff_sim/recursion/storage.py", "modiff_sim/recursion/threshold.py"
 STATES = "modiff_sim/nn/states.py"
 
@@ -56,77 +65,55 @@ AREAS = (
         "recursion",
         ("modiff_sim/recursion/**/*.py",),
         _core("recursion", "scheme", "bilinear", "foreign", "counts_and_seeds", "arrays_let_in"),
-        _core("storage", "simulate", "bounds"),
+        (*COMMON, *_core("storage", "simulate", "bounds")),
         without=(STORAGE, THRESHOLD),
     ),
     Area(
         "quantizers",
         ("modiff_sim/quantizers/**/*.py",),
-        _core(
-            "quantizers",
-            "quantizers_clipping",
-            "quantizers_floats",
-            "granularity",
-            "split",
-            "registry",
-            "counts_and_seeds",
-            "arrays_let_in",
+        (
+            *_core("quantizers", "quantizers_clipping", "quantizers_floats", "granularity", "split", "registry"),
+            *_core("counts_and_seeds", "arrays_let_in"),
         ),
-        (*EXAMPLES, *_core("simulate", "bounds_static", "cli")),
+        (*COMMON, *_core("simulate", "bounds_static", "cli")),
     ),
     Area(
         "bounds",
         ("modiff_sim/bounds/**/*.py",),
-        _core(
-            "bounds",
-            "bounds_chain",
-            "bounds_drift",
-            "bounds_loop",
-            "bounds_restarts",
-            "bounds_static",
-            "bounds_stochastic",
-            "bounds_young",
-            "bilinear",
-            "certificates",
-            "growth",
-            "arrays_let_in",
-            "counts_and_seeds",
+        (
+            *_core("bounds", "bounds_chain", "bounds_drift", "bounds_loop", "bounds_restarts", "bounds_static"),
+            *_core("bounds_stochastic", "bounds_young", "bilinear", "certificates", "growth"),
+            *_core("arrays_let_in", "counts_and_seeds"),
         ),
-        (*EXAMPLES, *_core("cli", "regimes")),
+        (*COMMON, *_core("cli", "regimes")),
     ),
-    Area(
-        "evidence", ("modiff_sim/evidence.py",), _core("evidence"), (*EXAMPLES, *_core("cost", "threshold", "growth"))
-    ),
+    Area("evidence", ("modiff_sim/evidence.py",), _core("evidence"), (*COMMON, *_core("cost", "threshold", "growth"))),
     Area(
         "metrics",
         ("analysis/metrics/*.py",),
-        (
-            "tests/analysis/test_metrics.py",
-            "tests/analysis/test_metrics_sets.py",
-            "tests/analysis/test_metrics_judge.py",
-        ),
-        ("tests/analysis/test_quality.py", "tests/analysis/test_compare.py"),
+        _analysis("metrics", "metrics_sets", "metrics_judge"),
+        (*COMMON, *_analysis("quality", "compare")),
     ),
     Area(
         "state formats",
         (STORAGE, STATES),
-        (*_core("storage"), "tests/nn/test_states.py", "tests/nn/test_checkpoints.py"),
-        (*_core("scheme", "cost", "foreign"), "tests/nn/test_calls.py"),
+        (*_core("storage"), *_nn("states", "checkpoints")),
+        (*COMMON, *_core("scheme", "cost", "foreign"), *_nn("calls")),
     ),
     Area(
         "thresholds",
         (THRESHOLD,),
         _core("threshold"),
-        (*_core("scheme", "quantizers_clipping", "bilinear"), "tests/nn/test_sparsity.py"),
+        (*COMMON, *_core("scheme", "quantizers_clipping", "bilinear"), *_nn("sparsity")),
     ),
     Area(
         "samplers",
         ("modiff_sim/diffusion/**/*.py",),
         (
             *_core("samplers", "samplers_orders", "denoisers", "mixture_sampling", "arrays_let_in", "counts_and_seeds"),
-            "tests/nn/test_samplers_diffusers.py",
+            *_nn("samplers_diffusers"),
         ),
-        (*EXAMPLES, *_core("prediction"), "tests/nn/test_schedulers.py"),
+        (*COMMON, *_core("prediction"), *_nn("schedulers")),
     ),
-    Area("cost", ("modiff_sim/cost*.py",), _core("cost"), (*EXAMPLES, *_core("recommendation", "split"))),
+    Area("cost", ("modiff_sim/cost*.py",), _core("cost"), (*COMMON, *_core("recommendation", "split"))),
 )

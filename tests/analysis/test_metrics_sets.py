@@ -244,6 +244,13 @@ def test_the_score_is_the_formula_and_splits_are_its_parts():
             classifier_score(wrong)
 
 
+@pytest.mark.parametrize("splits", [0, -1])
+def test_a_score_has_at_least_one_part(splits):
+    with pytest.raises(ValueError, match=f"do not split into {splits} equal parts"):
+        split_scores(np.full((4, 2), 0.5), splits)
+    assert split_scores(np.full((4, 2), 0.5), 1) == (1.0, 0.0)
+
+
 @pytest.mark.parametrize("classes", [2, 10, 1000])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_an_ordinary_softmax_of_any_dtype_is_scored(dtype, classes):

@@ -316,6 +316,13 @@ def test_open_loop_bound_is_attained_at_every_call():
     assert np.allclose(error, bound, rtol=1e-12, atol=0)
 
 
+def test_the_error_of_one_term_in_plain_numbers():
+    """1·|a||b| with errors 1/2 and 1/4: 2·1/2 + 1·1/4 + 1/8. One term is what is meant where nothing is said."""
+    assert products.error_bound(1.0, 2.0, 0.5, 0.25) == products.error_bound(1.0, 2.0, 0.5, 0.25, inner=1) == 1.375
+    once = products.open_loop_bound([1.0], [2.0], [1.0], [1.0], kappa=(0.5, 0.25))
+    assert once == products.open_loop_bound([1.0], [2.0], [1.0], [1.0], kappa=(0.5, 0.25), inner=1)
+
+
 def test_a_softmax_passes_the_error_of_v_on_unamplified():
     """Rows of P have absolute sum 1, so with ||·||_{∞→∞} for P the bound has no dimension: inner = 1."""
     rng = np.random.default_rng(0)

@@ -204,6 +204,18 @@ def test_zero_range_and_constant_inputs():
     assert np.array_equal(ms.AbsMax(8)(tiny), np.zeros_like(tiny))
 
 
+def test_the_laws_of_min_max_as_printed_hold_above_its_floor_and_for_constants():
+    """Ranges of 0, of less than the floor times the levels (3 at two bits), of as much, and of more."""
+    x = np.array([[5.0, 5.0], [0.0, 2.0], [0.0, 3.0], [0.0, 4.0]])
+    assert ms.MinMaxRaw(2, floor=1.0).in_domain(x).ravel().tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize("Q", [ms.Static(4), ms.StaticAffine(4, low=-1.0, high=1.0)], ids=str)
+def test_a_fixed_scale_is_of_no_empty_range(Q):
+    x = np.array([[0.0, 0.0], [0.25, 1.0]])
+    assert Q.choose_qparams(x).zero_range.ravel().tolist() == [False, False]
+
+
 def test_idempotent_in_exact_arithmetic_on_the_grid():
     x = np.array([[7.0, -3.0, 0.0, 1.0]])
     assert np.array_equal(ms.AbsMax(4)(x), x)
