@@ -21,7 +21,12 @@ OFFERED = {"seaborn"}
 #: module -> the package that brings it
 BROUGHT = {"PIL": "matplotlib", "cvxpy": "PEPit", "huggingface_hub": "diffusers"}
 #: extra -> what the checkout imports from it, but `make reproduce` does not
-APART = {"scale": {"distributed"}, "docs": {"nbformat", "nbclient"}, "fid": {"torch-fidelity"}, "mutation": {"cosmic-ray", "pytest"}}
+APART = {
+    "scale": {"distributed"},
+    "docs": {"nbformat", "nbclient"},
+    "fid": {"torch-fidelity"},
+    "mutation": {"cosmic-ray", "pytest"},
+}
 
 
 def required(*extras):

@@ -12,15 +12,16 @@ ROOT = Path(__file__).parents[1]
 CHANGED = {
     "PassStates": "the dictionaries of one pass, which the run fills",
 }
+PLACES = (
+    "modiff_sim/recursion", "modiff_sim/quantizers", "modiff_sim/bounds", "modiff_sim/diffusion",
+    "modiff_sim/nn/states.py", "modiff_sim/evidence.py", "modiff_sim/cost.py", "analysis/metrics",
+)  # fmt: skip
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for place in (
-        "modiff_sim/recursion", "modiff_sim/quantizers", "modiff_sim/bounds", "modiff_sim/diffusion", "modiff_sim/nn/states.py",
-        "modiff_sim/evidence.py", "modiff_sim/cost.py", "analysis/metrics",
-    )
+    for place in PLACES
     for path in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
     if "dataclass" in path.read_text(encoding="utf-8")
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("name", MODULES)
