@@ -216,6 +216,13 @@ def test_a_fixed_scale_is_of_no_empty_range(Q):
     assert Q.choose_qparams(x).zero_range.ravel().tolist() == [False, False]
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8, 12, 16, 24, 32])
+def test_a_scale_of_one_rounds_to_integers(bits):
+    """Whether or not codes are clipped, which is only done where the dtype makes it necessary."""
+    top = 2.0 ** (bits - 1) - 1
+    assert ms.AbsMax(bits)(np.array([[top, 0.4, -0.6, -top]])).tolist() == [[top, 0.0, -1.0, -top]]
+
+
 def test_idempotent_in_exact_arithmetic_on_the_grid():
     x = np.array([[7.0, -3.0, 0.0, 1.0]])
     assert np.array_equal(ms.AbsMax(4)(x), x)

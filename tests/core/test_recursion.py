@@ -45,6 +45,13 @@ def test_warm_up_equals_the_oracle(warmup, feeds, inputs):
 COMPENSATED = {"open_loop": False, "closed_loop": True}
 
 
+@pytest.mark.parametrize("name", ["direct", "open_loop", "closed_loop"])
+def test_a_call_in_full_precision_is_the_first_unless_it_is_said_which(name):
+    recursion, x = rec.get(name), np.ones((1, 4))
+    assert recursion.exact(x, lambda a: 2 * a)[0].call == 1
+    assert recursion.exact(x, lambda a: 2 * a, 6)[0].call == 7
+
+
 @pytest.mark.parametrize(("name", "compensated"), [(name, COMPENSATED.get(name)) for name in rec.RECURSIONS])
 def test_error_structure(name, compensated):
     check_recursion(name, compensated=compensated)

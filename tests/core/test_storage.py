@@ -54,6 +54,27 @@ def test_the_bound_with_the_states_rounding_added_holds(storage, seed, bits):
     assert (error[1:] <= bound * (1 + 1e-12)).all()
 
 
+def test_a_call_in_full_precision_is_the_first_unless_it_is_said_which():
+    wrapped = rec.Stored(rec.get("closed_loop"), Storage(ref="float32"))
+    x = np.ones((1, 4))
+    assert wrapped.exact(x, lambda a: 2 * a)[0].call == 1
+    assert wrapped.exact(x, lambda a: 2 * a, 6)[0].call == 7
+
+
+@pytest.mark.parametrize("bits", [2, 8, 9, 15, 16, 17, 31])
+@pytest.mark.parametrize("kind", [ms.AbsMax, ms.MinMax])
+def test_codes_of_any_width_come_back(kind, bits):
+    """The largest and the smallest code fit into the integers that are kept, and these are no wider than needed."""
+    Q, x = kind(bits), np.array([[-1.0, 0.3, 1.0]])
+    form = Storage(ref=Q).ref_format
+    kept = form.encode(x)
+    assert form.decode(kept, x).tolist() == Q(x).tolist()
+    signed = kind is ms.AbsMax
+    assert kept.codes.dtype == (
+        np.int8 if signed and bits <= 8 else np.uint8 if bits <= 8 else np.int16 if signed and bits <= 16 else np.int32
+    )
+
+
 @pytest.mark.parametrize("storage", KEPT, ids=str)
 def test_the_output_is_A_of_the_stored_reference(storage):
     """ô = A(stored â) up to ô's own rounding, at every call: dropping the rounding of â from ô would part them."""

@@ -49,6 +49,13 @@ def test_squares_neither_overflow_nor_underflow():
     assert threshold.size(np.zeros((2, 3))).ravel().tolist() == [0, 0]
 
 
+def test_a_call_in_full_precision_is_the_first_unless_it_is_said_which():
+    wrapped = rec.Skipping(rec.get("closed_loop"), Threshold(0.1))
+    x = np.ones((1, 4))
+    assert wrapped.exact(x, lambda a: 2 * a)[0].call == 1
+    assert wrapped.exact(x, lambda a: 2 * a, 6)[0].call == 7
+
+
 def test_strictly_below_is_skipped_and_zero_skips_nothing():
     ref, residual = np.full((3, 4), 8.0), np.array([[1.0], [2.0], [3.0]]) * np.ones((3, 4))
     for norm in NORMS:
