@@ -247,6 +247,12 @@ class Stale(rec.ClosedLoop):
         return ref
 
 
+def test_three_quantizers_are_no_pair():
+    x = np.ones((2, 2))
+    with pytest.raises(ValueError, match="argument"):
+        list(bilinear.run("closed_loop", [(x, x)], (ms.AbsMax(3),) * 3))
+
+
 def test_a_stale_reference_is_caught():
     rng = np.random.default_rng(0)
     a, b = rng.integers(-8, 9, (5, 2, 2, 3)).astype(float), rng.integers(-8, 9, (5, 2, 3, 2)).astype(float)

@@ -87,6 +87,13 @@ def test_schedule_is_immutable_and_copies():
         schedule.alpha_bar[0] = 1
 
 
+def test_schedules_are_told_apart_as_objects():
+    """Comparing their arrays entry by entry would give no yes or no."""
+    one, other = Schedule([0.9, 0.5], [1, 0]), Schedule([0.9, 0.5], [1, 0])
+    assert one != other
+    assert {one: 1, other: 2}[one] == 1
+
+
 @pytest.mark.parametrize(
     ("steps", "spacing", "match"),
     [
