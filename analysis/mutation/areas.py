@@ -82,7 +82,7 @@ AREAS = (
         ("modiff_sim/bounds/**/*.py",),
         (
             *_core("bounds", "bounds_chain", "bounds_drift", "bounds_loop", "bounds_restarts", "bounds_static"),
-            *_core("bounds_stochastic", "bounds_young", "bilinear", "certificates", "growth"),
+            *_core("bounds_stochastic", "bounds_young", "bilinear", "threshold", "certificates", "growth"),
             *_core("arrays_let_in", "counts_and_seeds"),
         ),
         (*COMMON, *_core("cli", "regimes")),

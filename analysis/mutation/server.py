@@ -25,6 +25,7 @@ LIBRARIES = (
 )  # fmt: skip
 MEMORY = 12 * 2**30  # bytes of address space of a child: a mutant may ask for any size
 GLANCE = 0.02  # seconds between two looks at a child
+PAUSE = 1.0  # two looks further apart count as this: everything was stopped, and not slow
 
 
 class FirstFailure:
@@ -56,18 +57,18 @@ def tried(tests: Sequence[str], seconds: float, unchanged: bool) -> dict[str, An
     "seconds" (how long it took).
     """
     receiver, sender = os.pipe()
-    start = time.monotonic()
     child = os.fork()
     if not child:
         _run(tests, unchanged, sender)
     os.close(sender)
     os.set_blocking(receiver, False)
-    status = None
-    while status is None and time.monotonic() - start < seconds:
+    status, took, last = None, 0.0, time.monotonic()
+    while status is None and took < seconds:
         time.sleep(GLANCE)
         ended, code = os.waitpid(child, os.WNOHANG)
         status = code if ended else None
-    took = time.monotonic() - start
+        now = time.monotonic()
+        took, last = took + min(now - last, PAUSE), now
     for kill in (os.killpg, os.kill) if status is None else (os.killpg,):
         with contextlib.suppress(ProcessLookupError):
             kill(child, signal.SIGKILL)

@@ -78,6 +78,15 @@ def test_noise_levels_compose(a, b):
     assert once.sigma == pytest.approx(twice.sigma, rel=8 * EPS)
 
 
+@pytest.mark.parametrize("spacing", [1.0, 3.0])
+def test_the_weights_of_the_lattice_are_one_period_of_two_waves(spacing):
+    """At side 2 the phases are ±π/2: cos(phase + 1) is ∓sin 1, and sin(phase) is ±1."""
+    mixture = grid(2, spacing=spacing)
+    assert mixture.means.tolist() == [[spacing * x / 2, spacing * y / 2] for y in (-1, 1) for x in (-1, 1)]
+    weights = np.array([math.exp((-x * math.sin(1) + y) / 2) for y in (-1, 1) for x in (-1, 1)])
+    assert np.allclose(mixture.weights, weights / weights.sum(), rtol=1e-14)
+
+
 def test_samples_have_the_moments_of_the_mixture():
     n = 40_000
     x = OFF_CENTRE.sample(np.random.default_rng(1), n)
