@@ -155,6 +155,14 @@ def test_expected_verdicts_are_compared_with_the_computed_one():
     assert not judge(false, Evidence(claimed=1, measured=1)).as_expected
 
 
+def test_a_claim_is_our_own_and_run_unless_it_says_otherwise():
+    made = Claim(id="x", statement="a statement", source="here", relation="upper")
+    assert (made.topic, made.printed, made.expected) == ("theory", False, Verdict.HOLDS)
+    evidence = Evidence()
+    assert (evidence.everywhere, evidence.deferred, evidence.not_run, evidence.seed) == (False, False, "", None)
+    assert (evidence.atol, evidence.attained) == (0.0, 1e-6)
+
+
 def test_an_unknown_relation_lists_the_known():
     with pytest.raises(ValueError, match="known: upper, tight, lower, equal"):
         claim("about")
