@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import math
 import os
 import resource
 import signal
@@ -25,6 +26,7 @@ LIBRARIES = (
 )  # fmt: skip
 MEMORY = 12 * 2**30  # bytes of address space of a child: a mutant may ask for any size
 GLANCE = 0.02  # seconds between two looks at a child
+WAIT = 10  # a child that waits for something is killed after this many times the processor time that it is allowed
 PAUSE = 1.0  # two looks further apart count as this: everything was stopped, and not slow
 
 
@@ -50,35 +52,34 @@ def tried(tests: Sequence[str], seconds: float, unchanged: bool) -> dict[str, An
     """Run tests until one fails.
 
     tests: files, in this order.
-    seconds: after this time the child and everything that it started is killed.
+    seconds: of processor time, after which the child ends; it is killed, with everything that it started, if it is
+             still there after ``WAIT`` times as long.
     unchanged: whether the code is as in the checkout, so that its bytecode may be kept.
 
     Returns "outcome" ("passed", "failed" or "timeout"), "test" (which one failed, or how the process ended) and
-    "seconds" (how long it took).
+    "seconds" (its processor time, which other work on the machine does not prolong).
     """
     receiver, sender = os.pipe()
     child = os.fork()
     if not child:
-        _run(tests, unchanged, sender)
+        _run(tests, seconds, unchanged, sender)
     os.close(sender)
     os.set_blocking(receiver, False)
-    status, took, last = None, 0.0, time.monotonic()
-    while status is None and took < seconds:
+    ended, waited, last = 0, 0.0, time.monotonic()
+    while not ended and waited < WAIT * seconds:
         time.sleep(GLANCE)
-        ended, code = os.waitpid(child, os.WNOHANG)
-        status = code if ended else None
+        ended, status, usage = os.wait4(child, os.WNOHANG)
         now = time.monotonic()
-        took, last = took + min(now - last, PAUSE), now
-    for kill in (os.killpg, os.kill) if status is None else (os.killpg,):
+        waited, last = waited + min(now - last, PAUSE), now
+    for kill in (os.killpg,) if ended else (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError):
             kill(child, signal.SIGKILL)
-    if status is None:
-        os.waitpid(child, 0)
-        outcome, test = "timeout", ""
-    else:
-        outcome, test = _answer(receiver, status)
+    if not ended:
+        _, _, usage = os.wait4(child, 0)
+    late = not ended or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU)
+    outcome, test = ("timeout", "") if late else _answer(receiver, status)
     os.close(receiver)
-    return {"outcome": outcome, "test": test, "seconds": round(took, 2)}
+    return {"outcome": outcome, "test": test, "seconds": round(usage.ru_utime + usage.ru_stime, 2)}
 
 
 def _answer(receiver: int, status: int) -> tuple[str, str]:
@@ -91,7 +92,7 @@ def _answer(receiver: int, status: int) -> tuple[str, str]:
     return "failed", f"the process died: {signal.Signals(-code).name if code < 0 else f'exit code {code}'}"
 
 
-def _run(tests: Sequence[str], unchanged: bool, sender: int) -> NoReturn:
+def _run(tests: Sequence[str], seconds: float, unchanged: bool, sender: int) -> NoReturn:
     """Run the tests in a child, write what happened, and end the child."""
     try:
         os.setsid()
@@ -102,6 +103,7 @@ def _run(tests: Sequence[str], unchanged: bool, sender: int) -> NoReturn:
             sys.dont_write_bytecode = True
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 60))
         import pytest
 
         first = FirstFailure()

@@ -18,9 +18,9 @@ from typing import IO, Any
 from .areas import ROOT, Area
 from .mutants import Mutant
 
-#: a mutant has this many times the time of the unchanged code, and these seconds on top
-PATIENCE = (5.0, 20.0)
-LONGEST = 1800.0  # seconds for the tests of unchanged code
+#: a mutant has this many times the processor time of the unchanged code, and these seconds on top
+PATIENCE = (3.0, 5.0)
+LONGEST = 1800.0  # seconds of processor time for the tests of unchanged code
 
 
 @contextmanager
@@ -78,7 +78,7 @@ class Tester:
         return found
 
     def allowed(self, tests: Sequence[str]) -> float:
-        """Return the seconds that a mutant gets for these tests, from a run on the unchanged code.
+        """Return the seconds of processor time that a mutant gets for these tests, from a run on the unchanged code.
 
         Raises RuntimeError where a test fails without any mutant.
         """
