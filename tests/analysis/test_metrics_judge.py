@@ -142,6 +142,13 @@ def test_differences_are_paired(judge, real, noisy):
         judge.differences(noisy[:100], real)
 
 
+def test_where_nothing_is_said_an_interval_is_of_95_percent_from_200_resamples(judge, real, noisy):
+    x, y = noisy[:100], real[:100]
+    said = {"resamples": 200, "seed": 0, "level": 0.95}
+    assert judge.intervals(x) == judge.intervals(x, **said)
+    assert judge.differences(x, y) == judge.differences(x, y, **said)
+
+
 def test_distances_at_other_n_or_features_do_not_compare(judge, real, noisy):
     one, other = judge.frechet(noisy), judge.frechet(real)
     assert one.over(other) == one.value / other.value > 1

@@ -57,6 +57,20 @@ def test_error_structure(name, compensated):
     check_recursion(name, compensated=compensated)
 
 
+@pytest.mark.parametrize("told", [("residual",), ("residual_hat",), ()])
+def test_what_a_recursion_of_ones_own_does_not_tell_is_not_checked(told):
+    class Silent(rec.ClosedLoop):
+        name = "silent"
+
+        def step(self, state, a, Q, A, *, random=None):
+            state, info = super().step(state, a, Q, A, random=random)
+            return state, rec.Info(info.output, **{key: getattr(info, key) for key in told})
+
+    inputs = np.array([[[1.0, 0.5]], [[0.25, 2.0]], [[1.0, 1.0]]])
+    silent, full = (infos(rec.run(recursion, inputs, ms.AbsMax(3))) for recursion in (Silent(), "closed_loop"))
+    assert [info.output.tolist() for info in silent] == [info.output.tolist() for info in full]
+
+
 @pytest.mark.parametrize(
     ("broken", "compensated"),
     [(rec.OpenLoop(), True), (rec.ClosedLoop(), False), (Dropped(), True), (Flipped(), True)],
