@@ -144,6 +144,7 @@ def test_totals_of_a_model():
     largest = 2 * 4 * (8 + 12)  # input and residual, product and output of layer a
     assert cost.working_set(LAYERS) == largest
     assert cost.working_set(LAYERS, 3, itemsize=2) == 3 * largest / 2
+    assert cost.peak_bytes(shapes) == 9 * 4 + 168 + largest
     assert cost.peak_bytes(shapes, batch=3, itemsize=2) == 36 + 3 * (168 + largest) / 2
     assert cost.peak_bytes(shapes, weight_bits=4) == math.ceil(4.5) + 168 + largest
 

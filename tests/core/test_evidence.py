@@ -89,6 +89,17 @@ def test_one_straddling_case_leaves_it_undecided_and_one_failing_case_decides():
     assert verdict("upper", **straddling | {"low": [0.4, 1.05]}) == Verdict.VIOLATED
 
 
+def test_where_nothing_is_wrong_the_case_that_is_shown_is_the_closest_to_it():
+    """The second interval reaches nearest to what is claimed, though the first begins higher."""
+    intervals = {"claimed": 1.0, "measured": [0.5, 0.6], "low": [0.4, 0.1], "cases": ["a", "b"]}
+    holds = judge(claim("upper"), Evidence(**intervals, high=[0.7, 0.9]))
+    assert (holds.verdict, holds.measured, holds.detail) == (Verdict.HOLDS, 0.6, "b")
+    undecided = judge(claim("upper"), Evidence(**intervals, high=[0.7, 1.5]))
+    assert (undecided.verdict, undecided.detail) == (
+        Verdict.NOT_RUN, "undecided: the interval [0.1, 1.5] straddles 1; b",
+    )  # fmt: skip
+
+
 def test_the_counter_example_is_the_worst_case():
     judged = judge(claim("upper"), Evidence(claimed=[1, 1, 1], measured=[0, 3, 2], cases=["a", "b", "c"]))
     assert (judged.verdict, judged.detail, judged.claimed, judged.measured) == (Verdict.VIOLATED, "b", 1, 3)
