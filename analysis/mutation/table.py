@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scipy.stats import binomtest
-
 COLUMNS = ("area", "mutants", "killed", "of these by time", "survived", "equivalent", "score", "95 % interval")
 
 
@@ -26,6 +24,8 @@ def score(outcomes: Mapping[str, int]) -> tuple[float, float, float]:
 
     Raises ValueError where no mutant can be killed.
     """
+    from scipy.stats import binomtest  # slow to import
+
     killed = outcomes.get("killed", 0) + outcomes.get("timeout", 0)
     tried = killed + outcomes.get("survived", 0)
     if not tried:

@@ -47,6 +47,14 @@ def test_matmul_macs_count_a_triple_loop(batch_and_rows, inner):
     assert cost.matmul_macs((*batch, rows, 3), inner) == done == cost.linear_macs((*batch, rows, 3), inner)
 
 
+def test_a_negative_number_of_terms_is_refused_and_none_cost_nothing():
+    assert cost.matmul_macs((2, 3), 0) == cost.linear_macs((2, 3), 0) == 0
+    with pytest.raises(ValueError, match="inner must be an int >= 0"):
+        cost.matmul_macs((2, 3), -1)
+    with pytest.raises(ValueError, match="in_features must be an int >= 0"):
+        cost.linear_macs((2, 3), -1)
+
+
 @given(st.integers(0, 10**12), st.integers(0, 32), st.integers(0, 32), counts, counts, counts)
 def test_a_run_is_the_sum_of_its_calls(macs, weight_bits, bits, quantized, full, skipped):
     calls = quantized + full + skipped

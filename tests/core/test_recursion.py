@@ -57,6 +57,20 @@ def test_error_structure(name, compensated):
     check_recursion(name, compensated=compensated)
 
 
+@pytest.mark.parametrize(("warmup", "call"), [("exact", 1), (2, 0), (2, 1)])
+def test_random_bits_are_checked_at_every_call_that_draws(warmup, call):
+    """An exact start draws nothing, and a start that is fed twice draws twice."""
+
+    def bits(at):
+        wrong = 1.0 if at == call else 0.5
+        drawn = np.full((1, 3), wrong)
+        return [drawn] * 2 if at == 0 and warmup == 2 else drawn
+
+    inputs = np.array([[[1.0, 0.5, 0.25]], [[0.5, 0.5, 1.0]]])
+    with pytest.raises(ValueError, match=rf"random\({call}\): random= must be uniform in \[0, 1\)"):
+        list(rec.run("closed_loop", inputs, ms.Stochastic(4), warmup=warmup, random=bits))
+
+
 @pytest.mark.parametrize("told", [("residual",), ("residual_hat",), ()])
 def test_what_a_recursion_of_ones_own_does_not_tell_is_not_checked(told):
     class Silent(rec.ClosedLoop):
