@@ -90,6 +90,14 @@ def test_a_quantized_start_is_stored_as_a_later_call_is():
     assert (hat != hat.astype(np.float16)).any()
 
 
+@pytest.mark.parametrize("granularity", [ms.PerSample(), ms.PerBatch(), ms.PerChannel(), ms.PerGroup(2)], ids=str)
+@pytest.mark.parametrize("kind", [ms.AbsMax, ms.MinMax])
+def test_what_is_decoded_has_the_shape_and_the_values_of_what_was_rounded(kind, granularity):
+    Q, x = kind(8, granularity=granularity), np.random.default_rng(0).standard_normal((2, 4, 6))
+    form = Storage(ref=Q).ref_format
+    assert form.decode(form.encode(x), x).tolist() == Q(x).tolist()
+
+
 @pytest.mark.parametrize("storage", KEPT, ids=str)
 def test_the_output_is_A_of_the_stored_reference(storage):
     """ô = A(stored â) up to ô's own rounding, at every call: dropping the rounding of â from ô would part them."""
