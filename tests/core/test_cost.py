@@ -55,6 +55,16 @@ def test_a_negative_number_of_terms_is_refused_and_none_cost_nothing():
         cost.linear_macs((2, 3), -1)
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("wrong", [-1, math.nan, math.inf])
+def test_bit_operations_of_what_cannot_be_counted_are_refused(place, wrong):
+    numbers = [10, 8, 4]
+    assert cost.bops(*numbers) == 320
+    numbers[place] = wrong
+    with pytest.raises(ValueError, match=("macs", "weight_bits", "activation_bits")[place]):
+        cost.bops(*numbers)
+
+
 @given(st.integers(0, 10**12), st.integers(0, 32), st.integers(0, 32), counts, counts, counts)
 def test_a_run_is_the_sum_of_its_calls(macs, weight_bits, bits, quantized, full, skipped):
     calls = quantized + full + skipped
