@@ -223,6 +223,14 @@ def test_a_scale_of_one_rounds_to_integers(bits):
     assert ms.AbsMax(bits)(np.array([[top, 0.4, -0.6, -top]])).tolist() == [[top, 0.0, -1.0, -top]]
 
 
+@pytest.mark.parametrize("law", LAWS)
+def test_a_law_is_checked_on_finite_floats_only(law):
+    with pytest.raises(ValueError, match="laws hold for finite inputs"):
+        LAWS[law](ms.AbsMax(4), np.array([[1.0, np.nan]]))
+    with pytest.raises(TypeError, match="real floats"):
+        LAWS[law](ms.AbsMax(4), np.array([[1, 2]]))
+
+
 def test_idempotent_in_exact_arithmetic_on_the_grid():
     x = np.array([[7.0, -3.0, 0.0, 1.0]])
     assert np.array_equal(ms.AbsMax(4)(x), x)
