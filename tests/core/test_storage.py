@@ -93,6 +93,21 @@ def test_what_is_decoded_has_the_shape_and_the_values_of_what_was_rounded(kind, 
     assert form.decode(form.encode(x), x).tolist() == Q(x).tolist()
 
 
+def test_a_quantized_start_is_stored_as_a_later_call_is():
+    """The closed loop's ô is A of what is stored; the open loop's is A of what was quantized."""
+    x, Q = np.array([[3.0, 0.4, -1.3]]), ms.AbsMax(8)
+    hat, short = Q(x), Storage(ref="float16")
+    for name, ref, output in (
+        ("closed_loop", hat.astype(np.float16), 3 * hat.astype(np.float16).astype(float)),
+        ("open_loop", x.astype(np.float16), 3 * hat),
+    ):
+        state, info = rec.Stored(rec.get(name), short).init(x, Q, lambda a: 3 * a, warmup=1)
+        assert state.ref.tolist() == ref.tolist()
+        assert info.output.tolist() == state.o_hat.tolist() == output.tolist()
+        assert (output != 3 * ref.astype(float)).any() == (name == "open_loop")
+    assert (hat != hat.astype(np.float16)).any()
+
+
 @pytest.mark.parametrize("storage", KEPT, ids=str)
 def test_the_output_is_A_of_the_stored_reference(storage):
     """ô = A(stored â) up to ô's own rounding, at every call: dropping the rounding of â from ô would part them."""
