@@ -87,11 +87,17 @@ class Codes(StateFormat):
     def __init__(self, Q: Quantizer) -> None:
         self.Q, self.bits = Q, Q.bits
 
-    def container(self, xp: Any) -> Any:
-        """The integer type of the codes."""
+    def container(self, xp: Any, dtype: Any = None) -> Any:
+        """The smallest integer type that holds the codes, as an array of this type has them.
+
+        The largest code is rounded up to a power of two where the dtype has too few digits for it: it takes a bit more.
+        """
         if self.Q.bits <= 8:
             return xp.uint8 if self._unsigned else xp.int8
-        return xp.int32 if self.Q.bits > 16 or self._unsigned else xp.int16
+        digits = self.Q.bits - (not self._unsigned)
+        rounded = dtype is not None and 2.0**digits * float(xp.finfo(dtype).eps) > 2
+        need = digits + 1 + rounded
+        return xp.int16 if need <= 16 else xp.int32 if need <= 32 else xp.int64
 
     @cached_property
     def _unsigned(self) -> bool:
@@ -103,7 +109,7 @@ class Codes(StateFormat):
         blocks, _ = self.Q.blocks(xp, x)
         qparams = self.Q.choose_qparams(x)
         codes = self.Q.quantize(blocks, qparams)
-        kept = xp.astype(codes, self.container(xp))
+        kept = xp.astype(codes, self.container(xp, codes.dtype))
         # a quantizer of the user's own may have codes that its bits do not hold
         if type(self.Q) not in QUANTIZERS.values() and not bool(xp.all(xp.astype(kept, codes.dtype) == codes)):
             low, high = float(xp.min(codes)), float(xp.max(codes))

@@ -61,6 +61,26 @@ def test_a_call_in_full_precision_is_the_first_unless_it_is_said_which():
     assert wrapped.exact(x, lambda a: 2 * a, 6)[0].call == 7
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "Q",
+    [
+        ms.AbsMax(8), ms.AbsMax(16), ms.AbsMax(17), ms.AbsMax(31), ms.AbsMax(32), ms.MinMax(8), ms.MinMax(9),
+        ms.MinMax(15), ms.MinMax(16), ms.MinMax(31), ms.MinMax(32), ms.StaticAffine(32, low=-1.0, high=1.0),
+    ],
+    ids=lambda Q: f"{type(Q).__name__}-{Q.bits}",
+)  # fmt: skip
+def test_the_largest_codes_are_kept_as_they_are(Q, dtype):
+    """Where a dtype has too few digits for the largest code, it is rounded up to a power of two."""
+    x = torch.tensor([[-1.0, 0.3, 1.0], [1.0, 0.5, 0.0], [-1.0, -0.25, 0.0]], dtype=getattr(torch, dtype))
+    try:
+        expected = Q(x)
+    except ValueError:
+        return  # a dtype that cannot hold such codes at all
+    form = Storage(ref=Q).ref_format
+    assert torch.equal(form.decode(form.encode(x), x), expected)
+
+
 @pytest.mark.parametrize("bits", [2, 8, 9, 15, 16, 17, 31])
 @pytest.mark.parametrize("kind", [ms.AbsMax, ms.MinMax])
 def test_codes_of_any_width_come_back(kind, bits):
