@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.faults.waiting import wait_for
 from analysis.mutation import __main__ as program
 from analysis.mutation import mutants, trial
 from analysis.mutation.areas import AREAS, ROOT, STATES, STORAGE, THRESHOLD, Area
@@ -201,7 +202,14 @@ def test_a_mutant_that_hangs_ends_with_all_that_it_started(hang, tester, tmp_pat
     found = tester.tried(written(*lines, place, f"    {hang}"), MATHS_AREA)
     assert (found["outcome"], found["by"]) == ("timeout", "")
     status = Path("/proc", (tmp_path / "pid").read_text(encoding="utf-8"), "status")
-    assert not status.exists() or "State:\tZ" in status.read_text(encoding="utf-8")
+
+    def ended():
+        try:
+            return "State:\tZ" in status.read_text(encoding="utf-8")
+        except OSError:  # it is gone
+            return True
+
+    wait_for(ended)  # a process that was killed may take a moment to end
 
 
 def test_the_copy_holds_what_git_would_add(tester):
