@@ -216,3 +216,26 @@ def test_claims_on_states_follow_the_images(name):
     claim = importlib.import_module(f"paper_checks.cost.{name}")
     for label, found in (("W8A4 closed loop", Verdict.HOLDS), ("W8A3 closed loop", Verdict.VIOLATED)):
         assert judge(claim.CLAIM, claim.check("quick", arms=(label,), images=32)).verdict == found
+
+
+def test_the_loss_of_an_arm_is_paired_by_image(monkeypatch):
+    """Images differ by tens of dB and the arms by 3 dB in each: resampled together, the interval is that number."""
+    from types import SimpleNamespace
+
+    import torch
+
+    from analysis.experiments import arm_table
+    from paper_checks.cost import _states
+
+    levels = np.random.default_rng(1).uniform(10, 60, 32)
+    found = {_states.BASE: levels, "worse": levels - 3.0, "other images": np.random.default_rng(2).permutation(levels)}
+    made = SimpleNamespace(full=None, steps=1, spacing="quad", run=lambda label: (found[label], 1.0, None))
+    monkeypatch.setattr(arm_table, "Setting", lambda *args, **options: made)
+    monkeypatch.setattr(arm_table, "ARMS", {label: lambda setting, label=label: label for label in found})
+    monkeypatch.setattr(arm_table, "sqnr_per_image", lambda full, images: images)
+    threads = torch.get_num_threads()
+    evidence = _states.sqnr_loss(["worse", "other images"], 32, claimed=3.5)
+    torch.set_num_threads(threads)
+    assert evidence.measured == pytest.approx([3.0, 0.0])
+    assert (evidence.low[0], evidence.high[0]) == pytest.approx((3.0, 3.0))
+    assert evidence.low[1] < -5 < 5 < evidence.high[1]
