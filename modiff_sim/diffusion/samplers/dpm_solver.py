@@ -144,7 +144,8 @@ def dpm_solver_3(
 
     References
     ----------
-    Lu et al. 2022, algorithm 2.
+    Lu et al. 2022, algorithm 2, but for the estimate of order 2 at r₂: its weight is that of DPM-Solver-2, (e^h - 1)/2,
+    as in diffusers, where algorithm 2 has (e^h - 1)/h - 1. They differ by O(h²), which leaves the step's order.
 
     Examples
     --------
