@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modiff_sim.console import one_line
 from modiff_sim.sweeps.store import StoreError, canonical, sha256, verify_one
 
 from .running import interrupts
@@ -110,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         before, after = facts(args.before), facts(args.after)
     except (StoreError, ValueError, OSError) as error:
-        print(f"compare: {error}", file=sys.stderr)
+        print(f"compare: {one_line(error)}", file=sys.stderr)
         return 2
     wrong = differences(before, after)
     for sentence in wrong:

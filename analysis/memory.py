@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modiff_sim import AbsMax, Static, Storage, cost
+from modiff_sim.console import one_line
 
 from .running import interrupts
 from .running.limits import Parser
@@ -288,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         plans = [plan(name, **options) for name in args.model or DEFAULT]
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
     if args.json:
         print(json.dumps(plans, ensure_ascii=False))

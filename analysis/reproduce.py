@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from modiff_sim.arguments import said_seconds
+from modiff_sim.console import one_line
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from .experiments.sizes import EFFORTS
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return reproduce(chosen.effort, Path(chosen.out), keep=chosen.keep)
     except (OSError, StoreError, ValueError) as error:
-        say(f"reproduce: {error}")
+        say(f"reproduce: {one_line(error)}")
         return 2
 
 

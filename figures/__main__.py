@@ -9,6 +9,7 @@ from pathlib import Path
 
 from analysis.running import interrupts
 from analysis.running.limits import Parser
+from modiff_sim.console import one_line
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from . import EFFORTS, Made, document, is_live, keep, load, make, names
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if chosen.keep and not is_live(load(made.name)):
                 keep(made)
     except StoreError as error:
-        print(f"figures: {error}", file=sys.stderr)
+        print(f"figures: {one_line(error)}", file=sys.stderr)
         return 2
     if chosen.seconds:
         write_atomic(chosen.seconds, json.dumps(seconds, indent=1) + "\n")

@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from modiff_sim.console import one_line
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from ..running import interrupts, workspace
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
                 stored.save(args.rows / model, found, stored.manifest(model))
         pages = {name: page(name, t, stored.committed(t.model, args.rows), args.value) for name, t in chosen.items()}
     except (StoreError, ValueError, OSError) as error:
-        print(f"tables: {error}", file=sys.stderr)
+        print(f"tables: {one_line(error)}", file=sys.stderr)
         return 2
     if args.page:
         write_atomic(PAGE, document(pages))

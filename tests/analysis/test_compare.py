@@ -87,3 +87,10 @@ def test_damaged_files_are_refused_in_a_line(folders, capsys, file, text, said):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_a_folder_with_an_odd_name_is_refused_in_one_line(tmp_path, capsys):
+    assert compare.main([str(tmp_path / "one\nline"), str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("compare: ")
+    assert said.count("\n") == 1
