@@ -37,7 +37,7 @@ def _ensure(effort: Effort, arms: list[Arm] | tuple[Arm, ...], n: int, label: st
         for index in micro_batches(range(n), effort.batch):
             if not store().has("sample", key(effort, arm, index)):
                 tasks.append(partial(sample_task, effort, arm, index))
-    spread(tasks, label, apart=effort.batch > FEWEST)
+    spread(tasks, label, apart=effort.name != "quick")
 
 
 def _load(effort: Effort, arm: Arm, index: int) -> Any:
