@@ -1,8 +1,8 @@
 """Evidence that was measured once at effort full: measured/ID.json, one file for each claim on a trained model.
 
-Effort quick judges this evidence, effort full measures anew, and ``python -m paper_checks --effort full --keep``
-writes it. A claim
-on a trained model that takes no longer than reading does is measured in every run: its file says ``LIVE = True``.
+Effort quick judges this evidence, and effort full measures anew. ``python -m paper_checks --effort full --keep`` writes
+it. A claim on a trained model that takes no longer than reading does is measured in every run: its file says
+``LIVE = True``.
 """
 
 from __future__ import annotations
@@ -52,15 +52,13 @@ def save(module: ModuleType, found: Evidence, seconds: float, folder: Path | Non
 
 def encoded(found: Evidence) -> dict[str, Any]:
     """Return evidence as JSON values: of each field that is not the default, with "inf" and "-inf" as texts."""
-    default = Evidence()
     kept = {field.name: getattr(found, field.name) for field in fields(Evidence)}
-    kept |= {
-        name: _texts(np.asarray(value).tolist())
-        for name, value in kept.items()
-        if name in NUMBERS and value is not None
-    }
-    kept |= {"premises": [[p.name, bool(p.holds), p.detail] for p in found.premises]}
-    return {name: plain(value) for name, value in kept.items() if plain(value) != plain(getattr(default, name))}
+    for name in NUMBERS:
+        if kept[name] is not None:
+            kept[name] = _texts(np.asarray(kept[name]).tolist())
+    kept["premises"] = [[p.name, bool(p.holds), p.detail] for p in found.premises]
+    default = plain(Evidence())
+    return {name: value for name, value in plain(kept).items() if value != default[name]}
 
 
 def decoded(kept: dict[str, Any]) -> Evidence:

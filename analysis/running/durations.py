@@ -36,7 +36,7 @@ class Durations:
         return f"{said_seconds(self.total)} on {self.machine} ({self.day})" if self.total else "unknown"
 
     def text(self) -> str:
-        """The text of a file, with durations to a hundredth of a second."""
+        """The text of a file."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -68,7 +68,7 @@ class Estimate:
     ----------
     expected : mapping
         Part -> seconds that it took when measured. Parts that are not named count as the mean of these.
-    parts : iterable of str
+    parts : list of str
         The parts of this run.
     workers : int, default 1
         Processes that share them.
