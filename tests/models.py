@@ -45,6 +45,25 @@ def unet(seed=0, size=8):
         ).eval()
 
 
+def shallow(seed=0):
+    """A UNet2DModel of one resolution with attention in the middle: the fewest layers that have all of its kinds."""
+    from diffusers import UNet2DModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return UNet2DModel(
+            sample_size=8,
+            in_channels=1,
+            out_channels=1,
+            layers_per_block=1,
+            block_out_channels=(8,),
+            norm_num_groups=4,
+            attention_head_dim=4,
+            down_block_types=("DownBlock2D",),
+            up_block_types=("UpBlock2D",),
+        ).eval()
+
+
 def walk(steps, batch=3, shape=(2, 8, 8), seed=0, dtype=torch.float64, step=0.1):
     """A slowly changing sequence of inputs."""
     g = torch.Generator().manual_seed(seed)
