@@ -21,7 +21,7 @@ from modiff_sim.sweeps.verification import verify
 
 BATCHES = 6
 OPTIONS = (
-    "--model digits --images 90 --steps 12 --recursion closed_loop --bits 4 --weight-bits 8 --batch 16 --device cpu"
+    "--model digits --images 90 --steps 4 --recursion closed_loop --bits 4 --weight-bits 8 --batch 16 --device cpu"
 )
 COMMAND = [*OPTIONS.split(), "--out"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
@@ -80,7 +80,7 @@ def test_one_process_gives_what_sample_gives(one_process, capsys):
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with Arm("closed_loop", 4, 8).on(model) as run:
-        expected = sample(model, images=[0, 89], steps=12, spacing="quad", batch=16, run=run)
+        expected = sample(model, images=[0, 89], steps=4, spacing="quad", batch=16, run=run)
     torch.set_num_threads(before)
     assert images.shape == (90, 1, 8, 8)
     assert images.dtype == np.float32
@@ -182,44 +182,56 @@ def test_ranks_come_from_the_environment(monkeypatch, tmp_path):
         command.main([*COMMAND, str(tmp_path), "--workers", "2"])
 
 
-DISAGREE = """
+MEET = """
+import json
+import os
 import sys
 from modiff_sim.sweeps import environment, store
 from modiff_sim.nn.distributed import together
-if sys.argv[2] == "v":  # as if installed otherwise
-    environment.versions = lambda: store.versions() | {"numpy": "0.1"}
-if sys.argv[2] == "s":
-    environment._source = lambda package: "other"
-try:
-    with together(sys.argv[1], sys.argv[2]):
-        print("together")
-except RuntimeError as error:
-    print(error)
+versions, source = environment.versions, environment._source
+for port, folder, work in json.loads(sys.argv[1]):
+    os.environ["MASTER_PORT"] = str(port)
+    if work == "v":  # as if installed otherwise
+        environment.versions = lambda: store.versions() | {"numpy": "0.1"}
+    if work == "s":
+        environment._source = lambda package: "other"
+    try:
+        with together(folder, work):
+            print("together", flush=True)
+    except RuntimeError as error:
+        print(error, flush=True)
+    environment.versions, environment._source = versions, source
 """
 
+MEETINGS = [  # folders and work of two ranks, and what both say
+    ("aa", "xx", "together"),
+    ("ab", "xx", "ranks [1] do not see the folder"),
+    ("aa", "xy", "ranks [1] have other work than rank 0"),
+    ("aa", "xv", f"rank 1 has numpy 0.1 (rank 0: {np.__version__}): install the same everywhere"),
+    ("aa", "xs", "rank 1 has other source of modiff_sim: install the same everywhere"),
+]
 
-@pytest.mark.parametrize(
-    ("folders", "work", "said"),
-    [
-        ("aa", "xx", ["together", "together"]),
-        ("ab", "xx", ["ranks [1] do not see the folder"] * 2),
-        ("aa", "xy", ["ranks [1] have other work than rank 0"] * 2),
-        ("aa", "xv", [f"rank 1 has numpy 0.1 (rank 0: {np.__version__}): install the same everywhere"] * 2),
-        ("aa", "xs", ["rank 1 has other source of modiff_sim: install the same everywhere"] * 2),
-    ],
-)
-def test_ranks_that_do_not_fit_together_say_so(tmp_path, folders, work, said):
-    """They meet at a port that this process keeps, as they meet at torchrun's."""
-    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port, "TORCHELASTIC_USE_AGENT_STORE": True}
+
+def test_ranks_that_do_not_fit_together_say_so(tmp_path):
+    """They meet at ports that this process keeps, as they meet at torchrun's; the same two at one after the other."""
+    stores = [torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False) for _ in MEETINGS]
+    shared = {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": True, "WORLD_SIZE": 2}
     with ExitStack() as stack:
         programs = []
         for rank in range(2):
-            command = [sys.executable, "-c", DISAGREE, tmp_path / folders[rank], work[rank]]
-            about = shared | {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2}
+            where = [
+                (store.port, str(tmp_path / folders[rank]), work[rank])
+                for store, (folders, work, _) in zip(stores, MEETINGS, strict=True)
+            ]
+            command = [sys.executable, "-c", MEET, json.dumps(where)]
+            about = shared | {"RANK": rank, "LOCAL_RANK": rank}
             programs.append(stack.enter_context(WaitingProgram(command, tmp_path / f"said-{rank}", about)))
-        for program, expected in zip(programs, said, strict=True):
-            assert expected in program.end()[1]
+        for program in programs:
+            code, said = program.end()
+            assert code == 0, said
+            lines = said.splitlines()
+            assert len(lines) == len(MEETINGS), said
+            assert all(expected in line for line, (*_, expected) in zip(lines, MEETINGS, strict=True)), said
     assert list(tmp_path.rglob(".ranks-*")) == []
 
 
