@@ -64,6 +64,26 @@ def shallow(seed=0):
         ).eval()
 
 
+def shallow_condition(seed=0):
+    """The same with cross attention in the middle, and 4 channels."""
+    from diffusers import UNet2DConditionModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return UNet2DConditionModel(
+            sample_size=8,
+            in_channels=4,
+            out_channels=4,
+            layers_per_block=1,
+            block_out_channels=(8,),
+            norm_num_groups=4,
+            attention_head_dim=4,
+            cross_attention_dim=6,
+            down_block_types=("DownBlock2D",),
+            up_block_types=("UpBlock2D",),
+        ).eval()
+
+
 def walk(steps, batch=3, shape=(2, 8, 8), seed=0, dtype=torch.float64, step=0.1):
     """A slowly changing sequence of inputs."""
     g = torch.Generator().manual_seed(seed)

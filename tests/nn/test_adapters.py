@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pickle
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -29,11 +30,18 @@ def equal(a, b):
 # -- every arm on every family ---------------------------------------------------------------------------------------
 
 
+@cache
+def of_family(name):
+    """The model and its outputs; whoever takes it leaves it as it was."""
+    model = family(name)
+    return model, outputs(model, name)
+
+
 @pytest.mark.parametrize("recursion", rec.RECURSIONS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_arm_runs_every_family(name, recursion):
     """The call share is exact: everything in the direct arm, all but the first of three calls in the loops."""
-    model, plain = family(name), outputs(family(name), name)
+    model, plain = of_family(name)
     calls = len(plain)
     found = {}
     for bits in (2, 8):
@@ -54,8 +62,7 @@ def test_every_arm_runs_every_family(name, recursion):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_identity_arm_of_every_family_is_the_model(name):
-    model = family(name)
-    plain = outputs(model, name)
+    model, plain = of_family(name)
     with modulated(model, activations=ms.Identity(), recursion="direct") as run:
         assert equal(outputs(model, name), plain)
     assert run.audit().call_share == 0

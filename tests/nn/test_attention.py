@@ -513,25 +513,22 @@ def test_channels_last():
 
 
 @pytest.mark.parametrize(
-    ("name", "broken"),
+    ("name", "size", "broken"),
     [
-        ("attention_bits", {"bits": (2, 2)}),
-        ("attention_direct_is_cheaper", {"recursion": "open_loop"}),
-        ("attention_direct_is_cheaper", {"direct_bits": 3}),
+        ("attention_bits", (16, 6), {"bits": (2, 2)}),
+        ("attention_direct_is_cheaper", (24, 10), {"recursion": "open_loop"}),
+        ("attention_direct_is_cheaper", (24, 10), {"direct_bits": 3}),
     ],
 )
-def test_claims_on_the_trained_model(monkeypatch, name, broken):
-    """At a small size; ``python -m paper_checks`` takes more images and steps."""
+def test_claims_on_the_trained_model(monkeypatch, name, size, broken):
+    """At a small size, measured once; ``python -m paper_checks`` takes more images and steps."""
     from paper_checks.products import _attention
 
-    _attention._full_precision.cache_clear()
-    _attention.errors.cache_clear()
-    monkeypatch.setitem(_attention.SIZES, "quick", (24, 10))
+    effort = f"{size} in a test"
+    monkeypatch.setitem(_attention.SIZES, effort, size)
     module = importlib.import_module(f"paper_checks.products.{name}")
-    assert judge(module.CLAIM, module.check()).verdict == Verdict.HOLDS
-    assert judge(module.CLAIM, module.check(**broken)).verdict == Verdict.VIOLATED
-    _attention._full_precision.cache_clear()
-    _attention.errors.cache_clear()
+    assert judge(module.CLAIM, module.check(effort)).verdict == Verdict.HOLDS
+    assert judge(module.CLAIM, module.check(effort, **broken)).verdict == Verdict.VIOLATED
 
 
 # -- failing, and leaving ----------------------------------------------------------------------------------------------

