@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from models import unet, walk
+from models import shallow, walk
 from reference import PAPER
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -439,7 +439,7 @@ def call(model, x, t):
 
 
 MODELS = {
-    "unet": (lambda: unet().double(), (1, 8, 8), 2),
+    "unet": (lambda: shallow().double(), (1, 8, 8), 2),
     "conditional": (conditional, (2, 8, 8), 2 * 2 * 4),
     "dit": (transformer, (2, 4, 4), 2 * 2),
 }
@@ -501,7 +501,7 @@ def test_keys_of_a_cross_attention_do_not_move():
 
 
 def test_channels_last():
-    model, x = unet(), next(walk(1, shape=(1, 8, 8), dtype=torch.float32))
+    model, x = shallow(), next(walk(1, shape=(1, 8, 8), dtype=torch.float32))
     with torch.inference_mode():
         expected = model(x, 5).sample
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)

@@ -3,7 +3,7 @@
 import importlib
 import json
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -452,9 +452,10 @@ def test_a_run_sampling_that_does_not_do_its_part():
 # -- the claims --------------------------------------------------------------------------------------------------------
 
 
-LOOP = [
+KNOWN = [
     ("static_scales_from_the_loop", "HOLDS", {"targets": ("closed_loop", "difference")}, "VIOLATED"),
     ("static_minmax_from_the_loop", "VIOLATED", {"method": "mse"}, "HOLDS"),
+    ("static_official_initialisation", "HOLDS", {"method": "minmax"}, "VIOLATED"),
 ]
 
 
@@ -468,10 +469,9 @@ def verdicts_of(name, broken):
 @pytest.mark.parametrize(
     ("name", "found", "broken", "then", "sizes"),
     [
-        *(pytest.param(*case, (12, 12, 24), marks=pytest.mark.slow) for case in LOOP),
+        *(pytest.param(*case, (12, 12, 24), marks=pytest.mark.slow) for case in KNOWN),
         ("static_scale_costs_a_bit", "HOLDS", {"fewer": -2}, "VIOLATED", (6, 8, 24)),
         ("split_skip_inputs", "HOLDS", {"order": ("split", "dynamic")}, "VIOLATED", (8, 8, 24)),
-        ("static_official_initialisation", "HOLDS", {"method": "minmax"}, "VIOLATED", (6, 8, 24)),
     ],
 )
 def test_claims_on_the_trained_model_follow_the_errors(monkeypatch, name, found, broken, then, sizes):
@@ -480,17 +480,18 @@ def test_claims_on_the_trained_model_follow_the_errors(monkeypatch, name, found,
     assert verdicts_of(name, broken) == [found, then]
 
 
-@pytest.mark.parametrize(("name", "found", "broken", "then"), LOOP)
-def test_claims_on_the_loop_follow_the_errors(monkeypatch, name, found, broken, then):
+@pytest.mark.parametrize(("name", "found", "broken", "then"), KNOWN)
+def test_claims_follow_errors_that_are_known(monkeypatch, name, found, broken, then):
     """Of errors as at more steps, where calibrating on the loop helps least squares and harms min-max."""
     rng = np.random.default_rng(0)
-    known = {"mse": {"difference": 1.3, "closed_loop": 1.0}, "minmax": {"difference": 1.3, "closed_loop": 1.9}}
-    images = {plan: rng.lognormal(sigma=0.1, size=24) for plan in product(known, ("difference", "closed_loop"))}
+    known = {("mse", "difference"): 1.3, ("mse", "closed_loop"): 1.0, ("minmax", "difference"): 1.3,
+             ("minmax", "closed_loop"): 1.9, ("official_minmax", "difference"): 2.5}  # fmt: skip
+    images = {plan: value * rng.lognormal(sigma=0.1, size=24) for plan, value in known.items()}
 
     def errors(plan, sizes, effort):
         method, bits, target = plan
-        assert (bits, sizes, effort) == (4, _static.SIZES["quick"], "quick")
-        return known[method][target] * images[method, target]
+        assert (sizes, effort) == (_static.SIZES["quick"], "quick")
+        return images[method, target] * 2.0 ** (4 - bits)
 
     monkeypatch.setattr(_static, "errors", errors)
     assert verdicts_of(name, broken) == [found, then]

@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from models import small, unet, walk
+from models import shallow, small, walk
 from torch import nn
 
 import modiff_sim as ms
@@ -85,7 +85,7 @@ def test_identity_arm_is_the_model_itself():
                 assert torch.allclose(model(x), y, rtol=0, atol=100 * 7 * 10 * torch.finfo(torch.float64).eps)
 
 
-@pytest.mark.parametrize("make", [small, unet], ids=["small", "unet"])
+@pytest.mark.parametrize("make", [small, shallow], ids=["small", "unet"])
 @pytest.mark.parametrize("recursion", rec.RECURSIONS)
 def test_leaving_restores_the_model_bit_for_bit(make, recursion):
     model = make()
@@ -210,7 +210,7 @@ def test_audit_macs_equal_the_flop_counter():
     """torch counts 2 FLOPs per MAC."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    for model, x, args in [(small(), next(walk(1)), ()), (unet(), torch.zeros(3, 1, 8, 8), (5,))]:
+    for model, x, args in [(small(), next(walk(1)), ()), (shallow(), torch.zeros(3, 1, 8, 8), (5,))]:
         with modulated(model, activations=ms.Identity(), recursion="direct") as run:
             with FlopCounterMode(display=False) as counter:
                 model(x, *args)
@@ -251,7 +251,7 @@ def test_saturation_and_zero_range_are_counted():
 def test_zero_bits_are_caching_bit_for_bit():
     """0 bits after an exact first call: every linear layer repeats its first output. A cache written with hooks
     alone, with none of our code, gives the same bytes."""
-    model = unet()
+    model = shallow()
     inputs = list(walk(4, shape=(1, 8, 8), dtype=torch.float32))
     with modulated(model, activations=ms.Zero()) as run:
         ours = [model(x, 900 - 10 * i).sample for i, x in enumerate(inputs)]
@@ -357,7 +357,7 @@ def test_max_norm_bound_holds_layer_by_layer_on_a_real_network():
     def lost(info, a):
         return info.residual - info.residual_hat if info.quantized else 0 * a
 
-    model = unet()
+    model = shallow()
     Q = ms.AbsMax(3)
     seen: dict[str, list] = {}
     with modulated(model, activations=Q) as run:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from models import small, unet
+from models import shallow, small
 from torch import nn
 
 import modiff_sim as ms
@@ -16,7 +16,7 @@ from modiff_sim.nn.models.inputs import image_shape
 @pytest.fixture(scope="module")
 def model():
     torch.set_num_threads(1)
-    return unet()
+    return shallow()
 
 
 def test_an_image_does_not_depend_on_how_many_are_asked_for(model):
@@ -111,7 +111,7 @@ def test_the_active_run_is_found_and_a_foreign_one_refused(model):
 
 def test_a_model_in_training_mode_is_refused():
     with pytest.raises(ValueError, match=r"model.eval\(\)"):
-        sample(unet().train(), images=1, steps=2, batch=1)
+        sample(shallow().train(), images=1, steps=2, batch=1)
 
 
 class Embedded(nn.Module):

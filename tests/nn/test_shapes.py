@@ -56,7 +56,7 @@ def test_families_of_diffusers(name):
     agree(model_shapes(model, **call), flops(model, **call))
 
 
-@pytest.mark.parametrize("name", ["cifar10", "dit-xl-2", "sd15"])
+@pytest.mark.parametrize("name", ["cifar10", pytest.param("dit-xl-2", marks=pytest.mark.slow), "sd15"])
 def test_known_models_at_full_size(name):
     model = architectures.build(name)
     inputs, named = architectures.example_inputs(model)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import small, unet, walk
+from models import shallow, small, walk
 from torch import nn
 
 import modiff_sim as ms
@@ -199,7 +199,7 @@ def test_refreshes_are_not_counted_and_skipped_samples_are_zeros():
 def test_a_wider_dead_zone_has_more_zeros():
     shares = []
     for width in (0.0, 0.2, 0.5):
-        model = unet()
+        model = shallow()
         with (
             modulated(model, activations=ms.DeadZone(4, threshold=width)) as run,
             sparsity.measure(run) as found,

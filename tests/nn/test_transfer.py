@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from models import small, unet
+from models import shallow, small
 from torch import nn
 
 import modiff_sim as ms
@@ -164,7 +164,7 @@ def test_a_layer_without_the_samples_on_axis_0_is_named():
 
 
 def test_a_unet_along_a_run():
-    model = unet()
+    model = shallow()
     x = rows(2, 1, 8, 8, dtype=torch.float32).numpy()
     steps = (np.full(3, 0.95), np.full(3, -0.1))
     with probed(model, timesteps=[900, 500, 100]) as network:
