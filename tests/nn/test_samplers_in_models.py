@@ -11,7 +11,7 @@ from modiff_sim.diffusion.schedules import linear
 from modiff_sim.nn import modulated, sample, zoo
 from modiff_sim.nn.sampling import denoiser
 
-STEPS = 6
+STEPS = 5
 T = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
 
 

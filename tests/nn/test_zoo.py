@@ -97,16 +97,21 @@ def test_its_samples_are_recognised_as_digits(model):
     assert distances[0] < 0.3 * distances[1]
 
 
-def test_the_32x32_model_makes_pieces_of_clothing():
-    """10 DDIM steps from 64 noise images; noise itself, the negative control, is not recognised as readily."""
+@pytest.mark.parametrize(
+    ("images", "steps", "least"), [(40, 8, 0.4), pytest.param(96, 10, 0.5, marks=pytest.mark.slow)]
+)
+def test_the_32x32_model_makes_pieces_of_clothing(images, steps, least):
+    """Some DDIM steps; noise itself, the negative control, is not recognised as readily. Of 40 images there is no
+    Fréchet distance, for which they must be more than features."""
     judge = metrics.Judge("fashion32")
     model = zoo.load("fashion32")
-    samples = sample(model, images=96, steps=10, batch=32)
-    noise = np.stack([image_noise(0, i).standard_normal((1, 32, 32), dtype=np.float32) for i in range(96)])
+    samples = sample(model, images=images, steps=steps, batch=32)
+    noise = np.stack([image_noise(0, i).standard_normal((1, 32, 32), dtype=np.float32) for i in range(images)])
     report, of_noise = judge.extractor.report(samples), judge.extractor.report(noise)
-    assert report["recognised"] > 0.5 > of_noise["recognised"]
+    assert report["recognised"] > least > of_noise["recognised"]
     assert report["class_entropy"] > 2.5
-    assert judge.frechet(samples).value < 0.2 * judge.frechet(noise).value
+    if images > 64:
+        assert judge.frechet(samples).value < 0.2 * judge.frechet(noise).value
 
 
 @pytest.mark.parametrize("name", zoo.MODELS)
