@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -67,6 +68,14 @@ def convolution_macs(args: Any, out: Tensor) -> int:
     return cost.conv_macs(tuple(x.shape if transposed else out.shape), tuple(kernel.shape))
 
 
+@cache
+def _composite(func: Any) -> bool:
+    """Whether an operation is made of others; of ``prim.device`` torch cannot tell."""
+    return func is not torch.ops.prim.device.default and func.has_kernel_for_dispatch_key(
+        torch._C.DispatchKey.CompositeImplicitAutograd
+    )
+
+
 class Outside(TorchDispatchMode):
     """Counts MACs by module while a model call runs, except in ``left_out`` stretches, which are counted elsewhere.
 
@@ -97,11 +106,9 @@ class Outside(TorchDispatchMode):
         if self._out:
             return func(*args, **kwargs)
         packet = func.overloadpacket
-        if packet not in MATMUL and packet not in CONVOLUTION and func is not torch.ops.prim.device.default:
+        if _composite(func) and packet not in MATMUL and packet not in CONVOLUTION:
             with Context(lambda undo: undo.put(On(self))):  # in inference mode matmul and linear come in one piece
-                made = func.decompose(*args, **kwargs)
-            if made is not NotImplemented:
-                return made
+                return func.decompose(*args, **kwargs)
         out = func(*args, **kwargs)
         macs = elementary_macs(packet, args, out)
         if not macs and MULTIPLIES.search(packet.__name__):
