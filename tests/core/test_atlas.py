@@ -38,7 +38,8 @@ def test_a_row_is_what_a_plain_loop_says():
 def test_measured_searched_and_declared_are_in_order_for_every_quantizer():
     rows = atlas(bits=(3,), dims=(1, 2, 32), trials=16, granularities=("sample", "group", "batch"), search=False)
     assert all(row["searched"] is None for row in rows)
-    rows += atlas(set(QUANTIZERS) - {"mse"}, bits=(3,), dims=(2, 64), trials=2, distributions=["normal"])
+    searched = ["absmax", "dead_zone", "stochastic", "percentile", "mxfp4_e2m1"]  # test_contraction searches them all
+    rows += atlas(searched, bits=(3,), dims=(2, 64), trials=2, distributions=["normal"])
     assert {row["quantizer"] for row in rows} == set(QUANTIZERS)
     assert {row["distribution"] for row in rows} == set(DISTRIBUTIONS)
     assert {row["granularity"] for row in rows} == {"PerSample()", "PerGroup(size=32, axis=-1)", "PerBatch()"}
@@ -110,16 +111,15 @@ def test_the_distributions_are_what_they_are_called():
     assert np.abs(drawn["uniform"]).max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("bits", "printed"), [(2, (0.94, 0.98, 0.99)), (3, (0.21, 0.52, 0.84)), (4, (0.038, 0.14, 0.40))]
-)
-def test_the_papers_measured_values_come_back(bits, printed):
+def test_the_papers_measured_values_come_back():
     """PAPER 2.3, single draws at d = 131072: each lies within the range of ours."""
-    for distribution, value in zip(("normal", "laplace", "t5"), printed, strict=True):
-        Q, trials = ms.AbsMax(bits), trials_for(131072, 64)
-        values = np.concatenate([sample_ratios(Q, x, ["c"])["c"] for x in parts(distribution, 131072, trials, 0)])
-        assert values.min() <= value + 0.005
-        assert values.max() >= value - 0.005
+    printed = {2: (0.94, 0.98, 0.99), 3: (0.21, 0.52, 0.84), 4: (0.038, 0.14, 0.40)}
+    for i, distribution in enumerate(("normal", "laplace", "t5")):
+        samples = [*parts(distribution, 131072, trials_for(131072, 64), 0)]
+        for bits, values in printed.items():
+            found = np.concatenate([sample_ratios(ms.AbsMax(bits), x, ["c"])["c"] for x in samples])
+            assert found.min() <= values[i] + 0.005
+            assert found.max() >= values[i] - 0.005
 
 
 def test_trials_fall_with_the_dimension_and_memory_stays_bounded():
