@@ -55,7 +55,7 @@ def closure(*modules: str, names: tuple[str, ...] = ()) -> frozenset[str]:
     while waiting:
         if (name := waiting.pop()) not in found:
             found.add(name)
-            waiting += _module(name).leads_to()
+            waiting += _module(name).leads_to
             said |= _module(name).texts
         if not waiting:
             offered = [place for name in found for place in _module(name).offers.items()]
@@ -175,8 +175,12 @@ class _Module:
                 if value is None:
                     yield local, found
 
-    def leads_to(self) -> Iterator[str]:
-        """Yield the modules that the imports of this one come from."""
+    @cached_property
+    def leads_to(self) -> frozenset[str]:
+        """The modules that the imports of this one come from."""
+        return frozenset(self._leads_to())
+
+    def _leads_to(self) -> Iterator[str]:
         used = _uses(self._nodes, self.aliases)
         named = {node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)}
         for node in self.imports:
@@ -271,10 +275,13 @@ def _form(node: Any, imported: Collection[str], origin: Callable[[str, str | Non
         return ("imported", origin(node.value.id, node.attr))
     if isinstance(node, ast.Name) and node.id in imported:
         return ("imported", origin(node.id, None))
-    fields = (
-        (name, _form(getattr(node, name, None), imported, origin)) for name in node._fields if name not in LEFT_OUT
-    )
-    return (type(node).__name__, *(field for field in fields if field[1] not in (None, ())))
+    made: list[Any] = [type(node).__name__]
+    for name in node._fields:
+        if name not in LEFT_OUT and (value := getattr(node, name, None)) is not None:
+            field = _form(value, imported, origin)
+            if field != ():
+                made.append((name, field))
+    return tuple(made)
 
 
 def _decides_nothing(node: Any) -> bool:
