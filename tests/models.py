@@ -1,5 +1,7 @@
 """Small models for the tests of the torch path; random weights, nothing to download."""
 
+from types import SimpleNamespace
+
 import torch
 from torch import nn
 
@@ -24,6 +26,24 @@ def small(seed=0, dtype=torch.float64):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Small(dtype).eval()
+
+
+class Denoiser(nn.Module):
+    """Two Conv2d and a Linear between them, with what sampling asks of a model: its image is 1×8×8."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = SimpleNamespace(sample_size=8, in_channels=1)
+        self.first, self.middle, self.last = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(8, 8), nn.Conv2d(4, 1, 1)
+
+    def forward(self, x, timestep: int):
+        return self.last(torch.tanh(self.middle(self.first(x)) + timestep / 1000))
+
+
+def denoiser(seed=0):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Denoiser().eval()
 
 
 def unet(seed=0, size=8):

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from models import denoiser
 from verdicts import verdict
 
 from analysis.experiments import caching, schemes, sizes
 from analysis.experiments.schemes import FULL, SCHEMES, CachingScheme
 from modiff_sim import Verdict
+from modiff_sim.nn import zoo
 from paper_checks import _caching
 
 HOLDS, VIOLATED, PREMISE_FAILS = Verdict.HOLDS, Verdict.VIOLATED, Verdict.PREMISE_FAILS
@@ -18,11 +20,25 @@ def small(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("MODIFF_OUT", str(tmp_path_factory.mktemp("out")))
     patch.setenv("MODIFF_WORKERS", "1")
-    effort = sizes.Effort("quick", steps=16, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
-    patch.setitem(sizes.EFFORTS, "quick", effort)
-    patch.setitem(schemes.IMAGES, "quick", 8)
+    sized(patch, 6, 4)
     yield
     patch.undo()
+
+
+def sized(patch, steps, images):
+    """Make effort quick as small as this."""
+    effort = sizes.Effort("quick", steps, images, images, images, weight_bits=(8,), n_recorded=images)
+    patch.setitem(sizes.EFFORTS, "quick", effort)
+    patch.setitem(schemes.IMAGES, "quick", images)
+
+
+#: claim -> the fewest steps and images, and the intervals of the caches, at which it is decided
+SIZES = {
+    "modulation_beats_caching": (6, 4, (3,)),
+    "threshold_loses_more_than_caching": (16, 4, (2,)),
+    "zero_codes_are_scattered": (4, 4, ()),
+    "dead_zone_against_fewer_bits": (10, 8, ()),
+}
 
 
 @pytest.mark.parametrize(
@@ -37,12 +53,17 @@ def small(tmp_path_factory):
         ("dead_zone_against_fewer_bits", {"width": 0.2}, PREMISE_FAILS),
     ],
 )
-def test_claims_follow_what_is_measured(name, broken, then):
+def test_claims_follow_what_is_measured(name, broken, then, monkeypatch):
+    steps, images, every = SIZES[name]
+    sized(monkeypatch, steps, images)
+    monkeypatch.setattr(schemes, "EVERY", every)
     assert verdict(name) == HOLDS
     assert verdict(name, **broken) == then
 
 
-def test_a_cache_made_of_hooks():
+def test_a_cache_made_of_hooks(monkeypatch):
+    """On a model of a few layers: bit for bit is bit for bit."""
+    monkeypatch.setattr(zoo, "load", lambda name: denoiser())
     assert verdict("caching_every_n_equals_hooks") == HOLDS
     assert verdict("caching_every_n_equals_hooks", late=1) == VIOLATED
 
@@ -54,11 +75,11 @@ def test_what_the_schemes_skip():
     assert (rows[FULL]["error"] == 0).all()
     assert rows[FULL]["bits"] == 32
     assert rows[CachingScheme("cached", 2)]["skipped"] == 1 / 2
-    assert rows[CachingScheme("cached", 5)]["skipped"] == 12 / 16
+    assert rows[CachingScheme("cached", 5)]["skipped"] == 4 / 6
     assert rows[CachingScheme("closed_loop", 4)]["skipped"] == 0
-    assert rows[CachingScheme("closed_loop", 4)]["bits"] == pytest.approx((32 + 15 * 4) / 16)
+    assert rows[CachingScheme("closed_loop", 4)]["bits"] == pytest.approx((32 + 5 * 4) / 6)
     for row in rows.values():
-        assert row["middle"].shape == (16, 8)
+        assert row["middle"].shape == (6, 4)
         assert (row["middle"][0] == 0).all()  # the first call is in full precision everywhere
         assert np.isnan(row["zeros"]) == (row["scheme"].kind not in schemes.SPARSE)
     text = caching.table(list(rows.values()))
