@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -37,6 +38,26 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setenv("MODIFF_OUT", str(tmp_path / "out"))
     monkeypatch.setenv("MODIFF_WORKERS", "1")
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """The output folder of one run that has measured the tiny table; tests change a copy of it."""
+    out = tmp_path_factory.mktemp("measured")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(layouts.TABLES, "tiny", TINY)
+        patch.setitem(measure.BATCH, "digits", 32)
+        patch.setenv("MODIFF_OUT", str(out / "unused"))
+        assert command.main(["tiny", "--rerun", "--out", str(out), "--workers", "1"]) == 0
+        assert workspace.folder() == out
+    return out
+
+
+@pytest.fixture
+def rerun(tiny, measured):
+    """A copy of what ``--rerun`` has written."""
+    shutil.copytree(measured, tiny, dirs_exist_ok=True)
+    return tiny
 
 
 def made_up(seed_values, cell, images=64):
@@ -143,9 +164,8 @@ def test_a_rerun_gives_the_same_bytes_and_the_committed_rows_are_read_back(tiny,
     assert np.isnan(full).all()  # full precision is not compared with itself
 
 
-def test_damaged_or_foreign_rows_are_refused(tiny, monkeypatch):
-    command.main(["tiny", "--rerun", "--out", str(tiny), "--workers", "1"])
-    folder = tiny / "tables" / "digits"
+def test_damaged_or_foreign_rows_are_refused(rerun):
+    tiny, folder = rerun, rerun / "tables" / "digits"
     before = (folder / "rows.csv").read_bytes()
     (folder / "rows.csv").write_bytes(before.replace(b"0", b"1", 1))
     rows.committed.cache_clear()
@@ -169,10 +189,10 @@ def rewritten(folder, about=(), **contents):
     rows.committed.cache_clear()
 
 
-def test_rows_of_other_code_are_rekeyed_where_the_images_agree(tiny, monkeypatch, capsys):
+def test_rows_of_other_code_are_rekeyed_where_the_images_agree(rerun, monkeypatch, capsys):
+    tiny = rerun
     monkeypatch.setattr(layouts, "TABLES", {"tiny": TINY})
     monkeypatch.setattr(command, "TABLES", {"tiny": TINY})
-    command.main(["tiny", "--rerun", "--out", str(tiny), "--workers", "1"])
     place, folder = ["--rows", str(tiny / "tables")], tiny / "tables" / "digits"
     assert command.main(["--rekey", *place, "--out", str(tiny)]) == 0
     assert "digits: the rows were already made with this code" in capsys.readouterr().out
@@ -190,9 +210,9 @@ def test_rows_of_other_code_are_rekeyed_where_the_images_agree(tiny, monkeypatch
     assert len([*(tiny / "anew" / "results").glob("cells-*")]) == 3  # one micro-batch of every cell was sampled
 
 
-def test_rows_are_not_rekeyed_where_an_image_or_what_decides_it_is_another(tiny, monkeypatch, capsys):
+def test_rows_are_not_rekeyed_where_an_image_or_what_decides_it_is_another(rerun, monkeypatch, capsys):
+    tiny = rerun
     monkeypatch.setattr(command, "TABLES", {"tiny": TINY})
-    command.main(["tiny", "--rerun", "--out", str(tiny), "--workers", "1"])
     again, folder = ["--rekey", "--rows", str(tiny / "tables"), "--out", str(tiny)], tiny / "tables" / "digits"
     table = list(csv.DictReader(io.StringIO((folder / "micro_batches.csv").read_text(encoding="utf-8"))))
     first = next(row for row in table if row["recursion"] == "closed_loop")
@@ -298,7 +318,7 @@ def test_the_audit_of_an_arm_is_in_its_row():
     assert found.values(closed, table.images, table.seeds, "activation_bits") == pytest.approx([expected] * 3)
 
 
-def test_results_lie_in_the_folder_asked_for(tiny):
-    command.main(["tiny", "--rerun", "--out", str(tiny / "elsewhere"), "--workers", "1"])
-    assert workspace.folder() == tiny / "elsewhere"
-    assert (tiny / "elsewhere" / "tables" / "digits" / "manifest.json").is_file()
+def test_results_lie_in_the_folder_asked_for(measured):
+    """That the folder is made the process's own is asserted where the rows are measured."""
+    assert (measured / "tables" / "digits" / "manifest.json").is_file()
+    assert sorted(path.name for path in measured.iterdir()) == ["results", "tables"]
