@@ -20,7 +20,8 @@ from analysis.training.loop import Settings, Training
 from analysis.training.recipes import RECIPES
 
 TINY = Settings(steps=6, batch=4, warmup=2, seed=1)
-UNET = RECIPES["digits"].config
+#: the digits model with few channels
+UNET = RECIPES["digits"].config | {"block_out_channels": [8, 16], "norm_num_groups": 4, "attention_head_dim": 8}
 
 
 def train_digits(out, settings, **options):

@@ -25,7 +25,8 @@ from analysis.training.recipes import RECIPES
 from modiff_sim.sweeps.store import sha256
 
 TINY = Settings(steps=6, batch=4, warmup=2, seed=1)
-UNET = RECIPES["digits"].config
+#: the digits model with few channels
+UNET = RECIPES["digits"].config | {"block_out_channels": [8, 16], "norm_num_groups": 4, "attention_head_dim": 8}
 ROOT = Path(__file__).parents[2]
 
 
@@ -316,7 +317,7 @@ def test_the_command_refuses_a_junk_checkpoint(tmp_path, capsys):
 
 
 def manifest(path, **changes):
-    about = {"sha256": sha256(path), "config": UNET, "training": {"steps_done": 1}} | changes
+    about = {"sha256": sha256(path), "config": RECIPES["digits"].config, "training": {"steps_done": 1}} | changes
     path.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
 
 
@@ -331,7 +332,7 @@ def manifest(path, **changes):
         ),
         (b"text", {"sha256": "0"}, "w.safetensors is not the file that w.json beside it describes"),
         (b"text", {"config": 3}, "is of another network: of another kind"),
-        (b"text", {"config": UNET | {"act_fn": "gelu"}}, "is of another network: act_fn='gelu'"),
+        (b"text", {"config": RECIPES["digits"].config | {"act_fn": "gelu"}}, "is of another network: act_fn='gelu'"),
         (b"text", {"training": {}}, "w.json is not a manifest of analysis.train"),
         (b"text", {"training": {"steps_done": "one"}}, "w.json says that step 'one' is done, and this run has only 6"),
         (b"text", {"training": {"steps_done": 6}}, "w.json says that step 6 is done, and this run has only 6 steps"),
