@@ -67,6 +67,15 @@ def test_lines_are_made_of_what_the_parser_takes():
     assert again == lines
 
 
+def test_the_files_that_lines_name_have_a_model_that_can_be_loaded(tmp_path):
+    from diffusers import UNet2DModel
+
+    fuzz_lines.given(tmp_path)
+    model = UNet2DModel.from_pretrained(tmp_path / "model")
+    assert sum(each.numel() for each in model.parameters()) < 5000
+    assert [path.name for path in (tmp_path / "half").iterdir()] == ["config.json"]
+
+
 @pytest.mark.parametrize(
     ("ended", "right"),
     [
@@ -122,6 +131,10 @@ def test_every_wrong_end_is_found(tmp_path, monkeypatch):
         "import sys\n"
         "from analysis.faults import fuzz_child, fuzz_lines\n"
         "from analysis.faults.fuzz_programs import FuzzedProgram\n"
+        "def model(folder):\n"  # no program asks for it, and diffusers takes long to import
+        "    folder.mkdir()\n"
+        "    (folder / 'config.json').touch()\n"
+        "fuzz_lines._model = model\n"
         f"fuzz_child.PROGRAMS = {{how: FuzzedProgram('bad', cheap=(how,), begun=False) for how in {ways}}}\n"
         "fuzz_lines.line = lambda parser, rng: []\n"
         "fuzz_child.main(*sys.argv[1:])\n",
