@@ -23,7 +23,7 @@ TAUS = (1 / 64, 1 / 16)
 
 def check(effort: str = "quick", *, recursions=("open_loop", "closed_loop"), tau_used: float = 1.0) -> Evidence:
     """Measure what both loops lose below the threshold. ``tau_used`` times τ is what they really skip by."""
-    lengths = (64, 256) if effort == "quick" else (64, 256, 1024)
+    lengths = (32, 128) if effort == "quick" else (64, 256, 1024)
     claimed, measured, cases = [], [], []
     for n in lengths:
         moving = STEP * np.arange(n + 1)
