@@ -353,12 +353,14 @@ def test_junk_to_begin_from_is_refused_in_one_line(tmp_path, content, about, sai
 
 def test_weights_with_nan_are_not_begun_from(tmp_path):
     weights = tmp_path / "w.safetensors"
-    values = Training(UNET, load("digits"), TINY).ema
+    values = Training(RECIPES["digits"].config, load("digits"), TINY).ema
     values["conv_in.weight"].fill_(np.nan)
     weights.write_bytes(safetensors.torch.save(values))
     manifest(weights)
     with pytest.raises(ValueError, match=r"training can begin from: conv_in\.weight holds NaN or Inf"):
-        train_digits(tmp_path / "out", begin_from=weights)
+        loop.train(
+            "digits", RECIPES["digits"].config, load("digits"), TINY, tmp_path / "out", loop.Course(begin_from=weights)
+        )
 
 
 # arguments -----------------------------------------------------------------------------------------------------
