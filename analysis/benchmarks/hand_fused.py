@@ -2,7 +2,7 @@
 
 ``closed_loop`` does what a closed loop with AbsMax must do to its state, r = a - â, s = max|r|/qmax, â += s·round(r/s),
 and nothing else: it computes no norms, checks nothing, draws no random numbers and has no options. It is written over
-the lanes of ``modiff_sim.simulation.numba_kernel``, because plain loops were slower (the compiler does not vectorise a
+the lanes of ``modiff_sim.simulation.lanes``, because plain loops were slower (the compiler does not vectorise a
 maximum).
 """
 
@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from modiff_sim.simulation import numba_kernel
-from modiff_sim.simulation.numba_kernel import larger, largest, load, nearest, spread, store, total, width
+from modiff_sim.simulation.lanes import larger, largest, load, nearest, spread, store, total, width
 
 numba_kernel.compiled(numba_kernel.kernel)  # teaches numba the lanes
 OPTIONS = {"nogil": True, "error_model": "numpy"}
@@ -93,7 +93,8 @@ def rates(repeats: int) -> dict[str, float]:
     bytes:      bytes read from memory, 128 MiB in a row
     operations: subtractions, multiplications, additions, absolute values and maxima of numbers in the first-level cache
     divisions:  divisions of numbers in the first-level cache
-    normals:    standard normal numbers drawn by NumPy's default generator
+    normals:    standard normal numbers drawn by NumPy's default generator, PCG64
+    normals, SFC64: the same by SFC64
     passes:     entries processed by one NumPy operation on an array of ``engines.ARRAY_FLOATS`` entries
     """
     from modiff_sim.simulation.engines import ARRAY_FLOATS
@@ -101,11 +102,12 @@ def rates(repeats: int) -> dict[str, float]:
     big = np.ones(2**24)
     x, y, times = np.full(1024, 1.5), np.ones(1024), 2000
     left, right = np.ones(ARRAY_FLOATS), np.ones(ARRAY_FLOATS)
-    rng = np.random.default_rng(0)
+    rng, fast = np.random.default_rng(0), np.random.Generator(np.random.SFC64(0))
     return {
         "bytes": big.nbytes / seconds(lambda: _read(big), repeats),
         "operations": 5 * times * x.size / seconds(lambda: _operate(x, y, times), repeats),
         "divisions": times * x.size / seconds(lambda: _divide(x, y, times), repeats),
         "normals": 2**18 / seconds(lambda: rng.standard_normal(2**18), repeats),
+        "normals, SFC64": 2**18 / seconds(lambda: fast.standard_normal(2**18), repeats),
         "passes": ARRAY_FLOATS / seconds(lambda: left - right, 10 * repeats),
     }

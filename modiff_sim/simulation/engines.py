@@ -20,6 +20,7 @@ from ..quantizers.base import Quantizer, as_made
 from ..quantizers.granularity import PerSample, PerToken
 from . import numba_kernel, results
 from .foreign import check_output, check_own, ours
+from .lanes import LANE_BYTES
 from .processes import Process
 
 STANDARD = (_recursion.Direct, _recursion.OpenLoop, _recursion.ClosedLoop)
@@ -43,6 +44,7 @@ class Job:
     operator: np.ndarray | None
     dtype: np.dtype
     measure: tuple[str, ...]
+    bit_generator: str = "PCG64"  # a class of numpy.random
     stopped: threading.Event = field(default_factory=threading.Event)  # set where nobody waits for the rest
 
     @property
@@ -86,15 +88,16 @@ class Trials:
     start: int
     rows: int
 
-    def generators(self, seed: int) -> tuple[np.random.Generator, np.random.Generator]:
+    def generators(self, job: Job) -> tuple[np.random.Generator, np.random.Generator]:
         """Of the inputs, and of random bits."""
-        inputs, bits = np.random.SeedSequence(seed, spawn_key=(self.block,)).spawn(2)
-        return np.random.default_rng(inputs), np.random.default_rng(bits)
+        inputs, bits = np.random.SeedSequence(job.seed, spawn_key=(self.block,)).spawn(2)
+        kind = getattr(np.random, job.bit_generator)
+        return np.random.Generator(kind(inputs)), np.random.Generator(kind(bits))
 
     def stream(self, job: Job) -> Iterator[np.ndarray]:
         """The block's inputs call by call, as they are drawn; refused where they are no real numbers (rows, d)."""
         process, call = job.process, -1
-        inputs = process.stream(self.generators(job.seed)[0], self.rows, job.steps, first=self.start)
+        inputs = process.stream(self.generators(job)[0], self.rows, job.steps, first=self.start)
         for call, drawn in enumerate(inputs):
             plain = type(drawn) is np.ndarray and drawn.dtype.kind in "fiu"
             a = drawn if plain else reals(f"process {process.name}: input of step {call}", drawn)
@@ -152,7 +155,7 @@ def _cast(job: Job, call: int, drawn: np.ndarray, to: np.ndarray) -> None:
 
 def arrays(job: Job, blocks: Sequence[Trials], out: results.Block) -> None:
     """Consecutive blocks together, one array operation after the other: any quantizer, recursion and operator."""
-    generators = [block.generators(job.seed)[1] for block in blocks] if job.Q.laws.randomised else []
+    generators = [block.generators(job)[1] for block in blocks] if job.Q.laws.randomised else []
     state, previous = None, None
     A = _recursion.nothing if job.output_is_reference else job.A
     known = ours(job.Q) and _recursion.standard(job.recursion) is not None
@@ -280,7 +283,7 @@ class _FusedBlock:
 
     def __init__(self, job: Job, block: Trials, out: results.Block) -> None:
         self.job, self.block, self.out = job, block, out
-        lanes = numba_kernel.LANE_BYTES // job.dtype.itemsize
+        lanes = LANE_BYTES // job.dtype.itemsize
         self.d = -(-job.process.d // lanes) * lanes
         self.recorded = job.process.values is not None and job.dtype == np.float64 and self.d == job.process.d
         # recorded inputs are read where they are; others are written here in turns, so that the call before is there
@@ -319,7 +322,8 @@ class _FusedBlock:
         if self.open_loop:
             base, bases = (flat, begins[:-1]) if base is None else (base, np.zeros(1, np.int64))
         tables, row, column = self.out.at(call)
-        measured = [tables.get(name) for name in results.QUANTITIES]
+        trials = next(iter(tables.values())).shape[1]
+        measured = [tables[name].reshape(-1) if name in tables else None for name in results.QUANTITIES]
         qmax = job.dtype.type(2 ** (job.Q.bits - 1) - 1)
         bad = kernel(
             flat,
@@ -331,8 +335,8 @@ class _FusedBlock:
             bases,
             np.array(exact),
             qmax,
-            row,
-            column,
+            row * trials + column,
+            trials,
             *measured,
         )
         if bad >= 0:

@@ -204,7 +204,8 @@ class Table(Kept):
     """Every trial: one array (steps, trials) per quantity, of which a block is some columns."""
 
     def __init__(self, names: Sequence[str], steps: int, trials: int) -> None:
-        self.arrays = {name: np.empty((steps, trials)) for name in names}
+        # one piece of memory, which the system hands out in large pages
+        self.arrays = dict(zip(names, np.empty((len(names), steps, trials)), strict=True))
         self.steps = steps
 
     def block(self, start: int, rows: int) -> Block:

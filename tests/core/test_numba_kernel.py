@@ -14,7 +14,7 @@ from reference import PAPER
 
 import modiff_sim as ms
 from modiff_sim import processes
-from modiff_sim.simulation import engines, numba_kernel
+from modiff_sim.simulation import engines, lanes, numba_kernel
 from modiff_sim.simulation.driver import AUTO_FLOATS, BLOCK_FLOATS
 from modiff_sim.simulation.results import QUANTITIES
 
@@ -99,8 +99,8 @@ def test_one_step_from_a_shared_state_has_the_same_bytes():
         for k, (before, after) in enumerate(itertools.pairwise(states), start=1):
             o_hat, begins = before.o_hat.ravel().copy(), np.array([k - 1, k]) * 24
             base = (before.ref.ravel().copy(), np.zeros(1, np.int64)) if recursion == "open_loop" else (None, None)
-            tables = [np.empty((1, 3)) for _ in QUANTITIES]
-            assert kernel(inputs.ravel(), begins, 3, 8, o_hat, *base, np.array([False]), 3.0, 0, 0, *tables) == -1
+            tables = [np.empty(3) for _ in QUANTITIES]
+            assert kernel(inputs.ravel(), begins, 3, 8, o_hat, *base, np.array([False]), 3.0, 0, 3, *tables) == -1
             assert np.array_equal(o_hat.reshape(3, 8), after.o_hat)
 
 
@@ -108,14 +108,16 @@ def test_one_step_from_a_shared_state_has_the_same_bytes():
 @pytest.mark.parametrize("recursion", PAPER)
 def test_compiled_and_interpreted_kernel_have_the_same_bytes(recursion, dtype):
     """The order of the sums is that of the NumPy text of the lanes, whatever processor it is compiled for."""
-    x = np.random.default_rng(1).standard_normal((6, 5, 24)).cumsum(axis=0).astype(dtype)
+    rows = numba_kernel.TOGETHER + 5  # a whole group, and some rows of one
+    x = np.random.default_rng(1).standard_normal((6, rows, 24)).cumsum(axis=0).astype(dtype)
     begins, exact = np.arange(6) * x[0].size, np.array([False, False, True, False, False])
     found = []
     for kernel in (numba_kernel.compiled(numba_kernel.kernel), numba_kernel.kernel):
-        tables = [np.full((6, 5), -1.0) for _ in QUANTITIES]
+        tables = [np.full((6, rows), -1.0) for _ in QUANTITIES]
         state = None if recursion == "direct" else x[0].ravel().copy()
         base = (x.ravel(), begins[:-1]) if recursion == "open_loop" else (None, None)
-        assert kernel(x.ravel(), begins, 5, 24, state, *base, exact, dtype(7), 1, 0, *tables) == -1
+        flat = [table.reshape(-1) for table in tables]
+        assert kernel(x.ravel(), begins, rows, 24, state, *base, exact, dtype(7), rows, rows, *flat) == -1
         found.append([*(t.tobytes() for t in tables), b"" if state is None else state.tobytes()])
         assert all(np.all(t[0] == -1) for t in tables)  # written from row 1 on, as asked
     assert found[0] == found[1]
@@ -241,6 +243,16 @@ def test_a_process_may_reuse_its_array():
         )
         assert np.array_equal(reused.d, copied.d)
         assert np.all(reused.d[1:] > 0)
+
+
+def test_code_kept_by_numba_is_of_these_lanes(monkeypatch, tmp_path):
+    """numba looks at the time of the kernel's file alone, so that the content of the lanes' file is in the name."""
+    kept = numba_kernel.compiled(numba_kernel.kernel).py_func
+    (tmp_path / "lanes.py").write_text("another meaning of the lanes", encoding="utf-8")
+    monkeypatch.setattr(lanes, "__file__", str(tmp_path / "lanes.py"))
+    other = lanes._compiled.__wrapped__(numba_kernel.kernel).py_func
+    assert kept.__code__ is other.__code__
+    assert kept.__qualname__ != other.__qualname__
 
 
 def test_compiling_from_several_threads_teaches_numba_once():

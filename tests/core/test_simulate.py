@@ -73,6 +73,21 @@ def test_same_bytes_for_any_number_of_workers(recursion, Q):
     assert len(np.unique(runs[0].a[0])) == 11  # and no two trials, of one block or of two, are the same
 
 
+@pytest.mark.parametrize("bit_generator", driver.GENERATORS)
+def test_every_bit_generator_draws_inputs_of_its_own_and_the_same_again(bit_generator):
+    """The first block's first input is what NumPy draws from this generator, seeded as the documentation says."""
+    walk = processes.random_walk(BLOCK_FLOATS // 4, start=2.0)
+    options = {"steps": 3, "trials": 9, "seed": 5, "bit_generator": bit_generator}
+    runs = [ms.simulate(walk, ms.Stochastic(4), workers=n, **options) for n in (1, 2)]
+    assert runs[0].params["bit_generator"] == bit_generator
+    assert all(runs[0].arrays[name].tobytes() == runs[1].arrays[name].tobytes() for name in runs[0].arrays)
+    of_inputs, _ = np.random.SeedSequence(5, spawn_key=(0,)).spawn(2)
+    rng = np.random.Generator(getattr(np.random, bit_generator)(of_inputs))
+    assert np.array_equal(runs[0].a_inf[0, :4], np.abs(2 * rng.standard_normal((4, walk.d))).max(axis=1))
+    default = ms.simulate(walk, ms.Stochastic(4), **options | {"bit_generator": "PCG64"})
+    assert np.array_equal(default.a, runs[0].a) == (bit_generator == "PCG64")
+
+
 def test_trials_are_independent_of_how_many_there_are_before_a_block():
     """A block's generator depends on its index alone: whole blocks keep their bytes when trials are added."""
     drawn = processes.ar1(BLOCK_FLOATS // 4)
@@ -313,6 +328,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
         ({"measure": ()}, "measure: nothing to measure; known"),
         ({"keep": "means"}, "keep must be one of trials, summary, got 'means'"),
         ({"engine": "fortran"}, "engine must be one of auto, numpy, numba, got 'fortran'"),
+        ({"bit_generator": "dice"}, "bit_generator must be one of PCG64, .*, MT19937, got 'dice'"),
         ({"trials": 2**32, "keep": "summary"}, "counts up to 4294967295 trials"),
         ({"steps": 0}, "steps must be an int >= 1"),
         ({"trials": 0}, "trials must be an int >= 1"),
