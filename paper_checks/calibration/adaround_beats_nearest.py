@@ -37,7 +37,7 @@ def check(
 
     quick = effort == "quick"
     n, steps, patches = images or (32 if quick else 64), 10 if quick else 20, 256 if quick else 1024
-    settings = AdaRound(iterations=(40 if quick else 500) if iterations is None else iterations)
+    settings = AdaRound(iterations=(40 if quick else 200) if iterations is None else iterations)
     model = zoo.load("digits")
     layers = find(model, None)
     calls: list[tuple] = []

@@ -25,30 +25,23 @@ def check(effort: str = "quick", *, bits: int = 4, kept: str = "first") -> Evide
     """
     import torch
 
-    from modiff_sim.nn import calibrate, first_layer, last_layer, modulated, with_layers, zoo
+    from analysis.experiments.scale_plans import SEED, ScalePlan, ScaleSizes, activations, exact, sampled
+    from modiff_sim.nn import first_layer, last_layer, modulated, with_layers, zoo
 
     from .._caching import ratio
-    from ._static import CALIBRATION_SEED, SEED, SIZES, sampled
+    from ._static import SIZES
 
     torch.set_num_threads(1)
-    _, calibration, judged = SIZES[effort]
+    sizes = ScaleSizes(*SIZES[effort])
+    steps, judged = sizes.steps, sizes.judged
     model = zoo.load("digits")
     layer = {"first": first_layer, "last": last_layer}[kept](model)
-
-    def calibrated(method: str):
-        return calibrate(
-            model,
-            lambda resets: sampled(model, effort, calibration, CALIBRATION_SEED, on_batch=resets),
-            bits=bits,
-            quantizer=method,
-        )
-
-    squares, widest = calibrated("mse"), calibrated("minmax")
-    exact, found = sampled(model, effort, judged, SEED), []
+    squares, widest = (activations(ScalePlan(method, bits, "input"), sizes) for method in ("mse", "minmax"))
+    full, found = exact(steps, judged), []
     for plan in (squares, with_layers(model, squares, (layer, widest))):
         with modulated(model, activations=plan, recursion="direct"):
-            images = sampled(model, effort, judged, SEED)
-        found.append(np.linalg.norm((images - exact).reshape(judged, -1), axis=1))
+            images = sampled(model, steps, judged, SEED)
+        found.append(np.linalg.norm((images - full).reshape(judged, -1), axis=1))
     value, low, high = ratio(*found)
     return Evidence(
         2.0,

@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +14,7 @@ from models import shallow, small, unet, walk
 from torch import nn
 
 import modiff_sim as ms
+from analysis.experiments import scale_plans
 from modiff_sim import PerBatch, PerSample, Static, StaticAffine
 from modiff_sim import recursion as rec
 from modiff_sim.evidence import judge
@@ -474,9 +475,10 @@ def verdicts_of(name, broken):
         ("split_skip_inputs", "HOLDS", {"order": ("split", "dynamic")}, "VIOLATED", (8, 8, 24)),
     ],
 )
-def test_claims_on_the_trained_model_follow_the_errors(monkeypatch, name, found, broken, then, sizes):
+def test_claims_on_the_trained_model_follow_the_errors(monkeypatch, tmp_path, name, found, broken, then, sizes):
     """At a small size; there a static scale does cost less than a bit, which at 8 bits it does not."""
     monkeypatch.setitem(_static.SIZES, "quick", sizes)
+    monkeypatch.setenv("MODIFF_OUT", str(tmp_path))
     assert verdicts_of(name, broken) == [found, then]
 
 
@@ -488,12 +490,11 @@ def test_claims_follow_errors_that_are_known(monkeypatch, name, found, broken, t
              ("minmax", "closed_loop"): 1.9, ("official_minmax", "difference"): 2.5}  # fmt: skip
     images = {plan: value * rng.lognormal(sigma=0.1, size=24) for plan, value in known.items()}
 
-    def errors(plan, sizes, effort):
-        method, bits, target = plan
-        assert (sizes, effort) == (_static.SIZES["quick"], "quick")
-        return images[method, target] * 2.0 ** (4 - bits)
+    def errors(plans, sizes):
+        assert astuple(sizes) == _static.SIZES["quick"]
+        return [images[plan.scales, plan.target] * 2.0 ** (4 - plan.bits) for plan in plans]
 
-    monkeypatch.setattr(_static, "errors", errors)
+    monkeypatch.setattr(scale_plans, "errors", errors)
     assert verdicts_of(name, broken) == [found, then]
 
 

@@ -153,8 +153,24 @@ def calibrate(
         return _fixed_point(request, partial(_pass, model, run_sampling, request, arm), rounds, tolerance)
     if loop:
         raise ValueError(f'target="{target}" runs the model in full precision: {", ".join(loop)} do not apply there')
+    return chosen(request, observed(model, run_sampling, request, weights=weights, where=where))
+
+
+def observed(
+    model: nn.Module,
+    run_sampling: RunSampling,
+    request: Request,
+    *,
+    weights: Weights = None,
+    where: Where | None = None,
+) -> Seen:
+    """What one pass in full precision shows of the target "input" or "difference", for any bits and method."""
     arm = {"recursion": "direct", "weights": weights, "where": where}
-    seen, _ = _pass(model, run_sampling, request, arm, Identity(), request.firsts)
+    return _pass(model, run_sampling, request, arm, Identity(), request.firsts)[0]
+
+
+def chosen(request: Request, seen: Seen) -> Calibration:
+    """The ranges that the request's bits and method choose from what was observed for the same target and groups."""
     return _calibration(request, seen, *_ranges(request, seen))
 
 
