@@ -35,6 +35,8 @@ def check(
     from modiff_sim.nn.layers import find
     from modiff_sim.nn.measure.sqnr import decibel, outputs
 
+    from .._caching import ratio_of_sums
+
     quick = effort == "quick"
     n, steps, patches = images or (32 if quick else 64), 10 if quick else 20, 256 if quick else 1024
     settings = AdaRound(iterations=(40 if quick else 200) if iterations is None else iterations)
@@ -64,22 +66,21 @@ def check(
             rows.append(float(fresh[name].errors(off).sum() / fresh[name].errors(module.weight.detach()).sum()))
         return np.array(rows)
 
-    rng = np.random.default_rng(800)
-    again = rng.integers(0, n, (400, n))  # bootstrap over images, paired
     ratio, low, high, cases, notes = [], [], [], [], []
     for b in bits:
         nearest = quantize_weights(model, mse_optimal(b))
         rounded = adaround(model, nearest, seen, settings=settings)
         (before, signal), (after, _) = energy(nearest), energy(rounded)
-        resampled = after[again].sum(1) / before[again].sum(1)
+        images_lost = ratio_of_sums(after, before)
         by_layer = lost(rounded) / lost(nearest)
-        ratio += [after.sum() / before.sum(), float(lost(rounded).mean() / lost(nearest).mean())]
-        low += [np.quantile(resampled, 0.025), ratio[-1]]
-        high += [np.quantile(resampled, 0.975), ratio[-1]]
+        layers_lost = float(lost(rounded).mean() / lost(nearest).mean())
+        ratio += [images_lost[0], layers_lost]
+        low += [images_lost[1], layers_lost]
+        high += [images_lost[2], layers_lost]
         cases += [f"{b} bits, the model's output", f"{b} bits, the layers' outputs"]
         old, new = (decibel(signal.sum(), x.sum()) for x in (before, after))
         notes.append(
-            f"{b} bits: output SQNR {old:.1f} → {new:.1f} dB, layers {ratio[-1]:.2f} of the error, worse in "
+            f"{b} bits: output SQNR {old:.1f} → {new:.1f} dB, layers {layers_lost:.2f} of the error, worse in "
             f"{int((by_layer > 1).sum())} of {len(layers)}"
         )
     params = {"images": n, "steps": steps, "sampler": "ddim", "iterations": settings.iterations}

@@ -96,6 +96,15 @@ def test_the_paired_ratio():
     assert low < 1 < high
 
 
+def test_the_interval_of_a_ratio_of_sums_is_paired():
+    """Images differ a lot, and each pair by the same factor: over the same images the ratio is always that factor."""
+    below = np.random.default_rng(0).lognormal(0, 2, 64)
+    assert _caching.ratio_of_sums(0.5 * below, below) == pytest.approx((0.5, 0.5, 0.5))
+    found, low, high = _caching.ratio_of_sums(below * np.tile([0.25, 0.75], 32), below)
+    assert found == pytest.approx((below * np.tile([0.25, 0.75], 32)).sum() / below.sum())
+    assert 0.25 < low < found < high < 0.75
+
+
 def test_every_scheme_has_a_label_of_its_own():
     assert len({s.label for s in SCHEMES}) == len(SCHEMES)
 
