@@ -216,14 +216,9 @@ def test_pipelines_that_cannot_be_reset_are_refused():
 SCHEDULERS = ["DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler",
               "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "UniPCMultistepScheduler",
               "LMSDiscreteScheduler", "DEISMultistepScheduler", "KDPM2DiscreteScheduler"]  # fmt: skip
-#: those that begin otherwise than the rest, or call the model otherwise
-KINDS = [
-    "DDIMScheduler",
-    "PNDMScheduler",
-    "HeunDiscreteScheduler",
-    "DPMSolverSinglestepScheduler",
-    "KDPM2DiscreteScheduler",
-]
+#: those that begin otherwise than the rest, call the model otherwise, or scale what they give it (Euler)
+KINDS = ["DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler",
+         "DPMSolverSinglestepScheduler", "KDPM2DiscreteScheduler"]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")  # diffusers' own, of several schedulers
