@@ -1,5 +1,7 @@
 """``modiff-sim simulate``: what it prints are the library's numbers, and each error is judged by its own bound."""
 
+import itertools
+
 import numpy as np
 import pytest
 from command_line import parsed, run
@@ -46,9 +48,14 @@ def test_simulate_prints_the_librarys_numbers(capsys):
     assert found["params"]["process_params"] == {"d": 6, "ratio": 0.8, "sigma": 1.0, "start": 10.0}
 
 
-@pytest.mark.parametrize("refresh", ["never", "4", "2,3"])
-@pytest.mark.parametrize("warmup", ["exact", "quantized", "3"])
-@pytest.mark.parametrize("quantizer", ms.QUANTIZERS)
+def quantizers_and_schemes():
+    """All schemes with three quantizers and all quantizers with two schemes; the others in the long tail."""
+    for name, *scheme in itertools.product(ms.QUANTIZERS, ["exact", "quantized", "3"], ["never", "4", "2,3"]):
+        few = name in ("absmax", "minmax", "mxfp4_e2m1") or scheme in (["exact", "never"], ["3", "2,3"])
+        yield pytest.param(name, *scheme, marks=[] if few else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("quantizer", "warmup", "refresh"), [*quantizers_and_schemes()])
 def test_every_bound_that_is_shown_holds(capsys, quantizer, warmup, refresh):
     where = ("--d", 5, "--trials", 8, "--steps", 9, "--warmup", warmup, "--refresh", refresh)
     if quantizer.startswith("mx"):

@@ -54,7 +54,7 @@ def test_a_call_in_full_precision_is_the_first_unless_it_is_said_which(name):
 
 @pytest.mark.parametrize(("name", "compensated"), [(name, COMPENSATED.get(name)) for name in rec.RECURSIONS])
 def test_error_structure(name, compensated):
-    check_recursion(name, compensated=compensated)
+    check_recursion(name, compensated=compensated, examples=50)
 
 
 @pytest.mark.parametrize(("warmup", "call"), [("exact", 1), (2, 0), (2, 1)])
@@ -101,7 +101,7 @@ def test_broken_recursions_are_caught(broken, compensated):
 @pytest.mark.parametrize("norm", ["c", "kappa"])
 @pytest.mark.parametrize("name", ["open_loop", "closed_loop"])
 def test_sharp_bounds_hold(name, norm, Q):
-    check_bound(name, Q, norm=norm, examples=30)
+    check_bound(name, Q, norm=norm, examples=15)
 
 
 def test_halved_contraction_is_caught():
