@@ -123,7 +123,8 @@ def found(tmp_path_factory):
         (copy / path).write_text(text, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(copy), "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
     code = f"NAMES, TESTS = {NAMES!r}, {TESTS!r}\n{LOOK}"
-    done = subprocess.run([sys.executable, "-c", code], cwd=copy, env=environment, capture_output=True, encoding="utf-8")
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((copy / "found.json").read_text(encoding="utf-8"))
 

@@ -9,7 +9,6 @@ import modiff_sim as ms
 from modiff_sim import contraction
 from modiff_sim.contraction import WorstCase
 
-
 COMMANDS = ("simulate", "bounds", "contraction", "worst-case", "recommend")
 
 
