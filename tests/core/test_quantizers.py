@@ -28,7 +28,8 @@ GRANULARITIES += [k.example() for k in ms.GRANULARITIES.values() if k not in {ms
 def cases():
     for name, kind in QUANTIZERS.items():
         for bits in (2, 3, 8) if kind.fixed_bits is None else (kind.fixed_bits,):
-            yield pytest.param(make(name, bits), id=f"{name}-{bits}")
+            rest = bits == 3 and kind.fixed_bits is None  # between the others, and at every granularity below
+            yield pytest.param(make(name, bits), id=f"{name}-{bits}", marks=[pytest.mark.slow] if rest else [])
 
 
 @pytest.mark.parametrize("Q", list(cases()))
