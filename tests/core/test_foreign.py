@@ -168,6 +168,17 @@ def test_codes_that_their_container_does_not_hold_are_refused():
         infos(rec.run("closed_loop", recorded(), ms.AbsMax(4), storage=Storage(ref=Wide(8))))
 
 
+def test_codes_of_a_quantizer_of_ones_own_that_fit_are_kept():
+    class Own(ms.AbsMax):
+        pass
+
+    own, known = (
+        infos(rec.run("closed_loop", recorded(), ms.AbsMax(4), storage=Storage(ref=kind(8))))
+        for kind in (Own, ms.AbsMax)
+    )
+    assert all(np.array_equal(a.output, b.output) for a, b in zip(own, known, strict=True))
+
+
 def put_on(what, name, value):
     object.__setattr__(what, name, value)
     return what
