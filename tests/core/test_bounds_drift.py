@@ -185,6 +185,15 @@ def test_no_output_of_float_states_drifts_further_than_the_bound(dtype, seed, bi
     target(float(np.max(deviation / (bound + tiny))))
 
 
+@pytest.mark.parametrize(("dtype", "terms"), [("float16", 1000), ("bfloat16", 100), ("float32", 10**7)])
+def test_a_sum_of_many_terms_loses_its_share_of_the_step(dtype, terms):
+    """K·u/(1 - K·u) of ||r̂||, and storing ô loses u of that."""
+    u = Fraction(bounds.unit_roundoff(dtype))
+    lost = 2 * (terms * u / (1 - terms * u)) * 3
+    found = bounds.output_drift([0.0], [1e9], [0.0], [3.0], dtype, gain=2.0, terms=terms)
+    assert found == pytest.approx(float(lost * (1 + u)), rel=1e-12)
+
+
 @pytest.mark.parametrize("dtype", SHORT)
 def test_the_output_bound_is_attained_by_a_reference_that_stagnates(dtype):
     """â = (1, 1), r̂ = (u, 0): 1 + u goes to 1 at every call, ô = (1, -1)·r̂ summed up is exact, and deviates by n·u."""

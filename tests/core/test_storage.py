@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modiff_sim as ms
-from modiff_sim import QUANTIZERS, Split, Static, Storage, Threshold, bounds
+from modiff_sim import QUANTIZERS, Split, Static, Storage, Threshold, bounds, cost
 from modiff_sim import recursion as rec
 from modiff_sim.recursion.storage import Packed, kept_bytes
 
@@ -28,6 +28,13 @@ KEPT = [
     Storage(ref=ms.MinMax(6), o_hat="float32"),
     Storage(ref="native", o_hat="recompute"),
 ]
+
+
+@pytest.mark.parametrize(("name", "bits"), [("float32", 32), ("float16", 16), ("bfloat16", 16)])
+def test_a_float_format_has_the_bits_of_its_type(name, bits):
+    storage = Storage(ref=name, o_hat=name)
+    assert storage.bits() == (bits, bits)
+    assert cost.array_bytes((3, 5), storage.ref_format, itemsize=8) == 15 * bits // 8
 
 
 def largest_rounding(storage, states, inputs):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from modiff_sim.nn.random_bits import RandomBits
-from modiff_sim.nn.states import FIRST_PASS, KeptLayer, KeptOutput, KeptProduct, Like, RunStates
+from modiff_sim.nn.states import FIRST_PASS, KeptLayer, KeptOutput, KeptProduct, Like, PassStates, RunStates
 from modiff_sim.recursion import State
 from modiff_sim.recursion.bilinear import ProductState
 
@@ -28,6 +28,13 @@ def test_one_byte_count_for_all_parts_and_passes():
     assert (states.bytes(), states.present.bytes(), bool(states)) == (each, 0, True)
     states.present.layers["conv", 0] = KeptLayer(State(torch.ones(3, dtype=torch.float16), None, 1))
     assert states.bytes() == each + 6
+
+
+@pytest.mark.parametrize("kind", ["layers", "products", "branches"])
+def test_a_pass_with_states_of_one_kind_has_states(kind):
+    full = filled().present
+    assert PassStates(**{kind: getattr(full, kind)})
+    assert not PassStates()
 
 
 def test_passes_have_states_of_their_own_and_come_back():
