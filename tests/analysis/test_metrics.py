@@ -296,8 +296,10 @@ def test_first_divergence_is_the_first_call_beyond_the_tolerance():
     assert first_divergence(x, y).tolist() == [0, 3, 4, 5]  # 5 calls: the last image never differs
     assert first_divergence(x, y, tolerance=0).tolist() == [0, 2, 4, 5]
     assert first_divergence(x, y, tolerance=2).tolist() == [5, 5, 5, 5]
+    assert first_divergence(np.ones((1, 1, 1)), np.ones((1, 1, 1))).tolist() == [1]
     for a, b, options, match in (
         (x, y[:4], {}, "one shape"),
+        (x[:0], y[:0], {}, "trajectories must be"),
         (x[:, 0, 0, 0], y[:, 0, 0, 0], {}, "trajectories must be"),
         (x * np.nan, y, {}, "NaN"),
         (x, y, {"tolerance": -1}, "tolerance"),

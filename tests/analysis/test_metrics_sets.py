@@ -19,6 +19,7 @@ from analysis.metrics import (
 )
 from analysis.metrics.kernel import Terms
 from analysis.metrics.resampling import centred, multiplicities
+from analysis.metrics.score import _eps
 from analysis.metrics.wasserstein import Slices, projected
 
 EPS = np.finfo(np.float64).eps
@@ -209,6 +210,13 @@ def test_neighbours_refuse(k):
 
 
 # the score -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(np.float16, 10), (np.float32, 23), (np.float64, 52)])
+def test_the_rounding_of_probabilities_is_that_of_their_type(dtype, digits):
+    row = np.array([0.5, 0.5], dtype)
+    for values in (row, [row], [[row[0]], [row[1]]], (row, row)):
+        assert _eps(values) == 2.0**-digits
 
 
 def test_the_score_runs_from_one_to_the_number_of_classes():

@@ -142,6 +142,9 @@ def test_caches_per_layer_and_batch():
     assert (plain.ref, plain.o_hat, plain.total) == (80, 88, 168)
     storage = Storage(AbsMax(8), "recompute")
     assert cost.cache_bytes(LAYERS, storage).rows == (("a", 12, 0), ("b", 10, 0), ("b#1", 10, 0))
+    few = Storage(AbsMax(4), "recompute")  # codes share bytes only where it is asked for
+    assert cost.cache_bytes(LAYERS, few).rows == cost.cache_bytes(LAYERS, storage).rows
+    assert cost.cache_bytes(LAYERS, few, packed=True).rows == (("a", 8, 0), ("b", 7, 0), ("b#1", 7, 0))
     assert cost.cache_bytes(LAYERS, storage, 3).total == 3 * 32
     one_scale = Storage(AbsMax(8, granularity=PerBatch()), "recompute")
     assert cost.cache_bytes(LAYERS, one_scale, 3).total == 3 * 20 + 3 * 4  # its scale is not multiplied

@@ -345,6 +345,12 @@ def test_a_layer_without_bias_is_linear():
     assert np.array_equal(layer.linear(a), [[3.0, 12.0]])
 
 
+@pytest.mark.parametrize("weight", [np.zeros((0, 3)), np.zeros((3, 0)), np.zeros(3)])
+def test_a_layer_needs_a_matrix(weight):
+    with pytest.raises(ValueError, match=r"layer 'l': weight has shape \(out, in\)"):
+        Linear("l", weight)
+
+
 def test_a_schedule_of_another_prediction_is_refused():
     with pytest.raises(ValueError, match="predicts epsilon, the schedule says 'v_prediction'"):
         MixtureDenoiser(ring(), replace(linear(), prediction="v_prediction"))

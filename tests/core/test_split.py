@@ -50,6 +50,14 @@ def test_every_part_is_its_quantizers_result_in_every_backend(name, x, bits, gra
         assert np.array_equal(np.asarray(got), expected)
 
 
+@pytest.mark.parametrize("pair", [(ms.AbsMax(3), ms.MinMax(3)), (ms.AbsMax(3), ms.DeadZone(3, threshold=0.3))])
+@pytest.mark.parametrize("order", [1, -1])
+def test_parts_may_have_quantizers_of_two_kinds(pair, order):
+    x, pair = np.random.default_rng(0).standard_normal((3, 8)), pair[::order]
+    expected = np.concatenate([Q(part) for Q, part in zip(pair, np.split(x, (3,), axis=1), strict=True)], axis=1)
+    assert np.array_equal(ms.Split(pair, at=(3,))(x), expected)
+
+
 def test_cut_in_the_wrong_place_is_seen():
     x = np.random.default_rng(0).standard_normal((2, 8))
     x[:, 3] *= 10

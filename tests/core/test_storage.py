@@ -37,6 +37,13 @@ def test_a_float_format_has_the_bits_of_its_type(name, bits):
     assert cost.array_bytes((3, 5), storage.ref_format, itemsize=8) == 15 * bits // 8
 
 
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_what_was_kept_in_groups_has_its_shape_again(size):
+    x = np.random.default_rng(0).standard_normal((3, 8))
+    form = Storage(ref=ms.AbsMax(8, granularity=ms.PerGroup(size))).ref_format
+    assert np.array_equal(form.decode(form.encode(x), x), form.Q(x))
+
+
 def largest_rounding(storage, states, inputs):
     """max|stored â - what was stored| is at most this: half a step of the format at the largest |â| seen."""
     top = max(np.abs(a).max() for a in inputs) * 2
