@@ -236,6 +236,14 @@ def test_the_rows_of_a_sweep():
     assert again == rows
 
 
+def test_a_sweep_has_all_recursions_and_six_bit_widths_unless_others_are_given():
+    rows = quantized_sampling(RING, images=4, steps=(2,))
+    arms = {(FULL_PRECISION, 32), (CACHE, 0), *itertools.product(ms.RECURSIONS, (2, 3, 4, 5, 6, 8))}
+    assert {(r["sampler"], r["recursion"], r["bits"]) for r in rows} == {
+        (sampler, *arm) for sampler, arm in itertools.product(("ddim", "ddpm"), arms)
+    }
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_can_be_quantized(sampler):
     """Each layer is called once per model call, and the closed loop is nearer to full precision than no loop."""
