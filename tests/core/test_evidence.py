@@ -29,6 +29,8 @@ def verdict(relation: str, **evidence) -> Verdict:
         ("tight", [1, 2], [0.5, 2], Verdict.HOLDS),
         ("tight", [1, 2], [0.5, 1.9], Verdict.VIOLATED),  # holds, but is nowhere attained
         ("tight", [1, 2], [1, 2.1], Verdict.VIOLATED),
+        ("tight", [-1, -2], [-1, -3], Verdict.HOLDS),
+        ("tight", [-1, -2], [-2, -3], Verdict.VIOLATED),
         ("tight", [0, 2], [0, 1], Verdict.VIOLATED),  # a bound of 0 is attained by anything: it does not count
     ],
 )

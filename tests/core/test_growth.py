@@ -79,6 +79,8 @@ def test_calls_are_even_on_a_logarithmic_axis():
         (lambda: growth.slope([1, 1], np.ones((2, 1))), "two or more different x"),
         (lambda: growth.slope([1, 2, 3], np.ones((2, 1))), "two or more different x"),
         (lambda: growth.slope([1, 2], np.ones((2, 0))), "two or more different x"),
+        (lambda: growth.slope([[1], [2]], np.ones((2, 1))), "two or more different x"),
+        (lambda: growth.slope([1, 2], np.ones(2)), "two or more different x"),
         (lambda: growth.slope([1, 2], np.ones((2, 2)), level=95), "a probability and must be such that 0 < level < 1"),
         (lambda: growth.power_law(np.ones((15, 2))), "at least 16 calls"),
         (lambda: growth.power_law(np.ones(100)), "at least 16 calls"),

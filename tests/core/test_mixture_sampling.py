@@ -86,6 +86,14 @@ def test_wasserstein_of_a_shift_is_its_length(shift, seed):
     assert wasserstein2(x, x[::-1]) == 0
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_distance_of_samples_that_are_not_finite_is_refused_by_name(place):
+    samples = [np.zeros((2, 2)), np.zeros((2, 2))]
+    samples[place][0, 1] = np.nan
+    with pytest.raises(ValueError, match=f"^{'xy'[place]} must be finite"):
+        wasserstein2(*samples)
+
+
 def test_measures_refuse():
     with pytest.raises(ValueError, match=r"equal shape \(n, d\), got \(2, 2\) and \(3, 2\)"):
         wasserstein2(np.zeros((2, 2)), np.zeros((3, 2)))
