@@ -92,7 +92,7 @@ AREAS = (
         "metrics",
         ("analysis/metrics/*.py",),
         _analysis("metrics", "metrics_sets", "metrics_judge"),
-        (*COMMON, *_analysis("images", "quality", "compare")),
+        (*COMMON, *_analysis("images", "quality", "compare", "classifier")),
     ),
     Area(
         "state formats",

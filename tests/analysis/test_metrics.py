@@ -128,6 +128,8 @@ def test_the_ratio_is_that_of_the_distances_and_its_interval_covers_it():
     assert 1 < r.low < r.ratio < r.high
     assert r == paired_frechet_ratio(arm, full, ref, resamples=100)
     assert r != paired_frechet_ratio(arm, full, ref, resamples=100, seed=1)
+    once = paired_frechet_ratio(arm, full, ref, resamples=1)  # an interval of one resample, centred, is a point
+    assert once.low == pytest.approx(once.ratio) == once.high
 
 
 def test_pairing_is_what_makes_the_interval_narrow():

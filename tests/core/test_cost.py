@@ -161,6 +161,7 @@ def test_totals_of_a_model():
     shapes = ModelShapes(LAYERS, products, parameters=9)
     assert (shapes.macs, shapes.attention_macs, shapes.product_macs(), shapes.product_macs("other")) == (72, 3, 6, 3)
     assert shapes.occurrences() == {"a": 1, "b": 2}
+    assert cost.predict_state_bytes(shapes) == cost.predict_state_bytes(LAYERS) == 168
     assert cost.predict_state_bytes(shapes, batch=2) == cost.predict_state_bytes(LAYERS, batch=2) == 2 * 168
     largest = 2 * 4 * (8 + 12)  # input and residual, product and output of layer a
     assert cost.working_set(LAYERS) == largest

@@ -31,6 +31,20 @@ def points(mixture, alpha_bar, n=20, seed=0):
 # the mixture -----------------------------------------------------------------------------------------------------
 
 
+def test_rounding_of_the_means_spans_nothing():
+    """Three means on a line but for 5 roundings of the largest."""
+    off = 2.45e-16
+    mixture = GaussianMixture([[-1.0, 3 * off], [0.0, 0.0], [1.0, 3 * off]], 0.1)
+    inside, basis = mixture.signal()
+    assert (inside.d, basis.shape) == (1, (2, 1))
+    assert GaussianMixture([[-1.0, 1e-12], [0.0, 0.0], [1.0, 1e-12]], 0.1).signal()[0].d == 2
+
+
+def test_samples_that_no_machine_holds_are_refused():
+    with pytest.raises(MemoryError, match=r"1,000,000,000,000 samples of 1 entries would take 29.1 TiB"):
+        LINE.sample(np.random.default_rng(0), 10**12)
+
+
 def test_the_density_is_one():
     axis = np.linspace(-8, 8, 321)
     x = np.stack([g.ravel() for g in np.meshgrid(axis, axis)], axis=1)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import modiff_sim as ms
 from modiff_sim import recursion as rec
+from modiff_sim.recursion.state import nothing
 from modiff_sim.testing import check_bound, check_recursion, sequences
 from paper_checks._broken import Dropped, Flipped
 
@@ -50,6 +51,11 @@ def test_a_call_in_full_precision_is_the_first_unless_it_is_said_which(name):
     recursion, x = rec.get(name), np.ones((1, 4))
     assert recursion.exact(x, lambda a: 2 * a)[0].call == 1
     assert recursion.exact(x, lambda a: 2 * a, 6)[0].call == 7
+
+
+def test_adding_nothing_keeps_the_sign_of_zero():
+    added = np.array([0.0, -0.0]) + nothing(np.ones(2))
+    assert np.signbit(added).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(("name", "compensated"), [(name, COMPENSATED.get(name)) for name in rec.RECURSIONS])

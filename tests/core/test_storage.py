@@ -37,6 +37,15 @@ def test_a_float_format_has_the_bits_of_its_type(name, bits):
     assert cost.array_bytes((3, 5), storage.ref_format, itemsize=8) == 15 * bits // 8
 
 
+@pytest.mark.parametrize(
+    ("granularity", "couples"),
+    [(ms.PerSample(), False), (ms.PerBatch(), True), (ms.PerChannel(0), False), (ms.PerChannel(3), True),
+     (ms.PerChannel((0, 1)), False), (ms.PerToken(), False), (ms.PerGroup(3), False)],
+)  # fmt: skip
+def test_samples_are_coupled_by_a_scale_that_they_share(granularity, couples):
+    assert Storage(ref=ms.AbsMax(8, granularity=granularity)).couples_samples is couples
+
+
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_what_was_kept_in_groups_has_its_shape_again(size):
     x = np.random.default_rng(0).standard_normal((3, 8))
