@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from modiff_sim.diffusion.samplers import SAMPLERS, Sampler, ddim, ddpm, plms, pndm
+from modiff_sim.diffusion.samplers.common import predictor
 from modiff_sim.diffusion.schedules import SPACINGS, Schedule, linear
 
 EPS = np.finfo(np.float64).eps
@@ -571,3 +572,18 @@ def test_a_strided_schedule_steps_to_t_minus_T_over_n():
     assert [after for _, _, after in again.levels()] == [bars[666], bars[67], bars[0]]  # t = 0 is a level, below is not
     assert schedule.levels() != linear().spaced(3, spacing="linspace").levels(strided=False)
     assert linear().spaced(4).levels(strided=True) == linear().spaced(4).levels()
+
+
+@pytest.mark.parametrize(("kind", "seen"), [(np.asarray, {0, 1}), (torch.from_numpy, {0})], ids=["numpy", "torch"])
+@pytest.mark.parametrize("call", [0, 1])
+def test_values_of_other_arrays_than_numpys_are_looked_at_in_the_first_call_alone(kind, seen, call):
+    calls = iter(range(2))
+    predict = predictor(lambda x, t: x * (np.nan if next(calls) == call else 0.5), linear().spaced(5), None)
+    x = kind(np.ones((2, 3)))
+    for present in range(2):
+        if present == call and call in seen:
+            with pytest.raises(ValueError, match=r"the denoiser's output at t = 3"):
+                predict(x, 3, 0.5)
+            break
+        _, eps = predict(x, 3, 0.5)
+        assert np.isnan(np.asarray(eps)).all() == (present == call)
