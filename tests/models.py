@@ -46,62 +46,30 @@ def denoiser(seed=0):
         return Denoiser().eval()
 
 
-def unet(seed=0, size=8):
-    """A tiny diffusers UNet2DModel with attention in the middle."""
-    from diffusers import UNet2DModel
+def made(name, config, seed):
+    """A model of diffusers by the name of its class, in eval mode."""
+    import diffusers
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return UNet2DModel(
-            sample_size=size,
-            in_channels=1,
-            out_channels=1,
-            layers_per_block=1,
-            block_out_channels=(8, 16),
-            norm_num_groups=4,
-            attention_head_dim=8,
-            down_block_types=("DownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "UpBlock2D"),
-        ).eval()
+        return getattr(diffusers, name)(**config).eval()
+
+
+def unet(seed=0, size=8):
+    """A tiny diffusers UNet2DModel with attention in the middle."""
+    return made("UNet2DModel", _PLAIN | {"sample_size": size, "block_out_channels": (8, 16), "attention_head_dim": 8,
+                                         "down_block_types": 2 * ("DownBlock2D",),
+                                         "up_block_types": 2 * ("UpBlock2D",)}, seed)  # fmt: skip
 
 
 def shallow(seed=0):
     """A UNet2DModel of one resolution with attention in the middle: the fewest layers that have all of its kinds."""
-    from diffusers import UNet2DModel
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return UNet2DModel(
-            sample_size=8,
-            in_channels=1,
-            out_channels=1,
-            layers_per_block=1,
-            block_out_channels=(8,),
-            norm_num_groups=4,
-            attention_head_dim=4,
-            down_block_types=("DownBlock2D",),
-            up_block_types=("UpBlock2D",),
-        ).eval()
+    return made("UNet2DModel", _PLAIN, seed)
 
 
 def shallow_condition(seed=0):
     """The same with cross attention in the middle, and 4 channels."""
-    from diffusers import UNet2DConditionModel
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return UNet2DConditionModel(
-            sample_size=8,
-            in_channels=4,
-            out_channels=4,
-            layers_per_block=1,
-            block_out_channels=(8,),
-            norm_num_groups=4,
-            attention_head_dim=4,
-            cross_attention_dim=6,
-            down_block_types=("DownBlock2D",),
-            up_block_types=("UpBlock2D",),
-        ).eval()
+    return made("UNet2DConditionModel", _PLAIN | {"in_channels": 4, "out_channels": 4, "cross_attention_dim": 6}, seed)
 
 
 def walk(steps, batch=3, shape=(2, 8, 8), seed=0, dtype=torch.float64, step=0.1):
@@ -116,6 +84,10 @@ def walk(steps, batch=3, shape=(2, 8, 8), seed=0, dtype=torch.float64, step=0.1)
 _UNET = {
     "sample_size": 8, "layers_per_block": 1, "block_out_channels": (8, 16), "norm_num_groups": 4,
     "attention_head_dim": 4,
+}  # fmt: skip
+_PLAIN = _UNET | {
+    "in_channels": 1, "out_channels": 1, "block_out_channels": (8,), "down_block_types": ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",),
 }  # fmt: skip
 _HEADS = {"num_attention_heads": 2, "attention_head_dim": 4, "num_layers": 1}
 
@@ -153,12 +125,8 @@ FAMILIES = {
 
 def family(name, seed=0):
     """A tiny random-weight model of one of the families of diffusers, float32."""
-    import diffusers
-
     cls, config, *_ = FAMILIES[name]
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return getattr(diffusers, cls)(**config).eval()
+    return made(cls, config, seed)
 
 
 def family_calls(name, steps=3, batch=2, seed=0, dtype=torch.float32):
