@@ -34,7 +34,9 @@ def assert_form(text, shapes):
         mine = [row for row in fused[1:] if (row[0], row[1]) == (f"{trials} × {d}", inputs)]
         assert mine[0][2:5:2] == ["hand-fused kernel", "1.00"]
         assert {f"simulate, {e}, {m}" for e in ("numba", "numpy") for m in contest.DRAWN} <= {row[2] for row in mine}
-    assert [row[0] for row in rates[1:]] == ["bytes", "operations", "divisions", "normals", "passes"]
+    assert [row[0] for row in rates[1:]] == [
+        "bytes", "operations", "divisions", "normals", "normals, SFC64", "passes",
+    ]  # fmt: skip
     assert all(float(row[1]) > 0 for row in rates[1:])
     assert {row[-1] for row in workers[1:]} == {"yes"}  # the results of one worker and of two were equal
     assert not re.search(r"/(home|work|tmp|Users)/|@", text)  # no paths, no names
