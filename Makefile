@@ -61,6 +61,7 @@ lint: $(INSTALLED)-dev
 
 pages: $(INSTALLED)-dev
 	$(BIN)/python -m paper_checks --page
+	$(BIN)/python -m paper_checks --verdicts
 	$(BIN)/python -m figures --page
 	$(BIN)/python -m analysis.contents
 	$(BIN)/python -m analysis.tables --page

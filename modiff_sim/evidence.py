@@ -64,6 +64,12 @@ class Claim:
         ours.
     expected : Verdict, default Verdict.HOLDS
         The verdict that this project has found so far, with which tests and the report compare.
+    quote : str, default ""
+        The paper's own words, shortened; every printed claim has some.
+    reading : str, default ""
+        How they are read, where more than one reading is possible, and what is ours in it, such as a tolerance.
+    instead : sequence of str, default ()
+        The claims, by id, that correct or sharpen this one, or that test another reading of the same words.
 
     Raises
     ------
@@ -84,6 +90,9 @@ class Claim:
     topic: str = "theory"
     printed: bool = False
     expected: Verdict = Verdict.HOLDS
+    quote: str = ""
+    reading: str = ""
+    instead: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.relation not in RELATIONS:

@@ -20,7 +20,7 @@ from modiff_sim.arguments import said_seconds
 from modiff_sim.evidence import RELATIONS, Judgement
 from modiff_sim.sweeps import store
 
-from . import EFFORTS, TOPICS, claims, run, select
+from . import EFFORTS, TOPICS, _verdicts, claims, run, select
 from ._digits import STAND_IN
 
 WIDTH = 110
@@ -103,6 +103,13 @@ def write_pages() -> list[Path]:
     return list(tables)
 
 
+def write_verdicts() -> list[Path]:
+    """Check the paper's statements and write docs/verdicts.md; returns the page."""
+    path = ROOT / "docs" / "verdicts.md"
+    store.write_atomic(path, _verdicts.page(run(only=_verdicts.printed())))
+    return [path]
+
+
 def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
     """Return everything but the arrays as JSON values (NaN becomes null)."""
 
@@ -175,6 +182,9 @@ def _parser() -> Parser:
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
     parser.add_argument("--markdown", action="store_true", help="print the table of docs/claims.md and stop")
     parser.add_argument("--page", action="store_true", help="write the tables of docs/claims.md and README.md and stop")
+    parser.add_argument(
+        "--verdicts", action="store_true", help="check the printed claims, write docs/verdicts.md and stop"
+    )
     parser.add_argument("--printed", action="store_true", help="with --markdown: only the paper's own statements")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the verdicts as JSON")
     parser.add_argument("--seconds", type=Path, metavar="PATH", help="write how long each claim took as JSON")
@@ -186,8 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = _parser()
     args = parser.parse_args(argv)
-    if args.page:
-        for path in write_pages():
+    if args.page or args.verdicts:
+        for path in write_pages() if args.page else write_verdicts():
             print(f"wrote {path}", file=sys.stderr)
         return 0
     if args.markdown:

@@ -67,6 +67,7 @@ def layer_inputs(
     steps: int | None = None,
     images: int | None = None,
     spacing: str | None = None,
+    seed: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the inputs a_t of layers of the digits model in full precision (DDIM), float32 (steps, images, d) by name.
 
@@ -77,6 +78,7 @@ def layer_inputs(
     steps:   number of model calls; by default that of the effort.
     images:  number of images, from the noise of images 0, 1, ...; by default ``IMAGES[effort]``.
     spacing: of the timesteps; by default that of the effort (quad, which repeats t = 0, so the last differences are 0).
+    seed:    of the noise; by default that of the effort.
 
     Raises ValueError for an unknown layer, effort or spacing, listing the known ones, and for steps or images < 1.
     """
@@ -90,8 +92,9 @@ def layer_inputs(
     if not names:
         raise ValueError("no layers were named: leave layers out for the default ones")
     about = settings(chosen, source_of(__name__))
-    params = about | {"layers": names, "steps": steps, "batch": images, "spacing": spacing}
-    compute = partial(_record, names, steps, images, spacing, chosen.seed, chosen.threads)
+    seed = chosen.seed if seed is None else seed
+    params = about | {"layers": names, "steps": steps, "batch": images, "spacing": spacing, "seed": seed}
+    compute = partial(_record, names, steps, images, spacing, seed, chosen.threads)
     arrays = store().get("recordings", params, compute).arrays
     return {name: arrays[name] for name in names}
 

@@ -13,9 +13,13 @@ from .._shared import Recursion, Shrink, collinear
 
 @dataclass(frozen=True)
 class GrowthFit:
-    """The slope of log(RMS error) against log(number of differences) over ``calls``, with its 95 % interval."""
+    """The slope of log(RMS error) against log(number of differences) over ``calls``, with its 95 % interval.
+
+    ``typical`` cases are random, the others are the worst ones.
+    """
 
     case: str
+    typical: bool
     calls: np.ndarray
     slope: float
     low: float
@@ -38,5 +42,7 @@ def growth(recursion: Recursion, effort: str, *, seed: int) -> list[GrowthFit]:
     fits = []
     for name, Q, differences in cases:
         error = _shared.run(recursion, differences, Q, seed=seed).error
-        fits.append(GrowthFit(name, calls, *slope(np.log(calls), error[calls - 1])))
+        fits.append(
+            GrowthFit(name, "worst" not in name and "ties" not in name, calls, *slope(np.log(calls), error[calls - 1]))
+        )
     return fits

@@ -18,6 +18,9 @@ CLAIM = Claim(
     topic="practice",
     printed=True,
     expected=Verdict.VIOLATED,
+    quote="34.09 + 0.60·b·B MiB, the fit of the printed cells",
+    reading="the states that a compensated run has to keep, â and ô, at b bits, as the text says of both caches",
+    instead=("state_memory",),
 )
 MIB = 2**20
 

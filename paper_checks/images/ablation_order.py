@@ -14,6 +14,8 @@ CLAIM = Claim(
     topic="practice",
     printed=True,
     expected=Verdict.VIOLATED,
+    quote="13.07 → 10.21 → 4.38",
+    reading="sFID at W8A4, which Table 4 prints under the label W8A6; all layers, as in the code",
 )
 
 

@@ -16,6 +16,9 @@ CLAIM = Claim(
     topic="practice",
     printed=True,
     expected=Verdict.VIOLATED,
+    quote="||x - Q(x)||² ≤ c||x||², 0 < c < 1/2",
+    reading="charitable: for the residuals that a trained model really makes",
+    instead=("kappa_on_real_residuals",),
 )
 
 

@@ -14,6 +14,9 @@ CLAIM = Claim(
     relation="upper",
     printed=True,
     expected=Verdict.VIOLATED,
+    quote="||x - Q(x)||² ≤ c||x||², 0 < c < 1/2",
+    reading="for every input, as the theorem needs it",
+    instead=("absmax_worst_case_c", "max_norm_closed_loop"),
 )
 
 

@@ -13,6 +13,9 @@ CLAIM = Claim(
     relation="upper",
     printed=True,
     expected=Verdict.VIOLATED,
+    quote="||x - Q(x)||² ≤ c||x||², 0 < c < 1/2",
+    reading="charitable: on the average of large random inputs",
+    instead=("measured_c_table", "max_norm_closed_loop"),
 )
 DRAWS = {
     "normal": lambda rng, shape: rng.standard_normal(shape),

@@ -15,6 +15,9 @@ CLAIM = Claim(
     relation="upper",
     printed=True,
     expected=Verdict.VACUOUS,
+    quote="(29) holds if b ≥ log2(√(4d/c)+1)",
+    reading="at the bits that the paper uses and the dimensions of its layers",
+    instead=("kappa_any_dimension", "absmax_worst_case_c"),
 )
 #: the CIFAR-10 U-Net's time embedding; 1024; its smallest and largest map; the largest map of a batch of 64
 DIMENSIONS = (128, 1024, 256 * 4 * 4, 384 * 32 * 32, 64 * 384 * 32 * 32)

@@ -15,6 +15,9 @@ CLAIM = Claim(
     relation="upper",
     printed=True,
     expected=Verdict.VIOLATED,
+    quote="Σ_{k=t}^{T-1} 2^(T-k-1) c||A||²||a_k - a_{k+1}||²",
+    reading="as printed: T is the first step",
+    instead=("printed_30_sampling_order", "corrected_30", "sharp_open_loop"),
 )
 
 

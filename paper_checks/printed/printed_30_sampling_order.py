@@ -16,6 +16,9 @@ CLAIM = Claim(
     relation="upper",
     printed=True,
     expected=Verdict.VIOLATED,
+    quote="Σ_{k=t}^{T-1} 2^(T-k-1) c||A||²||a_k - a_{k+1}||²",
+    reading="charitable: k counted in sampling order, so that the exponent is the age of a difference",
+    instead=("corrected_30", "sharp_open_loop"),
 )
 
 

@@ -15,6 +15,9 @@ CLAIM = Claim(
     relation="upper",
     printed=True,
     expected=Verdict.VIOLATED,
+    quote="Σ_{k=t}^{T-1} (2c)^(T-k-1) ||A||²||a_k - a_{k+1}||²",
+    reading="as printed: T is the first step",
+    instead=("printed_31_sampling_order", "corrected_31", "sharp_closed_loop"),
 )
 
 

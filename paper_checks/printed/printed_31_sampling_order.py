@@ -21,6 +21,9 @@ CLAIM = Claim(
     source="Theorem 4.4, (31), charitable reading",
     relation="upper",
     printed=True,
+    quote="Σ_{k=t}^{T-1} (2c)^(T-k-1) ||A||²||a_k - a_{k+1}||²",
+    reading="charitable: k counted in sampling order, so that the exponent is the age of a difference; 2c ≤ 1",
+    instead=("printed_31_condition", "corrected_31", "sharp_closed_loop"),
 )
 # quantizers with a declared worst case 2c ≤ 1 at these dimensions
 GRIDS = ((AbsMax(4), 16), (AbsMax(3), 4), (MinMax(3), 8))

@@ -16,6 +16,9 @@ CLAIM = Claim(
     source="(13)-(14)",
     relation="equal",
     printed=True,
+    quote="â_t = Q(a_t - â_{t+1}) + â_{t+1}, ô_t = A(Q(a_t - â_{t+1})) + ô_{t+1} = A(â_t)",
+    reading="in exact arithmetic; the equation is tested within rounding",
+    instead=("accumulator_drift",),
 )
 
 

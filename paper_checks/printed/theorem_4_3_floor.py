@@ -13,6 +13,9 @@ CLAIM = Claim(
     source="Theorem 4.3",
     relation="upper",
     printed=True,
+    quote="||x - Q(x)||² ≤ s²d",
+    reading="rounding down, as the proof does",
+    instead=("theorem_4_3_nearest",),
 )
 
 

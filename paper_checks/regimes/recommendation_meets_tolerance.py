@@ -8,22 +8,24 @@ from modiff_sim import Claim, Evidence, processes, quantizers, recommendation, s
 from .._digits import STAND_IN
 
 ORDER = 5
+HELD_OUT = 1  # the seed of the images that the recommendation has not seen
 CLAIM = Claim(
     id="recommendation_meets_tolerance",
-    statement=f"{STAND_IN}: run on its recording, the setting recommended for a layer (the cheapest whose max-norm "
-    "bound stays within 5 % of the input) keeps the error within 5 % at every call and in every image.",
+    statement=f"{STAND_IN}: the setting recommended for a layer from one recording (the cheapest whose max-norm bound "
+    "stays within 4 % of the input) keeps the error of images that it has not seen within 5 % at every call. (Without "
+    "this headroom the error of one layer reaches 5.2 %.)",
     source="this project",
     relation="upper",
     topic="practice",
 )
 
 
-def check(effort: str = "quick", *, tolerance: float = 0.05, fewer_bits: int = 0) -> Evidence:
-    """Run the recommended settings, with ``fewer_bits`` less than recommended, and measure their errors."""
+def check(effort: str = "quick", *, tolerance: float = 0.05, headroom: float = 0.8, fewer_bits: int = 0) -> Evidence:
+    """Run what is recommended for a part of the tolerance on other images, with ``fewer_bits`` less than that."""
     from analysis.experiments.recordings import layer_inputs
 
-    inputs = layer_inputs(effort)
-    advice = recommendation.recommend(inputs, tolerance=tolerance)
+    advice = recommendation.recommend(layer_inputs(effort), tolerance=headroom * tolerance)
+    inputs = layer_inputs(effort, seed=HELD_OUT)
     measured, cases = [], []
     for r in advice:
         r = replace(r, bits=r.bits - fewer_bits if r.scheme in ("direct", "closed_loop") else r.bits)
@@ -48,6 +50,6 @@ def check(effort: str = "quick", *, tolerance: float = 0.05, fewer_bits: int = 0
         measured=measured,
         atol=1e-12,
         cases=cases,
-        params={"layers": list(inputs), "tolerance": tolerance},
+        params={"layers": list(inputs), "tolerance": tolerance, "seed of the other images": HELD_OUT},
         note=f"{chosen}; {mean:.2f} bits on average, the first call at 32 counted; largest error {max(measured):.3f}",
     )

@@ -120,7 +120,6 @@ def drifting(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "broken"),
     [
-        ("growth_recorded_three_bits", {"recursion": "open_loop"}),
         ("growth_recorded_open_loop", {"recursion": "closed_loop"}),
         ("accumulation_three_bits", {"closed": "open_loop"}),
         ("accumulation_three_bits", {"kappa": 1 / 12}),

@@ -330,8 +330,10 @@ def test_nonsense_is_refused(inputs, options, error, message):
 
 
 def test_the_practice_claim_notices_a_bit_too_few(monkeypatch):
-    made = {"slow": drifting(0.1, 30, 2, 16), "wild": np.random.default_rng(0).standard_normal((30, 2, 16))}
-    stand_in = SimpleNamespace(layer_inputs=lambda effort: made)
+    def layer_inputs(effort, seed=0):
+        return {"slow": drifting(0.1, 30, 2, 16), "wild": np.random.default_rng(seed).standard_normal((30, 2, 16))}
+
+    stand_in = SimpleNamespace(layer_inputs=layer_inputs)
     monkeypatch.setitem(
         sys.modules, "analysis.experiments.recordings", stand_in
     )  # torch takes longer to load than all of this

@@ -1,0 +1,117 @@
+"""The page docs/verdicts.md: the paper's sentences, how they are read, under which conditions, and what was found."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from modiff_sim import Verdict
+from modiff_sim.evidence import RELATIONS, Judgement
+
+from . import claims
+from ._digits import STAND_IN
+
+INTRODUCTION = """# The paper's sentences and their verdicts
+
+What the paper says, how it is read, under which conditions it was tested, on how many cases, what was measured, and
+what follows. Where two readings are possible both are here, the charitable one first. A comparison is decided by its
+whole interval, or it is not decided. What holds instead, or more sharply, is linked under each sentence; all claims,
+ours included, are in [claims.md](claims.md), and the proofs in [theory.md](theory.md).
+
+The text of the paper (PMLR 267:18337-18362, arXiv 2506.22463) was read in a copy that may have lost bold type and
+brackets of rounding; quotations are short on purpose. Models of this project stand in for the paper's where a claim
+says so.
+
+This page is made by `make pages`. `python -m paper_checks --only ID` measures a verdict again.
+"""
+#: what a reader need not see of the parameters of a check
+HIDDEN = frozenset({"measured", "of", "source"})
+
+
+def printed() -> list[str]:
+    """Return the ids of the claims that quote the paper, in reading order."""
+    return [module.CLAIM.id for module in claims() if module.CLAIM.printed]
+
+
+def page(judged: Sequence[Judgement]) -> str:
+    """Return the page of these verdicts."""
+    counts = Counter(j.verdict for j in judged)
+    said = ", ".join(f"{counts[v]} {v}" for v in Verdict if counts[v])
+    lines = [
+        INTRODUCTION,
+        f"**{len(judged)} readings: {said}.**",
+        "",
+        "| the paper | where | verdict |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {_cell(j.claim.quote)} | {_cell(j.claim.source)} | [{j.verdict}](#{j.claim.id}) |" for j in judged]
+    return "\n".join([*lines, "", *(_block(j) for j in judged)])
+
+
+def _block(j: Judgement) -> str:
+    claim = j.claim
+    facts = [f"**Read as.** {claim.reading}" if claim.reading else ""]
+    facts.append(f"**Tested.** {claim.statement.removeprefix(f'{STAND_IN}: ')}")
+    facts.append(f"**Where it was tested.** {_conditions(j)}")
+    facts.append(f"**Measured.** {_measured(j)}")
+    facts += [
+        f"**Premise {'holds' if p.holds else 'fails'}.** {p.name}{f': {p.detail}' if p.detail else ''}"
+        for p in j.evidence.premises
+    ]
+    if claim.instead:
+        others = {module.CLAIM.id: module.CLAIM for module in claims()}
+        facts.append("**Instead, or more sharply.** " + "; ".join(
+            f"`{name}` ({others[name].expected}): {others[name].statement.removeprefix(f'{STAND_IN}: ')}"
+            for name in claim.instead
+        ))  # fmt: skip
+    body = "\n".join(f"- {fact}" for fact in facts if fact)
+    return f'<a id="{claim.id}"></a>\n### {claim.source}: {j.verdict}\n\n> {claim.quote}\n\n`{claim.id}`\n\n{body}\n'
+
+
+def _conditions(j: Judgement) -> str:
+    """The number of cases, the parameters, and the model if one stands in."""
+    cases = int(np.size(j.evidence.measured)) if j.verdict is not Verdict.NOT_RUN else 0
+    parts = [STAND_IN.removeprefix("On ")] if j.claim.statement.startswith(STAND_IN) else []
+    parts += [f"{cases} {'case' if cases == 1 else 'cases'}"] if cases else []
+    parts += [
+        f"{name} {_plain(value)}" for name, value in j.evidence.params.items() if name not in HIDDEN and _short(value)
+    ]
+    return "; ".join(parts) or "nowhere"
+
+
+def _short(value: object) -> bool:
+    return isinstance(value, int | float | str) or (isinstance(value, list | tuple) and len(value) <= 8)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _measured(j: Judgement) -> str:
+    if j.verdict is Verdict.NOT_RUN:
+        return f"Nothing. What is missing: {j.detail}"
+    interval = ""
+    if j.evidence.low is not None and j.evidence.high is not None:
+        values = np.broadcast_to(np.asarray(j.evidence.measured, np.float64), np.broadcast_shapes(
+            np.shape(j.evidence.measured), np.shape(j.evidence.claimed)
+        )).ravel()  # fmt: skip
+        worst = int(np.argmin(np.abs(values - j.measured)))
+        low, high = (np.broadcast_to(np.asarray(end, np.float64), values.shape).ravel()[worst]
+                     for end in (j.evidence.low, j.evidence.high))  # fmt: skip
+        interval = f" [{low:.3g}, {high:.3g}]"
+    numbers = (
+        ""
+        if math.isnan(j.measured)
+        else f"{j.measured:.4g}{interval} against {j.claimed:.4g} ({RELATIONS[j.claim.relation]}). "
+    )
+    note = j.evidence.note if j.evidence.note and j.evidence.note != j.detail else ""
+    return f"{numbers}{'. '.join(text for text in (j.detail, note) if text)}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
