@@ -132,6 +132,30 @@ def test_claims_on_recorded_layers(drifting, name, broken):
     assert judge(module.CLAIM, module.check("quick", **broken)).verdict == Verdict.VIOLATED
 
 
+@pytest.mark.parametrize(
+    ("late", "broken", "then"),
+    [
+        (3.0, {}, Verdict.HOLDS),
+        (3.0, {"share": 1.0}, Verdict.VIOLATED),
+        (3.0, {"spacing": "quad"}, Verdict.VIOLATED),
+        (1 / 3, {}, Verdict.VIOLATED),
+    ],
+)
+def test_the_half_in_which_inputs_change_more(monkeypatch, late, broken, then):
+    """Inputs of equal size whose differences are so many times larger in the second half, if timesteps are uniform."""
+
+    def layer_inputs(effort, *, steps, images, spacing):
+        rng = np.random.default_rng(0)
+        speed = np.where(np.arange(steps) < steps // 2, 1.0, late if spacing == "uniform" else 1 / late)
+        drift = 1 + 0.3 * rng.standard_normal((steps, images, 64))
+        return {"only": 100 + np.cumsum(0.01 * speed[:, None, None] * drift, axis=0)}
+
+    monkeypatch.setattr(recordings, "layer_inputs", layer_inputs)
+    module = CLAIMS["features_change_late"]
+    judged = judge(module.CLAIM, module.check("quick", **broken))
+    assert judged.verdict == then, judged.detail
+
+
 def test_recorded_runs_are_as_long_as_the_claims_say():
     assert _recorded.SIZES["quick"][0] >= 100
     assert _recorded.SIZES["full"][0] == 250
