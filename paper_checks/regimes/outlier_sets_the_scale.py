@@ -69,8 +69,8 @@ def check(effort: str = "quick", *, direct="direct", closed="closed_loop", bits:
         high=[f.high for f in fits],
         cases=cases,
         seed=91,
-        # the closed loop's error is the same for all sizes but for the rounding of m, a part in 1/(m·eps) of its step;
-        # direct's step is (m ± δ/2)/qmax, which makes its mean square larger by the part (δ/2m)²
+        # the closed loop's error is the same for all sizes but for rounding, m·eps per call against its step, which is
+        # at least ρ/2^bits; direct's step is (m ± δ/2)/qmax, which makes its mean square larger by the part (δ/2m)²
         atol=[0, STEPS * EPS * SIZES[-1] * 2**bits / RHO, (CHANGES[-1] / SIZES[-1] / 2) ** 2, 0],
         params={"bits": bits, "others": OTHERS, "rho": RHO, "calls": STEPS, "trials": trials},
         note=f"{shown}; direct with m = {SIZES[-1]:.0f} loses {gone[8]:.0%} of the others at 8 bits and {gone[4]:.0%} "
