@@ -11,7 +11,7 @@ from models import denoiser
 from verdicts import MODULES, verdict
 
 from analysis.datasets import digits
-from analysis.experiments import arms, sizes
+from analysis.experiments import arms, recordings, sizes
 from analysis.experiments import digits as experiments
 from modiff_sim import Verdict
 from modiff_sim.evidence import judge
@@ -105,3 +105,16 @@ def test_too_few_images_decide_nothing(name):
     assert judged.verdict == Verdict.NOT_RUN
     assert judged.as_expected
     assert "1024" in judged.detail
+
+
+@pytest.mark.parametrize(("outlier", "found"), [(0.0, Verdict.HOLDS), (100.0, Verdict.VIOLATED)])
+def test_the_tails_of_inputs_and_differences(monkeypatch, outlier, found):
+    """Normal inputs and differences; an outlier at rest is in the inputs alone."""
+
+    def layer_inputs(effort, *, steps, images, spacing):
+        a = np.cumsum(np.random.default_rng(0).standard_normal((steps, images, 256)), axis=0)
+        a[..., 0] += outlier
+        return {"only": a}
+
+    monkeypatch.setattr(recordings, "layer_inputs", layer_inputs)
+    assert verdict("differences_have_tails_too") == found
