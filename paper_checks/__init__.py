@@ -32,8 +32,8 @@ from . import _measured
 TOPICS = ("theory", "practice")
 #: the rooms in reading order; a room that is not named here comes last
 ROOMS = (
-    "printed", "bounds", "stochastic", "starts", "beyond_one_layer", "contraction", "certificates", "images", "growth",
-    "mixture", "transfer", "regimes", "calibration", "cost", "products", "caching",
+    "printed", "bounds", "stochastic", "starts", "beyond_one_layer", "contraction", "certificates", "images",
+    "witnesses", "growth", "mixture", "transfer", "regimes", "calibration", "cost", "products", "caching",
 )  # fmt: skip
 
 #: called after a claim was judged: (how many are, of how many, id, judgement, seconds that the check took)

@@ -194,6 +194,13 @@ PROGRAMS = {
             "analysis.mutation.__main__.outcomes": _returns([]),
         },
     ),
+    "analysis.witness": FuzzedProgram(
+        "analysis.witness.__main__",
+        stubs={
+            "analysis.witness.__main__.measure": _returns(([], np.zeros((1, 1, 2, 2), np.float32))),
+            "analysis.witness.__main__:stored.save": _returns(None),
+        },
+    ),
     "figures": FuzzedProgram(
         "figures.__main__",
         stubs={"figures.__main__.make": _returns([]), "figures.__main__.PAGE": lambda place: place / "figures.md"},

@@ -55,5 +55,8 @@ def measure(name: str, folder: Path, *, workers: int | None = None) -> tuple[lis
             if arm != to and arm.weight_bits < 32
         } | {key: value for key, value in arrays(arm).items() if key != "values"}
         rows += [{**asdict(arm), "mac_share": share[arm], "value": key, "samples": v} for key, v in values.items()]
-    shown = [arrays(arm)["values"][:16] for arm in plan.arms if arm.weight_bits == 32]
-    return rows, np.concatenate(shown)
+    first = range(min(16, plan.samples))
+    pictures = [arrays(arm)["values"][: len(first)] for arm in plan.arms if arm.weight_bits == 32]
+    if hasattr(network, "shown"):  # what was given is not drawn by the network, and is left grey
+        pictures = [np.where(network.shown(first), np.float32(0.0), drawn) for drawn in pictures]
+    return rows, np.concatenate(pictures)

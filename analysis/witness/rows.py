@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def manifest(name: str) -> dict[str, Any]:
     """Return what decides the rows, besides what each row says."""
     known, plan = WITNESSES[name], PLANS[name]
     return {
-        "model": name, "model_sha256": known.sha256, "from": known.source, "licence": known.licence, "kind": known.kind,
+        "model": name, "model_sha256": known.sha256, "from": known.source, "licence": known.licence, "what": known.kind,
         "unit": known.unit, "samples": plan.samples, "batch": plan.batch, "seed": SEED, "threads": THREADS,
         "samplers": known.network.SAMPLERS, "dtype": "float32", "source": source(), "versions": versions(),
     }  # fmt: skip
@@ -89,8 +89,8 @@ def committed(name: str, folder: Path = COMMITTED) -> Rows:
     values, shares = {}, {}
     with open(place / FILE, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            about_arm = {k: row.pop(k) for k in asdict(Arm(""))}
-            arm = Arm(**about_arm | {k: int(about_arm[k]) for k in ("bits", "weight_bits")})
+            given: dict[str, Any] = {field.name: row.pop(field.name) for field in fields(Arm)}
+            arm = Arm(**given | {k: int(given[k]) for k in ("bits", "weight_bits")})
             shares[arm], value = float(row.pop("mac_share")), row.pop("value")
             values[arm, value] = np.array([float(x) for x in row.values()])
     return Rows(name, values, shares, about)

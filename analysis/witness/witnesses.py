@@ -38,7 +38,7 @@ WITNESSES = {
     "csdi": Witness(
         csdi, "csdi_physio_model.pth", "9acb4ee828a0c271466814c703d00c666caecb826fc5e9c2438ae39bd8d72771",
         "github.com/ermongroup/CSDI, commit 16478a9f, save/pretrained/model.pth", "MIT",
-        "transformer, imputed series 35×48", "SNR of the imputed values, dB",
+        "transformer, imputed series 35×12", "SNR of the imputed values, dB",
     ),
 }  # fmt: skip
 

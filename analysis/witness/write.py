@@ -21,7 +21,7 @@ def text(rows: Rows) -> str:
     table = ["  ".join(cells).rstrip() for cells in padded]
     found = [_differences(rows, arm) for arm in plan.arms if arm.weight_bits == 32]
     return "\n".join([
-        f"{rows.model}: {about['kind']} ({about['from']}, {about['licence']}); {about['unit']}; "
+        f"{rows.model}: {about['what']} ({about['from']}, {about['licence']}); {about['unit']}; "
         f"mean over {about['samples']} samples", "", table[0], "-" * len(table[0]), *table[1:], "", *found, "",
     ])  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""The paper's main statements on trained models of other people, from committed rows (``analysis.witness``)."""
