@@ -195,11 +195,7 @@ PROGRAMS = {
         },
     ),
     "analysis.witness": FuzzedProgram(
-        "analysis.witness.__main__",
-        stubs={
-            "analysis.witness.__main__.measure": _returns(([], np.zeros((1, 1, 2, 2), np.float32))),
-            "analysis.witness.__main__:stored.save": _returns(None),
-        },
+        "analysis.witness.__main__", stubs={"analysis.witness.__main__._measured": _returns(None)}
     ),
     "figures": FuzzedProgram(
         "figures.__main__",
@@ -207,6 +203,6 @@ PROGRAMS = {
     ),
     "paper_checks": FuzzedProgram(
         "paper_checks.__main__",
-        stubs={"paper_checks.__main__.run": _returns([]), "paper_checks.__main__.write_pages": _returns([])},
+        stubs={f"paper_checks.__main__.{name}": _returns([]) for name in ("run", "write_pages", "write_verdicts")},
     ),
 }

@@ -94,6 +94,30 @@ def test_a_transformer_of_csdi_is_torchs():
     torch.testing.assert_close(ours(x), theirs(x.flatten(0, 1)).unflatten(0, (2, 3)), atol=1e-5, rtol=1e-4)
 
 
+def test_a_block_of_csdi_attends_over_hours_then_over_features():
+    network, generator = made(csdi), torch.Generator().manual_seed(0)
+    block = network.residual_layers[0]
+    x = torch.randn(1, 64, csdi.FEATURES * HOURS, generator=generator)
+    side, step = torch.randn(1, 145, x.shape[2], generator=generator), torch.randn(1, 128, generator=generator)
+    y = (x + block.diffusion_projection(step)[:, :, None])[0].reshape(64, csdi.FEATURES, HOURS)
+    for layer, axis in ((block.time_layer, 1), (block.feature_layer, 2)):
+        lines = [layer(line.T[None, None])[0, 0].T for line in y.unbind(axis)]  # each (64, tokens)
+        y = torch.stack(lines, dim=axis)
+    gate, value = (block.mid_projection(y.reshape(1, 64, -1)) + block.cond_projection(side)).chunk(2, dim=1)
+    residual, skip = block.output_projection(gate.sigmoid() * value.tanh()).chunk(2, dim=1)
+    found = block(x, side, step)
+    torch.testing.assert_close(found, ((x + residual) / 2**0.5, skip), atol=1e-5, rtol=1e-4)
+
+
+def test_the_last_block_of_pulfer_is_not_normalized():
+    network, x = made(pulfer), torch.randn(1, *pulfer.SHAPE, generator=torch.Generator().manual_seed(0))
+    out, t = network(x, torch.tensor([3])), torch.tensor([3])
+    for block, seen in ((network.b_out[2], False), (network.b_out[1], True), (network.b4[2], True)):
+        torch.nn.init.constant_(block.ln.weight, 3.0)
+        assert torch.equal(network(x, t), out) is not seen
+        torch.nn.init.constant_(block.ln.weight, 1.0)
+
+
 def test_csdi_sees_known_values_where_they_are_shown_and_noise_elsewhere():
     network, shape = made(csdi), (1, 1, csdi.FEATURES, HOURS)
     x, known = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
