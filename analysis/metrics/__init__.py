@@ -6,7 +6,7 @@ whose features are Inception's: only ``analysis.metrics.inception`` computes tho
     extractors   the classifiers trained here            reference    saved statistics of real images
     frechet, kernel, wasserstein   distances             coverage     precision, recall, density, coverage
     pairs        PSNR, SSIM, relative l2, divergence     score, duplicates
-    judge        all of them at once; equal n; intervals over seeds
+    judge        all of them at once, at equal n         jackknife    estimates without the bias of n, paired ratios
 
 ``METRICS`` holds what ``judge`` gives and tables show, from the dictionaries of this name in the files. A new metric is
 a new file (see docs/extending.md).
@@ -19,10 +19,11 @@ from .coverage import precision_recall
 from .duplicates import duplicates, nearest_distance
 from .extractors import EXTRACTORS, Extractor
 from .frechet import PairedRatio, frechet_distance, paired_frechet_ratio
-from .judge import Judge, Score, mean_interval
+from .jackknife import Jackknife
+from .judge import Judge, Score
 from .kernel import kernel_difference, kernel_distance
 from .pairs import first_divergence, psnr, relative_l2, ssim
-from .resampling import Interval
+from .resampling import Interval, mean_interval
 from .score import classifier_score, split_scores
 from .wasserstein import sliced_wasserstein
 
@@ -31,6 +32,7 @@ __all__ = [
     "METRICS",
     "Extractor",
     "Interval",
+    "Jackknife",
     "Judge",
     "Judged",
     "Metric",

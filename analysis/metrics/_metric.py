@@ -28,11 +28,13 @@ class Metric:
            samples anew. "real": likewise of how often each real image counts. "pairs": ``of(images, full)`` is a value
            per image against the same noise in full precision, of which the median is taken. "trajectories": likewise of
            all calls of a run; tables have none.
+    biased: whether the value has a bias in 1/n large enough to decide, which tables and claims take away.
     """
 
     title: str
     of: Callable[..., Any]
     over: Literal["samples", "real", "pairs", "trajectories"] = "samples"
+    biased: bool = False
 
 
 class Judged:

@@ -132,5 +132,6 @@ METRICS = {
     "frechet": Metric(
         "Fréchet distance",
         lambda judged: lambda w: distance_of_moments(moments(judged.features, w), judged.reference.moments),
+        biased=True,
     ),
 }

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from ..sampling.images import checked, plain
 from . import reference as references
 from ._metric import Judged, Metric, Statistic
 from .frechet import distance_of_moments, moments
+from .jackknife import Jackknife, without_each
 from .resampling import Interval, centred, multiplicities
 
 
@@ -94,6 +94,33 @@ class Judge:
         values = {k: of(each) for k, of in by_sample.items()} | {k: of(real) for k, of in by_real.items()}
         return values | pairs | apart
 
+    def jackknife(
+        self, images: np.ndarray, full: np.ndarray | None = None, *, groups: int = 16
+    ) -> dict[str, Jackknife]:
+        """Return every value with the values that are left without one group of images; see ``metrics.jackknife``.
+
+        recall and coverage are shares of real images: for them groups of these are left out. Against ``full`` the same
+        group is left out of both; without it those values are missing.
+
+        Raises
+        ------
+        ValueError
+            As for calling the judge; or there are not 2 <= groups <= n.
+        """
+        images = plain("images", images)
+        full = None if full is None else checked("full", full, judged=True)
+        found: dict[str, Jackknife] = {}
+        for count, statistics in zip((len(images), self._real(images)), self._statistics(images), strict=True):
+            weights = without_each(count, groups)
+            for name, of in statistics.items():
+                found[name] = Jackknife(of(np.ones(count)), np.array([of(w) for w in weights]))
+        if full is not None:
+            weights = without_each(len(images), groups)
+            for name, metric in _over("pairs").items():
+                each = metric.of(images, full)
+                found[name] = Jackknife(float(np.median(each)), np.array([np.median(each[w > 0]) for w in weights]))
+        return found
+
     def intervals(
         self, images: np.ndarray, *, resamples: int = 200, seed: int = 0, level: float = 0.95
     ) -> dict[str, Interval]:
@@ -148,23 +175,3 @@ class Judge:
             {name: metric.of(judged) for name, metric in _over("samples").items()},
             {name: metric.of(judged) for name, metric in _over("real").items()},
         )
-
-
-def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
-    """Return (mean, low, high) of values from independent seeds, with Student's t-interval of the mean.
-
-    Raises
-    ------
-    ValueError
-        There are fewer than three values, they hold NaN or Inf, or the level lies outside (0, 1).
-    """
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level must lie in (0, 1), got {level}")
-    x = plain("values", values, whole=True).astype(np.float64, copy=False)
-    if x.ndim != 1 or len(x) < 3:
-        raise ValueError(f"an interval over seeds needs at least 3 values, got shape {x.shape}")
-    if not np.isfinite(x).all():
-        raise ValueError("the values of some seeds are not finite")
-    mean = float(x.mean())
-    half = float(stats.t.ppf(0.5 + level / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
-    return mean, mean - half, mean + half

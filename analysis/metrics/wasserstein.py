@@ -45,9 +45,9 @@ class Slices:
         self.a, self.b = np.take_along_axis(a.T, self.order, axis=1), np.sort(b, axis=0).T
 
     def distance(self, w: Floats) -> float:
-        """Return the distance with whole multiplicities w (n,), which sum to n."""
+        """Return the distance with whole multiplicities w (n,)."""
         times = w.astype(np.int64)[self.order]
-        drawn = np.repeat(self.a.ravel(), times.ravel()).reshape(self.a.shape)
+        drawn = np.repeat(self.a.ravel(), times.ravel()).reshape(len(self.a), -1)
         return float(np.sqrt(_transport(drawn, self.b).mean()))
 
 
