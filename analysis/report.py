@@ -14,7 +14,7 @@ from .experiments.digits import FEWEST
 from .experiments.sizes import effort_of
 from .tables.layouts import TABLES
 from .tables.rows import committed
-from .tables.write import page, save
+from .tables.write import EXCESS, page, save
 
 HERE = Path(__file__).parent
 #: figures in the order in which they should be read; others follow by name
@@ -56,7 +56,7 @@ def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
     if checks["effort"] != effort:
         raise StoreError(f"checks.json is of effort {checks['effort']}, not {effort}: run the paper checks again")
     figures = _figures(out / "figures")
-    tables = {name: page(name, table, committed(table.model), "frechet") for name, table in TABLES.items()}
+    tables = {name: page(name, table, committed(table.model), EXCESS) for name, table in TABLES.items()}
     save(tables, out / "tables")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["short"] = _short

@@ -60,7 +60,6 @@ def sample_everything(effort: str) -> list[dict[str, Any]]:
         return rows
     from .experiments import caching, prediction
 
-    experiments.sample_key_arms(effort)
     caching.measure(effort)
     prediction.measured(effort)
     others = (prediction.transfer, prediction.noises, prediction.loop_gain, experiments.distributions)

@@ -41,7 +41,7 @@ from modiff_sim.sweeps import sweep
 from modiff_sim.sweeps.store import Store, npz_bytes, versions, write_files
 from modiff_sim.sweeps.sweep import SweepError
 
-from .experiments.arms import REFRESHES, Arm
+from .experiments.arms import LAYERS, REFRESHES, Arm
 from .running import limits
 from .sampling.micro_batch import MEMORY_FORMATS, BatchPlan, compute, model_of
 from .sampling.pictures import levels, save_grid
@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--scale", choices=SCALES, default="sample", help="what shares a scale (default: sample)")
     add("--warmup", default="exact", help="exact, quantized, or how often the first input is fed (default: exact)")
     add("--refresh", choices=REFRESHES, default="never", help="(default: never)")
+    add("--layers", choices=LAYERS, default="all", help="which layers have quantized inputs (default: all)")
     add("--seed", type=limits.whole(0, limits.MOST_SEED), default=0, help="seed of the noise (default: 0)")
     batch = "images per micro-batch, which can change the last bits of the images (default: 128)"
     add("--batch", type=limits.whole(1, 2**20), help=batch)
@@ -167,7 +168,7 @@ def planned(args: argparse.Namespace, who: Ranks) -> BatchPlan:
     warmup = int(args.warmup) if args.warmup.isdecimal() else args.warmup
     if isinstance(warmup, int) and warmup > MOST_FEEDS:
         raise ValueError(f"--warmup feeds the first input at most {MOST_FEEDS} times, got {args.warmup[:40]}")
-    arm = Arm(args.recursion, args.bits, args.weight_bits, args.scale, warmup, args.refresh)
+    arm = Arm(args.recursion, args.bits, args.weight_bits, args.scale, warmup, args.refresh, args.layers)
     check_warmup(warmup)
     _ = arm.activations, arm.weights  # so that unsupported bits are refused before anything starts
     place = device(args.device, who)

@@ -12,7 +12,7 @@ from modiff_sim.sweeps.store import StoreError, sha256
 def params(table: Table) -> dict[str, dict[str, Any]]:
     """Return effort -> what decides the data, which are the same rows at every effort."""
     file = COMMITTED / table.model / "rows.csv"
-    about = {"rows": sha256(file) if file.is_file() else "absent", "seed": list(table.seeds), "images": table.images}
+    about = {"rows": sha256(file) if file.is_file() else "absent", "seed": table.seed, "images": table.images}
     return {"quick": about, "full": about}
 
 
@@ -20,7 +20,7 @@ def rows(name: str) -> Rows:
     """Return the rows of a table. Raises StoreError where one of its cells was not measured."""
     table = TABLES[name]
     found = committed(table.model)
-    for cell in table.measured:
-        if found.values(cell, table.images, table.seeds, "frechet") is None:
+    for cell in table.cells.values():
+        if found.value(cell, table.images, table.seed, "frechet") is None:
             raise StoreError(f"table {name!r} has no rows of {cell.label}: measure it with --rerun")
     return found

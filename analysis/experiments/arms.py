@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 import modiff_sim as ms
-from modiff_sim.nn import Run, modulated, presets, with_layers
+from modiff_sim.nn import Plan, Run, except_, modulated, presets, time_embedding, with_layers
+from modiff_sim.nn.layers import Where
+from modiff_sim.nn.plans.plan import as_plan
 
 from ..running import interrupts
 
@@ -33,6 +35,18 @@ SCALES = {
 }
 #: the calls, out of 100, at which the state starts anew in full precision
 REFRESHES: dict[str, Any] = {"never": "never", "feb_2025": presets.FEB_2025_CALLS, "every call": 1}
+#: which layers have quantized activations; the weights of all layers are quantized, whichever these are
+LAYERS = {
+    "all": "every convolution and linear layer (the official code)",
+    "no time path": "all but the layers that see nothing but the timestep",
+    "convolutions": "convolutions alone",
+}
+#: how the first call is done, besides a number: how often the first input is fed
+WARMUPS = {
+    "exact": "in full precision where there is a state; direct quantization has none and treats every call alike",
+    "quantized": "quantized like every other call",
+    "exact for all": "in full precision, for direct quantization too",
+}
 
 #: (target, bits, weights) -> activations with static scales that are calibrated on the model that is about to run
 Calibrate = Callable[[str, int, Any], Any]
@@ -42,8 +56,9 @@ Calibrate = Callable[[str, int, Any], Any]
 class Arm:
     """One arm. ``bits`` and ``weight_bits`` of 32 are full precision. Weights have one scale per output channel.
 
-    ``scale`` is one of ``SCALES``, ``warmup`` is "exact", "quantized" or how often the first input is fed, and
-    ``refresh`` is one of ``REFRESHES``. The last two have an effect only in the open and the closed loop.
+    ``scale`` is one of ``SCALES``, ``warmup`` one of ``WARMUPS`` or how often the first input is fed, ``refresh`` one
+    of ``REFRESHES``, and ``layers`` one of ``LAYERS``. Direct quantization has no state: for it a refresh has no
+    effect, and the only warm-up is "exact for all".
     """
 
     recursion: str = "direct"
@@ -52,9 +67,13 @@ class Arm:
     scale: str = "sample"
     warmup: str | int = "exact"
     refresh: str = "never"
+    layers: str = "all"
 
     def __post_init__(self) -> None:
-        for what, given, known in (("scale", self.scale, SCALES), ("refresh", self.refresh, REFRESHES)):
+        chosen = [("scale", self.scale, SCALES), ("refresh", self.refresh, REFRESHES), ("layers", self.layers, LAYERS)]
+        if not isinstance(self.warmup, int):
+            chosen.append(("warmup", self.warmup, WARMUPS))
+        for what, given, known in chosen:
             if given not in known:
                 raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
 
@@ -67,6 +86,7 @@ class Arm:
         if self.bits == 32:
             return name
         more = [] if self.scale == "sample" else [f"{self.scale} scales"]
+        more += [] if self.layers == "all" else [self.layers]
         more += [] if self.warmup == "exact" else [f"warm-up {self.warmup}"]
         more += [] if self.refresh == "never" else [f"refresh {self.refresh}"]
         return ", ".join([f"{name} {self.recursion.replace('_', ' ')}", *more])
@@ -85,19 +105,30 @@ class Arm:
     def options(self, model: nn.Module, calibrate: Calibrate | None = None) -> dict[str, Any]:
         """Return the options of ``modulated``. Raises ValueError for static scales without ``calibrate``."""
         activations: Any = self.activations
-        if self.bits not in (0, 32) and self.scale == "channel":
+        quantized = self.bits not in (0, 32)
+        if quantized and self.scale == "channel":
             per_channel = ms.AbsMax(self.bits, granularity=ms.PerChannel((0, 1)))
             activations = with_layers(model, activations, (_is_convolution, per_channel))
-        if self.bits not in (0, 32) and self.scale == "static":
+        if quantized and self.scale == "static":
             if calibrate is None:
                 raise ValueError(f"{self.label}: static scales have to be calibrated; pass calibrate=")
             # residual scales come from differences of the full-precision model, as in the official code
             target = "input" if self.recursion == "direct" else "difference"
             activations = calibrate(target, self.bits, self.weights)
+        if quantized and self.layers != "all":
+            activations = with_layers(model, activations, (self._left_out(model), ms.Identity()))
+        warmup = self.warmup
+        if warmup == "exact for all":
+            warmup = "exact"
+            activations = _ExactFirst(as_plan(activations)) if self.recursion == "direct" else activations
         return {
-            "activations": activations, "weights": self.weights, "recursion": self.recursion, "warmup": self.warmup,
+            "activations": activations, "weights": self.weights, "recursion": self.recursion, "warmup": warmup,
             "refresh": REFRESHES[self.refresh],
         }  # fmt: skip
+
+    def _left_out(self, model: nn.Module) -> Where:
+        """Which layers keep their activations in full precision."""
+        return time_embedding(model) if self.layers == "no time path" else except_(_is_convolution)
 
     @contextmanager
     def on(self, model: Any, calibrate: Calibrate | None = None) -> Iterator[Run | None]:
@@ -107,6 +138,16 @@ class Arm:
             return
         with modulated(model, **self.options(model, calibrate)) as run:
             yield run
+
+
+@dataclass(frozen=True)
+class _ExactFirst:
+    """The plan whose first call is in full precision."""
+
+    later: Plan
+
+    def quantizer(self, name: str, call: int) -> ms.Quantizer:
+        return self.later.quantizer(name, call) if call else ms.Identity()
 
 
 def _is_convolution(name: str, module: nn.Module) -> bool:
@@ -123,11 +164,6 @@ def sweep(effort: Effort) -> list[Arm]:
         arms.append(Arm("direct", 32, weight_bits))
         arms += [Arm(r, b, weight_bits) for r in RECURSIONS for b in BITS]
     return arms
-
-
-#: the arms of the quality claims: the first two with n_fine images, all of them with n_key images
-FINE_ARMS = (FULL, Arm("closed_loop", 4, 8))
-KEY_ARMS = (FULL, *(Arm(r, 4, 8) for r in RECURSIONS), *(Arm(r, 3, 8) for r in RECURSIONS))
 
 
 if __name__ == "__main__":

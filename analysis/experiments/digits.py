@@ -20,7 +20,7 @@ from modiff_sim.nn.sampling import micro_batches
 from .. import metrics
 from ..datasets import digits
 from ..running.workspace import spread, store
-from .arms import BITS, FINE_ARMS, FULL, KEY_ARMS, RECURSIONS, Arm, sweep
+from .arms import BITS, FULL, RECURSIONS, Arm, sweep
 from .digits_runs import LEVELS, MODEL, RECORD_BITS, key, record_task, recording_key, sample_task
 from .sizes import Effort, effort_of
 
@@ -107,13 +107,6 @@ def ablation(effort: str) -> list[dict[str, Any]]:
             "features": CLASSIFIER.name,
         })  # fmt: skip
     return rows
-
-
-def sample_key_arms(effort: str) -> None:
-    """Sample what the quality claims need: n_key images of some arms, and n_fine images of two of them."""
-    chosen = effort_of(effort)
-    for arms, n in ((KEY_ARMS, chosen.n_key), (FINE_ARMS, chosen.n_fine)):
-        _ensure(chosen, arms, n, f"sampling {len(arms)} arms of {n} images")
 
 
 # -- error in the middle block (Fig. 3) -------------------------------------------------------------

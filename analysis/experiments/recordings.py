@@ -39,7 +39,9 @@ LAYERS = (
 IMAGES = {"quick": 4, "full": 8}
 
 
-def _record(layers: tuple[str, ...], steps: int, images: int, spacing: str, seed: int, threads: int) -> dict[str, Any]:
+def _record(
+    layers: tuple[str, ...], steps: int, images: int, spacing: str, sampler: str, seed: int, threads: int
+) -> dict[str, Any]:
     model = zoo.load(MODEL)
     modules = find(model, None)
     if unknown := [name for name in layers if name not in modules]:
@@ -54,7 +56,7 @@ def _record(layers: tuple[str, ...], steps: int, images: int, spacing: str, seed
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        sample(model, images=images, steps=steps, spacing=spacing, batch=images, seed=seed)
+        sample(model, images=images, steps=steps, sampler=sampler, spacing=spacing, batch=images, seed=seed)
     finally:
         torch.set_num_threads(before)
     return {name: np.stack(arrays) for name, arrays in seen.items()}
@@ -68,8 +70,9 @@ def layer_inputs(
     images: int | None = None,
     spacing: str | None = None,
     seed: int | None = None,
+    sampler: str = "ddim",
 ) -> dict[str, np.ndarray]:
-    """Return the inputs a_t of layers of the digits model in full precision (DDIM), float32 (steps, images, d) by name.
+    """Return the inputs a_t of layers of the digits model in full precision, float32 (steps, images, d) by name.
 
     Row 0 is the first model call (t = T). The input of an image is flattened to d entries, so that one scale per image
     is ``PerSample``. Inputs are computed once and kept in the store of the output folder.
@@ -79,6 +82,7 @@ def layer_inputs(
     images:  number of images, from the noise of images 0, 1, ...; by default ``IMAGES[effort]``.
     spacing: of the timesteps; by default that of the effort (quad, which repeats t = 0, so the last differences are 0).
     seed:    of the noise; by default that of the effort.
+    sampler: a name in ``samplers.SAMPLERS``.
 
     Raises ValueError for an unknown layer, effort or spacing, listing the known ones, and for steps or images < 1.
     """
@@ -91,10 +95,17 @@ def layer_inputs(
     names = LAYERS if layers is None else tuple(layers)
     if not names:
         raise ValueError("no layers were named: leave layers out for the default ones")
-    about = settings(chosen, source_of(__name__))
+    about = settings(chosen, source_of(__name__, names=(sampler,)))
     seed = chosen.seed if seed is None else seed
-    params = about | {"layers": names, "steps": steps, "batch": images, "spacing": spacing, "seed": seed}
-    compute = partial(_record, names, steps, images, spacing, seed, chosen.threads)
+    params = about | {
+        "layers": names,
+        "steps": steps,
+        "batch": images,
+        "spacing": spacing,
+        "seed": seed,
+        "sampler": sampler,
+    }
+    compute = partial(_record, names, steps, images, spacing, sampler, seed, chosen.threads)
     arrays = store().get("recordings", params, compute).arrays
     return {name: arrays[name] for name in names}
 

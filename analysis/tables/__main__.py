@@ -19,7 +19,7 @@ from . import rows as stored
 from .layouts import TABLES
 from .measure import measure, wanted
 from .rekey import rekey
-from .write import FORMATS, VALUES, document, page, save
+from .write import EXCESS, FORMATS, VALUES, document, page, save
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m analysis.tables", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"which tables (default: all): {', '.join(TABLES)}")
-    parser.add_argument("--value", default="frechet", choices=list(VALUES), help="the value to show (default: frechet)")
+    parser.add_argument("--value", default=EXCESS, choices=list(VALUES), help=f"the value to show (default: {EXCESS})")
     parser.add_argument("--format", default="text", choices=list(FORMATS), help="how to print it (default: text)")
     parser.add_argument("--page", action="store_true", help="write docs/tables.md and stop")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write every table in every format into this folder")

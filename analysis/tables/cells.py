@@ -32,6 +32,11 @@ class Cell:
         return replace(self, arm=FULL)
 
     @property
+    def weights_only(self) -> Cell:
+        """Quantized weights and activations in full precision: what quantized activations alone are compared with."""
+        return replace(self, arm=Arm(weight_bits=self.arm.weight_bits))
+
+    @property
     def ground(self) -> str:
         """The sampler in words."""
         return f"{self.sampler}, {self.steps} steps, {self.spacing}"
@@ -58,5 +63,6 @@ def from_flat(row: Mapping[str, Any]) -> Cell:
         row["scale"],
         int(warmup) if str(warmup).isdecimal() else warmup,
         row["refresh"],
+        row.get("layers", "all"),  # rows that were measured before there was a choice
     )
     return Cell(arm, row["sampler"], int(row["steps"]), row["spacing"])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..experiments.arms import FULL, Arm
 from . import printed
 from .cells import Cell
 
-SEEDS = (0, 1, 2)
+#: micro-batches of 128 images, 16 of them: a group of the jackknife each
+IMAGES = 2048
+OLD = 384  # three sets of 128 images, each with the bias of so few: a group of the jackknife each
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells by row and column. Every number is an interval over ``seeds``, with ``images`` per cell and seed.
+    """Cells by row and column. Every number is of ``images`` images, with a jackknife interval.
 
     ``printed`` are the paper's numbers for the same places, and ``of`` says what they were measured on.
     """
@@ -22,8 +25,8 @@ class Table:
     title: str
     model: str
     cells: Mapping[tuple[str, str], Cell]
-    images: int = 128
-    seeds: tuple[int, ...] = SEEDS
+    images: int = IMAGES
+    seed: int = 0
     printed: printed.Printed = field(default_factory=dict)
     of: str = ""
 
@@ -38,9 +41,18 @@ class Table:
         return list(dict.fromkeys(column for _, column in self.cells))
 
     @property
+    def bases(self) -> list[Cell]:
+        """What the cells are compared with: full precision, and quantized weights alone, under the same sampler.
+
+        The ``OLD`` rows have full precision alone.
+        """
+        of = (lambda c: (c.full,)) if self.images == OLD else (lambda c: (c.full, c.weights_only))
+        return list(dict.fromkeys(each for cell in self.cells.values() for each in of(cell)))
+
+    @property
     def measured(self) -> list[Cell]:
-        """Every cell once, with the full-precision cell of each sampler before those that it is compared with."""
-        return list(dict.fromkeys(each for cell in self.cells.values() for each in (cell.full, cell)))
+        """Every cell once, those that others are compared with first."""
+        return list(dict.fromkeys([*self.bases, *self.cells.values()]))
 
 
 def _by_bits(
@@ -51,18 +63,41 @@ def _by_bits(
 
 
 def _column(
-    recursion: str, scale: str = "sample", *, warmup: str | int = "exact", refresh: str = "never", **sampling: object
-) -> Callable[[int, int], Cell]:
-    return lambda bits, weights: Cell(Arm(recursion, bits, weights, scale, warmup, refresh), **sampling)  # type: ignore[arg-type]
+    recursion: str, scale: str = "sample", *, warmup: str | int = "exact", refresh: str = "never", layers: str = "all",
+    **sampling: Any,
+) -> Callable[[int, int], Cell]:  # fmt: skip
+    return lambda bits, weights: Cell(Arm(recursion, bits, weights, scale, warmup, refresh, layers), **sampling)
 
 
-DIRECT_AND_CLOSED = {"direct": "direct", "closed loop": "closed_loop"}
 SHORT = {"direct": "direct", "closed": "closed_loop"}
 RECURSIONS = {"direct": "direct", "open loop": "open_loop", "closed loop": "closed_loop"}
+#: the words of the columns -> the layers whose activations are quantized
+SELECTIONS = {"convolutions": "convolutions", "no time path": "no time path", "all layers": "all"}
+HUNDRED = {"steps": 100}  # of DDIM with quad spacing, as for CIFAR-10 in the paper
+DDPM_HUNDRED = {"sampler": "ddpm", "steps": 100, "spacing": "uniform"}
+FIFTY = {"steps": 50, "spacing": "uniform"}
 #: the samplers of the table of steps, with spacings that suit few steps
 FEW_STEPS = (5, 10, 20, 50, 100)
 SWEPT = ("ddim", "ddpm", "dpm_solver_2", "dpm_solver_pp_2m")
 SWEPT_BITS = (6, 4, 3)
+
+
+def _ablation(bits: tuple[int, ...], selections: tuple[str, ...], **how: Any) -> dict[tuple[str, str], Cell]:
+    """Return the cells of an ablation: every recursion with every selection of layers, channel-wise scales."""
+    return _by_bits(bits, {
+        f"{words}: {name}": _column(recursion, "channel", layers=SELECTIONS[words], **how)
+        for words in selections for name, recursion in RECURSIONS.items()
+    })  # fmt: skip
+
+
+def _scales(bits: tuple[int, ...], scales: Sequence[str]) -> dict[tuple[str, str], Cell]:
+    """Return cells with these scales, without and with MoDiff, at 8 and at 4 weight bits."""
+    return _by_bits(
+        bits,
+        {f"{scale} {short}": _column(recursion, scale)
+         for scale in scales for short, recursion in SHORT.items()},
+        weights=(8, 4),
+    )  # fmt: skip
 
 
 def _sweep() -> dict[tuple[str, str], Cell]:
@@ -75,7 +110,7 @@ def _sweep() -> dict[tuple[str, str], Cell]:
     return cells
 
 
-#: the cells of the 32×32 model, chosen so that every verdict has what it compares; 12 in all
+#: the cells of the 32×32 model, chosen so that every verdict has what it compares
 AT_32 = {
     ("full precision", "DDIM 50"): Cell(),
     ("W8A6 direct", "DDIM 50"): Cell(Arm("direct", 6, 8)),
@@ -94,77 +129,56 @@ AT_32 = {
 TABLES: dict[str, Table] = {
     "1": Table(
         "bits × static (Q-Diff) and channel-wise dynamic (LCQ) scales, without and with MoDiff", "digits",
-        _by_bits(
-            (8, 6, 4, 3, 2),
-            {f"{scale} {short}": _column(recursion, scale)
-             for scale in ("static", "channel") for short, recursion in SHORT.items()},
-            weights=(8, 4),
-        ),
+        _scales((8, 6, 4, 3), ("static", "channel")), images=OLD,
         printed=printed.TABLE_1, of="FID on CIFAR-10, 100 steps",
     ),
     "4": Table(
-        "ablation: direct, modulation without and with compensation (channel-wise scales, 100 steps)", "digits",
-        _by_bits((8, 6, 4, 3, 2), {n: _column(r, "channel", steps=100) for n, r in RECURSIONS.items()}), images=256,
+        "ablation: direct, modulation without and with compensation, by the layers that are quantized", "digits",
+        _ablation((6, 4, 3), tuple(SELECTIONS), **HUNDRED),
         printed=printed.TABLE_4, of="CIFAR-10; printed there as FID at W8A8, W8A6 and W8A4",
     ),
     "5": Table(
         "DDPM against DDIM (one scale per sample)", "digits",
         _by_bits((8, 6, 4, 3), {
-            f"{sampler.upper()} {short}": _column(recursion, sampler=sampler, spacing="uniform")
+            f"{sampler.upper()} {short}": _column(recursion, sampler=sampler, **FIFTY)
             for sampler in ("ddpm", "ddim") for short, recursion in SHORT.items()
         }),
-        printed=printed.TABLE_5, of="FID on LSUN-Bedrooms (the DDIM columns are Table 3's)",
-    ),
-    "5b": Table(
-        "DDPM against DDIM at W8A4, six seeds of 512 images", "digits",
-        _by_bits((4,), {
-            f"{sampler.upper()} {short}": _column(recursion, sampler=sampler, spacing="uniform")
-            for sampler in ("ddpm", "ddim") for short, recursion in SHORT.items()
-        }),
-        images=512, seeds=(0, 1, 2, 3, 4, 5),
+        images=OLD, printed=printed.TABLE_5, of="FID on LSUN-Bedrooms (the DDIM columns are Table 3's)",
     ),
     "14": Table(
-        "tensor-wise dynamic scales: one per sample, and one per micro-batch as the official default", "digits",
-        _by_bits((8, 6, 4, 3, 2), {
-            f"{scale} {short}": _column(recursion, scale)
-            for scale in ("sample", "batch") for short, recursion in SHORT.items()
-        }),
-        printed=printed.TABLE_14, of="FID on CIFAR-10, 100 steps",
+        "tensor-wise dynamic scales, one per sample", "digits",
+        _by_bits((8, 6, 4, 3), {short: _column(recursion) for short, recursion in SHORT.items()}),
+        images=OLD, printed=printed.TABLE_14, of="FID on CIFAR-10, 100 steps",
     ),
     "15": Table(
         "DPM-Solver-2, 20 steps", "digits",
-        _by_bits((8, 6, 4, 3), {n: _column(r, sampler="dpm_solver_2", steps=20, spacing="uniform")
-                                for n, r in DIRECT_AND_CLOSED.items()}),
-        printed=printed.TABLE_15, of="FID on CIFAR-10",
+        _by_bits((8, 6, 4, 3), {short: _column(r, sampler="dpm_solver_2", steps=20, spacing="uniform")
+                                for short, r in SHORT.items()}),
+        images=OLD, printed=printed.TABLE_15, of="FID on CIFAR-10",
     ),
     "16": Table(
         "DDIM, 20 steps", "digits",
-        _by_bits((8, 6, 4, 3), {n: _column(r, steps=20) for n, r in DIRECT_AND_CLOSED.items()}),
-        printed=printed.TABLE_16, of="FID on CIFAR-10",
+        _by_bits((8, 6, 4, 3), {short: _column(r, steps=20) for short, r in SHORT.items()}),
+        images=OLD, printed=printed.TABLE_16, of="FID on CIFAR-10",
     ),
     "18": Table(
-        "warm-up: the first input quantized once, fed 2, 4 and 5 times, or exact", "digits",
-        _by_bits((8, 6, 4, 3), {
-            "first call quantized": _column("closed_loop", warmup="quantized"),
-            **{f"fed {m} times": _column("closed_loop", warmup=m) for m in (2, 4, 5)},
-            "first call exact": _column("closed_loop"),
+        "warm-up: the first call quantized, its input fed 4 and 5 times, or exact; direct without and with an exact "
+        "first call", "digits",
+        _by_bits((8, 6, 4), {
+            "closed, first call quantized": _column("closed_loop", warmup="quantized"),
+            **{f"closed, fed {m} times": _column("closed_loop", warmup=m) for m in (4, 5)},
+            "closed, first call exact": _column("closed_loop"),
+            "direct": _column("direct"),
+            "direct, first call exact": _column("direct", warmup="exact for all"),
         }),
-        printed=printed.TABLE_18, of="FID on CIFAR-10, 100 steps",
+        images=OLD, printed=printed.TABLE_18, of="FID on CIFAR-10, 100 steps",
     ),
-    "steps": Table("steps × bits × sampler, closed loop with 8-bit weights", "digits", _sweep()),
-    "refresh": Table(
-        "when the state is made anew in full precision (DDIM, 100 steps)", "digits",
-        _by_bits((4, 3), {
-            "never": _column("closed_loop", steps=100),
-            "11 calls, code of February 2025": _column("closed_loop", refresh="feb_2025", steps=100),
-            "every call, June 2025": _column("closed_loop", refresh="every call", steps=100),
-        }),
-    ),
-    "fashion32": Table("the 32×32 model", "fashion32", AT_32),
+    "steps": Table("steps × bits × sampler, closed loop with 8-bit weights", "digits", _sweep(), images=OLD),
+    "fashion32": Table("the 32×32 model", "fashion32", AT_32, images=OLD),
 }  # fmt: skip
 
 
 def cells_of(names: Sequence[str]) -> list[tuple[Cell, int, int]]:
     """Return everything that these tables need, once each: (cell, images, seed)."""
-    wanted = ((cell, t.images, seed) for t in map(TABLES.__getitem__, names) for cell in t.measured for seed in t.seeds)
+    wanted = ((cell, t.images, t.seed) for t in map(TABLES.__getitem__, names) for cell in t.measured)
     return list(dict.fromkeys(wanted))

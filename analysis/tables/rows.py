@@ -1,9 +1,9 @@
-"""The committed rows: one per cell and seed, measured once, with a manifest; ``--rerun`` measures them again.
+"""The committed rows: one per cell, measured once, with a manifest; ``--rerun`` measures them again.
 
 committed/MODEL/rows.csv           the measurements
 committed/MODEL/micro_batches.csv  mean and rms pixel of every micro-batch, with which a short run is compared
-committed/MODEL/pictures.npz       16 images of every cell from the first seed, uint8, by the number of the row
-committed/MODEL/features.npz       features of all images of every cell, by the same number; 32×32 model only
+committed/MODEL/pictures.npz       16 images of every cell, uint8, by the number of the row
+committed/MODEL/left_out.npz       the values of every cell without each of its micro-batches, by the same number
 committed/MODEL/manifest.json      model, classifier, seeds, batch, versions, source; sha256 of the files
 """
 
@@ -14,7 +14,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,14 @@ from modiff_sim.nn import zoo
 from modiff_sim.sweeps.store import StoreError, npz_bytes, verify_one, versions, write_files
 
 from .. import metrics
+from ..metrics import Jackknife
 from .cells import Cell, from_flat
 from .measure import MeasuredRows
 from .sampling import BATCH, source
 
 COMMITTED = Path(__file__).parent / "committed"
-FILES = ("rows.csv", "micro_batches.csv", "pictures.npz", "features.npz")
-TEXT = frozenset({"model", "recursion", "scale", "warmup", "refresh", "sampler", "spacing"})
+FILES = ("rows.csv", "micro_batches.csv", "pictures.npz", "left_out.npz")
+TEXT = frozenset({"model", "recursion", "scale", "warmup", "refresh", "layers", "sampler", "spacing"})
 
 
 @dataclass(frozen=True)
@@ -40,29 +41,40 @@ class Rows:
     measured: MeasuredRows
     manifest: Mapping[str, Any]
 
+    @cached_property
+    def _places(self) -> dict[tuple[Cell, int, int], int]:
+        """(cell, images, seed) -> number of its row."""
+        return {(from_flat(row), row["images"], row["seed"]): i for i, row in enumerate(self.measured.rows)}
+
     def pictures(self, cell: Cell) -> np.ndarray | None:
         """Return pictures uint8 (16, C, H, W), or None where the cell was not measured."""
-        return self._of(self.measured.pictures, cell)
+        found = (self.measured.pictures[str(i)] for (each, _, _), i in self._places.items() if each == cell)
+        return next(found, None)
 
-    def features(self, cell: Cell) -> np.ndarray | None:
-        """Return features float32 (images of all seeds, features), or None where they were not kept."""
-        return self._of(self.measured.features, cell)
-
-    def _of(self, kept: Mapping[str, np.ndarray], cell: Cell) -> np.ndarray | None:
-        return next((kept[k] for k in kept if from_flat(self.measured.rows[int(k)]) == cell), None)
-
-    def values(self, cell: Cell, images: int, seeds: Sequence[int], value: str) -> np.ndarray | None:
-        """Return one number per seed, float64, or None where the cell was not measured.
+    def value(self, cell: Cell, images: int, seed: int, value: str) -> float | None:
+        """Return the value of all images, NaN where it is not defined, or None where the cell was not measured.
 
         Raises StoreError where the rows were measured without this value, as with a metric that is newer than they are.
         """
         if self.measured.rows and value not in self.measured.rows[0]:
             model = self.measured.rows[0]["model"]
             raise StoreError(f"the rows of {model!r} hold no {value!r}: measure them with --rerun")
-        found = {r["seed"]: r[value] for r in self.measured.rows if r["images"] == images and from_flat(r) == cell}
-        if not set(seeds) <= set(found):
+        if (place := self._places.get((cell, images, seed))) is None:
             return None
-        return np.array([np.nan if found[s] is None else found[s] for s in seeds], np.float64)
+        found = self.measured.rows[place][value]
+        return np.nan if found is None else float(found)
+
+    def jackknife(self, cell: Cell, images: int, seed: int, value: str) -> Jackknife | None:
+        """Return a metric with its values without each micro-batch, or None where the cell was not measured.
+
+        Raises StoreError as ``value``, and for what is no metric.
+        """
+        if (whole := self.value(cell, images, seed, value)) is None:
+            return None
+        names = self.measured.left_out["names"].tolist()
+        if value not in names:
+            raise StoreError(f"{value!r} is no metric of images: it has no interval")
+        return Jackknife(whole, self.measured.left_out[str(self._places[cell, images, seed])][names.index(value)])
 
 
 def manifest(model: str) -> dict[str, Any]:
@@ -75,7 +87,7 @@ def manifest(model: str) -> dict[str, Any]:
 
 def save(folder: Path, found: MeasuredRows, about: Mapping[str, Any]) -> None:
     """Write the files, with the manifest last."""
-    contents = (_csv(found.rows), _csv(found.micro_batches), npz_bytes(found.pictures), npz_bytes(found.features))
+    contents = (_csv(found.rows), _csv(found.micro_batches), npz_bytes(found.pictures), npz_bytes(found.left_out))
     write_files(folder, dict(zip(FILES, contents, strict=True)), about)
 
 

@@ -21,7 +21,7 @@ from ..running.code_key import expect, source_of
 from ..sampling.pictures import fingerprint
 from .cells import Cell
 
-CALIBRATION_IMAGES = 16
+CALIBRATION_IMAGES = 32  # as the official code takes for min-max
 #: model -> images per micro-batch, which are among the things that decide the bytes
 BATCH = {"digits": 128, "fashion32": 64}
 

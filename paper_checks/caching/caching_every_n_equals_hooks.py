@@ -12,7 +12,7 @@ CLAIM = Claim(
     statement=f"{STAND_IN}: 0 bits with a refresh every N = 2, 3, 5 calls give, bit for bit, what a cache of every "
     "linear layer's output gives that is updated every N calls; the share of MACs skipped is that of the calls "
     "between.",
-    source="Remark 4.1, Fig. 1a",
+    source="this project, on Remark 4.1 and Fig. 1a",
     relation="equal",
     topic="practice",
 )

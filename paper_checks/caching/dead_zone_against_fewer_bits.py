@@ -12,7 +12,7 @@ CLAIM = Claim(
     statement=f"{STAND_IN}: a dead zone of 0.15 max|r| on 4-bit residuals has fewer zero codes than 3 bits without "
     "one, and is further from full precision: ratio of the images' relative l2 above 1. Dropping a bit is the cheaper "
     "zero.",
-    source="Remark 4.2, for which the paper has no experiment",
+    source="this project, on Remark 4.2, for which the paper has no experiment",
     relation="lower",
     topic="practice",
 )

@@ -12,7 +12,7 @@ CLAIM = Claim(
     statement=f"{STAND_IN}: skipping residuals below τ||â|| (2-norm, τ = 0.1, 0.2, full precision otherwise) is "
     "further from full precision than caching all layers by the clock, which skips more MACs: ratio of the images' "
     "relative l2 above 1. A threshold holds every layer at its tolerance; a refresh takes all errors back at once.",
-    source="Remark 4.1, for which the paper has no experiment",
+    source="this project, on Remark 4.1, for which the paper has no experiment",
     relation="lower",
     topic="practice",
 )

@@ -2,21 +2,25 @@
 
 from modiff_sim import Claim, Evidence
 
-from .._digits import STAND_IN, frechet_ratios
+from .._digits import STAND_IN
+from .._rows import NO_LOSS, cells, excesses
 
 ORDER = 6
+LIVE = True  # of committed rows
 CLAIM = Claim(
     id="closed_loop_four_bits",
-    statement=f"{STAND_IN}: with compensation W8A4 stays within 10 % of the full-precision Fréchet distance "
-    "(digit-classifier features, same noise).",
+    statement=f"{STAND_IN}: with compensation W8A4 has no loss against W8A32, that is at most 10 % in Fréchet "
+    "distance (channel-wise scales, DDIM, 100 quad steps, same noise).",
     source="section 5, Table 1",
     relation="upper",
     topic="practice",
+    printed=True,
+    quote="LCQ + MoDiff, W8A4: FID 4.31, where W8A32 has 4.24",
+    reading="no loss is at most 10 % of full precision's distance at as many images; the 10 % are ours",
 )
 
 
-def check(effort: str = "quick", *, recursion: str = "closed_loop") -> Evidence:
-    """Compare the Fréchet distance of the arm with that of full precision."""
-    from analysis.experiments.arms import FULL, Arm
-
-    return frechet_ratios([(Arm(recursion, 4, 8), FULL)], effort, claimed=1.10, fine=True)
+def check(effort: str = "quick", *, column: str = "all layers: closed loop") -> Evidence:
+    """Compare the Fréchet distance of the arm with that of full-precision activations."""
+    (cell,) = cells("4", ("W8A4", column))
+    return excesses("4", [(cell, cell.weights_only)], claimed=NO_LOSS)

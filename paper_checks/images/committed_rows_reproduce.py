@@ -26,16 +26,16 @@ CLAIM = Claim(
 def cells(effort: str) -> list[tuple[str, Any]]:
     """Return (model, cell) of cheap cells, with full precision and the closed loop among them.
 
-    Effort full takes the closed loop at 32×32 and static scales, which have to be calibrated, as well.
+    Effort full takes the closed loop at 32×32 and the open loop of convolutions alone as well.
     """
     from analysis.tables.layouts import AT_32, TABLES
 
     digits = TABLES["16"].cells
-    closed, at_32 = digits["W8A4", "closed loop"], AT_32["W8A3 closed loop", "DDIM 10"]
+    closed, at_32 = digits["W8A4", "closed"], AT_32["W8A3 closed loop", "DDIM 10"]
     found = [("digits", closed), ("digits", closed.full), ("fashion32", at_32.full)]
     if effort == "full":
-        found += [("fashion32", at_32), ("digits", TABLES["15"].cells["W8A6", "closed loop"])]
-        found.append(("digits", TABLES["1"].cells["W8A4", "static direct"]))
+        found += [("fashion32", at_32), ("digits", TABLES["15"].cells["W8A6", "closed"])]
+        found.append(("digits", TABLES["4"].cells["W8A4", "convolutions: open loop"]))
     return found
 
 

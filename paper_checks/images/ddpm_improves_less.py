@@ -3,28 +3,29 @@
 from modiff_sim import Claim, Evidence, Verdict
 
 from .._digits import STAND_IN
+from .._rows import cells
+from ._gains import gain_over_gain
 
 ORDER = 16
 LIVE = True  # of committed rows
-TABLE = "5b"  # the seeds of table 5 lie too far apart to decide it
 CLAIM = Claim(
     id="ddpm_improves_less",
-    statement=f"{STAND_IN}: at W8A4 MoDiff improves DDPM less than DDIM, (direct/closed of DDIM) over (direct/closed "
-    "of DDPM), Fréchet distances. In the paper (Bedrooms): 13.3 over 3.0. (Here DDPM gains more: without MoDiff it is "
-    "the worse one.)",
-    source="Tables 3 and 5",
+    statement=f"{STAND_IN}: MoDiff improves DDPM less than DDIM, where the closed loop itself loses (W8A3, one scale "
+    "per sample, 50 uniform steps): loss of direct over loss of the closed loop, DDIM's over DDPM's, a loss being "
+    "the excess over full precision.",
+    source="Tables 3 and 5, section 5.3",
     relation="lower",
     topic="practice",
-    expected=Verdict.VIOLATED,
+    expected=Verdict.NOT_RUN,  # the closed loop's loss under DDIM cannot be told from 0 by 384 images
+    printed=True,
+    quote="372.30 → 27.88 (DDIM) and 102.16 → 34.25 (DDPM)",
+    reading="compared where the closed loop has a loss to speak of; elsewhere the ratio only says how badly direct "
+    "fails",
+    instead=("ddpm_residuals_larger",),
 )
 
 
-def check(effort: str = "quick", *, first="DDIM", second="DDPM", row="W8A4") -> Evidence:
+def check(effort: str = "quick", *, first="DDIM", second="DDPM", row="W8A3") -> Evidence:
     """Compare the gains of the closed loop under both samplers."""
-    from analysis.tables.layouts import TABLES
-
-    from ._tables import judged, log_ratios
-
-    cells = TABLES[TABLE].cells
-    gains = log_ratios(TABLE, [(cells[row, f"{s} direct"], cells[row, f"{s} closed"]) for s in (first, second)])
-    return judged(gains[:1] - gains[1:], [f"gain of {first} over gain of {second} at {row}"], TABLE, 1.0)
+    arms = [cells("5", *((row, f"{sampler} {arm}") for arm in ("direct", "closed"))) for sampler in (first, second)]
+    return gain_over_gain("5", arms, [[each.full for each in pair] for pair in arms], f"{first} over {second} at {row}")

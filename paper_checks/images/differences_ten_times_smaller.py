@@ -9,39 +9,38 @@ from .._digits import STAND_IN
 ORDER = 3
 CLAIM = Claim(
     id="differences_ten_times_smaller",
-    statement=f"{STAND_IN}: at every step the range of a_t is more than 10 times that of a_t - a_(t+1), in the "
-    "median over layers (ratio of maximum absolute values; steps that repeat a timestep left out).",
-    source="section 4, Fig. 1b; the reading step by step is ours",
+    statement=f"{STAND_IN}: the range of a_t is more than 10 times that of a_t - a_(t+1), in the median over layers "
+    "and steps (ratio of maximum absolute values; steps that repeat a timestep left out; interval over layers).",
+    source="section 4, Fig. 1b",
     relation="lower",
     topic="practice",
-    expected=Verdict.VIOLATED,
+    printed=True,
+    expected=Verdict.NOT_RUN,  # the median is 10.7, and its interval over the layers holds 10
+    quote="more than 10× smaller",
+    reading="charitable: in the median over all layers and steps, not in each of them",
+    instead=("differences_at_every_step", "bits_saved"),
 )
 
 
 def check(effort: str = "quick", *, factor: float = 10.0) -> Evidence:
-    """Measure the median ratio of input to difference over the layers, at every call."""
+    """Measure the median ratio of input to difference over layers and calls."""
     from analysis.experiments.digits import distributions
 
     seen = distributions(effort)
-    # quad visits t = 0 more than once: between equal timesteps there is no temporal difference to speak of
-    moved = np.flatnonzero(np.diff(seen["timesteps"]) != 0) + 1
+    moved = np.flatnonzero(np.diff(seen["timesteps"]) != 0) + 1  # quad visits t = 0 more than once
     a, d = seen["absmax_a"][:, moved], seen["absmax_d"][:, moved]
     ratio = np.where(d > 0, a / np.where(d > 0, d, 1), np.inf)
-    median = np.median(ratio, axis=0)
     layers = np.random.default_rng(0).integers(0, len(ratio), (1000, len(ratio)))
-    low, high = np.quantile(np.median(ratio[layers], axis=1), [0.025, 0.975], axis=0)
-    worst = int(np.argmin(median))
-    found = (
-        f"{median[worst]:.1f} [{low[worst]:.1f}, {high[worst]:.1f}] at call {moved[worst]}; above {factor:g} at "
-        f"{int(np.sum(median > factor))} of {len(moved)} steps; median over all layers and steps {np.median(ratio):.1f}"
-    )
+    drawn = np.median(ratio[layers].reshape(len(layers), -1), axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    case = f"{np.median(ratio):.1f} [{low:.1f}, {high:.1f}]; above {factor:g} in {np.mean(ratio > factor):.0%} of all"
     return Evidence(
         claimed=factor,
-        measured=median,
-        low=low,
-        high=high,
+        measured=float(np.median(ratio)),
+        low=float(low),
+        high=float(high),
         seed=0,
-        note=found,
-        cases=[found if i == worst else f"call {call}: {median[i]:.1f}" for i, call in enumerate(moved)],
-        params={"layers": len(ratio), "steps": len(seen["steps"]), "interval": "bootstrap over layers"},
+        cases=case,
+        note=case,
+        params={"layers": len(ratio), "steps": len(moved), "interval": "bootstrap over layers"},
     )

@@ -1,54 +1,72 @@
 """Table 1: how many bits lower the cliff lies with MoDiff than without."""
 
-from modiff_sim import Claim, Evidence
+from collections.abc import Sequence
+
+import numpy as np
+
+from modiff_sim import Claim, Evidence, Verdict
 
 from .._digits import STAND_IN
+from .._rows import cells, excess, params
 
 ORDER = 13
 LIVE = True  # of committed rows
-FAR = 1.5  # beyond this many times the distance at 8 bits, with the same weights, an arm is past the cliff
+FAR = 0.5  # beyond this excess over ordinary 8-bit activations with the same weights an arm is past the cliff
 CLAIM = Claim(
     id="table_1_cliff",
-    statement=f"{STAND_IN}: the fewest activation bits whose Fréchet distance stays within {FAR} times that of "
-    "ordinary 8-bit activations (same weights) are fewer with MoDiff than without, for static (Q-Diff) and "
-    "channel-wise dynamic (LCQ) scales, at 8 and at 4 weight bits (bits saved).",
-    source="Table 1; the factor is ours",
+    statement=f"{STAND_IN}: the fewest activation bits whose Fréchet distance stays within 50 % of that of ordinary "
+    "8-bit activations (same weights) are fewer with MoDiff than without, for static (Q-Diff) and channel-wise "
+    "dynamic (LCQ) scales, at 8 and at 4 weight bits (bits saved; DDIM, 50 quad steps).",
+    source="Table 1",
     relation="lower",
     topic="practice",
+    printed=True,
+    expected=Verdict.NOT_RUN,  # at 4 weight bits 384 images leave the cliff between two numbers of bits
+    quote="29.16 → 4.19 (Q-Diff, W8A6), 24.09 → 4.31 (LCQ, W8A4)",
+    reading="MoDiff moves the cliff to fewer bits; the 50 % that mark the cliff are ours",
+    instead=("table_1_cliff_as_large",),
 )
 PAIRS = (("static direct", "static closed"), ("channel direct", "channel closed"))
 
 
-def check(effort: str = "quick", *, pairs=PAIRS, claimed=(1, 1)) -> Evidence:
-    """Compare the cliffs of each pair of columns. ``claimed`` are the bits that each saves."""
-    import numpy as np
+def fewest(column: str, weights: str, bits: Sequence[int]) -> tuple[int, int, int]:
+    """Return the fewest bits before the cliff, by estimate, at least and at most by the intervals; 9 for none.
 
-    from analysis.tables.layouts import TABLES
+    Bits count as kept from the top down, until one is past the cliff.
+    """
+    from analysis.metrics.jackknife import estimate
 
-    from ._tables import log_ratios
+    found = []
+    (base,) = cells("1", (f"{weights}A8", f"{column.split()[0]} direct"))
+    for b in bits:
+        (cell,) = cells("1", (f"{weights}A{b}", column))
+        found.append(estimate(excess("1", cell, base)))
 
-    table = TABLES["1"]
-
-    def fewest(column: str, without: str, weights: str) -> int:
-        """Return the fewest bits before the cliff, and 9 where not even 8 bits suffice."""
-        base = table.cells[f"{weights}A8", without]
-        cells = [table.cells[row, column] for row in table.rows if row.startswith(weights)]
-        kept = np.exp(log_ratios("1", [(cell, base) for cell in cells]).mean(axis=1)) <= FAR
-        fit = [cell.arm.bits for cell, ok in zip(cells, kept, strict=True) if ok]
+    def kept(ends: Sequence[float]) -> int:
+        fit = [b for b, end in zip(bits, np.minimum.accumulate(np.asarray(ends) <= FAR), strict=True) if end]
         return min(fit, default=9)
 
-    stated, measured, cases = [], [], []
-    for (without, with_modiff), bits in zip(pairs, claimed, strict=True):
+    return kept([e.value for e in found]), kept([e.low for e in found]), kept([e.high for e in found])
+
+
+def check(effort: str = "quick", *, pairs=PAIRS, claimed=(1, 1), bits=(8, 6, 4, 3)) -> Evidence:
+    """Compare the cliffs of each pair of columns. ``claimed`` are the bits that each saves."""
+    stated, measured, low, high, cases = [], [], [], [], []
+    for (without, with_modiff), saved in zip(pairs, claimed, strict=True):
         for weights in ("W8", "W4"):
-            before, after = fewest(without, without, weights), fewest(with_modiff, without, weights)
-            stated.append(bits)
-            measured.append(before - after)
-            cases.append(f"{weights}, {without} {before} bits, {with_modiff} {after}")
+            before, after = fewest(without, weights, bits), fewest(with_modiff, weights, bits)
+            stated.append(saved)
+            measured.append(before[0] - after[0])
+            low.append(before[1] - after[2])
+            high.append(before[2] - after[1])
+            cases.append(f"{weights}, {without} {before[0]} bits, {with_modiff} {after[0]}")
     return Evidence(
         stated,
         measured,
+        low=np.minimum(low, measured),
+        high=np.maximum(high, measured),
         cases=cases,
-        seed=table.seeds[0],
+        seed=0,
         note="; ".join(cases),
-        params={"table": "1", "images": table.images, "seeds": list(table.seeds)},
+        params=params("1"),
     )

@@ -9,11 +9,15 @@ from .._digits import STAND_IN
 ORDER = 1
 CLAIM = Claim(
     id="zero_bits_equal_caching",
-    statement=f"{STAND_IN}: quantizing the residual with 0 bits gives, bit for bit, what reusing every linear layer's "
-    "first output gives.",
+    statement=f"{STAND_IN}: quantizing the residual with 0 bits gives, bit for bit, what reusing every linear "
+    "layer's first output gives.",
     source="Remark 4.1",
     relation="equal",
     topic="practice",
+    printed=True,
+    quote="caching is a special case",
+    reading="0 bits where a difference is below a tolerance: with an infinite tolerance, a cache that is never updated",
+    instead=("caching_every_n_equals_hooks", "caching_is_zero_bits_regime", "modulation_beats_caching"),
 )
 
 

@@ -9,7 +9,7 @@ CLAIM = Claim(
     id="caching_is_zero_bits_regime",
     statement="Quantizing residuals with 0 bits stays within τ||a|| while nρ ≤ τ, and no longer if the input drifts in "
     "one direction; with a refresh every ⌊τ/ρ⌋+1 calls it does for ever (length of the longest run within τ).",
-    source="Remark 4.1; the condition is this project's",
+    source="this project, on Remark 4.1",
     relation="equal",
 )
 TOLERANCES = (1 / 32, 3 / 64, 1 / 8)

@@ -27,7 +27,7 @@ def small(tmp_path_factory):
 
 def sized(patch, steps, images):
     """Make effort quick as small as this."""
-    effort = sizes.Effort("quick", steps, images, images, images, weight_bits=(8,), n_recorded=images)
+    effort = sizes.Effort("quick", steps, images, weight_bits=(8,), n_recorded=images)
     patch.setitem(sizes.EFFORTS, "quick", effort)
     patch.setitem(schemes.IMAGES, "quick", images)
 

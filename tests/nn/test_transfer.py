@@ -202,7 +202,7 @@ def tiny(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("MODIFF_OUT", str(tmp_path_factory.mktemp("out")))
     patch.setenv("MODIFF_WORKERS", "1")
-    effort = sizes.Effort("quick", steps=6, n=8, n_key=8, n_fine=8, weight_bits=(8,), n_recorded=8)
+    effort = sizes.Effort("quick", steps=6, n=8, weight_bits=(8,), n_recorded=8)
     patch.setitem(sizes.EFFORTS, "quick", effort)
     plan = prediction.PredictionSettings(samples=2, probe_every=3, source_every=2, lasting_every=1, images=8)
     patch.setitem(prediction.PLANS, "quick", plan)

@@ -11,7 +11,7 @@ from analysis import contents, memory, tour
 from analysis.tables import __main__ as tables
 from analysis.tables.layouts import TABLES
 from analysis.tables.rows import committed
-from analysis.tables.write import document, page
+from analysis.tables.write import EXCESS, document, page
 from figures import __main__ as drawing
 from modiff_sim import bounds
 from paper_checks import __main__ as claims
@@ -56,7 +56,7 @@ def test_the_examples_of_the_torch_page_run(capsys):
 
 
 def test_the_page_of_tables_shows_the_committed_rows():
-    pages = {name: page(name, table, committed(table.model), "frechet") for name, table in TABLES.items()}
+    pages = {name: page(name, table, committed(table.model), EXCESS) for name, table in TABLES.items()}
     shown = (DOCS / "tables.md").read_text(encoding="utf-8")
     assert shown == document(pages), "make pages"
 
