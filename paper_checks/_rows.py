@@ -61,9 +61,16 @@ def excesses(name: str, pairs: Sequence[Pair], *, claimed: float, ordered: bool 
     without loss.
     """
     found = [excess(name, a, b) for a, b in pairs]
-    labels = [f"{a.label} over {b.label}" for a, b in pairs]
+    labels = [over(a, b) for a, b in pairs]
     premises = [premise(name, p) for p in pairs for premise in (not_both_failed, one_has_a_loss)] if ordered else []
     return judged(name, found, labels, claimed, premises=premises)
+
+
+def over(cell: Any, base: Any) -> str:
+    """Return what is compared in words, with the samplers where they are not the same."""
+    if cell.full == base.full:
+        return f"{cell.arm.label} over {base.arm.label}"
+    return f"{cell.label} over {base.label}"
 
 
 def judged(

@@ -29,6 +29,7 @@ This page is made by `make pages`. `python -m paper_checks --only ID` measures a
 """
 #: what a reader need not see of the parameters of a check
 HIDDEN = frozenset({"measured", "of", "source"})
+MANY = 3  # premises that hold; more are counted
 
 
 def printed() -> list[str]:
@@ -53,22 +54,31 @@ def page(judged: Sequence[Judgement]) -> str:
 
 def _block(j: Judgement) -> str:
     claim = j.claim
-    facts = [f"**Read as.** {claim.reading}" if claim.reading else ""]
-    facts.append(f"**Tested.** {claim.statement.removeprefix(f'{STAND_IN}: ')}")
-    facts.append(f"**Where it was tested.** {_conditions(j)}")
-    facts.append(f"**Measured.** {_measured(j)}")
-    facts += [
-        f"**Premise {'holds' if p.holds else 'fails'}.** {p.name}{f': {p.detail}' if p.detail else ''}"
-        for p in j.evidence.premises
-    ]
+    facts = [f"**Read as:** {claim.reading}" if claim.reading else ""]
+    facts.append(f"**Tested:** {claim.statement.removeprefix(f'{STAND_IN}: ')}")
+    facts.append(f"**Where it was tested:** {_conditions(j)}")
+    facts.append(f"**Measured:** {_measured(j)}")
+    facts += _premises(j)
     if claim.instead:
         others = {module.CLAIM.id: module.CLAIM for module in claims()}
-        facts.append("**Instead, or more sharply.** " + "; ".join(
-            f"`{name}` ({others[name].expected}): {others[name].statement.removeprefix(f'{STAND_IN}: ')}"
+        facts.append("**Instead, or more sharply:**")
+        facts += [
+            f"  `{name}` ({others[name].expected}): {others[name].statement.removeprefix(f'{STAND_IN}: ')}"
             for name in claim.instead
-        ))  # fmt: skip
-    body = "\n".join(f"- {fact}" for fact in facts if fact)
+        ]
+    body = "\n".join(f"  - {fact.strip()}" if fact.startswith(" ") else f"- {fact}" for fact in facts if fact)
     return f'<a id="{claim.id}"></a>\n### {claim.source}: {j.verdict}\n\n> {claim.quote}\n\n`{claim.id}`\n\n{body}\n'
+
+
+def _premises(j: Judgement) -> list[str]:
+    """The premises that fail; those that hold too, if they are few, and else their number."""
+    each = {
+        holds: [f"{p.name}{f': {p.detail}' if p.detail else ''}" for p in j.evidence.premises if p.holds == holds]
+        for holds in (False, True)
+    }
+    if len(each[True]) > MANY:
+        each[True] = [f"{len(each[True])} in all, such as {each[True][0]}"]
+    return [f"**Premise that {'holds' if holds else 'fails'}:** {said}" for holds in each for said in each[holds]]
 
 
 def _conditions(j: Judgement) -> str:

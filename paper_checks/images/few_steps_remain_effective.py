@@ -3,7 +3,7 @@
 from modiff_sim import Claim, Evidence
 
 from .._digits import STAND_IN
-from .._rows import cells
+from .._rows import cells, excess, judged, over
 
 ORDER = 17
 LIVE = True  # of committed rows
@@ -23,8 +23,6 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, tables=("16", "15"), row="W8A4", better="closed", than="direct") -> Evidence:
     """Compare both arms at 20 steps."""
-    from .._rows import excess, judged
-
     pairs = [cells(name, (row, than), (row, better)) for name in tables]
     found = [excess(name, *pair) for name, pair in zip(tables, pairs, strict=True)]
-    return judged(tables[0], found, [f"{a.label} over {b.label}" for a, b in pairs], 0.0)
+    return judged(tables[0], found, [f"{over(a, b)}, {a.sampler}" for a, b in pairs], 0.0)

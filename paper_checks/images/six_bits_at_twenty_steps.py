@@ -3,7 +3,7 @@
 from modiff_sim import Claim, Evidence
 
 from .._digits import STAND_IN
-from .._rows import NO_LOSS, cells, excess, judged
+from .._rows import NO_LOSS, cells, excess, judged, over
 
 ORDER = 20
 LIVE = True  # of committed rows
@@ -25,4 +25,4 @@ def check(effort: str = "quick", *, column="closed", row="W8A6") -> Evidence:
     tables = ("15", "16")
     found = [cells(name, (row, column))[0] for name in tables]
     each = [excess(name, cell, cell.full) for name, cell in zip(tables, found, strict=True)]
-    return judged("15", each, [f"{cell.label} over full precision" for cell in found], NO_LOSS)
+    return judged("15", each, [f"{over(cell, cell.full)}, {cell.sampler}" for cell in found], NO_LOSS)

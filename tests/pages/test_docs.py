@@ -113,8 +113,8 @@ def test_every_sentence_of_the_paper_is_on_the_page_of_verdicts():
     for claim, part in zip(printed, shown.split('<a id="')[1:], strict=True):
         assert claim.quote
         assert set(claim.instead) <= known - {claim.id}
-        wanted = (f": {claim.expected}\n\n> {claim.quote}\n", f"`{claim.id}`", f"**Read as.** {claim.reading}\n")
-        for text in (*wanted, "**Where it was tested.**", "**Measured.**", *(f"`{name}`" for name in claim.instead)):
+        wanted = (f": {claim.expected}\n\n> {claim.quote}\n", f"`{claim.id}`", f"**Read as:** {claim.reading}\n")
+        for text in (*wanted, "**Where it was tested:**", "**Measured:**", *(f"`{name}`" for name in claim.instead)):
             assert text in part, (claim.id, text)
 
 
