@@ -82,7 +82,7 @@ def test_code_below_the_check_that_has_changed_is_told(tmp_path, monkeypatch):
 
 
 def test_quick_runs_judge_what_is_committed_and_full_ones_measure(tmp_path, monkeypatch, capsys):
-    name = "closed_loop_four_bits"
+    name = "accumulation_three_bits"
     calls = []
     monkeypatch.setattr(MODULES[name], "check", lambda effort: calls.append(effort) or Evidence(1.1, [1.3]))
     monkeypatch.setattr(_measured, "FOLDER", tmp_path)
