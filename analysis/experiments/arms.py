@@ -57,8 +57,8 @@ class Arm:
     """One arm. ``bits`` and ``weight_bits`` of 32 are full precision. Weights have one scale per output channel.
 
     ``scale`` is one of ``SCALES``, ``warmup`` one of ``WARMUPS`` or how often the first input is fed, ``refresh`` one
-    of ``REFRESHES``, and ``layers`` one of ``LAYERS``. Direct quantization has no state: for it a refresh has no
-    effect, and the only warm-up is "exact for all".
+    of ``REFRESHES``, and ``layers`` one of ``LAYERS``. Direct quantization has no state: a refresh is for it a call in
+    full precision, and the only warm-up that it knows is "exact for all".
     """
 
     recursion: str = "direct"

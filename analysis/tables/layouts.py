@@ -12,6 +12,7 @@ from .cells import Cell
 
 #: micro-batches of 128 images, 16 of them: a group of the jackknife each
 IMAGES = 2048
+SOME = 512  # what is measured of some tables so far
 OLD = 384  # three sets of 128 images, each with the bias of so few: a group of the jackknife each
 
 
@@ -136,6 +137,14 @@ TABLES: dict[str, Table] = {
         "ablation: direct, modulation without and with compensation, by the layers that are quantized", "digits",
         _ablation((6, 4, 3), tuple(SELECTIONS), **HUNDRED),
         printed=printed.TABLE_4, of="CIFAR-10; printed there as FID at W8A8, W8A6 and W8A4",
+    ),
+    "4-ddpm": Table(
+        "the same ablation with a stochastic sampler (DDPM, 100 steps)", "digits",
+        _ablation((6, 4), ("convolutions", "all layers"), **DDPM_HUNDRED), images=SOME,
+    ),
+    "4-refresh": Table(
+        "the same ablation with 11 of 100 calls in full precision, where states begin anew (code of February 2025)",
+        "digits", _ablation((6, 4), ("convolutions", "all layers"), refresh="feb_2025", **HUNDRED), images=SOME,
     ),
     "5": Table(
         "DDPM against DDIM (one scale per sample)", "digits",
