@@ -353,7 +353,7 @@ def test_the_command_writes_every_format(tmp_path, capsys):
     assert "| W8A4 |" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         command.main(["99"])
-    assert "no table 99; known: 1, 4, 5" in capsys.readouterr().err
+    assert "no table 99; known: 1, 4, 4-ddpm, 4-refresh, 5" in capsys.readouterr().err
 
 
 def test_the_audit_of_an_arm_is_in_its_row():
