@@ -54,6 +54,11 @@ def excess(name: str, cell: Any, base: Any) -> np.ndarray:
     return (pseudo(name, cell) - pseudo(name, base)) / value(name, cell.full)
 
 
+def relative(name: str, cell: Any, base: Any) -> np.ndarray:
+    """Return the pseudo-values of the excess of a cell over another, in units of that one's own distance."""
+    return (pseudo(name, cell) - pseudo(name, base)) / value(name, base)
+
+
 def excesses(name: str, pairs: Sequence[Pair], *, claimed: float, ordered: bool = False) -> Evidence:
     """Measure the excess of the first cell of each pair over the second, with its 95 % interval.
 

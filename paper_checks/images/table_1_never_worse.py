@@ -1,9 +1,9 @@
 """Table 1: does MoDiff ever cost quality where ordinary quantization was good enough?"""
 
-from modiff_sim import Claim, Evidence
+from modiff_sim import Claim, Evidence, Verdict
 
 from .._digits import STAND_IN
-from .._rows import NO_LOSS, cells, excess, judged
+from .._rows import NO_LOSS, cells, judged, relative
 
 ORDER = 15
 LIVE = True  # of committed rows
@@ -11,11 +11,12 @@ CLAIM = Claim(
     id="table_1_never_worse",
     statement=f"{STAND_IN}: at no cell of Table 1 with 3 bits or more is the Fréchet distance with MoDiff more than "
     "10 % above those of ordinary quantization with as many bits and with 8 (the smaller excess over the two, same "
-    "weights, DDIM, 50 quad steps). At 2 bits all arms have failed, and the distance has no order.",
+    "weights, DDIM, 100 quad steps). At 2 bits all arms have failed, and the distance has no order.",
     source="Table 1",
     relation="upper",
     topic="practice",
     printed=True,
+    expected=Verdict.NOT_RUN,  # 512 images leave intervals of 15 % where both are good
     quote="9.01/4.21/4.41 → 9.10/4.10/4.39 (LCQ, W8A8), and so in every row",
     reading="MoDiff costs nothing where ordinary quantization is good enough, at as many bits or at 8; the 10 % are "
     "ours",
@@ -32,6 +33,6 @@ def check(effort: str = "quick", *, better="closed", than="direct") -> Evidence:
             ours, theirs, eight = cells(
                 "1", (row, f"{scale} {better}"), (row, f"{scale} {than}"), (f"{row[:2]}A8", f"{scale} {than}")
             )
-            found.append(min((excess("1", ours, other) for other in (theirs, eight)), key=lambda p: float(p.mean())))
+            found.append(min((relative("1", ours, other) for other in (theirs, eight)), key=lambda p: float(p.mean())))
             labels.append(f"{ours.arm.label} over {theirs.arm.label} or {eight.arm.label}")
     return judged("1", found, labels, NO_LOSS)
