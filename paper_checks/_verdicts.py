@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from modiff_sim import Verdict
+from modiff_sim import Claim, Verdict
 from modiff_sim.evidence import RELATIONS, Judgement
 
 from . import claims
@@ -39,6 +39,7 @@ def printed() -> list[str]:
 
 def page(judged: Sequence[Judgement]) -> str:
     """Return the page of these verdicts."""
+    known = {module.CLAIM.id: module.CLAIM for module in claims()}
     counts = Counter(j.verdict for j in judged)
     said = ", ".join(f"{counts[v]} {v}" for v in Verdict if counts[v])
     lines = [
@@ -49,10 +50,10 @@ def page(judged: Sequence[Judgement]) -> str:
         "|---|---|---|",
     ]
     lines += [f"| {_cell(j.claim.quote)} | {_cell(j.claim.source)} | [{j.verdict}](#{j.claim.id}) |" for j in judged]
-    return "\n".join([*lines, "", *(_block(j) for j in judged)])
+    return "\n".join([*lines, "", *(_block(j, known) for j in judged)])
 
 
-def _block(j: Judgement) -> str:
+def _block(j: Judgement, known: Mapping[str, Claim]) -> str:
     claim = j.claim
     facts = [f"**Read as:** {claim.reading}" if claim.reading else ""]
     facts.append(f"**Tested:** {claim.statement.removeprefix(f'{STAND_IN}: ')}")
@@ -60,10 +61,9 @@ def _block(j: Judgement) -> str:
     facts.append(f"**Measured:** {_measured(j)}")
     facts += _premises(j)
     if claim.instead:
-        others = {module.CLAIM.id: module.CLAIM for module in claims()}
         facts.append("**Instead, or more sharply:**")
         facts += [
-            f"  `{name}` ({others[name].expected}): {others[name].statement.removeprefix(f'{STAND_IN}: ')}"
+            f"  `{name}` ({known[name].expected}): {known[name].statement.removeprefix(f'{STAND_IN}: ')}"
             for name in claim.instead
         ]
     body = "\n".join(f"  - {fact.strip()}" if fact.startswith(" ") else f"- {fact}" for fact in facts if fact)
@@ -83,7 +83,7 @@ def _premises(j: Judgement) -> list[str]:
 
 def _conditions(j: Judgement) -> str:
     """The number of cases, the parameters, and the model if one stands in."""
-    cases = int(np.size(j.evidence.measured)) if j.verdict is not Verdict.NOT_RUN else 0
+    cases = 0 if j.evidence.not_run else int(np.size(j.evidence.measured))
     parts = [STAND_IN.removeprefix("On ")] if j.claim.statement.startswith(STAND_IN) else []
     parts += [f"{cases} {'case' if cases == 1 else 'cases'}"] if cases else []
     parts += [
@@ -103,7 +103,7 @@ def _plain(value: object) -> str:
 
 
 def _measured(j: Judgement) -> str:
-    if j.verdict is Verdict.NOT_RUN:
+    if j.evidence.not_run:
         return f"Nothing. What is missing: {j.detail}"
     interval = ""
     if j.evidence.low is not None and j.evidence.high is not None:

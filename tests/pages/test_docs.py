@@ -13,8 +13,10 @@ from analysis.tables.layouts import TABLES
 from analysis.tables.rows import committed
 from analysis.tables.write import EXCESS, document, page
 from figures import __main__ as drawing
-from modiff_sim import bounds
+from modiff_sim import Claim, Evidence, bounds
+from modiff_sim.evidence import judge
 from paper_checks import __main__ as claims
+from paper_checks import _verdicts
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -116,6 +118,17 @@ def test_every_sentence_of_the_paper_is_on_the_page_of_verdicts():
         wanted = (f": {claim.expected}\n\n> {claim.quote}\n", f"`{claim.id}`", f"**Read as:** {claim.reading}\n")
         for text in (*wanted, "**Where it was tested:**", "**Measured:**", *(f"`{name}`" for name in claim.instead)):
             assert text in part, (claim.id, text)
+
+
+def test_the_page_tells_undecided_from_not_measured():
+    claim = Claim("x", "a statement", "the paper", "upper", printed=True, quote="words")
+    undecided = judge(claim, Evidence(1.0, [1.05], low=[0.9], high=[1.2]))
+    shown = _verdicts.page([undecided])
+    assert "**Measured:** 1.05 [0.9, 1.2] against 1 (measured ≤ claimed). undecided: the interval" in shown
+    assert "**Where it was tested:** 1 case\n" in shown
+    missing = _verdicts.page([judge(claim, Evidence(not_run="a GPU"))])
+    assert "**Measured:** Nothing. What is missing: a GPU\n" in missing
+    assert "**Where it was tested:** nowhere\n" in missing
 
 
 @pytest.mark.slow
