@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modiff_sim.sweeps.encoding import canonical
-from modiff_sim.sweeps.store import StoreError, digest_of, versions, write_atomic
+from modiff_sim.sweeps.store import StoreError, digest_of, verify_one, versions, write_atomic
 
 from .code_key import source_of
 
@@ -67,3 +67,18 @@ def load(path: Path, module: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if not same["check"]:
         raise StoreError(f"{path} was measured by another {module}")
     return found, about | {"made by": THIS if same["source"] else OLDER}
+
+
+def rows_manifest(place: Path, model_sha256: str, option: str) -> dict[str, Any]:
+    """Return the manifest of a model's committed rows, after checking their checksums and the weights.
+
+    ``option`` is that of the program by which the rows are measured again.
+
+    Raises StoreError for missing or changed files, and for rows of other weights.
+    """
+    if problems := verify_one(place):
+        raise StoreError(f"rows of {place.name!r}: {'; '.join(problems)}: measure them with {option}")
+    about: dict[str, Any] = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+    if about["model_sha256"] != model_sha256:
+        raise StoreError(f"{place}: measured on other weights of {place.name}; measure the rows again with {option}")
+    return about

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ def measure(
     judge = metrics.Judge(model)
     names = [name for name, metric in metrics.METRICS.items() if metric.over != "trajectories"]
 
+    @cache
     def images(w: Wanted) -> np.ndarray:
         found = (at[w.cell, w.seed, i][0] for i in micro_batches(range(w.images), BATCH[model]))
         return np.concatenate([store().load(NAME, point).arrays["images"] for point in found])[: w.images]

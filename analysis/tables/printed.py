@@ -34,11 +34,6 @@ TABLE_1 = _table(
         "W4A3": ("457.35", "47.35", "146.29", "4.98"),
     },
 )
-#: Tables 1 and 14 at two bits
-TWO_BITS = _table(
-    ("static direct", "static closed", "channel direct", "channel closed", "sample direct", "sample closed"),
-    {"W8A2": ("457.34", "266.68", "429.59", "?", "457", "186")},  # "?" is not legible in the copy that was read
-)
 #: Table 4 prints these as "FID, W8A8/W8A6/W8A4"; they are Table 1's sFID at W8A6, W8A4 and W8A3
 TABLE_4 = _table(
     ("all layers: direct", "all layers: open loop", "all layers: closed loop"),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -21,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from modiff_sim.nn import zoo
-from modiff_sim.sweeps.store import StoreError, npz_bytes, verify_one, versions, write_files
+from modiff_sim.sweeps.store import StoreError, npz_bytes, versions, write_files
 
 from .. import metrics
 from ..metrics import Jackknife
+from ..running.measured import rows_manifest
 from .cells import Cell, from_flat
 from .measure import MeasuredRows
 from .sampling import BATCH, source
@@ -119,11 +119,7 @@ def committed(model: str, folder: Path = COMMITTED) -> Rows:
     Raises StoreError for missing or changed files, and for files of another model.
     """
     place = folder / model
-    if problems := verify_one(place):
-        raise StoreError(f"rows of {model!r}: {'; '.join(problems)}: measure them with --rerun")
-    about = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-    if about["model_sha256"] != zoo.card(model)["sha256"]:
-        raise StoreError(f"{place}: measured on other weights of {model}; measure the rows again with --rerun")
+    about = rows_manifest(place, zoo.card(model)["sha256"], "--rerun")
     tables = (_read(place / name) for name in FILES[:2])
     return Rows(MeasuredRows(*tables, *(_arrays(place / name) for name in FILES[2:])), about)
 

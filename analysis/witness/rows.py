@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -17,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from modiff_sim.sweeps.store import StoreError, verify_one, versions, write_files
+from modiff_sim.sweeps.store import StoreError, versions, write_files
 
+from ..running.measured import rows_manifest
 from .arms import Arm
 from .measure import SEED, THREADS
 from .plan import PLANS
@@ -81,11 +81,7 @@ def committed(name: str, folder: Path = COMMITTED) -> Rows:
     Raises StoreError for missing or changed files, and for files of another model.
     """
     place = folder / name
-    if problems := verify_one(place):
-        raise StoreError(f"rows of {name!r}: {'; '.join(problems)}: measure them with --models")
-    about = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-    if about["model_sha256"] != WITNESSES[name].sha256:
-        raise StoreError(f"{place}: measured on other weights of {name}; measure the rows again with --models")
+    about = rows_manifest(place, WITNESSES[name].sha256, "--models")
     values, shares = {}, {}
     with open(place / FILE, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):

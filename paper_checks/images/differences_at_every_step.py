@@ -5,6 +5,7 @@ import numpy as np
 from modiff_sim import Claim, Evidence, Verdict
 
 from .._digits import STAND_IN
+from ._differences import ratios
 
 ORDER = 3.5
 CLAIM = Claim(
@@ -20,15 +21,8 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, factor: float = 10.0) -> Evidence:
     """Measure the median ratio of input to difference over the layers, at every call."""
-    from analysis.experiments.digits import distributions
-
-    seen = distributions(effort)
-    # quad visits t = 0 more than once: between equal timesteps there is no temporal difference to speak of
-    moved = np.flatnonzero(np.diff(seen["timesteps"]) != 0) + 1
-    a, d = seen["absmax_a"][:, moved], seen["absmax_d"][:, moved]
-    ratio = np.where(d > 0, a / np.where(d > 0, d, 1), np.inf)
+    ratio, moved, layers = ratios(effort)
     median = np.median(ratio, axis=0)
-    layers = np.random.default_rng(0).integers(0, len(ratio), (1000, len(ratio)))
     low, high = np.quantile(np.median(ratio[layers], axis=1), [0.025, 0.975], axis=0)
     worst = int(np.argmin(median))
     found = (
@@ -43,5 +37,5 @@ def check(effort: str = "quick", *, factor: float = 10.0) -> Evidence:
         seed=0,
         note=found,
         cases=[found if i == worst else f"call {call}: {median[i]:.1f}" for i, call in enumerate(moved)],
-        params={"layers": len(ratio), "steps": len(seen["steps"]), "interval": "bootstrap over layers"},
+        params={"layers": len(ratio), "steps": len(moved), "interval": "bootstrap over layers"},
     )

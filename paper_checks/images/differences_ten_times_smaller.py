@@ -5,6 +5,7 @@ import numpy as np
 from modiff_sim import Claim, Evidence, Verdict
 
 from .._digits import STAND_IN
+from ._differences import ratios
 
 ORDER = 3
 CLAIM = Claim(
@@ -24,13 +25,7 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, factor: float = 10.0) -> Evidence:
     """Measure the median ratio of input to difference over layers and calls."""
-    from analysis.experiments.digits import distributions
-
-    seen = distributions(effort)
-    moved = np.flatnonzero(np.diff(seen["timesteps"]) != 0) + 1  # quad visits t = 0 more than once
-    a, d = seen["absmax_a"][:, moved], seen["absmax_d"][:, moved]
-    ratio = np.where(d > 0, a / np.where(d > 0, d, 1), np.inf)
-    layers = np.random.default_rng(0).integers(0, len(ratio), (1000, len(ratio)))
+    ratio, moved, layers = ratios(effort)
     drawn = np.median(ratio[layers].reshape(len(layers), -1), axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     case = f"{np.median(ratio):.1f} [{low:.1f}, {high:.1f}]; above {factor:g} in {np.mean(ratio > factor):.0%} of all"
