@@ -1,13 +1,15 @@
 """The paper's tables on the models of the zoo:  python -m analysis.tables [TABLE ...]
 
 This prints them from the committed rows. --rerun measures the rows again; if it is interrupted, the same command goes
-on (see --out). --rekey shows that changed code still gives the committed rows, and notes this beside them.
+on (see --out). With --keep they then take the place of the committed rows of the same cells. --rekey shows that changed
+code still gives the committed rows, and notes this beside them.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from modiff_sim.console import one_line
@@ -16,7 +18,8 @@ from modiff_sim.sweeps.store import StoreError, write_atomic
 from ..running import interrupts, workspace
 from ..running.limits import Parser
 from . import rows as stored
-from .layouts import TABLES
+from .keep import keep
+from .layouts import TABLES, Table
 from .measure import measure, wanted
 from .rekey import rekey
 from .write import EXCESS, FORMATS, VALUES, document, page, save
@@ -35,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--page", action="store_true", help="write docs/tables.md and stop")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write every table in every format into this folder")
     parser.add_argument("--rerun", action="store_true", help="measure the rows of these tables again into OUT/tables")
+    parser.add_argument("--keep", action="store_true", help="with --rerun: put the measured rows among those of ROWS")
     parser.add_argument(
         "--rekey",
         action="store_true",
@@ -51,6 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"no table {', '.join(unknown)}; known: {', '.join(TABLES)}")
     if args.rekey and (args.rerun or args.tables):
         parser.error("--rekey is for all rows, and takes neither tables nor --rerun")
+    if args.keep and not args.rerun:
+        parser.error("--keep is for rows that --rerun measures")
     if args.page and (args.rerun or args.rekey or args.tables):
         parser.error("--page is of all committed rows, and takes neither tables nor --rerun nor --rekey")
     chosen = {name: TABLES[name] for name in args.tables or TABLES}
@@ -59,12 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             workspace.use(args.out)
             return _rekeyed(args)
         if args.rerun:
-            workspace.use(args.out)
-            args.rows = args.out / "tables"
-            for model in dict.fromkeys(table.model for table in chosen.values()):
-                ours = [name for name, table in chosen.items() if table.model == model]
-                found = measure(model, wanted(ours), workers=args.workers, scheduler=args.scheduler)
-                stored.save(args.rows / model, found, stored.manifest(model))
+            _measured(args, chosen)
         pages = {name: page(name, t, stored.committed(t.model, args.rows), args.value) for name, t in chosen.items()}
     except (StoreError, ValueError, OSError) as error:
         print(f"tables: {one_line(error)}", file=sys.stderr)
@@ -80,6 +81,21 @@ def main(arguments: list[str] | None = None) -> int:
     if args.save:
         save(pages, args.save)
     return 0
+
+
+def _measured(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:
+    """Measure the rows of these tables, into a folder of their own or among the others."""
+    workspace.use(args.out)
+    how = {"workers": args.workers, "scheduler": args.scheduler}
+    for model in dict.fromkeys(table.model for table in chosen.values()):
+        found = measure(model, wanted([name for name, table in chosen.items() if table.model == model]), **how)
+        if args.keep:
+            new, before = keep(model, found, args.rows, **how)
+            print(f"{args.rows / model}: {new} rows are new, {before} stay", file=sys.stderr)
+        else:
+            stored.save(args.out / "tables" / model, found, stored.manifest(model))
+    if not args.keep:
+        args.rows = args.out / "tables"
 
 
 def _rekeyed(args: argparse.Namespace) -> int:

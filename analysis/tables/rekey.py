@@ -19,7 +19,7 @@ from ..running.workspace import store
 from .cells import Cell, from_flat
 from .measure import NAME
 from .rows import COMMITTED, committed, manifest
-from .sampling import BATCH, Wanted, compute, points
+from .sampling import BATCH, Wanted, compute, points, source
 
 # mean and rms pixel are committed with 8 digits, and the same arithmetic on the same kind of CPU gives the same bytes
 CLOSE = 1e-6
@@ -36,15 +36,37 @@ def rekey(
     rows.
     """
     found = committed(model, folder)
+    same_conditions(model, found.manifest)
+    before, now = found.manifest["source"], source()
+    if before == now:
+        return 0, 0.0
+    first = first_micro_batches(found.measured.micro_batches)
+    largest = sampled_again(model, first, workers=workers, scheduler=scheduler)
+    history = [*found.manifest.get("rekeyed", ()), note(before, len(first), largest)]
+    if problems := verify_one(folder / model):  # sampling takes a while
+        raise StoreError(f"rows of {model!r} changed meanwhile: {'; '.join(problems)}")
+    write_files(folder / model, {}, {**found.manifest, "source": now, "rekeyed": history})
+    committed.cache_clear()
+    return len(first), largest
+
+
+def same_conditions(model: str, before: Mapping[str, Any]) -> None:
+    """Raise StoreError where rows with this manifest were made under other conditions than this code's."""
     ours = manifest(model)
-    if other := [name for name in DECIDE if _but_ours(found.manifest[name]) != _but_ours(ours[name])]:
+    if other := [name for name in DECIDE if _but_ours(before[name]) != _but_ours(ours[name])]:
         raise StoreError(
             f"rows of {model!r}: made with other {' and '.join(other)}, so that not only the source has changed; "
             "measure them again with --rerun"
         )
-    if found.manifest["source"] == ours["source"]:
-        return 0, 0.0
-    first = _first(found.measured.micro_batches)
+
+
+def sampled_again(
+    model: str, first: Mapping[Cell, Mapping[str, Any]], *, workers: int | None, scheduler: str | None
+) -> float:
+    """Sample the first micro-batch of these cells and return the largest difference of a mean or rms pixel.
+
+    Raises StoreError where one is larger than ``CLOSE``.
+    """
     wanted = [Wanted(cell, BATCH[model], row["seed"]) for cell, row in first.items()]
     rows = sweep.run(
         points(model, wanted),
@@ -64,17 +86,14 @@ def rekey(
             f"rows of {model!r}: {len(changed)} of {len(apart)} cells give other images than the committed ones: "
             f"{'; '.join(changed)}. If that is intended, measure the rows again with --rerun"
         )
-    largest = max(apart.values())
-    note = {
-        "from": found.manifest["source"], "to": ours["source"], "micro_batches": len(apart),
-        "largest_difference": float(f"{largest:.2g}"),
+    return max(apart.values(), default=0.0)
+
+
+def note(before: str, cells: int, largest: float) -> dict[str, Any]:
+    """Return what a manifest says of rows of an earlier source that this one gives as well."""
+    return {
+        "from": before, "to": source(), "micro_batches": cells, "largest_difference": float(f"{largest:.2g}"),
     }  # fmt: skip
-    history = [*found.manifest.get("rekeyed", ()), note]
-    if problems := verify_one(folder / model):  # sampling takes a while
-        raise StoreError(f"rows of {model!r} changed meanwhile: {'; '.join(problems)}")
-    write_files(folder / model, {}, {**found.manifest, "source": ours["source"], "rekeyed": history})
-    committed.cache_clear()
-    return len(apart), largest
 
 
 def _but_ours(value: Any) -> Any:
@@ -82,7 +101,7 @@ def _but_ours(value: Any) -> Any:
     return {k: v for k, v in value.items() if k != "modiff-sim"} if isinstance(value, Mapping) else value
 
 
-def _first(micro_batches: list[dict[str, Any]]) -> dict[Cell, Mapping[str, Any]]:
+def first_micro_batches(micro_batches: list[dict[str, Any]]) -> dict[Cell, Mapping[str, Any]]:
     """Return cell -> its first micro-batch in the committed file."""
     found: dict[Cell, Mapping[str, Any]] = {}
     for row in micro_batches:

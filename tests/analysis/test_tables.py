@@ -269,6 +269,62 @@ def test_rows_are_not_rekeyed_where_an_image_or_what_decides_it_is_another(rerun
         command.main(["1", "--rekey"])
 
 
+def test_rows_of_one_table_are_put_among_the_others(rerun, monkeypatch, capsys):
+    tiny, folder = rerun, rerun / "tables" / "digits"
+    three = Table("three bits", "digits", {("W8A3", "closed"): Cell(Arm("closed_loop", 3, 8), steps=3)}, images=192)
+    monkeypatch.setitem(layouts.TABLES, "three", three)
+    add = ["three", "--rerun", "--keep", "--rows", str(tiny / "tables"), "--out", str(tiny), "--workers", "1"]
+    before = rows.committed("digits", tiny / "tables")
+    mine = before.manifest["source"]
+    rewritten(folder, {"source": "old"})
+    assert command.main(add) == 0
+    shown = capsys.readouterr()
+    assert "digits: 3 rows are new, 2 stay" in shown.err
+    assert "Table three" in shown.out
+    after = rows.committed("digits", tiny / "tables")
+    assert len(after.measured.rows) == 5
+    assert len(after.measured.micro_batches) == 15
+    for cell in TINY.measured:
+        kept, was = (found.jackknife(cell, 192, 0, "frechet") for found in (after, before))
+        assert kept.value == was.value
+        assert np.array_equal(kept.left_out, was.left_out)
+        assert np.array_equal(after.pictures(cell), before.pictures(cell))
+    # what was not measured now was sampled again, since other code had made it
+    assert after.manifest["source"] == mine
+    (note,) = after.manifest["rekeyed"]
+    assert (note["from"], note["to"], note["micro_batches"]) == ("old", mine, 2)
+    # the same once more changes no byte, and a table that is gone takes its rows along
+    contents = {name: (folder / name).read_bytes() for name in (*rows.FILES, "manifest.json")}
+    assert command.main(add) == 0
+    assert {name: (folder / name).read_bytes() for name in contents} == contents
+    monkeypatch.delitem(layouts.TABLES, "tiny")
+    assert command.main(add) == 0
+    assert "3 rows are new, 0 stay" in capsys.readouterr().err
+    assert len(rows.committed("digits", tiny / "tables").measured.micro_batches) == 9
+
+
+def test_rows_are_not_put_among_those_of_other_images(rerun, monkeypatch, capsys):
+    tiny, folder = rerun, rerun / "tables" / "digits"
+    three = Table("three bits", "digits", {("W8A3", "closed"): Cell(Arm("closed_loop", 3, 8), steps=3)}, images=192)
+    monkeypatch.setitem(layouts.TABLES, "three", three)
+    add = ["three", "--rerun", "--keep", "--rows", str(tiny / "tables"), "--out", str(tiny), "--workers", "1"]
+    table = list(csv.DictReader(io.StringIO((folder / "micro_batches.csv").read_text(encoding="utf-8"))))
+    first = next(row for row in table if row["recursion"] == "closed_loop")
+    text = (folder / "micro_batches.csv").read_text(encoding="utf-8")
+    other = text.replace(first["mean"], f"{float(first['mean']) + 3e-6:.8g}", 1)
+    rewritten(folder, {"source": "old"}, **{"micro_batches.csv": other})
+    before = (folder / "manifest.json").read_bytes()
+    assert command.main(add) == 2
+    assert "1 of 2 cells give other images than the committed ones: " in capsys.readouterr().err
+    rewritten(folder, {"batch": 32}, **{"micro_batches.csv": text})
+    assert command.main(add) == 2
+    assert "made with other batch" in capsys.readouterr().err
+    assert len(rows.committed("digits", tiny / "tables").measured.rows) == 4
+    assert json.loads(before)["source"] == json.loads((folder / "manifest.json").read_bytes())["source"] == "old"
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["three", "--keep"])
+
+
 # writing -------------------------------------------------------------------------------------------------------
 
 
