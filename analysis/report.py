@@ -10,7 +10,6 @@ from typing import Any
 from modiff_sim.sweeps.store import StoreError, sha256, versions, write_atomic
 from modiff_sim.sweeps.verification import verify
 
-from .experiments.digits import FEWEST
 from .experiments.sizes import effort_of
 from .tables.layouts import TABLES
 from .tables.rows import committed
@@ -69,7 +68,6 @@ def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
     made = template.render(
         tables=list(tables.values()),
         effort=effort_of(effort),
-        fewest=FEWEST,
         claims=checks["claims"],
         figures=figures,
         rows=rows,

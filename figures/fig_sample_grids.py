@@ -15,8 +15,7 @@ from .practice import STAND_IN, ablation, params
 TITLE = "Samples of every arm from the same noise"
 CAPTION = (
     "The same 16 noise images sampled by every arm: recursion by row, activation bits by column, weights at 8 bits; "
-    "left, full precision. Below each grid: Fréchet distance to real digits in the features of a digit classifier (not "
-    "FID), or, with fewer than 64 images per arm, the median relative l2 to full precision. Values beyond white and "
+    "left, full precision. Below each grid: relative l2 to full precision, median over images. Values beyond white and "
     "black are cut. " + STAND_IN
 )
 PARAMS = params()
@@ -29,8 +28,8 @@ RECURSIONS = ("direct", "open_loop", "closed_loop")
 def data(effort: str) -> dict[str, np.ndarray]:
     """Return the images of every arm and of full precision, and how far they are off.
 
-    "images" (recursion, bits, n, 8, 8), "frechet" (recursion, bits), NaN where there are too few images, "relative_l2"
-    (recursion, bits), "full" (n, 8, 8), "full_frechet", "bits".
+    "images" (recursion, bits, 16, 8, 8), "relative_l2" (recursion, bits), "full" (16, 8, 8), "bits", and "n", how many
+    images "relative_l2" is the median of.
     """
     rows = ablation(effort)
     bits = sorted({r["bits"] for r in rows if r["bits"] != 32}, reverse=True)
@@ -42,15 +41,11 @@ def data(effort: str) -> dict[str, np.ndarray]:
     def made(r: dict[str, Any]) -> np.ndarray:
         return experiments.images(r, effort, SIDE * SIDE)[:, 0]
 
-    def frechet(r: dict[str, Any]) -> float:
-        return np.nan if r["frechet"] is None else r["frechet"]
-
     full = row("direct", 32, 32)
     table = [[row(name, b, WEIGHTS) for b in bits] for name in RECURSIONS]
     return {
-        "bits": np.array(bits), "full": made(full), "full_frechet": np.array(frechet(full)),
+        "bits": np.array(bits), "full": made(full), "n": np.array(full["n"]),
         "images": np.array([[made(r) for r in line] for line in table]),
-        "frechet": np.array([[frechet(r) for r in line] for line in table]), "n": np.array(full["n"]),
         "relative_l2": np.array([[r["relative_l2"] for r in line] for line in table]),
     }  # fmt: skip
 
@@ -58,21 +53,16 @@ def data(effort: str) -> dict[str, np.ndarray]:
 def plot(data: dict[str, np.ndarray]) -> Figure:
     """Draw the samples of every arm."""
     bits, n = data["bits"], int(data["n"])
-    if np.isnan(data["full_frechet"]):
-        what, full, values = "relative l2", 0.0, data["relative_l2"]
-        note = f"Relative l2 to full precision from the same noise, median over {n} images per arm"
-    else:
-        what, full, values = "Fréchet", float(data["full_frechet"]), data["frechet"]
-        note = f"Fréchet distances of {n} images per arm: comparable with each other, not with other numbers"
     figure, axes = style.grid(len(RECURSIONS), len(bits) + 1, height=5.2)
     for i, name in enumerate(RECURSIONS):
-        _show(axes[i, 0], data["full"], full)
+        _show(axes[i, 0], data["full"], 0.0)
         for j in range(len(bits)):
-            _show(axes[i, j + 1], data["images"][i, j], float(values[i, j]), style.RECURSION[name].colour)
+            _show(axes[i, j + 1], data["images"][i, j], float(data["relative_l2"][i, j]), style.RECURSION[name].colour)
         axes[i, 0].set_ylabel(style.SHORT[name])
-        axes[i, 0].set_xlabel(f"{what} " + axes[i, 0].get_xlabel())
+        axes[i, 0].set_xlabel("relative l2 " + axes[i, 0].get_xlabel())
     for panel, title in zip(axes[0], ["full precision", *(f"{b} bits" for b in bits)], strict=True):
         panel.set_title(title)
+    note = f"Relative l2 to full precision from the same noise, median over {n} images per arm"
     figure.supxlabel(note, fontsize=style.SMALLEST, x=0.01, ha="left")
     return figure
 

@@ -29,5 +29,5 @@ def params() -> dict[str, dict[str, Any]]:
 
 @cache
 def ablation(effort: str) -> list[dict[str, Any]]:
-    """Return ``experiments.ablation``, once per process, because its bootstrap takes longer than drawing."""
+    """Return ``experiments.ablation``, once per process."""
     return experiments.ablation(effort)

@@ -91,8 +91,8 @@ found["verdict"] = str(judged[0].verdict)
 write_atomic(out / "results" / "checks.json", json.dumps(claims.as_json(judged, "quick")))
 write_atomic(out / "results" / "arms.csv", "")
 figures.make([NAMES["figure"]], "quick", out / "figures")
-ARM = dict.fromkeys(("n", "frechet", "frechet_low", "frechet_high", "recognised", "psnr", "relative_l2", "audit_share",
-                     "activation_bits"), 1.0) | {"label": "W8A4", "features": "none"}
+ARM = {"label": "W8A4", "n": 1} | dict.fromkeys(("recognised", "psnr", "relative_l2", "audit_share"), 1.0)
+ARM["activation_bits"] = 4.0
 found["report"] = report.build(out, "quick", [ARM]).read_text("utf-8")
 found["tried"] = tried.getvalue()
 Path("found.json").write_text(json.dumps(found), "utf-8")

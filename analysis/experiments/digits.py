@@ -9,7 +9,7 @@ stopped and gives the same bytes. All arms start from the same noise per image, 
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,11 @@ from modiff_sim.diffusion.schedules import linear
 from modiff_sim.nn.sampling import micro_batches
 
 from .. import metrics
-from ..datasets import digits
 from ..running.workspace import spread, store
 from .arms import BITS, FULL, RECURSIONS, Arm, sweep
 from .digits_runs import LEVELS, MODEL, RECORD_BITS, key, record_task, recording_key, sample_task
 from .sizes import Effort, effort_of
 
-FEWEST = 64  # images from which on a Fréchet distance is given: the classifier has 48 features
 CLASSIFIER = metrics.EXTRACTORS[MODEL]
 
 
@@ -60,30 +58,12 @@ def images(row: dict[str, Any], effort: str, n: int) -> np.ndarray:
 # -- (a) ablation and (c) bit sweep -----------------------------------------------------------------
 
 
-@cache
-def _real_features() -> np.ndarray:
-    return CLASSIFIER.features(digits()[0])
-
-
-@cache
-def _arm_features(arm: Arm, effort: str, n: int) -> np.ndarray:
-    return CLASSIFIER.features(arm_images(arm, effort, n))
-
-
-def quality(arm: Arm, effort: str, n: int, *, base: Arm = FULL, resamples: int = 200) -> metrics.PairedRatio:
-    """Return the Fréchet distance of an arm over that of the base, for the same n and noise, with a paired interval."""
-    other = _arm_features(base, effort, n)
-    return metrics.paired_frechet_ratio(_arm_features(arm, effort, n), other, _real_features(), resamples=resamples)
-
-
 def ablation(effort: str) -> list[dict[str, Any]]:
     """Return one row per arm of the sweep, all with the same n and the same noise per image.
 
-    The keys are recursion, bits, weight_bits, label and n; frechet (in features of the digit classifier, to all real
-    digits), frechet_low and frechet_high (the paired interval of the ratio to full precision, times the distance of
-    full precision), which are None for fewer than ``FEWEST`` images; recognised; psnr and relative_l2 (medians over
-    images, to full precision from the same noise); audit_share (of MACs on quantized activations) and activation_bits
-    (effective).
+    The keys are recursion, bits, weight_bits, label, n and steps; recognised (the share of images that a classifier
+    takes for a digit); psnr and relative_l2 (medians over images, to full precision from the same noise); audit_share
+    (of MACs on quantized activations) and activation_bits (effective).
     """
     chosen = effort_of(effort)
     arms = sweep(chosen)
@@ -92,19 +72,15 @@ def ablation(effort: str) -> list[dict[str, Any]]:
     rows = []
     for arm in arms:
         made = arm_images(arm, effort, chosen.n)
-        ratio = quality(arm, effort, chosen.n, resamples=100) if chosen.n >= FEWEST else None
         audit = _load(chosen, arm, 0).rows[0]
         same = np.array_equal(made, full)
         rows.append({
             "recursion": arm.recursion, "bits": arm.bits, "weight_bits": arm.weight_bits, "label": arm.label,
             "n": chosen.n, "steps": chosen.steps,
-            "frechet": ratio and ratio.arm, "frechet_low": ratio and ratio.low * ratio.full,
-            "frechet_high": ratio and ratio.high * ratio.full, "frechet_ratio": ratio and ratio.ratio,
             "recognised": CLASSIFIER.report(made)["recognised"],
             "psnr": None if same else float(np.median(metrics.psnr(made, full))),
             "relative_l2": 0.0 if same else float(np.median(metrics.relative_l2(made, full))),
             "audit_share": audit["mac_share"], "activation_bits": audit["activation_bits"],
-            "features": CLASSIFIER.name,
         })  # fmt: skip
     return rows
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Effort:
     """How much is computed. It is part of the key of every stored result, like seed, micro-batch, threads and dtype.
 
-    ``n`` is the number of images per arm; claims on quality need more, and are drawn from the rows of the tables. Quick
-    is what `make reproduce` samples to look at, and what a check of a single claim takes to be tried.
+    ``n`` is the number of images per arm, enough for medians over images that start from the same noise. Distances
+    between sets of images, and 4-bit weights, need more: they are in the tables (``analysis.tables``). Quick is what
+    `make reproduce` samples to look at, and what a check of a single claim takes to be tried.
     """
 
     name: str
@@ -26,7 +27,7 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort("quick", steps=12, n=16, weight_bits=(8,), n_recorded=16, batch=16),
-    "full": Effort("full", steps=50, n=256, weight_bits=(8, 4), n_recorded=64),
+    "full": Effort("full", steps=50, n=128, weight_bits=(8,), n_recorded=64),
 }
 
 

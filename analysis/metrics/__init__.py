@@ -18,7 +18,7 @@ from ._metric import Judged, Metric, Statistic
 from .coverage import precision_recall
 from .duplicates import duplicates, nearest_distance
 from .extractors import EXTRACTORS, Extractor
-from .frechet import PairedRatio, frechet_distance, paired_frechet_ratio
+from .frechet import frechet_distance
 from .jackknife import Jackknife
 from .judge import Judge, Score
 from .kernel import kernel_difference, kernel_distance
@@ -36,7 +36,6 @@ __all__ = [
     "Judge",
     "Judged",
     "Metric",
-    "PairedRatio",
     "Score",
     "Statistic",
     "classifier_score",
@@ -47,7 +46,6 @@ __all__ = [
     "kernel_distance",
     "mean_interval",
     "nearest_distance",
-    "paired_frechet_ratio",
     "precision_recall",
     "psnr",
     "relative_l2",

@@ -10,7 +10,7 @@ from modiff_sim import Evidence
 from .._caching import ratio
 
 #: effort -> (steps, images of the calibration set, images that are judged, from other noise)
-SIZES = {"quick": (20, 32, 64), "full": (50, 64, 256)}
+SIZES = {"quick": (20, 32, 64), "full": (50, 64, 64)}  # intervals of 64 images are a tenth of a ratio wide
 
 #: ("dynamic" or "split", bits), with a recursion if not the closed loop; or (calibration method, bits, target)
 Plan = tuple[Any, ...]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-SIZES = {"quick": (64, 20), "full": (256, 50)}  # images, steps
+SIZES = {"quick": (64, 20), "full": (64, 50)}  # images, steps
 
 
 @cache

@@ -429,7 +429,6 @@ SETS = {
     "kernel_distance": metrics.kernel_distance,
     "sliced_wasserstein": metrics.sliced_wasserstein,
     "precision_recall": metrics.precision_recall,
-    "paired_frechet_ratio": lambda x, y: metrics.paired_frechet_ratio(x, x, y),
     "kernel_difference": lambda x, y: metrics.kernel_difference(x, x, y),
     "classifier_score": lambda x, y: metrics.classifier_score(x),
     "split_scores": lambda x, y: metrics.split_scores(x),

@@ -11,7 +11,6 @@ from analysis.metrics import (
     first_divergence,
     frechet_distance,
     nearest_distance,
-    paired_frechet_ratio,
     psnr,
     relative_l2,
     ssim,
@@ -101,77 +100,6 @@ def test_weighted_moments_are_those_of_rows_that_are_repeated():
 def test_frechet_refuses(x, y, match):
     with pytest.raises(ValueError, match=match):
         frechet_distance(x, y)
-
-
-# the paired ratio ----------------------------------------------------------------------------------------------
-
-
-def three_sets(n=300, k=6):
-    rng = np.random.default_rng(4)
-    full = rng.standard_normal((n, k)) + 0.5
-    return full, rng.standard_normal((2 * n, k))
-
-
-def test_an_arm_equal_to_full_precision_has_ratio_exactly_one():
-    full, ref = three_sets()
-    r = paired_frechet_ratio(full, full, ref)
-    assert (r.ratio, r.low, r.high) == (1.0, 1.0, 1.0)
-
-
-def test_the_ratio_is_that_of_the_distances_and_its_interval_covers_it():
-    full, ref = three_sets()
-    arm = 1.2 * full + 0.3
-    r = paired_frechet_ratio(arm, full, ref, resamples=100)
-    assert r.arm == frechet_distance(arm, ref)
-    assert r.full == frechet_distance(full, ref)
-    assert r.ratio == r.arm / r.full
-    assert 1 < r.low < r.ratio < r.high
-    assert r == paired_frechet_ratio(arm, full, ref, resamples=100)
-    assert r != paired_frechet_ratio(arm, full, ref, resamples=100, seed=1)
-    once = paired_frechet_ratio(arm, full, ref, resamples=1)  # an interval of one resample, centred, is a point
-    assert once.low == pytest.approx(once.ratio) == once.high
-
-
-def test_pairing_is_what_makes_the_interval_narrow():
-    """Negative control: the same two sets with one in another order lose the pairing, and the interval widens."""
-    full, ref = three_sets()
-    arm = full + 0.02 * np.random.default_rng(5).standard_normal(full.shape)
-    paired = paired_frechet_ratio(arm, full, ref)
-    broken = paired_frechet_ratio(arm[::-1], full, ref)
-    assert broken.ratio == pytest.approx(paired.ratio, rel=1e-9)
-    assert (broken.high - broken.low) > 5 * (paired.high - paired.low)
-
-
-def test_the_interval_is_not_pulled_towards_one_by_the_bootstraps_own_bias():
-    """Few images and many features: resampling lifts both distances. The quotient's percentiles would lie below the
-    ratio, and so does a pivotal interval of the difference; the centred interval holds it."""
-    rng = np.random.default_rng(0)
-    full, ref = rng.standard_normal((128, 48)), rng.standard_normal((2000, 48))
-    r = paired_frechet_ratio(2 * full, full, ref)
-    assert r.ratio > 2
-    assert r.low < r.ratio < r.high
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        ({"x_arm": np.zeros((299, 6))}, "paired row by row"),
-        ({"reference": np.zeros((300, 5))}, "features"),
-        ({"resamples": 0}, "resamples"),
-        ({"level": 1.0}, "level"),
-        ({"x_full": np.full((300, 6), np.nan)}, "x_full contain NaN"),
-    ],
-)
-def test_the_ratio_refuses(change, match):
-    full, ref = three_sets()
-    with pytest.raises(ValueError, match=match):
-        paired_frechet_ratio(**{"x_arm": full, "x_full": full, "reference": ref, **change})
-
-
-def test_a_ratio_to_zero_is_refused():
-    x = np.zeros((10, 2))
-    with pytest.raises(ValueError, match="distance 0"):
-        paired_frechet_ratio(x + 1, x, x)
 
 
 # per image -----------------------------------------------------------------------------------------------------
