@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -14,6 +15,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 # two test workers on two cores: one thread each
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# On AMD's processors MKL's products, which torch's linear layers are, depend on where in memory their operands lie, so
+# that one call twice can differ in its last bits. Tests compare bytes, and this makes MKL take the same path always.
+CPU = Path("/proc/cpuinfo")
+if CPU.is_file() and "AuthenticAMD" in CPU.read_text(encoding="utf-8"):
+    os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 
 # a shell starts a command with `&` so that it ignores Ctrl-C, and what it starts would as well
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
