@@ -12,8 +12,7 @@ from .cells import Cell
 
 #: micro-batches of 128 images, 16 of them: a group of the jackknife each
 IMAGES = 2048
-SOME = 512  # what is measured of some tables so far
-OLD = 384  # three sets of 128 images, each with the bias of so few: a group of the jackknife each
+SOME = 512  # of tables that add an axis to another
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,8 @@ class Table:
 
     @property
     def bases(self) -> list[Cell]:
-        """What the cells are compared with: full precision, and quantized weights alone, under the same sampler.
-
-        The ``OLD`` rows have full precision alone.
-        """
-        of = (lambda c: (c.full,)) if self.images == OLD else (lambda c: (c.full, c.weights_only))
-        return list(dict.fromkeys(each for cell in self.cells.values() for each in of(cell)))
+        """What the cells are compared with: full precision, and quantized weights alone, under the same sampler."""
+        return list(dict.fromkeys(each for cell in self.cells.values() for each in (cell.full, cell.weights_only)))
 
     @property
     def measured(self) -> list[Cell]:
@@ -78,7 +73,7 @@ HUNDRED = {"steps": 100}  # of DDIM with quad spacing, as for CIFAR-10 in the pa
 DDPM_HUNDRED = {"sampler": "ddpm", "steps": 100, "spacing": "uniform"}
 FIFTY = {"steps": 50, "spacing": "uniform"}
 #: the samplers of the table of steps, with spacings that suit few steps
-FEW_STEPS = (5, 10, 20, 50, 100)
+FEW_STEPS = (5, 10, 20, 50)
 SWEPT = ("ddim", "ddpm", "dpm_solver_2", "dpm_solver_pp_2m")
 SWEPT_BITS = (6, 4, 3)
 
@@ -111,26 +106,34 @@ def _sweep() -> dict[tuple[str, str], Cell]:
     return cells
 
 
-#: the cells of the 32×32 model, chosen so that every verdict has what it compares
-AT_32 = {
-    ("full precision", "DDIM 50"): Cell(),
-    ("W8A6 direct", "DDIM 50"): Cell(Arm("direct", 6, 8)),
-    ("W8A6 open loop", "DDIM 50"): Cell(Arm("open_loop", 6, 8)),
-    ("W8A4 direct", "DDIM 50"): Cell(Arm("direct", 4, 8)),
-    ("W8A4 open loop", "DDIM 50"): Cell(Arm("open_loop", 4, 8)),
-    ("W8A4 closed loop", "DDIM 50"): Cell(Arm("closed_loop", 4, 8)),
-    ("W8A3 closed loop", "DDIM 50"): Cell(Arm("closed_loop", 3, 8)),
-    ("full precision", "DDPM 50"): Cell(sampler="ddpm", spacing="uniform"),
-    ("W8A4 direct", "DDPM 50"): Cell(Arm("direct", 4, 8), "ddpm", spacing="uniform"),
-    ("W8A4 closed loop", "DDPM 50"): Cell(Arm("closed_loop", 4, 8), "ddpm", spacing="uniform"),
-    ("full precision", "DDIM 10"): Cell(steps=10),
-    ("W8A3 closed loop", "DDIM 10"): Cell(Arm("closed_loop", 3, 8), steps=10),
-}
+AT_32_COLUMNS: dict[str, dict[str, Any]] = {
+    "DDIM 100": HUNDRED, "DDIM 50": {}, "DDPM 50": {"sampler": "ddpm", "spacing": "uniform"}, "DDIM 10": {"steps": 10},
+}  # fmt: skip
+
+
+def _at_32(*arms: tuple[str, Arm]) -> dict[tuple[str, str], Cell]:
+    """Return cells of the 32×32 model: full precision and quantized weights alone for every column, then the arms."""
+    columns = dict.fromkeys(column for column, _ in arms)
+    bases = [(column, arm) for column in columns for arm in (FULL, Arm(weight_bits=8))]
+    return {(arm.label, column): Cell(arm, **AT_32_COLUMNS[column]) for column, arm in (*bases, *arms)}
+
+
+#: chosen so that every verdict has what it compares
+AT_32 = _at_32(
+    *(("DDIM 100", Arm("closed_loop", 3, 8, "channel", layers=layers)) for layers in ("no time path", "all")),
+    ("DDIM 50", Arm("closed_loop", 3, 8)),
+    *(("DDIM 50", Arm(recursion, 4, 8, "channel", layers=layers))
+      for layers in ("convolutions", "all") for recursion in RECURSIONS.values()),
+    ("DDIM 10", Arm("closed_loop", 3, 8)),
+)  # fmt: skip
+AT_32_DDPM = _at_32(
+    *((column, Arm(recursion, 3, 8)) for column in ("DDIM 50", "DDPM 50") for recursion in SHORT.values())
+)
 
 TABLES: dict[str, Table] = {
     "1": Table(
         "bits × static (Q-Diff) and channel-wise dynamic (LCQ) scales, without and with MoDiff", "digits",
-        _scales((8, 6, 4, 3), ("static", "channel")), images=SOME,
+        _scales((8, 6, 4, 3), ("static", "channel")),
         printed=printed.TABLE_1, of="FID on CIFAR-10, 100 steps",
     ),
     "4": Table(
@@ -152,38 +155,41 @@ TABLES: dict[str, Table] = {
             f"{sampler.upper()} {short}": _column(recursion, sampler=sampler, **FIFTY)
             for sampler in ("ddpm", "ddim") for short, recursion in SHORT.items()
         }),
-        images=OLD, printed=printed.TABLE_5, of="FID on LSUN-Bedrooms (the DDIM columns are Table 3's)",
+        printed=printed.TABLE_5, of="FID on LSUN-Bedrooms (the DDIM columns are Table 3's)",
     ),
     "14": Table(
         "tensor-wise dynamic scales, one per sample", "digits",
-        _by_bits((8, 6, 4, 3), {short: _column(recursion) for short, recursion in SHORT.items()}),
-        images=OLD, printed=printed.TABLE_14, of="FID on CIFAR-10, 100 steps",
+        _by_bits((8, 6, 4, 3), {short: _column(recursion, **HUNDRED) for short, recursion in SHORT.items()}),
+        printed=printed.TABLE_14, of="FID on CIFAR-10, 100 steps",
     ),
     "15": Table(
         "DPM-Solver-2, 20 steps", "digits",
         _by_bits((8, 6, 4, 3), {short: _column(r, sampler="dpm_solver_2", steps=20, spacing="uniform")
                                 for short, r in SHORT.items()}),
-        images=OLD, printed=printed.TABLE_15, of="FID on CIFAR-10",
+        printed=printed.TABLE_15, of="FID on CIFAR-10",
     ),
     "16": Table(
         "DDIM, 20 steps", "digits",
         _by_bits((8, 6, 4, 3), {short: _column(r, steps=20) for short, r in SHORT.items()}),
-        images=OLD, printed=printed.TABLE_16, of="FID on CIFAR-10",
+        printed=printed.TABLE_16, of="FID on CIFAR-10",
     ),
     "18": Table(
         "warm-up: the first call quantized, its input fed 4 and 5 times, or exact; direct without and with an exact "
         "first call", "digits",
         _by_bits((8, 6, 4), {
-            "closed, first call quantized": _column("closed_loop", warmup="quantized"),
-            **{f"closed, fed {m} times": _column("closed_loop", warmup=m) for m in (4, 5)},
-            "closed, first call exact": _column("closed_loop"),
-            "direct": _column("direct"),
-            "direct, first call exact": _column("direct", warmup="exact for all"),
+            "closed, first call quantized": _column("closed_loop", warmup="quantized", **HUNDRED),
+            **{f"closed, fed {m} times": _column("closed_loop", warmup=m, **HUNDRED) for m in (4, 5)},
+            "closed, first call exact": _column("closed_loop", **HUNDRED),
+            "direct": _column("direct", **HUNDRED),
+            "direct, first call exact": _column("direct", warmup="exact for all", **HUNDRED),
         }),
-        images=OLD, printed=printed.TABLE_18, of="FID on CIFAR-10, 100 steps",
+        images=SOME, printed=printed.TABLE_18, of="FID on CIFAR-10, 100 steps",
     ),
-    "steps": Table("steps × bits × sampler, closed loop with 8-bit weights", "digits", _sweep(), images=OLD),
-    "fashion32": Table("the 32×32 model", "fashion32", AT_32, images=OLD),
+    "steps": Table("steps × bits × sampler, closed loop with 8-bit weights", "digits", _sweep(), images=SOME),
+    "fashion32": Table("the 32×32 model", "fashion32", AT_32, images=768),
+    "fashion32-ddpm": Table(
+        "the 32×32 model with a stochastic sampler (one scale per sample)", "fashion32", AT_32_DDPM, images=SOME
+    ),
 }  # fmt: skip
 
 

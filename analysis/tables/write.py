@@ -14,7 +14,7 @@ from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from ..metrics import METRICS, jackknife
 from .cells import Cell
-from .layouts import OLD, Table
+from .layouts import Table
 from .rows import Rows
 
 EXCESS = "excess"  # of the Fréchet distance over full precision's
@@ -66,8 +66,6 @@ def number(rows: Rows, table: Table, cell: Cell, value: str) -> Number:
     if metric not in METRICS or np.isinf(found):
         return Number(found)
     pseudo = pseudo_values(rows, table, cell, value)
-    if np.isnan(pseudo).any():  # older rows, which kept it of no part
-        return Number(found)
     at = jackknife.estimate(pseudo)
     return Number(at.value, at.high - at.value)
 
@@ -127,10 +125,6 @@ def page(name: str, table: Table, rows: Rows, value: str) -> Page:
         f"model, which stands in for the paper's; {table.images} images per cell; ± half of the 95 % jackknife "
         f"interval; features: {about['features']}; never FID.",
     ]
-    if table.images == OLD:
-        notes.append(
-            "Three sets of 128 images: distances have the bias of so few, of which an excess has next to none."
-        )
     if table.printed:
         said = f"Rows \u201cpaper\u201d are printed there, {table.of}: compare order, cliff and ratio, not values."
         notes.append(said)

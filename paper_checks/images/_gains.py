@@ -10,16 +10,16 @@ from modiff_sim import Evidence
 from .._rows import excess, params
 
 
-def gain_over_gain(name: str, arms: Sequence[Sequence[Any]], bases: Sequence[Sequence[Any]], label: str) -> Evidence:
+def gain_over_gain(name: str, arms: Sequence[Sequence[Any]], label: str) -> Evidence:
     """Compare the gains, loss of direct over loss of the closed loop, of the first pair of arms with the second.
 
-    A loss is the excess of an arm over its base. Where one of the four is too small to be told from 0, the gains say
-    nothing, and the evidence is NOT_RUN.
+    A loss is the excess of an arm over quantized weights alone under the same sampler. Where one of the four is too
+    small to be told from 0, the gains say nothing, and the evidence is NOT_RUN.
     """
     from analysis.metrics.jackknife import product
 
     (direct, closed), (other_direct, other_closed) = (
-        [excess(name, arm, base) for arm, base in zip(*each, strict=True)] for each in zip(arms, bases, strict=True)
+        [excess(name, arm, arm.weights_only) for arm in pair] for pair in arms
     )
     gains = product([(direct, 1), (closed, -1), (other_direct, -1), (other_closed, 1)])
     about = params(name)

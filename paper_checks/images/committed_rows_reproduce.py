@@ -26,7 +26,7 @@ CLAIM = Claim(
 def cells(effort: str) -> list[tuple[str, Any]]:
     """Return (model, cell) of cheap cells, with full precision and the closed loop among them.
 
-    Effort full takes the closed loop at 32×32 and the open loop of convolutions alone as well.
+    Effort full takes the closed loop at 32×32, a static scale and the open loop of convolutions alone as well.
     """
     from analysis.tables.layouts import AT_32, TABLES
 
@@ -35,6 +35,7 @@ def cells(effort: str) -> list[tuple[str, Any]]:
     found = [("digits", closed), ("digits", closed.full), ("fashion32", at_32.full)]
     if effort == "full":
         found += [("fashion32", at_32), ("digits", TABLES["15"].cells["W8A6", "closed"])]
+        found.append(("digits", TABLES["1"].cells["W8A4", "static closed"]))
         found.append(("digits", TABLES["4"].cells["W8A4", "convolutions: open loop"]))
     return found
 

@@ -88,7 +88,7 @@ def test_every_table_has_full_precision_and_quantized_weights_alone_and_enough_g
     table = TABLES[name]
     for cell in table.cells.values():
         assert cell.full in table.measured
-        assert table.images == layouts.OLD or cell.weights_only in table.measured
+        assert cell.weights_only in table.measured
         assert cell.full.arm == FULL
         assert cell.weights_only.arm == Arm(weight_bits=cell.arm.weight_bits)
     assert table.images % measure.BATCH[table.model] == 0

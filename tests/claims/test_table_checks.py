@@ -95,15 +95,19 @@ CASES = [
     ("table_1_never_worse", HOLDS, {"better": "direct", "than": "closed"}, VIOLATED),
     ("ddpm_improves_less", HOLDS, {"first": "DDPM", "second": "DDIM"}, VIOLATED),
     ("few_steps_remain_effective", HOLDS, {"better": "direct", "than": "closed"}, VIOLATED),
-    ("few_steps_break_it", HOLDS, {"few": "100 steps", "many": "5 steps"}, VIOLATED),
+    ("few_steps_break_it", HOLDS, {"few": "50 steps", "many": "5 steps"}, VIOLATED),
     ("few_steps_break_fast_solvers", Verdict.PREMISE_FAILS, {"few": "10 steps"}, HOLDS),
     ("six_bits_at_twenty_steps", HOLDS, {"column": "direct", "row": "W8A4"}, VIOLATED),
     ("warm_ups_suffice", HOLDS, {"fed": ("direct",)}, VIOLATED),
     ("exact_start_is_not_the_gain", HOLDS,
      {"better": "direct, first call exact", "than": "closed, first call exact"}, VIOLATED),
     ("precision_and_recall", HOLDS, {"better": "open loop", "than": "closed loop"}, VIOLATED),
-    ("at_32_three_bits", VIOLATED, {"row": "W8A4 closed loop"}, HOLDS),
+    ("at_32_three_bits", HOLDS, {"row": "W8A3 closed loop, channel scales"}, VIOLATED),
+    ("at_32_three_bits_all_layers", VIOLATED, {"row": "W8A3 closed loop, channel scales, no time path"}, HOLDS),
+    ("at_32_three_bits_per_sample", VIOLATED, {"row": "W8A4 closed loop, channel scales"}, HOLDS),
     ("at_32_open_loop", HOLDS, {"judged": "direct", "by": "open loop"}, VIOLATED),
+    ("at_32_open_loop", HOLDS, {"by": "open loop"}, Verdict.PREMISE_FAILS),
+    ("at_32_open_loop_convolutions", HOLDS, {"judged": "open loop", "by": "direct"}, VIOLATED),
     ("at_32_ddpm_improves_less", HOLDS, {"first": "DDPM 50", "second": "DDIM 50"}, VIOLATED),
     ("at_32_few_steps", HOLDS, {"few": "DDIM 50", "many": "DDIM 10"}, VIOLATED),
 ]  # fmt: skip
@@ -131,7 +135,7 @@ def test_arms_that_have_both_failed_are_not_compared(world, monkeypatch):
 def test_a_cell_that_was_not_measured_is_an_error_not_a_verdict(world):
     world(missing=TABLES["fashion32"].cells["W8A3 closed loop", "DDIM 50"])
     with pytest.raises(StoreError, match="no rows of W8A3 closed loop"):
-        verdict("at_32_three_bits")
+        verdict("at_32_three_bits_per_sample")
     world(missing=TABLES["16"].cells["W8A6", "closed"])
     with pytest.raises(StoreError, match="no rows of W8A6 closed loop"):
         verdict("six_bits_at_twenty_steps")
