@@ -26,6 +26,7 @@ from .quantizers import MXFP8E5M2 as MXFP8E5M2
 from .quantizers import MXINT8 as MXINT8
 from .quantizers import QUANTIZERS as QUANTIZERS
 from .quantizers import AbsMax as AbsMax
+from .quantizers import Custom as Custom
 from .quantizers import DeadZone as DeadZone
 from .quantizers import Floor as Floor
 from .quantizers import GridAligned as GridAligned

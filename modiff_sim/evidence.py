@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import reals
+from .names import one_of
 from .typing import ArrayLike
 
 
@@ -95,8 +96,7 @@ class Claim:
     instead: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.relation not in RELATIONS:
-            raise ValueError(f"claim {self.id}: unknown relation {self.relation!r}; known: {', '.join(RELATIONS)}")
+        one_of(f"relation of claim {self.id}", self.relation, RELATIONS)
 
 
 @dataclass(frozen=True)

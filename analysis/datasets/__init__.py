@@ -29,6 +29,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from modiff_sim.names import one_of
+
 from .archives import archive
 from .cifar import cifar_batches, other_versions
 from .folders import class_folders, pictures_elsewhere
@@ -108,8 +110,7 @@ def load(name: str, path: str | Path | None = None) -> Images:
     OSError
         Nothing at the path can be read, or some of the files are missing.
     """
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+    one_of("data set", name, DATASETS)
     if name == "digits":
         if path is not None:
             raise ValueError("digits come with scikit-learn and take no path")

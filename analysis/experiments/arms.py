@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 import modiff_sim as ms
+from modiff_sim.names import one_of
 from modiff_sim.nn import Plan, Run, except_, modulated, presets, time_embedding, with_layers
 from modiff_sim.nn.layers import Where
 from modiff_sim.nn.plans.plan import as_plan
@@ -74,8 +75,7 @@ class Arm:
         if not isinstance(self.warmup, int):
             chosen.append(("warmup", self.warmup, WARMUPS))
         for what, given, known in chosen:
-            if given not in known:
-                raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
+            one_of(what, given, known)
 
     @property
     def label(self) -> str:

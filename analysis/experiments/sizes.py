@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modiff_sim.names import one_of
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -33,6 +35,5 @@ EFFORTS = {
 
 def effort_of(name: str) -> Effort:
     """Return the effort of this name. Raises ValueError, which lists the known ones, for another."""
-    if name not in EFFORTS:
-        raise ValueError(f"unknown effort {name!r}; known: {', '.join(EFFORTS)}")
+    one_of("effort", name, EFFORTS)
     return EFFORTS[name]

@@ -6,12 +6,13 @@ What it means in numbers stands where it is used: in ``PARAMS`` of a figure, in 
 
 from __future__ import annotations
 
+from modiff_sim.names import one_of
+
 #: from the one that takes less to the one that takes more
 EFFORTS = ("quick", "full")
 
 
 def checked(effort: str) -> str:
     """Return the effort. Raises ValueError, which lists the known ones, for another name."""
-    if effort not in EFFORTS:
-        raise ValueError(f"unknown effort {effort!r}; known: {', '.join(EFFORTS)}")
+    one_of("effort", effort, EFFORTS)
     return effort

@@ -8,6 +8,7 @@ from typing import Any
 
 from modiff_sim.diffusion.samplers import SAMPLERS
 from modiff_sim.diffusion.schedules import SPACINGS
+from modiff_sim.names import one_of
 
 from ..experiments.arms import FULL, Arm
 
@@ -23,8 +24,7 @@ class Cell:
 
     def __post_init__(self) -> None:
         for what, given, known in (("sampler", self.sampler, SAMPLERS), ("spacing", self.spacing, SPACINGS)):
-            if given not in known:
-                raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
+            one_of(what, given, known)
 
     @property
     def full(self) -> Cell:

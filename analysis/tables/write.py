@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from modiff_sim.names import one_of
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from ..metrics import METRICS, jackknife
@@ -97,8 +98,7 @@ class Page:
 
 def page(name: str, table: Table, rows: Rows, value: str) -> Page:
     """Make the page: our rows, then what they are compared with, then the paper's under their own heading."""
-    if value not in VALUES:
-        raise ValueError(f"unknown value {value!r}; known: {', '.join(VALUES)}")
+    one_of("value", value, VALUES)
     columns = table.columns
 
     def ours(row: str, column: str) -> str:

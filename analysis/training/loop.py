@@ -21,6 +21,7 @@ import torch
 from tqdm import tqdm
 
 from modiff_sim.diffusion.schedules import linear
+from modiff_sim.names import one_of
 from modiff_sim.nn import sample
 from modiff_sim.sweeps.store import sha256, write_atomic
 
@@ -61,8 +62,7 @@ class Settings:
             if not least <= (value := getattr(self, name)) <= most:
                 bound = f"at least {least}" if value < least else f"at most {most}"
                 raise ValueError(f"{name} must be {bound}, got {value}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"unknown precision {self.precision!r}; known: {', '.join(PRECISIONS)}")
+        one_of("precision", self.precision, PRECISIONS)
         if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", self.device):
             raise ValueError(f"unknown device {self.device!r}; known: cpu, cuda, cuda:NUMBER")
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arguments import number
+from ..names import one_of
 from ..quantizers import QUANTIZERS, AbsMax, Zero
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity, PerChannel, PerSample
@@ -189,8 +190,7 @@ def recommend(
     number("tolerance", tolerance, above=0, what="a share of the input's norm")
     number("full_bits", full_bits, above=0)
     for value, known, name in ((criterion, CRITERIA, "criterion"), (judged, JUDGED, "judged")):
-        if value not in known:
-            raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}")
+        one_of(name, value, known)
     if candidates is not None and not candidates:
         raise ValueError("no candidates: give at least one quantizer, or None for the default ones")
     for Q in candidates or ():

@@ -47,6 +47,7 @@ import numpy as np
 from .. import bounds
 from ..arguments import count, number, reals
 from ..bounds._common import geometric
+from ..names import one_of
 from ..typing import ArrayLike
 from .attained import worst_inputs as worst_inputs
 
@@ -60,14 +61,12 @@ _TIE = 1e-12  # relative: two errors nearer than this are equal (each is rounded
 
 
 def _power(reading: str) -> int:
-    if reading not in READINGS:
-        raise ValueError(f"unknown reading {reading!r}; known: {', '.join(READINGS)}")
+    one_of("reading", reading, READINGS)
     return READINGS[reading]
 
 
 def _checked(scheme: str, rho: Grid, n: Grid, contraction: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if scheme not in SCHEMES:
-        raise ValueError(f"unknown scheme {scheme!r}; known: {', '.join(SCHEMES)}")
+    one_of("scheme", scheme, SCHEMES)
     rho, n, x = reals("rho", rho), reals("n", n), reals("contraction", contraction)
     if not (np.isfinite(rho).all() and (rho >= 0).all()):
         raise ValueError("rho = ||d||/||a|| must be finite and >= 0")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import reals
+from ..names import one_of
 from ..typing import ArrayLike
 
 #: significant bits of the float types, the hidden one included; the unit roundoff is 2^-p
@@ -40,8 +41,7 @@ def unit_roundoff(dtype: str) -> float:
     >>> bounds.unit_roundoff("bfloat16")
     0.00390625
     """
-    if dtype not in SIGNIFICANT_BITS:
-        raise ValueError(f"unknown float type {dtype!r}; known: {', '.join(SIGNIFICANT_BITS)}")
+    one_of("float type", dtype, SIGNIFICANT_BITS)
     return 2.0 ** -SIGNIFICANT_BITS[dtype]
 
 

@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from ..arguments import number
+from ..names import one_of
 
 EPS = float(np.finfo(np.float64).eps)
 RECURSIONS = ("direct", "open_loop", "closed_loop")
@@ -32,8 +33,7 @@ def load(kappa: float, L: float, recursion: str) -> float:
     """Of the condition, what must be below 1: κ(1+2L) in the closed loop, κL for direct; inf in the open loop if κ >
     0.
     """
-    if recursion not in RECURSIONS:
-        raise ValueError(f"unknown recursion {recursion!r}; known: {', '.join(RECURSIONS)}")
+    one_of("recursion", recursion, RECURSIONS)
     number("kappa", kappa)
     need_gain(L)
     if recursion == "open_loop":

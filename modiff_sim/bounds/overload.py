@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from ..arguments import number
+from ..names import one_of
 from ..typing import ArrayLike
 from ._common import checked, qmax
 from .static import reach_of
@@ -161,8 +162,7 @@ def best_static_scale(d: ArrayLike, bits: int, *, criterion: str = "max") -> flo
     d = checked(d, 0.0)
     if d.ndim != 1:
         raise ValueError(f"best_static_scale takes one sequence of norms, shape (n,), got {d.shape}")
-    if criterion not in CRITERIA:
-        raise ValueError(f"unknown criterion {criterion!r}; known: {', '.join(CRITERIA)}")
+    one_of("criterion", criterion, CRITERIA)
     if not d.any():
         raise ValueError("all differences are 0: every scale is as good as any other")
     top = qmax(bits)

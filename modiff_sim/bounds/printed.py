@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..names import one_of
 from ..typing import ArrayLike
 from ._common import checked, unroll
 
@@ -19,8 +20,7 @@ def summed(d2: np.ndarray, ratio: float) -> np.ndarray:
 
 def check_index(index: str) -> None:
     """Raise ValueError unless ``index`` is one of ``INDICES``."""
-    if index not in INDICES:
-        raise ValueError(f"unknown index {index!r}; known: {', '.join(INDICES)}")
+    one_of("index", index, INDICES)
 
 
 def printed_open_loop(d: ArrayLike, c: float, *, gain: float = 1.0, index: str = "paper") -> np.ndarray:

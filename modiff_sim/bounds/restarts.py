@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arguments import count, number, reals
+from ..names import one_of
 from ..recursion import Refresh, refresh_calls, refreshes
 from ..typing import Array, ArrayLike
 from ._common import checked, geometric, times
@@ -126,10 +127,8 @@ def refresh_worst_case(every: int, contraction: float, *, recursion: str = "clos
     _check(contraction)
     number("size", size, what="the largest norm of a difference")
     calls = count("every, k of a refresh every k calls,", every) - 1
-    if recursion == "open_loop":
+    if one_of("recursion", recursion, ("closed_loop", "open_loop")) == "open_loop":
         return calls * contraction * size
-    if recursion != "closed_loop":
-        raise ValueError(f"unknown recursion {recursion!r}; known: closed_loop, open_loop")
     return float(times(size, geometric(calls, contraction)))
 
 

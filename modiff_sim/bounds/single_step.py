@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..arguments import count, number, reals
+from ..names import one_of
 from ..typing import ArrayLike
 from ._common import qmax
 
@@ -48,8 +49,7 @@ def theorem_4_3(scale: ArrayLike, d: int, *, rounding: str = "floor") -> np.ndar
     array([0.25, 1.  ])
     """
     factor = {"floor": 1.0, "nearest": 0.25}
-    if rounding not in factor:
-        raise ValueError(f"unknown rounding {rounding!r}; known: {', '.join(factor)}")
+    one_of("rounding", rounding, factor)
     scale = reals("scale", scale)
     count("d", d)
     if not (np.isfinite(scale).all() and (scale >= 0).all()):

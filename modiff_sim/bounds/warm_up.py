@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from ..arguments import count, number, reals
+from ..names import one_of
 from ..typing import ArrayLike
 from .overload import steps_to_drain
 
@@ -58,8 +59,7 @@ def warm_up_error(a: ArrayLike, contraction: float, feeds: int, *, recursion: st
     """
     number("contraction", contraction, what="kappa or q = √c")
     count("feeds", feeds, 0)
-    if recursion not in ("closed_loop", "open_loop"):
-        raise ValueError(f"unknown recursion {recursion!r}; known: closed_loop, open_loop")
+    one_of("recursion", recursion, ("closed_loop", "open_loop"))
     a = _sizes(a)
     with np.errstate(over="ignore"):
         kept = np.float64(contraction) ** (feeds if recursion == "closed_loop" else min(feeds, 1))

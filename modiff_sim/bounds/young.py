@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import number, reals
+from ..names import one_of
 from ..typing import ArrayLike
 from ._common import checked
 
@@ -275,8 +276,7 @@ def _expanded(d: ArrayLike, c: float, start: ArrayLike) -> tuple[np.ndarray, np.
 
 def _keep(recursion: str, c: float) -> float:
     """What one call leaves of the old error at least: q with compensation, 1 without."""
-    if recursion not in ("closed_loop", "open_loop"):
-        raise ValueError(f"unknown recursion {recursion!r}; known: closed_loop, open_loop")
+    one_of("recursion", recursion, ("closed_loop", "open_loop"))
     return math.sqrt(c) if recursion == "closed_loop" else 1.0
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from .. import bounds
 from ..arguments import affordable
+from ..names import one_of
 from . import granularities
-from .printing import known, print_json, table
+from .printing import print_json, table
 
 PROFILES = ("constant", "impulse", "geometric", "random")
 
@@ -23,7 +24,7 @@ def profile(chosen: Namespace, n: int) -> np.ndarray:
     at = n - 1 if chosen.at is None else chosen.at
     if not 0 <= at < n:
         raise ValueError(f"--at must be one of the {n} differences 0..{n - 1}, got {at}")
-    known("profile", chosen.profile, PROFILES)
+    one_of("profile", chosen.profile, PROFILES)
     if chosen.profile == "impulse":
         return np.asarray(np.arange(n) == at, np.float64)
     if chosen.profile == "random":

@@ -1,4 +1,4 @@
-"""What the commands print: aligned tables, JSON without NaN, errors that list what is known."""
+"""What the commands print: aligned tables, JSON without NaN."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..sweeps import store
-
-
-def known(what: str, name: str, known: Iterable[str]) -> str:
-    """Return the name if it is one of the known ones, and raise ValueError, which lists them, otherwise."""
-    if name not in (names := list(known)):
-        raise ValueError(f"unknown {what} {name!r}; known: {', '.join(names)}")
-    return name
 
 
 def cell(value: Any) -> str:

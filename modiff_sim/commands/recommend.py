@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..advice import recommendation
-from .printing import known, print_json, table
+from ..names import one_of
+from .printing import print_json, table
 
 WIDTH = 110
 
@@ -19,7 +20,7 @@ def run(chosen: Namespace) -> int:
     """Print what each recorded layer should use, and why."""
     inputs = recommendation.read_recording(chosen.recording)
     if chosen.layer:
-        inputs = {known("layer", name, inputs): inputs[name] for name in chosen.layer}
+        inputs = {one_of("layer", name, inputs): inputs[name] for name in chosen.layer}
     if chosen.trials is not None:
         inputs = {name: _some(a, chosen.trials, chosen.seed) for name, a in inputs.items()}
     found = recommendation.recommend(

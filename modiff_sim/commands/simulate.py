@@ -27,11 +27,12 @@ import numpy as np
 from .. import bounds, recursion
 from ..arguments import affordable
 from ..contraction.atlas import shared_by_samples
+from ..names import one_of
 from ..quantizers.base import Quantizer
 from ..simulation import processes
 from ..simulation.driver import Result, simulate
 from . import granularities
-from .printing import known, print_json, table
+from .printing import print_json, table
 
 SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # calls in a table, besides the last
 CLEAR = 1e-6  # a ratio is meaningful where the allowance for rounding is below this part of the bound
@@ -250,7 +251,7 @@ def _limit(r: Result, norm: str, Q: Quantizer, block: int, *, together: bool) ->
 
 def _process(chosen: Namespace, Q: Quantizer) -> processes.Process:
     """Return the process of the command line. Its options are the keyword arguments of the constructor."""
-    make = processes.PROCESSES[known("process", chosen.process, processes.PROCESSES)]
+    make = processes.PROCESSES[one_of("process", chosen.process, processes.PROCESSES)]
     accepted = [k for k in inspect.signature(make).parameters if k not in ("d", "bits", "quantizer")]
     options: dict[str, Any] = {}
     for item in chosen.option:

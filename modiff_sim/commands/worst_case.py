@@ -9,11 +9,12 @@ import numpy as np
 
 from .. import bounds
 from ..bounds import certificates
+from ..names import one_of
 from ..simulation import processes
 from ..simulation.driver import simulate
 from . import granularities
 from .bounds import profile
-from .printing import known, print_json, table
+from .printing import print_json, table
 
 LOOPS = ("open_loop", "closed_loop")
 MOST = 30  # differences: the program has n² unknowns, and takes seconds for more
@@ -32,7 +33,7 @@ def run(chosen: Namespace) -> int:
         adversary = processes.adversarial(Q, chosen.d)
         found = simulate(adversary, Q, steps=lengths[-1] + 1, trials=8, seed=chosen.seed).error.max(axis=1)
     rows: list[dict[str, Any]] = []
-    for loop in dict.fromkeys(known("recursion", name, LOOPS) for name in chosen.recursion or LOOPS):
+    for loop in dict.fromkeys(one_of("recursion", name, LOOPS) for name in chosen.recursion or LOOPS):
         rows += [_row(loop, profile(chosen, n), c, found) for n in lengths]
     if chosen.plot:
         _plot(chosen.plot, rows, c)

@@ -19,6 +19,7 @@ import numpy as np
 from .. import contraction
 from ..arguments import affordable, count, reals
 from ..arguments import seed as whole_seed
+from ..names import one_of
 from ..quantizers import QUANTIZERS, make
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity, PerGroup, parse
@@ -210,9 +211,7 @@ def _grid(
     named = parse(granularity) if isinstance(granularity, str) else granularity
     options: dict[str, Any] = {} if named is None else {"granularity": named}
     for name in names:
-        kind = QUANTIZERS.get(name)
-        if kind is None:
-            raise ValueError(f"unknown quantizer '{name}'; known: {', '.join(QUANTIZERS)}")
+        kind = QUANTIZERS[one_of("quantizer", name, QUANTIZERS)]
         if kind.fixed_bits is not None:
             yield name, make(name, **options)
         else:
@@ -302,8 +301,7 @@ def atlas(
         raise ValueError(f"needs quantizers and dims >= 1, got dims={dims} and {len(grids)} quantizers")
     for kind, names, known in (("distribution", distributions, DISTRIBUTIONS), ("norm", norms, contraction.NORMS)):
         for name in names:
-            if name not in known:
-                raise ValueError(f"unknown {kind} '{name}'; known: {', '.join(known)}")
+            one_of(kind, name, known)
     samples = np.zeros((0, 0)) if recorded is None else _recorded(recorded)
     worst: dict[Any, float] = {}
     rows: list[dict[str, Any]] = []

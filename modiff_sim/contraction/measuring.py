@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arguments import affordable, count, number, reals
 from ..arguments import seed as whole_seed
+from ..names import one_of
 from ..quantizers.base import Quantizer
 from ..typing import Array, ArrayLike
 
@@ -77,8 +78,7 @@ def ratios(Q: Quantizer, x: ArrayLike, *, norm: str = "c", random: Array | None 
     >>> ms.contraction.ratios(ms.AbsMax(3), np.array([[3.0, 0.5], [3.0, 1.0]]), norm="kappa").round(4)
     array([0.1667, 0.    ])
     """
-    if norm not in NORMS:
-        raise ValueError(f"unknown norm {norm!r}; known: {', '.join(NORMS)}")
+    one_of("norm", norm, NORMS)
     x = reals("x", x, dtype=None)
     Q.check(x)
     blocks, axes = Q.blocks(np, x)

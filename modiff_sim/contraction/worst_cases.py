@@ -20,6 +20,7 @@ import numpy as np
 
 from ..arguments import affordable, count
 from ..arguments import seed as whole_seed
+from ..names import one_of
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import PerSample
 from .measuring import NORMS, ratios
@@ -132,8 +133,7 @@ def search(
     >>> round(worst.value, 6), round(Q.c(64), 6)  # found and declared
     (0.636364, 0.636364)
     """
-    if norm not in NORMS:
-        raise ValueError(f"unknown norm {norm!r}; known: {', '.join(NORMS)}")
+    one_of("norm", norm, NORMS)
     if Q.laws.randomised:
         raise ValueError(f"search needs a deterministic quantizer, got {Q}")
     d, tries, rounds = count("d", d), count("tries", tries), count("rounds", rounds, 0)

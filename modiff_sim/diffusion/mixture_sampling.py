@@ -17,6 +17,7 @@ import numpy as np
 from .. import recursion as _recursion
 from ..arguments import affordable, count, number, reals
 from ..arguments import seed as whole_seed
+from ..names import one_of
 from ..quantizers import QUANTIZERS, Identity, Zero, make
 from ..quantizers.base import Quantizer
 from .denoisers import LayerCall, MixtureDenoiser, Observer, modulated_denoiser
@@ -84,8 +85,7 @@ def sample_mixture(
     >>> sample_mixture(ms.mixtures.ring(), ms.AbsMax(4), "closed_loop", noise=noise, steps=10).shape
     (3, 2)
     """
-    if sampler not in SAMPLERS:
-        raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+    one_of("sampler", sampler, SAMPLERS)
     if noise.d != mixture.d:
         raise ValueError(f"the noise has {noise.d} dimensions, the mixture {mixture.d}")
     chosen = (schedule or linear()).spaced(steps, spacing=spacing)
@@ -317,8 +317,7 @@ def quantized_sampling(
     count("images, which intervals need,", images, 2)
     seed = whole_seed(seed)
     affordable(f"the distances of {images:,} images to as many", 16 * images**2)
-    if quantizer not in QUANTIZERS:
-        raise ValueError(f"unknown quantizer {quantizer!r}; known: {', '.join(QUANTIZERS)}")
+    one_of("quantizer", quantizer, QUANTIZERS)
     truth, noise = Truth.of(mixture, images, seed), FixedNoise(seed, images, mixture.d)
     chosen = list(arms(bits, list(recursions), quantizer))
     floor = [wasserstein2(x, truth.exact) for x in truth.others]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import affordable, count, number, reals
+from ..names import one_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -84,8 +85,7 @@ class Schedule:
         timesteps = np.zeros_like(given, np.int64) if not np.isfinite(given).all() else given.astype(np.int64)
         if alpha_bar.ndim != 1 or alpha_bar.size == 0:
             raise ValueError(f"alpha_bar must have shape (T,) with T >= 1, got {alpha_bar.shape}")
-        if self.prediction not in PREDICTIONS:
-            raise ValueError(f"unknown prediction {self.prediction!r}; known: {', '.join(PREDICTIONS)}")
+        one_of("prediction", self.prediction, PREDICTIONS)
         positive = alpha_bar[:-1] if alpha_bar[-1] == 0 and alpha_bar.size > 1 else alpha_bar
         # written so that NaN fails it
         if not (np.all(positive > 0) and np.all(alpha_bar <= 1) and np.all(np.diff(alpha_bar) <= 0)):
@@ -97,8 +97,7 @@ class Schedule:
             )
         if not alpha_bar[0] <= number("final", self.final, least=-math.inf) <= 1:
             raise ValueError(f"final must lie in [alpha_bar[0], 1] = [{alpha_bar[0]}, 1], got {self.final}")
-        if self.spacing not in SPACINGS:
-            raise ValueError(f"unknown spacing {self.spacing!r}; known: {', '.join(SPACINGS)}")
+        one_of("spacing", self.spacing, SPACINGS)
         count("offset", self.offset, 0)
         if timesteps.ndim != 1 or timesteps.size == 0:
             raise ValueError(f"timesteps must have shape (n,) with n >= 1, got {timesteps.shape}")
@@ -185,8 +184,7 @@ class Schedule:
         array([750, 500, 250,   0])
         """
         spacing = self.spacing if spacing is None else spacing
-        if spacing not in SPACINGS:
-            raise ValueError(f"unknown spacing {spacing!r}; known: {', '.join(SPACINGS)}")
+        one_of("spacing", spacing, SPACINGS)
         if isinstance(steps, bool) or not isinstance(steps, Integral) or not 1 <= steps <= self.T:
             raise ValueError(f"steps must be an integer in 1 .. {self.T} (the training timesteps), got {steps!r}")
         timesteps = SPACINGS[spacing](self.T, int(steps))[::-1]

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed
 
+from ..names import one_of
 from ..sweeps.encoding import canonical
 from ..sweeps.environment import Environment, environment
 from ..sweeps.files import digest_of
@@ -66,8 +67,7 @@ def device(name: str, who: Ranks) -> torch.device:
 
     Raises ValueError for another name, and where there is no such device.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"unknown device {name!r}; known: auto, cpu, cuda")
+    one_of("device", name, ("auto", "cpu", "cuda"))
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if who.local >= torch.cuda.device_count():

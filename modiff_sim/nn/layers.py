@@ -7,7 +7,8 @@ Any other class with a weight matrix is named in the audit as unsupported and ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -16,12 +17,17 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from .. import cost
+from ..names import meant
 from ..quantizers.base import Quantizer
 from .hooks.changes import ModelChanged, Source
 from .hooks.patching import own_forward
 
 KINDS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Linear)
 Where = Callable[[str, nn.Module], bool]
+#: one way to choose layers: a name or pattern (``*``, ``?``, ``[...]``), or a predicate
+What = str | Where
+#: how ``where=`` is said: one of these or several, of which at least one keeps a layer; None keeps all
+Chosen = What | Sequence[What] | None
 
 
 def _torchs(known: type[nn.Module], name: str) -> Any:
@@ -50,10 +56,35 @@ def stock(module: nn.Module) -> bool:
     return not changed and "_conv_forward" not in module.__dict__ and type(module.weight) in (Tensor, nn.Parameter)
 
 
-def find(model: nn.Module, where: Where | None) -> dict[str, nn.Module]:
-    """Supported modules by qualified name, as far as ``where`` keeps them."""
+def find(model: nn.Module, where: Chosen) -> dict[str, nn.Module]:
+    """Supported modules by qualified name, as far as ``where`` keeps them.
+
+    Raises ValueError for a pattern that fits none of them, and TypeError for what does not choose layers.
+    """
     named = {name or "(root)": module for name, module in model.named_modules() if kind(module)}
-    return {name: module for name, module in named.items() if where is None or where(name, module)}
+    keeps = [] if where is None else [_predicate(what, named, type(model).__name__) for what in several(where)]
+    return {k: module for k, module in named.items() if where is None or any(keep(k, module) for keep in keeps)}
+
+
+def several(where: Chosen) -> list[What]:
+    """The patterns and predicates of ``where``. Raises TypeError for what is neither, or no sequence of these."""
+    if isinstance(where, str) or callable(where):
+        return [where]
+    if isinstance(where, Sequence) and all(isinstance(what, str) or callable(what) for what in where):
+        return list(where)
+    raise TypeError(
+        "where must be a pattern of layers' names or a function (name, module) -> bool, or a list of these; "
+        f"got {where!r}"
+    )
+
+
+def _predicate(what: What, named: Mapping[str, nn.Module], model: str) -> Where:
+    if not isinstance(what, str):
+        return what
+    if not any(fnmatchcase(name, what) for name in named):
+        some = meant(what, named) or (f", such as {next(iter(named))!r}" if named else "")
+        raise ValueError(f"the pattern {what!r} fits none of the {len(named)} layers of {model}{some}")
+    return lambda name, module: fnmatchcase(name, what)
 
 
 def unsupported(model: nn.Module) -> list[str]:

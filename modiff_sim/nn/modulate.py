@@ -10,20 +10,24 @@ too. The arithmetic is simulated: values lie on the quantization grid, in the mo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 from torch import nn
 
 from .. import recursion as _recursion
 from ..cost import Storages
+from ..names import one_of
 from ..quantizers.base import Quantizer
 from .attention.quantized import Attention
 from .hooks.undo import Context
-from .layers import Weights, Where
-from .plans.plan import Plan
+from .layers import Chosen, Weights
+from .plans.plan import Plan, chosen
 from .plans.reuse import Reuse
 from .run.options import Options, Skip
 from .run.run import Run, active_run
+from .weights.quantized import quantize_weights
 
 __all__ = ["ENGINES", "active_run", "modulated"]
 
@@ -33,12 +37,12 @@ ENGINES = ("simulated",)
 def modulated(
     model: nn.Module,
     *,
-    activations: Quantizer | Plan,
-    weights: Weights = None,
+    activations: Quantizer | Plan | str | Mapping[str, Any],
+    weights: Weights | str | Mapping[str, Any] = None,
     recursion: str | _recursion.Recursion = "closed_loop",
     warmup: _recursion.Warmup = "exact",
     refresh: _recursion.Refresh = "never",
-    where: Where | None = None,
+    where: Chosen = None,
     skip: Skip = None,
     storage: Storages | None = None,
     attention: Attention | None = None,
@@ -56,12 +60,15 @@ def modulated(
     ----------
     model : torch.nn.Module
         The model, with at least one Conv1d, Conv2d or Linear layer that ``where`` keeps.
-    activations : Quantizer or Plan
-        Quantizer of the layers' inputs ("direct") or residuals (open and closed loop), or a plan that names one per
-        layer and call (``nn.plans``, ``nn.calibrate``).
-    weights : Quantizer, QuantizedWeights or other WeightSource, optional
-        Quantizer of the weights, applied once, or quantized weights (``nn.weights``). None leaves the weights in full
-        precision. ``AbsMax(8)`` takes one scale per output channel (axis 0).
+    activations : Quantizer, Plan, str or mapping
+        Quantizer of the layers' inputs ("direct") or residuals (open and closed loop), as an object or as text such as
+        "absmax:4"; or a plan that names one per layer and call (``nn.plans``, ``nn.calibrate``); or a mapping from
+        names and patterns of layers to any of these, such as ``{"conv_in": "absmax:8", "*": "absmax:4"}``, in which the
+        first match decides and layers without one stay in full precision.
+    weights : Quantizer, QuantizedWeights, other WeightSource, str or mapping, optional
+        Quantizer of the weights, applied once, as an object, as text, or by patterns of layers; or quantized weights
+        (``nn.weights``). None leaves the weights in full precision, and so does a mapping for layers without a match.
+        ``AbsMax(8)`` takes one scale per output channel (axis 0).
     recursion : str or Recursion, default "closed_loop"
         "direct" (post-training quantization), "open_loop" (no error compensation), "closed_loop" (MoDiff), or a
         ``Recursion`` of your own.
@@ -70,9 +77,9 @@ def modulated(
         no state and treats every call alike, refreshes excepted, so ``warmup`` has no effect on it.
     refresh : "never", int or sequence of int, default "never"
         Later calls of a layer in full precision; see ``modiff_sim.recursion``.
-    where : callable, optional
-        (qualified name, module) -> bool, which layers are quantized. None is all of them, the first, the last and those
-        of the time embedding included.
+    where : str, callable or sequence of these, optional
+        Which layers are quantized: a name or pattern, or (qualified name, module) -> bool. None is all of them, the
+        first, the last and those of the time embedding included.
     skip : Threshold or mapping of str to Threshold, optional
         Threshold below which a sample's residual is not computed, for all layers or by name and pattern (``*``). Layers
         that no pattern matches skip nothing. It is refused for "direct".
@@ -114,7 +121,8 @@ def modulated(
     >>> run.audit().mac_share, run.audit().activation_bits
     (1.0, 4.0)
     """
-    if engine not in ENGINES:
-        raise ValueError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
-    options = Options(activations, weights, recursion, warmup, refresh, where, skip, storage, attention, reuse, seed)
+    one_of("engine", engine, ENGINES)
+    weights = quantize_weights(model, weights) if isinstance(weights, Mapping) else chosen(weights)
+    plan = chosen(activations)
+    options = Options(plan, weights, recursion, warmup, refresh, where, skip, storage, attention, reuse, seed)
     return Context(lambda undo: Run(model, options).put(undo))

@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 from ..diffusion.noise import image_noise as image_noise
 from ..diffusion.samplers import SAMPLERS
 from ..diffusion.schedules import Schedule, linear
+from ..names import one_of
 from .hooks.calling import caller, prediction, unwrapped
 from .hooks.modes import inference
 from .models.inputs import device_and_dtype, image_shape
@@ -230,8 +231,7 @@ def sample(
     ((3, 1, 4, 4), 'float32')
     """
     model, known = resolved(model, schedule)
-    if sampler not in SAMPLERS:
-        raise ValueError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+    one_of("sampler", sampler, SAMPLERS)
     run = _run_of(model, run)
     if model.training:
         raise ValueError("the model is in training mode (dropout would be active): call model.eval() first")

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..names import one_of
 from ..registry import entries
 from .absmax import AbsMax, Stochastic
 from .aligned import GridAligned
 from .base import Quantizer
 from .clipping import MSEClip, Percentile
+from .custom import Custom
 from .fixed import FixedScale, Identity, Static, StaticAffine, Zero
 from .floats import FP8E4M3, FP8E5M2, Logarithmic
 from .grids import DeadZone, HalfAway, MidRise
@@ -33,9 +35,9 @@ from .worst_case import SymmetricGrid
 
 __all__ = [
     "FP8E4M3", "FP8E5M2", "MX", "MXFP4E2M1", "MXFP6E2M3", "MXFP6E3M2", "MXFP8E4M3", "MXFP8E5M2", "MXINT8",
-    "QUANTIZERS", "AbsMax", "DeadZone", "FixedScale", "Floor", "GridAligned", "HalfAway", "Identity", "Logarithmic",
-    "MSEClip", "MidRise", "MinMax", "MinMaxRaw", "Percentile", "Split", "Static", "StaticAffine", "Stochastic",
-    "SymmetricGrid", "Zero", "make",
+    "QUANTIZERS", "AbsMax", "Custom", "DeadZone", "FixedScale", "Floor", "GridAligned", "HalfAway", "Identity",
+    "Logarithmic", "MSEClip", "MidRise", "MinMax", "MinMaxRaw", "Percentile", "Split", "Static", "StaticAffine",
+    "Stochastic", "SymmetricGrid", "Zero", "get", "make", "parse",
 ]  # fmt: skip
 
 #: the order of tables and legends; a quantizer that is not named here follows by name
@@ -78,7 +80,56 @@ def make(name: str, bits: int = 4, **options: Any) -> Quantizer:
     >>> quantizers.make("absmax", 3).bits, quantizers.make("fp8_e4m3", 3).bits
     (3, 8)
     """
-    if name not in QUANTIZERS:
-        raise ValueError(f"unknown quantizer '{name}'; known: {', '.join(QUANTIZERS)}")
-    kind = QUANTIZERS[name]
+    kind = QUANTIZERS[one_of("quantizer", name, QUANTIZERS)]
     return kind(**options) if kind.fixed_bits is not None else kind(bits=bits, **options)
+
+
+def parse(text: str) -> Quantizer:
+    """Make a quantizer from text: "NAME:BITS", and after an @ which entries share a scale.
+
+    Parameters
+    ----------
+    text : str
+        Such as "absmax:4", "minmax:8@channel", "absmax:4@group:32"; formats that decide their bits need none, as in
+        "mxfp4_e2m1" or "identity".
+
+    Returns
+    -------
+    Quantizer
+        The quantizer.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or granularity, and where bits are missing or are no number.
+
+    Examples
+    --------
+    >>> from modiff_sim import quantizers
+    >>> quantizers.parse("absmax:4"), quantizers.parse("absmax:3@channel").granularity
+    (AbsMax(bits=4, granularity=PerSample()), PerChannel(axis=1))
+    """
+    head, at, shared = text.partition("@")
+    name, colon, bits = head.partition(":")
+    kind = QUANTIZERS[one_of("quantizer", name, QUANTIZERS)]
+    options: dict[str, Any] = {"granularity": shared} if at else {}
+    if not colon:
+        if kind.fixed_bits is None:
+            raise ValueError(f"quantizer {text!r}: say how many bits, as in '{name}:4'")
+        return kind(**options)
+    if not (bits.isascii() and bits.isdecimal()):
+        raise ValueError(f"quantizer {text!r}: after the colon comes a number of bits, as in '{name}:4'")
+    return kind(bits=int(bits), **options)
+
+
+def get(what: Quantizer | str, who: str = "a quantizer") -> Quantizer:
+    """Return the quantizer that is meant by text, or a quantizer as it is.
+
+    Raises TypeError for anything else, in which ``who`` says what it was for, and ValueError as ``parse``.
+    """
+    if isinstance(what, Quantizer):
+        return what
+    if isinstance(what, str):
+        return parse(what)
+    hint = f": pass an instance, such as {what.__name__}(bits=4)" if isinstance(what, type) else ""
+    raise TypeError(f"{who} must be one such as AbsMax(bits=4), or text such as 'absmax:4'; got {what!r}{hint}")

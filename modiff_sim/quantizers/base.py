@@ -20,7 +20,7 @@ from array_api_compat import array_namespace
 
 from ..arguments import namespace
 from ..typing import Array
-from .granularity import Granularity, PerSample
+from .granularity import Granularity, PerSample, parse
 from .laws import Laws
 
 MAX_BITS = 32
@@ -63,8 +63,8 @@ class Quantizer:
     ----------
     bits : int
         Bits b of a code, from the family's ``min_bits`` to 32.
-    granularity : Granularity, default PerSample()
-        Which entries share a scale.
+    granularity : Granularity or str, default PerSample()
+        Which entries share a scale, or its name, such as "channel" or "group:32".
 
     Raises
     ------
@@ -103,6 +103,8 @@ class Quantizer:
             raise ValueError(f"{name} needs {self.min_bits} <= bits <= {MAX_BITS}, got {self.bits}{hint}")
         if self.fixed_bits is not None and self.bits != self.fixed_bits:
             raise ValueError(f"{name} has {self.fixed_bits} bits, got {self.bits}")
+        if isinstance(self.granularity, str):
+            object.__setattr__(self, "granularity", parse(self.granularity))
         if not isinstance(self.granularity, Granularity):
             raise TypeError(f"{name}: granularity must be one such as PerSample(), got {self.granularity!r}")
 

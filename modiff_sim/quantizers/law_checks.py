@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..names import one_of
 from .base import Quantizer
 from .laws import SLACK, LawBroken
 
@@ -135,8 +136,7 @@ LAWS: dict[str, Callable[..., None]] = {
 
 def declared(Q: Quantizer, law: str) -> bool:
     """Whether Q declares this law; c and kappa are always declared, ``error`` unless it is None."""
-    if law not in LAWS:
-        raise ValueError(f"unknown law '{law}'; known: {', '.join(LAWS)}")
+    one_of("law", law, LAWS)
     if law in ("c", "kappa"):
         return True
     value = getattr(Q.laws, law)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..names import one_of
 from .base import Recursion, runs
 from .kinds import RECURSIONS, ClosedLoop, Direct, OpenLoop
 
@@ -16,8 +17,7 @@ def get(recursion: str | Recursion) -> Recursion:
     if not isinstance(recursion, str):
         made = f": pass an instance, {recursion.__name__}()" if isinstance(recursion, type) else ""
         raise TypeError(f"recursion must be one of {', '.join(RECURSIONS)} or a Recursion, got {recursion!r}{made}")
-    if recursion not in RECURSIONS:
-        raise ValueError(f"unknown recursion {recursion!r}; known: {', '.join(RECURSIONS)}")
+    one_of("recursion", recursion, RECURSIONS)
     return RECURSIONS[recursion]
 
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from ..quantizers import QUANTIZERS, FixedScale, Split
+from ..quantizers import QUANTIZERS, FixedScale, Split, parse
 from ..quantizers.base import QParams, Quantizer
 from ..typing import Array
 from .base import Recursion, Step
@@ -150,8 +150,8 @@ class Storage:
     Parameters
     ----------
     ref : Quantizer or str, default "native"
-        The form of â (closed loop) or of the last input (open loop): a quantizer with integer codes, or "native" (as
-        computed), "float32", "float16" or "bfloat16" (torch only).
+        The form of â (closed loop) or of the last input (open loop): a quantizer with integer codes, as an object or as
+        text such as "absmax:8", or "native" (as computed), "float32", "float16" or "bfloat16" (torch only).
     o_hat : Quantizer or str, default "native"
         The form of the output sum ô: the same, or "recompute" (closed loop only).
 
@@ -171,6 +171,10 @@ class Storage:
     o_hat: Spec = "native"
 
     def __post_init__(self) -> None:
+        for name in ("ref", "o_hat"):
+            spec = getattr(self, name)
+            if isinstance(spec, str) and spec.partition(":")[0] in QUANTIZERS:
+                object.__setattr__(self, name, parse(spec))
         _format("ref", self.ref)
         if not self.recomputes:
             _format("o_hat", self.o_hat)

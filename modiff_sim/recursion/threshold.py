@@ -24,6 +24,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from ..arguments import number
+from ..names import one_of
 from ..quantizers.base import QParams, Quantizer
 from ..typing import Array
 from .base import Recursion, Step
@@ -69,8 +70,7 @@ class Threshold:
 
     def __post_init__(self) -> None:
         number("Threshold needs a number tau >= 0: tau", self.tau)
-        if self.norm not in NORMS:
-            raise ValueError(f"Threshold: unknown norm {self.norm!r}; known: {', '.join(NORMS)}")
+        one_of("norm of a Threshold", self.norm, NORMS)
 
     def size(self, x: Array) -> Array:
         """The norm of every sample, shape (n, 1, ..., 1); of a 1-d array, whose entries are the samples, its |x|."""

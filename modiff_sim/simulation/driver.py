@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import quantizers
 from .. import recursion as _recursion
 from ..arguments import affordable, count, reals
 from ..arguments import seed as whole_seed
 from ..quantizers.base import Quantizer, as_made
 from ..quantizers.granularity import GRANULARITIES, Granularity
-from . import engines, results
+from ..typing import ArrayLike
+from . import engines, processes, results
 from .processes import Process
 from .results import Result, Summary
 
@@ -35,8 +38,8 @@ MOST_THREADS = 1024
 
 
 def simulate(
-    process: Process,
-    Q: Quantizer,
+    process: Process | str | Path | ArrayLike,
+    Q: Quantizer | str,
     recursion: str | _recursion.Recursion = "closed_loop",
     *,
     steps: int = 100,
@@ -56,10 +59,11 @@ def simulate(
 
     Parameters
     ----------
-    process : Process
-        The inputs, such as ``processes.random_walk()``.
-    Q : Quantizer
-        What the inputs or residuals are quantized by.
+    process : Process, str, Path or array_like
+        The inputs, such as ``processes.random_walk()``, or what ``processes.get`` takes for one: "random_walk:256",
+        a file of recorded inputs, an array (steps, trials, d).
+    Q : Quantizer or str
+        What the inputs or residuals are quantized by, such as ``AbsMax(4)`` or "absmax:4" (``quantizers.parse``).
     recursion : str or Recursion, default "closed_loop"
         A name in ``RECURSIONS``, or a ``Recursion`` of your own.
     steps, trials : int
@@ -117,9 +121,11 @@ def simulate(
     >>> open_loop, closed_loop = (r.error[-1].mean() for r in loops)
     >>> bool(open_loop > 2 * closed_loop)
     True
+    >>> ms.simulate("ar1:16", "minmax:3", steps=20, trials=8).params["quantizer"]
+    MinMax(bits=3, granularity=PerSample())
     """
-    if not isinstance(process, Process) or not isinstance(Q, Quantizer):
-        raise TypeError(f"simulate takes a Process and a Quantizer, got {process!r} and {Q!r}")
+    Q = quantizers.get(Q, "Q of simulate")
+    process = processes.get(process, Q)
     steps, trials, seed = count("steps", steps), count("trials", trials), whole_seed(seed)
     threads = os.cpu_count() or 1 if workers is None else count("workers", workers)
     words = (

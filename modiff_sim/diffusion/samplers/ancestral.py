@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ...names import one_of
 from ...typing import Array
 from ..schedules import Schedule
 from .common import Callback, Denoiser, Noise, Sampler, draw, predictor
@@ -77,8 +78,7 @@ def ddpm(
     >>> ms.samplers.ddpm(denoiser, np.ones((1, 2)), schedule, noise=noise).round(6)
     array([[3., 3.]])
     """
-    if variance not in VARIANCES:
-        raise ValueError(f"unknown variance {variance!r}; known: {', '.join(VARIANCES)}")
+    one_of("variance", variance, VARIANCES)
     predict = predictor(denoiser, schedule, clip)
     levels = schedule.levels(strided=False)
     for call, (t, here, after) in enumerate(levels):

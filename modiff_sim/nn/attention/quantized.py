@@ -23,6 +23,7 @@ from typing import Any
 from array_api_compat import array_namespace
 from torch import Tensor, nn
 
+from ... import quantizers
 from ... import recursion as _recursion
 from ...cost import FULL_BITS as FULL
 from ...quantizers import Identity, Zero
@@ -82,18 +83,17 @@ class Attention:
     [('qkv', 8.0), ('(root).qk', 8.0), ('(root).sv', 8.0)]
     """
 
-    q: Quantizer | None = None
-    k: Quantizer | None = None
-    v: Quantizer | None = None
-    softmax: Quantizer | None = None
+    q: Quantizer | str | None = None
+    k: Quantizer | str | None = None
+    v: Quantizer | str | None = None
+    softmax: Quantizer | str | None = None
     recursion: str | _recursion.Recursion | None = None
     where: Where | None = None
 
     def __post_init__(self) -> None:
         for name in ("q", "k", "v", "softmax"):
-            Q = getattr(self, name)
-            if not (Q is None or isinstance(Q, Quantizer)):
-                raise TypeError(f"Attention: {name} must be a quantizer such as AbsMax(bits=8) or None, got {Q!r}")
+            if (Q := getattr(self, name)) is not None:
+                object.__setattr__(self, name, quantizers.get(Q, f"Attention: {name}, unless it is None,"))
         if self.q is self.k is self.v is self.softmax is None:
             raise ValueError("Attention() quantizes nothing: name at least one of q, k, v, softmax")
         if self.recursion is not None:

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from ...arguments import count, number
 from ...quantizers.base import Quantizer
 from ..hooks.modes import inference
-from ..layers import Where, find
+from ..layers import Chosen, find
 from ..modulate import active_run
 from ..plans.plan import Plan
 from ..weights.codes import LayerCodes, spread
@@ -182,7 +182,7 @@ def adaround(
     start: Quantizer | Plan | Mapping[str, Quantizer] | QuantizedWeights,
     calibration: Calibration | Mapping[str, tuple[Moments, Moments]],
     *,
-    where: Where | None = None,
+    where: Chosen = None,
     settings: AdaRound | None = None,
     holdout: float = 0.25,
     patches: int = 1024,
@@ -203,8 +203,8 @@ def adaround(
         A function of the model that runs it in full precision, such as
         ``lambda m: sample(m, images=64, steps=20, batch=64)``; or the positional arguments of model calls; or by layer
         the two moments that ``gather`` found, for several bit widths from one calibration.
-    where : callable, optional
-        (qualified name, module) -> bool, which layers; None is all.
+    where : str, callable or sequence of these, optional
+        Which layers: names or patterns, or (qualified name, module) -> bool; None is all.
     settings : AdaRound, optional
         Settings of the optimisation.
     holdout : float, default 0.25

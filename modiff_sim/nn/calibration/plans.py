@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from ...names import one_of
 from ...quantizers import Split
 from ...quantizers.base import MAX_BITS, Quantizer
 from ...sweeps.encoding import versions
@@ -90,8 +91,7 @@ class Calibration:
     _made: dict[str, tuple[Quantizer, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise ValueError(f"unknown target {self.target!r}; known: {', '.join(TARGETS)}")
+        one_of("target", self.target, TARGETS)
         if not isinstance(self.symmetric, bool) or isinstance(self.bits, bool) or not isinstance(self.bits, int):
             raise TypeError(f"bits are an int, symmetric is a bool; got {self.bits!r}, {self.symmetric!r}")
         if not 1 <= self.bits <= MAX_BITS:

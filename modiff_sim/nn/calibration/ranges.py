@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...arguments import number
+from ...names import one_of
 from ...quantizers import Static, StaticAffine
 from ...quantizers.base import QParams, Quantizer
 from ...quantizers.granularity import PerBatch
@@ -112,8 +113,7 @@ def choose(method: str, seen: Histogram, *, bits: int, symmetric: bool, percenti
 
     Raises ValueError for unknown names and for a percentile outside (0, 100].
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown quantizer {method!r} for calibration; known: {', '.join(METHODS)}")
+    one_of("quantizer of a calibration", method, METHODS)
     number("percentile", percentile, above=0)
     if percentile > 100:
         raise ValueError(f"percentile must be at most 100, got {percentile}")

@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 
 from ...arguments import count
+from ...names import one_of
 from ..measure.histogram import Histogram
 from .plans import TARGETS
 from .ranges import METHODS, Range, choose, grid
@@ -53,8 +54,7 @@ class Request:
     def __post_init__(self) -> None:
         count("bits", self.bits)
         for what, given, known in (("target", self.target, TARGETS), ("quantizer", self.method, tuple(METHODS))):
-            if given not in known:
-                raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}")
+            one_of(what, given, known)
         _boundaries(self.groups)
         unit = Histogram()
         unit.add(torch.tensor([-1.0, 1.0]))

@@ -30,7 +30,7 @@ from ...arguments import count, number
 from ...quantizers import AbsMax, Identity, MinMax, Split
 from ...quantizers.base import Quantizer
 from ...recursion import Info
-from ..layers import Weights, Where
+from ..layers import Chosen, Weights
 from ..measure.histogram import Histogram
 from ..modulate import modulated
 from ..plans.plan import Plan
@@ -57,7 +57,7 @@ def calibrate(
     target: str = "input",
     symmetric: bool | None = None,
     groups: int | Sequence[int] = 1,
-    where: Where | None = None,
+    where: Chosen = None,
     percentile: float = 99.9,
     rounds: int = 4,
     tolerance: float = 0.1,
@@ -90,8 +90,8 @@ def calibrate(
         spread about 0 to both sides.
     groups : int or sequence of int, default 1
         How many groups of about as many calls each, or the first calls of the second, third, ... group.
-    where : callable, optional
-        (qualified name, module) -> bool, which layers; None is all.
+    where : str, callable or sequence of these, optional
+        Which layers: names or patterns, or (qualified name, module) -> bool; None is all.
     percentile : float, default 99.9
         In (0, 100], for ``quantizer="percentile"``.
     rounds : int, default 4
@@ -162,7 +162,7 @@ def observed(
     request: Request,
     *,
     weights: Weights = None,
-    where: Where | None = None,
+    where: Chosen = None,
 ) -> Seen:
     """What one pass in full precision shows of the target "input" or "difference", for any bits and method."""
     arm = {"recursion": "direct", "weights": weights, "where": where}

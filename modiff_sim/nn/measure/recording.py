@@ -27,14 +27,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ... import quantizers
 from ... import recursion as _recursion
+from ...names import one_of
 from ...quantizers.base import Quantizer
 from ..hooks.calls import Calls
 from ..hooks.named_passes import Aparts
 from ..hooks.pass_finder import Finder
 from ..hooks.patching import Patch, operation_inside, operation_outside, own_forward
 from ..hooks.undo import Context, Listed, Undo
-from ..layers import Where, find, finite, occurrence_name, refuse_wrapped
+from ..layers import Chosen, find, finite, occurrence_name, refuse_wrapped
 from ..run.run import Run, active_run
 from .histogram import Streaming
 
@@ -245,8 +247,7 @@ class Recorder:
         ``value`` is "absmax", "variance", "kurtosis" or "mean", or "c", "kappa" or "norm" reduced over samples. NaN
         stands where a quantity does not exist (differences at call 0).
         """
-        if quantity not in QUANTITIES:
-            raise ValueError(f"unknown quantity {quantity!r}; known: {', '.join(QUANTITIES)}")
+        one_of("quantity", quantity, QUANTITIES)
         out = np.full((len(self.layers), self.calls), np.nan)
         for i, name in enumerate(self.layers):
             for call in range(self.calls):
@@ -260,7 +261,7 @@ class Recorder:
         return out
 
 
-def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None) -> AbstractContextManager[Recorder]:
+def record(model: nn.Module, quantizer: Quantizer | str, *, where: Chosen = None) -> AbstractContextManager[Recorder]:
     """Record the inputs of the model's Conv1d, Conv2d and Linear layers while the context is open.
 
     Call ``reset()`` of what it yields between batches. With ``modulated`` on the same model, this is the inner context.
@@ -270,10 +271,10 @@ def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None
     ----------
     model : torch.nn.Module
         The model.
-    quantizer : Quantizer
-        For c, kappa and the loop of r; deterministic.
-    where : callable, optional
-        (qualified name, module) -> bool, which layers; None is all.
+    quantizer : Quantizer or str
+        For c, kappa and the loop of r, such as ``AbsMax(3)`` or "absmax:3"; deterministic.
+    where : str, callable or sequence of these, optional
+        Which layers: names or patterns, or (qualified name, module) -> bool; None is all.
 
     Returns
     -------
@@ -298,7 +299,8 @@ def record(model: nn.Module, quantizer: Quantizer, *, where: Where | None = None
     >>> log.table("a", "absmax").tolist()
     [[1.0, 0.0]]
     """
-    if not isinstance(quantizer, Quantizer) or quantizer.laws.randomised:
+    quantizer = quantizers.get(quantizer, "the quantizer of record")
+    if quantizer.laws.randomised:
         raise ValueError(f"record needs a deterministic quantizer, got {quantizer!r}")
     chosen = find(model, where)
     if not chosen:

@@ -18,7 +18,7 @@ from ...quantizers import Identity
 from ...quantizers.base import Quantizer
 from ..hooks.modes import Gradients
 from ..hooks.undo import Context
-from ..layers import Operator, Weights, Where, check_weights, find
+from ..layers import Chosen, Operator, Weights, check_weights, find
 from ..modulate import modulated
 
 #: positional arguments of one model call
@@ -72,7 +72,7 @@ class SQNRTable:
         return "\n".join(lines)
 
 
-def _operators(model: nn.Module, weights: Weights, where: Where | None) -> dict[str, Operator]:
+def _operators(model: nn.Module, weights: Weights, where: Chosen) -> dict[str, Operator]:
     check_weights(weights)
     chosen = find(model, where)
     if not chosen:
@@ -80,9 +80,7 @@ def _operators(model: nn.Module, weights: Weights, where: Where | None) -> dict[
     return {name: Operator(name, module, weights) for name, module in chosen.items()}
 
 
-def sqnr_table(
-    model: nn.Module, weights: Weights, inputs: Inputs | None = None, *, where: Where | None = None
-) -> SQNRTable:
+def sqnr_table(model: nn.Module, weights: Weights, inputs: Inputs | None = None, *, where: Chosen = None) -> SQNRTable:
     """SQNR of the weights of every supported layer that ``where`` keeps: 10·log10(||W||²/||W - W_q||²).
 
     Parameters
@@ -93,8 +91,8 @@ def sqnr_table(
         Layers that it leaves alone have 32 bits and inf dB.
     inputs : iterable of tuple, optional
         Positional arguments of model calls, for ``output_db`` (see ``output_sqnr``).
-    where : callable, optional
-        (qualified name, module) -> bool, which layers; None is all.
+    where : str, callable or sequence of these, optional
+        Which layers: names or patterns, or (qualified name, module) -> bool; None is all.
 
     Returns
     -------
@@ -138,7 +136,7 @@ def sqnr_table(
     return SQNRTable(tuple(rows), decibel(signal, noise), found)
 
 
-def output_sqnr(model: nn.Module, weights: Weights, inputs: Inputs, *, where: Where | None = None) -> float:
+def output_sqnr(model: nn.Module, weights: Weights, inputs: Inputs, *, where: Chosen = None) -> float:
     """SQNR in dB of the model's output (a tensor, or its ``.sample``) over all calls, with quantized weights alone.
 
     Raises ValueError for no inputs, and RuntimeError for a model that is modulated already.
@@ -153,7 +151,7 @@ def output_sqnr(model: nn.Module, weights: Weights, inputs: Inputs, *, where: Wh
 
 
 def outputs(
-    model: nn.Module, weights: Weights, inputs: Inputs, *, where: Where | None = None
+    model: nn.Module, weights: Weights, inputs: Inputs, *, where: Chosen = None
 ) -> Iterable[tuple[Tensor, Tensor]]:
     """Yield the model's output in full precision and with quantized weights, per call; the model itself is only read.
 

@@ -25,7 +25,7 @@ from ..hooks.calls import Calls
 from ..hooks.modes import inference
 from ..hooks.patching import Hook
 from ..hooks.undo import Context, Undo
-from ..layers import Operator, Where, find, occurrence_name
+from ..layers import Chosen, Operator, find, occurrence_name
 from ..run.run import active_run
 
 #: (rows of x, call index) -> output, a tensor
@@ -99,7 +99,7 @@ def probed(
     *,
     timesteps: Sequence[int] | None = None,
     forward: Forward | None = None,
-    where: Where | None = None,
+    where: Chosen = None,
 ) -> Context[Probed]:
     """The model as a network whose transfer can be measured, while the context is open.
 
@@ -112,8 +112,8 @@ def probed(
     forward : callable, optional
         (rows of x, call) -> output, for models that are called in another way. Exactly one of ``timesteps`` and
         ``forward`` is needed.
-    where : callable, optional
-        (qualified name, module) -> bool, which layers; None is all.
+    where : str, callable or sequence of these, optional
+        Which layers: names or patterns, or (qualified name, module) -> bool; None is all.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def probed(
 
 
 def transfer(
-    model: nn.Module, x: Tensor, *args: Any, where: Where | None = None, levels: float = 100.0, seed: int = 0
+    model: nn.Module, x: Tensor, *args: Any, where: Chosen = None, levels: float = 100.0, seed: int = 0
 ) -> CallTransfer:
     """The RMS transfer within one call, model(x, *args), for every sample of x and each of its L layers.
 
@@ -183,8 +183,8 @@ def transfer(
         Floating, (n, ...).
     *args
         Passed on as they are: a timestep, or conditions that do not depend on the row (rows are repeated inside).
-    where : callable, optional
-        (qualified name, module) -> bool, which layers; None is all.
+    where : str, callable or sequence of these, optional
+        Which layers: names or patterns, or (qualified name, module) -> bool; None is all.
     levels : float, default 100
         The noise has standard deviation max|.|/levels, small enough for the model to be linear; above 1.
     seed : int, default 0

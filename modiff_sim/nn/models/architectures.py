@@ -27,6 +27,7 @@ import torch
 from torch import nn
 
 from ...cost import ModelShapes
+from ...names import meant
 from .. import zoo
 from .shapes import model_shapes
 
@@ -176,7 +177,8 @@ def architecture(name: str) -> Architecture:
         For an unknown name; the message lists the known ones.
     """
     if name not in ARCHITECTURES:
-        raise ValueError(f"unknown model {name!r}; known: {', '.join(ARCHITECTURES)}, or a folder with a config.json")
+        known, near = ", ".join(ARCHITECTURES), meant(name, ARCHITECTURES)
+        raise ValueError(f"unknown model {name!r}; known: {known}, or a folder with a config.json{near}")
     return ARCHITECTURES[name]
 
 

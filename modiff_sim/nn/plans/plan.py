@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, runtime_checkable
 
+from ... import quantizers
 from ...quantizers.base import Quantizer
+from ...quantizers.fixed import Identity
 
 
 @runtime_checkable
@@ -57,10 +59,11 @@ class ByLayer:
 
     Parameters
     ----------
-    layers : mapping of str to Quantizer or Plan
-        Qualified names or patterns (``*``, ``?``, ``[...]``). Plans may be nested.
-    default : Quantizer or Plan
-        For the layers that no key matches.
+    layers : mapping of str to Quantizer, Plan, str or mapping
+        Qualified names or patterns (``*``, ``?``, ``[...]``), and what is meant for them (``chosen``). Plans may be
+        nested.
+    default : Quantizer, Plan, str or mapping, default Identity()
+        For the layers that no key matches. They stay in full precision if nothing is said.
 
     Examples
     --------
@@ -72,8 +75,12 @@ class ByLayer:
     """
 
     layers: Mapping[str, Quantizer | Plan]
-    default: Quantizer | Plan
+    default: Quantizer | Plan = field(default_factory=Identity)
     _found: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", {name: chosen(what) for name, what in self.layers.items()})
+        object.__setattr__(self, "default", chosen(self.default))
 
     def unmatched(self, names: Iterable[str]) -> list[str]:
         """The patterns that match none of these layers, those of nested plans included."""
@@ -132,14 +139,34 @@ class ByCall:
         return chosen
 
 
+def chosen(what: Any) -> Any:
+    """What is meant by text ("absmax:4") or by a mapping from patterns of layers to any of these; others as they are.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn.plans.plan import chosen
+    >>> plan = chosen({"conv_in": "absmax:8", "mid_block.*": "absmax:4"})
+    >>> [plan.quantizer(name, call=0).bits for name in ("conv_in", "mid_block.0", "conv_out")]
+    [8, 4, 32]
+    """
+    if isinstance(what, str):
+        return quantizers.parse(what)
+    return ByLayer(what) if isinstance(what, Mapping) else what
+
+
 def as_plan(what: Any, who: str = "activations") -> Plan:
-    """The plan of a quantizer, or a plan as it is. Raises TypeError for anything else."""
+    """The plan of a quantizer, of text or of a mapping (``chosen``), or a plan as it is.
+
+    Raises TypeError for anything else, and ValueError for text that is no quantizer.
+    """
+    what = chosen(what)
     if isinstance(what, Quantizer):
         return Constant(what)
     if not isinstance(what, type) and isinstance(what, Plan):
         return what
     raise TypeError(
-        f"{who} must be a quantizer such as AbsMax(bits=4), or a plan with quantizer(name, call); got {what!r}"
+        f"{who} must be a quantizer such as AbsMax(bits=4), or a plan with quantizer(name, call), or text such as "
+        f"'absmax:4', or a mapping from patterns of layers to these; got {what!r}"
     )
 
 

@@ -15,10 +15,8 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from ...quantizers.base import Quantizer
-from ..layers import Where, find
+from ..layers import Chosen, What, Where, find, several
 from .plan import ByLayer, Plan
-
-What = str | Where
 
 #: names of the layers that depend on the timestep (and class) alone: those of the embedding, and those that read it in
 #: every block. In order: diffusers' U-Nets, diffusers' DiT, the original DDPM code, LDM, the original DiT code.
@@ -171,9 +169,9 @@ def both(*what: What, model: nn.Module | None = None) -> Where:
     return lambda name, module: all(keep(name, module) for keep in kept)
 
 
-def selected(model: nn.Module, where: What | None) -> list[str]:
-    """Qualified names of the supported layers that a predicate or pattern keeps, in module order."""
-    return list(find(model, None if where is None else _predicate(where, None)))
+def selected(model: nn.Module, where: Chosen) -> list[str]:
+    """Qualified names of the supported layers that are chosen, in module order."""
+    return list(find(model, where))
 
 
 def with_layers(model: nn.Module, default: Quantizer | Plan, *others: tuple[What, Quantizer | Plan]) -> ByLayer:
@@ -228,17 +226,11 @@ def _some(what: tuple[What, ...]) -> tuple[What, ...]:
 
 
 def _predicate(what: What, model: nn.Module | None) -> Where:
-    if not isinstance(what, str):
-        if not callable(what):
-            raise TypeError(
-                f"a layer is chosen by a pattern of names or a function (name, module) -> bool, got {what!r}"
-            )
+    if callable(what):
         return what
-    if model is not None and not any(fnmatchcase(name, what) for name in find(model, None)):
-        known = list(find(model, None))
-        raise ValueError(
-            f"the pattern {what!r} fits none of the {len(known)} layers of {type(model).__name__}, such as {known[0]!r}"
-        )
+    if model is not None and isinstance(what, str):
+        return _among(find(model, what))
+    several(what)
     return lambda name, module: fnmatchcase(name, what)
 
 

@@ -11,11 +11,12 @@ from torch import nn
 
 from ... import recursion as _recursion
 from ...cost import Storages
+from ...names import meant
 from ...quantizers.base import Quantizer
 from ...recursion.storage import Storage
 from ...recursion.threshold import Threshold
 from ..attention.quantized import OPERANDS, Attention, ProductCounter, Session
-from ..layers import Weights, Where, check_weights
+from ..layers import Chosen, Weights, check_weights, several
 from ..macs import FirstCall
 from ..plans.plan import ByLayer, Plan, alike, as_plan
 from ..plans.reuse import Reuse
@@ -42,7 +43,7 @@ class Options:
     recursion: str | _recursion.Recursion = "closed_loop"
     warmup: _recursion.Warmup = "exact"
     refresh: _recursion.Refresh = "never"
-    where: Where | None = None
+    where: Chosen = None
     skip: Skip = None
     storage: Storages | None = None
     attention: Attention | None = None
@@ -81,8 +82,8 @@ class Options:
         as_plan(self.activations)
         check_weights(self.weights)
         chosen = self.scheme.recursion
-        if self.where is not None and not callable(self.where):
-            raise TypeError(f"where must be a function (name, module) -> bool, got {self.where!r}")
+        if self.where is not None:
+            several(self.where)
         for threshold in self.skip.values() if isinstance(self.skip, Mapping) else [self.skip]:
             if threshold is not None and not isinstance(threshold, Threshold):
                 raise TypeError(f"skip must be a Threshold, or a mapping from layers to such, got {threshold!r}")
@@ -120,7 +121,8 @@ class Options:
             ("activations", plan.unmatched(known) if isinstance(plan, ByLayer) else []),
         ):
             if patterns:
-                raise ValueError(f"{what}: {patterns[0]!r} is none of the layers, such as '{known[0]}'")
+                near = meant(patterns[0], known) or f", such as '{known[0]}'"
+                raise ValueError(f"{what}: {patterns[0]!r} is none of the layers{near}")
 
     def of_layer(self, name: str) -> LayerOptions:
         """How this layer's calls are done."""

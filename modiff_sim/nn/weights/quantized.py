@@ -23,10 +23,11 @@ import torch
 from array_api_compat import array_namespace
 from torch import Tensor, nn
 
+from ...names import meant
 from ...quantizers import Identity, MSEClip
 from ...quantizers.base import Quantizer, not_finite
 from ...quantizers.granularity import Granularity, PerChannel
-from ..layers import Where, find
+from ..layers import Chosen, find
 from ..plans.plan import ByLayer, Plan, as_plan
 from . import files
 from .codes import MAX_BITS, MIN_BITS, LayerCodes, Shape
@@ -70,7 +71,7 @@ class QuantizedWeights:
         """Bits of the layer's codes; 32 for a layer without codes."""
         return self.layers[name].bits if name in self.layers else 32
 
-    def check(self, model: nn.Module, *, where: Where | None = None, partial: bool = False) -> None:
+    def check(self, model: nn.Module, *, where: Chosen = None, partial: bool = False) -> None:
         """Raise ValueError unless these are weights of this model.
 
         Every layer named here must be a Conv1d, Conv2d or Linear of the model with a weight of that shape, and every
@@ -149,7 +150,7 @@ def mse_optimal(bits: int, granularity: Granularity | None = None) -> MSEClip:
 
 
 def quantize_weights(
-    model: nn.Module, quantizer: Quantizer | Plan | Mapping[str, Quantizer], *, where: Where | None = None
+    model: nn.Module, quantizer: Quantizer | Plan | Mapping[str, Quantizer], *, where: Chosen = None
 ) -> QuantizedWeights:
     """Codes of the model's Conv1d, Conv2d and Linear weights, each rounded by its quantizer; the model is only read.
 
@@ -162,8 +163,8 @@ def quantize_weights(
         matches wins) to quantizers; or a plan, which is asked for call 0. In a mapping, layers that no key matches and
         those given ``Identity()`` stay in full precision. Quantizers must be deterministic, with integer codes of 2 to
         8 bits.
-    where : callable, optional
-        (qualified name, module) -> bool, which layers; None is all.
+    where : str, callable or sequence of these, optional
+        Which layers: names or patterns, or (qualified name, module) -> bool; None is all.
 
     Returns
     -------
@@ -191,7 +192,8 @@ def quantize_weights(
         for key in quantizer:
             hit, other = Identity(), Identity()
             if all(ByLayer({key: hit}, other).quantizer(name, 0) is other for name in chosen):
-                raise ValueError(f"weights for '{key}', which is none of the layers: {_some(chosen)}")
+                near = meant(key, chosen)
+                raise ValueError(f"weights for '{key}', which is none of the layers: {_some(chosen)}{near}")
         plan: Plan = ByLayer(quantizer, Identity())
     else:
         plan = as_plan(quantizer, "weights")

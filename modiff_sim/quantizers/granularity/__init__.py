@@ -23,6 +23,7 @@ goes back. A new granularity is a new file with a dictionary ``GRANULARITIES`` (
 
 from __future__ import annotations
 
+from ...names import meant
 from ...registry import entries
 from .axes import PerBatch, PerChannel, PerSample, PerToken
 from .base import Granularity, Shape
@@ -49,7 +50,8 @@ def parse(text: str) -> Granularity:
     kind, colon, size = text.partition(":")
     known = ", ".join(GRANULARITIES)
     if kind not in GRANULARITIES:
-        raise ValueError(f"unknown granularity {text!r}; known: {known}, and group:SIZE, such as group:64")
+        near = meant(kind, GRANULARITIES)
+        raise ValueError(f"unknown granularity {text!r}; known: {known}, and group:SIZE, such as group:64{near}")
     if not colon:
         return PerGroup(GROUP) if kind == "group" else GRANULARITIES[kind]()
     if kind != "group":

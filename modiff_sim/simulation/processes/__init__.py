@@ -11,7 +11,11 @@ recorded ones. A new process is a new file with a dictionary ``PROCESSES`` (see 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+from ...names import one_of
+from ...quantizers.base import Quantizer
 from ...registry import entries
 from .base import Array, Draw, Process
 from .drawn import ar1, burst, geometric, random_walk
@@ -19,8 +23,8 @@ from .read import recorded
 from .worst_cases import adversarial, alternating
 
 __all__ = [
-    "PROCESSES", "Array", "Draw", "Process", "adversarial", "alternating", "ar1", "burst", "geometric", "random_walk",
-    "recorded",
+    "PROCESSES", "Array", "Draw", "Process", "adversarial", "alternating", "ar1", "burst", "geometric", "get",
+    "random_walk", "recorded",
 ]  # fmt: skip
 
 #: the order of tables; a process that is not named here follows by name
@@ -29,3 +33,41 @@ ORDER = ("random_walk", "ar1", "geometric", "burst", "alternating", "adversarial
 #: name -> constructor, from the dictionaries of this name in the files. The choices of the command line and the tests
 #: iterate over it.
 PROCESSES: dict[str, Callable[..., Process]] = entries(__name__, "PROCESSES")
+
+
+def get(what: Process | str | Path | Any, Q: Quantizer) -> Process:
+    """Return the process that is meant by text, or made of recorded inputs; a process is returned as it is.
+
+    Parameters
+    ----------
+    what : Process, str, Path or array_like
+        A name in ``PROCESSES``, with the entries of an input after a colon if they are not the constructor's default,
+        such as "ar1" or "random_walk:256"; a file of recorded inputs (.npy, .npz), or an array (steps, trials, d).
+    Q : Quantizer
+        The quantizer of the run, which "adversarial" looks for the weakness of, and whose bits "alternating" takes.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, something that is no number after the colon, and inputs that cannot be read.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.processes.get("ar1:16", ms.AbsMax(4)).d, ms.processes.get([[[1.0, 2.0]]], ms.AbsMax(4)).name
+    (16, 'recorded')
+    """
+    if isinstance(what, Process):
+        return what
+    if not isinstance(what, str) or what.endswith((".npy", ".npz")):
+        return recorded(what)
+    name, colon, d = what.partition(":")
+    made = PROCESSES[one_of("process", name, PROCESSES)]
+    if name == "recorded":
+        raise ValueError("process 'recorded': pass the file (.npy, .npz) or the array (steps, trials, d) itself")
+    if colon and not (d.isascii() and d.isdecimal()):
+        raise ValueError(f"process {what!r}: after the colon come the entries of an input, as in '{name}:256'")
+    given: tuple[Any, ...] = (int(d),) if colon else ()
+    if name == "adversarial":
+        given = (Q, *given)
+    return made(*given, **({"bits": Q.bits} if name == "alternating" else {}))

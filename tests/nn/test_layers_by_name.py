@@ -1,0 +1,85 @@
+"""Names and text where the torch path takes quantizers, weights and layers."""
+
+import pytest
+import torch
+
+import modiff_sim as ms
+from modiff_sim.nn import Attention, modulated, quantize_weights, record, with_layers
+from modiff_sim.nn.plans.plan import ByLayer
+
+
+def model():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.SiLU(), torch.nn.Linear(8, 4))
+
+
+def outputs(net, **options):
+    x = torch.linspace(-1, 1, 12).reshape(3, 4)
+    with modulated(net, **options) as run:
+        made = [net(x), net(0.9 * x)]
+    return torch.stack(made), {layer.name: (layer.activation_bits, layer.weight_bits) for layer in run.audit().layers}
+
+
+def test_text_means_the_same_bytes_as_the_object():
+    net = model()
+    said, _ = outputs(net, activations="absmax:4", weights="absmax:8", where="2", warmup="quantized")
+    meant, _ = outputs(
+        net, activations=ms.AbsMax(4), weights=ms.AbsMax(8), where=lambda name, _: name == "2", warmup="quantized"
+    )
+    assert torch.equal(said, meant)
+
+
+def test_patterns_choose_bits_by_layer_and_the_rest_stays_in_full_precision():
+    net = model()
+    _, bits = outputs(
+        net, activations={"0": "absmax:8", "*": ms.AbsMax(4)}, weights={"0": "absmax:8"}, recursion="direct"
+    )
+    assert bits == {"0": (8.0, 8), "2": (4.0, 32)}
+    made, bits = outputs(net, activations={"2": "absmax:8"}, recursion="direct")
+    assert bits["0"][0] != bits["0"][0]  # nothing of it is quantized
+    exact, _ = outputs(net, activations=ByLayer({"2": ms.AbsMax(8)}, ms.Identity()), recursion="direct")
+    assert torch.equal(made, exact)
+
+
+def test_layers_are_chosen_by_patterns_predicates_and_lists_of_them():
+    net = model()
+    for where in ("0", ["0"], ("0", lambda name, _: False), lambda name, _: name == "0"):
+        assert list(outputs(net, activations="absmax:4", where=where)[1]) == ["0"]
+        with record(net, "absmax:3", where=where) as log:
+            net(torch.ones(2, 4))
+        assert log.layers == ["0"]
+        assert list(quantize_weights(net, ms.AbsMax(8), where=where).layers) == ["0"]
+
+
+def test_other_places_take_text_as_well():
+    assert Attention(q="absmax:8", k=ms.AbsMax(8)).q == ms.AbsMax(8)
+    assert ms.Storage(ref="absmax:8", o_hat="float16") == ms.Storage(ref=ms.AbsMax(8), o_hat="float16")
+    plan = with_layers(model(), "absmax:4", ("0", "absmax:8"))
+    assert [plan.quantizer(name, 0).bits for name in ("0", "2")] == [8, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [({"activations": "absmx:4"}, ValueError, r"did you mean 'absmax'\?"),
+     ({"activations": {"3": "absmax:4"}}, ValueError, "activations: '3' is none of the layers"),
+     ({"activations": "absmax:4", "weights": {"3": "absmax:4"}}, ValueError, "weights for '3'"),
+     ({"activations": "absmax:4", "where": "3"}, ValueError, "the pattern '3' fits none of the 2 layers"),
+     ({"activations": "absmax:4", "where": ["0", "3"]}, ValueError, "the pattern '3' fits none of the 2 layers"),
+     ({"activations": "absmax:4", "where": 3}, TypeError, "where must be a pattern of layers' names or a function"),
+     ({"activations": "absmax:4", "where": [3]}, TypeError, "where must be a pattern"),
+     ({"activations": "absmax:4", "recursion": "closed-loop"}, ValueError, r"did you mean 'closed_loop'\?"),
+     ({"activations": "absmax:4", "engine": "simulate"}, ValueError, r"did you mean 'simulated'\?"),
+     ({"activations": 4}, TypeError, "or text such as 'absmax:4'")],
+)  # fmt: skip
+def test_what_fits_nothing_is_refused(options, error, said):
+    net = model()
+    with pytest.raises(error, match=said), modulated(net, **options):
+        pass
+    assert not net[0]._forward_pre_hooks  # and the model is untouched
+
+
+def test_a_function_runs_as_a_quantizer():
+    coarse = ms.Custom(lambda a: torch.round(4 * a) / 4, kappa=1, bits=3)
+    made, bits = outputs(model(), activations=coarse, recursion="direct")
+    assert bits["0"][0] == 3.0
+    assert torch.isfinite(made).all()
