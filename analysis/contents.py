@@ -11,9 +11,9 @@ from typing import Any
 
 import modiff_sim as ms
 from modiff_sim.diffusion.samplers import SAMPLERS
+from modiff_sim.metrics import METRICS, Metric
 from modiff_sim.sweeps.store import write_atomic
 
-from .metrics import METRICS, Metric
 from .running import interrupts
 from .running.limits import Parser
 

@@ -2,7 +2,7 @@
 
 An *excess* is the distance of one cell minus that of another, over the distance that full precision has at as many
 images: 0.1 is "10 % worse". Bias of a finite n cancels in the difference, and so does most of the sampling noise, since
-images of equal number start from the same noise. Its interval is the jackknife's (``analysis.metrics.jackknife``).
+images of equal number start from the same noise. Its interval is the jackknife's (``modiff_sim.metrics.jackknife``).
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def judged(
     what: str = "excess of the Fréchet distance",
 ) -> Evidence:
     """Return evidence from pseudo-values, an array per case."""
-    from analysis.metrics.jackknife import estimate
+    from modiff_sim.metrics.jackknife import estimate
 
     each = [estimate(p) for p in found]
     cases = [f"{label}: {e.value:.3g} [{e.low:.3g}, {e.high:.3g}]" for label, e in zip(labels, each, strict=True)]
@@ -118,7 +118,7 @@ def one_has_a_loss(name: str, pair: Pair) -> Premise:
 
     Two sets of images that are both as good as those of full-precision activations have no order but that of chance.
     """
-    from analysis.metrics.jackknife import estimate
+    from modiff_sim.metrics.jackknife import estimate
 
     most = [estimate(excess(name, cell, cell.weights_only)).high for cell in pair]
     words = ", ".join(f"{cell.arm.label} at most {high:+.0%}" for cell, high in zip(pair, most, strict=True))

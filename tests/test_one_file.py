@@ -42,7 +42,7 @@ import figures
 import modiff_sim as ms
 import paper_checks
 from analysis import contents, report, sample
-from analysis.metrics import METRICS
+from modiff_sim.metrics import METRICS
 from analysis.tables import __main__ as tables
 from figures import __main__ as drawing
 from modiff_sim import cli

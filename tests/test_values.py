@@ -14,7 +14,7 @@ CHANGED = {
 }
 PLACES = (
     "modiff_sim/recursion", "modiff_sim/quantizers", "modiff_sim/bounds", "modiff_sim/diffusion",
-    "modiff_sim/nn/states.py", "modiff_sim/evidence.py", "modiff_sim/cost.py", "analysis/metrics",
+    "modiff_sim/nn/states.py", "modiff_sim/evidence.py", "modiff_sim/cost.py", "modiff_sim/metrics",
 )  # fmt: skip
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)

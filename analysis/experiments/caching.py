@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import metrics
+from modiff_sim.metrics import relative_l2
+
 from ..running import interrupts
 from ..running.limits import Parser
 from ..running.workspace import spread, store
@@ -44,7 +45,7 @@ def measure(effort: str, schemes: Sequence[CachingScheme] = SCHEMES) -> list[dic
         zeros = audit.get("sparsity", {})
         rows.append({
             "scheme": scheme, "label": scheme.label,
-            "error": metrics.relative_l2(found.arrays["images"], full["images"]),
+            "error": relative_l2(found.arrays["images"], full["images"]),
             "middle": np.linalg.norm(off, axis=-1) / np.linalg.norm(base, axis=-1),
             "skipped": audit["skipped_macs"] / audit["macs"], "bits": audit["activation_bits"],
             "zeros": zeros.get("saved_element", np.nan), "blocks16": zeros.get("saved_block16", np.nan),

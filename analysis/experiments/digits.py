@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from modiff_sim.diffusion.schedules import linear
+from modiff_sim.metrics import psnr, relative_l2
 from modiff_sim.nn.sampling import micro_batches
 
 from .. import metrics
@@ -78,8 +79,8 @@ def ablation(effort: str) -> list[dict[str, Any]]:
             "recursion": arm.recursion, "bits": arm.bits, "weight_bits": arm.weight_bits, "label": arm.label,
             "n": chosen.n, "steps": chosen.steps,
             "recognised": CLASSIFIER.report(made)["recognised"],
-            "psnr": None if same else float(np.median(metrics.psnr(made, full))),
-            "relative_l2": 0.0 if same else float(np.median(metrics.relative_l2(made, full))),
+            "psnr": None if same else float(np.median(psnr(made, full))),
+            "relative_l2": 0.0 if same else float(np.median(relative_l2(made, full))),
             "audit_share": audit["mac_share"], "activation_bits": audit["activation_bits"],
         })  # fmt: skip
     return rows

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 import modiff_sim as ms
+from modiff_sim.metrics import relative_l2
 from modiff_sim.nn import calibrate, modulated, sample, with_splits, zoo
 from modiff_sim.nn.calibration.request import Request
 from modiff_sim.nn.calibration.static_scales import chosen, observed
 from modiff_sim.sweeps import Output, run
 
-from ..metrics import relative_l2
 from ..running.code_key import source_of
 from ..running.workspace import store
 from .digits_runs import MODEL

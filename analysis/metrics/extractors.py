@@ -20,12 +20,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from ..sampling.images import channels_last, checked, plain
-from ._arrays import Floats
+from modiff_sim.metrics.arrays import Floats
+from modiff_sim.metrics.images import channels_last, checked, plain
+from modiff_sim.metrics.score import RECOGNISED
 
 HERE = Path(__file__).parent.parent / "weights"
 MICRO_BATCH = 256
-RECOGNISED = 0.9
 CLASSES = 10
 
 

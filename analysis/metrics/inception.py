@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from modiff_sim.metrics.arrays import Floats
+from modiff_sim.metrics.frechet import distance_of_moments, moments
+from modiff_sim.metrics.images import channels_last, checked, plain
 from modiff_sim.sweeps.store import sha256
 
-from ..sampling.images import channels_last, checked, plain
 from ..sampling.pictures import levels
-from ._arrays import Floats
-from .frechet import distance_of_moments, moments
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 SPATIAL = 7 * 17 * 17  # features of sFID: 7 channels of a 17×17 layer

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..sampling.images import checked, plain
+from modiff_sim.metrics.frechet import distance_of_moments, moments
+from modiff_sim.metrics.images import checked, plain
+from modiff_sim.metrics.jackknife import Jackknife, without_each
+from modiff_sim.metrics.metric import Judged, Metric, Statistic
+from modiff_sim.metrics.resampling import Interval, centred, multiplicities
+
 from . import reference as references
-from ._metric import Judged, Metric, Statistic
-from .frechet import distance_of_moments, moments
-from .jackknife import Jackknife, without_each
-from .resampling import Interval, centred, multiplicities
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Score:
 
 def _over(*kinds: str) -> dict[str, Metric]:
     """The registered metrics of these kinds."""
-    from . import METRICS
+    from modiff_sim.metrics import METRICS
 
     return {name: metric for name, metric in METRICS.items() if metric.over in kinds}
 

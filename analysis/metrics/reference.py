@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from modiff_sim.metrics.arrays import Floats, flat
+from modiff_sim.metrics.frechet import Moments, moments
+from modiff_sim.metrics.wasserstein import projected
 from modiff_sim.sweeps.store import StoreError, npz_bytes, verify_one, versions, write_files
 
 from .. import datasets
-from ._arrays import Floats, flat
 from .extractors import EXTRACTORS, Extractor
-from .frechet import Moments, moments
-from .wasserstein import projected
 
 FOLDER = Path(__file__).parent / "references"
 KEPT = 4096  # images whose features are kept, for kernel distance, precision and recall

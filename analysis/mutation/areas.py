@@ -90,7 +90,7 @@ AREAS = (
     Area("evidence", ("modiff_sim/evidence.py",), _core("evidence"), (*COMMON, *_core("cost", "threshold", "growth"))),
     Area(
         "metrics",
-        ("analysis/metrics/*.py",),
+        ("modiff_sim/metrics/*.py",),
         _analysis("metrics", "metrics_sets", "metrics_judge"),
         (*COMMON, *_analysis("images", "quality", "compare", "classifier")),
     ),

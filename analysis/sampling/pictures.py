@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from modiff_sim.metrics.images import checked
 from modiff_sim.sweeps.store import write_atomic
-
-from .images import checked
 
 
 def levels(images: np.ndarray) -> np.ndarray:
     """Return images (n, ...) in [-1, 1] as uint8 levels. Values beyond are cut, and halves are rounded to even.
 
-    Raises ValueError for what is not images in [-1, 1]: see ``analysis.sampling.images``.
+    Raises ValueError for what is not images in [-1, 1]: see ``modiff_sim.metrics.images``.
     """
     return _levels(checked("images", images))
 
@@ -38,7 +37,7 @@ def tiles(images: np.ndarray, columns: int | None = None, *, gap: int = 1) -> np
     """Return a picture uint8 (H, W, C) of images (n, C, h, w) in [-1, 1], row by row on white. Values beyond are cut.
 
     ``columns`` is by default √n, rounded up. Raises ValueError for another shape, no images, columns that are not a
-    whole number from 1, and what ``analysis.sampling.images`` refuses.
+    whole number from 1, and what ``modiff_sim.metrics.images`` refuses.
     """
     images = checked("images", images, axes=4)
     if images.shape[1] not in (1, 3):

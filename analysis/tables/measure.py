@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from modiff_sim.metrics import METRICS
 from modiff_sim.nn.sampling import micro_batches
 from modiff_sim.sweeps import sweep
 
@@ -56,7 +57,7 @@ def measure(
     )
     at = {place_of(p): (p, audit) for p, audit in zip(needed, audits, strict=True)}
     judge = metrics.Judge(model)
-    names = [name for name, metric in metrics.METRICS.items() if metric.over != "trajectories"]
+    names = [name for name, metric in METRICS.items() if metric.over != "trajectories"]
 
     @cache
     def images(w: Wanted) -> np.ndarray:

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from modiff_sim.metrics import Jackknife
 from modiff_sim.nn import zoo
 from modiff_sim.sweeps.store import StoreError, npz_bytes, versions, write_files
 
 from .. import metrics
-from ..metrics import Jackknife
 from ..running.measured import rows_manifest
 from .cells import Cell, from_flat
 from .measure import MeasuredRows

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from modiff_sim.metrics import METRICS, jackknife
 from modiff_sim.names import one_of
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
-from ..metrics import METRICS, jackknife
 from .cells import Cell
 from .layouts import Table
 from .rows import Rows

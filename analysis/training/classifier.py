@@ -16,6 +16,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from modiff_sim.metrics.images import checked
 from modiff_sim.sweeps.store import sha256, write_atomic
 
 from .. import datasets
@@ -24,7 +25,6 @@ from ..metrics import EXTRACTORS, Extractor, reference
 from ..metrics.extractors import CLASSES
 from ..running import interrupts
 from ..running.limits import Parser
-from ..sampling.images import checked
 from .loop import progress, write_json
 
 

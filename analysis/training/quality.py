@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from modiff_sim.metrics import frechet_distance, nearest_distance
 from modiff_sim.nn import image_noise, sample, zoo
 
 from .. import datasets, metrics
@@ -36,22 +37,22 @@ def measure(
     noise = np.stack([image_noise(0, i).standard_normal(shape, dtype=np.float32) for i in range(images)])
     half, other = split(len(real), test_share=0.5)
     f, f_real = extractor.features(samples), extractor.features(real)
-    near, within = metrics.nearest_distance(samples, real), metrics.nearest_distance(real)
+    near, within = nearest_distance(samples, real), nearest_distance(real)
     out = {
         "images": images, "sampler": f"ddim, eta 0, quad, {steps} steps", "seed": 0,
         "threads": torch.get_num_threads(), "features": extractor.name,
-        "frechet": round(metrics.frechet_distance(f, f_real), 3),
-        "frechet_real_halves": round(metrics.frechet_distance(f_real[half], f_real[other]), 3),
-        "frechet_noise": round(metrics.frechet_distance(extractor.features(noise), f_real), 1),
+        "frechet": round(frechet_distance(f, f_real), 3),
+        "frechet_real_halves": round(frechet_distance(f_real[half], f_real[other]), 3),
+        "frechet_noise": round(frechet_distance(extractor.features(noise), f_real), 1),
         "samples": report(samples), "real_test_part": report(real[split(len(real))[1]]),
         "nearest_training_image_p1_p50_p99": np.quantile(near, [0.01, 0.5, 0.99]).round(3).tolist(),
         "real_to_nearest_real_p1_p50_p99": np.quantile(within, [0.01, 0.5, 0.99]).round(3).tolist(),
         "share_nearer_than_p1_of_real": round(float((near < np.quantile(within, 0.01)).mean()), 4),
     }  # fmt: skip
     if images > 256 > f.shape[1]:
-        out["frechet_first_256"] = round(metrics.frechet_distance(f[:256], f_real), 3)
+        out["frechet_first_256"] = round(frechet_distance(f[:256], f_real), 3)
     if len(half) >= images > f.shape[1]:  # with as many real images as samples, this is the score of a perfect model
-        out["frechet_real_same_n"] = round(metrics.frechet_distance(f_real[half[:images]], f_real[other]), 3)
+        out["frechet_real_same_n"] = round(frechet_distance(f_real[half[:images]], f_real[other]), 3)
     return out
 
 

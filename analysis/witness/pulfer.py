@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from modiff_sim.diffusion.schedules import Schedule, linear
-
-from ..metrics import psnr
+from modiff_sim.metrics import psnr
 
 SHAPE = (1, 28, 28)
 #: name -> options of ``sample``, both with 50 of the 1000 steps

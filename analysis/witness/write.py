@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..metrics import mean_interval
+from modiff_sim.metrics import mean_interval
+
 from .arms import Arm, baseline, full
 from .plan import PLANS
 from .rows import Rows, difference

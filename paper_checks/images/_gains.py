@@ -16,7 +16,7 @@ def gain_over_gain(name: str, arms: Sequence[Sequence[Any]], label: str) -> Evid
     A loss is the excess of an arm over quantized weights alone under the same sampler. Where one of the four is too
     small to be told from 0, the gains say nothing, and the evidence is NOT_RUN.
     """
-    from analysis.metrics.jackknife import product
+    from modiff_sim.metrics.jackknife import product
 
     (direct, closed), (other_direct, other_closed) = (
         [excess(name, arm, arm.weights_only) for arm in pair] for pair in arms

@@ -26,7 +26,7 @@ CLAIM = Claim(
 def check(effort: str = "quick", *, samplers: tuple[str, str] = ("ddpm", "ddim")) -> Evidence:
     """Compare the relative differences of six layers, image by image."""
     from analysis.experiments.recordings import layer_inputs
-    from analysis.metrics import mean_interval
+    from modiff_sim.metrics import mean_interval
 
     steps, images = SIZES[effort]
 

@@ -34,7 +34,7 @@ def fewest(column: str, weights: str, bits: Sequence[int]) -> tuple[int, int, in
 
     Bits count as kept from the top down, until one is past the cliff.
     """
-    from analysis.metrics.jackknife import estimate
+    from modiff_sim.metrics.jackknife import estimate
 
     found = []
     (base,) = cells("1", (f"{weights}A8", f"{column.split()[0]} direct"))

@@ -67,7 +67,7 @@ def ratios(sampler: str) -> list[tuple[str, np.ndarray]]:
 
 def judged(values: Sequence[tuple[str, np.ndarray]], *, claimed: float, unit: str = "dB") -> Evidence:
     """Return evidence from a number of each sample in every case: their mean, with its 95 % t-interval."""
-    from analysis.metrics import mean_interval
+    from modiff_sim.metrics import mean_interval
 
     labels = [label for label, _ in values]
     found = np.array([mean_interval(each) for _, each in values])

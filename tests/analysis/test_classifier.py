@@ -11,8 +11,9 @@ import torch
 
 from analysis import datasets
 from analysis.datasets import digits, split
-from analysis.metrics import EXTRACTORS, frechet_distance
+from analysis.metrics import EXTRACTORS
 from analysis.training import classifier
+from modiff_sim.metrics import frechet_distance
 
 EPS = np.finfo(np.float64).eps
 DIGITS = EXTRACTORS["digits"]

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import metrics
 from analysis.datasets import Images, digits, load
-from analysis.metrics import EXTRACTORS, Judge, inception
+from analysis.metrics import EXTRACTORS, Judge, inception, reference
 from analysis.sampling import pictures
-from analysis.sampling.images import MANY, checked, pair, plain
 from analysis.training import classifier
+from modiff_sim import metrics
+from modiff_sim.metrics.images import MANY, checked, pair, plain
 
 DIGITS = digits()[0][:100]
 GREY = np.rint((DIGITS + 1) * 127.5).astype(np.uint8)
@@ -44,7 +44,7 @@ JUDGES = {
     "report": EXTRACTORS["digits"].report,
     "FID": lambda x: inception.attempt(x, DIGITS),
     "FID, reference": lambda x: inception.attempt(DIGITS, x),
-    "reference": lambda x: metrics.reference.compute(Images("digits", x, np.zeros(len(x), np.int64), "")),
+    "reference": lambda x: reference.compute(Images("digits", x, np.zeros(len(x), np.int64), "")),
     "classifier": lambda x: classifier.train(
         EXTRACTORS["digits"],
         Images("digits", x, np.zeros(len(x), np.int64), ""),

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.metrics import Judge, frechet
-from analysis.metrics.jackknife import Jackknife, difference, estimate, product, ratio, without_each
-from analysis.metrics.resampling import quantile_of_t
+from analysis.metrics import Judge
+from modiff_sim.metrics import frechet
+from modiff_sim.metrics.jackknife import Jackknife, difference, estimate, product, ratio, without_each
+from modiff_sim.metrics.resampling import quantile_of_t
 
 
 def of(statistic, x, groups):

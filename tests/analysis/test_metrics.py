@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.metrics import (
+from modiff_sim.metrics import (
     duplicates,
     first_divergence,
     frechet_distance,
@@ -15,7 +15,7 @@ from analysis.metrics import (
     relative_l2,
     ssim,
 )
-from analysis.metrics.frechet import distance_of_moments, moments
+from modiff_sim.metrics.frechet import distance_of_moments, moments
 
 EPS = np.finfo(np.float64).eps
 
@@ -244,7 +244,7 @@ def test_nearest_distance_does_not_depend_on_blocks(monkeypatch):
     rng = np.random.default_rng(10)
     x, y = rng.standard_normal((23, 5)), rng.standard_normal((31, 5)).astype(np.float32)
     whole = nearest_distance(x, y), nearest_distance(x)
-    monkeypatch.setattr(sys.modules["analysis.metrics.duplicates"], "BLOCK", 4)
+    monkeypatch.setattr(sys.modules["modiff_sim.metrics.near_duplicates"], "BLOCK", 4)
     for now, before in zip((nearest_distance(x, y), nearest_distance(x)), whole, strict=True):
         assert np.array_equal(now, before)
 

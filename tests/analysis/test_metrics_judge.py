@@ -12,9 +12,11 @@ import pytest
 import torch
 from scipy import stats
 
-from analysis import datasets, metrics
-from analysis.metrics import Judge, Score, inception, mean_interval, reference
-from analysis.metrics.frechet import distance_of_moments, moments
+from analysis import datasets
+from analysis.metrics import EXTRACTORS, Judge, Score, inception, reference
+from modiff_sim import metrics
+from modiff_sim.metrics import mean_interval
+from modiff_sim.metrics.frechet import distance_of_moments, moments
 from modiff_sim.sweeps.store import StoreError
 
 PAIRS, SETS = (
@@ -143,7 +145,7 @@ def test_differences_are_paired(judge, real, noisy):
         judge.differences(noisy[:100], real)
 
 
-@pytest.mark.parametrize("method", [metrics.Judge.intervals, metrics.Judge.differences])
+@pytest.mark.parametrize("method", [Judge.intervals, Judge.differences])
 def test_where_nothing_is_said_an_interval_is_of_95_percent_from_200_resamples(method):
     unsaid = {name: each.default for name, each in inspect.signature(method).parameters.items()}
     assert {name: unsaid[name] for name in ("resamples", "seed", "level")} == {
@@ -188,8 +190,8 @@ def test_the_interval_over_seeds_is_students():
 
 def test_a_reference_comes_back_as_it_was_saved(tmp_path, monkeypatch, judge):
     data = dataclasses.replace(datasets.load("digits"), name="fashion32")
-    small = dataclasses.replace(metrics.EXTRACTORS["digits"], data="fashion32")
-    monkeypatch.setitem(metrics.EXTRACTORS, "fashion32", small)
+    small = dataclasses.replace(EXTRACTORS["digits"], data="fashion32")
+    monkeypatch.setitem(EXTRACTORS, "fashion32", small)
     made = reference.compute(data)
     reference.save(made, tmp_path)
     back = reference.load("fashion32", tmp_path)
@@ -202,7 +204,7 @@ def test_a_reference_comes_back_as_it_was_saved(tmp_path, monkeypatch, judge):
     assert (back.n, back.data_sha256, back.extractor) == (1797, data.sha256, small)
     about = json.loads((tmp_path / "fashion32" / "manifest.json").read_text(encoding="utf-8"))
     assert about["versions"]["numpy"] == np.__version__
-    monkeypatch.setitem(metrics.EXTRACTORS, "fashion32", dataclasses.replace(small, kind="another"))
+    monkeypatch.setitem(EXTRACTORS, "fashion32", dataclasses.replace(small, kind="another"))
     reference.load.cache_clear()
     with pytest.raises(StoreError, match="the classifier here is another"):
         reference.load("fashion32", tmp_path)

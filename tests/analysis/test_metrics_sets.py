@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
-from analysis.metrics import (
+from modiff_sim.metrics import (
     classifier_score,
     kernel_difference,
     kernel_distance,
@@ -17,10 +17,10 @@ from analysis.metrics import (
     sliced_wasserstein,
     split_scores,
 )
-from analysis.metrics.kernel import Terms
-from analysis.metrics.resampling import centred, multiplicities
-from analysis.metrics.score import _eps
-from analysis.metrics.wasserstein import Slices, projected
+from modiff_sim.metrics.kernel import Terms
+from modiff_sim.metrics.resampling import centred, multiplicities
+from modiff_sim.metrics.score import _eps
+from modiff_sim.metrics.wasserstein import Slices, projected
 
 EPS = np.finfo(np.float64).eps
 

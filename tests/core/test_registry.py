@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import modiff_sim as ms
-from analysis.metrics import METRICS
 from modiff_sim import registry
 from modiff_sim.diffusion.samplers import SAMPLERS
+from modiff_sim.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 #: package -> (the dictionaries in its files, what they make together)
@@ -19,7 +19,7 @@ REGISTRIES = {
     "modiff_sim.recursion.kinds": ("RECURSIONS", ms.RECURSIONS),
     "modiff_sim.simulation.processes": ("PROCESSES", ms.processes.PROCESSES),
     "modiff_sim.diffusion.samplers": ("SAMPLERS", SAMPLERS),
-    "analysis.metrics": ("METRICS", METRICS),
+    "modiff_sim.metrics": ("METRICS", METRICS),
 }
 
 

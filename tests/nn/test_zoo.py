@@ -10,6 +10,7 @@ import torch
 from analysis import metrics
 from analysis.datasets import digits
 from modiff_sim.diffusion.schedules import linear
+from modiff_sim.metrics import frechet_distance
 from modiff_sim.nn import image_noise, sample, zoo
 
 DIGITS = metrics.EXTRACTORS["digits"]
@@ -93,7 +94,7 @@ def test_its_samples_are_recognised_as_digits(model):
     assert report["recognised"] >= 0.8
     assert report["class_entropy"] > 2.8
     real = DIGITS.features(digits()[0])
-    distances = [metrics.frechet_distance(DIGITS.features(v), real) for v in (samples, noise)]
+    distances = [frechet_distance(DIGITS.features(v), real) for v in (samples, noise)]
     assert distances[0] < 0.3 * distances[1]
 
 

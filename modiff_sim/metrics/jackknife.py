@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..sampling.images import finite, plain
-from ._arrays import Floats
+from .arrays import Floats
+from .images import finite, plain
 from .resampling import Interval, mean_interval, quantile_of_t
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from ._arrays import Floats, feature_sets
-from ._metric import Judged, Metric
+from .arrays import Floats, feature_sets
+from .metric import Judged, Metric
 
 CHUNK = 512  # rows of a distance matrix that are in memory at once
 

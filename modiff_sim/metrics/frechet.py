@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arrays import Floats, feature_sets
-from ._metric import Metric
+from .arrays import Floats, feature_sets
+from .metric import Metric
 
 Moments = tuple[Floats, Floats]
 

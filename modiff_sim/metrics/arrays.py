@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..sampling.images import finite, pair, plain
+from .images import finite, pair, plain
 
 __all__ = ["Floats", "feature_set", "feature_sets", "finite", "flat", "pairs"]
 
@@ -40,7 +40,7 @@ def feature_sets(x: ArrayLike, y: ArrayLike, at_least: int = 1) -> tuple[Floats,
 def pairs(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Floats, Floats]:
     """Return two batches of images (n, ...) as float64. They must have one shape and one range.
 
-    Options and errors are those of ``analysis.sampling.images.pair``.
+    Options and errors are those of ``modiff_sim.metrics.images.pair``.
     """
     a, b = pair(x, y, **options)
     return a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)

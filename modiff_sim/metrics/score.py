@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arrays import Floats, feature_set
-from ._metric import Judged, Metric, Statistic
-from .extractors import RECOGNISED
+from .arrays import Floats, feature_set
+from .metric import Judged, Metric, Statistic
+
+#: the largest probability from which on a sample counts as recognised
+RECOGNISED = 0.9
 
 
 def classifier_score(probabilities: ArrayLike, weights: Floats | None = None) -> float:
@@ -57,7 +59,7 @@ def _eps(x: Any) -> float:
 def _score(p: Floats, weights: Floats | None = None) -> float:
     w = np.full(len(p), 1.0 / len(p)) if weights is None else weights / weights.sum()
     # mean KL = entropy of the mean - mean entropy; rounding can leave -1e-16 where all rows are equal
-    return float(np.exp(max(0.0, _entropy(w @ p) - w @ _entropy(p))))
+    return float(np.exp(max(0.0, float(_entropy(w @ p) - w @ _entropy(p)))))
 
 
 def split_scores(probabilities: ArrayLike, splits: int = 10) -> tuple[float, float]:

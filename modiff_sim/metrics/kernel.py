@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arrays import Floats, feature_set, feature_sets
-from ._metric import Judged, Metric, Statistic
+from .arrays import Floats, feature_set, feature_sets
+from .metric import Judged, Metric, Statistic
 from .resampling import Interval, centred, multiplicities
 
 BLOCK = 512

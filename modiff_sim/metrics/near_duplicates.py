@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..sampling.images import alike, checked
-from ._arrays import Floats, flat
-from ._metric import Judged, Metric, Statistic
+from .arrays import Floats, flat
+from .images import alike, checked
+from .metric import Judged, Metric, Statistic
 
 BLOCK = 1024  # rows per block of the table of distances: 8 MB
 ALONE = "cannot leave one out of a single image: give at least two, or a reference"

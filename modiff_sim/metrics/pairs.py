@@ -7,9 +7,9 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..sampling.images import plain
-from ._arrays import Floats, flat, pairs
-from ._metric import Metric
+from .arrays import Floats, flat, pairs
+from .images import plain
+from .metric import Metric
 
 WINDOW, SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03

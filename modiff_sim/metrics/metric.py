@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from ._arrays import Floats
-
-if TYPE_CHECKING:
-    from .extractors import Extractor
-    from .reference import Reference
+from .arrays import Floats
 
 #: how often each image counts (n,) -> value
 Statistic = Callable[[Floats], float]
+
+
+class Extractor(Protocol):
+    """A network that sees images: their features and the probabilities of classes."""
+
+    def features_and_probabilities(self, images: Any) -> tuple[Floats, Floats]:
+        """Features (n, k) and probabilities (n, classes) of images (n, C, H, W)."""
+        ...  # pragma: no cover - protocol
+
+
+class Reference(Protocol):
+    """What is kept of real images: their features (n, k), and what the metrics make of them."""
+
+    @property
+    def features(self) -> Floats:
+        """Features of real images, (n, k)."""
+        ...  # pragma: no cover - protocol
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class Judged:
     there are samples, or all that are kept.
     """
 
-    def __init__(self, images: np.ndarray, extractor: Extractor, reference: Reference) -> None:
+    def __init__(self, images: np.ndarray, extractor: Extractor, reference: Any) -> None:
         self.features, self.probabilities = extractor.features_and_probabilities(images)
         self.images, self.seen, self.reference = images, np.clip(images, -1, 1), reference
         self.real = min(len(images), len(reference.features))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ..sampling.images import plain
-from ._arrays import Floats
+from .arrays import Floats
+from .images import plain
 
 
 @dataclass(frozen=True)
