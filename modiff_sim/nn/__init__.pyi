@@ -8,6 +8,8 @@ from .calibration.adaround import adaround as adaround
 from .calibration.aligned import aligned as aligned
 from .calibration.static_scales import Calibration as Calibration
 from .calibration.static_scales import calibrate as calibrate
+from .comparison.arms import compare as compare
+from .comparison.table import Comparison as Comparison
 from .measure import sparsity as sparsity
 from .measure.recording import Recorder as Recorder
 from .measure.recording import record as record

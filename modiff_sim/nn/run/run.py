@@ -215,6 +215,11 @@ class Run(LayerSteps):
         """The states of the passes: ``watch`` and ``step`` are what a scheduler's owner calls."""
         return self._passes
 
+    @property
+    def samples(self) -> int:
+        """Samples of the last model call, which the states are of; 0 before the first."""
+        return self._samples
+
     def state_bytes(self) -> int:
         """Bytes held between calls, of all passes: â and ô as kept, operands of products, reused outputs."""
         return self._states.bytes()

@@ -1,0 +1,1 @@
+"""Arms on one model or pipeline, side by side."""

@@ -1,0 +1,164 @@
+"""Arms side by side: the numbers are those of the parts, on models, pipelines and functions that sample."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMPipeline
+
+import modiff_sim as ms
+from modiff_sim.metrics import psnr, relative_l2, ssim
+from modiff_sim.nn import compare, modulated, sample, zoo
+from modiff_sim.nn.comparison.table import COLUMNS, FULL
+
+ARMS = {
+    "W8A8": {"activations": "absmax:8", "weights": "absmax:8", "recursion": "direct"},
+    "W8A4, MoDiff": {"activations": ms.AbsMax(4), "weights": ms.AbsMax(8)},
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return zoo.load("digits")
+
+
+@pytest.fixture(scope="module")
+def found(model):
+    return compare(model, ARMS, images=3, steps=4, batch=3, seed=5)
+
+
+def test_a_row_is_what_the_parts_give(model, found):
+    options = {"images": 3, "steps": 4, "batch": 3, "seed": 5}
+    full = sample(model, **options)
+    with modulated(model, **ARMS["W8A4, MoDiff"]) as run:
+        made = sample(model, run=run, **options)
+        total, held = run.audit().summary(), run.state_bytes()
+    assert np.array_equal(found.images[FULL], full)
+    assert np.array_equal(found.images["W8A4, MoDiff"], made)
+    row = found.rows[2]
+    assert row["psnr"] == np.median(psnr(made, full))
+    assert row["ssim"] == np.median(ssim(made, full))
+    assert row["relative_l2"] == np.median(relative_l2(made, full))
+    assert row["gbops"] == pytest.approx(total["bops"] / 1e9 / 4 / 3)
+    assert row["state_mib"] == pytest.approx(held / 2**20 / 3)
+    assert row["mac_share"] == total["total_share"]
+    assert found.audits["W8A4, MoDiff"].summary() == total
+
+
+def test_costs_are_those_of_bits(found):
+    full, eight, four = found.rows
+    assert (full["arm"], full["relative_bops"], full["activation_bits"], full["psnr"]) == (FULL, 1.0, 32.0, np.inf)
+    assert eight["relative_bops"] == pytest.approx(8 * 8 / 32**2)  # every call is quantized
+    assert four["relative_bops"] == pytest.approx((3 * 8 * 4 + 8 * 32) / 4 / 32**2)  # the first of four is exact
+    assert eight["gbops"] / eight["relative_bops"] == pytest.approx(full["gbops"])
+    assert eight["state_mib"] == 0 < four["state_mib"]
+
+
+def test_it_is_a_frame_and_a_table(found):
+    frame = found.frame()
+    assert frame["arm"].tolist() == [FULL, *ARMS]
+    assert set(frame.columns) <= set(COLUMNS)
+    lines = str(found).splitlines()
+    assert len(lines) == 4
+    assert len({len(line) for line in lines}) == 1
+    assert "PSNR dB" in lines[0]
+    assert "kernel" not in lines[0]
+
+
+def test_a_pipeline_has_its_own_range(model):
+    pipeline = DDPMPipeline(unet=model, scheduler=DDIMScheduler())
+    pipeline.set_progress_bar_config(disable=True)
+    found = compare(pipeline, ARMS, images=2, num_inference_steps=3, seed=7)
+    alone = pipeline(
+        batch_size=2, num_inference_steps=3, output_type="np", generator=torch.Generator().manual_seed(7)
+    ).images
+    assert np.allclose(found.images[FULL], 2 * np.moveaxis(alone, -1, 1) - 1, atol=1e-6)
+    assert found.images[FULL].min() < -0.9
+    assert found.rows[1]["psnr"] > found.rows[2]["psnr"] > 10
+    assert found.audits["W8A8"].model_calls == 3
+
+
+def plain(model):
+    """A sampler of one's own, in two batches."""
+
+    def draw(run=None):
+        made = []
+        for k in range(2):
+            if run is not None:
+                run.reset()
+            x = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(k))
+            with torch.no_grad():
+                for _ in range(3):
+                    x = x - 0.1 * model(x)
+            made.append(x)
+        return torch.cat(made).clamp(-1, 1)
+
+    return draw
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.SiLU(), torch.nn.Conv2d(8, 1, 3, padding=1)
+    ).eval()
+
+
+def test_a_function_that_samples_is_enough(small):
+    draw = plain(small)
+    found = compare(small, {"A4": {"activations": "absmax:4"}}, sample=draw)
+    assert np.array_equal(found.images[FULL], draw().numpy())
+    with modulated(small, activations="absmax:4") as run:
+        assert np.array_equal(found.images["A4"], draw(run).numpy())
+    assert found.rows[1]["images"] == 4
+    once = compare(small, {"A4": {"activations": "absmax:4"}}, sample=lambda: draw())
+    assert np.array_equal(once.images[FULL], found.images[FULL])
+
+
+def test_real_images_and_features_give_a_kernel_distance(small):
+    draw, features = plain(small), lambda x: x.reshape(len(x), -1).astype(float)
+    real = np.random.default_rng(0).uniform(-1, 1, (5, 1, 8, 8)).astype(np.float32)
+    found = compare(small, {"A4": {"activations": "absmax:4"}}, sample=draw, reference=real, features=features)
+    for row in found.rows:
+        x, y = features(found.images[row["arm"]]), features(real)
+
+        def k(a, b):
+            return (a @ b.T / a.shape[1] + 1) ** 3
+
+        apart = ~np.eye(4, dtype=bool)
+        expected = k(x, x)[apart].mean() + k(y, y)[~np.eye(5, dtype=bool)].mean() - 2 * k(x, y).mean()
+        assert row["kernel_distance"] == pytest.approx(expected)
+    for missing in ({"reference": real}, {"features": features}):
+        with pytest.raises(ValueError, match="needs both"):
+            compare(small, {"A4": {"activations": "absmax:4"}}, sample=draw, **missing)
+
+
+def test_an_arm_that_cannot_be_is_refused_before_anything_is_sampled(small):
+    def draw(run=None):
+        raise AssertionError("sampled")
+
+    good = {"A4": {"activations": "absmax:4"}}
+    for options, error, said in [
+        ({"activations": "absmx:4"}, ValueError, r"arm 'bad': unknown quantizer 'absmx'; .*did you mean 'absmax'"),
+        ({"activations": "absmax:4", "where": "9"}, ValueError, "arm 'bad': the pattern '9' fits none"),
+        ({"bits": 4}, TypeError, "arm 'bad': .*bits"),
+        ("absmax:4", TypeError, "arm 'bad': give options of modulated"),
+    ]:
+        with pytest.raises(error, match=said):
+            compare(small, good | {"bad": options}, sample=draw)
+    for arms in ({}, ["A4"], None):
+        with pytest.raises(ValueError, match="arms are a mapping"):
+            compare(small, arms, sample=draw)
+    with pytest.raises(ValueError, match="steps= is for"):
+        compare(small, good, sample=draw, steps=3)
+    with pytest.raises(TypeError, match="sample is a function"):
+        compare(small, good, sample=3)
+    with pytest.raises(TypeError, match="expected a diffusers pipeline"):
+        compare("digits", good)
+
+
+def test_images_of_another_range_are_refused(small):
+    draw = plain(small)
+    with pytest.raises(ValueError, match="the images of full precision"):
+        compare(small, {"A4": {"activations": "absmax:4"}}, sample=lambda: 255 * (draw() + 1) // 2)
+    same = compare(small, {"A4": {"activations": "absmax:4"}}, sample=lambda: (draw() + 1) / 2, value_range=(0, 1))
+    assert np.allclose(same.images[FULL], draw().numpy(), atol=1e-6)
