@@ -226,7 +226,7 @@ MANY_OPTIONS = {
     ("modiff_sim.recursion", "run"): "a scheme and what wraps it, written out; they become a `Scheme` at once",
     ("modiff_sim.nn", "modulated"): "what makes an arm of the paper; they become an `Options` at once",
     ("modiff_sim.nn", "sample"): "what is sampled, from which noise, and who is told about it",
-    ("modiff_sim.nn", "compare"): "what is compared, with what, and how it is sampled; most become a `_Subject` at once",
+    ("modiff_sim.nn", "compare"): "what is compared, with what, and how it is sampled; they become a `_Subject`",
     ("modiff_sim.nn", "calibrate"): "how ranges are chosen, and `modulated`'s options; they become a `Request` at once",
     ("modiff_sim.nn", "adaround"): "what is rounded and what is held out; how is in its `settings`",
 }  # fmt: skip
