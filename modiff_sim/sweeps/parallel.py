@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
-from contextlib import ExitStack
-from functools import cache, partial
+from functools import cache
+from itertools import islice
 from typing import Any
 
 from ..arguments import said_seconds
@@ -68,31 +68,25 @@ def unordered(
         for task in tasks:
             yield task()
         return
+    if scheduler is not None:
+        yield from _on_cluster(iter(tasks), scheduler, AHEAD if workers is None else workers)
+        return
     try:
         import joblib
     except ImportError as error:
         raise ImportError('several workers need joblib: pip install "modiff-sim[scale]"') from error
-    lost: tuple[type[Exception], ...] = (BrokenExecutor,)
-    with ExitStack() as stack:
-        options: dict[str, Any] = {"n_jobs": many, "backend": "loky"}
-        if scheduler is not None:
-            client, lost = _client(scheduler)
-            stack.enter_context(client)
-            options = {"backend": _dask_backend(client, AHEAD if workers is None else workers)}
-            tasks = (partial(_call_pickled, pickle.dumps(task)) for task in tasks)
-        # a worker whose memory has grown is replaced, which is not worth a warning
-        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
-        run = joblib.Parallel(return_as="generator_unordered", batch_size=1, **options)
-        try:
-            starter = os.getpid() if scheduler is None else 0
-            yield from run(joblib.delayed(_call)(task, starter) for task in tasks)
-        except lost as error:
-            raise WorkerLost(f"a worker was killed ({type(error).__name__})") from error
+    # a worker whose memory has grown is replaced, which is not worth a warning
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
+    run = joblib.Parallel(return_as="generator_unordered", batch_size=1, n_jobs=many, backend="loky")
+    try:
+        yield from run(joblib.delayed(_call)(task, os.getpid()) for task in tasks)
+    except BrokenExecutor as error:
+        raise WorkerLost(f"a worker was killed ({type(error).__name__})") from error
 
 
 def _call(task: Callable[[], Any], starter: int) -> Any:
-    """Call a task on a worker. ``starter`` is the process that started the worker, 0 for a worker of a cluster."""
-    if starter not in (0, os.getpid()):
+    """Call a task on a worker. ``starter`` is the process that started the worker."""
+    if starter != os.getpid():
         _serve(starter)
     return task()
 
@@ -130,26 +124,42 @@ def _call_pickled(task: bytes) -> Any:
     return made()
 
 
-def _dask_backend(client: Any, ahead: int) -> Any:
-    """Return the Dask backend of joblib, with at least two threads and at least ``ahead``.
+def _on_cluster(tasks: Iterator[Callable[[], Any]], scheduler: str, ahead: int) -> Generator[Any, None, None]:
+    """Yield the results of the tasks on a Dask cluster as they finish."""
+    client = _client(scheduler)
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
 
-    joblib counts the cluster's threads once. With one thread it would compute here, and it would have no tasks
-    ready for workers that come later.
-    """
-    from joblib._dask import DaskDistributedBackend
+    under_way: set[Any] = set()
+    done = as_completed()
 
-    class Backend(DaskDistributedBackend):
-        def effective_n_jobs(self, n_jobs: int) -> int:
-            return max(2, ahead, super().effective_n_jobs(n_jobs))
+    def more() -> None:
+        """Submit tasks, so that workers that are there, and some that come later, find work."""
+        wanted = 2 * max(sum(client.nthreads().values()), ahead)
+        for task in islice(tasks, max(wanted - len(under_way), 0)):
+            future = client.submit(_call_pickled, pickle.dumps(task), pure=False)
+            under_way.add(future)
+            done.add(future)
 
-    return Backend(client=client)
+    with client:
+        try:
+            more()
+            for future in done:
+                under_way.discard(future)
+                result = future.result()
+                del future  # whose result the cluster would keep
+                yield result
+                more()
+        except KilledWorker as error:
+            raise WorkerLost(f"a worker was killed ({type(error).__name__})") from error
+        finally:
+            client.cancel(list(under_way))
 
 
-def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
-    """Return a client of the cluster, and the exceptions that mean that workers died."""
+def _client(scheduler: str) -> Any:
+    """Return a client of the cluster."""
     try:
         from distributed import Client
-        from distributed.scheduler import KilledWorker
     except ImportError as error:
         raise ImportError('a Dask scheduler needs distributed: pip install "modiff-sim[scale]"') from error
     try:
@@ -163,14 +173,14 @@ def _client(scheduler: str) -> tuple[Any, tuple[type[Exception], ...]]:
         raise ValueError(
             f"the scheduler at {scheduler} has no workers: start some with `dask worker {scheduler}`"
         ) from error
-    try:  # because joblib would wait for ever for a cluster that cannot read what it is sent
+    try:  # a cluster that cannot read what it is sent
         client.submit(_call_pickled, pickle.dumps(cores), pure=False).result(timeout=PATIENCE)
     except Exception as error:
         client.close()
         raise ValueError(
             f"the Dask cluster at {scheduler} does not run modiff_sim ({error}): its scheduler and its workers need it"
         ) from error
-    return client, (KilledWorker,)
+    return client
 
 
 def progress(label: str, total: int) -> Callable[[int], None]:
