@@ -88,8 +88,9 @@ def pseudo_values(rows: Rows, table: Table, cell: Cell, value: str) -> np.ndarra
 
 @dataclass(frozen=True)
 class Page:
-    """A table as strings: a header, the rows, and the notes below it."""
+    """A table as strings: its name and title, a header, the rows, and the notes below it."""
 
+    name: str
     title: str
     header: list[str]
     lines: list[list[str]]
@@ -128,7 +129,7 @@ def page(name: str, table: Table, rows: Rows, value: str) -> Page:
     if table.printed:
         said = f"Rows \u201cpaper\u201d are printed there, {table.of}: compare order, cliff and ratio, not values."
         notes.append(said)
-    return Page(f"Table {name}: {table.title}", [HEADING, *columns], lines, notes)
+    return Page(name, table.title, [HEADING, *columns], lines, notes)
 
 
 def as_text(made: Page) -> str:
@@ -139,7 +140,9 @@ def as_text(made: Page) -> str:
     for first, *rest in table:
         cells = [f"{v:>{w}}" for v, w in zip(rest, widths[1:], strict=True)]
         body.append("  ".join([f"{first:<{widths[0]}}", *cells]).rstrip())
-    return "\n".join([made.title, "", body[0], "-" * len(body[0]), *body[1:], "", *made.notes, ""])
+    return "\n".join(
+        [f"Table {made.name}: {made.title}", "", body[0], "-" * len(body[0]), *body[1:], "", *made.notes, ""]
+    )
 
 
 def as_markdown(made: Page) -> str:
@@ -149,7 +152,7 @@ def as_markdown(made: Page) -> str:
         return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
     rule = "|---|" + "---:|" * (len(made.header) - 1)
-    return "\n".join([f"### {made.title}", "", line(made.header), rule, *map(line, made.lines), "",
+    return "\n".join([f"### Table {made.name}: {made.title}", "", line(made.header), rule, *map(line, made.lines), "",
                       *(f"*{note}*" for note in made.notes), ""])  # fmt: skip
 
 
@@ -161,21 +164,29 @@ def as_csv(made: Page) -> str:
 
 
 _ESCAPED = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "×": r"$\times$", "∞": r"$\infty$",
-            "²": r"$^2$", "³": r"$^3$", "–": "--", "é": r"\'e"}  # fmt: skip
+            "\u201c": "``", "\u201d": "''", "²": r"$^2$", "³": r"$^3$", "–": "--", "é": r"\'e"}  # fmt: skip
 
 
 def _latex(text: str) -> str:
-    return "".join(_ESCAPED.get(letter, letter) for letter in text)
+    """Return text for LaTeX, in which a number below 0 has a minus sign rather than a hyphen."""
+    escaped = "".join(_ESCAPED.get(letter, letter) for letter in text)
+    return f"$-${escaped[1:]}" if text[:1] == "-" and text[1:2].isdigit() else escaped
 
 
 def as_latex(made: Page) -> str:
-    """Return the table as a LaTeX table environment for booktabs."""
-    body = [" & ".join(map(_latex, line)) + r" \\" for line in (made.header, *made.lines)]
-    return "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{{_latex(made.title)}. {_latex(' '.join(made.notes))}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(made.header) - 1)}}}", r"\toprule", body[0], r"\midrule", *body[1:],
-        r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
-    ])  # fmt: skip
+    """Return the table as a LaTeX table environment for booktabs, with a label.
+
+    The caption is without the number, which LaTeX gives itself.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(made.lines, columns=[_latex(name) for name in made.header]).map(_latex)
+    title = made.title[0].upper() + made.title[1:]
+    text: str = frame.style.hide(axis="index").to_latex(
+        hrules=True, column_format="l" + "r" * (len(made.header) - 1), position="htbp", position_float="centering",
+        caption=_latex(f"{title}: {' '.join(made.notes)}"), label=f"tab:{made.name}",
+    )  # fmt: skip
+    return text
 
 
 FORMATS: dict[str, Callable[[Page], str]] = {

@@ -384,6 +384,10 @@ def test_every_format_has_every_cell():
     assert latex.count(r" \\") == 1 + len(made.lines)
     assert {line.count(" & ") for line in latex.splitlines() if line.endswith(r"\\")} == {2}
     assert r"3.8 $\pm$ 1.9" in latex
+    assert r"\label{tab:tiny}" in latex
+    assert r"\caption{Tiny: " in latex  # LaTeX numbers it itself
+    assert r"\toprule" in latex
+    assert write._latex("-0.4 ± 2.0") == r"$-$0.4 $\pm$ 2.0"
     assert not set("±–×") & set(latex)
     text = write.as_text(made).splitlines()
     assert text[2].index("direct") + len("direct") == text[4].index("3.8 ± 1.9") + len("3.8 ± 1.9")
