@@ -109,7 +109,7 @@ def draw(module: ModuleType, data: dict[str, Any]) -> tuple[bytes, bytes]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    from . import style
+    from modiff_sim.plot import style
 
     with style.applied():
         figure = module.plot(data)

@@ -13,8 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import modiff_sim as ms
-
-from . import style
+from modiff_sim.plot import style
 
 TITLE = "What is to be seen, in a few words"
 CAPTION = "What the axes, curves and marks are, how much was drawn, and what a reader should take from it."

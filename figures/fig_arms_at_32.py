@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from analysis.sampling.pictures import tiles
 from analysis.tables.layouts import AT_32, TABLES
 from analysis.tables.write import EXCESS, number
+from modiff_sim.plot import style
 
-from . import style
 from .committed import params, rows
 
 TITLE = "The arms at 32×32"

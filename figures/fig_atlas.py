@@ -13,8 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from modiff_sim import QUANTIZERS
 from modiff_sim.contraction.atlas import atlas
-
-from . import style
+from modiff_sim.plot import style
 
 TITLE = "What a quantizer loses: typical input and worst case"
 CAPTION = (

@@ -11,9 +11,8 @@ from matplotlib.lines import Line2D
 
 from modiff_sim import PerGroup, contraction
 from modiff_sim.contraction.atlas import DISTRIBUTIONS, atlas
+from modiff_sim.plot import style
 from modiff_sim.quantizers import make
-
-from . import style
 
 TITLE = "c knows the dimension, κ does not"
 CAPTION = (

@@ -12,8 +12,7 @@ from matplotlib.lines import Line2D
 import modiff_sim as ms
 from modiff_sim import bounds
 from modiff_sim import recursion as rec
-
-from . import style
+from modiff_sim.plot import style
 
 TITLE = "Beyond one layer: what else adds error, and what bounds it"
 CAPTION = (

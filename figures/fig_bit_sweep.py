@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from . import style
+from modiff_sim.plot import style
+
 from .practice import STAND_IN, ablation, params
 
 TITLE = "Distance to full precision against activation bits"

@@ -15,8 +15,7 @@ from matplotlib.lines import Line2D
 
 import modiff_sim as ms
 from modiff_sim import bounds
-
-from . import style
+from modiff_sim.plot import style
 
 TITLE = "Error and bound per norm"
 CAPTION = (

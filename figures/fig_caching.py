@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.experiments import caching, schemes
+from modiff_sim.plot import style
 
-from . import style
 from .practice import STAND_IN, params
 
 TITLE = "Caching, thresholds, dead zones and fewer bits"

@@ -16,8 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from modiff_sim import bounds, certificates
 from modiff_sim.bounds.certificates import Budget
-
-from . import style
+from modiff_sim.plot import style
 
 TITLE = "Exact worst cases: the sharp bounds are what can happen"
 CAPTION = (

@@ -17,8 +17,7 @@ from matplotlib.patches import Patch
 
 import modiff_sim as ms
 from modiff_sim import Laws, bounds
-
-from . import style
+from modiff_sim.plot import style
 
 TITLE = "Error growth against all bounds"
 CAPTION = (

@@ -18,8 +18,7 @@ from modiff_sim import mixtures
 from modiff_sim.diffusion.mixture_sampling import injected_variance, quantized_sampling, sample_mixture
 from modiff_sim.diffusion.noise import FixedNoise
 from modiff_sim.diffusion.schedules import linear
-
-from . import style
+from modiff_sim.plot import style
 
 TITLE = "Quantized sampling against the exact distribution: MoDiff works at 2 bits, given enough steps"
 CAPTION = (

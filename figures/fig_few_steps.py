@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from analysis.tables.layouts import FEW_STEPS, SWEPT, SWEPT_BITS, TABLES
+from modiff_sim.plot import style
 
-from . import style
 from .committed import params, rows
 
 TITLE = "Steps, bits and sampler"

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 import modiff_sim as ms
 from analysis.experiments import recordings
 from modiff_sim import bounds, growth
+from modiff_sim.plot import style
 
-from . import style
 from .fig_error_growth import Shrink
 from .practice import STAND_IN, params
 

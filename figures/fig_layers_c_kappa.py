@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 import modiff_sim as ms
 from analysis.experiments import digits
+from modiff_sim.plot import style
 
-from . import style
 from .practice import STAND_IN, params
 
 TITLE = "Contraction per layer and step"

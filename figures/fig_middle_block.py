@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.experiments import digits
+from modiff_sim.plot import style
 
-from . import style
 from .practice import STAND_IN, params
 
 TITLE = "Error in the middle block per step"

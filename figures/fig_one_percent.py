@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 import modiff_sim as ms
+from modiff_sim.plot import style
 
-from . import style
 from .fig_error_growth import Shrink
 
 TITLE = "One per cent per call: it adds up without compensation alone, and compounds nowhere"

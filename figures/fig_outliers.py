@@ -12,8 +12,7 @@ from matplotlib.lines import Line2D
 
 import modiff_sim as ms
 from modiff_sim import recursion as rec
-
-from . import style
+from modiff_sim.plot import style
 
 TITLE = "Outliers: direct quantization pays for their size, the closed loop for their change"
 CAPTION = (

@@ -18,8 +18,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 import modiff_sim as ms
 from analysis.experiments import digits
 from modiff_sim import recursion, regimes
+from modiff_sim.plot import style
 
-from . import style
 from .practice import STAND_IN, params
 
 TITLE = "Where each scheme wins: the closed loop, unless the input changes by a large part of its size per call"

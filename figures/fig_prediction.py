@@ -12,9 +12,10 @@ from matplotlib.lines import Line2D
 
 from analysis.experiments import prediction
 from modiff_sim.bounds import bits_for_small_gain
+from modiff_sim.plot import style
 from modiff_sim.transfer.prediction import TOLERANCE, cliff
 
-from . import practice, style
+from . import practice
 from .practice import STAND_IN
 
 TITLE = "Errors as noise whose energies add: predicted and measured error of a quantized sampler"

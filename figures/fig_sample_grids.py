@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.experiments import digits as experiments
+from modiff_sim.plot import style
 
-from . import style
 from .practice import STAND_IN, ablation, params
 
 TITLE = "Samples of every arm from the same noise"

@@ -12,8 +12,8 @@ from matplotlib.patches import Patch
 from scipy.interpolate import PchipInterpolator
 
 from analysis.experiments import digits
+from modiff_sim.plot import style
 
-from . import style
 from .practice import STAND_IN, params
 
 TITLE = "Inputs and their differences per step"

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 import modiff_sim as ms
 from analysis.experiments import recordings
 from modiff_sim.diffusion.schedules import linear
+from modiff_sim.plot import style
 
-from . import style
 from .practice import STAND_IN, params
 
 TITLE = "With uniform timesteps features change most at the end, and the closed loop's error follows them"

@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 
 import modiff_sim as ms
 from modiff_sim import Laws, bounds
+from modiff_sim.plot import style
 
-from . import style
 from .fig_error_growth import Shrink
 
 TITLE = "A better constant ends the proof's exponential growth; stochastic rounding adds squares"

@@ -29,6 +29,8 @@ ARROWS = {
 CORE_THIRD_PARTY = {"numpy", "scipy", "array_api_compat"}
 #: imported where used, inside functions, by the core
 CORE_EXTRAS = {"matplotlib", "seaborn", "pandas", "PEPit", "cvxpy", "numba", "joblib", "distributed", "tqdm"}
+#: the room of the core that is imported where something is drawn, inside functions
+DRAWING = "plot"
 
 
 def layer(module: str) -> str | None:
@@ -170,21 +172,23 @@ def test_the_core_needs_only_its_three_libraries():
             if third in sys.stdlib_module_names or layer(imported):
                 continue
             allowed = CORE_THIRD_PARTY if top_level else CORE_THIRD_PARTY | CORE_EXTRAS
-            assert third in allowed, f"{path.relative_to(ROOT)} imports {imported}"
+            drawn = {"matplotlib"} if room(module) == DRAWING else set()
+            assert third in allowed | drawn, f"{path.relative_to(ROOT)} imports {imported}"
 
 
-#: imports the modules one after the other, and prints the first that brought torch or pandas
+#: imports the modules one after the other, and prints the first that brought torch, pandas or matplotlib
 BRINGS = """
 import importlib, sys
 for module in sys.argv[1:]:
     importlib.import_module(module)
-    if {"torch", "pandas"} & {*sys.modules}:
+    if {"torch", "pandas", "matplotlib"} & {*sys.modules}:
         sys.exit(module)
 """
 
 
-def test_importing_the_core_leaves_torch_out(tmp_path):
-    core = sorted(m for _, m in sources() if layer(m) == "modiff_sim" and room(m) != "testing")
+def test_importing_the_core_leaves_torch_and_matplotlib_out(tmp_path):
+    apart = ("testing", DRAWING)
+    core = sorted(m for _, m in sources() if layer(m) == "modiff_sim" and room(m) not in apart)
     assert len(core) > 100
     (tmp_path / "torch.py").touch()  # the negative control needs one that is quick to import
     (tmp_path / "brings.py").write_text("import torch", encoding="utf-8")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 import figures
 import paper_checks
-from figures import style
 from modiff_sim import Verdict, bounds, certificates
 from modiff_sim.bounds import semidefinite
 from modiff_sim.bounds.certificates import Budget, CertificateError, closed_loop, open_loop
 from modiff_sim.evidence import judge
+from modiff_sim.plot import style
 from paper_checks import _shared
 
 CLOSE = {"rel": 1e-6}  # the solver stops at 1e-8 of value²

@@ -7,7 +7,7 @@ import pytest
 
 import figures
 from figures import __main__ as runner
-from figures import style
+from modiff_sim.plot import style
 
 
 @pytest.fixture

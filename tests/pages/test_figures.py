@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import figures
-from figures import style
+from modiff_sim.plot import style
 
 #: what needs the trained model: drawn here from data made up to look like it
 PRACTICE = tuple(name for name in figures.names() if figures.is_practice(figures.load(name)))

@@ -1,7 +1,7 @@
-"""One look for all figures: colours, labels, sizes, legends. A figure picks names from here instead of setting colours.
+"""One look for all pictures: colours, labels, sizes, legends. A picture picks names from here rather than set colours.
 
 Colours are those of Okabe and Ito, which can be told apart with every common colour blindness; line styles and markers
-repeat the information. A recursion and a bound have the same colour in every figure. Measured curves have markers, and
+repeat the information. A recursion and a bound have the same colour in every picture. Measured curves have markers, and
 bounds do not. Sizes are for print at ``WIDTH`` inches, where text has at least ``SMALLEST`` points.
 """
 
@@ -29,7 +29,7 @@ NEUTRAL = ("#b3b3b3", "#737373", "#1a1a1a")  # where a colour would be mistaken 
 
 @dataclass(frozen=True)
 class Look:
-    """How one thing is drawn and labelled in every figure."""
+    """How one thing is drawn and labelled in every picture."""
 
     label: str
     colour: str
