@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import Any
 
 import numpy as np
 
@@ -79,25 +78,23 @@ def run(chosen: Namespace) -> int:
 def _plot(chosen: Namespace, columns: dict[str, np.ndarray], d: np.ndarray) -> None:
     from matplotlib.lines import Line2D
 
-    from .plotting import decade, legend_below, nested, picture, whole_numbers
+    from ..plot import panels, style
+    from .plotting import picture
 
     loops = ("open_loop", "closed_loop")
     short = list(dict.fromkeys(name.replace(f"_{loop}", "") for loop in loops for name in columns if loop in name))
-    looks: dict[str, Any] = {
-        name: {**nested(i, len(short)), "ls": "--" if name.startswith("printed") else "-"}
-        for i, name in enumerate(short)
-    }
-    with picture(chosen.plot, [loop.replace("_", " ") for loop in loops]) as (figure, panels):
-        for axes, loop in zip(panels, loops, strict=True):
+    looks = panels.bounds(short)
+    with picture(chosen.plot, [style.SHORT[loop] for loop in loops]) as (figure, drawn):
+        for axes, loop in zip(drawn, loops, strict=True):
             calls = np.arange(1, len(d) + 1)
             for name, values in columns.items():
                 if loop in name:
-                    shown = np.where((values > 0) & np.isfinite(values), values, np.nan)
+                    shown = panels.positive(np.where(np.isfinite(values), values, np.nan))
                     axes.plot(calls, shown, **looks[name.replace(f"_{loop}", "")])
-            axes.bar(calls, d, color="#cccccc", width=0.5, zorder=0)
+            axes.bar(calls, d, color=style.GRID, width=0.5, zorder=0)
             axes.set(yscale="log", xlabel="call", ylabel="bound on the norm of the error")
-            decade(axes)
-            whole_numbers(axes)
+            panels.decade(axes)
+            panels.whole_numbers(axes)
         handles = [Line2D([], [], label=name.replace("_", " "), **look) for name, look in looks.items()]
-        handles.append(Line2D([], [], color="#cccccc", lw=6, label="norm of the difference"))
-        legend_below(figure, handles, columns=4)
+        handles.append(Line2D([], [], color=style.GRID, lw=6, label="norm of the difference"))
+        style.legend(figure, handles, columns=4, where="outside lower center")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 import numpy as np
 
@@ -32,9 +33,7 @@ def run(chosen: Namespace) -> int:
     order = {name: i for i, name in enumerate(dict.fromkeys(row["quantizer"] for row in rows))}
     rows.sort(key=lambda row: (order[row["quantizer"]], row["bits"], row["granularity"], row["d"], row["norm"]))
     if chosen.plot:
-        from .contraction_plot import plot
-
-        plot(chosen.plot, rows)
+        _plot(chosen.plot, rows)
     shown = {(row["quantizer"], row["d"]) for row in rows}
     left_out = [f"{name} at d = {d}" for name in order for d in chosen.d if (name, d) not in shown]
     if chosen.json:
@@ -53,6 +52,23 @@ def run(chosen: Namespace) -> int:
     head = [name for name in rows[0] if name not in same]
     table(head, ([row[name] for name in head] for row in rows))
     return 0
+
+
+def _plot(path: str, rows: list[dict[str, Any]]) -> None:
+    from ..plot import contraction, style
+    from .plotting import picture
+
+    try:
+        contraction.keys(rows)
+    except contraction.TooMany as error:
+        most, colours = error.most, len(style.PALETTE)
+        hint = f", or a single --quantizer with {colours}" if error.what == "lines" else ""
+        raise ValueError(
+            f"--plot can show {most} {error.what}, but --{error.other} has {error.values} values beside another axis: "
+            f"pass at most {most}{hint}"
+        ) from None
+    with picture(path, contraction.titles(rows), columns=2, height=3.6) as (figure, panels):
+        contraction.multiples(figure, panels, rows)
 
 
 def _recorded(path: str) -> np.ndarray:

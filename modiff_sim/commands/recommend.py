@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from argparse import Namespace
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -57,34 +56,14 @@ def _some(a: np.ndarray, trials: int, seed: int) -> np.ndarray:
 
 
 def _plot(path: str, found: list[recommendation.Recommendation]) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
+    from ..plot import layers, style
+    from .plotting import picture
 
-    from .plotting import COLOURS, legend_below, picture
-
-    schemes = dict(zip(("direct", "closed_loop", "cache", "full_precision"), COLOURS, strict=False))
-    y = np.arange(len(found))[::-1]
-    height = max(3.0, 0.28 * len(found) + 1.4)
-    with picture(path, ["effective bits", "error over the norm of the input"], height=height) as (figure, panels):
-        bits, error = panels
-        bits.barh(y, [r.effective_bits for r in found], color=[schemes[r.scheme] for r in found], height=0.7)
-        bits.set_yticks(y, [r.layer for r in found])
-        bits.set_axisbelow(True)
-        bits.grid(False, axis="y")
-        error.plot([r.bound for r in found], y, "o", color="black", mfc="none")
-        error.plot([r.measured for r in found], y, ".", color="black")
-        error.axvline(found[0].tolerance, color="#d55e00", ls="--")
-        error.set_yticks(y, [])
-        error.set_xlim(left=0)
-        error.set_ylim(*bits.get_ylim())
-        handles: list[Any] = [
-            Patch(color=colour, label=name.replace("_", " "))
-            for name, colour in schemes.items()
-            if any(r.scheme == name for r in found)
-        ]
-        handles += [
-            Line2D([], [], ls="", marker="o", color="black", mfc="none", label="foreseen"),
-            Line2D([], [], ls="", marker=".", color="black", label="measured"),
-            Line2D([], [], ls="--", color="#d55e00", label="tolerance"),
-        ]
-        legend_below(figure, handles, columns=6)
+    titles = ["effective bits", "error over the norm of the input"]
+    with picture(path, titles, height=layers.height(len(found))) as (figure, (bits, errors)):
+        layers.recommended_bits(bits, found)
+        layers.recommended_errors(errors, found, names=False)
+        for panel in (bits, errors):
+            panel.set_xlabel("")  # it is the title
+        handles = [*layers.scheme_keys(found), *layers.error_keys()]
+        style.legend(figure, handles, columns=6, where="outside lower center")

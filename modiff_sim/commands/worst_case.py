@@ -88,30 +88,28 @@ def _row(loop: str, d: np.ndarray, c: float, found: np.ndarray | None) -> dict[s
 def _plot(path: str, rows: list[dict[str, Any]], c: float) -> None:
     from matplotlib.lines import Line2D
 
-    from .plotting import decade, legend_below, nested, picture, whole_numbers
+    from ..plot import panels, style
+    from .plotting import picture
 
     loops = list(dict.fromkeys(row["recursion"] for row in rows))
-    names = [name for name in rows[0] if name not in ("recursion", "n", "certified", "found")]
-    looks: dict[str, Any] = {
-        name: {**nested(i, len(names)), "ls": "--" if "printed" in name else "-"} for i, name in enumerate(names)
-    }
+    looks = panels.bounds([name for name in rows[0] if name not in ("recursion", "n", "certified", "found")])
     dots = {"certified": "+", "found": "x"}
-    with picture(path, [f"{loop.replace('_', ' ')}, c = {c:.3g}" for loop in loops]) as (figure, panels):
-        for axes, loop in zip(panels, loops, strict=True):
+    with picture(path, [f"{style.SHORT[loop]}, c = {c:.3g}" for loop in loops]) as (figure, drawn):
+        for axes, loop in zip(drawn, loops, strict=True):
             of = [row for row in rows if row["recursion"] == loop]
             n = [row["n"] for row in of]
             for name, look in looks.items():
                 axes.plot(n, [row[name] for row in of], **look)
             for name, marker in dots.items():
                 if of[0].get(name) is not None:
-                    axes.plot(n, [row[name] for row in of], ls="", marker=marker, color="black", mfc="none")
+                    axes.plot(n, [row[name] for row in of], ls="", marker=marker, color="black", mfc="none", ms=7)
             axes.set(yscale="log", xlabel="differences n", ylabel="largest error")
-            decade(axes)
-            whole_numbers(axes)
+            panels.decade(axes)
+            panels.whole_numbers(axes)
         handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
         handles += [
-            Line2D([], [], color="black", ls="", marker=marker, mfc="none", label=name)
+            Line2D([], [], color="black", ls="", marker=marker, mfc="none", ms=7, label=name)
             for name, marker in dots.items()
             if any(row.get(name) is not None for row in rows)
         ]
-        legend_below(figure, handles, columns=6)
+        style.legend(figure, handles, columns=6, where="outside lower center")

@@ -66,9 +66,13 @@ SCHEME = {
     "threshold": Look(r"threshold $\tau$", "#56B4E9", "-", "D"),
     "dead_zone": Look("closed loop with a dead zone, 4 bits", "#56B4E9", (0, (2, 1.5)), "P"),
 }
+#: quantizers, bits and other things that are neither a recursion nor a bound, where many are told apart in one panel
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#737373", "#000000")
+#: the largest error that is accepted, in every picture
+TOLERANCE = Look("tolerance", "#000000", (0, (4, 2)))
 SHORT = {"direct": "direct", "open_loop": "open loop", "closed_loop": "closed loop", "full_precision": "full precision"}
 
-_RC = {
+_RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that letters are the same on every machine
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -125,7 +129,7 @@ def key(look: Look, *, band: bool = False, **options: Any) -> Any:
     return Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, label=look.label, **options)
 
 
-def legend(figure: Figure, handles: Iterable[Any], *, columns: int, where: str = "outside upper center") -> Any:
+def legend(figure: Any, handles: Iterable[Any], *, columns: int, where: str = "outside upper center") -> Any:
     """Put the figure's legend outside all axes, where constrained layout makes room, so that it covers nothing."""
     return figure.legend(handles=list(handles), loc=where, ncols=columns, columnspacing=1.6, borderaxespad=0.2)
 
@@ -134,9 +138,14 @@ def spread(
     axes: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, look: Look, *, every: int = 1, **options: Any
 ) -> None:
     """Draw the median over the trials (axis 1 of ``values``) with a band from the 5th to the 95th percentile."""
-    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95], axis=1)  # NaN stays NaN: a gap
+    band(axes, x, np.quantile(values, [0.05, 0.5, 0.95], axis=1), look, markevery=every, **options)
+
+
+def band(axes: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, look: Look, **options: Any) -> None:
+    """Draw ``values``, (3, calls): the middle one as a line, the others as the edges of a band. NaN leaves a gap."""
+    low, middle, high = values
     axes.fill_between(x, low, high, color=look.colour, alpha=0.25, lw=0)
-    axes.plot(x, middle, color=look.colour, ls=look.line, marker=look.marker, markevery=every, **options)
+    axes.plot(x, middle, color=look.colour, ls=look.line, marker=look.marker, **options)
 
 
 def bound(axes: Axes, x: Any, values: np.ndarray, look: Look, **options: Any) -> None:
@@ -150,6 +159,17 @@ def logarithmic(*axes: Axes, which: str = "y") -> None:
         axis = panel.yaxis if which == "y" else panel.xaxis
         (panel.set_yscale if which == "y" else panel.set_xscale)("log")
         axis.set_minor_locator(NullLocator())
+
+
+def recursions(names: Sequence[str]) -> dict[str, Look]:
+    """Return the look of each recursion; one that is not known takes a colour that no known recursion has."""
+    taken = {look.colour for look in RECURSION.values()}
+    spare = [colour for colour in PALETTE if colour not in taken]
+    others = [name for name in names if name not in RECURSION]
+    return {
+        name: RECURSION.get(name) or Look(name.replace("_", " "), spare[others.index(name) % len(spare)], "-", "v")
+        for name in names
+    }
 
 
 def number(value: float) -> str:

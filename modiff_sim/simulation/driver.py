@@ -158,7 +158,7 @@ def simulate(
     kept = results.KEEP[keep](job.measure, job.steps, trials)
     _run(job, _cut(job, trials), fused, kept, threads)
     return kept.result({
-        "process": process.name, "process_params": dict(process.params), "quantizer": Q,
+        "process": process.name, "process_params": dict(process.params), "d": process.d, "quantizer": Q,
         "recursion": _recursion.label(scheme.recursion), "steps": steps, "trials": trials, "seed": seed,
         "warmup": warmup, "refresh": refresh, "dtype": job.dtype.name,
         "operator": None if operator is None else list(operator.shape), "measure": job.measure, "keep": keep,

@@ -91,11 +91,11 @@ def test_a_recorded_process(capsys, tmp_path):
 
 def test_a_bound_that_fails_is_shown_as_such(capsys, monkeypatch):
     """Negative control: the worst case exceeds half of its bound, and the table says NO."""
-    import modiff_sim.commands.simulate as command
+    from modiff_sim.simulation import against_bounds
 
-    limit = command._limit
+    limit = against_bounds._limit
     monkeypatch.setattr(
-        command, "_limit", lambda r, norm, *a, **k: limit(r, norm, *a, **k) / (2 if norm == "inf" else 1)
+        against_bounds, "_limit", lambda r, norm, *a, **k: limit(r, norm, *a, **k) / (2 if norm == "inf" else 1)
     )
     where = ("--process", "alternating", "--d", 2, "--steps", 4, "--recursion", "closed_loop")
     code, out, _ = run(capsys, "simulate", *where)

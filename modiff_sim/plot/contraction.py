@@ -1,0 +1,213 @@
+"""c and kappa of quantizers, against bits or dimension, so that no two curves of a panel look alike.
+
+The colour says which quantizer a curve belongs to. Where there are several bits (or dimensions) as well, the line style
+tells them apart, or the colour if there is one quantizer only. More of them than there are styles or colours are
+refused, because nobody could tell them apart. Declared values are lines with dashes, searched ones rings, and measured
+ones the distributions' markers.
+
+What is drawn are the rows of an atlas: mappings with the columns of ``contraction.atlas``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .panels import doublings, whole_numbers
+from .style import PALETTE, legend
+
+ROW = 6  # quantizers of one granularity in a panel
+LINES = ("-", "--", ":", "-.")
+MARKERS = "so^vDPX*"
+NORMS = {"c": "c (squared 2-norm)", "kappa": "kappa (max norm)"}
+WORDS = {"bits": "{} bits", "d": "d = {}"}
+NOTHING = 1e-12  # an error up to this is the rounding of an exact quantizer, and is drawn as 0
+
+Row = Mapping[str, Any]
+
+
+class TooMany(ValueError):
+    """There are more curves than can be told apart.
+
+    Attributes
+    ----------
+    most : int
+        How many can be.
+    what, other : str
+        "lines" or "colours", and the column ("bits" or "d") that has more values.
+    values : int
+        How many it has.
+    """
+
+    def __init__(self, most: int, what: str, other: str, values: int) -> None:
+        super().__init__(
+            f"a panel can show {most} {what}, but {other} has {values} values beside another axis: "
+            f"choose at most {most}, as with where({other}=...)"
+        )
+        self.most, self.what, self.other, self.values = most, what, other, values
+
+
+@dataclass(frozen=True)
+class Keys:
+    """How the curves of some rows are told apart.
+
+    Parameters
+    ----------
+    x, other : str
+        The column of the x axis, and the one that lines or colours stand for: "d" and "bits", or the reverse.
+    several : bool
+        Whether colours stand for quantizers.
+    own : dict
+        Quantizer -> its values of ``other``.
+    lines, markers : dict
+        Value of ``other`` -> line style, distribution -> marker.
+    """
+
+    x: str
+    other: str
+    several: bool
+    own: dict[str, set[int]]
+    lines: dict[int, str]
+    markers: dict[str, str]
+
+    @property
+    def values(self) -> list[int]:
+        """Values of ``other`` that are told apart: a format has only one number of bits."""
+        return sorted(set().union(*(v for v in self.own.values() if len(v) > 1)))
+
+    def colours(self, group: Sequence[Row]) -> dict[Any, str]:
+        """The colour of each quantizer, or of each number of bits (or d) where there is only one quantizer."""
+        named = dict.fromkeys(row["quantizer" if self.several else self.other] for row in group)
+        return dict(zip(named, PALETTE, strict=False))
+
+    def named(self, group: Sequence[Row]) -> list[Line2D]:
+        """The entries of a legend for the colours of a panel."""
+        word, texts = WORDS[self.other], {}
+        for name in self.colours(group):
+            only = self.several and bool(self.values) and len(self.own[name]) == 1
+            texts[name] = f"{name}, {word.format(*self.own[name])}" if only else name
+            if not self.several:
+                texts[name] = word.format(name)
+        return [Line2D([], [], color=c, marker="_", label=texts[k]) for k, c in self.colours(group).items()]
+
+    def marks(self) -> list[Line2D]:
+        """The entries of a legend for what the marks and line styles are."""
+        black: dict[str, Any] = {"color": "black"}
+        found = [
+            Line2D([], [], marker="_", ms=9, label="declared", **black),
+            Line2D([], [], ls="", marker="o", ms=8, mfc="none", label="searched", **black),
+        ]
+        found += [Line2D([], [], ls="", marker=m, ms=4, label=f"{n}, mean", **black) for n, m in self.markers.items()]
+        word = WORDS[self.other]
+        return found + [Line2D([], [], ls=s, label=word.format(v), **black) for v, s in self.lines.items()]
+
+
+def keys(rows: Sequence[Row]) -> Keys:
+    """Return how these rows are told apart: against d where there are several, else against bits.
+
+    Raises ``TooMany``, a ValueError, where there are more values than line styles or colours.
+    """
+    x, other = ("d", "bits") if len({row["d"] for row in rows}) > 1 else ("bits", "d")
+    several = max(len({row["quantizer"] for row in group}) for group in groups(rows)) > 1
+    own = {name: {row[other] for row in rows if row["quantizer"] == name} for name in {r["quantizer"] for r in rows}}
+    markers = dict(zip(dict.fromkeys(row["distribution"] for row in rows), MARKERS, strict=False))
+    found = Keys(x, other, several, own, {}, markers)
+    most, what = (len(LINES), "lines") if several else (len(PALETTE), "colours")
+    if len(found.values) > most:
+        raise TooMany(most, what, other, len(found.values))
+    return Keys(x, other, several, own, dict(zip(found.values, LINES, strict=False)) if several else {}, markers)
+
+
+def groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows of each panel: one granularity, at most ``ROW`` quantizers."""
+    found: list[list[Row]] = []
+    for granularity in dict.fromkeys(row["granularity"] for row in rows):
+        names = list(dict.fromkeys(row["quantizer"] for row in rows if row["granularity"] == granularity))
+        for start in range(0, len(names), ROW):
+            some = set(names[start : start + ROW])
+            found.append([row for row in rows if row["granularity"] == granularity and row["quantizer"] in some])
+    return found
+
+
+def titles(rows: Sequence[Row]) -> list[str]:
+    """Return the titles of the panels that ``multiples`` draws, two for each of ``groups``."""
+    found = groups(rows)
+    return [title(group, norm, len(found) > 1) for group, norm in itertools.product(found, NORMS)]
+
+
+def title(group: Sequence[Row], norm: str, which: bool = False) -> str:
+    """Return the title of a panel; ``which`` says whether it names the granularity."""
+    names = {row["quantizer"] for row in group}
+    about = [*(names if len(names) == 1 else ()), *([str(group[0]["granularity"])] if which else ())]
+    return "\n".join([NORMS[norm], ", ".join(about)]) if about else NORMS[norm]
+
+
+def multiples(figure: Figure, panels: Sequence[Axes], rows: Sequence[Row]) -> None:
+    """Draw all rows, c and kappa side by side for each of ``groups``, with legends."""
+    told = keys(rows)
+    for axes, (group, norm) in zip(panels, itertools.product(groups(rows), NORMS), strict=True):
+        panel(axes, group, norm, told, rows)
+        if norm == "kappa":
+            axes.legend(handles=told.named(group), loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend(figure, told.marks(), columns=6, where="outside lower center")
+
+
+def panel(axes: Axes, group: Sequence[Row], norm: str, told: Keys, rows: Sequence[Row]) -> None:
+    """Draw the rows of one panel in one norm; the limits are those of all ``rows``."""
+    colours = told.colours(group)
+    series = list(dict.fromkeys((row["quantizer"], row[told.other]) for row in group))
+    for i, (name, value) in enumerate(series):
+        of = [r for r in group if r["norm"] == norm and (r["quantizer"], r[told.other]) == (name, value)]
+        look = {"color": colours[name if told.several else value]}
+        look["ls"] = told.lines.get(value, "-") if len(told.own[name]) > 1 else "-"
+        _curve(axes, of, told, look, (i - (len(series) - 1) / 2) / max(len(series), 4))
+    _scales(axes, told.x, [row[told.x] for row in rows], _limits(rows, norm))
+
+
+def _curve(axes: Axes, of: Sequence[Row], told: Keys, look: dict[str, Any], aside: float) -> None:
+    """Draw one quantizer at one setting. ``aside``, in [-1/2, 1/2], moves its points beside those of others."""
+
+    def at(row: Row) -> float:
+        value = row[told.x]
+        return float(value * 2 ** (0.5 * aside)) if told.x == "d" else value + 0.5 * aside
+
+    worst = {at(row): row["declared"] for row in of}
+    axes.plot(list(worst), list(worst.values()), marker="_", ms=9, lw=1.2, **look)
+    look = {"color": look["color"], "ls": ""}
+    found = {at(row): row["searched"] for row in of if row["searched"] is not None}
+    axes.plot(list(found), list(found.values()), marker="o", ms=8, mfc="none", mew=0.8, **look)
+    for name, marker in told.markers.items():
+        points = [row for row in of if row["distribution"] == name]
+        mean, low, high = (np.array([row[k] for row in points]) for k in ("mean", "low", "high"))
+        spread = np.maximum([mean - low, high - mean], 0)
+        axes.errorbar([at(p) for p in points], mean, spread, marker=marker, ms=3.5, elinewidth=1, **look)
+
+
+def _limits(rows: Sequence[Row], norm: str) -> tuple[float, float, bool]:
+    """Return the smallest and the largest positive value that is drawn, and whether a zero is drawn."""
+    shown = ("declared", "searched", "mean")
+    drawn = [row[k] for row in rows if row["norm"] == norm for k in shown if row[k] is not None]
+    positive = [v for v in drawn if v > NOTHING] or [1.0]
+    return min(positive), max(positive), min(drawn) <= NOTHING
+
+
+def _scales(axes: Axes, x: str, values: Sequence[int], limits: tuple[float, float, bool]) -> None:
+    low, high, zero = limits
+    if zero:  # linear below the smallest value, so that 0 can be shown
+        axes.set_yscale("symlog", linthresh=low)
+        axes.set_ylim(-0.2 * low, 2 * high)
+    else:
+        axes.set(yscale="log", ylim=(low / 2, high * 2))
+    if x == "d":
+        doublings(axes, values)
+    else:
+        whole_numbers(axes)
+        axes.set_xlim(min(values) - 0.6, max(values) + 0.6)
+    axes.set_xlabel("d, entries of a sample" if x == "d" else "bits")

@@ -1,0 +1,75 @@
+"""One bar per layer: the bits that it needs, the error that it makes, what was quantized in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from . import style
+
+BAR = 0.7  # of the distance between two bars
+EACH = 0.28  # inches of height for a layer
+#: what a layer may be recommended -> its colour, that of the recursion or scheme
+SCHEMES = {
+    "direct": style.RECURSION["direct"].colour,
+    "closed_loop": style.RECURSION["closed_loop"].colour,
+    "cache": style.SCHEME["cached"].colour,
+    "full_precision": style.RECURSION["full_precision"].colour,
+}
+
+
+def height(layers: int) -> float:
+    """Return the height in inches of a picture with so many layers."""
+    return max(3.0, EACH * layers + 1.4)
+
+
+def bars(axes: Axes, names: Sequence[str], values: Sequence[float], colours: Sequence[str] | str) -> None:
+    """Draw a horizontal bar per layer, the first at the top."""
+    y = np.arange(len(names))[::-1]
+    axes.barh(y, values, color=colours, height=BAR)
+    axes.set_yticks(y, list(names))
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    axes.set_axisbelow(True)
+    axes.grid(visible=False, axis="y")
+
+
+def recommended_bits(axes: Axes, found: Sequence[Any]) -> None:
+    """Draw the effective bits of each recommendation, in the colour of its scheme."""
+    bars(axes, [r.layer for r in found], [r.effective_bits for r in found], [SCHEMES[r.scheme] for r in found])
+    axes.set_xlabel("effective bits")
+
+
+def recommended_errors(axes: Axes, found: Sequence[Any], *, names: bool = True) -> None:
+    """Draw the foreseen and the measured error of each recommendation, and the tolerance."""
+    y = np.arange(len(found))[::-1]
+    axes.plot([r.bound for r in found], y, "o", color="black", mfc="none", ms=6, label="foreseen")
+    axes.plot([r.measured for r in found], y, ".", color="black", ms=6, label="measured")
+    look = style.TOLERANCE
+    axes.axvline(found[0].tolerance, color=look.colour, ls=look.line, lw=0.8, label=look.label)
+    axes.set_yticks(y, [r.layer for r in found] if names else [])
+    axes.set_ylim(-0.6, len(found) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("error over the norm of the input")
+
+
+def scheme_keys(found: Sequence[Any]) -> list[Patch]:
+    """Return the entries of a legend for the schemes that occur."""
+    occur = {r.scheme for r in found}
+    return [Patch(color=c, label=name.replace("_", " ")) for name, c in SCHEMES.items() if name in occur]
+
+
+def error_keys() -> list[Line2D]:
+    """Return the entries of a legend for ``recommended_errors``."""
+    black: dict[str, Any] = {"color": "black"}
+    return [
+        Line2D([], [], ls="", marker="o", mfc="none", ms=6, label="foreseen", **black),
+        Line2D([], [], ls="", marker=".", ms=6, label="measured", **black),
+        Line2D([], [], ls=style.TOLERANCE.line, lw=0.8, label=style.TOLERANCE.label, **black),
+    ]

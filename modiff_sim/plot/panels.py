@@ -1,0 +1,94 @@
+"""What single panels share: where objects are drawn, ticks and limits, and curves that may coincide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from . import style
+
+SIZE = (6.4, 4.0)  # inches, of a picture of one panel
+
+
+@contextmanager
+def panel(ax: Axes | None, *, size: tuple[float, float] = SIZE, where: str = "outside upper center") -> Iterator[Axes]:
+    """Yield the Axes to draw on; on leaving, make a legend of what has a label.
+
+    ``ax`` itself is drawn on with the caller's settings, and has its legend inside. None stands for new Axes of pyplot
+    with this project's style, whose legend lies outside of them, at ``where``. Raises TypeError for what is no Axes.
+    """
+    if ax is not None:
+        if not isinstance(ax, Axes):
+            raise TypeError(f"ax must be Axes of matplotlib's, such as of pyplot.subplots(), got {type(ax).__name__}")
+        yield ax
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend()
+        return
+    with panels(1, 1, size=size) as made:
+        yield made[0, 0]
+        if handles := made[0, 0].get_legend_handles_labels()[0]:
+            style.legend(made[0, 0].figure, handles, columns=1 if "right" in where else 3, where=where)
+
+
+@contextmanager
+def panels(rows: int, columns: int, *, size: tuple[float, float], **options: Any) -> Iterator[np.ndarray]:
+    """Yield new Axes of pyplot, (rows, columns), with this project's style; ``options`` are those of ``subplots``."""
+    from matplotlib import pyplot  # here, since it chooses a backend
+
+    with style.applied():
+        _, made = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
+        for axes in made.flat:  # ticks are made when a figure is drawn, which is after the style
+            axes.tick_params(labelsize=8.5, color="#4d4d4d", labelcolor="black", gridOn=True)
+            axes.tick_params(grid_color=style.GRID, grid_linewidth=0.5)
+        yield made
+
+
+def positive(values: Any) -> np.ndarray:
+    """Return values with gaps where they are not above 0, since a logarithmic axis cannot show them."""
+    values = np.asarray(values, np.float64)
+    return np.where(values > 0, values, np.nan)
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Put the ticks of the x axis at whole numbers only, since calls are counted."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def doublings(axes: Axes, values: Sequence[int], most: int = 9) -> None:
+    """Make the x axis log2 with these numbers as ticks. Numbers too close to others are left out."""
+    shown = sorted(set(values))
+    apart = (shown[-1] / shown[0]) ** (1 / most)
+    ticks = [shown[-1]]
+    for value in shown[-2::-1]:
+        if ticks[-1] >= apart * value:
+            ticks.append(value)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(v) for v in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def decade(axes: Axes) -> None:
+    """Show at least a factor of 10 on a log y axis, so that its ticks are readable numbers."""
+    low, high = axes.get_ylim()
+    if high < 10 * low:
+        middle = (low * high) ** 0.5
+        axes.set_ylim(middle / 10**0.5, middle * 10**0.5)
+
+
+def bounds(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the looks of these bounds, such as "sharp" and "printed/paper".
+
+    They may coincide: in this order each leaves a rim of those below visible. The two printed ones have one colour, and
+    markers of two shapes.
+    """
+    found, most = {}, len(names) - 1
+    for i, name in enumerate(names):
+        look, marker = style.BOUND[name.replace("/", "_")], "s" if name == "printed/paper" else "o"
+        size = {"lw": 1.2 + 0.5 * (most - i), "ms": 3.5 + 2 * (most - i)}
+        found[name] = {"color": look.colour, "ls": look.line, "marker": marker, "mfc": "none", **size}
+    return found

@@ -1,0 +1,164 @@
+"""Every error of a simulation beside the bound of *its own* trial and call, and the worst ratio of the two.
+
+An error that attains its bound may exceed it by rounding, which is allowed for: 16·eps·√d·max|a| per call so far, eps
+of the dtype that was computed with. Where the allowance is not a small part of the bound (``CLEAR``), or the bound is
+0, a ratio would be noise. There it counts as 0 if the error is within bound + allowance, and as infinite if it is not.
+A quantizer that loses more than it declares has an input outside of its domain, for which no bound was promised. Such
+trials are left out from that call on, and the verdict says so.
+
+Two cases are not decided trial by trial. Where trials share a scale (``PerBatch``, ``PerChannel``), a bound holds for
+all trials together. For a randomised quantizer, c bounds an expectation: the root mean square over the trials is
+compared with that of the bounds (``bounds.stochastic_*``), and fails if the mean of error² - bound² is more than
+``SIGMAS`` standard errors above 0.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import bounds, recursion
+from ..contraction.atlas import shared_by_samples
+from ..quantizers.base import Quantizer
+from .results import Result
+
+CLEAR = 1e-6  # a ratio is meaningful where the allowance for rounding is below this part of the bound
+SIGMAS, FEWEST = 4.0, 8  # chance exceeds 4 in 1 of 30,000 calls; the standard error of fewer trials is not reliable
+
+
+def unbounded(r: Result, norm: str) -> str:
+    """Why no bound of these errors is known, in words; "" where one is."""
+    name, Q = r.params["recursion"], r.params["quantizer"]
+    if name not in recursion.RECURSIONS or recursion.standard(recursion.get(name)) is None:
+        return f"no bound is known for the recursion {name}"
+    if not isinstance(Q, Quantizer):
+        return f"the constants of {Q} are not known here"
+    if r.params["operator"] is not None:
+        return "the norm of the operator was not kept"
+    needed = {"2": ("error", "a", "d", "c", "a_inf"), "inf": ("error_inf", "a_inf", "d_inf", "kappa")}[norm]
+    if missing := [name for name in needed if name not in r.arrays]:
+        return f"the bound needs {', '.join(missing)}, which measure= left out"
+    return ""
+
+
+def compared(r: Result, norm: str) -> dict[str, Any]:
+    """Per call the mean and largest error, and the error, bound and ratio of the trial with the worst ratio.
+
+    ``norm`` is "2" or "inf". Bound, ratio and verdict are None where no bound is known (``unbounded``).
+    """
+    error, a_inf = (r.error if norm == "2" else r.error_inf), r.arrays.get("a_inf")
+    found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
+    if unbounded(r, norm):
+        trial = np.argmax(error, axis=1)
+        largest = error[np.arange(len(error)), trial]
+        return found | {"error": largest, "bound": None, "ratio": None, "trial": trial, "holds": None, "worst": None}
+    assert a_inf is not None  # it is among what ``unbounded`` asks for
+    Q, d = r.params["quantizer"], r.params["d"]
+    block = Q.granularity.block_size((r.params["trials"], d))
+    shared, expected = shared_by_samples(Q.granularity, d), Q.laws.randomised and norm == "2"
+    limit = _limit(r, norm, Q, block, together=shared and not expected)
+    if shared and not expected:
+        a_inf, d = _together(a_inf, "inf"), d * error.shape[1]
+        error = _together(error, norm)
+    # every call rounds a few numbers, none larger than the input, in each of d entries
+    calls = np.arange(len(error))
+    slack = (
+        16
+        * (calls[:, None] + 1)
+        * math.sqrt(d)
+        * np.finfo(r.params["dtype"]).eps
+        * np.maximum.accumulate(a_inf, axis=0)
+    )
+    if expected:
+        found |= _in_expectation(error, limit, slack, shared)
+        trial, fails, fails_in_all = None, np.zeros(len(error), bool), np.zeros(len(error), bool)
+    else:
+        ratio, fits = _ratios(error, limit, slack)
+        # where the quantizer has lost more than it declares, no bound was promised
+        broken = np.zeros_like(fits) if shared else _premise_broken(r, norm, Q, block)
+        rank = np.where(broken, -1.0, ratio + ~fits)  # trials that do not fit come first
+        trial = np.argmax(rank, axis=1)
+        found |= {key: v[calls, trial] for key, v in (("error", error), ("bound", limit), ("ratio", ratio))}
+        found |= {"trial": None if shared else trial, "holds": (fits | broken).all(axis=1)}
+        fails, fails_in_all = np.any(broken, axis=1), np.all(broken, axis=1)
+    holds = found["holds"]
+    # a call where the premise fails in every trial is not judged, and comes last
+    call = int(np.argmax(np.where(fails_in_all, -1.0, found["ratio"] + (0 if holds is None else ~holds))))
+    found["worst"] = {
+        "ratio": float(found["ratio"][call]), "call": call, "trial": None if trial is None or shared else trial[call],
+        "holds": None if holds is None else bool(holds.all()),
+        "premise_fails_from": int(np.argmax(fails)) if fails.any() else None,
+    }  # fmt: skip
+    if holds is not None:
+        found["holds"] = [None if out else bool(h) for h, out in zip(holds, fails_in_all, strict=True)]
+    return found
+
+
+def _premise_broken(r: Result, norm: str, Q: Quantizer, block: int) -> np.ndarray:
+    """Return per call and trial whether a call so far has lost more than the declared c or kappa allows.
+
+    The trial is then outside the domain of the quantizer, for example below the floor of its scale.
+    """
+    measured, declared = (r.c, Q.c(block)) if norm == "2" else (r.kappa, Q.kappa(block))
+    with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
+        more = measured > declared * (1 + 1e-9) + 16 * (block + 4) * np.finfo(r.params["dtype"]).eps
+    return np.logical_or.accumulate(more, axis=0)
+
+
+def _together(sizes: np.ndarray, norm: str) -> np.ndarray:
+    """Return the norm of all trials as one vector, (steps, 1), from the norms of the trials."""
+    return np.linalg.norm(sizes, axis=1, ord=2 if norm == "2" else np.inf)[:, None]
+
+
+def _ratios(error: np.ndarray, limit: np.ndarray, slack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ratio error/bound, and whether it is at most 1 up to rounding; see the module's docstring."""
+    fits = error <= limit + slack
+    ratio = np.divide(error, limit, out=np.where(fits, 0.0, np.inf), where=slack < CLEAR * limit)
+    return ratio, fits
+
+
+def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, shared: bool) -> dict[str, Any]:
+    """Compare root mean squares over the trials; at least ``FEWEST`` independent trials are needed to decide."""
+    excess = error**2 - limit**2
+    rms = {"error": np.sqrt(np.mean(error**2, axis=1)), "bound": np.sqrt(np.mean(limit**2, axis=1))}
+    allowed = np.sqrt(np.mean(slack**2, axis=1))
+    ratio, fits = _ratios(rms["error"], rms["bound"], allowed)
+    trials = error.shape[1]
+    if shared or trials < FEWEST:
+        return {**rms, "ratio": ratio, "trial": None, "holds": None}
+    chance = SIGMAS * excess.std(axis=1, ddof=1) / math.sqrt(trials)
+    return {**rms, "ratio": ratio, "trial": None, "holds": fits | (excess.mean(axis=1) <= chance)}
+
+
+def _limit(r: Result, norm: str, Q: Quantizer, block: int, *, together: bool) -> np.ndarray:
+    """Return the bound per call and trial.
+
+    It starts from the error of the warm-up at call 0, and from 0 after every refresh. With ``together`` there is one
+    column, for all trials as one vector. In the 2-norm of a randomised quantizer the bound is on a root mean square.
+    """
+    two, name, refresh = norm == "2", r.params["recursion"], r.params["refresh"]
+    gain = Q.c(block) if two else Q.kappa(block)
+    q = math.sqrt(gain) if two else gain
+    expected = two and Q.laws.randomised
+    a, steps = (r.a, r.d) if two else (r.a_inf, r.d_inf)
+    if together:
+        a, steps = _together(a, norm), _together(steps, norm)
+    if name == "direct":
+        limit = bounds.direct(a, q * q)
+        refreshed = recursion.refresh_calls(refresh)
+        limit[[call for call in range(len(a)) if refreshed(call)]] = 0
+        return limit
+    feeds = recursion.feeds(r.params["warmup"])
+    first = bounds.warm_up_error(a[0], q, feeds, recursion=name) if feeds else np.zeros_like(a[0])
+    if len(a) == 1:
+        return first[None]
+    if expected:
+        bound = partial(getattr(bounds, f"stochastic_{name}"), omega=gain)
+        if name == "closed_loop":
+            bound.keywords["unbiased_start"] = True  # since the start is that of unbiased feeds
+    else:
+        bound = partial(getattr(bounds, f"{'sharp' if two else 'max_norm'}_{name}"), **{"c" if two else "kappa": gain})
+    return np.concatenate([first[None], bounds.refreshed(bound, steps[1:], refresh, start=first)])
