@@ -10,9 +10,11 @@ from pathlib import Path
 from analysis.running import interrupts
 from analysis.running.limits import Parser
 from modiff_sim.console import one_line
+from modiff_sim.names import meant
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from . import EFFORTS, Made, document, is_live, keep, load, make, names
+from .paper import FORMATS, for_paper
 
 PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
 
@@ -20,6 +22,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = Parser(prog="python -m figures", description="Compute and draw the figures.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these figures, as with --only")
     parser.add_argument("--effort", choices=EFFORTS, default="quick", help="how much to compute (default: quick)")
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help=f"only these figures (default: all): {', '.join(names())}"
@@ -32,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="with --effort full: keep the data of figures of trained models in figures/measured, for effort quick",
     )
+    page = parser.add_argument_group("for a paper: one file per figure and format, and its caption as NAME.txt")
+    page.add_argument("--width", type=float, metavar="IN", help="inches: 3.3 for a column, 6.8 for a page")
+    page.add_argument("--panels", nargs="+", metavar="LETTER", help="only these panels of one figure, such as a c")
+    page.add_argument("--format", nargs="+", choices=FORMATS, help="formats (default with --width: pdf)")
     parser.add_argument("--seconds", type=Path, metavar="PATH", help="write how long each figure took as JSON")
     parser.add_argument("--page", action="store_true", help="write docs/figures.md and stop")
     chosen = parser.parse_args(arguments)
@@ -39,9 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_atomic(PAGE, document())
         print(f"wrote {PAGE}", file=sys.stderr)
         return 0
+    chosen.only = [*chosen.names, *(chosen.only or ())] or None
     for name in chosen.only or ():
         if name not in names():
-            parser.error(f"unknown figure {name!r}; known: {', '.join(names())}")
+            parser.error(f"unknown figure {name!r}; known: {', '.join(names())}{meant(name, names())}")
+    if chosen.panels and len(chosen.only or ()) != 1:
+        parser.error("--panels are letters of one figure: name it")
     if chosen.keep and chosen.effort != "full":
         parser.error("--keep keeps what is measured at effort full: add --effort full")
     seconds = {}
@@ -50,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seconds[made.name] = round(made.seconds, 2)
             if chosen.keep and not is_live(load(made.name)):
                 keep(made)
-    except StoreError as error:
+            if chosen.width or chosen.panels or chosen.format:
+                for path in for_paper(made, chosen.width, chosen.panels, chosen.format or ["pdf"]):
+                    print(f"{'':<28} {path}", flush=True)
+    except (StoreError, ValueError) as error:
         print(f"figures: {one_line(error)}", file=sys.stderr)
         return 2
     if chosen.seconds:

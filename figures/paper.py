@@ -1,0 +1,69 @@
+"""A figure as a paper needs it: as wide as a column or a page, some of its panels, PDF, and its caption as text."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from . import Made, load
+
+FORMATS = ("pdf", "svg", "png")
+#: what would make two files of the same data differ
+DATES = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+}  # fmt: skip
+
+
+def for_paper(
+    made: Made, width: float | None = None, panels: Sequence[str] | None = None, formats: Sequence[str] = ("pdf",)
+) -> list[Path]:
+    """Write a finished figure in these formats beside its data, and its caption with the parameters as text.
+
+    Parameters
+    ----------
+    made : Made
+        What ``make`` gave.
+    width : float, optional
+        Inches, with all text at 8 points; by default as it is.
+    panels : sequence of str, optional
+        Letters of the panels to show; by default all.
+    formats : sequence of {"pdf", "svg", "png"}
+        The formats.
+
+    Returns
+    -------
+    list of Path
+        NAME.FORMAT, or NAME_WIDTHin_PANELS.FORMAT, and then the caption.
+
+    Raises
+    ------
+    ValueError
+        For a letter that no panel has, or a width below that of one panel.
+    """
+    from modiff_sim.plot import style
+    from modiff_sim.plot.page import fitted
+    from modiff_sim.sweeps.store import write_atomic
+
+    with np.load(made.data, allow_pickle=False) as archive:
+        data = {name: archive[name] for name in archive.files}
+    parts = [made.name, *([f"{width:g}in"] if width else []), *(["".join(panels)] if panels else [])]
+    stem, written = "_".join(parts), []
+    with style.applied():
+        figure = load(made.name).plot(data)
+        if width or panels:
+            fitted(figure, width or figure.get_figwidth(), panels)
+        for kind in formats:
+            out = io.BytesIO()
+            figure.savefig(out, format=kind, dpi=300, metadata=DATES[kind])
+            written.append(made.data.with_name(f"{stem}.{kind}"))
+            write_atomic(written[-1], out.getvalue())
+    about = json.loads(made.manifest.read_text(encoding="utf-8"))
+    caption = made.data.with_name(f"{stem}.txt")
+    said = json.dumps(about["params"], ensure_ascii=False, sort_keys=True)
+    write_atomic(caption, f"{made.title}. {made.caption}\n\nEffort {about['effort']}; parameters: {said}\n")
+    return [*written, caption]

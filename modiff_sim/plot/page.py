@@ -1,0 +1,181 @@
+"""A finished figure made to fit a page: the width of a column, panels with letters, text of one size.
+
+A figure is drawn for a wide page first. What is narrower has fewer panels side by side, since a panel below about two
+inches cannot hold its numbers, and may show only some of them.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from string import ascii_lowercase
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from ..arguments import number
+
+POINTS = 8.0  # of all text, at the final size
+NARROWEST = 1.55  # inches that a panel needs
+LETTERS_PER_INCH = 16.0  # of text below a figure
+TALLEST = 9.6  # inches of a page of usual papers
+
+
+def letters(figure: Figure) -> dict[str, Axes]:
+    """Return the panels of a figure by letter, in reading order; colour bars are none.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> figure = Figure()
+    >>> _ = figure.subplots(2, 2)
+    >>> list(letters(figure))
+    ['a', 'b', 'c', 'd']
+    """
+    panels = [each for each in figure.axes if each.get_subplotspec() is not None and each.axison]
+    return dict(zip(ascii_lowercase, panels, strict=False))
+
+
+def fitted(figure: Figure, width: float, panels: Sequence[str] | None = None) -> Figure:
+    """Change a figure to this width, with all text at 8 points and letters on its panels if there are several.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure, which has constrained layout. It is changed.
+    width : float
+        Inches: 3.3 for a column and 6.8 for a page of usual papers.
+    panels : sequence of str, optional
+        The letters of the panels to show; by default all.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The same figure.
+
+    Raises
+    ------
+    ValueError
+        For a letter that no panel has, a width below that of one panel, and where so many panels would be taller than
+        a page.
+    """
+    number("width", width, least=NARROWEST)
+    known = letters(figure)
+    if unknown := [each for each in panels or () if each not in known]:
+        raise ValueError(f"there is no panel {unknown[0]!r}; the panels are {', '.join(known)}")
+    _labels(figure, known)
+    for letter, panel in known.items():
+        if panels is not None and letter not in panels:
+            panel.remove()
+        elif len(known) > 1 and (panels is None or len(panels) > 1):
+            where: Any = "center" if panel.get_title() else "left"
+            panel.set_title(f"({letter}) {panel.get_title(loc=where)}".strip(), loc=where)
+    groups: list[Any] = list(figure.subfigs) or [figure]
+    heights = [_arranged(group, width) for group in groups]
+    for i, group in enumerate(groups):
+        _text(group, width)
+        heights[i] += _below_and_above(group) if heights[i] else 0.0
+        if not heights[i]:
+            group.set_visible(False)
+    if figure.subfigs:
+        spec: Any = figure.subfigs[0]._subplotspec  # type: ignore[attr-defined]
+        spec.get_gridspec().set_height_ratios([max(each, 1e-3) for each in heights])
+        _text(figure, width)
+        heights.append(_below_and_above(figure))
+    for panel in letters(figure).values():
+        place: Any = panel.get_subplotspec()
+        share = np.asarray(place.get_gridspec().get_width_ratios() or [1] * place.get_gridspec().ncols, float)
+        _narrow(panel, width * share[place.colspan.start : place.colspan.stop].sum() / share.sum() - 0.5)
+    if sum(heights) > TALLEST:
+        these = ", ".join(f"{name} {panel.get_title() or panel.get_title(loc='left')}" for name, panel in known.items())
+        raise ValueError(f"at {width:g} inches this is {sum(heights):.1f} inches tall: choose some panels of: {these}")
+    figure.set_size_inches(width, sum(heights))
+    return figure
+
+
+def _labels(figure: Figure, panels: dict[str, Axes]) -> None:
+    """Give every panel the labels that it shares with the others of its row and its column, and all tick labels."""
+    places: dict[Axes, Any] = {panel: panel.get_subplotspec() for panel in panels.values()}
+    for panel, place in places.items():
+        same = [each for each, other in places.items() if other.get_gridspec() is place.get_gridspec()]
+        below = [each for each in same if places[each].colspan == place.colspan and each.get_xlabel()]
+        beside = [each for each in same if places[each].rowspan == place.rowspan and each.get_ylabel()]
+        if not panel.get_xlabel() and below:
+            panel.set_xlabel(below[-1].get_xlabel())
+        if not panel.get_ylabel() and beside:
+            panel.set_ylabel(beside[0].get_ylabel())
+
+
+def _arranged(group: Any, width: float) -> float:
+    """Put the panels of a figure, or of a part of it, side by side as far as they fit; returns the height they need."""
+    panels = [each for each in group.axes if each.get_subplotspec() is not None]
+    if not panels:
+        return 0.0
+    old = panels[0].get_subplotspec().get_gridspec()
+    columns = max(1, min(old.ncols, len(panels), int(width // NARROWEST)))
+    longest = max(len(each.get_title(loc)) for each in panels for loc in ("left", "center"))
+    while columns > 1 and longest / LETTERS_PER_INCH > width / columns - 0.3:
+        columns -= 1
+    rows, high = -(-len(panels) // columns), min(2.1, max(1.4, 0.62 * width / columns))
+    as_it_was = columns == old.ncols and len(panels) == old.nrows * old.ncols
+    ratios = (old.get_height_ratios() or [1] * old.nrows) if as_it_was else [1] * rows
+    grid = old if as_it_was else group.add_gridspec(rows, columns)
+    for i, panel in enumerate(panels):
+        if not as_it_was:
+            panel.set_subplotspec(grid[i // columns, i % columns])
+            if panel.axison:
+                panel.tick_params(labelbottom=True, labelleft=True)
+        panel.set_ylabel(textwrap.fill(panel.get_ylabel(), max(12, int(LETTERS_PER_INCH * high))))
+    for i, panel in enumerate(panels):
+        if i % columns and panel.get_ylabel() == panels[i - i % columns].get_ylabel():
+            panel.set_ylabel("")
+        if i + columns < len(panels) and panel.get_xlabel() == panels[i + columns].get_xlabel():
+            panel.set_xlabel("")
+    return float(high * sum(ratios) / max(ratios))
+
+
+def _narrow(panel: Axes, width: float) -> None:
+    """Wrap the titles, and leave out every second tick label where they would not fit side by side."""
+    places: tuple[Any, ...] = ("center", "left")
+    for where in places:
+        if title := panel.get_title(loc=where):
+            panel.set_title(textwrap.fill(title, max(16, int(LETTERS_PER_INCH * width))), loc=where, fontsize=POINTS)
+    labels = [text for text in panel.get_xticklabels() if text.get_text()]
+    while len(labels) > 2 and sum(len(text.get_text()) + 1.5 for text in labels) / LETTERS_PER_INCH > 0.85 * width:
+        for text in labels[1::2]:
+            text.set_visible(False)
+        labels = labels[::2]
+
+
+def _text(group: Any, width: float) -> None:
+    """Set all text to one size, wrap what is below the panels, and give legends as many columns as fit."""
+    for text in group.findobj(Text):
+        text.set_fontsize(POINTS)
+    note = getattr(group, "_supxlabel", None)
+    if note is not None and note.get_text():
+        note.set_text(textwrap.fill(" ".join(note.get_text().split()), int(LETTERS_PER_INCH * width)))
+    for legend in list(group.legends):
+        texts = [text.get_text() for text in legend.get_texts()]
+        longest = max((len(text) for text in texts), default=1)
+        columns = int(np.clip(width * LETTERS_PER_INCH // (longest + 8), 1, len(texts)))
+        title = legend.get_title().get_text()
+        made = group.legend(
+            handles=legend.legend_handles, labels=texts, loc="outside upper center", ncols=columns, columnspacing=1.2,
+            borderaxespad=0.2, fontsize=POINTS,
+        )  # fmt: skip
+        if title:
+            made.set_title(textwrap.fill(title, int(LETTERS_PER_INCH * width)), prop={"size": POINTS})
+        legend.remove()
+
+
+def _below_and_above(group: Any) -> float:
+    """Return the inches that the legends and the note of a figure, or of a part of it, need."""
+    lines = 0
+    for legend in group.legends:
+        columns = -(-len(legend.get_texts()) // legend._ncols)
+        lines += columns + len(legend.get_title().get_text().splitlines())
+    note = getattr(group, "_supxlabel", None)
+    return 0.19 * (lines + (len(note.get_text().splitlines()) if note is not None else 0)) + 0.1 * len(group.legends)

@@ -1,0 +1,122 @@
+"""Figures for papers: the width that was asked for, text of 8 points, panels by letter, captions with parameters."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+import figures
+from figures.__main__ import main
+from figures.paper import for_paper
+from modiff_sim.plot import style
+from modiff_sim.plot.page import POINTS, fitted, letters
+
+
+def made(rows=2, columns=3, legend=True):
+    figure, axes = style.grid(rows, columns, height=6.0, sharex=True, sharey="row")
+    for (i, j), panel in np.ndenumerate(axes):
+        panel.plot([0, 1, 2], [i, j, 2], label="a line")
+        panel.set_title(f"panel {i}{j}")
+    for panel in axes[-1]:
+        panel.set_xlabel("calls")
+    for i, panel in enumerate(axes[:, 0]):
+        panel.set_ylabel(f"error {i}")
+    if legend:
+        style.legend(figure, axes[0, 0].get_lines(), columns=1)
+    return figure
+
+
+@pytest.fixture(autouse=True)
+def look():
+    with style.applied():
+        yield
+
+
+@pytest.mark.parametrize("width", [3.3, 6.8, 9.0])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 2), (2, 3)])
+def test_a_figure_has_the_width_and_text_of_one_size(width, shape):
+    figure = fitted(made(*shape), width)
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() == width
+    shown = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert {text.get_fontsize() for text in shown} == {POINTS}
+    drawn = figure.get_tightbbox()
+    assert drawn.x0 > -0.02
+    assert drawn.x1 < width + 0.02
+    assert drawn.y1 < figure.get_figheight() + 0.02
+
+
+def test_panels_have_letters_if_there_are_several():
+    several = letters(fitted(made(), 9.0))
+    assert [panel.get_title() for panel in several.values()][:2] == ["(a) panel 00", "(b) panel 01"]
+    (alone,) = letters(fitted(made(1, 1), 3.3)).values()
+    assert alone.get_title() == "panel 00"
+
+
+def test_chosen_panels_keep_their_letters_and_get_the_labels_that_they_shared():
+    figure = fitted(made(), 3.3, ["b", "d"])
+    first, second = letters(figure).values()
+    assert (first.get_title(), second.get_title()) == ("(b) panel 01", "(d) panel 10")
+    assert (first.get_ylabel(), second.get_ylabel()) == ("error 0", "error 1")
+    assert second.get_xlabel() == "calls"
+    assert (first.get_position().x0 < second.get_position().x0) == (figure.get_figheight() < 3)
+    one = fitted(made(), 3.3, ["e"])
+    (panel,) = letters(one).values()
+    assert (panel.get_title(), panel.get_xlabel(), panel.get_ylabel()) == ("panel 11", "calls", "error 1")
+
+
+def test_what_does_not_fit_is_refused_with_the_panels_to_choose_from():
+    with pytest.raises(ValueError, match=r"inches tall: choose some panels of: a \(a\) panel 00, b "):
+        fitted(made(6, 3), 1.6)
+    with pytest.raises(ValueError, match="there is no panel 'z'; the panels are a, b, c, d, e, f"):
+        fitted(made(), 3.3, ["a", "z"])
+    with pytest.raises(ValueError, match="width"):
+        fitted(made(), 1.0)
+
+
+def test_a_subfigure_is_fitted_by_itself():
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    upper, lower = figure.subfigures(2, 1)
+    for part, count in ((upper, 4), (lower, 2)):
+        for i, panel in enumerate(part.subplots(1, count)):
+            panel.plot([0, 1], [0, i])
+            panel.set_title(f"{count} {i}")
+    fitted(figure, 3.3)
+    figure.draw_without_rendering()
+    assert list(letters(figure)) == list("abcdef")
+    assert upper.axes[2].get_position().y1 < upper.axes[0].get_position().y0  # four are two rows of two
+
+
+def test_the_command_writes_the_picture_and_its_caption(tmp_path, capsys):
+    assert (
+        main(["atlas_dimension", "--out", str(tmp_path), "--width", "3.3", "--panels", "b", "--format", "pdf", "svg"])
+        == 0
+    )
+    stem = tmp_path / "atlas_dimension_3.3in_b"
+    assert stem.with_name(stem.name + ".pdf").read_bytes().startswith(b"%PDF")
+    assert b"<svg" in stem.with_name(stem.name + ".svg").read_bytes()
+    caption = stem.with_name(stem.name + ".txt").read_text(encoding="utf-8")
+    module = figures.load("atlas_dimension")
+    assert caption.startswith(f"{module.TITLE}. {module.CAPTION}")
+    about = json.loads((tmp_path / "atlas_dimension.json").read_text(encoding="utf-8"))
+    assert json.dumps(about["params"], ensure_ascii=False, sort_keys=True) in caption
+    again = figures.make(["atlas_dimension"], "quick", tmp_path)[0]
+    before = stem.with_name(stem.name + ".pdf").read_bytes()
+    for_paper(again, 3.3, ["b"], ["pdf"])
+    assert stem.with_name(stem.name + ".pdf").read_bytes() == before  # no dates, no random names
+    assert main(["atlas_dimension", "--out", str(tmp_path), "--width", "3.3", "--panels", "x"]) == 2
+    assert "there is no panel 'x'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["atlas_dimenson"], "did you mean 'atlas_dimension'"),
+     (["atlas_dimension", "atlas", "--panels", "a"], "letters of one figure"),
+     (["atlas_dimension", "--format", "jpg"], "invalid choice")],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(arguments, said, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert said in capsys.readouterr().err
