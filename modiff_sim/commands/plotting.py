@@ -30,12 +30,12 @@ def check(path: str) -> None:
 
 @contextmanager
 def picture(
-    path: str, titles: Sequence[str], *, height: float = 3.4, columns: int | None = None
+    path: str, titles: Sequence[str], *, about: str = "", height: float = 3.4, columns: int | None = None
 ) -> Iterator[tuple[Any, Any]]:
     """Yield the figure and its panels, row by row. On leaving, write the picture and show its name on stderr.
 
-    ``height`` is that of a row of panels in inches. ``columns`` is the number of panels per row; None puts all into
-    one row.
+    ``about`` is the title of the whole picture, which says what was run. ``height`` is that of a row of panels in
+    inches. ``columns`` is the number of panels per row; None puts all into one row.
     """
     from ..plot import style
 
@@ -46,6 +46,8 @@ def picture(
         panels = made.ravel()[: len(titles)]
         for axes, title in zip(panels, titles, strict=True):
             axes.set_title(title)
+        if about:
+            figure.suptitle(about)
         yield figure, panels
         out = io.BytesIO()
         suffix = Path(path).suffix.lower()[1:]

@@ -42,7 +42,7 @@ def _mark(kind: str, calls: int) -> dict[str, Any]:
 def ratios(axes: Axes, ratio: np.ndarray, look: style.Look, *, named: str | None = None) -> None:
     """Draw the ratios of errors to their bounds, (calls,). Infinite ones are triangles at the upper edge."""
     seen = np.where(np.isfinite(ratio), ratio, np.nan)
-    axes.plot(seen, ls="-", marker=".", ms=4, color=look.colour, label=named)
+    axes.plot(seen, ls=look.line, marker=".", ms=4, color=look.colour, label=named)
     beyond = np.flatnonzero(~np.isfinite(ratio))
     edge = axes.get_xaxis_transform()
     axes.plot(beyond, np.full(len(beyond), 0.98), "^", ms=5, color=look.colour, transform=edge)
