@@ -1,4 +1,4 @@
-"""The command ``modiff-sim``: simulate | bounds | contraction | worst-case | recommend | quantizers | verify.
+"""The command ``modiff-sim``: its parser, and how a command is run.
 
 This module only imports what ``--help`` needs. The commands are in ``commands/``, and a command is loaded when it is
 run. Errors are one line on stderr, with exit code 2.
@@ -38,27 +38,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return console.finish(run, who)
 
 
-#: what a help text names in braces -> (package, dictionary of its registry)
-LISTED = {
-    "{granularities}": ("quantizers/granularity", "GRANULARITIES"),
-    "{processes}": ("simulation/processes", "PROCESSES"),
-    "{recursions}": ("recursion/kinds", "RECURSIONS"),
+#: option -> the folder and the dictionary that hold the names which it takes
+NAMED = {
+    "quantizer": ("quantizers", "QUANTIZERS"),
+    "granularity": ("quantizers/granularity", "GRANULARITIES"),
+    "process": ("simulation/processes", "PROCESSES"),
+    "recursion": ("recursion/kinds", "RECURSIONS"),
+    "distribution": ("contraction", "DISTRIBUTIONS"),
 }
 
 
+def _names(what: str) -> list[str]:
+    """Return the names that an option takes, read from files: nothing is imported."""
+    from .registry import named
+
+    folder, kind = NAMED[what]
+    return list(named(Path(__file__).parent / folder, kind))
+
+
 class _Help(argparse.HelpFormatter):
-    """Help that lists what the registries hold, read from their files when help is printed: nothing is imported."""
+    """Help that lists names where their option stands in braces."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help
-        for name, (package, kind) in LISTED.items():
-            if text and name in text:
-                from .registry import named
-
-                known = named(Path(__file__).parent / package, kind)
-                shown = sorted(known, key=lambda one: one != "sample")  # the usual one first
-                text = text.replace(name, ", ".join("group (runs of 32)" if one == "group" else one for one in shown))
+        for what in NAMED:
+            if text and f"{{{what}}}" in text:
+                shown = sorted(_names(what), key=lambda one: one != "sample")  # the usual granularity first
+                names = ", ".join("group (runs of 32)" if one == "group" else one for one in shown)
+                text = text.replace(f"{{{what}}}", names)
         return text
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Leave room for the indentation of the commands, which argparse forgets."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,16 +109,21 @@ def _number(sub: argparse.ArgumentParser, name: str, default: int, text: str) ->
     sub.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
 
 
-def _quantizer(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--quantizer", default="absmax", metavar="NAME", help="see `modiff-sim quantizers` (default: absmax)"
-    )
+def _quantizer(sub: argparse.ArgumentParser, usual: str = "absmax", **several: Any) -> None:
+    text = "NAME, NAME:BITS or NAME:BITS@GRANULARITY, such as absmax:3@channel; see `modiff-sim quantizers`"
+    sub.add_argument("--quantizer", metavar="NAME", help=f"{text} (default: {usual})", **several)
+
+
+def _bits(sub: argparse.ArgumentParser, default: Any = 4, **several: Any) -> None:
+    text = "bits of a quantizer whose name does not say how many"
+    sub.add_argument("--bits", type=int, default=default, help=f"{text} (default: 4)", **several)
 
 
 def _granularity(sub: argparse.ArgumentParser, **several: Any) -> None:
-    known = "{granularities} or group:SIZE"
+    known = "{granularity} or group:SIZE"
     own = "(default: group for the MX formats, sample for the others)"
-    sub.add_argument("--granularity", metavar="NAME", help=f"which entries share a scale: {known} {own}", **several)
+    about = f"which entries share a scale: {known} {own}"
+    sub.add_argument("--granularity", metavar="NAME", help=about, **several)
 
 
 def _profile(sub: argparse.ArgumentParser) -> None:
@@ -115,25 +134,29 @@ def _profile(sub: argparse.ArgumentParser) -> None:
 
 
 def _simulate(s: argparse.ArgumentParser) -> None:
-    s.add_argument("--process", default="random_walk", metavar="NAME", help="input: {processes} (default: random_walk)")
+    _quantizer(s, nargs="+", default=["absmax"])
+    _bits(s)
+    _granularity(s)
+    known = "{process}; NAME:D for inputs of D entries, or a recording (steps, trials, d), .npy or .npz"
+    about = f"input: {known} (default: random_walk)"
+    s.add_argument("--process", nargs="+", default=["random_walk"], metavar="NAME", help=about)
     s.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="option of the process, such as ratio=0.8"
     )
-    _quantizer(s)
-    _number(s, "bits", 4, "bits")
-    s.add_argument("--recursion", nargs="+", metavar="NAME", help="{recursions} (default: all)")
+    s.add_argument("--recursion", nargs="+", metavar="NAME", help="{recursion} (default: all)")
     _number(s, "steps", 50, "model calls")
     _number(s, "trials", 64, "independent sequences")
     _number(s, "d", 64, "entries of a sample")
-    _granularity(s)
-    s.add_argument("--warmup", default="exact", help="exact, quantized, or how often the first input is fed")
-    s.add_argument("--refresh", default="never", help="never, every k calls, or calls such as 10,20")
+    often = "exact, quantized, or how often the first input is fed (default: exact)"
+    s.add_argument("--warmup", default="exact", help=often)
+    when = "never, every k calls, or calls such as 10,20 (default: never)"
+    s.add_argument("--refresh", default="never", help=when)
 
 
 def _declared(sub: argparse.ArgumentParser) -> None:
     """The quantizer whose declared constants a bound is computed from."""
-    _quantizer(sub)
-    _number(sub, "bits", 4, "bits")
+    _quantizer(sub, default="absmax")
+    _bits(sub)
     _number(sub, "d", 64, "entries of a sample, for the declared c")
     _granularity(sub)
 
@@ -147,11 +170,11 @@ def _bounds(b: argparse.ArgumentParser) -> None:
 
 
 def _contraction(k: argparse.ArgumentParser) -> None:
-    k.add_argument("--quantizer", default=["absmax"], nargs="+", metavar="NAME", help="one or more (default: absmax)")
-    k.add_argument("--bits", type=int, default=[4], nargs="+", help="one or more (default: 4)")
+    _quantizer(k, nargs="+", default=["absmax"])
+    _bits(k, default=[4], nargs="+")
     k.add_argument("--d", type=int, default=[64, 1024], nargs="+", help="entries of a sample (default: 64 1024)")
-    known = "normal, laplace, t5, uniform, sparse, outlier"
-    k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help=f"{known} (default: normal)")
+    drawn = "{distribution} (default: normal)"
+    k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help=drawn)
     _granularity(k, nargs="+")
     k.add_argument("--recorded", metavar="FILE", help="also measure on a recording (steps, trials, d), .npy or .npz")
     _number(k, "trials", 64, "independent draws")
@@ -174,18 +197,17 @@ def _recommend(m: argparse.ArgumentParser) -> None:
     m.add_argument(
         "--tolerance", type=float, default=0.05, help="largest error over the norm of the input (default: 0.05)"
     )
-    m.add_argument(
-        "--criterion", default="bound", help="bound (guaranteed, max norm) or typical (RMS) (default: bound)"
-    )
-    m.add_argument(
-        "--judged", default="sample", help="error of the whole sample, or of every channel (default: sample)"
-    )
+    which = "bound (guaranteed, max norm) or typical (RMS) (default: bound)"
+    m.add_argument("--criterion", default="bound", help=which)
+    whose = "error of the whole sample, or of every channel (default: sample)"
+    m.add_argument("--judged", default="sample", help=whose)
     m.add_argument("--trials", type=int, metavar="N", help="use only N of the recorded trials, drawn by the seed")
     m.add_argument("--layer", nargs="+", metavar="NAME", help="only these layers (default: all)")
 
 
 def _quantizers(q: argparse.ArgumentParser) -> None:
-    _number(q, "bits", 4, "bits at which c and kappa are given")
+    _quantizer(q, "all", nargs="+")
+    _bits(q)
     _number(q, "d", 64, "entries of a sample, for c")
     _granularity(q)
 
@@ -196,7 +218,7 @@ def _verify(v: argparse.ArgumentParser) -> None:
 
 #: command -> what it does, and the function that gives its parser its options
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
-    "simulate": ("run the recursions on a process and compare their errors with the bounds", _simulate),
+    "simulate": ("run the recursions on processes and compare their errors with the bounds", _simulate),
     "bounds": ("tabulate every bound for a profile of differences", _bounds),
     "contraction": ("show c and kappa of quantizers: declared, searched, measured", _contraction),
     "worst-case": (
@@ -209,21 +231,32 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 }
 
 
+def _output(sub: argparse.ArgumentParser, command: str) -> None:
+    """Add the options that say what is printed and drawn."""
+    if command == "verify":
+        return
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form.add_argument("--csv", action="store_true", help="print the rows of the JSON as CSV instead of a table")
+    if command != "quantizers":
+        sub.add_argument("--plot", metavar="FILE", help="also draw a picture: .png, .pdf or .svg")
+        sub.add_argument("--seed", type=_seed, default=0, help="root seed of all random numbers (default: 0)")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="modiff-sim",
         description="Simulate quantization with and without error compensation, and compute its bounds.",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version and stop"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (text, add_options) in _COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        if name != "verify":
-            sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        if name not in ("verify", "quantizers"):
-            sub.add_argument("--plot", metavar="FILE", help="also draw a picture: .png, .pdf or .svg")
-            sub.add_argument("--seed", type=_seed, default=0, help="root seed of all random numbers (default: 0)")
+        about = text[0].upper() + text[1:] + "."
+        sub = commands.add_parser(name, help=text, description=about)
         add_options(sub)
+        _output(sub, name)
     return parser
 
 

@@ -66,9 +66,9 @@ found = {"registry": {
 size = ("--steps", "4", "--trials", "2", "--d", "6")
 run = json.loads(printed(cli.main, "simulate", "--quantizer", NAMES["quantizer"], "--granularity", NAMES["granularity"],
                          "--process", NAMES["process"], "--option", "speed=2", "--json", *size))
-listed = json.loads(printed(cli.main, "quantizers", "--json"))["quantizers"]
+listed = json.loads(printed(cli.main, "quantizers", "--json"))["rows"]
 found["command line"] = {
-    "quantizer": [row["name"] for row in listed] + [run["params"]["quantizer"]],
+    "quantizer": [row["quantizer"] for row in listed] + [row["quantizer"] for row in run["settings"]],
     "granularity": printed(cli.main, "simulate", "--help").replace(",", " ").split(),
     "process": printed(cli.main, "simulate", "--help").replace(",", " ").split(),
     "recursion": printed(cli.main, "simulate", "--help").replace(",", " ").split(),
@@ -154,12 +154,13 @@ def test_it_is_in_the_report(found):
 
 
 def test_it_is_run_by_name(found):
-    assert found["simulated"]["params"]["process_params"]["speed"] == 2
-    assert "HalfSign" in found["simulated"]["params"]["quantizer"]
-    assert "PerPixel" in found["simulated"]["params"]["quantizer"]
-    runs = found["simulated"]["runs"]
-    assert {name for name, norms in runs.items() if norms["inf"]["bound"] is None} == {"half_loop"}  # none is known
-    assert all(all(norms["inf"]["holds"]) for name, norms in runs.items() if name != "half_loop")
+    (setting,) = found["simulated"]["settings"]
+    assert setting["process_params"]["speed"] == 2
+    assert setting["quantizer"] == NAMES["quantizer"]
+    assert setting["granularity"] == NAMES["granularity"]
+    compared = {row["recursion"]: row["holds_inf"] for row in found["simulated"]["comparison"]}
+    assert {name for name, holds in compared.items() if holds is None} == {"half_loop"}  # no bound is known
+    assert all(holds for name, holds in compared.items() if name != "half_loop")
     assert found["verdict"] == "HOLDS"
 
 

@@ -1,7 +1,8 @@
-"""The commands of ``modiff-sim``, one module each: ``run(chosen)`` prints a table or JSON and returns the exit code.
+"""The commands of ``modiff-sim``, one module each: ``run(chosen)`` prints what was found and returns the exit code.
 
-A wrong name or value raises ValueError, which ``cli`` turns into one line on stderr. A module is imported when its
-command is run, so that no command waits for the imports of another.
+``printing`` prints it as a table, CSV or JSON, and ``taken`` reads the quantizers that options name. A wrong name or
+value raises ValueError, which ``cli`` turns into one line on stderr. A module is imported when its command is run, so
+that no command waits for the imports of another.
 """
 
 from __future__ import annotations

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import Any
 
 import numpy as np
 
 from .. import bounds
 from ..arguments import affordable
 from ..names import one_of
-from . import granularities
-from .printing import print_json, table
+from . import taken
+from .printing import printed, say, table
 
+LOOPS = ("open_loop", "closed_loop")
 PROFILES = ("constant", "impulse", "geometric", "random")
 
 
@@ -40,10 +42,10 @@ def profile(chosen: Namespace, n: int) -> np.ndarray:
 def run(chosen: Namespace) -> int:
     """Print every bound for the chosen profile of differences."""
     d = profile(chosen, chosen.steps)
-    Q = granularities.quantizer(chosen, chosen.quantizer, chosen.bits)
-    block = granularities.block(Q, chosen.d)
-    c = Q.c(block) if chosen.c is None else chosen.c
-    kappa = Q.kappa(block) if chosen.kappa is None else chosen.kappa
+    Q = taken.quantizer(chosen.quantizer, chosen.bits, chosen.granularity)
+    block = taken.block(Q, chosen.d)
+    constants = taken.about(Q, chosen.d, block, chosen.c, chosen.kappa)
+    c, kappa = constants["c"], constants["kappa"]
     columns: dict[str, np.ndarray] = {}
     for name, bound in bounds.BOUNDS.items():
         gain = kappa if name.startswith("max_norm") else c
@@ -52,40 +54,52 @@ def run(chosen: Namespace) -> int:
         else:
             columns[name] = bound(d, gain)
     if chosen.plot:
-        _plot(chosen, columns, d)
-    if chosen.json:
-        about = {"profile": chosen.profile, "c": c, "kappa": kappa, "entries_per_scale": block, "seed": chosen.seed}
-        return print_json({"params": about, "d": d, "bounds": columns})
-    print(f"Bounds on the norm of the error; {chosen.profile} differences, c = {c:.4g}, kappa = {kappa:.4g}, ||A|| = 1")
+        whose = "" if chosen.c is not None and chosen.kappa is not None else f"{taken.said(Q)}, d = {chosen.d}, "
+        _plot(chosen.plot, columns, d, f"{whose}c = {c:.4g}, kappa = {kappa:.4g}, {chosen.profile} differences")
+    rows = [row for loop in LOOPS for row in _rows(loop, columns, d)]
+    if printed(chosen, rows, constants=constants):
+        return 0
+    print(f"Bounds on the norm of the error; {chosen.profile} differences, ||A|| = 1")
+    say(taken.verdicts(c, kappa))
     if chosen.c is None or chosen.kappa is None:
-        print(f"Declared by {type(Q).__name__}({Q.bits}), {granularities.words(Q, chosen.d, block)}")
+        which = "" if chosen.c is None and chosen.kappa is None else "c: " if chosen.c is None else "kappa: "
+        print(f"{which}declared by {taken.said(Q)}, {taken.words(Q, chosen.d, block)}")
     if Q.laws.randomised and chosen.c is None:
-        print(
-            "Its c bounds an expectation, so the 2-norm bounds are on the root mean square, for exogenous differences"
-        )
-    print(f"Premise 2c <= 1 of (31): {'holds' if 2 * c <= 1 else 'fails'}. printed/paper: (30), (31) with the paper's")
-    print(
-        "index (T = first step); printed/sampling: with k counted in sampling order. `python -m paper_checks` judges."
+        say("Its c bounds an expectation, so the 2-norm bounds are on the root mean square, for exogenous differences")
+    say(taken.CONDITIONS)
+    say(
+        "printed/paper: (30), (31) with the paper's index (T = first step); printed/sampling: with k counted in "
+        "sampling order. `python -m paper_checks` judges."
     )
-    for loop in ("open_loop", "closed_loop"):
-        names = [name for name in columns if loop in name]
+    for loop in LOOPS:
         print(f"\n{loop}")
-        shown = [name.replace(f"_{loop}", "") for name in names]
-        table(["call", "||d||", *shown], ([j + 1, d[j], *(columns[name][j] for name in names)] for j in range(len(d))))
+        of = [row for row in rows if row["recursion"] == loop]
+        names = [name for name in of[0] if name not in ("recursion", "call", "difference")]
+        lines = ([row[name] for name in ("call", "difference", *names)] for row in of)
+        table(["call", "||d||", *names], lines, keys=2)
     return 0
 
 
-def _plot(chosen: Namespace, columns: dict[str, np.ndarray], d: np.ndarray) -> None:
+def _rows(loop: str, columns: dict[str, np.ndarray], d: np.ndarray) -> list[dict[str, Any]]:
+    """Return a row per difference, with the bounds of one loop."""
+    names = [name for name in columns if loop in name]
+    return [
+        {"recursion": loop, "call": j + 1, "difference": d[j]}
+        | {name.replace(f"_{loop}", ""): columns[name][j] for name in names}
+        for j in range(len(d))
+    ]
+
+
+def _plot(path: str, columns: dict[str, np.ndarray], d: np.ndarray, about: str) -> None:
     from matplotlib.lines import Line2D
 
     from ..plot import panels, style
     from .plotting import picture
 
-    loops = ("open_loop", "closed_loop")
-    short = list(dict.fromkeys(name.replace(f"_{loop}", "") for loop in loops for name in columns if loop in name))
+    short = list(dict.fromkeys(name.replace(f"_{loop}", "") for loop in LOOPS for name in columns if loop in name))
     looks = panels.bounds(short)
-    with picture(chosen.plot, [style.SHORT[loop] for loop in loops]) as (figure, drawn):
-        for axes, loop in zip(drawn, loops, strict=True):
+    with picture(path, [style.SHORT[loop] for loop in LOOPS], about=about) as (figure, drawn):
+        for axes, loop in zip(drawn, LOOPS, strict=True):
             calls = np.arange(1, len(d) + 1)
             for name, values in columns.items():
                 if loop in name:

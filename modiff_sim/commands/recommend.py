@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from argparse import Namespace
 from dataclasses import asdict
 
@@ -10,9 +9,8 @@ import numpy as np
 
 from ..advice import recommendation
 from ..names import one_of
-from .printing import print_json, table
-
-WIDTH = 110
+from ..quantizers import granularity
+from .printing import WIDTH, printed, say, table, width
 
 
 def run(chosen: Namespace) -> int:
@@ -25,27 +23,35 @@ def run(chosen: Namespace) -> int:
     found = recommendation.recommend(
         inputs, tolerance=chosen.tolerance, criterion=chosen.criterion, judged=chosen.judged
     )
-    if chosen.plot:
-        _plot(chosen.plot, found)
-    if chosen.json:
-        about = {"recording": chosen.recording, "tolerance": chosen.tolerance, "criterion": chosen.criterion}
-        about |= {"judged": chosen.judged, "trials": chosen.trials, "seed": chosen.seed}
-        return print_json({"params": about, "layers": [asdict(r) for r in found]})
     norm = "max norm, for every trial" if chosen.criterion == "bound" else "2-norm, root mean square over trials"
-    print(f"The cheapest setting per layer whose error stays within {chosen.tolerance:g} of the input at every call")
-    print(f"({norm}). ρ: difference over input; bound and measured: at the worst call, over the input.\n")
-    rows = [r.as_row() for r in found]
-    room = WIDTH - sum(2 + max(len(name), *(len(row[name]) for row in rows)) for name in rows[0] if name != "layer")
+    if chosen.plot:
+        _plot(chosen.plot, found, f"{chosen.recording}: within {chosen.tolerance:g} of the input ({norm})")
+    mean = float(np.mean([r.effective_bits for r in found]))
+    named = [asdict(r) | {"granularity": _said(r.granularity)} for r in found]
+    if printed(chosen, named, mean_effective_bits=mean):
+        return 0
+    say(
+        f"The cheapest setting per layer whose error stays within {chosen.tolerance:g} of the input at every call "
+        f"({norm}). ρ: difference over input; bound and measured: at the worst call, over the input."
+    )
+    print()
+    rows = [r.as_row() | {"granularity": _said(r.granularity)} for r in found]
+    taken = sum(2 + max(len(name), *(len(row[name]) for row in rows)) for name in rows[0] if name != "layer")
+    room = max(24, min(width(), WIDTH) - taken)
     for row in rows:  # names are cut here, but complete in the sentences below the table
         if len(row["layer"]) > room:
             row["layer"] = "…" + row["layer"][1 - room :]
     table(list(rows[0]), (row.values() for row in rows))
     print()
     for r in found:
-        print(textwrap.fill(f"{r.layer}: {r.why}", WIDTH, subsequent_indent="    "))
-    mean = np.mean([r.effective_bits for r in found])
+        say(f"{r.layer}: {r.why}", indent="    ")
     print(f"\n{len(found)} layer{'s' * (len(found) != 1)}, {mean:.2f} effective bits in the mean over layers")
     return 0
+
+
+def _said(text: str) -> str:
+    """Return the name of a granularity on the command line, or its text where it has none."""
+    return {str(granularity.parse(name)): name for name in granularity.GRANULARITIES}.get(text, text)
 
 
 def _some(a: np.ndarray, trials: int, seed: int) -> np.ndarray:
@@ -55,12 +61,12 @@ def _some(a: np.ndarray, trials: int, seed: int) -> np.ndarray:
     return a[:, np.sort(np.random.default_rng(seed).choice(a.shape[1], trials, replace=False))]
 
 
-def _plot(path: str, found: list[recommendation.Recommendation]) -> None:
+def _plot(path: str, found: list[recommendation.Recommendation], about: str) -> None:
     from ..plot import layers, style
     from .plotting import picture
 
     titles = ["effective bits", "error over the norm of the input"]
-    with picture(path, titles, height=layers.height(len(found))) as (figure, (bits, errors)):
+    with picture(path, titles, about=about, height=layers.height(len(found))) as (figure, (bits, errors)):
         layers.recommended_bits(bits, found)
         layers.recommended_errors(errors, found, names=False)
         for panel in (bits, errors):

@@ -12,11 +12,10 @@ from ..bounds import certificates
 from ..names import one_of
 from ..simulation import processes
 from ..simulation.driver import simulate
-from . import granularities
-from .bounds import profile
-from .printing import print_json, table
+from . import taken
+from .bounds import LOOPS, profile
+from .printing import printed, say, table
 
-LOOPS = ("open_loop", "closed_loop")
 MOST = 30  # differences: the program has n² unknowns, and takes seconds for more
 
 
@@ -24,10 +23,10 @@ def run(chosen: Namespace) -> int:
     """Print the worst case of any contractive quantizer, certified where PEPit is installed, against every bound."""
     if min(chosen.n) < 1 or max(chosen.n) > MOST:
         raise ValueError(f"--n must lie in 1..{MOST}, got {', '.join(map(str, chosen.n))}")
-    Q = granularities.quantizer(chosen, chosen.quantizer, chosen.bits)
-    block = granularities.block(Q, chosen.d)
-    c = Q.c(block) if chosen.c is None else chosen.c
-    lengths = sorted(set(chosen.n))
+    Q = taken.quantizer(chosen.quantizer, chosen.bits, chosen.granularity)
+    block = taken.block(Q, chosen.d)
+    constants = taken.about(Q, chosen.d, block, chosen.c)
+    c, lengths = constants["c"], sorted(set(chosen.n))
     found = None
     if chosen.c is None and chosen.profile == "constant" and not Q.laws.randomised:
         adversary = processes.adversarial(Q, chosen.d)
@@ -36,36 +35,27 @@ def run(chosen: Namespace) -> int:
     for loop in dict.fromkeys(one_of("recursion", name, LOOPS) for name in chosen.recursion or LOOPS):
         rows += [_row(loop, profile(chosen, n), c, found) for n in lengths]
     if chosen.plot:
-        _plot(chosen.plot, rows, c)
-    about = {
-        "profile": chosen.profile,
-        "c": c,
-        "quantizer": str(Q) if chosen.c is None else None,
-        "d": chosen.d,
-        "entries_per_scale": block,
-        "seed": chosen.seed,
-    }
-    if chosen.json:
-        return print_json({"params": about, "rows": rows})
-    print(f"Largest ||o-ô|| after n differences, A = 1, exact start, for any quantizer with c = {c:.4g}")
-    print(f"Norms of the differences: {chosen.profile} profile")
+        whose = "" if chosen.c is not None else f"{taken.said(Q)}, d = {chosen.d}, "
+        _plot(chosen.plot, rows, f"{whose}c = {c:.4g}, {chosen.profile} differences")
+    if printed(chosen, rows, constants=constants):
+        return 0
+    say("Largest ||o-ô|| after n differences, A = 1, exact start, for any quantizer with this c")
+    print(f"{taken.verdicts(c)}; {chosen.profile} differences")
     if chosen.c is None:
-        print(f"c: declared by {type(Q).__name__}({Q.bits}), {granularities.words(Q, chosen.d, block)}")
+        print(f"c: declared by {taken.said(Q)}, {taken.words(Q, chosen.d, block)}")
         if Q.laws.randomised:
-            print("It bounds an expectation, so the errors are root mean squares over the random bits")
-    print(f"Premise 2c <= 1 of printed (31): {'holds' if 2 * c <= 1 else 'fails'}; the sharp bound does not need it")
+            say("It bounds an expectation, so the errors are root mean squares over the random bits")
+    say(taken.CONDITIONS_OF_C)
     if certificates.available():
-        print("certified: exact, by a semidefinite program (its two ends agree to 1e-4); the rest are formulas")
+        say("certified: exact, by a semidefinite program (its two ends agree to 1e-4); the rest are formulas")
     else:
-        print("certified ('-') needs PEPit: pip install 'modiff-sim[theory]'; the rest are formulas")
+        say("certified ('-') needs PEPit: pip install 'modiff-sim[theory]'; the rest are formulas")
     if found is not None:
-        print(
-            f"found: what a search drove {type(Q).__name__}({Q.bits}) to at d = {chosen.d}, closed loop (a lower bound)"
-        )
+        say(f"found: what a search drove {taken.said(Q)} to at d = {chosen.d}, closed loop (a lower bound)")
     for loop in dict.fromkeys(row["recursion"] for row in rows):
         print(f"\n{loop}")
         of = [row for row in rows if row["recursion"] == loop]
-        head = [name for name in of[0] if name != "recursion"]
+        head = [name for name in of[0] if name != "recursion" and (name != "found" or loop == "closed_loop")]
         table(head, ([row[name] for name in head] for row in of))
     return 0
 
@@ -85,7 +75,7 @@ def _row(loop: str, d: np.ndarray, c: float, found: np.ndarray | None) -> dict[s
     return row
 
 
-def _plot(path: str, rows: list[dict[str, Any]], c: float) -> None:
+def _plot(path: str, rows: list[dict[str, Any]], about: str) -> None:
     from matplotlib.lines import Line2D
 
     from ..plot import panels, style
@@ -94,7 +84,7 @@ def _plot(path: str, rows: list[dict[str, Any]], c: float) -> None:
     loops = list(dict.fromkeys(row["recursion"] for row in rows))
     looks = panels.bounds([name for name in rows[0] if name not in ("recursion", "n", "certified", "found")])
     dots = {"certified": "+", "found": "x"}
-    with picture(path, [f"{style.SHORT[loop]}, c = {c:.3g}" for loop in loops]) as (figure, drawn):
+    with picture(path, [style.SHORT[loop] for loop in loops], about=about) as (figure, drawn):
         for axes, loop in zip(drawn, loops, strict=True):
             of = [row for row in rows if row["recursion"] == loop]
             n = [row["n"] for row in of]

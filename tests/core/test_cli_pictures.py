@@ -107,6 +107,58 @@ def test_pictures_of_few_calls_have_whole_ticks_and_show_their_points(monkeypatc
         assert axes.get_yscale() == "linear" or axes.get_ylim()[1] >= 9.99 * axes.get_ylim()[0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("simulate", "--steps", 3, "--trials", 2, "--d", 4), "absmax:4, random_walk, d = 4, 2 trials, seed 0"),
+        (
+            ("simulate", "--process", "geometric:4", "--option", "ratio=0.5", "--steps", 3, "--trials", 2),
+            "absmax:4, geometric, d = 4, ratio=0.5, 2 trials, seed 0",
+        ),
+        (("bounds", "--steps", 3), "absmax:4, d = 64, c = 0.2432, kappa = 0.07143, constant differences"),
+        (("bounds", "--steps", 3, "--c", 0.5, "--kappa", 0.25), "c = 0.5, kappa = 0.25, constant differences"),
+        (("contraction", "--d", 8, "--trials", 4), "absmax:4, d = 8, normal inputs, 4 trials, seed 0"),
+        (("worst-case", "--n", 1, 2, "--c", 0.5, "--profile", "impulse"), "c = 0.5, impulse differences"),
+        (("recommend", "RECORDING"), "layers.npz: within 0.05 of the input (max norm, for every trial)"),
+    ],
+    ids=lambda v: " ".join(map(str, v)) if isinstance(v, tuple) else "",
+)
+def test_pictures_say_what_they_show(monkeypatch, capsys, tmp_path, recording, arguments, said):
+    arguments = [recording if a == "RECORDING" else a for a in arguments]
+    figure = drawn(monkeypatch, capsys, *arguments, "--plot", tmp_path / "x.png")
+    assert figure.get_suptitle().endswith(said)
+    assert figure.legends
+    for axes in figure.axes:
+        assert axes.get_title()
+        if arguments[0] != "recommend":  # whose titles are those of the x axes, and layers stand at the y axis
+            assert axes.get_xlabel()
+            assert axes.get_ylabel()
+
+
+def test_several_quantizers_and_processes_have_panels_and_looks_of_their_own(monkeypatch, capsys, tmp_path):
+    where = ("--steps", 4, "--trials", 8, "--d", 4, "--plot", tmp_path / "x.png")
+    several = ("--quantizer", "absmax:3", "minmax:3", "--process", "random_walk", "ar1:6")
+    figure = drawn(monkeypatch, capsys, "simulate", *several, *where)
+    assert figure.get_suptitle() == "8 trials, seed 0"
+    titles = [axes.get_title() for axes in figure.axes]
+    assert len(titles) == 8
+    assert titles[:2] == ["2-norm: mean error, random_walk:4", "max norm: mean error, random_walk:4"]
+    assert titles[6:] == ["2-norm: worst error / bound, ar1:6", "max norm: worst error / bound, ar1:6"]
+    for axes in figure.axes:
+        looks = [(line.get_color(), line.get_linestyle()) for line in axes.lines if len(line.get_xdata()) > 2]
+        curves = [look for look in looks if look[0] != "black"]
+        assert len(curves) == len({*curves}) == 2 * len(ms.RECURSIONS)
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named[:-1] == ["absmax:3", "minmax:3", "direct", "open loop", "closed loop"]
+    alone = drawn(monkeypatch, capsys, "simulate", "--quantizer", "absmax:3", *several[3:], *where)
+    assert alone.get_suptitle() == "absmax:3, 8 trials, seed 0"
+    assert len(alone.axes) == 8
+    assert len(alone.legends) == 1
+    one = drawn(monkeypatch, capsys, "simulate", "--quantizer", "absmax:3", "absmax:4", *where)
+    assert one.get_suptitle() == "random_walk, d = 4, 8 trials, seed 0"
+    assert len(one.axes) == 4
+
+
 def test_plot_without_matplotlib_says_what_to_install(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, out, err = run(capsys, "bounds", "--plot", "x.png")

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from command_line import parsed, run
+from command_line import parsed, run, runs
 from reference import PAPER
 
 import modiff_sim as ms
@@ -13,14 +13,14 @@ from modiff_sim import bounds
 
 def bounded(found):
     """(name, norms) of the recursions that a bound is known for."""
-    return [(name, found["runs"][name]) for name in PAPER]
+    return [(name, runs(found)[name]) for name in PAPER]
 
 
 def test_simulate_prints_the_librarys_numbers(capsys):
     options = ("--process", "geometric", "--option", "ratio=0.8", "--quantizer", "minmax", "--bits", 3)
     found = parsed(capsys, "simulate", *options, "--steps", 7, "--trials", 5, "--d", 6, "--seed", 2)
-    assert list(found["runs"]) == list(ms.RECURSIONS)
-    assert [name for name, norms in found["runs"].items() if norms["inf"]["bound"] is not None] == list(PAPER)
+    assert list(runs(found)) == list(ms.RECURSIONS)
+    assert [name for name, norms in runs(found).items() if norms["inf"]["bound"] is not None] == list(PAPER)
     Q, process = ms.MinMax(3), ms.processes.geometric(6, ratio=0.8)
     for name, norms in bounded(found):
         r = ms.simulate(process, Q, name, steps=7, trials=5, seed=2)
@@ -28,7 +28,7 @@ def test_simulate_prints_the_librarys_numbers(capsys):
             assert norms[norm]["mean"] == error.mean(axis=1).tolist()
             assert norms[norm]["max"] == error.max(axis=1).tolist()
     r = ms.simulate(process, Q, steps=7, trials=5, seed=2)
-    closed = found["runs"]["closed_loop"]
+    closed = runs(found)["closed_loop"]
     for norm, error, limit in (
         ("2", r.error, bounds.sharp_closed_loop(r.d[1:], Q.c(6))),
         ("inf", r.error_inf, bounds.max_norm_closed_loop(r.d_inf[1:], Q.kappa(6))),
@@ -45,7 +45,7 @@ def test_simulate_prints_the_librarys_numbers(capsys):
             "ratio": ratio.max(), "call": call, "trial": worst[call - 1], "holds": True,
             "premise_fails_from": None,
         }  # fmt: skip
-    assert found["params"]["process_params"] == {"d": 6, "ratio": 0.8, "sigma": 1.0, "start": 10.0}
+    assert found["settings"][0]["process_params"] == {"d": 6, "ratio": 0.8, "sigma": 1.0, "start": 10.0}
 
 
 def quantizers_and_schemes():
@@ -73,10 +73,10 @@ def test_every_bound_that_is_shown_holds(capsys, quantizer, warmup, refresh):
 @pytest.mark.parametrize("process", sorted(set(ms.processes.PROCESSES) - {"recorded"}))
 def test_every_process_can_be_named(capsys, process):
     found = parsed(capsys, "simulate", "--process", process, "--steps", 6, "--trials", 2, "--d", 3, "--bits", 3)
-    assert found["params"]["process"] == process
-    assert all(found["runs"]["closed_loop"]["inf"]["holds"])
+    assert {row["process"] for row in found["rows"]} == {process}
+    inf = runs(found)["closed_loop"]["inf"]
+    assert all(inf["holds"])
     if process == "alternating":
-        inf = found["runs"]["closed_loop"]["inf"]
         assert np.allclose(inf["max"], inf["bound"], rtol=1e-12, atol=0)  # attained at every call
         assert inf["worst"]["ratio"] == pytest.approx(1, rel=1e-12)
 
@@ -86,7 +86,9 @@ def test_a_recorded_process(capsys, tmp_path):
     np.save(tmp_path / "run.npy", inputs)
     where = ("--process", "recorded", "--option", f"source={tmp_path / 'run.npy'}", "--steps", 4, "--trials", 3)
     found = parsed(capsys, "simulate", *where)
-    assert found["params"]["process_params"]["shape"] == [4, 3, 5]
+    assert found["settings"][0]["process_params"]["shape"] == [4, 3, 5]
+    same = parsed(capsys, "simulate", "--process", tmp_path / "run.npy", *where[4:])
+    assert same["rows"] == found["rows"]
 
 
 def test_a_bound_that_fails_is_shown_as_such(capsys, monkeypatch):
@@ -100,18 +102,22 @@ def test_a_bound_that_fails_is_shown_as_such(capsys, monkeypatch):
     where = ("--process", "alternating", "--d", 2, "--steps", 4, "--recursion", "closed_loop")
     code, out, _ = run(capsys, "simulate", *where)
     assert code == 0
-    *rows, verdict = out.splitlines()[-5:]
+    *rows, two, inf = out.splitlines()[-6:]
     rows = [line.split() for line in rows]
     assert [row[0] for row in rows] == ["0", "1", "2", "3"]
     assert [row[-1] for row in rows] == ["yes", "NO", "NO", "NO"]
-    assert verdict.split("; ")[0].endswith("): holds")  # of the 2-norm, which was left alone
-    assert verdict.endswith("max norm: worst ratio 2 (call 1, trial 0): DOES NOT HOLD")
+    assert two.endswith("): holds")  # of the 2-norm, which was left alone
+    assert inf == "max norm: worst ratio 2 (call 1, trial 0): DOES NOT HOLD"
+    comparison = parsed(capsys, "simulate", *where)["comparison"]
+    assert [(row["holds_2"], row["holds_inf"], row["verdict"]) for row in comparison] == [
+        (True, False, "DOES NOT HOLD")
+    ]
 
 
 def test_a_quantizer_outside_of_its_domain_is_not_judged_by_a_bound_that_was_not_promised(capsys):
     """Residuals below the floor of its scale are lost whole by a quantizer that declares a 1/2 step of the range."""
     where = ("--quantizer", "minmax_raw", "--process", "geometric", "--option", "ratio=0.1", "--steps", 14, "--d", 8)
-    found = parsed(capsys, "simulate", *where, "--recursion", "closed_loop")["runs"]["closed_loop"]["inf"]
+    found = runs(parsed(capsys, "simulate", *where, "--recursion", "closed_loop"))["closed_loop"]["inf"]
     start = found["worst"]["premise_fails_from"]
     assert 0 < start < 13
     assert found["worst"]["holds"]
@@ -119,8 +125,11 @@ def test_a_quantizer_outside_of_its_domain_is_not_judged_by_a_bound_that_was_not
     assert found["holds"][-1] is None
     code, out, _ = run(capsys, "simulate", *where, "--recursion", "closed_loop")
     assert code == 0
-    assert out.splitlines()[-2].split()[-1] == "-"
-    assert f"PREMISE FAILS from call {start} on" in out.splitlines()[-1]
+    lines = out.splitlines()
+    assert lines[-1].startswith("max norm: ")
+    assert lines[-1].endswith(f"PREMISE FAILS from call {start} on in some trials")
+    assert lines[-3].split()[-1] == "-"
+    assert out.count("PREMISE FAILS: the quantizer lost more than it declares") == 1
 
 
 def test_json_says_where_a_number_is_infinite(capsys):
@@ -140,7 +149,8 @@ def test_one_trial_above_its_bound_is_seen_among_many_below(capsys, monkeypatch)
         return r
 
     monkeypatch.setattr(command, "simulate", run_with_one_bad_trial)
-    found = parsed(capsys, "simulate", "--steps", 6, "--recursion", "closed_loop")["runs"]["closed_loop"]["inf"]
+    found = parsed(capsys, "simulate", "--steps", 6, "--recursion", "closed_loop")
+    found = runs(found)["closed_loop"]["inf"]
     assert found["holds"] == [True] * 3 + [False] + [True] * 2
     worst = {"ratio": pytest.approx(1.001), "call": 3, "trial": 5, "holds": False}
     assert found["worst"] == worst | {"premise_fails_from": None}
@@ -150,7 +160,7 @@ def test_a_bound_in_expectation_is_judged_by_the_mean_square(capsys, monkeypatch
     """Single trials may exceed it. A c that is a quarter too small is found out; too few trials decide nothing."""
     where = ("--quantizer", "stochastic", "--bits", 2, "--d", 2, "--steps", 4, "--recursion", "closed_loop")
     draw = ("--process", "burst", "--option", "at=1,2,3", "--trials", 2000)
-    found = parsed(capsys, "simulate", *where, *draw)["runs"]["closed_loop"]["2"]
+    found = runs(parsed(capsys, "simulate", *where, *draw))["closed_loop"]["2"]
     Q, process = ms.Stochastic(2), ms.processes.burst(2, at=(1, 2, 3))
     r = ms.simulate(process, Q, steps=4, trials=2000)
     limit = bounds.stochastic_closed_loop(r.d[1:], Q.c(2))
@@ -159,11 +169,11 @@ def test_a_bound_in_expectation_is_judged_by_the_mean_square(capsys, monkeypatch
     assert found["trial"] is None
     assert found["bound"][1:] == pytest.approx(np.sqrt(np.mean(limit**2, axis=1)), rel=1e-12)
     assert found["error"][1:] == pytest.approx(np.sqrt(np.mean(r.error[1:] ** 2, axis=1)), rel=1e-12)
-    few = parsed(capsys, "simulate", *where, "--trials", 7)["runs"]["closed_loop"]["2"]
+    few = runs(parsed(capsys, "simulate", *where, "--trials", 7))["closed_loop"]["2"]
     assert few["holds"] is None
     assert few["worst"]["holds"] is None
     monkeypatch.setattr(ms.Stochastic, "c", lambda self, d: 0.01)
-    small = parsed(capsys, "simulate", *where, *draw)["runs"]["closed_loop"]["2"]
+    small = runs(parsed(capsys, "simulate", *where, *draw))["closed_loop"]["2"]
     assert small["holds"] == [True, False, False, False]
 
 
@@ -173,8 +183,8 @@ def test_bounds_hold_at_every_granularity(capsys, granularity, quantizer):
     where = ("--granularity", granularity, "--quantizer", quantizer, "--d", 8, "--trials", 9, "--steps", 8)
     found = parsed(capsys, "simulate", *where)
     block = {"batch": 72, "channel": 9, "token": 8, "sample": 8, "group:4": 4}[granularity]
-    assert found["params"]["entries_per_scale"] == block
-    assert found["params"]["c"] == ms.quantizers.make(quantizer).c(block)
+    assert found["settings"][0]["entries_per_scale"] == block
+    assert found["settings"][0]["c"] == ms.quantizers.make(quantizer).c(block)
     shared = granularity in ("batch", "channel")
     for _, norms in bounded(found):
         assert norms["inf"]["worst"]["holds"]
@@ -189,7 +199,7 @@ def test_a_scale_shared_by_trials_is_judged_for_all_of_them_together(capsys):
     r = ms.simulate(ms.processes.random_walk(4), Q, "open_loop", steps=6, trials=9)
     assert np.any(r.error_inf[1:] > bounds.max_norm_open_loop(r.d_inf[1:], Q.kappa(36)) * (1 + 1e-6))
     together = bounds.max_norm_open_loop(r.d_inf[1:].max(axis=1), Q.kappa(36))
-    inf = found["runs"]["open_loop"]["inf"]
+    inf = runs(found)["open_loop"]["inf"]
     assert inf["bound"][1:] == pytest.approx(together, rel=1e-12)
     assert inf["error"] == r.error_inf.max(axis=1).tolist()
 
@@ -198,19 +208,20 @@ def test_simulate_prints_a_table(capsys):
     code, out, err = run(capsys, "simulate", "--steps", 12, "--trials", 4, "--recursion", "closed_loop", "direct")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert "AbsMax(bits=4" in lines[0]
+    assert lines[0] == "absmax:4, random_walk, d = 64"
     assert lines.count("closed_loop") == lines.count("direct") == 1
     assert "open_loop" not in out
     head = lines[lines.index("closed_loop") + 1].split()
     columns = ("mean", "error", "bound", "ratio")
     assert head == ["call", *(f"{c}_2" for c in columns), "holds", *(f"{c}_inf" for c in columns), "holds"]
-    *calls, verdict = lines[lines.index("closed_loop") + 2 : lines.index("direct") - 1]
+    *calls, two, inf = lines[lines.index("closed_loop") + 2 : lines.index("direct") - 1]
     assert [line.split()[0] for line in calls] == ["0", "1", "2", "5", "10", "11"]
-    assert verdict.startswith("2-norm: worst ratio 0.")
+    assert two.startswith("2-norm: worst ratio 0.")
+    assert inf.startswith("max norm: worst ratio 0.")
     for line in calls[1:]:
         numbers = [float(v) for v in line.split() if v != "yes"]
         for error, bound, ratio in (numbers[2:5], numbers[6:9]):
             assert ratio == pytest.approx(error / bound, rel=2e-3)  # what is printed agrees with itself: 4 digits
             assert error <= bound
-    assert len({len(line) for line in lines[lines.index("direct") + 1 : -1]}) == 1  # aligned
+    assert len({len(line) for line in lines[lines.index("direct") + 1 : -2]}) == 1  # aligned
     assert max(map(len, lines)) <= 110

@@ -1,0 +1,119 @@
+"""Quantizers as text, ``--bits`` and ``--granularity``, for every command that makes a quantizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .. import quantizers
+from ..contraction.atlas import shared_by_samples
+from ..quantizers import QUANTIZERS, granularity
+from ..quantizers.base import Quantizer
+from ..quantizers.granularity import PerGroup
+
+
+def quantizer(text: str, bits: int, shared: str | None) -> Quantizer:
+    """Return the quantizer that is meant by "NAME", "NAME:BITS", "NAME@GRANULARITY" or "NAME:BITS@GRANULARITY".
+
+    A text without bits takes ``bits``, and one without an @ takes the granularity ``shared``; where this is None, it
+    has its own (runs of 32 for the MX formats). Raises ValueError as ``quantizers.parse`` does.
+    """
+    head, at, own = text.partition("@")
+    if not at and shared is not None:
+        own, at = shared, "@"
+    if ":" in head:
+        return quantizers.parse(head + at + own)
+    return quantizers.make(head, bits, **({"granularity": granularity.parse(own)} if at else {}))
+
+
+def several(texts: Iterable[str], bits: int, shared: str | None) -> list[Quantizer]:
+    """Return the quantizers of several texts, each once."""
+    return list({said(Q): Q for Q in (quantizer(text, bits, shared) for text in texts)}.values())
+
+
+def name(Q: Quantizer) -> str:
+    """Return the name under which a quantizer is registered."""
+    return next(key for key, kind in QUANTIZERS.items() if kind is type(Q))
+
+
+def said(Q: Quantizer) -> str:
+    """Return the text by which a quantizer can be named, as in "absmax:3@channel": the shortest one."""
+    free, own = type(Q).fixed_bits is None, quantizers.make(name(Q), max(Q.bits, 2)).granularity
+    shared = "" if Q.granularity == own else f"@{granularity.name(Q.granularity)}"
+    return name(Q) + (f":{Q.bits}" if free else "") + shared
+
+
+def about(Q: Quantizer, d: int, entries: int, c: float | None = None, kappa: float | None = None) -> dict[str, Any]:
+    """Return what a row says of a quantizer: its name, its declared (or these) c and kappa, and what they allow.
+
+    ``d`` is the number of entries of a sample, and ``entries`` that of the entries that share a scale.
+    """
+    c, kappa = Q.c(entries) if c is None else c, Q.kappa(entries) if kappa is None else kappa
+    row: dict[str, Any] = {"quantizer": name(Q), "bits": Q.bits, "granularity": granularity.name(Q.granularity)}
+    return row | {"d": d, "entries_per_scale": entries, "c": c, "kappa": kappa} | premises(c, kappa)
+
+
+def premises(c: float, kappa: float) -> dict[str, bool]:
+    """Return which conditions of the theory the constants meet; see ``CONDITIONS``."""
+    return {"c_below_1": c < 1, "c_at_most_half": 2 * c <= 1, "kappa_below_1": kappa < 1}
+
+
+#: what the conditions are for
+CONDITIONS_OF_C = "c < 1: the condition of the sharp bounds (closed loop); 2c ≤ 1: that of the paper's (31)."
+CONDITIONS = f"{CONDITIONS_OF_C[:-1]}; kappa < 1: that of the max-norm bounds (closed loop)."
+
+
+def verdicts(c: float, kappa: float | None = None) -> str:
+    """Return the constants and their conditions, as in "c = 0.8392 (c < 1: yes, 2c ≤ 1: no)"."""
+    met = {key: yes_or_no(value) for key, value in premises(c, 0.0 if kappa is None else kappa).items()}
+    text = f"c = {_below_1(c)} (c < 1: {met['c_below_1']}, 2c ≤ 1: {met['c_at_most_half']})"
+    return text if kappa is None else f"{text}, kappa = {_below_1(kappa)} (kappa < 1: {met['kappa_below_1']})"
+
+
+def yes_or_no(met: bool | None) -> str | None:
+    """Return whether a condition is met, in words; None stays None."""
+    return None if met is None else "yes" if met else "no"
+
+
+def _below_1(value: float) -> str:
+    """Return a number with four digits, or with as many as show that it is below 1."""
+    return next((t for n in range(4, 17) if float(t := f"{value:.{n}g}") < 1), "") if value < 1 else f"{value:.4g}"
+
+
+def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
+    """Return how many entries share a scale, for samples of d entries.
+
+    ``samples`` is the number of samples. None means that the command is about a single one, which needs its own scale.
+    Raises ValueError, naming options, where samples cannot be cut into such blocks.
+    """
+    if d < 1:
+        raise ValueError(f"--d: a sample has at least one entry, got d={d}")
+    if samples is None and shared_by_samples(Q.granularity, d):
+        raise ValueError(
+            f"--granularity {granularity.name(Q.granularity)}: samples would share scales, but this command is about "
+            "a single sample: pass --granularity sample and, as --d, how many entries share a scale"
+        )
+    try:
+        return Q.granularity.block_size((samples or 1, d))
+    except ValueError:
+        if not isinstance(Q.granularity, PerGroup):
+            raise
+        size = Q.granularity.size
+        raise ValueError(
+            f"{type(Q).__name__} has one scale per run of {size} entries, and d={d} is not a multiple of {size}: pass "
+            f"--d {size}, or --granularity group:SIZE with a SIZE that divides {d}, or --granularity sample"
+        ) from None
+
+
+def entries(Q: Quantizer, d: int) -> int:
+    """Return ``block``, but at most d where a run is longer than a sample, for tables of declared constants."""
+    if isinstance(Q.granularity, PerGroup) and d >= 1:
+        return min(Q.granularity.size, d)
+    return block(Q, d)
+
+
+def words(Q: Quantizer, d: int, entries: int) -> str:
+    """Return the granularity in words, as in "one scale per group:32, 32 entries"."""
+    count = f"{entries} entr{'y' if entries == 1 else 'ies'}"
+    all_trials = " of all trials" if shared_by_samples(Q.granularity, d) else ""
+    return f"one scale per {granularity.name(Q.granularity)}, {count}{all_trials}"
