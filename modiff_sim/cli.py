@@ -74,12 +74,37 @@ class _Help(argparse.HelpFormatter):
         if isinstance(action, argparse._SubParsersAction):
             self._action_max_length += self._indent_increment
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith(EXAMPLES) else super()._fill_text(text, width, indent)
+
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports an error in one line, without the usage, in which the line would be hard to find."""
+    """A parser that reports an error in one line, without the usage, in which the line would be hard to find.
+
+    The line says which name was meant where a command, an option or a choice is unknown.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": _Help} | options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the arguments, and report here the ones that are left: this parser knows the nearest option."""
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            from .names import meant
+
+            options = (text.partition("=")[0] for text in left if text.startswith("-"))
+            near = next(filter(None, (meant(text, self._option_string_actions) for text in options)), "")
+            self.error(f"unrecognized arguments: {' '.join(left)}{near}")
+        return found, left
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            from .names import meant
+
+            raise argparse.ArgumentError(action, error.message + meant(value, action.choices or ())) from None
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         if action.option_strings and arg_strings == ["--"]:  # argparse would make an empty list of ``--bits=--``
@@ -229,6 +254,41 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "quantizers": ("list the quantizers and the laws they declare", _quantizers),
     "verify": ("check the sha256 of every stored result below a folder; exit code 1 if any differs", _verify),
 }
+EXAMPLES = "examples:"
+#: command -> lines that run, shown below its help
+_EXAMPLES = {
+    "simulate": (
+        "simulate --quantizer absmax:3 stochastic:3 --process ar1 burst:256",
+        "simulate --process geometric --option ratio=0.8 --plot errors.png",
+        "simulate --quantizer absmax:4@channel --csv",
+    ),
+    "bounds": (
+        "bounds --quantizer absmax:3 --d 1024",
+        "bounds --profile geometric --ratio 0.8 --plot bounds.png",
+        "bounds --c 0.3 --kappa 0.1 --json",
+    ),
+    "contraction": (
+        "contraction --quantizer absmax:3 minmax:3 --d 64 4096",
+        "contraction --quantizer mxfp4_e2m1 --distribution t5 outlier --csv",
+    ),
+    "worst-case": (
+        "worst-case --quantizer absmax:3 --d 16 --n 1 2 4",
+        "worst-case --c 0.6 --recursion closed_loop --csv",
+    ),
+    "recommend": (
+        "recommend layers.npz --tolerance 0.05 --plot layers.png",
+        "recommend layers.npz --criterion typical --trials 2 --csv",
+    ),
+    "quantizers": (
+        "quantizers --bits 3 --d 1024",
+        "quantizers --quantizer absmax:4@group:32 mxint8 --csv",
+    ),
+    "verify": ("verify out/results",),
+}
+
+
+def _examples(command: str) -> str:
+    return "\n".join([EXAMPLES, *(f"  modiff-sim {line}" for line in _EXAMPLES[command])])
 
 
 def _output(sub: argparse.ArgumentParser, command: str) -> None:
@@ -247,6 +307,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="modiff-sim",
         description="Simulate quantization with and without error compensation, and compute its bounds.",
+        epilog="`modiff-sim COMMAND --help` shows the options of a command, and examples.",
     )
     parser.add_argument(
         "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="print the version and stop"
@@ -254,7 +315,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (text, add_options) in _COMMANDS.items():
         about = text[0].upper() + text[1:] + "."
-        sub = commands.add_parser(name, help=text, description=about)
+        sub = commands.add_parser(name, help=text, description=about, epilog=_examples(name))
         add_options(sub)
         _output(sub, name)
     return parser

@@ -1,7 +1,8 @@
-"""What all commands have in common: texts that name things, CSV and JSON of one form, widths."""
+"""What all commands have in common: texts that name things, CSV and JSON of one form, widths, examples, suggestions."""
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from command_line import parsed, rows_of_csv, run
 
 import modiff_sim as ms
-from modiff_sim import commands
+from modiff_sim import cli, commands
 from modiff_sim.commands import printing, taken
+from modiff_sim.sweeps.store import Store
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
 #: command -> arguments that are quick; "RECORDING" stands for a file of recorded layers
@@ -265,6 +267,65 @@ def test_a_wide_table_has_its_keys_in_every_part(capsys, monkeypatch):
     )
     printing.table(["quantizer", "one"], [["absmax" * 9, 1.0]])  # the keys alone are too wide
     assert capsys.readouterr().out.splitlines()[1] == "absmax" * 9 + "  1.000"
+
+
+# examples -------------------------------------------------------------------------------------------------------------
+
+
+def examples():
+    found = re.findall(r"^  (modiff-sim .*)$", "\n".join(cli._examples(name) for name in commands.COMMANDS), re.M)
+    return [*found, *re.findall(r"^(modiff-sim .*)$", PAGE, re.M)]
+
+
+@pytest.mark.parametrize("line", examples())
+def test_examples_run(capsys, recording, monkeypatch, line):
+    monkeypatch.chdir(recording.parent)
+    Store(recording.parent / "out" / "results").save("run", {"seed": 0}, {"x": np.ones(3)})
+    arguments = shlex.split(line.partition(" >")[0])[1:]
+    code, out, err = run(capsys, *arguments)
+    assert (code, err.replace("wrote", "").split()) == (0, [a for a in arguments if a.endswith(".png")])
+    assert out
+
+
+@pytest.mark.parametrize("command", commands.COMMANDS)
+def test_help_shows_two_or_three_examples_in_80_columns(capsys, command):
+    out = run(capsys, command, "--help", columns=80)[1]
+    assert out.count("\n  modiff-sim ") == (1 if command == "verify" else out.count(f"\n  modiff-sim {command} "))
+    assert command == "verify" or 2 <= out.count("\n  modiff-sim ") <= 3
+    assert max(map(len, out.splitlines())) <= 80
+
+
+# suggestions ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "who", "near"),
+    [
+        ("simulat", "", "simulate"), ("worst_case", "", "worst-case"), ("Bounds", "", "bounds"),
+        ("simulate --bitz 3", " simulate", "--bits"), ("bounds --jsno", " bounds", "--json"),
+        ("recommend x.npz --tolerence=0.1", " recommend", "--tolerance"),
+        ("simulate --quantizer absmx:3", " simulate", "absmax"), ("bounds --quantizer min-max", " bounds", "minmax"),
+        ("worst-case --quantizer absmax:3@chanel", " worst-case", "channel"),
+        ("contraction --quantizer abs_max", " contraction", "absmax"),
+        ("quantizers --quantizer stochastics", " quantizers", "stochastic"),
+        ("simulate --process arr1:3", " simulate", "ar1"), ("simulate --recursion Direct", " simulate", "direct"),
+        ("simulate --process geometric --option ratoi=1", " simulate", "ratio"),
+        ("bounds --profile constnt", " bounds", "constant"), ("bounds --granularity batsh", " bounds", "batch"),
+        ("contraction --distribution norml", " contraction", "normal"),
+    ],
+)  # fmt: skip
+def test_the_nearest_known_name_is_suggested(capsys, arguments, who, near):
+    code, out, err = run(capsys, *arguments.split())
+    assert (code, out) == (2, "")
+    assert err.startswith(f"modiff-sim{who}: error: ")
+    assert err.endswith(f"; did you mean {near!r}?\n")
+
+
+@pytest.mark.parametrize("arguments", ["xyzzy", "simulate --xyzzy", "bounds stray", "simulate --process xyzzy"])
+def test_nothing_is_suggested_where_nothing_is_near(capsys, arguments):
+    code, _, err = run(capsys, *arguments.split())
+    assert code == 2
+    assert "did you mean" not in err
 
 
 @pytest.mark.parametrize(
