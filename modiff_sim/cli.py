@@ -134,9 +134,14 @@ def _number(sub: argparse.ArgumentParser, name: str, default: int, text: str) ->
     sub.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
 
 
+def _words(action: argparse.Action, *words: str) -> None:
+    """Note the words that an option takes, or else the names of its registry: ``completion`` asks for them."""
+    vars(action)["words"] = lambda: list(words) or _names(action.dest)
+
+
 def _quantizer(sub: argparse.ArgumentParser, usual: str = "absmax", **several: Any) -> None:
     text = "NAME, NAME:BITS or NAME:BITS@GRANULARITY, such as absmax:3@channel; see `modiff-sim quantizers`"
-    sub.add_argument("--quantizer", metavar="NAME", help=f"{text} (default: {usual})", **several)
+    _words(sub.add_argument("--quantizer", metavar="NAME", help=f"{text} (default: {usual})", **several))
 
 
 def _bits(sub: argparse.ArgumentParser, default: Any = 4, **several: Any) -> None:
@@ -148,12 +153,13 @@ def _granularity(sub: argparse.ArgumentParser, **several: Any) -> None:
     known = "{granularity} or group:SIZE"
     own = "(default: group for the MX formats, sample for the others)"
     about = f"which entries share a scale: {known} {own}"
-    sub.add_argument("--granularity", metavar="NAME", help=about, **several)
+    _words(sub.add_argument("--granularity", metavar="NAME", help=about, **several))
 
 
 def _profile(sub: argparse.ArgumentParser) -> None:
     known = "constant, impulse, geometric or random"
-    sub.add_argument("--profile", default="constant", metavar="NAME", help=f"{known} (default: constant)")
+    profile = sub.add_argument("--profile", default="constant", metavar="NAME", help=f"{known} (default: constant)")
+    _words(profile, "constant", "impulse", "geometric", "random")
     sub.add_argument("--ratio", type=float, default=0.9, help="ratio of the geometric profile (default: 0.9)")
     sub.add_argument("--at", type=int, help="which difference is the impulse (default: the newest)")
 
@@ -164,18 +170,18 @@ def _simulate(s: argparse.ArgumentParser) -> None:
     _granularity(s)
     known = "{process}; NAME:D for inputs of D entries, or a recording (steps, trials, d), .npy or .npz"
     about = f"input: {known} (default: random_walk)"
-    s.add_argument("--process", nargs="+", default=["random_walk"], metavar="NAME", help=about)
+    _words(s.add_argument("--process", nargs="+", default=["random_walk"], metavar="NAME", help=about))
     s.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="option of the process, such as ratio=0.8"
     )
-    s.add_argument("--recursion", nargs="+", metavar="NAME", help="{recursion} (default: all)")
+    _words(s.add_argument("--recursion", nargs="+", metavar="NAME", help="{recursion} (default: all)"))
     _number(s, "steps", 50, "model calls")
     _number(s, "trials", 64, "independent sequences")
     _number(s, "d", 64, "entries of a sample")
     often = "exact, quantized, or how often the first input is fed (default: exact)"
-    s.add_argument("--warmup", default="exact", help=often)
+    _words(s.add_argument("--warmup", default="exact", help=often), "exact", "quantized")
     when = "never, every k calls, or calls such as 10,20 (default: never)"
-    s.add_argument("--refresh", default="never", help=when)
+    _words(s.add_argument("--refresh", default="never", help=when), "never")
 
 
 def _declared(sub: argparse.ArgumentParser) -> None:
@@ -199,7 +205,7 @@ def _contraction(k: argparse.ArgumentParser) -> None:
     _bits(k, default=[4], nargs="+")
     k.add_argument("--d", type=int, default=[64, 1024], nargs="+", help="entries of a sample (default: 64 1024)")
     drawn = "{distribution} (default: normal)"
-    k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help=drawn)
+    _words(k.add_argument("--distribution", default=["normal"], nargs="+", metavar="NAME", help=drawn))
     _granularity(k, nargs="+")
     k.add_argument("--recorded", metavar="FILE", help="also measure on a recording (steps, trials, d), .npy or .npz")
     _number(k, "trials", 64, "independent draws")
@@ -212,7 +218,8 @@ def _worst_case(w: argparse.ArgumentParser) -> None:
     _profile(w)
     w.add_argument("--c", type=float, help="squared 2-norm contraction (default: declared by the quantizer)")
     _declared(w)
-    w.add_argument("--recursion", nargs="+", metavar="NAME", help="open_loop, closed_loop (default: both)")
+    loops = w.add_argument("--recursion", nargs="+", metavar="NAME", help="open_loop, closed_loop (default: both)")
+    _words(loops, "open_loop", "closed_loop")
 
 
 def _recommend(m: argparse.ArgumentParser) -> None:
@@ -223,9 +230,9 @@ def _recommend(m: argparse.ArgumentParser) -> None:
         "--tolerance", type=float, default=0.05, help="largest error over the norm of the input (default: 0.05)"
     )
     which = "bound (guaranteed, max norm) or typical (RMS) (default: bound)"
-    m.add_argument("--criterion", default="bound", help=which)
+    _words(m.add_argument("--criterion", default="bound", help=which), "bound", "typical")
     whose = "error of the whole sample, or of every channel (default: sample)"
-    m.add_argument("--judged", default="sample", help=whose)
+    _words(m.add_argument("--judged", default="sample", help=whose), "sample", "channel")
     m.add_argument("--trials", type=int, metavar="N", help="use only N of the recorded trials, drawn by the seed")
     m.add_argument("--layer", nargs="+", metavar="NAME", help="only these layers (default: all)")
 
@@ -241,6 +248,10 @@ def _verify(v: argparse.ArgumentParser) -> None:
     v.add_argument("folder", metavar="DIR")
 
 
+def _completion(c: argparse.ArgumentParser) -> None:
+    c.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="whose script to print")
+
+
 #: command -> what it does, and the function that gives its parser its options
 _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "simulate": ("run the recursions on processes and compare their errors with the bounds", _simulate),
@@ -253,6 +264,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "recommend": ("recommend bits, granularity and refresh for each recorded layer, and say why", _recommend),
     "quantizers": ("list the quantizers and the laws they declare", _quantizers),
     "verify": ("check the sha256 of every stored result below a folder; exit code 1 if any differs", _verify),
+    "completion": ("print a script that completes commands, options and names in a shell", _completion),
 }
 EXAMPLES = "examples:"
 #: command -> lines that run, shown below its help
@@ -284,6 +296,10 @@ _EXAMPLES = {
         "quantizers --quantizer absmax:4@group:32 mxint8 --csv",
     ),
     "verify": ("verify out/results",),
+    "completion": (
+        "completion bash > modiff-sim.bash",
+        "completion zsh > _modiff-sim",
+    ),
 }
 
 
@@ -293,7 +309,7 @@ def _examples(command: str) -> str:
 
 def _output(sub: argparse.ArgumentParser, command: str) -> None:
     """Add the options that say what is printed and drawn."""
-    if command == "verify":
+    if command in ("verify", "completion"):
         return
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -318,6 +334,7 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=about, epilog=_examples(name))
         add_options(sub)
         _output(sub, name)
+        sub.set_defaults(parser=parser)
     return parser
 
 

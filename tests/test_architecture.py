@@ -28,7 +28,7 @@ ARROWS = {
 }
 CORE_THIRD_PARTY = {"numpy", "scipy", "array_api_compat"}
 #: imported where used, inside functions, by the core
-CORE_EXTRAS = {"matplotlib", "seaborn", "pandas", "PEPit", "cvxpy", "numba", "joblib", "distributed", "tqdm"}
+CORE_EXTRAS = {"matplotlib", "seaborn", "pandas", "PEPit", "cvxpy", "numba", "joblib", "distributed", "tqdm", "shtab"}
 #: the room of the core that is imported where something is drawn, inside functions
 DRAWING = "plot"
 

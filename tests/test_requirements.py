@@ -24,6 +24,7 @@ BROUGHT = {"PIL": "matplotlib", "cvxpy": "PEPit", "huggingface_hub": "diffusers"
 APART = {
     "scale": {"distributed"},
     "docs": {"nbformat", "nbclient"},
+    "completion": {"shtab"},
     "fid": {"torch-fidelity"},
     "mutation": {"cosmic-ray", "pytest"},
 }

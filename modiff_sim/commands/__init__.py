@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from importlib import import_module
 
-COMMANDS = ("simulate", "bounds", "contraction", "worst-case", "recommend", "quantizers", "verify")
+COMMANDS = ("simulate", "bounds", "contraction", "worst-case", "recommend", "quantizers", "verify", "completion")
 
 
 def load(chosen: Namespace) -> Callable[[Namespace], int]:

@@ -279,6 +279,8 @@ def examples():
 
 @pytest.mark.parametrize("line", examples())
 def test_examples_run(capsys, recording, monkeypatch, line):
+    if "completion" in line:
+        pytest.importorskip("shtab")
     monkeypatch.chdir(recording.parent)
     Store(recording.parent / "out" / "results").save("run", {"seed": 0}, {"x": np.ones(3)})
     arguments = shlex.split(line.partition(" >")[0])[1:]
@@ -303,7 +305,7 @@ def test_help_shows_two_or_three_examples_in_80_columns(capsys, command):
     [
         ("simulat", "", "simulate"), ("worst_case", "", "worst-case"), ("Bounds", "", "bounds"),
         ("simulate --bitz 3", " simulate", "--bits"), ("bounds --jsno", " bounds", "--json"),
-        ("recommend x.npz --tolerence=0.1", " recommend", "--tolerance"),
+        ("recommend x.npz --tolerence=0.1", " recommend", "--tolerance"), ("completion bsh", " completion", "bash"),
         ("simulate --quantizer absmx:3", " simulate", "absmax"), ("bounds --quantizer min-max", " bounds", "minmax"),
         ("worst-case --quantizer absmax:3@chanel", " worst-case", "channel"),
         ("contraction --quantizer abs_max", " contraction", "absmax"),
