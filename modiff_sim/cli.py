@@ -168,8 +168,8 @@ def _simulate(s: argparse.ArgumentParser) -> None:
     _quantizer(s, nargs="+", default=["absmax"])
     _bits(s)
     _granularity(s)
-    known = "{process}; NAME:D for inputs of D entries, or a recording (steps, trials, d), .npy or .npz"
-    about = f"input: {known} (default: random_walk)"
+    known = "{process} (default: random_walk); NAME:D has inputs of D entries"
+    about = f"input: {known}, and a file (.npy, .npz) is a recording (steps, trials, d)"
     _words(s.add_argument("--process", nargs="+", default=["random_walk"], metavar="NAME", help=about))
     s.add_argument(
         "--option", action="append", default=[], metavar="KEY=VALUE", help="option of the process, such as ratio=0.8"

@@ -89,10 +89,18 @@ def _plot(path: str, rows: list[dict[str, Any]], about: str) -> None:
             of = [row for row in rows if row["recursion"] == loop]
             n = [row["n"] for row in of]
             for name, look in looks.items():
-                axes.plot(n, [row[name] for row in of], **look)
+                axes.plot(n, panels.positive([row[name] for row in of]), **look)
             for name, marker in dots.items():
                 if of[0].get(name) is not None:
-                    axes.plot(n, [row[name] for row in of], ls="", marker=marker, color="black", mfc="none", ms=7)
+                    axes.plot(
+                        n,
+                        panels.positive([row[name] for row in of]),
+                        ls="",
+                        marker=marker,
+                        color="black",
+                        mfc="none",
+                        ms=7,
+                    )
             axes.set(yscale="log", xlabel="differences n", ylabel="largest error")
             panels.decade(axes)
             panels.whole_numbers(axes)
