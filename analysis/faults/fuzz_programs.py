@@ -87,7 +87,7 @@ def _few_arms(place: Path) -> dict[str, Any]:
 _COMMANDS = {
     "simulate": ("--steps", "3", "--trials", "2", "--d", "4"), "bounds": ("--steps", "3"),
     "contraction": ("--d", "4", "--trials", "2"), "worst-case": ("--n", "1", "2"), "recommend": (), "quantizers": (),
-    "verify": (),
+    "verify": (), "completion": (),
 }  # fmt: skip
 
 PROGRAMS = {
