@@ -62,6 +62,7 @@ from .recursion import bilinear as bilinear
 from .recursion.storage import Storage as Storage
 from .recursion.threshold import Threshold as Threshold
 from .simulation import Result as Result
+from .simulation import Summary as Summary
 from .simulation import processes as processes
 from .simulation import simulate as simulate
 from .transfer import prediction as prediction

@@ -17,7 +17,7 @@ import numpy as np
 import modiff_sim as ms
 from modiff_sim.simulation.driver import BLOCK_FLOATS
 from modiff_sim.simulation.processes import Process
-from modiff_sim.simulation.results import QUANTITIES
+from modiff_sim.simulation.summary import QUANTITIES
 
 Q = ms.AbsMax(4)
 SHAPES = ((4096, 16), (1024, 256), (64, 4096), (4, 65536))

@@ -16,7 +16,9 @@ from . import panels, style
 CURVES = {
     "mean": style.Look("mean error", "black", "-", ""),
     "error": style.Look("error of the worst trial", "black", "", "."),
-    "largest": style.Look("largest error", "black", "", "."),
+    "largest": style.Look("largest", "black", "", "."),
+    "rms": style.Look("root mean square", "black", "", "."),
+    "together": style.Look("all trials together", "black", "", "."),
     "bound": style.Look("its bound", "black", "--", ""),
 }
 ROUNDING = 1e-18  # of the largest value: smaller ones are rounding, and are not shown
@@ -28,7 +30,7 @@ def errors(axes: Axes, curves: Mapping[str, np.ndarray], look: style.Look, *, na
     ``named`` begins their labels; without it they have none.
     """
     for kind, values in curves.items():
-        label = f"{named}, {CURVES[kind].label}" if named else None
+        label = f"{named}, {CURVES[kind].label.removesuffix(' error').removeprefix('its ')}" if named else None
         axes.plot(panels.positive(values), color=look.colour, label=label, **_mark(kind, len(values)))
 
 
@@ -65,7 +67,7 @@ def error_axes(axes: Axes, label: str = "error |a - ô|") -> None:
     """Make the axes those of errors per call."""
     axes.set(yscale="log", xlabel="call", ylabel=label)
     top = axes.get_ylim()[1]
-    axes.set_ylim(bottom=max(axes.get_ylim()[0], ROUNDING * top))
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], ROUNDING * top), auto=True)  # more may be drawn on them
     panels.decade(axes)
     panels.whole_numbers(axes)
 
@@ -74,7 +76,7 @@ def ratio_axes(axes: Axes) -> None:
     """Make the axes those of ratios per call, with a line where an error is its bound."""
     axes.axhline(1, color="black", lw=0.8)
     axes.set(xlabel="call", ylabel="error / bound")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(axes.get_ylim()[1], 1.05), auto=True)
     panels.whole_numbers(axes)
 
 

@@ -19,15 +19,17 @@ SIZE = (6.4, 4.0)  # inches, of a picture of one panel
 def panel(ax: Axes | None, *, size: tuple[float, float] = SIZE, where: str = "outside upper center") -> Iterator[Axes]:
     """Yield the Axes to draw on; on leaving, make a legend of what has a label.
 
-    ``ax`` itself is drawn on with the caller's settings, and has its legend inside. None stands for new Axes of pyplot
-    with this project's style, whose legend lies outside of them, at ``where``. Raises TypeError for what is no Axes.
+    ``ax`` itself is drawn on with the caller's settings. Its legend lies to the right of it where the figure has a
+    layout that makes room (``layout="constrained"``), and else inside. None stands for new Axes of pyplot with this
+    project's style, whose legend lies outside of them, at ``where``. Raises TypeError for what is no Axes.
     """
     if ax is not None:
         if not isinstance(ax, Axes):
             raise TypeError(f"ax must be Axes of matplotlib's, such as of pyplot.subplots(), got {type(ax).__name__}")
         yield ax
         if ax.get_legend_handles_labels()[0]:
-            ax.legend()
+            room: Any = ax.figure.get_figure(root=True)
+            ax.legend(**({} if room.get_layout_engine() is None else {"loc": "upper left", "bbox_to_anchor": (1, 1)}))
         return
     with panels(1, 1, size=size) as made:
         yield made[0, 0]
@@ -77,7 +79,7 @@ def decade(axes: Axes) -> None:
     low, high = axes.get_ylim()
     if high < 10 * low:
         middle = (low * high) ** 0.5
-        axes.set_ylim(middle / 10**0.5, middle * 10**0.5)
+        axes.set_ylim(middle / 10**0.5, middle * 10**0.5, auto=True)
 
 
 def bounds(names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -172,6 +172,11 @@ def recursions(names: Sequence[str]) -> dict[str, Look]:
     }
 
 
+def short(name: str) -> str:
+    """Return the short name of a recursion, for where there is little room."""
+    return SHORT.get(name, name.replace("_", " "))
+
+
 def number(value: float) -> str:
     """Format a number with three digits, or as a power of ten where it is long."""
     if abs(value) < 1e4:

@@ -2,5 +2,6 @@
 
 from .driver import simulate
 from .results import Result
+from .summary import Summary
 
-__all__ = ["Result", "simulate"]
+__all__ = ["Result", "Summary", "simulate"]

@@ -15,21 +15,35 @@ compared with that of the bounds (``bounds.stochastic_*``), and fails if the mea
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from .. import bounds, recursion
 from ..contraction.atlas import shared_by_samples
 from ..quantizers.base import Quantizer
-from .results import Result
 
 CLEAR = 1e-6  # a ratio is meaningful where the allowance for rounding is below this part of the bound
 SIGMAS, FEWEST = 4.0, 8  # chance exceeds 4 in 1 of 30,000 calls; the standard error of fewer trials is not reliable
 
 
-def unbounded(r: Result, norm: str) -> str:
+class Simulated(Protocol):
+    """What is compared: a ``Result`` with its trials."""
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The measured quantities by name, (steps, trials)."""
+        ...
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """What was run."""
+        ...
+
+
+def unbounded(r: Simulated, norm: str) -> str:
     """Why no bound of these errors is known, in words; "" where one is."""
     name, Q = r.params["recursion"], r.params["quantizer"]
     if name not in recursion.RECURSIONS or recursion.standard(recursion.get(name)) is None:
@@ -44,34 +58,26 @@ def unbounded(r: Result, norm: str) -> str:
     return ""
 
 
-def compared(r: Result, norm: str) -> dict[str, Any]:
+def compared(r: Simulated, norm: str) -> dict[str, Any]:
     """Per call the mean and largest error, and the error, bound and ratio of the trial with the worst ratio.
 
     ``norm`` is "2" or "inf". Bound, ratio and verdict are None where no bound is known (``unbounded``).
     """
-    error, a_inf = (r.error if norm == "2" else r.error_inf), r.arrays.get("a_inf")
+    error = r.arrays["error" if norm == "2" else "error_inf"]
     found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
     if unbounded(r, norm):
         trial = np.argmax(error, axis=1)
         largest = error[np.arange(len(error)), trial]
         return found | {"error": largest, "bound": None, "ratio": None, "trial": trial, "holds": None, "worst": None}
-    assert a_inf is not None  # it is among what ``unbounded`` asks for
-    Q, d = r.params["quantizer"], r.params["d"]
-    block = Q.granularity.block_size((r.params["trials"], d))
-    shared, expected = shared_by_samples(Q.granularity, d), Q.laws.randomised and norm == "2"
+    a_inf, Q, d = r.arrays["a_inf"], r.params["quantizer"], r.params["d"]
+    block, shared, expected = _cases(r, norm)
     limit = _limit(r, norm, Q, block, together=shared and not expected)
     if shared and not expected:
         a_inf, d = _together(a_inf, "inf"), d * error.shape[1]
         error = _together(error, norm)
     # every call rounds a few numbers, none larger than the input, in each of d entries
-    calls = np.arange(len(error))
-    slack = (
-        16
-        * (calls[:, None] + 1)
-        * math.sqrt(d)
-        * np.finfo(r.params["dtype"]).eps
-        * np.maximum.accumulate(a_inf, axis=0)
-    )
+    calls, eps = np.arange(len(error)), np.finfo(r.params["dtype"]).eps
+    slack = 16 * (calls[:, None] + 1) * math.sqrt(d) * eps * np.maximum.accumulate(a_inf, axis=0)
     if expected:
         found |= _in_expectation(error, limit, slack, shared)
         trial, fails, fails_in_all = None, np.zeros(len(error), bool), np.zeros(len(error), bool)
@@ -97,12 +103,38 @@ def compared(r: Result, norm: str) -> dict[str, Any]:
     return found
 
 
-def _premise_broken(r: Result, norm: str, Q: Quantizer, block: int) -> np.ndarray:
+def extremes(r: Simulated, norm: str) -> dict[str, np.ndarray]:
+    """Per call "mean" and "largest" error, and the "bound": the largest of those of all trials.
+
+    There is no bound where none is known (``unbounded``). Where it is not one of single trials, the error that it
+    bounds takes the place of the largest: "rms" in expectation, "together" where trials share scales.
+    """
+    error = r.arrays["error" if norm == "2" else "error_inf"]
+    found = {"mean": error.mean(axis=1)}
+    if unbounded(r, norm):
+        return found | {"largest": error.max(axis=1)}
+    block, shared, expected = _cases(r, norm)
+    limit = _limit(r, norm, r.params["quantizer"], block, together=shared and not expected)
+    if expected:
+        return found | {"rms": np.sqrt(np.mean(error**2, axis=1)), "bound": np.sqrt(np.mean(limit**2, axis=1))}
+    if shared:
+        return found | {"together": _together(error, norm)[:, 0], "bound": limit[:, 0]}
+    return found | {"largest": error.max(axis=1), "bound": limit.max(axis=1)}
+
+
+def _cases(r: Simulated, norm: str) -> tuple[int, bool, bool]:
+    """Return how many entries share a scale, whether trials do, and whether the bound is one of an expectation."""
+    Q, d = r.params["quantizer"], r.params["d"]
+    block = Q.granularity.block_size((r.params["trials"], d))
+    return block, shared_by_samples(Q.granularity, d), Q.laws.randomised and norm == "2"
+
+
+def _premise_broken(r: Simulated, norm: str, Q: Quantizer, block: int) -> np.ndarray:
     """Return per call and trial whether a call so far has lost more than the declared c or kappa allows.
 
     The trial is then outside the domain of the quantizer, for example below the floor of its scale.
     """
-    measured, declared = (r.c, Q.c(block)) if norm == "2" else (r.kappa, Q.kappa(block))
+    measured, declared = (r.arrays["c"], Q.c(block)) if norm == "2" else (r.arrays["kappa"], Q.kappa(block))
     with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
         more = measured > declared * (1 + 1e-9) + 16 * (block + 4) * np.finfo(r.params["dtype"]).eps
     return np.logical_or.accumulate(more, axis=0)
@@ -133,7 +165,7 @@ def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, sha
     return {**rms, "ratio": ratio, "trial": None, "holds": fits | (excess.mean(axis=1) <= chance)}
 
 
-def _limit(r: Result, norm: str, Q: Quantizer, block: int, *, together: bool) -> np.ndarray:
+def _limit(r: Simulated, norm: str, Q: Quantizer, block: int, *, together: bool) -> np.ndarray:
     """Return the bound per call and trial.
 
     It starts from the error of the warm-up at call 0, and from 0 after every refresh. With ``together`` there is one
@@ -143,7 +175,7 @@ def _limit(r: Result, norm: str, Q: Quantizer, block: int, *, together: bool) ->
     gain = Q.c(block) if two else Q.kappa(block)
     q = math.sqrt(gain) if two else gain
     expected = two and Q.laws.randomised
-    a, steps = (r.a, r.d) if two else (r.a_inf, r.d_inf)
+    a, steps = (r.arrays[quantity if two else f"{quantity}_inf"] for quantity in ("a", "d"))
     if together:
         a, steps = _together(a, norm), _together(steps, norm)
     if name == "direct":

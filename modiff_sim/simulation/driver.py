@@ -21,9 +21,10 @@ from ..arguments import seed as whole_seed
 from ..quantizers.base import Quantizer, as_made
 from ..quantizers.granularity import GRANULARITIES, Granularity
 from ..typing import ArrayLike
-from . import engines, processes, results
+from . import engines, keeping, processes
 from .processes import Process
-from .results import Result, Summary
+from .results import Result
+from .summary import BINS, Summary, chosen
 
 __all__ = ["AUTO_FLOATS", "BLOCK_FLOATS", "Result", "Summary", "simulate"]
 
@@ -129,7 +130,7 @@ def simulate(
     steps, trials, seed = count("steps", steps), count("trials", trials), whole_seed(seed)
     threads = os.cpu_count() or 1 if workers is None else count("workers", workers)
     words = (
-        ("keep", keep, tuple(results.KEEP)), ("engine", engine, ENGINES), ("bit_generator", bit_generator, GENERATORS),
+        ("keep", keep, tuple(keeping.KEEP)), ("engine", engine, ENGINES), ("bit_generator", bit_generator, GENERATORS),
     )  # fmt: skip
     for name, word, known in words:
         if word not in known:
@@ -151,19 +152,21 @@ def simulate(
         bit_generator=bit_generator,
         operator=operator,
         dtype=kind,
-        measure=results.chosen(measure),
+        measure=chosen(measure),
     )
     fused = _fused(job, engine, trials)
     affordable(f"{steps:,} steps × {trials:,} trials, {process.d:,} entries each,", _bytes(job, trials, keep))
-    kept = results.KEEP[keep](job.measure, job.steps, trials)
+    kept = keeping.KEEP[keep](job.measure, job.steps, trials)
     _run(job, _cut(job, trials), fused, kept, threads)
-    return kept.result({
+    params: dict[str, Any] = {
         "process": process.name, "process_params": dict(process.params), "d": process.d, "quantizer": Q,
         "recursion": _recursion.label(scheme.recursion), "steps": steps, "trials": trials, "seed": seed,
         "warmup": warmup, "refresh": refresh, "dtype": job.dtype.name,
         "operator": None if operator is None else list(operator.shape), "measure": job.measure, "keep": keep,
         "engine": "numba" if fused else "numpy", "bit_generator": bit_generator,
-    })  # fmt: skip
+    }  # fmt: skip
+    arrays, summary = kept.found(params)
+    return Result(arrays, params, summary)
 
 
 def _float_type(dtype: Any) -> np.dtype:
@@ -179,7 +182,7 @@ def _float_type(dtype: Any) -> np.dtype:
 def _bytes(job: engines.Job, trials: int, keep: str) -> int:
     """Memory at least: what is kept, and a block's inputs, residual and its parts (at first those of all feeds)."""
     bits, rows = job.scheme.draws if job.Q.laws.randomised else 0, _rows(job, trials)
-    each = 8 * trials if keep == "trials" else 4 * results.BINS
+    each = 8 * trials if keep == "trials" else 4 * BINS
     arrays = (4 + bits) * min(rows, trials) * job.process.d * job.dtype.itemsize
     return job.steps * each * len(job.measure) + arrays + trials // rows * 100
 
@@ -215,11 +218,11 @@ def _apart(granularity: Granularity, d: int) -> bool:
         return False
 
 
-def _run(job: engines.Job, blocks: Sequence[engines.Trials], fused: bool, kept: results.Kept, threads: int) -> None:
+def _run(job: engines.Job, blocks: Sequence[engines.Trials], fused: bool, kept: keeping.Kept, threads: int) -> None:
     """Every block, on so many threads; ``kept`` takes them in their order."""
     together = 1 if fused else max(1, engines.ARRAY_FLOATS // (blocks[0].rows * job.process.d))
 
-    def work(first: int) -> results.Block:
+    def work(first: int) -> keeping.Block:
         mine = blocks[first : first + together]
         out = kept.block(mine[0].start, sum(block.rows for block in mine))
         if fused:

@@ -1,6 +1,6 @@
 """How ``simulate`` runs some trials: ``arrays`` is the definition, and ``fused`` the same in ``numba_kernel``.
 
-Both do the calls in order and write what is measured where ``out`` says (``results.Block``).
+Both do the calls in order and write what is measured where ``out`` says (``keeping.Block``).
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from ..arguments import reals
 from ..quantizers import AbsMax
 from ..quantizers.base import Quantizer, as_made
 from ..quantizers.granularity import PerSample, PerToken
-from . import numba_kernel, results
+from . import keeping, numba_kernel
 from .foreign import check_output, check_own, ours
 from .lanes import LANE_BYTES
 from .processes import Process
+from .summary import QUANTITIES
 
 STANDARD = (_recursion.Direct, _recursion.OpenLoop, _recursion.ClosedLoop)
 #: floats of one array operation, 1 MiB of doubles: half of it is more Python per entry, twice as much leaves the cache
@@ -153,7 +154,7 @@ def _cast(job: Job, call: int, drawn: np.ndarray, to: np.ndarray) -> None:
 # -- the definition ----------------------------------------------------------------------------------------------------
 
 
-def arrays(job: Job, blocks: Sequence[Trials], out: results.Block) -> None:
+def arrays(job: Job, blocks: Sequence[Trials], out: keeping.Block) -> None:
     """Consecutive blocks together, one array operation after the other: any quantizer, recursion and operator."""
     generators = [block.generators(job)[1] for block in blocks] if job.Q.laws.randomised else []
     state, previous = None, None
@@ -258,7 +259,7 @@ def _ratio(lost: np.ndarray, whole: np.ndarray) -> np.ndarray:
 # -- the same, fused ---------------------------------------------------------------------------------------------------
 
 
-def fused(job: Job, block: Trials, out: results.Block) -> None:
+def fused(job: Job, block: Trials, out: keeping.Block) -> None:
     """One block with ``numba_kernel``; see there which results are equal bit for bit."""
     state = _FusedBlock(job, block, out)
     call = 0
@@ -281,7 +282,7 @@ class _FusedBlock:
     Rows are filled up with zeros to whole vectors, which add nothing to any norm.
     """
 
-    def __init__(self, job: Job, block: Trials, out: results.Block) -> None:
+    def __init__(self, job: Job, block: Trials, out: keeping.Block) -> None:
         self.job, self.block, self.out = job, block, out
         lanes = LANE_BYTES // job.dtype.itemsize
         self.d = -(-job.process.d // lanes) * lanes
@@ -323,7 +324,7 @@ class _FusedBlock:
             base, bases = (flat, begins[:-1]) if base is None else (base, np.zeros(1, np.int64))
         tables, row, column = self.out.at(call)
         trials = next(iter(tables.values())).shape[1]
-        measured = [tables[name].reshape(-1) if name in tables else None for name in results.QUANTITIES]
+        measured = [tables[name].reshape(-1) if name in tables else None for name in QUANTITIES]
         qmax = job.dtype.type(2 ** (job.Q.bits - 1) - 1)
         bad = kernel(
             flat,

@@ -16,7 +16,7 @@ import modiff_sim as ms
 from modiff_sim import processes
 from modiff_sim.simulation import engines, lanes, numba_kernel
 from modiff_sim.simulation.driver import AUTO_FLOATS, BLOCK_FLOATS
-from modiff_sim.simulation.results import QUANTITIES
+from modiff_sim.simulation.summary import QUANTITIES
 
 SAME_ORDER = ("error_inf", "d_inf", "a_inf", "kappa")  # a maximum has no order; kappa is a quotient of two
 numba = pytest.importorskip("numba", reason="numba is not installed (extra [fast])")

@@ -38,7 +38,7 @@ DOCUMENTED = {
         "recorded",
     ),
     "modiff_sim.simulation.recordings": ("read_recording",),
-    "modiff_sim.simulation.results": ("Summary",),
+    "modiff_sim.simulation.summary": ("Summary",),
     "modiff_sim.sweeps": ("Output", "Store", "key", "run", "table", "verify"),
     "modiff_sim.transfer": tuple(name for name in transfer.__all__ if name not in ("Edit", "Network")),  # types
     "modiff_sim.transfer.prediction": (

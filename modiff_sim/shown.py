@@ -1,0 +1,148 @@
+"""What objects show of themselves: a few lines of text, a table in a notebook, a frame, pictures.
+
+Frames are pandas' and pictures matplotlib's (extra [plot]); both are imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from .names import meant
+
+LINES, WIDTH = 10, 110  # of the text of an object, at most
+ROWS = 12  # of its table in a notebook, at most
+
+
+class Said(NamedTuple):
+    """What an object says of itself.
+
+    Attributes
+    ----------
+    title : str
+        What it is.
+    facts : mapping of str to object
+        Its sizes and main numbers, by what they are.
+    head, rows : sequence of str, iterable of sequences
+        Its table, if it has one. All rows are given; the first ones are shown.
+    """
+
+    title: str
+    facts: Mapping[str, Any]
+    head: Sequence[str] = ()
+    rows: Iterable[Sequence[Any]] = ()
+
+
+class Shown:
+    """Base class of objects that show themselves: it makes the text and the table out of ``_said()``.
+
+    Examples
+    --------
+    >>> class Box(Shown):
+    ...     def _said(self):
+    ...         return Said("Box", {"size": 3, "share": 0.123456})
+    >>> Box()
+    Box
+        size   3
+        share  0.1235
+    >>> Box()._repr_html_().startswith("<table>")
+    True
+    """
+
+    def _said(self) -> Said:
+        """What the object says of itself."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def __repr__(self) -> str:
+        said = self._said()
+        width = max(map(len, said.facts), default=0)
+        lines = [said.title, *(f"    {what:<{width}}  {text(value)}" for what, value in said.facts.items())]
+        return "\n".join(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines[:LINES])
+
+    def _repr_html_(self) -> str:
+        """The table that notebooks show."""
+        said, left = self._said(), 'style="text-align: left"'
+        rows = [
+            f"<tr><th {left}>{escape(what)}</th><td {left}>{escape(text(v))}</td></tr>"
+            for what, v in said.facts.items()
+        ]
+        parts = ["<table>", f"<caption {left}>{escape(said.title)}</caption>", *rows, "</table>"]
+        if said.head:
+            every = list(said.rows)
+            parts += ["<table>", _row("th", said.head), *(_row("td", row) for row in every[:ROWS])]
+            if len(every) > ROWS:
+                parts.append(f'<tr><td colspan="{len(said.head)}">… and {len(every) - ROWS} more</td></tr>')
+            parts.append("</table>")
+        return "\n".join(parts)
+
+
+def _row(cell: str, values: Iterable[Any]) -> str:
+    return "<tr>" + "".join(f"<{cell}>{escape(text(value))}</{cell}>" for value in values) + "</tr>"
+
+
+def text(value: Any) -> str:
+    """The text of a value in a table: four digits of a float, a dash for None and NaN, names one after the other.
+
+    Examples
+    --------
+    >>> text(0.123456), text(None), text(["a", "b"]), text(100)
+    ('0.1235', '-', 'a, b', '100')
+    """
+    if value is None or (isinstance(value, float) and value != value):
+        return "-"
+    if isinstance(value, float):  # NumPy's float64 is one
+        return f"{value:.4g}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+class Plots:
+    """Base class of what is under ``plot``: one method per kind of picture.
+
+    ``dir`` lists the kinds, and a kind that there is not is refused with the nearest one.
+    """
+
+    def __init__(self, of: Any) -> None:
+        self._of = of
+
+    def __dir__(self) -> list[str]:
+        return kinds(type(self))
+
+    def __repr__(self) -> str:
+        return f"pictures of a {type(self._of).__name__}: {', '.join(dir(self))}"
+
+    def __getattr__(self, name: str) -> Any:
+        known = dir(self)
+        raise AttributeError(f"no picture {name!r}; known: {', '.join(known)}{meant(name, known)}")
+
+
+def kinds(plots: type[Plots]) -> list[str]:
+    """The kinds of pictures of an accessor class, in the order of their definition."""
+    return [name for kind in reversed(plots.__mro__) for name in vars(kind) if not name.startswith("_")]
+
+
+def pictures(of: Any, module: str, name: str) -> Any:
+    """The pictures of an object: the class of this name in this module, made for the object.
+
+    The module is named by text, so that it is imported when it is asked for, and so that how something is drawn is no
+    part of the code that decides its numbers.
+    """
+    return getattr(import_module(module), name)(of)
+
+
+def frame(table: Any) -> Any:
+    """The table, rows or columns, as a pandas DataFrame.
+
+    Raises ImportError, which names the extra, where pandas is missing.
+
+    Examples
+    --------
+    >>> frame([{"layer": "a", "bits": 4}, {"layer": "b", "bits": 3}]).bits.tolist()
+    [4, 3]
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError("frames need pandas: pip install 'modiff-sim[plot]'") from error
+    return pd.DataFrame(table)

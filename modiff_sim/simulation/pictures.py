@@ -1,0 +1,140 @@
+"""The pictures of simulations: which there are, and of which numbers. ``modiff_sim.plot`` draws them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..names import one_of
+from ..shown import Plots
+from .against_bounds import compared, extremes, unbounded
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: norm -> the quantity of the errors, and what it is called
+NORMS = {"2": ("error", "2-norm"), "inf": ("error_inf", "max norm")}
+
+
+class SummaryPlots(Plots):
+    """The pictures of a ``Summary``."""
+
+    def errors(self, ax: Axes | None = None, *, norm: str = "2") -> Axes:
+        """Errors per call: the median over trials with a band from the 5 to the 95 % quantile, the mean, the largest.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; new Axes of pyplot by default.
+        norm : {"2", "inf"}
+            Which norm the errors have.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The Axes, with a logarithmic scale.
+
+        Raises
+        ------
+        ValueError
+            For an unknown norm, or where these errors were not measured.
+        """
+        from ..plot import errors, panels
+
+        quantity, words = _measured(self._of.mean, norm)
+        found = {
+            "quantiles": [self._of.quantile(quantity, level) for level in (0.05, 0.5, 0.95)],
+            "mean": self._of.mean[quantity], "largest": self._of.max[quantity],
+        }  # fmt: skip
+        look, name = _look(self._of.params)
+        with panels.panel(ax) as axes:
+            errors.quantiles(axes, found, look, named=name)
+            errors.error_axes(axes, f"error |o - ô|, {words}")
+        return axes
+
+
+class ResultPlots(Plots):
+    """The pictures of a ``Result``."""
+
+    def errors(self, ax: Axes | None = None, *, norm: str = "2") -> Axes:
+        """Errors per call: their mean over trials, the largest, and the largest bound of the recursion.
+
+        The bound of every trial is the sharp one in the 2-norm, or that in the max norm (``bounds``), from the trial's
+        own differences. For a randomised quantizer, in the 2-norm, root mean squares take the place of the largest
+        values, and where trials share scales, norms of all trials together. There is no bound for a recursion of your
+        own, for a quantizer of your own that was loaded from a file, with an ``operator``, and where ``measure=`` left
+        out what it needs. Of a result that is a summary, what ``Summary.plot.errors`` draws.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; new Axes of pyplot by default.
+        norm : {"2", "inf"}
+            Which norm the errors have.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The Axes, with a logarithmic scale.
+
+        Raises
+        ------
+        ValueError
+            For an unknown norm, or where these errors were not measured.
+        """
+        from ..plot import errors, panels
+
+        if self._of.tallied is not None:
+            return SummaryPlots(self._of.tallied).errors(ax, norm=norm)
+        _, words = _measured(self._of.arrays, norm)
+        look, name = _look(self._of.params)
+        with panels.panel(ax) as axes:
+            errors.errors(axes, extremes(self._of, norm), look, named=name)
+            errors.error_axes(axes, f"error |o - ô|, {words}")
+        return axes
+
+    def ratios(self, ax: Axes | None = None, *, norm: str = "2") -> Axes:
+        """The largest ratio of an error to the bound of its own trial, per call.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; new Axes of pyplot by default.
+        norm : {"2", "inf"}
+            Which norm the errors have.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The Axes. An error beyond a bound of 0 is a triangle at the upper edge.
+
+        Raises
+        ------
+        ValueError
+            Where no bound is known; the message says why. And as ``errors``.
+        """
+        from ..plot import errors, panels
+
+        _measured(self._of.arrays, norm)
+        if why := unbounded(self._of, norm):
+            raise ValueError(f"no ratios: {why}")
+        look, name = _look(self._of.params)
+        with panels.panel(ax) as axes:
+            errors.ratios(axes, compared(self._of, norm)["ratio"], look, named=f"{name}, {NORMS[norm][1]}")
+            errors.ratio_axes(axes)
+        return axes
+
+
+def _measured(found: Any, norm: str) -> tuple[str, str]:
+    """Return the quantity of this norm, and what it is called. Raises ValueError where it is not among those found."""
+    quantity, words = NORMS[one_of("norm", str(norm), NORMS)]
+    if quantity not in found:
+        raise ValueError(f"{quantity} was not measured, only {', '.join(found) or 'what is in summary()'}")
+    return quantity, words
+
+
+def _look(params: Any) -> tuple[Any, str]:
+    """Return the look of the recursion that was run, and its name."""
+    from ..plot import style
+
+    name = str(params.get("recursion", "error"))
+    return style.recursions([name])[name], style.short(name)
