@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 import modiff_sim as ms
 from analysis.experiments import digits
-from modiff_sim.plot import style
+from modiff_sim.plot import heat, style
 
 from .practice import STAND_IN, params
 
@@ -39,54 +36,18 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     declared = ms.AbsMax(int(data["bits"])).kappa(2)
     c = [np.where(data[f"c_{q}"] > 0, data[f"c_{q}"], np.nan) for q in "adr"]
     kappa = [np.where(data[f"kappa_{q}"] > 0, data[f"kappa_{q}"], np.nan) / declared for q in "adr"]
-    finite = np.concatenate([table[np.isfinite(table)] for table in c])
-    rows = (
-        (c, LogNorm(float(np.quantile(finite, 0.02)), 1), "c, squared 2-norm"),
+    rows: tuple[tuple[list[np.ndarray], Normalize | None, str], ...] = (
+        (c, heat.logarithmic(np.concatenate(c), top=1), "c, squared 2-norm"),
         (kappa, Normalize(0.7, 1), "κ / declared κ, max norm"),
     )
     for row, (tables, norm, label) in enumerate(rows):
         for panel, table in zip(axes[row], tables, strict=True):
-            image = panel.pcolormesh(
-                np.arange(table.shape[1] + 1) - 0.5,
-                np.arange(len(layers) + 1),
-                table,
-                norm=norm,
-                cmap="viridis",
-                rasterized=True,
-            )
-            panel.set_facecolor(style.GRID)  # nothing was quantized there
-            panel.grid(visible=False)
-            _groups(panel, layers)
-        bar = figure.colorbar(image, ax=list(axes[row]), label=label, pad=0.01, fraction=0.03, aspect=30, extend="min")
-        if isinstance(norm, LogNorm):
-            ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if t >= float(norm.vmin or 0)]
-            bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks], minor=False)
-            bar.minorticks_off()
-    axes[0, 0].invert_yaxis()
+            image = heat.table(panel, table, layers, norm)
+            heat.blocks(panel, layers)
+        ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if t >= float(norm.vmin or 0)]
+        heat.bar(image, axes[row], label, ticks if isinstance(norm, LogNorm) else ())
     for panel, look in zip(axes[0], style.QUANTITY.values(), strict=True):
         panel.set_title(look.label, fontsize=9)
     for panel in axes[-1]:
         panel.set_xlabel("model call")
     return figure
-
-
-def block(layer: str) -> str:
-    """Return the part of a U-Net that a layer belongs to, judging by its name."""
-    first, _, rest = layer.partition(".")
-    names = {"conv_in": "input, time", "time_embedding": "input, time", "mid_block": "middle", "conv_out": "output"}
-    if first in names:
-        return names[first]
-    return f"{first.removesuffix('_blocks')} {rest.partition('.')[0]}" if first.endswith("_blocks") else first
-
-
-def _groups(panel: Axes, layers: list[str]) -> None:
-    """Draw a white line between the blocks, and the name of each block at its middle."""
-    start, ticks, labels = 0, [], []
-    for name, members in groupby(layers, block):
-        count = len(list(members))
-        ticks.append(start + count / 2)
-        labels.append(name)
-        start += count
-        panel.axhline(start, color="white", lw=1)
-    panel.set_yticks(ticks, labels)
-    panel.tick_params(axis="y", length=0)

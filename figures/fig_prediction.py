@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from analysis.experiments import prediction
 from modiff_sim.bounds import bits_for_small_gain
-from modiff_sim.plot import style
+from modiff_sim.plot import style, transfer
 from modiff_sim.transfer.prediction import TOLERANCE, cliff
 
 from . import practice
@@ -78,22 +78,12 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 
 
 def _per_call(panel: Axes, data: dict[str, np.ndarray], i: int, look: style.Look) -> None:
-    T = data["measured"].shape[2]
-    calls, every = np.arange(T), max(1, T // 8)
     for b, bits in enumerate(data["bits"]):
         if bits in SHADES:
             alpha = SHADES[int(bits)]
-            panel.plot(calls, _positive(data["predicted"][i, b]), color=look.colour, alpha=alpha)
-            middle = _positive(data["measured"][i, b, :, 1])
-            panel.plot(
-                calls, middle, color=look.colour, alpha=alpha, ls="", marker="o", ms=4, markevery=(every // 2, every)
-            )
+            transfer.predicted(panel, data["predicted"][i, b], look, alpha=alpha)
+            transfer.measured(panel, data["measured"][i, b, :, 1], look, alpha=alpha)
     panel.set_xlabel("model call")
-
-
-def _positive(values: np.ndarray) -> np.ndarray:
-    """Replace the error 0 of an exact start, since a logarithmic axis cannot show it."""
-    return np.where(values > 0, values, np.nan)
 
 
 def _final(panel: Axes, data: dict[str, np.ndarray], i: int, look: style.Look) -> None:

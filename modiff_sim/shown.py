@@ -40,6 +40,7 @@ class Shown:
 
     Examples
     --------
+    >>> from modiff_sim.shown import Said, Shown
     >>> class Box(Shown):
     ...     def _said(self):
     ...         return Said("Box", {"size": 3, "share": 0.123456})
@@ -85,8 +86,19 @@ def _row(cell: str, values: Iterable[Any]) -> str:
 def text(value: Any) -> str:
     """The text of a value in a table: four digits of a float, a dash for None and NaN, names one after the other.
 
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    str
+        Its text.
+
     Examples
     --------
+    >>> from modiff_sim.shown import text
     >>> text(0.123456), text(None), text(["a", "b"]), text(100)
     ('0.1235', '-', 'a, b', '100')
     """
@@ -132,12 +144,26 @@ def pictures(of: Any, module: str, name: str) -> Any:
 
 
 def frame(table: Any) -> Any:
-    """The table, rows or columns, as a pandas DataFrame.
+    """The table as a pandas DataFrame.
 
-    Raises ImportError, which names the extra, where pandas is missing.
+    Parameters
+    ----------
+    table : sequence of mappings, or mapping
+        Rows, or columns by name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The frame.
+
+    Raises
+    ------
+    ImportError
+        Where pandas is missing; it names the extra.
 
     Examples
     --------
+    >>> from modiff_sim.shown import frame
     >>> frame([{"layer": "a", "bits": 4}, {"layer": "b", "bits": 3}]).bits.tolist()
     [4, 3]
     """

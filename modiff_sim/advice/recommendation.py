@@ -31,80 +31,15 @@ from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity, PerChannel, PerSample
 from ..simulation.recordings import read_recording
 from ..typing import ArrayLike
+from .recommended import Recommendation, Recommendations
 from .recorded_layer import CRITERIA, JUDGED, RecordedLayer
 from .regimes import FULL_BITS, effective_bits
 
 MAX_BITS = 8
-__all__ = ["Recommendation", "default_candidates", "read_recording", "recommend"]
+__all__ = ["Recommendation", "Recommendations", "default_candidates", "read_recording", "recommend"]
 
 _SLACK = 1e-12  # relative: a run rounds about ten times per call, at 2e-16, and may attain the bound
 _NAMES = {"direct": "direct", "cache": "a cache", "closed_loop": "a closed loop", "full_precision": "full precision"}
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """What one layer should use, as plain values for tables and JSON.
-
-    Parameters
-    ----------
-    layer : str
-        The layer's name.
-    scheme : {"direct", "cache", "closed_loop", "full_precision"}
-        The scheme.
-    quantizer : str
-        The quantizer's name in ``QUANTIZERS``.
-    bits : int
-        Bits of the quantized calls, 0 for a cache.
-    granularity : str
-        Which entries share a scale.
-    refresh : int or "never"
-        Every how many calls the layer is computed in full precision.
-    effective_bits : float
-        Mean bits per call, the full-precision calls included.
-    bound, measured : float
-        The foreseen error at the worst call, and the error of a run there, both over the norm of the input. Neither is
-        above ``tolerance``.
-    rho : float
-        ||d||/||a||, the median over calls, in the criterion's norm.
-    calls : int
-        Number of recorded calls.
-    tolerance, criterion
-        The arguments of ``recommend``.
-    why : str
-        One sentence on what the input does and what the other schemes would need.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import modiff_sim as ms
-    >>> still = np.ones((4, 1, 8))
-    >>> (r,) = ms.recommendation.recommend({"still": still})
-    >>> r.scheme, r.bits, r.as_row()["effective"]
-    ('direct', 5, '5.00')
-    """
-
-    layer: str
-    scheme: str
-    quantizer: str
-    bits: int
-    granularity: str
-    refresh: int | str
-    effective_bits: float
-    bound: float
-    measured: float
-    rho: float
-    calls: int
-    tolerance: float
-    criterion: str
-    why: str
-
-    def as_row(self) -> dict[str, str]:
-        """The columns of a table, as text."""
-        return {
-            "layer": self.layer, "scheme": self.scheme, "bits": str(self.bits), "granularity": self.granularity,
-            "refresh": str(self.refresh), "effective": f"{self.effective_bits:.2f}", "ρ": f"{self.rho:.3g}",
-            "bound": f"{self.bound:.3g}", "measured": f"{self.measured:.3g}",
-        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,7 +75,7 @@ def recommend(
     candidates: Sequence[Quantizer] | None = None,
     judged: str = "sample",
     full_bits: float = FULL_BITS,
-) -> list[Recommendation]:
+) -> Recommendations:
     """The cheapest setting per layer whose error stays within ``tolerance``·||a|| at every call.
 
     Parameters
@@ -164,8 +99,9 @@ def recommend(
 
     Returns
     -------
-    list of Recommendation
-        One per layer. A layer that no setting suits keeps "full_precision", which is not an error.
+    Recommendations
+        A list of ``Recommendation``, one per layer, with ``frame`` and ``plot``. A layer that no setting suits keeps
+        "full_precision", which is not an error.
 
     Raises
     ------
@@ -201,7 +137,7 @@ def recommend(
     layers = [
         RecordedLayer(name, a, criterion, judged) for name, a in inputs.items()
     ]  # all are checked before any work
-    return [_recommend(layer, float(tolerance), candidates, full_bits) for layer in layers]
+    return Recommendations(_recommend(layer, float(tolerance), candidates, full_bits) for layer in layers)
 
 
 def _recommend(

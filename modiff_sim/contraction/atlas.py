@@ -24,6 +24,7 @@ from ..quantizers import QUANTIZERS, make
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity, PerGroup, parse
 from ..typing import ArrayLike
+from .atlas_rows import Atlas as Atlas
 
 BATCH = 8  # samples that share a scale, where a granularity shares it between samples
 FLOATS = 2**20  # entries quantized at once: 8 MiB, and about ten times that in temporaries
@@ -238,7 +239,7 @@ def atlas(
     seed: int = 0,
     recorded: ArrayLike | None = None,
     search: bool = True,
-) -> list[dict[str, Any]]:
+) -> Atlas:
     """Rows of the contraction atlas.
 
     Parameters
@@ -268,11 +269,12 @@ def atlas(
 
     Returns
     -------
-    list of dict
-        quantizer, bits, granularity, d, distribution and norm; declared: Q.c or Q.kappa of the entries that share a
-        scale; searched: the worst case found for that many entries (None where the quantizer is randomised, or
-        search=False); mean, low, high: over samples, with a 95 % bootstrap interval; largest: of a single one; trials:
-        how many samples (or batches, see the module) there were, which for large d are fewer than asked for.
+    Atlas
+        A list of dicts, with ``where``, ``frame``, ``plot`` and ``save``. Their columns: quantizer, bits, granularity,
+        d, distribution and norm; declared: Q.c or Q.kappa of the entries that share a scale; searched: the worst case
+        found for that many entries (None where the quantizer is randomised, or search=False); mean, low, high: over
+        samples, with a 95 % bootstrap interval; largest: of a single one; trials: how many samples (or batches, see the
+        module) there were, which for large d are fewer than asked for.
 
     Raises
     ------
@@ -304,7 +306,7 @@ def atlas(
             one_of(kind, name, known)
     samples = np.zeros((0, 0)) if recorded is None else _recorded(recorded)
     worst: dict[Any, float] = {}
-    rows: list[dict[str, Any]] = []
+    rows = Atlas()
     for distribution, d in itertools.product([*distributions, *["recorded"] * bool(samples.size)], dims):
         here, n = [(name, Q) for name, Q in grids if _fits(Q.granularity, d)], trials_for(d, trials)
         pieces = _cut(samples, d, n) if distribution == "recorded" else parts(distribution, d, n, seed)

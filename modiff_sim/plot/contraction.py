@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,8 @@ class Keys:
         Quantizer -> its values of ``other``.
     lines, markers : dict
         Value of ``other`` -> line style, distribution -> marker.
+    searched : bool
+        Whether worst cases were searched.
     """
 
     x: str
@@ -76,6 +78,7 @@ class Keys:
     own: dict[str, set[int]]
     lines: dict[int, str]
     markers: dict[str, str]
+    searched: bool
 
     @property
     def values(self) -> list[int]:
@@ -100,10 +103,9 @@ class Keys:
     def marks(self) -> list[Line2D]:
         """The entries of a legend for what the marks and line styles are."""
         black: dict[str, Any] = {"color": "black"}
-        found = [
-            Line2D([], [], marker="_", ms=9, label="declared", **black),
-            Line2D([], [], ls="", marker="o", ms=8, mfc="none", label="searched", **black),
-        ]
+        found = [Line2D([], [], marker="_", ms=9, label="declared", **black)]
+        if self.searched:
+            found.append(Line2D([], [], ls="", marker="o", ms=8, mfc="none", label="searched", **black))
         found += [Line2D([], [], ls="", marker=m, ms=4, label=f"{n}, mean", **black) for n, m in self.markers.items()]
         word = WORDS[self.other]
         return found + [Line2D([], [], ls=s, label=word.format(v), **black) for v, s in self.lines.items()]
@@ -118,11 +120,11 @@ def keys(rows: Sequence[Row]) -> Keys:
     several = max(len({row["quantizer"] for row in group}) for group in groups(rows)) > 1
     own = {name: {row[other] for row in rows if row["quantizer"] == name} for name in {r["quantizer"] for r in rows}}
     markers = dict(zip(dict.fromkeys(row["distribution"] for row in rows), MARKERS, strict=False))
-    found = Keys(x, other, several, own, {}, markers)
+    found = Keys(x, other, several, own, {}, markers, any(row["searched"] is not None for row in rows))
     most, what = (len(LINES), "lines") if several else (len(PALETTE), "colours")
     if len(found.values) > most:
         raise TooMany(most, what, other, len(found.values))
-    return Keys(x, other, several, own, dict(zip(found.values, LINES, strict=False)) if several else {}, markers)
+    return replace(found, lines=dict(zip(found.values, LINES, strict=False)) if several else {})
 
 
 def groups(rows: Sequence[Row]) -> list[list[Row]]:

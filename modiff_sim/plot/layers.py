@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from . import style
 
 BAR = 0.7  # of the distance between two bars
-EACH = 0.28  # inches of height for a layer
+EACH = 0.22  # inches of height for a layer
 #: what a layer may be recommended -> its colour, that of the recursion or scheme
 SCHEMES = {
     "direct": style.RECURSION["direct"].colour,
@@ -28,10 +28,13 @@ def height(layers: int) -> float:
     return max(3.0, EACH * layers + 1.4)
 
 
-def bars(axes: Axes, names: Sequence[str], values: Sequence[float], colours: Sequence[str] | str) -> None:
-    """Draw a horizontal bar per layer, the first at the top."""
+def bars(axes: Axes, names: Sequence[str], values: Any, colours: Sequence[str] | str, labels: Any = ()) -> None:
+    """Draw a horizontal bar per layer, the first at the top; the first bar of each of ``labels`` has it."""
     y = np.arange(len(names))[::-1]
-    axes.barh(y, values, color=colours, height=BAR)
+    made = axes.barh(y, values, color=colours, height=BAR)
+    for i, label in enumerate(labels):
+        if label not in labels[:i]:
+            made.patches[i].set_label(label)
     axes.set_yticks(y, list(names))
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.tick_params(axis="y", length=0)
@@ -41,7 +44,8 @@ def bars(axes: Axes, names: Sequence[str], values: Sequence[float], colours: Seq
 
 def recommended_bits(axes: Axes, found: Sequence[Any]) -> None:
     """Draw the effective bits of each recommendation, in the colour of its scheme."""
-    bars(axes, [r.layer for r in found], [r.effective_bits for r in found], [SCHEMES[r.scheme] for r in found])
+    colours, words = [SCHEMES[r.scheme] for r in found], [style.short(r.scheme) for r in found]
+    bars(axes, [r.layer for r in found], [r.effective_bits for r in found], colours, words)
     axes.set_xlabel("effective bits")
 
 
@@ -62,7 +66,7 @@ def recommended_errors(axes: Axes, found: Sequence[Any], *, names: bool = True) 
 def scheme_keys(found: Sequence[Any]) -> list[Patch]:
     """Return the entries of a legend for the schemes that occur."""
     occur = {r.scheme for r in found}
-    return [Patch(color=c, label=name.replace("_", " ")) for name, c in SCHEMES.items() if name in occur]
+    return [Patch(color=c, label=style.short(name)) for name, c in SCHEMES.items() if name in occur]
 
 
 def error_keys() -> list[Line2D]:

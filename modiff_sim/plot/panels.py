@@ -27,14 +27,25 @@ def panel(ax: Axes | None, *, size: tuple[float, float] = SIZE, where: str = "ou
         if not isinstance(ax, Axes):
             raise TypeError(f"ax must be Axes of matplotlib's, such as of pyplot.subplots(), got {type(ax).__name__}")
         yield ax
-        if ax.get_legend_handles_labels()[0]:
+        if handles := _labelled(ax):
             room: Any = ax.figure.get_figure(root=True)
-            ax.legend(**({} if room.get_layout_engine() is None else {"loc": "upper left", "bbox_to_anchor": (1, 1)}))
+            beside: dict[str, Any] = (
+                {} if room.get_layout_engine() is None else {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+            )
+            ax.legend(handles=handles, **beside)
         return
     with panels(1, 1, size=size) as made:
         yield made[0, 0]
-        if handles := made[0, 0].get_legend_handles_labels()[0]:
+        if handles := _labelled(made[0, 0]):
             style.legend(made[0, 0].figure, handles, columns=1 if "right" in where else 3, where=where)
+
+
+def _labelled(axes: Axes) -> list[Any]:
+    """Return what has a label, once for each."""
+    found: dict[str, Any] = {}
+    for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+        found.setdefault(label, handle)
+    return list(found.values())
 
 
 @contextmanager

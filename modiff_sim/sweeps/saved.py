@@ -44,6 +44,7 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], about: M
     --------
     >>> import tempfile
     >>> import numpy as np
+    >>> from modiff_sim.sweeps.saved import load, save
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save(f"{folder}/box", "Box", {"a": np.ones(3)}, {"size": 3})
     ...     arrays, about = load(f"{folder}/box", "Box")

@@ -14,9 +14,10 @@ what remains of it does not (on the digits model the product is wrong by a facto
 end.
 """
 
-from .call import CallTransfer, Edit, Network, call_transfer, energy, linear_steps, random_sign_gain
+from .call import Edit, Network, call_transfer, energy, linear_steps, random_sign_gain
 from .driven import Driven, drive, same_for_all
-from .run import Transfer, full_precision, measure_transfer
+from .measured import CallTransfer, Transfer
+from .run import full_precision, measure_transfer
 
 __all__ = [
     "CallTransfer", "Driven", "Edit", "Network", "Transfer", "call_transfer", "drive", "energy", "full_precision",

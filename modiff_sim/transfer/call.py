@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from ..arguments import count, number, reals
 from ..diffusion.schedules import Schedule
 from ..typing import Array
+from .measured import CallTransfer
 
 #: (index of a layer, its input) -> the input that it is to work on
 Edit = Callable[[int, np.ndarray], np.ndarray]
@@ -166,35 +166,6 @@ def linear_steps(sampler: Callable[..., Any], schedule: Schedule, **options: Any
     return carry, add
 
 
-@dataclass(frozen=True)
-class CallTransfer:
-    """The transfer within one call of L layers, for n samples.
-
-    Parameters
-    ----------
-    a : numpy.ndarray, shape (L, n)
-        Energies of the layers' inputs.
-    upstream, output : numpy.ndarray, shapes (L, L, n) and (L, n)
-        As in the package's docstring.
-    entered, through : numpy.ndarray, shapes (L, n) and (n,)
-        Energies in the layers' inputs and in the output, per unit of energy in x.
-
-    Examples
-    --------
-    ``call_transfer`` makes one; see there.
-
-    >>> import modiff_sim as ms
-    >>> sorted(ms.transfer.CallTransfer.__dataclass_fields__)
-    ['a', 'entered', 'output', 'through', 'upstream']
-    """
-
-    a: np.ndarray
-    upstream: np.ndarray
-    output: np.ndarray
-    entered: np.ndarray
-    through: np.ndarray
-
-
 def noise_like(a: np.ndarray, levels: float, rng: np.random.Generator) -> np.ndarray:
     """White noise of standard deviation max|a|/levels per sample, like the error of a fine grid per sample."""
     flat = np.abs(a.reshape(len(a), -1)).max(axis=1) / levels
@@ -268,6 +239,7 @@ def call_transfer(
         output=ratio(at_output[1:-1], put),
         entered=ratio(at_inputs[:, -1], size),
         through=ratio(at_output[-1], size),
+        layers=tuple(network.layers),
     )
 
 

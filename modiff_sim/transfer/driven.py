@@ -15,7 +15,9 @@ import numpy as np
 from .. import recursion as _recursion
 from ..arguments import number, reals
 from ..quantizers.base import Quantizer
+from ..shown import Said, Shown
 from .call import Network, checked_output, checked_start, energy
+from .measured import said_names
 from .run import advance, checked_steps
 
 
@@ -54,8 +56,8 @@ def same_for_all(inputs: Sequence[np.ndarray], *, rtol: float = 1e-6) -> tuple[b
     return tuple(bool(np.abs(a - a[:, :1]).max() <= rtol * np.abs(a).max()) for a in inputs)
 
 
-@dataclass(frozen=True)
-class Driven:
+@dataclass(frozen=True, repr=False)
+class Driven(Shown):
     """The effect of errors that are known in advance, as energies. ``drive`` makes it.
 
     Parameters
@@ -79,6 +81,12 @@ class Driven:
     layers: tuple[str, ...]
     x: np.ndarray
     moved: np.ndarray
+
+    def _said(self) -> Said:
+        T, L, n = self.moved.shape
+        facts = {"of": f"{T} calls, {L} layers ({said_names(self.layers)}), {n} samples",
+                 "error of x": f"{float(np.sqrt(self.x[-1].mean())):.4g}, RMS of its 2-norm in the result"}  # fmt: skip
+        return Said("Driven: the effect of errors that are known in advance", facts)
 
     def of(self, layers: Sequence[str]) -> Driven:
         """The same for these layers alone, in this order."""

@@ -38,7 +38,6 @@ that the network is no longer linear: direct quantization at 2 bits, which has n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -48,54 +47,12 @@ from ..arguments import number, reals
 from ..quantizers.base import Quantizer
 from . import Driven, Transfer, energy
 from .call import ratio
+from .predicted import PREDICTED as PREDICTED
+from .predicted import Noise as Noise
+from .predicted import Prediction as Prediction
 
 #: relative l2 error, median over samples, above which a result no longer counts as full precision's
 TOLERANCE = 0.15
-
-
-#: the recursions that the prediction is derived for
-PREDICTED = ("direct", "open_loop", "closed_loop")
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What a quantizer makes of layers' own inputs, in one recursion, from an exact start.
-
-    The module's docstring defines the symbols. The arrays are float64, 0 where nothing is quantized. In the open
-    loop g is what A(η) gains in energy per energy of this call's error. Coherent errors (sinusoids of a time
-    embedding that are always rounded to zero) make it large, and it can be negative.
-
-    Parameters
-    ----------
-    recursion : {"direct", "open_loop", "closed_loop"}
-        The recursion.
-    contraction, gain, correlation : array_like of float64, shape (T, L, n)
-        c, g and φ. NaN or unequal shapes raise ValueError.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import modiff_sim as ms
-    >>> ones = np.ones((4, 1, 1))
-    >>> ms.prediction.Noise("closed_loop", contraction=0.01 * ones, gain=ones, correlation=0 * ones).recursion
-    'closed_loop'
-    """
-
-    recursion: str
-    contraction: np.ndarray
-    gain: np.ndarray
-    correlation: np.ndarray
-
-    def __post_init__(self) -> None:
-        if self.recursion not in PREDICTED:
-            raise ValueError(f"errors are predicted for {', '.join(PREDICTED)}, got {self.recursion!r}")
-        for name in ("contraction", "gain", "correlation"):
-            object.__setattr__(self, name, reals(name, getattr(self, name)))
-        if any(np.isnan(v).any() for v in (self.contraction, self.gain, self.correlation)):
-            raise ValueError("contraction, gain and correlation hold NaN")
-        shapes = {v.shape for v in (self.contraction, self.gain, self.correlation)}
-        if len(shapes) != 1 or len(next(iter(shapes))) != 3:
-            raise ValueError(f"contraction, gain and correlation have one shape (T, L, n), got {sorted(shapes)}")
 
 
 def layer_noise(
@@ -169,42 +126,6 @@ def quantization_noise(
     return Noise(recursion, *(np.stack(part, axis=1) for part in zip(*found, strict=True)))
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """Predicted energies of errors, float64.
-
-    Parameters
-    ----------
-    layers, output : numpy.ndarray, shapes (T, L, n) and (T, n)
-        N, of every layer's input error; and E, of the error of ε̂.
-    x, norm : numpy.ndarray, shape (T+1, n)
-        P, of the error of the sampler's state, with what is known (0 at the start); and ||x||² itself.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> none = np.zeros((1, 1))
-    >>> from modiff_sim import prediction
-    >>> prediction.Prediction(none[None], none, x=np.array([[0.0], [0.04]]), norm=np.ones((2, 1))).final
-    0.2
-    """
-
-    layers: np.ndarray
-    output: np.ndarray
-    x: np.ndarray
-    norm: np.ndarray
-
-    @property
-    def relative(self) -> np.ndarray:
-        """Relative l2 error of x after every call, (T, n)."""
-        return np.sqrt(ratio(self.x, self.norm)[1:])
-
-    @property
-    def final(self) -> float:
-        """Median over samples of the relative l2 error of the result."""
-        return float(np.median(self.relative[-1]))
-
-
 def predict(
     transfer: Transfer, noise: Noise, *, known: Driven | None = None, feedback: bool = True, limit: bool = True
 ) -> Prediction:
@@ -274,7 +195,7 @@ def predict(
     if known is not None:
         still = limit and not direct and transfer.held <= P
         P = np.where(still, transfer.held, P + known.x)  # a network that stands still passes nothing on
-    return Prediction(N, E, P, transfer.x)
+    return Prediction(N, E, P, transfer.x, noise.recursion)
 
 
 def _same(transfer: Transfer, noise: Noise) -> None:

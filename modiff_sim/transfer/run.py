@@ -2,86 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..arguments import count, number, reals
 from ..arguments import seed as whole_seed
-from .call import (
-    CallTransfer,
-    Network,
-    call_transfer,
-    checked_output,
-    checked_start,
-    energy,
-    noise_like,
-    off,
-    ratio,
-)
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """The transfer along a run of T calls, for L layers and n samples. ``measure_transfer`` makes it.
-
-    All arrays are energies, float64. The package's docstring defines the last four.
-
-    Parameters
-    ----------
-    layers : tuple of str
-        The names of the layers.
-    a, d : numpy.ndarray, shape (T, L, n)
-        Of the layers' inputs, and of their temporal differences (0 at call 0).
-    x : numpy.ndarray, shape (T+1, n)
-        Of the sampler's state.
-    held : numpy.ndarray, shape (T+1, n)
-        Of the error in x if ε̂ of call 0 is used in all calls, which is what 0 bits do.
-    upstream, output, impulse, moved : numpy.ndarray, shapes (T, L, L, n), (T, L, n), (T, T+1, n), (T, L, T, n)
-        The transfer.
-    alignment : float
-        How far the responses of x to one and the same noise in different calls point the same way: 1 if they are
-        parallel, 0 if they are orthogonal (see ``prediction.predict``).
-
-    Examples
-    --------
-    ``arrays`` and ``from_arrays`` store a transfer and read it back:
-
-    >>> import numpy as np
-    >>> import modiff_sim as ms
-    >>> none = {name: np.zeros((1, 1, 1)) for name in ms.transfer.Transfer.ARRAYS}
-    >>> made = ms.transfer.Transfer(layers=("conv",), alignment=0.0, **none)
-    >>> ms.transfer.Transfer.from_arrays(made.arrays()).layers
-    ('conv',)
-    """
-
-    layers: tuple[str, ...]
-    a: np.ndarray
-    d: np.ndarray
-    x: np.ndarray
-    held: np.ndarray
-    upstream: np.ndarray
-    output: np.ndarray
-    impulse: np.ndarray
-    moved: np.ndarray
-    alignment: float
-
-    ARRAYS = ("a", "d", "x", "held", "upstream", "output", "impulse", "moved")
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All fields as arrays, to be stored; ``from_arrays`` reads them back."""
-        own = {name: getattr(self, name) for name in self.ARRAYS}
-        return own | {"layers": np.array(self.layers), "alignment": np.array(self.alignment)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Any) -> Transfer:
-        """The transfer that ``arrays`` made these arrays of."""
-        return cls(
-            layers=tuple(str(name) for name in arrays["layers"]),
-            alignment=float(arrays["alignment"]),
-            **{name: reals(name, arrays[name], dtype=None) for name in cls.ARRAYS},
-        )
+from .call import Network, call_transfer, checked_output, checked_start, energy, noise_like, off, ratio
+from .measured import CallTransfer, Transfer
 
 
 def full_precision(network: Network, x: np.ndarray, steps: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from modiff_sim.diffusion.samplers import SAMPLERS
 
 #: module -> its documented names
 DOCUMENTED = {
-    "modiff_sim.advice.recommendation": ("Recommendation", "default_candidates", "recommend"),
+    "modiff_sim.advice.recommendation": ("Recommendation", "Recommendations", "default_candidates", "recommend"),
     "modiff_sim.advice.regimes": (
         "boundary",
         "cheapest",
@@ -39,6 +39,7 @@ DOCUMENTED = {
     ),
     "modiff_sim.simulation.recordings": ("read_recording",),
     "modiff_sim.simulation.summary": ("Summary",),
+    "modiff_sim.sweeps.saved": ("save",),
     "modiff_sim.sweeps": ("Output", "Store", "key", "run", "table", "verify"),
     "modiff_sim.transfer": tuple(name for name in transfer.__all__ if name not in ("Edit", "Network")),  # types
     "modiff_sim.transfer.prediction": (

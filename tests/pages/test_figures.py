@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import figures
-from modiff_sim.plot import style
+from modiff_sim.plot import style, violins
 
 #: what needs the trained model: drawn here from data made up to look like it
 PRACTICE = tuple(name for name in figures.names() if figures.is_practice(figures.load(name)))
@@ -295,13 +295,12 @@ def test_violins_take_three_layers_of_any_model(practice):
     assert named["layers"].tolist() == list(module.LAYERS)
 
 
-def test_a_violin_follows_its_quantiles(practice):
+def test_a_violin_follows_its_quantiles():
     """Half of the area under the squared width lies below the median, whatever the shape."""
-    module = practice("violins")
     levels = distributions("quick")["levels"]
     values = np.quantile(np.random.default_rng(0).gamma(2, size=20000), levels)
     axes = Figure().subplots()
-    module._violin(axes, 0.0, values, levels, style.QUANTITY["a"])
+    violins.violin(axes, 0.0, values, levels, style.QUANTITY["a"])
     outline = axes.collections[-1].get_paths()[0].vertices
     right = outline[outline[:, 0] > 0]
     y, first = np.unique(right[:, 1], return_index=True)

@@ -1,0 +1,128 @@
+"""The rows of the contraction atlas as one object: a list of dicts that can be chosen from, framed, drawn and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+import numpy as np
+
+from ..names import one_of
+from ..shown import Said, Shown, frame, pictures
+
+if TYPE_CHECKING:
+    from .pictures import AtlasPlots
+
+Row = dict[str, Any]
+
+#: column -> its type; "searched" is None where nothing was searched
+COLUMNS: dict[str, type] = {
+    "quantizer": str, "bits": int, "granularity": str, "d": int, "distribution": str, "norm": str, "declared": float,
+    "searched": float, "mean": float, "low": float, "high": float, "largest": float, "trials": int,
+}  # fmt: skip
+
+
+class Atlas(Shown, list[Row]):
+    """The rows of ``atlas``: a list of dicts with the columns ``COLUMNS``, which it remains in every respect.
+
+    Parameters
+    ----------
+    rows : iterable of dict, optional
+        The rows.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> rows = ms.atlas.atlas(["absmax"], bits=[3, 4], dims=[32], distributions=["normal"], trials=8)
+    >>> len(rows), rows.where(norm="kappa", bits=4)[0]["declared"] == ms.AbsMax(4).kappa(32)
+    (4, True)
+    >>> rows.frame().groupby("norm")["declared"].max().round(2).to_dict()
+    {'c': 0.46, 'kappa': 0.17}
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        list.__init__(self, rows)
+
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> Atlas: ...
+    def __getitem__(self, at: SupportsIndex | slice) -> Row | Atlas:
+        return Atlas(list.__getitem__(self, at)) if isinstance(at, slice) else list.__getitem__(self, at)
+
+    def where(self, **wanted: Any) -> Atlas:
+        """The rows whose columns have these values.
+
+        Parameters
+        ----------
+        **wanted
+            Column -> a value, or several in a list, tuple, set or range.
+
+        Returns
+        -------
+        Atlas
+            The rows, in their order; none where nothing fits.
+
+        Raises
+        ------
+        ValueError
+            For a column that there is not.
+        """
+        several = {}
+        for column, values in wanted.items():
+            one_of("column of the atlas", column, COLUMNS)
+            several[column] = values if isinstance(values, list | tuple | set | frozenset | range) else [values]
+        return Atlas(row for row in self if all(row[column] in values for column, values in several.items()))
+
+    def _said(self) -> Said:
+        facts: dict[str, Any] = {}
+        for column in ("quantizer", "bits", "granularity", "d", "distribution", "norm"):
+            facts[column] = list(dict.fromkeys(row[column] for row in self)) or "-"
+        head = [name for name in COLUMNS if name != "trials"]
+        return Said(f"Atlas: {len(self)} rows of c and kappa", facts, head, ([row[k] for k in head] for row in self))
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns as arrays; ``searched`` is NaN where nothing was searched."""
+        found: dict[str, np.ndarray] = {}
+        for name, kind in COLUMNS.items():
+            values = [row[name] for row in self]
+            found[name] = np.array([np.nan if v is None else v for v in values], kind)
+        return found
+
+    def frame(self) -> Any:
+        """A pandas DataFrame (extra [plot]), a row per row of the atlas.
+
+        The columns are those of ``atlas``: "quantizer", "bits", "granularity", "d" (entries of a sample),
+        "distribution" and "norm" ("c" or "kappa") say of what; "declared", "searched" (NaN where nothing was), "mean",
+        "low" and "high" (a 95 % interval of the mean) and "largest" are ratios of norms, squared for c; "trials" is the
+        number of samples.
+        """
+        return frame(self.columns())
+
+    @property
+    def plot(self) -> AtlasPlots:
+        """Pictures (extra [plot]): ``c`` and ``kappa`` against bits or dimension, and ``both`` of all rows."""
+        found: AtlasPlots = pictures(self, f"{__package__}.pictures", "AtlasPlots")
+        return found
+
+    def save(self, path: str | Path) -> None:
+        """Write the rows into the folder ``path``, with a manifest (``modiff_sim.sweeps.saved``).
+
+        Raises ValueError where the path is that of something else.
+        """
+        from ..sweeps import saved
+
+        saved.save(path, "Atlas", self.columns(), {})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Atlas:
+        """Read saved rows. Raises FileNotFoundError, and StoreError where they are damaged or something else."""
+        from ..sweeps import saved
+
+        arrays, _ = saved.load(path, "Atlas")
+        columns = (arrays[name].tolist() for name in COLUMNS)
+        rows = cls(dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
+        for row in rows:
+            row["searched"] = None if np.isnan(row["searched"]) else row["searched"]
+        return rows
