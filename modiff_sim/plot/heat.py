@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.image import AxesImage
 
 from . import style
 
@@ -51,11 +50,11 @@ def logarithmic(values: np.ndarray, top: float | None = None) -> LogNorm | None:
     return LogNorm(low, high if high > low else 2 * low)
 
 
-def bar(image: AxesImage | Any, axes: Axes | Sequence[Axes], label: str, ticks: Sequence[float] = ()) -> None:
-    """Add a colour bar, with these ticks only if some are given."""
+def bar(image: Any, axes: Axes | Sequence[Axes], label: str, ticks: Sequence[float] = (), extend: str = "min") -> None:
+    """Add a colour bar, with these ticks only if some are given; ``extend`` as matplotlib's."""
     figure: Any = axes.figure if isinstance(axes, Axes) else axes[0].figure
     where = axes if isinstance(axes, Axes) else list(axes)
-    made = figure.colorbar(image, ax=where, label=label, pad=0.01, fraction=0.03, aspect=30, extend="min")
+    made = figure.colorbar(image, ax=where, label=label, pad=0.01, fraction=0.03, aspect=30, extend=extend)
     if ticks:
         made.set_ticks(ticks, labels=[f"{t:g}" for t in ticks], minor=False)
         made.minorticks_off()

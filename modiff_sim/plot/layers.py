@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,12 @@ SCHEMES = {
     "cache": style.SCHEME["cached"].colour,
     "full_precision": style.RECURSION["full_precision"].colour,
 }
+#: what of a layer's MACs is drawn -> its words and colour
+AUDITED = {
+    "quantized_macs": ("on quantized activations", style.NEUTRAL[1]),
+    "skipped_macs": ("of these, skipped", style.NEUTRAL[0]),
+}
+WEIGHT: dict[str, Any] = {"color": "black", "ls": "", "marker": "|", "ms": 9, "mew": 1.5}
 
 
 def height(layers: int) -> float:
@@ -77,3 +83,31 @@ def error_keys() -> list[Line2D]:
         Line2D([], [], ls="", marker=".", ms=6, label="measured", **black),
         Line2D([], [], ls=style.TOLERANCE.line, lw=0.8, label=style.TOLERANCE.label, **black),
     ]
+
+
+def audited_shares(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the share of each layer's MACs on quantized values, and that of skipped ones within it.
+
+    ``rows`` are those of an audit (``LayerCount.row``).
+    """
+    names = [row["layer"] for row in rows]
+    shares = {kind: [row[kind] / row["macs"] if row["macs"] else 0.0 for row in rows] for kind in AUDITED}
+    for kind, (_, colour) in AUDITED.items():
+        bars(axes, names, shares[kind], colour)
+    axes.set(xlabel="share of the layer's MACs", xlim=(0, 1))
+
+
+def audited_bits(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the bits of each layer's quantized activations, a bar, and of its weight, a mark; rows as above."""
+    names, y = [row["layer"] for row in rows], np.arange(len(rows))[::-1]
+    bars(axes, names, np.nan_to_num([row["activation_bits"] for row in rows]), AUDITED["quantized_macs"][1])
+    axes.plot([row["weight_bits"] for row in rows], y, **WEIGHT)
+    axes.set_xlabel("bits")
+    axes.set_xlim(left=0)
+
+
+def audit_keys(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the entries of a legend for ``audited_shares`` and ``audited_bits``, of what occurs."""
+    occur = [look for kind, look in AUDITED.items() if kind == "quantized_macs" or any(row[kind] for row in rows)]
+    found: list[Any] = [Patch(color=colour, label=label) for label, colour in occur]
+    return [*found, Line2D([], [], label="weight", **WEIGHT)]

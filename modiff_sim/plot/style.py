@@ -141,10 +141,12 @@ def spread(
     band(axes, x, np.quantile(values, [0.05, 0.5, 0.95], axis=1), look, markevery=every, **options)
 
 
-def band(axes: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, look: Look, **options: Any) -> None:
+def band(
+    axes: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, look: Look, *, alpha: float = 0.25, **options: Any
+) -> None:
     """Draw ``values``, (3, calls): the middle one as a line, the others as the edges of a band. NaN leaves a gap."""
     low, middle, high = values
-    axes.fill_between(x, low, high, color=look.colour, alpha=0.25, lw=0)
+    axes.fill_between(x, low, high, color=look.colour, alpha=alpha, lw=0)
     axes.plot(x, middle, color=look.colour, ls=look.line, marker=look.marker, **options)
 
 

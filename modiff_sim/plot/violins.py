@@ -34,7 +34,7 @@ def violins(figure: Figure, axes: np.ndarray, data: Mapping[str, np.ndarray]) ->
             for x, step in enumerate(shown if quantity != "r" else ()):
                 violin(left, x + 0.2 * (2 * order - 1), data[f"quantiles_{quantity}"][i, step], data["levels"], look)
             _largest(right, steps, data[f"absmax_{quantity}"][i], quantity)
-        _scale(right, data["absmax_a"][i])
+        _scale(right, np.array([data[f"absmax_{quantity}"][i] for quantity in "adr"]))
         right.plot(steps, data["absmax_a"][i] / 10, color=style.QUANTITY["a"].colour, lw=1, ls=":")
         left.set_title(name, loc="left")
         left.set_ylabel("value")

@@ -17,55 +17,28 @@ residual that is quantized.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ... import quantizers
 from ... import recursion as _recursion
-from ...names import one_of
 from ...quantizers.base import Quantizer
 from ..hooks.calls import Calls
 from ..hooks.named_passes import Aparts
 from ..hooks.pass_finder import Finder
 from ..hooks.patching import Patch, operation_inside, operation_outside, own_forward
 from ..hooks.undo import Context, Listed, Undo
-from ..layers import Chosen, find, finite, occurrence_name, refuse_wrapped
+from ..layers import Chosen, find, finite, occurrence_name, refuse_wrapped, unsupported
 from ..run.run import Run, active_run
-from .histogram import Streaming
-
-QUANTITIES = ("a", "d", "r")
+from .statistics import Recorded, Statistics
 
 
-@dataclass
-class Recorded:
-    """Statistics of one quantity in one layer at one call, over all batches so far.
-
-    ``c`` and ``kappa`` are measured ratios of the quantizer, one value per block of every batch.
-    """
-
-    values: Streaming = field(default_factory=Streaming)
-    norms: list[np.ndarray] = field(default_factory=list)  # 2-norm per sample
-    c: list[np.ndarray] = field(default_factory=list)
-    kappa: list[np.ndarray] = field(default_factory=list)
-
-    def ratio(self, name: str) -> np.ndarray:
-        """All measured values of "c" or "kappa", one per block (for PerSample: per image)."""
-        return np.concatenate(getattr(self, name))
-
-    @property
-    def norm(self) -> np.ndarray:
-        """2-norm of every sample, in the order in which the samples came."""
-        return np.concatenate(self.norms)
-
-
-class Recorder:
+class Recorder(Statistics):
     """What ``record`` yields: ``stats[layer, call, quantity]`` is a ``Recorded``.
 
     A layer that a model uses several times per call is listed once per occurrence: "head", "head#1". Where the model is
@@ -81,6 +54,8 @@ class Recorder:
         Names of the layers, in the order of their first calls.
     stats : dict of (str, int, str) to Recorded
         By layer, call since ``reset``, and quantity: "a", "d" or "r".
+    unsupported : list of str
+        "name (class)" of what has a weight matrix and cannot be recorded.
 
     Examples
     --------
@@ -96,20 +71,13 @@ class Recorder:
     (['0'], 2, -1.0)
     """
 
-    def __init__(self, quantizer: Quantizer) -> None:
-        self.quantizer = quantizer
-        self.layers: list[str] = []
-        self.stats: dict[tuple[str, int, str], Recorded] = {}
+    def __init__(self, quantizer: Quantizer, unsupported: Sequence[str] = ()) -> None:
+        super().__init__(quantizer, unsupported)
         self._calls: Calls | None = None
         self._finders, self._aparts = dict[int, Finder](), Aparts()
         self._found: Hashable = 0
         self._run: Run | None = None  # the run of the model, if any, which knows the passes
         self._last: dict[tuple[Hashable, str], tuple[int, Tensor, _recursion.State]] = {}
-
-    @property
-    def calls(self) -> int:
-        """How many calls of a layer were recorded: the largest index + 1."""
-        return 1 + max((call for _, call, _ in self.stats), default=-1)
 
     def reset(self, **_: Any) -> None:
         """Start a new batch at call 0: forget the last inputs, keep the statistics.
@@ -241,25 +209,6 @@ class Recorder:
             getattr(entry, norm).append(ratio**2 if norm == "c" else ratio)
         return hat
 
-    def table(self, quantity: str, value: str, *, reduce: Any = np.median) -> np.ndarray:
-        """A (layers, calls) array of one number.
-
-        ``value`` is "absmax", "variance", "kurtosis" or "mean", or "c", "kappa" or "norm" reduced over samples. NaN
-        stands where a quantity does not exist (differences at call 0).
-        """
-        one_of("quantity", quantity, QUANTITIES)
-        out = np.full((len(self.layers), self.calls), np.nan)
-        for i, name in enumerate(self.layers):
-            for call in range(self.calls):
-                if (entry := self.stats.get((name, call, quantity))) is not None:
-                    if value in ("c", "kappa"):
-                        out[i, call] = reduce(entry.ratio(value))
-                    elif value == "norm":
-                        out[i, call] = reduce(entry.norm)
-                    else:
-                        out[i, call] = getattr(entry.values, value)
-        return out
-
 
 def record(model: nn.Module, quantizer: Quantizer | str, *, where: Chosen = None) -> AbstractContextManager[Recorder]:
     """Record the inputs of the model's Conv1d, Conv2d and Linear layers while the context is open.
@@ -305,5 +254,5 @@ def record(model: nn.Module, quantizer: Quantizer | str, *, where: Chosen = None
     chosen = find(model, where)
     if not chosen:
         raise ValueError(f"{type(model).__name__}: no Conv1d, Conv2d or Linear layer to record (after where=)")
-    recorder = Recorder(quantizer)
+    recorder = Recorder(quantizer, unsupported(model))
     return Context(lambda undo: recorder._put(model, chosen, undo))

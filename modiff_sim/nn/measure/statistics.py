@@ -1,0 +1,125 @@
+"""What was recorded of layers' inputs, with what it shows of itself: statistics, tables, frames, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...names import one_of
+from ...quantizers.base import Quantizer
+from ...shown import Said, Shown, frame, pictures
+from .histogram import Streaming
+
+if TYPE_CHECKING:
+    from .pictures import RecorderPlots
+
+QUANTITIES = ("a", "d", "r")
+#: what a table holds: of all values of a quantity; of its norm, c and kappa, reduced over samples or blocks
+VALUES = ("absmax", "mean", "variance", "kurtosis", "norm", "c", "kappa")
+#: what is smaller than the inputs, in words
+WORDS = {"d": "differences", "r": "residuals of the closed loop"}
+
+
+@dataclass
+class Recorded:
+    """Statistics of one quantity in one layer at one call, over all batches so far.
+
+    ``c`` and ``kappa`` are measured ratios of the quantizer, one value per block of every batch.
+    """
+
+    values: Streaming = field(default_factory=Streaming)
+    norms: list[np.ndarray] = field(default_factory=list)  # 2-norm per sample
+    c: list[np.ndarray] = field(default_factory=list)
+    kappa: list[np.ndarray] = field(default_factory=list)
+
+    def ratio(self, name: str) -> np.ndarray:
+        """All measured values of "c" or "kappa", one per block (for PerSample: per image)."""
+        return np.concatenate(getattr(self, name))
+
+    @property
+    def norm(self) -> np.ndarray:
+        """2-norm of every sample, in the order in which the samples came."""
+        return np.concatenate(self.norms)
+
+
+class Statistics(Shown):
+    """Statistics of layers' inputs by layer, call and quantity; ``Recorder`` fills them."""
+
+    def __init__(self, quantizer: Quantizer, unsupported: Sequence[str] = ()) -> None:
+        self.quantizer = quantizer
+        self.layers: list[str] = []
+        self.stats: dict[tuple[str, int, str], Recorded] = {}
+        self.unsupported = list(unsupported)
+
+    @property
+    def calls(self) -> int:
+        """How many calls of a layer were recorded: the largest index + 1."""
+        return 1 + max((call for _, call, _ in self.stats), default=-1)
+
+    def table(self, quantity: str, value: str, *, reduce: Any = np.median) -> np.ndarray:
+        """A (layers, calls) array of one number.
+
+        ``value`` is "absmax", "variance", "kurtosis" or "mean", or "c", "kappa" or "norm" reduced over samples. NaN
+        stands where a quantity does not exist (differences at call 0). Raises ValueError for an unknown name.
+        """
+        one_of("quantity", quantity, QUANTITIES)
+        one_of("value", value, VALUES)
+        out = np.full((len(self.layers), self.calls), np.nan)
+        for i, name in enumerate(self.layers):
+            for call in range(self.calls):
+                if (entry := self.stats.get((name, call, quantity))) is not None:
+                    if value in ("c", "kappa"):
+                        out[i, call] = reduce(entry.ratio(value))
+                    elif value == "norm":
+                        out[i, call] = reduce(entry.norm)
+                    else:
+                        out[i, call] = getattr(entry.values, value)
+        return out
+
+    def _said(self) -> Said:
+        first, last = (self.layers[0], self.layers[-1]) if self.layers else ("", "")
+        samples = len(self.stats[first, 0, "a"].norm) if first else 0
+        middle = self.calls // 2
+        facts: dict[str, Any] = {"layers": f"{first} to {last}" if first else "nothing was recorded yet"}
+        sizes = {q: self._at(middle, q, "norm") for q in QUANTITIES}
+        for quantity, words in WORDS.items():
+            found = sizes[quantity][sizes["a"] > 0] / sizes["a"][sizes["a"] > 0]
+            if np.isfinite(found).any():
+                facts[quantity] = f"{np.nanmedian(found):.3g} of the norm of a at call {middle} (median): {words}"
+        facts |= {"c, kappa, r of": str(self.quantizer)}
+        facts |= {"not recorded": self.unsupported} if self.unsupported else {}
+        columns = [*sizes.values(), *(self._at(middle, "r", value) for value in ("c", "kappa"))]
+        rows = ([name, *map(float, row)] for name, *row in zip(self.layers, *columns, strict=True))
+        head = ["layer", *(f"norm of {q}, call {middle}" for q in QUANTITIES), "c of r", "kappa of r"]
+        return Said(f"Recorder: {len(self.layers)} layers, {self.calls} calls, {samples} samples", facts, head, rows)
+
+    def _at(self, call: int, quantity: str, value: str) -> np.ndarray:
+        """The medians of "norm", "c" or "kappa" per layer at one call; NaN where there are none."""
+        entries = [self.stats.get((name, call, quantity)) for name in self.layers]
+        found = (None if e is None else e.norm if value == "norm" else e.ratio(value) for e in entries)
+        return np.array([np.nan if values is None else np.median(values) for values in found])
+
+    def frame(self) -> Any:
+        """A pandas DataFrame (extra [plot]), a row per layer, step and quantity.
+
+        The columns are "layer"; "step", the model call since ``reset`` in sampling order; "quantity", "a", "d" or "r";
+        "values", how many were seen; "mean", "variance", "kurtosis" (3 for a normal distribution) and "absmax" of all
+        values, in the units of the input; "norm", the median over samples of the 2-norm; and "c" and "kappa", medians
+        over the blocks that share a scale, ratios of norms, squared for c.
+        """
+        rows = []
+        for (layer, call, quantity), entry in self.stats.items():
+            row: dict[str, Any] = {"layer": layer, "step": call, "quantity": quantity, "values": entry.values.count}
+            row |= {name: getattr(entry.values, name) for name in ("mean", "variance", "kurtosis", "absmax")}
+            row |= {"norm": np.median(entry.norm), "c": np.median(entry.ratio("c"))}
+            rows.append(row | {"kappa": np.median(entry.ratio("kappa"))})
+        return frame(rows)
+
+    @property
+    def plot(self) -> RecorderPlots:
+        """Pictures (extra [plot]): ``violins`` of layers, ``sizes`` of a, d and r, ``table`` of one value."""
+        found: RecorderPlots = pictures(self, f"{__package__}.pictures", "RecorderPlots")
+        return found
