@@ -58,8 +58,9 @@ class Shown:
 
     def __repr__(self) -> str:
         said = self._said()
-        width = max(map(len, said.facts), default=0)
-        lines = [said.title, *(f"    {what:<{width}}  {text(value)}" for what, value in said.facts.items())]
+        facts = [(_line(what), _line(text(value))) for what, value in said.facts.items()]
+        width = max((len(what) for what, _ in facts), default=0)
+        lines = [_line(said.title), *(f"    {what:<{width}}  {value}" for what, value in facts)]
         return "\n".join(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines[:LINES])
 
     def _repr_html_(self) -> str:
@@ -77,6 +78,11 @@ class Shown:
                 parts.append(f'<tr><td colspan="{len(said.head)}">… and {len(every) - ROWS} more</td></tr>')
             parts.append("</table>")
         return "\n".join(parts)
+
+
+def _line(words: str) -> str:
+    """Return words in one line."""
+    return " ".join(words.split())
 
 
 def _row(cell: str, values: Iterable[Any]) -> str:

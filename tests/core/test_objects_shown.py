@@ -1,0 +1,228 @@
+"""Every object of the core that is handed out: text that is short, frames, and pictures that can be read."""
+
+import inspect
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.colors import same_color
+from readable import defects
+
+import modiff_sim as ms
+from modiff_sim.contraction.atlas_rows import COLUMNS, Atlas
+from modiff_sim.plot import contraction, layers, style
+from modiff_sim.shown import Shown, kinds
+from modiff_sim.transfer.mixture import MixtureNetwork
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    pyplot.close("all")
+
+
+def recorded(layers=40):
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal((layers, 1, 4, 16))
+    drift = 0.01 * rng.standard_normal((layers, 12, 4, 16)).cumsum(axis=1)
+    return {f"up_blocks.{i // 10}.resnets.{i}.conv1": a for i, a in enumerate(start + drift)}
+
+
+def ran(T=12):
+    exact = ms.denoisers.MixtureDenoiser(ms.mixtures.ring(), ms.schedules.linear().spaced(T))
+    x = np.random.default_rng(0).standard_normal((4, 2))
+    return MixtureNetwork(exact), x, ms.transfer.linear_steps(ms.samplers.ddim, exact.schedule)
+
+
+def noise():
+    network, x, steps = ran()
+    return ms.prediction.quantization_noise(
+        ms.transfer.full_precision(network, x, steps), ms.AbsMax(6), "closed_loop", network.linear
+    )
+
+
+def driven():
+    network, x, steps = ran()
+    return ms.transfer.drive(network, x, steps, [(ms.AbsMax(3), "direct")], ["mean"])[0]
+
+
+def one_call():
+    network, x, _ = ran()
+    return ms.transfer.call_transfer(network, x, rng=np.random.default_rng(0))
+
+
+#: name -> (how one is made, its kinds of pictures)
+OBJECTS = {
+    "Result": (lambda: ms.simulate("random_walk:8", "absmax:4", steps=300, trials=200), ["errors", "ratios"]),
+    "Summary": (lambda: ms.simulate("random_walk:8", "absmax:4", steps=300, trials=200).summary(), ["errors"]),
+    "Atlas": (lambda: ms.atlas.atlas(["absmax", "minmax"], range(2, 6), [8, 64], trials=2, search=False),
+              ["c", "kappa", "both"]),
+    "Recommendations": (lambda: ms.recommendation.recommend(recorded()), ["bits", "errors"]),
+    "Recommendation": (lambda: ms.recommendation.recommend(recorded(1))[0], ["bits", "errors"]),
+    "Transfer": (lambda: ms.transfer.measure_transfer(*ran()), ["gains", "result", "upstream"]),
+    "CallTransfer": (one_call, ["gains", "upstream"]),
+    "Prediction": (lambda: ms.prediction.predict(ms.transfer.measure_transfer(*ran()), noise()), ["errors"]),
+    "Noise": (noise, None),
+    "Driven": (driven, None),
+}  # fmt: skip
+DRAWN = [name for name, (_, pictures) in OBJECTS.items() if pictures]
+
+
+@pytest.fixture(scope="module")
+def objects():
+    return {name: make() for name, (make, _) in OBJECTS.items()}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_text_is_short_and_begins_with_the_class(objects, name):
+    thing = objects[name]
+    assert isinstance(thing, Shown)
+    said = repr(thing)
+    assert said.startswith(name)
+    assert len(said.splitlines()) <= 12
+    assert len(said) <= 1500
+    assert "array(" not in said
+    page = thing._repr_html_()
+    assert page.startswith("<table>")
+    assert len(page) < 10_000
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_pictures_are_listed_documented_and_can_be_read(objects, name):
+    plots = objects[name].plot
+    assert kinds(type(plots)) == OBJECTS[name][1]
+    assert dir(plots) == sorted(OBJECTS[name][1])
+    for kind in dir(plots):
+        doc = inspect.getdoc(getattr(plots, kind))
+        assert "Returns\n-------\n" in doc
+        found = getattr(plots, kind)()
+        figure = np.ravel(found)[0].figure
+        assert all(isinstance(axes, Axes) for axes in np.ravel(found))
+        figure.draw_without_rendering()
+        assert defects(figure) == [], kind
+        if "ax" in inspect.signature(getattr(plots, kind)).parameters:
+            _, mine = pyplot.subplots()
+            assert getattr(plots, kind)(ax=mine) is mine
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_columns_of_a_frame_are_in_its_docstring(objects, name):
+    frame = objects[name].frame()
+    doc = inspect.getdoc(type(objects[name]).frame)
+    if "Recommendations.frame" in doc:
+        doc = inspect.getdoc(ms.recommendation.Recommendations.frame)
+    said = doc + inspect.getdoc(ms.recommendation.Recommendation) if "fields of" in doc else doc
+    if "measured quantities" in doc:
+        said = inspect.getdoc(ms.Result)
+        said += '"step" "trial"'
+    assert len(frame) > 0
+    for column in frame.columns:
+        assert f'"{column}"' in said or column in said, column
+
+
+# -- the atlas ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_atlas_is_a_list_that_can_be_chosen_from(objects):
+    rows = objects["Atlas"]
+    assert isinstance(rows, list)
+    assert rows == list(rows)
+    assert list(rows[0]) == list(COLUMNS)
+    assert isinstance(rows[1:3], Atlas)
+    assert rows[1:3] == [rows[1], rows[2]]
+    chosen = rows.where(quantizer="absmax", bits=[2, 4], d=8, norm="c")
+    assert chosen == [
+        r for r in rows if (r["quantizer"], r["d"], r["norm"]) == ("absmax", 8, "c") and r["bits"] in (2, 4)
+    ]
+    assert len(chosen) == 12
+    assert rows.where() == rows
+    assert rows.where(bits=99) == []
+    with pytest.raises(ValueError, match=r"unknown column of the atlas 'bit'; .* did you mean 'bits'\?"):
+        rows.where(bit=3)
+    assert repr(Atlas()).startswith("Atlas: 0 rows")
+
+
+def test_the_frame_of_the_atlas_is_its_rows(objects):
+    rows = objects["Atlas"]
+    back = rows.frame().to_dict("records")
+    for one, two in zip(back, rows, strict=True):
+        assert np.isnan(one.pop("searched"))  # None
+        assert one == {k: v for k, v in two.items() if k != "searched"}
+
+
+def test_the_atlas_against_bits_or_dimension(objects):
+    rows = objects["Atlas"]
+    by_d = rows.plot.kappa()
+    assert by_d.get_xlabel() == "d, entries of a sample"
+    assert by_d.get_ylabel() == contraction.NORMS["kappa"]
+    few = rows.where(d=8, quantizer="absmax", distribution="normal")
+    by_bits = few.plot.c()
+    assert by_bits.get_xlabel() == "bits"
+    declared = [line for line in by_bits.lines if line.get_marker() == "_" and len(line.get_xdata())]
+    (line,) = declared
+    assert np.asarray(line.get_ydata()).tolist() == [ms.AbsMax(b).c(8) for b in range(2, 6)]
+    assert same_color(line.get_color(), style.PALETTE[0])
+    with pytest.raises(ValueError, match="there are no such rows to draw"):
+        rows.where(norm="c").plot.kappa()
+    many = ms.atlas.atlas(ms.QUANTIZERS, [4], [64], ["normal"], trials=2, search=False)
+    with pytest.raises(ValueError, match=r"these rows fill \d panels, .* choose some, as with where"):
+        many.plot.c()
+    with pytest.raises(ValueError, match="a panel can show 4 lines, but bits has 5 values beside another axis"):
+        ms.atlas.atlas(["absmax", "minmax"], range(2, 7), [8, 9], ["normal"], trials=2, search=False).plot.c()
+
+
+# -- recommendations, transfers ----------------------------------------------------------------------------------------
+
+
+def test_recommendations_are_a_list_in_the_colours_of_their_schemes(objects):
+    found = objects["Recommendations"]
+    assert isinstance(found, list)
+    frame = found.frame()
+    assert frame["layer"].tolist() == [r.layer for r in found]
+    assert frame["effective_bits"].tolist() == [r.effective_bits for r in found]
+    axes = found.plot.bits()
+    assert [t.get_text() for t in axes.get_yticklabels()] == [r.layer for r in found]
+    for bar, r in zip(axes.patches, found, strict=True):
+        assert bar.get_width() == r.effective_bits
+        assert same_color(bar.get_facecolor(), layers.SCHEMES[r.scheme])
+        if r.scheme in style.RECURSION:
+            assert same_color(bar.get_facecolor(), style.RECURSION[r.scheme].colour)
+    errors = found.plot.errors()
+    foreseen, measured = (
+        next(line for line in errors.lines if line.get_label() == k) for k in ("foreseen", "measured")
+    )
+    assert foreseen.get_xdata().tolist() == [r.bound for r in found]
+    assert measured.get_xdata().tolist() == [r.measured for r in found]
+    with pytest.raises(ValueError, match="there are no layers to draw"):
+        ms.recommendation.Recommendations().plot.bits()
+
+
+def test_frames_of_transfers_are_their_arrays(objects):
+    transfer, prediction, call = (objects[name] for name in ("Transfer", "Prediction", "CallTransfer"))
+    for row in transfer.frame().sample(20, random_state=0).to_dict("records"):
+        at = row["step"], transfer.layers.index(row["layer"]), row["sample"]
+        assert (row["a"], row["d"], row["output"]) == (transfer.a[at], transfer.d[at], transfer.output[at])
+    for row in prediction.frame().sample(20, random_state=0).to_dict("records"):
+        at = row["step"], row["sample"]
+        assert (row["relative"], row["output"]) == (prediction.relative[at], prediction.output[at])
+        assert row["x"] == prediction.x[at[0] + 1, at[1]]
+    assert call.layers == ("logits", "mean")
+    for row in call.frame().to_dict("records"):
+        at = call.layers.index(row["layer"]), row["sample"]
+        assert (row["a"], row["output"], row["entered"]) == (call.a[at], call.output[at], call.entered[at])
+
+
+def test_pictures_of_transfers_are_of_their_gains(objects):
+    transfer = objects["Transfer"]
+    (mesh,) = transfer.plot.gains().collections
+    np.testing.assert_allclose(np.ravel(mesh.get_array()), np.sqrt(transfer.output.mean(axis=-1)).T.ravel(), rtol=1e-12)
+    line = transfer.plot.result().lines[0]
+    np.testing.assert_allclose(line.get_ydata(), np.median(np.sqrt(transfer.impulse[:, -1]), axis=1), rtol=1e-12)
+    with pytest.raises(ValueError, match="call must be at most 11, the last call, got 12"):
+        transfer.plot.upstream(call=12)
+    prediction = objects["Prediction"]
+    line = prediction.plot.errors().lines[0]
+    assert line.get_label() == "closed loop, predicted"
+    assert same_color(line.get_color(), style.RECURSION["closed_loop"].colour)
+    np.testing.assert_allclose(np.asarray(line.get_ydata())[1:], np.median(prediction.relative, axis=1)[1:], rtol=1e-12)

@@ -1,0 +1,203 @@
+"""Results and summaries of simulations: frames against their arrays, pictures against their numbers."""
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.colors import same_color
+from readable import defects
+
+import modiff_sim as ms
+from modiff_sim import bounds
+from modiff_sim.plot import style
+from modiff_sim.recursion import RECURSIONS
+from modiff_sim.simulation.summary import QUANTITIES
+
+LOOPS = ("direct", "open_loop", "closed_loop")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    pyplot.close("all")
+
+
+def run(recursion="closed_loop", Q="absmax:4", **options):
+    return ms.simulate("random_walk:16", Q, recursion, **({"steps": 8, "trials": 5, "seed": 1} | options))
+
+
+def drawn(axes):
+    """label -> line"""
+    return {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+
+
+def test_a_result_lists_what_there_is():
+    some = run(measure=["error", "kappa"])
+    assert {"error", "kappa", "frame", "plot", "save"} <= set(dir(some))
+    assert not {"a", "error_inf", "c"} & set(dir(some))
+    assert hasattr(some, "error")
+    assert not hasattr(some, "error_inf")
+    with pytest.raises(AttributeError, match="error_inf was not measured: add it to measure="):
+        _ = some.error_inf
+    with pytest.raises(AttributeError, match="'Result' object has no attribute 'eror'"):
+        _ = some.eror
+    short = run(keep="summary")
+    assert not set(QUANTITIES) & set(dir(short))
+    with pytest.raises(AttributeError, match=r"error was summarised: see summary\(\)"):
+        _ = short.error
+    assert all(getattr(ms.Result, name).__doc__ for name in QUANTITIES)  # what an editor shows
+
+
+def test_a_frame_has_the_arrays():
+    r = run(steps=3, trials=2)
+    frame = r.frame()
+    assert frame.columns.tolist() == ["step", "trial", *QUANTITIES]
+    assert len(frame) == 6
+    for row in frame.to_dict("records"):
+        for name in QUANTITIES:
+            np.testing.assert_equal(row[name], r.arrays[name][row["step"], row["trial"]])
+    assert [{k: row[k] for k in ("step", "trial", "error")} for row in r.rows()] == frame[
+        ["step", "trial", "error"]
+    ].to_dict("records")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_frame_of_a_summary_is_what_numpy_says(whole):
+    r = run(trials=200)
+    frame = (r.summary() if whole else run(trials=200, keep="summary")).frame()
+    assert frame.columns.tolist() == ["quantity", "step", "mean", "rms", "max", "q05", "q25", "q50", "q75", "q95"]
+    assert len(frame) == 8 * len(QUANTITIES)
+    for name, values in r.arrays.items():
+        table = frame[frame["quantity"] == name].set_index("step")
+        np.testing.assert_allclose(table["mean"], values.mean(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(table["rms"], np.sqrt((values**2).mean(axis=1)), rtol=1e-12)
+        np.testing.assert_equal(table["max"].to_numpy(), values.max(axis=1))
+        for column, level in (("q05", 0.05), ("q50", 0.5), ("q95", 0.95)):
+            rank = np.sort(values, axis=1)[:, int(np.ceil(level * 200)) - 1]
+            np.testing.assert_allclose(table[column], rank, rtol=1 / 64)
+
+
+@pytest.mark.parametrize("norm", ["2", "inf"])
+@pytest.mark.parametrize("name", LOOPS)
+def test_errors_are_drawn_as_they_are_with_the_bound_of_their_recursion(name, norm):
+    r = run(name)
+    axes = r.plot.errors(norm=norm)
+    error, d, a = (getattr(r, q if norm == "2" else f"{q}_inf") for q in ("error", "d", "a"))
+    Q, kind, gain = ms.AbsMax(4), "sharp", "c"
+    if norm == "inf":
+        kind, gain = "max_norm", "kappa"
+    constant = getattr(Q, gain)(16)
+    if name == "direct":
+        limit = bounds.direct(a, constant if norm == "2" else constant**2)
+    else:
+        limit = np.concatenate([0 * a[:1], getattr(bounds, f"{kind}_{name}")(d[1:], constant)])
+    words = style.SHORT[name]
+    lines = drawn(axes)
+    assert list(lines) == [f"{words}, mean", f"{words}, largest", f"{words}, bound"]
+    for line, values in zip(lines.values(), (error.mean(axis=1), error.max(axis=1), limit.max(axis=1)), strict=True):
+        shown = np.asarray(line.get_ydata())
+        np.testing.assert_allclose(shown[values > 0], values[values > 0], rtol=1e-12)
+        assert np.isnan(shown[values == 0]).all()  # a logarithmic axis has no 0
+        assert same_color(line.get_color(), style.RECURSION[name].colour)
+    assert (axes.get_yscale(), axes.get_xlabel()) == ("log", "call")
+    assert {"2": "2-norm", "inf": "max norm"}[norm] in axes.get_ylabel()
+    axes.figure.draw_without_rendering()
+    assert defects(axes.figure) == []
+
+
+def test_ratios_are_of_each_trial_to_its_own_bound():
+    r = run()
+    axes = r.plot.ratios(norm="inf")
+    limit = bounds.max_norm_closed_loop(r.d_inf[1:], ms.AbsMax(4).kappa(16))
+    ((label, line),) = drawn(axes).items()
+    assert label == "closed loop, max norm"
+    np.testing.assert_allclose(np.asarray(line.get_ydata())[1:], (r.error_inf[1:] / limit).max(axis=1), rtol=1e-12)
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_ylim()[1] > 1  # where an error is its bound
+
+
+def test_where_no_bound_is_known_none_is_drawn():
+    class Mine(type(RECURSIONS["closed_loop"])):
+        def next_ref(self, ref, a, hat):
+            return ref + hat
+
+    less = run(measure=["error"])
+    operated = run(operator=np.eye(16))
+    for r, why in ((less, "measure= left out"), (operated, "operator"), (run(Mine()), "no bound is known")):
+        lines = drawn(r.plot.errors())
+        assert [label.rpartition(", ")[2] for label in lines] == ["mean", "largest"]
+        with pytest.raises(ValueError, match=f"no ratios: .*{why}"):
+            r.plot.ratios()
+    with pytest.raises(ValueError, match="error_inf was not measured, only error"):
+        less.plot.errors(norm="inf")
+    with pytest.raises(ValueError, match="unknown norm '1'; known: 2, inf"):
+        less.plot.errors(norm="1")
+    with pytest.raises(ValueError, match=r"error was not measured, only what is in summary\(\)"):
+        run(keep="summary").plot.ratios()
+
+
+def test_what_is_bounded_together_is_drawn_together():
+    shared = run(Q=ms.AbsMax(4, granularity=ms.PerBatch()))
+    lines = drawn(shared.plot.errors())
+    assert list(lines) == ["closed loop, mean", "closed loop, all trials together", "closed loop, bound"]
+    together = np.linalg.norm(shared.error, axis=1)
+    np.testing.assert_allclose(np.asarray(lines["closed loop, all trials together"].get_ydata())[1:], together[1:])
+    random = run(Q="stochastic:4")
+    lines = drawn(random.plot.errors())
+    rms = np.sqrt((random.error**2).mean(axis=1))
+    np.testing.assert_allclose(np.asarray(lines["closed loop, root mean square"].get_ydata())[1:], rms[1:])
+    assert list(drawn(random.plot.errors(norm="inf")))[1] == "closed loop, largest"
+
+
+def test_a_summary_draws_its_quantiles():
+    r = run(trials=300)
+    for shown in (r.summary(), run(trials=300, keep="summary")):
+        axes = shown.plot.errors()
+        lines = drawn(axes)
+        assert list(lines) == ["closed loop, median and 5–95 %", "closed loop, mean", "closed loop, largest"]
+        middle, mean, largest = (np.asarray(line.get_ydata())[1:] for line in lines.values())
+        np.testing.assert_allclose(middle, np.median(r.error, axis=1)[1:], rtol=0.05)
+        np.testing.assert_allclose(mean, r.error.mean(axis=1)[1:], rtol=1e-12)
+        np.testing.assert_array_equal(largest, r.error.max(axis=1)[1:])
+        (band,) = axes.collections
+        edges = band.get_paths()[0].vertices[:, 1]
+        low, high = np.quantile(r.error[1:], [0.05, 0.95], axis=1)
+        assert edges.min() == pytest.approx(low.min(), rel=0.05)
+        assert edges.max() == pytest.approx(high.max(), rel=0.05)
+        assert all(same_color(line.get_color(), style.RECURSION["closed_loop"].colour) for line in axes.lines)
+        axes.figure.draw_without_rendering()
+        assert defects(axes.figure) == []
+
+
+def test_several_results_share_axes_and_one_legend():
+    figure, axes = pyplot.subplots(layout="constrained")
+    lines = figure.get_layout_engine()
+    for name in LOOPS:
+        assert run(name).plot.errors(axes) is axes
+    assert figure.get_layout_engine() is lines
+    assert len(drawn(axes)) == 9
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == list(drawn(axes))
+    values = np.concatenate([np.asarray(line.get_ydata()) for line in drawn(axes).values()])
+    low, high = axes.get_ylim()
+    assert low <= np.nanmin(values) < np.nanmax(values) <= high  # the first drawn did not fix the limits
+    axes.figure.draw_without_rendering()
+    legend = axes.get_legend().get_window_extent()
+    assert not legend.overlaps(axes.get_window_extent())
+    with pytest.raises(TypeError, match=r"ax must be Axes of matplotlib's, .* got Figure"):
+        run().plot.errors(figure)
+
+
+def test_the_users_settings_stay_and_do_not_get_in():
+    import matplotlib as mpl
+
+    mpl.rcParams["lines.linewidth"] = 7
+    try:
+        axes = run().plot.errors()
+        assert mpl.rcParams["lines.linewidth"] == 7
+    finally:
+        mpl.rcdefaults()
+    assert axes.lines[0].get_linewidth() < 7
+
+
+def test_one_call_is_seen():
+    axes = run(steps=1, warmup="quantized").plot.errors()
+    assert all(line.get_marker() not in ("", "None", None) for line in axes.lines)
