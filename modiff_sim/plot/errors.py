@@ -65,10 +65,10 @@ def quantiles(axes: Axes, found: Mapping[str, np.ndarray], look: style.Look, *, 
 
 def error_axes(axes: Axes, label: str = "error |a - ô|") -> None:
     """Make the axes those of errors per call."""
-    axes.set(yscale="log", xlabel="call", ylabel=label)
-    top = axes.get_ylim()[1]
-    axes.set_ylim(bottom=max(axes.get_ylim()[0], ROUNDING * top), auto=True)  # more may be drawn on them
-    panels.decade(axes)
+    axes.set(xlabel="call", ylabel=label)
+    panels.logarithmic(axes)
+    low, top = axes.get_ylim()
+    axes.set_ylim(bottom=max(low, ROUNDING * top), auto=True)  # more may be drawn on them
     panels.whole_numbers(axes)
 
 

@@ -56,7 +56,7 @@ def panels(rows: int, columns: int, *, size: tuple[float, float], **options: Any
     with style.applied():
         _, made = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
         for axes in made.flat:  # ticks are made when a figure is drawn, which is after the style
-            axes.tick_params(labelsize=8.5, color="#4d4d4d", labelcolor="black", gridOn=True)
+            axes.tick_params(labelsize=8.5, color=style.EDGE, labelcolor="black", gridOn=True)
             axes.tick_params(grid_color=style.GRID, grid_linewidth=0.5)
         yield made
 
@@ -83,6 +83,17 @@ def doublings(axes: Axes, values: Sequence[int], most: int = 9) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [str(v) for v in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def logarithmic(axes: Axes) -> None:
+    """Make the y axis logarithmic, with at least a decade; where nothing is above 0, say so on a linear one."""
+    drawn = np.concatenate([np.ravel(np.asarray(line.get_ydata(), np.float64)) for line in axes.lines])
+    if (drawn > 0).any():  # what is not shown is NaN
+        axes.set_yscale("log")
+        decade(axes)
+    else:
+        axes.set_ylim(0, 1, auto=True)
+        axes.text(0.5, 0.5, "all are 0", transform=axes.transAxes, ha="center")
 
 
 def decade(axes: Axes) -> None:

@@ -22,7 +22,7 @@ from matplotlib.ticker import NullLocator
 
 WIDTH = 9.0  # inches; fits a landscape page and a report column
 SMALLEST = 8.0  # points
-GRID = "#d9d9d9"
+GRID, EDGE = "#d9d9d9", "#4d4d4d"  # lines of the grid; axes and their ticks
 ALARM = "#b2182b"  # only for a bound that is exceeded
 NEUTRAL = ("#b3b3b3", "#737373", "#1a1a1a")  # where a colour would be mistaken for that of a recursion or a bound
 
@@ -84,7 +84,7 @@ _RC: Any = {
     "mathtext.fontset": "dejavusans",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#4d4d4d",
+    "axes.edgecolor": EDGE,
     "axes.linewidth": 0.8,
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -94,8 +94,8 @@ _RC: Any = {
     "lines.markersize": 3.5,
     "legend.frameon": False,
     "legend.handlelength": 2.4,
-    "xtick.color": "#4d4d4d",
-    "ytick.color": "#4d4d4d",
+    "xtick.color": EDGE,
+    "ytick.color": EDGE,
     "xtick.labelcolor": "black",
     "ytick.labelcolor": "black",
     "svg.hashsalt": "modiff-sim",  # otherwise the ids in an SVG would be random

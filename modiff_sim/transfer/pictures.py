@@ -100,8 +100,8 @@ class TransferPlots(Plots):
         with panels.panel(ax) as axes:
             gains = panels.positive(np.sqrt(self._of.impulse[:, -1]))
             style.spread(axes, np.arange(len(gains)), gains, style.Look("", style.NEUTRAL[2], "-", "o"))
-            axes.set(yscale="log", xlabel="model call", ylabel="RMS gain to the result")
-            panels.decade(axes)
+            axes.set(xlabel="model call", ylabel="RMS gain to the result")
+            panels.logarithmic(axes)
             panels.whole_numbers(axes)
         return axes
 
@@ -149,8 +149,8 @@ class PredictionPlots(Plots):
             calls = np.arange(len(middle))
             axes.fill_between(calls, panels.positive(low), panels.positive(high), color=look.colour, alpha=0.25, lw=0)
             transfer.predicted(axes, middle, look, label=f"{style.short(name)}, predicted")
-            axes.set(yscale="log", xlabel="model call", ylabel="relative l2 error of x")
-            panels.decade(axes)
+            axes.set(xlabel="model call", ylabel="relative l2 error of x")
+            panels.logarithmic(axes)
             panels.whole_numbers(axes)
         return axes
 

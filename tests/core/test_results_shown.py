@@ -201,3 +201,10 @@ def test_the_users_settings_stay_and_do_not_get_in():
 def test_one_call_is_seen():
     axes = run(steps=1, warmup="quantized").plot.errors()
     assert all(line.get_marker() not in ("", "None", None) for line in axes.lines)
+
+
+def test_an_exact_result_is_drawn_as_such():
+    axes = run(Q="identity").plot.errors()
+    axes.figure.draw_without_rendering()
+    assert [t.get_text() for t in axes.texts] == ["all are 0"]
+    assert defects(axes.figure) == []

@@ -101,8 +101,8 @@ class RecorderPlots(Plots):
                 look = replace(look, line="--" if quantity == "r" else "-")  # r is often about as large as d
                 style.band(axes, np.arange(log.calls), panels.positive(levels.T), look, alpha=0.12, label=look.label)
             of = "all layers" if name is None else name
-            axes.set(yscale="log", xlabel="model call", ylabel=f"2-norm, {of}")
-            panels.decade(axes)
+            axes.set(xlabel="model call", ylabel=f"2-norm, {of}")
+            panels.logarithmic(axes)
             panels.whole_numbers(axes)
         return axes
 

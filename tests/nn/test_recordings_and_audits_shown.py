@@ -1,0 +1,240 @@
+"""Recordings and audits: what they say of themselves, frames against statistics, pictures against numbers."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot
+from matplotlib.colors import same_color
+from models import small, unet, walk
+from readable import defects
+from torch import nn
+
+from modiff_sim.nn import Audit, LayerCount, modulated, record
+from modiff_sim.nn.measure.pictures import LEVELS
+from modiff_sim.plot import layers as drawing
+from modiff_sim.plot import style, violins
+from modiff_sim.shown import kinds
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    pyplot.close("all")
+
+
+@pytest.fixture(scope="module")
+def log():
+    """Three layers (one of them twice), four calls, three samples."""
+    model = small()
+    with record(model, "absmax:3") as log:
+        for x in walk(4):
+            model(x)
+    return log
+
+
+class Mixed(nn.Module):
+    """What can be recorded, and two classes with a weight matrix that cannot."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.attention = nn.Linear(4, 4), nn.MultiheadAttention(4, 1)
+        self.norm, self.up = nn.LayerNorm(4), nn.ConvTranspose1d(1, 1, 1)
+
+    def forward(self, x):
+        return self.up(self.norm(self.first(x))[:, None])[:, 0]
+
+
+# -- a recording -------------------------------------------------------------------------------------------------------
+
+
+def test_a_recording_names_what_it_cannot_see():
+    model = Mixed()
+    with record(model, "absmax:4") as log, torch.no_grad():
+        assert "nothing was recorded yet" in repr(log)
+        model(torch.ones(2, 4))
+    assert log.layers == ["first"]
+    unseen = ["attention (MultiheadAttention)", "up (ConvTranspose1d)"]
+    assert log.unsupported == unseen
+    assert ", ".join(unseen) in repr(log)
+    assert ", ".join(unseen) in log._repr_html_()
+    with modulated(model, activations="absmax:4") as run, torch.no_grad():
+        model(torch.ones(2, 4))
+    assert list(run.audit().unsupported) == unseen  # as the audit does
+    with record(small(), "absmax:4") as all_seen:
+        assert all_seen.unsupported == []
+    assert "not recorded" not in repr(all_seen)
+
+
+def test_a_recording_says_its_sizes(log):
+    said = repr(log)
+    assert said.splitlines()[0] == "Recorder: 4 layers, 4 calls, 3 samples"
+    ratio = [np.median(log.stats[n, 2, "d"].norm) / np.median(log.stats[n, 2, "a"].norm) for n in log.layers]
+    assert f"{np.median(ratio):.3g} of the norm of a at call 2 (median): differences" in said
+    assert log._repr_html_().count("<tr>") == len(said.splitlines()) - 1 + 1 + len(log.layers)
+    model = unet()
+    with record(model, "absmax:3") as large, torch.no_grad():
+        for t in (9, 5, 1):
+            model(torch.randn(2, 1, 8, 8), t)
+    assert len(large.layers) > 20
+    assert len(repr(large)) <= 1500
+
+
+def test_the_frame_has_the_statistics(log):
+    frame = log.frame()
+    assert len(frame) == len(log.stats) == 4 * (4 + 3 + 3)  # differences and residuals from call 1 on
+    doc = inspect.getdoc(type(log).frame)
+    assert all(f'"{column}"' in doc for column in frame.columns)
+    for row in frame.to_dict("records"):
+        entry = log.stats[row["layer"], row["step"], row["quantity"]]
+        assert row["values"] == entry.values.count
+        assert (row["mean"], row["absmax"]) == (entry.values.mean, entry.values.absmax)
+        assert row["norm"] == np.median(np.concatenate(entry.norms))
+        for name in ("c", "kappa"):
+            assert row[name] == np.median(np.concatenate(getattr(entry, name)))
+    table = frame[frame["quantity"] == "r"].pivot(index="layer", columns="step", values="c").loc[log.layers]
+    np.testing.assert_array_equal(table.to_numpy(), log.table("r", "c")[:, 1:])
+
+
+def test_pictures_of_a_recording_can_be_read(log):
+    assert kinds(type(log.plot)) == ["violins", "sizes", "table"]
+    for found in (log.plot.violins(), log.plot.sizes(), log.plot.sizes(layer="head#1"), log.plot.table("a", "norm")):
+        figure = np.ravel(found)[0].figure
+        figure.draw_without_rendering()
+        assert defects(figure) == []
+
+
+def test_violins_are_those_of_the_figure(log):
+    """From the same numbers, by the same function: outlines, and the largest values."""
+    axes = log.plot.violins(["first", "head"])
+    assert axes.shape == (2, 2)
+    assert [panel.get_title(loc="left") for panel in axes[:, 0]] == ["first", "head"]
+    names, levels = ["first", "head"], np.array(LEVELS)
+    data = {"layers": np.array(names), "levels": levels, "steps": np.arange(4)}
+    for q in "adr":
+        entries = [[log.stats.get((name, call, q)) for call in range(4)] for name in names]
+        blank = np.full(len(levels), np.nan)
+        data[f"quantiles_{q}"] = np.array(
+            [[blank if e is None else e.values.quantiles(levels) for e in row] for row in entries]
+        )
+        data[f"absmax_{q}"] = np.array([[np.nan if e is None else e.values.absmax for e in row] for row in entries])
+    figure, expected = style.grid(2, 2, height=4, **violins.GRID)
+    violins.violins(figure, expected, data)
+    for mine, its in zip(axes.flat, expected.flat, strict=True):
+        assert len(mine.collections) == len(its.collections)
+        for one, two in zip(mine.collections, its.collections, strict=True):
+            np.testing.assert_allclose(one.get_paths()[0].vertices, two.get_paths()[0].vertices)
+        for one, two in zip(mine.lines, its.lines, strict=True):
+            np.testing.assert_allclose(one.get_ydata(), two.get_ydata())
+            assert same_color(one.get_color(), two.get_color())
+    colours = {look.colour for name, look in style.RECURSION.items() if name != "full_precision"}
+    assert all(any(same_color(line.get_color(), c) for c in colours) for line in axes[0, 1].lines)
+
+
+def test_sizes_are_norms(log):
+    for layer in (None, "second"):
+        axes = log.plot.sizes(layer=layer)
+        for line, (q, look) in zip(axes.lines, style.QUANTITY.items(), strict=True):
+            shown = np.asarray(line.get_ydata())
+            for call in range(4):
+                if q != "a" and call == 0:
+                    assert np.isnan(shown[call])
+                elif layer is None:
+                    wanted = np.median([np.median(log.stats[name, call, q].norm) for name in log.layers])
+                    assert shown[call] == pytest.approx(wanted, rel=1e-12)
+                else:
+                    assert shown[call] == pytest.approx(np.median(log.stats[layer, call, q].norm), rel=1e-12)
+            assert same_color(line.get_color(), look.colour)
+            assert line.get_label() == look.label
+
+
+def test_a_table_is_drawn_as_it_is(log):
+    axes = log.plot.table("r", "kappa")
+    (mesh,) = axes.collections
+    drawn = np.ma.filled(mesh.get_array(), np.nan)
+    np.testing.assert_array_equal(
+        drawn.reshape(4, 4), np.where(log.table("r", "kappa") > 0, log.table("r", "kappa"), np.nan)
+    )
+    assert [t.get_text() for t in axes.get_yticklabels()] == log.layers
+    _, mine = pyplot.subplots()
+    assert log.plot.table("a", "mean", ax=mine) is mine
+    assert (mine.collections[0].get_array() < 0).any()  # not on a logarithmic scale
+
+
+def test_unknown_names_of_a_recording(log):
+    with pytest.raises(ValueError, match=r"unknown layer 'hed'; .* did you mean 'head'\?"):
+        log.plot.violins("hed")
+    with pytest.raises(ValueError, match="unknown layer 'hed'"):
+        log.plot.sizes(layer="hed")
+    with pytest.raises(ValueError, match="unknown quantity 'x'; known: a, d, r"):
+        log.plot.table("x")
+    with pytest.raises(ValueError, match=r"unknown value 'kapa'; known: .* did you mean 'kappa'\?"):
+        log.plot.table("r", "kapa")
+    with record(small(), "absmax:4") as empty:
+        pass
+    for draw in (empty.plot.violins, empty.plot.sizes, empty.plot.table):
+        with pytest.raises(ValueError, match="nothing was recorded yet"):
+            draw()
+
+
+def test_a_layer_that_is_always_zero_is_drawn():
+    model = nn.Sequential(nn.Linear(4, 4))
+    with record(model, "absmax:4") as log, torch.no_grad():
+        for _ in range(3):
+            model(torch.zeros(2, 4))
+    assert "nan" not in repr(log)
+    for found in (log.plot.violins(), log.plot.sizes(), log.plot.table("a", "norm")):
+        np.ravel(found)[0].figure.draw_without_rendering()
+
+
+# -- an audit ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def audit():
+    model = small()
+    with modulated(model, activations="absmax:4", weights="absmax:8") as run:
+        for x in walk(4):
+            model(x)
+    return run.audit()
+
+
+def test_an_audit_is_short_in_text_and_a_table_in_print(audit):
+    assert repr(audit).splitlines()[0] == "Audit: 3 layers, 4 model calls, 0 resets"
+    assert "effective bits" in repr(audit)
+    assert str(audit).splitlines()[0].startswith("layer")
+    assert audit._repr_html_().count("<td>first</td>") == 1
+    counts = []
+    for i in range(500):
+        counts.append(LayerCount(f"down_blocks.{i}.attentions.0.transformer_blocks.0.attn1.to_q", "Linear"))
+        counts[-1].full(100)
+    large = Audit(tuple(counts), model_calls=1, resets=0, unsupported=tuple(f"layer.{i} (Odd)" for i in range(500)),
+                  excluded=tuple(f"other.{i}" for i in range(500)))  # fmt: skip
+    assert len(repr(large)) <= 1500
+    assert len(repr(large).splitlines()) <= 12
+    assert "… and 488 more" in large._repr_html_()
+
+
+def test_the_frame_of_an_audit_is_its_rows(audit):
+    frame = audit.frame()
+    assert frame.to_dict("records") == [pytest.approx(row, nan_ok=True) for row in audit.rows()]
+    doc = inspect.getdoc(Audit.frame)
+    assert all(f'"{column}"' in doc for column in frame.columns)
+
+
+def test_the_picture_of_an_audit_has_its_numbers(audit):
+    assert kinds(type(audit.plot)) == ["layers"]
+    shares, bits = audit.plot.layers()
+    shares.figure.draw_without_rendering()
+    assert defects(shares.figure) == []
+    rows = audit.rows()
+    quantized, colour = [row["quantized_macs"] / row["macs"] for row in rows], drawing.AUDITED["quantized_macs"][1]
+    drawn = [bar.get_width() for bar in shares.patches if same_color(bar.get_facecolor(), colour)]
+    assert drawn == quantized
+    assert [bar.get_width() for bar in bits.patches] == [row["activation_bits"] for row in rows]
+    assert list(bits.lines[0].get_xdata()) == [8, 8, 8]
+    assert [t.get_text() for t in shares.get_yticklabels()] == [row["layer"] for row in rows]
+    assert [t.get_text() for t in shares.figure.legends[0].get_texts()] == ["on quantized activations", "weight"]
+    with pytest.raises(ValueError, match="there are no layers to draw"):
+        Audit((), model_calls=0, resets=0).plot.layers()
