@@ -28,7 +28,7 @@ def panel(ax: Axes | None, *, size: tuple[float, float] = SIZE, where: str = "ou
             raise TypeError(f"ax must be Axes of matplotlib's, such as of pyplot.subplots(), got {type(ax).__name__}")
         yield ax
         if handles := _labelled(ax):
-            room: Any = ax.figure.get_figure(root=True)
+            room: Any = ax.figure
             beside: dict[str, Any] = (
                 {} if room.get_layout_engine() is None else {"loc": "upper left", "bbox_to_anchor": (1, 1)}
             )

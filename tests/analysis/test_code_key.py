@@ -193,6 +193,14 @@ def test_a_new_file_of_a_registry_changes_no_key_but_of_what_names_it(project):
     assert source_of("work.chosen", names=("dropped",)) != after["dropped",]
 
 
+def test_how_something_is_drawn_is_no_part_of_a_key():
+    """A result, an audit and a recording name their pictures by text, and import them when they are asked for."""
+    for module in ("modiff_sim.simulation.results", "modiff_sim.nn.audit", "modiff_sim.nn.measure.recording"):
+        found = closure(module)
+        assert len(found) > 10
+        assert not [name for name in found if ".plot" in name or name.endswith(".pictures")]
+
+
 def test_a_chosen_sampler_and_recursion_are_in_the_keys_of_images(monkeypatch):
     """What is asked for is passed on; samplers that are imported are in every key anyway."""
     from analysis.experiments import digits_runs

@@ -13,6 +13,7 @@ from torch import nn
 
 from modiff_sim.nn import Audit, LayerCount, modulated, record
 from modiff_sim.nn.measure.pictures import LEVELS
+from modiff_sim.nn.measure.statistics import Recorded
 from modiff_sim.plot import layers as drawing
 from modiff_sim.plot import style, violins
 from modiff_sim.shown import kinds
@@ -79,6 +80,16 @@ def test_a_recording_says_its_sizes(log):
             model(torch.randn(2, 1, 8, 8), t)
     assert len(large.layers) > 20
     assert len(repr(large)) <= 1500
+
+
+def test_one_entry_is_short(log):
+    entry = log.stats["first", 1, "d"]
+    said = repr(entry)
+    assert said.startswith(f"Recorded: {entry.values.count} values\n")
+    assert f"{entry.values.absmax:.4g}" in said
+    assert f"{np.median(entry.norm):.4g}" in said
+    assert len(said.splitlines()) <= 12
+    assert repr(Recorded()) == "Recorded: 0 values"
 
 
 def test_the_frame_has_the_statistics(log):

@@ -23,8 +23,8 @@ VALUES = ("absmax", "mean", "variance", "kurtosis", "norm", "c", "kappa")
 WORDS = {"d": "differences", "r": "residuals of the closed loop"}
 
 
-@dataclass
-class Recorded:
+@dataclass(repr=False)
+class Recorded(Shown):
     """Statistics of one quantity in one layer at one call, over all batches so far.
 
     ``c`` and ``kappa`` are measured ratios of the quantizer, one value per block of every batch.
@@ -43,6 +43,19 @@ class Recorded:
     def norm(self) -> np.ndarray:
         """2-norm of every sample, in the order in which the samples came."""
         return np.concatenate(self.norms)
+
+    def _said(self) -> Said:
+        v = self.values
+        facts: dict[str, Any] = {
+            "largest |value|": v.absmax,
+            "mean": v.mean,
+            "variance": v.variance,
+            "kurtosis": v.kurtosis,
+        }
+        facts |= {"norm": float(np.median(self.norm)), "samples": len(self.norm)} if self.norms else {}
+        for name in ("c", "kappa") if self.norms else ():
+            facts[name] = f"{np.median(self.ratio(name)):.4g} (median over blocks)"
+        return Said(f"Recorded: {v.count} values", facts if v.count else {})
 
 
 class Statistics(Shown):
