@@ -27,6 +27,7 @@ from ...metrics import psnr, relative_l2, ssim
 from ...metrics.arrays import feature_sets
 from ...metrics.images import checked
 from ...metrics.kernel import Terms
+from ...recursion import label
 from ...sweeps.parallel import progress
 from ..models.pipelines import denoiser, modulated_pipeline
 from ..modulate import modulated
@@ -131,7 +132,8 @@ def compare(
             cost = _cost(run)
         if made[name].shape != full.shape:
             raise ValueError(f"arm {name!r} made images {made[name].shape}, and full precision {full.shape}")
-        rows.append({"arm": name, "images": len(full)} | _quality(made[name], full, distance) | cost)
+        named = {"arm": name, "recursion": label(run.recursion), "images": len(full)}
+        rows.append(named | _quality(made[name], full, distance) | cost)
         say(i + 2)
     return Comparison([_full(full, rows[0], distance), *rows], made, audits)
 
@@ -249,7 +251,7 @@ FULL_BITS = 32
 
 def _full(full: np.ndarray, first: Mapping[str, Any], distance: Distance | None) -> dict[str, Any]:
     """Return the row of full precision: the same layers at 32 bits."""
-    row = {"arm": FULL, "images": len(full), "psnr": np.inf, "ssim": 1.0, "relative_l2": 0.0}
+    row = {"arm": FULL, "recursion": "direct", "images": len(full), "psnr": np.inf, "ssim": 1.0, "relative_l2": 0.0}
     if distance is not None:
         row["kernel_distance"] = distance(full)
     relative = first["relative_bops"]

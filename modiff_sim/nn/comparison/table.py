@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...shown import Said, Shown, frame, pictures
 from ..audit import Audit
+
+if TYPE_CHECKING:
+    from .pictures import ComparisonPlots
 
 FULL = "full precision"
 #: column -> (heading, format)
@@ -20,9 +24,9 @@ COLUMNS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Arms side by side, full precision first. ``str()`` is a table.
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Shown):
+    """Arms side by side, full precision first. Its text is a table, a row per arm.
 
     Parameters
     ----------
@@ -54,16 +58,25 @@ class Comparison:
         Returns
         -------
         pandas.DataFrame
-            arm; images, how many; against full precision from the same noise, medians over images: psnr in dB (inf for
-            equal images), ssim, relative_l2; kernel_distance, MMD² of features to real images; gbops, 10⁹ bit
-            operations (MACs · weight bits · activation bits) of the supported layers per sample and model call, exact
-            first calls included; relative_bops, over those of 32-bit weights and activations; activation_bits, the mean
-            over MACs with exact calls as 32; state_mib, MiB kept between calls per sample of a model call (guidance
-            that doubles the batch has two per image); mac_share, the share of all MACs on quantized activations.
+            arm; recursion; images, how many; against full precision from the same noise, medians over images: psnr in
+            dB (inf for equal images), ssim, relative_l2; kernel_distance, MMD² of features to real images; gbops, 10⁹
+            bit operations (MACs · weight bits · activation bits) of the supported layers per sample and model call,
+            exact first calls included; relative_bops, over those of 32-bit weights and activations; activation_bits,
+            the mean over MACs with exact calls as 32; state_mib, MiB kept between calls per sample of a model call
+            (guidance that doubles the batch has two per image); mac_share, the share of all MACs on quantized
+            activations.
         """
-        import pandas as pd
+        return frame([dict(row) for row in self.rows])
 
-        return pd.DataFrame([dict(row) for row in self.rows])
+    @property
+    def plot(self) -> ComparisonPlots:
+        """Pictures (extra [plot]): the ``pareto`` front of quality against cost."""
+        found: ComparisonPlots = pictures(self, f"{__package__}.pictures", "ComparisonPlots")
+        return found
+
+    def _said(self) -> Said:
+        head, shown = self._table()
+        return Said(f"Comparison of {len(self.rows) - 1} arms with full precision", {}, head, shown)
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         columns = [name for name in COLUMNS if any(name in row for row in self.rows)]
