@@ -43,6 +43,7 @@ DOCUMENTED = {
     "modiff_sim.quantizers.base": "QParams Quantizer",
     "modiff_sim.quantizers.clipping": "Percentile MSEClip",
     "modiff_sim.quantizers.fixed": "Static StaticAffine Zero Identity",
+    "modiff_sim.quantizers.custom": "Custom",
     "modiff_sim.quantizers.floats": "Logarithmic FP8E4M3 FP8E5M2",
     "modiff_sim.quantizers.grids": "MidRise HalfAway DeadZone",
     "modiff_sim.quantizers.laws": "Laws LawBroken",
