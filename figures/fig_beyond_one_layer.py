@@ -186,7 +186,9 @@ def _plot_drift(panel: Axes, data: dict[str, np.ndarray]) -> None:
     shown = np.unique(np.geomspace(1, len(calls), 40).astype(int)) - 1
     for dtype, (marker, colour) in _TYPE.items():
         rms = data[f"drift_{dtype}"][shown]
-        style.bound(panel, calls, data[f"drift_{dtype}_bound"], style.BOUND["max_norm"])
+        bound = data[f"drift_{dtype}_bound"]
+        style.bound(panel, calls, bound, style.Look(f"bound, {dtype}", colour, ":"))
+        panel.text(1.15 * calls[-1], bound[-1], "bound", va="center", fontsize=style.SMALLEST)
         panel.plot(calls[shown], rms, color=colour, marker=marker, markevery=3, lw=1)
         panel.text(1.15 * calls[-1], rms[-1], dtype, va="center", fontsize=style.SMALLEST)
     level = float(data["quantization"])

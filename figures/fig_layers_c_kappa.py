@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 import modiff_sim as ms
@@ -14,10 +13,11 @@ from .practice import STAND_IN, params
 
 TITLE = "Contraction per layer and step"
 CAPTION = (
-    "Contraction of absmax at 3 bits measured in every linear layer of the full-precision model, medians over images: "
-    "c (squared 2-norm, upper row) and κ as a share of its declared worst case 1/(2·qmax) (max norm, lower row), of "
-    "the input, of its temporal difference and of the closed loop's residual. Layers in the order of execution, steps "
-    "in sampling order. Lighter is a larger error; grey, nothing was quantized. " + STAND_IN
+    "Contraction of absmax at 3 bits measured in every linear layer of the full-precision model, medians over images, "
+    "of the input, of its temporal difference and of the closed loop's residual. Above: c (squared 2-norm), layers in "
+    "the order of execution, steps in sampling order; lighter is a larger error; grey, nothing was quantized. Below: κ "
+    "(max norm) as a share of its declared worst case 1/(2·qmax), median over layers and the range of all of them. "
+    + STAND_IN
 )
 PARAMS = params()
 
@@ -32,22 +32,26 @@ def data(effort: str) -> dict[str, np.ndarray]:
 def plot(data: dict[str, np.ndarray]) -> Figure:
     """Draw c and kappa of every layer and step."""
     layers = [str(n) for n in data["layers"]]
-    figure, axes = style.grid(2, 3, height=8.0, sharex=True, sharey=True)
+    figure, axes = style.grid(2, 3, height=6.2, sharex=True, sharey="row", gridspec_kw={"height_ratios": [3.6, 1]})
     declared = ms.AbsMax(int(data["bits"])).kappa(2)
     c = [np.where(data[f"c_{q}"] > 0, data[f"c_{q}"], np.nan) for q in "adr"]
-    kappa = [np.where(data[f"kappa_{q}"] > 0, data[f"kappa_{q}"], np.nan) / declared for q in "adr"]
-    rows: tuple[tuple[list[np.ndarray], Normalize | None, str], ...] = (
-        (c, heat.logarithmic(np.concatenate(c), top=1), "c, squared 2-norm"),
-        (kappa, Normalize(0.7, 1), "κ / declared κ, max norm"),
-    )
-    for row, (tables, norm, label) in enumerate(rows):
-        for panel, table in zip(axes[row], tables, strict=True):
-            image = heat.table(panel, table, layers, norm)
-            heat.blocks(panel, layers)
-        ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if t >= float(norm.vmin or 0)]
-        heat.bar(image, axes[row], label, ticks if isinstance(norm, LogNorm) else ())
+    norm = heat.logarithmic(np.concatenate(c), top=1)
+    for panel, table in zip(axes[0], c, strict=True):
+        image = heat.table(panel, table, layers, norm)
+        heat.blocks(panel, layers)
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if t >= float(norm.vmin if norm and norm.vmin else 0)]
+    heat.bar(image, axes[0], "c, squared 2-norm", ticks)
+    for panel, (q, look) in zip(axes[1], style.QUANTITY.items(), strict=True):
+        found = np.where(data[f"kappa_{q}"] > 0, data[f"kappa_{q}"], np.nan) / declared
+        some = np.isfinite(found).any(axis=0)
+        calls = np.flatnonzero(some)
+        low, middle, high = (f(found[:, some], axis=0) for f in (np.nanmin, np.nanmedian, np.nanmax))
+        panel.fill_between(calls, low, high, color=look.colour, alpha=0.25, lw=0)
+        panel.plot(calls, middle, color=look.colour)
+        panel.axhline(1, color="black", lw=0.8, ls=":")
+        panel.set_xlabel("model call")
+    axes[1, 0].set_ylabel("κ / declared κ")
+    axes[1, 0].set_ylim(0.65, 1.04)
     for panel, look in zip(axes[0], style.QUANTITY.values(), strict=True):
         panel.set_title(look.label, fontsize=9)
-    for panel in axes[-1]:
-        panel.set_xlabel("model call")
     return figure

@@ -72,6 +72,8 @@ def fitted(figure: Figure, width: float, panels: Sequence[str] | None = None) ->
             panel.remove()
         elif len(known) > 1 and (panels is None or len(panels) > 1):
             where: Any = "center" if panel.get_title() else "left"
+            if panel.get_title(loc=where).startswith(f"({letter})"):
+                continue
             panel.set_title(f"({letter}) {panel.get_title(loc=where)}".strip(), loc=where)
     groups: list[Any] = list(figure.subfigs) or [figure]
     heights = [_arranged(group, width) for group in groups]

@@ -65,7 +65,7 @@ def _keys() -> list[Any]:
     looks = style.QUANTITY
     handles: list[Any] = [Patch(facecolor=looks[q].colour, label=looks[q].label) for q in "ad"]
     handles.append(Line2D([], [], color=looks["r"].colour, ls="--", label=looks["r"].label))
-    return [*handles, Line2D([], [], color=looks["a"].colour, lw=1, ls=":", label="a tenth of the input's")]
+    return [*handles, Line2D([], [], color=looks["a"].colour, lw=1, ls=":", label="a tenth of the largest input")]
 
 
 def violin(axes: Axes, x: float, quantiles: np.ndarray, levels: np.ndarray, look: style.Look) -> None:
