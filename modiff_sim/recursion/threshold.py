@@ -70,7 +70,7 @@ class Threshold:
 
     def __post_init__(self) -> None:
         number("Threshold needs a number tau >= 0: tau", self.tau)
-        one_of("norm of a Threshold", self.norm, NORMS)
+        one_of("norm", self.norm, NORMS)
 
     def size(self, x: Array) -> Array:
         """The norm of every sample, shape (n, 1, ..., 1); of a 1-d array, whose entries are the samples, its |x|."""

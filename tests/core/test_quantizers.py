@@ -256,7 +256,7 @@ def test_dtype_is_kept_and_error_is_half_a_step(dtype):
         (lambda: ms.AbsMax(1), ValueError, "2 <= bits"),
         (lambda: ms.AbsMax(4.0), TypeError, "must be an int"),
         (lambda: ms.AbsMax(True), TypeError, "must be an int"),
-        (lambda: ms.AbsMax(4, granularity="sample"), TypeError, "granularity"),
+        (lambda: ms.AbsMax(4, granularity=3), TypeError, "granularity"),
         (lambda: ms.Static(4, scale=0.0), ValueError, "scale must be finite and > 0"),
         (lambda: ms.StaticAffine(4, low=0.5, high=1.0), ValueError, "low <= 0 <= high"),
         (lambda: ms.StaticAffine(4, low=0.0, high=0.0), ValueError, "that differ"),

@@ -656,7 +656,7 @@ def test_stochastic_rounding_is_seeded():
     ("options", "error", "message"),
     [
         ({}, ValueError, "quantizes nothing"),
-        ({"q": 8}, TypeError, "q must be a quantizer"),
+        ({"q": 8}, TypeError, "Attention: q, unless it is None, must be one such as AbsMax"),
         ({"q": Q8, "recursion": "half"}, ValueError, "known: direct"),
         ({"v": Q8, "where": "attn"}, TypeError, "where must be a function"),
     ],

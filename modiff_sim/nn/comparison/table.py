@@ -41,6 +41,7 @@ class Comparison(Shown):
     Examples
     --------
     >>> import numpy as np
+    >>> from modiff_sim.nn import Comparison
     >>> row = {"arm": "W8A8", "images": 1, "psnr": 40.0, "ssim": 0.99, "relative_l2": 0.01, "gbops": 2.0,
     ...        "relative_bops": 0.0625, "activation_bits": 8.0, "state_mib": 0.0, "mac_share": 1.0}
     >>> Comparison([row], {"W8A8": np.zeros((1, 1, 8, 8))}, {})
