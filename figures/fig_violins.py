@@ -15,8 +15,8 @@ CAPTION = (
     "Inputs of three layers of the full-precision model and their temporal differences, per model call in sampling "
     "order (the paper's Fig. 1b). Left: violins from stored quantiles, scaled to one width, which is the root of the "
     "density so that tails can be seen; whiskers end at the extremes. Right: largest absolute value at every call, for "
-    "the residual of the closed loop (absmax, 3 bits) as well; dotted, a tenth of the largest input (the paper: differences "
-    "are more than 10 times smaller). " + STAND_IN
+    "the residual of the closed loop (absmax, 3 bits) as well; dotted, a tenth of the largest input (the paper: "
+    "differences are more than 10 times smaller). " + STAND_IN
 )
 PARAMS = params()
 #: an early, a middle and a late layer; models without such layers show three evenly spaced ones
