@@ -186,7 +186,7 @@ TABLES: dict[str, Table] = {
         images=SOME, printed=printed.TABLE_18, of="FID on CIFAR-10, 100 steps",
     ),
     "steps": Table("steps × bits × sampler, closed loop with 8-bit weights", "digits", _sweep(), images=SOME),
-    "fashion32": Table("the 32×32 model", "fashion32", AT_32, images=768),
+    "fashion32": Table("the 32×32 model", "fashion32", AT_32, images=1024),
     "fashion32-ddpm": Table(
         "the 32×32 model with a stochastic sampler (one scale per sample)", "fashion32", AT_32_DDPM, images=SOME
     ),
