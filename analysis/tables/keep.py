@@ -20,8 +20,6 @@ from .measure import MeasuredRows
 from .rekey import first_micro_batches, note, same_conditions, sampled_again
 from .rows import COMMITTED, committed, manifest, save
 
-Place = tuple[Cell, int, int]  # cell, images and seed, by which a row is known
-
 
 def keep(
     model: str,
@@ -37,12 +35,12 @@ def keep(
     nothing, where the rows that stay were made with other weights, versions or sizes, or give other images now.
     """
     about: dict[str, Any] = manifest(model)
-    new, old = _places(found), {}
+    new, old = found.places(), {}
     if (folder / model).exists():
         before = committed(model, folder)
         same_conditions(model, before.manifest)
         about = {**before.manifest, **about}
-        old = {place: i for place, i in _places(before.measured).items() if place not in new}
+        old = {place: i for place, i in before.measured.places().items() if place not in new}
     shown = cells_of([name for name, table in TABLES.items() if table.model == model])
     kept = [place for place in shown if place in old]
     prints = list(found.micro_batches)
@@ -68,10 +66,6 @@ def keep(
     save(folder / model, together, about)
     committed.cache_clear()
     return len(together.rows) - len(kept), len(kept)
-
-
-def _places(measured: MeasuredRows) -> dict[Place, int]:
-    return {(from_flat(row), row["images"], row["seed"]): i for i, row in enumerate(measured.rows)}
 
 
 def _print(row: dict[str, Any]) -> tuple[Cell, int, int]:

@@ -16,7 +16,7 @@ from modiff_sim.sweeps import sweep
 from .. import metrics
 from ..running.workspace import store
 from ..sampling.pictures import levels
-from .cells import flat
+from .cells import Cell, flat, from_flat
 from .layouts import cells_of
 from .sampling import BATCH, Wanted, compute, place_of, points
 
@@ -42,6 +42,10 @@ class MeasuredRows:
     micro_batches: list[dict[str, Any]]
     pictures: dict[str, np.ndarray]
     left_out: dict[str, np.ndarray]
+
+    def places(self) -> dict[tuple[Cell, int, int], int]:
+        """(cell, images, seed) -> number of its row."""
+        return {(from_flat(row), row["images"], row["seed"]): i for i, row in enumerate(self.rows)}
 
 
 def measure(

@@ -25,7 +25,7 @@ from modiff_sim.sweeps.store import StoreError, npz_bytes, versions, write_files
 
 from .. import metrics
 from ..running.measured import rows_manifest
-from .cells import Cell, from_flat
+from .cells import Cell
 from .measure import MeasuredRows
 from .sampling import BATCH, source
 
@@ -44,7 +44,7 @@ class Rows:
     @cached_property
     def _places(self) -> dict[tuple[Cell, int, int], int]:
         """(cell, images, seed) -> number of its row."""
-        return {(from_flat(row), row["images"], row["seed"]): i for i, row in enumerate(self.measured.rows)}
+        return self.measured.places()
 
     def pictures(self, cell: Cell) -> np.ndarray | None:
         """Return pictures uint8 (16, C, H, W), or None where the cell was not measured."""

@@ -23,6 +23,7 @@ from torch import nn
 
 from ...arguments import count
 from ...arguments import seed as whole_seed
+from ...cost import FULL_BITS
 from ...metrics import psnr, relative_l2, ssim
 from ...metrics.arrays import feature_sets
 from ...metrics.images import checked
@@ -244,9 +245,6 @@ def _cost(run: Run) -> dict[str, Any]:
         "activation_bits": total["activation_bits"], "state_mib": run.state_bytes() / 2**20 / samples,
         "mac_share": total["total_share"],
     }  # fmt: skip
-
-
-FULL_BITS = 32
 
 
 def _full(full: np.ndarray, first: Mapping[str, Any], distance: Distance | None) -> dict[str, Any]:
