@@ -28,6 +28,8 @@ def _figures(folder: Path) -> list[dict[str, Any]]:
         about = json.loads(manifest.read_text(encoding="utf-8"))
         if not {"name", "title", "caption"} <= set(about):
             continue  # not the manifest of a figure
+        if about.get("chosen"):
+            continue  # of another model or at other bits, for somebody's own use
         png = manifest.with_suffix(".png")
         encoded = base64.b64encode(png.read_bytes()).decode()
         found.append({**about, "png": encoded, "files": {f.name: sha256(f) for f in (png, png.with_suffix(".npz"))}})

@@ -53,7 +53,7 @@ def sample_everything(effort: str) -> list[dict[str, Any]]:
 
     Returns the rows of the ablation.
     """
-    from .experiments import digits as experiments
+    from .experiments import trained as experiments
 
     rows = experiments.ablation(effort)
     if effort == "quick":

@@ -11,6 +11,9 @@ The same key (name, effort, parameters, versions, source) gives the same bytes. 
 computed again. At effort quick, figures of a trained model are drawn from data that was measured before at effort full
 (``MEASURED``, written by ``python -m figures --keep``), but for those whose file says ``LIVE = True``.
 
+A figure of a trained model says in ``BITS_TAKEN`` whether it takes many numbers of bits or one, and is then made for
+any model and any bits (``figures.chosen``). Its ``TEXT`` is that part of the caption which holds for all of them.
+
 A new figure is a copy of ``_template.py``, filled in; nothing else has to be touched.
 """
 
@@ -25,16 +28,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.running.efforts import EFFORTS as EFFORTS
 from analysis.running.efforts import checked
 
+from . import chosen
+
+if TYPE_CHECKING:
+    from analysis.experiments.sizes import Effort
+
 PREFIX = "fig_"
 INTRODUCTION = """# The figures
 
-`python -m figures` computes and draws them into `out/figures`, `--only NAME` one of them; `make reproduce` puts them
-into the report. Each is one file, `figures/fig_NAME.py`: [extending.md](extending.md) shows how to add one.
+`python -m figures` computes and draws them into `out/figures`, `python -m figures NAME` one of them; `make reproduce`
+puts them into the report. Each is one file, `figures/fig_NAME.py`: [extending.md](extending.md) shows how to add one.
+
+For a paper of your own:
+
+```
+python -m figures bit_sweep --bits 6 4 3 --model fashion32 --width 3.3 --format pdf
+python -m figures error_growth --width 6.8 --panels a c --format pdf svg
+```
+
+`--model` (of the zoo, a folder of diffusers, a file or a hub name) and `--bits` measure a figure of a trained model
+again, with 50 steps and 128 images, or with few of both at `--effort quick`. `--width` is that of a column or page in
+inches, at which all text has 8 points; `--panels` are letters of panels. The caption with all parameters lies beside
+the picture as text.
 
 This page is made by `make pages` (a test compares the two).
 """
@@ -44,7 +64,7 @@ MEASURED = Path(__file__).parent / "measured"
 
 @dataclass(frozen=True)
 class Made:
-    """One finished figure: its files, its texts, and the origin of its data.
+    """One finished figure: its files, its texts, what decides its data, and the origin of that.
 
     ``origin`` is "computed" now, "found" in the same folder, or "committed" after a measurement at effort full.
     """
@@ -52,6 +72,7 @@ class Made:
     name: str
     title: str
     caption: str
+    params: dict[str, Any]
     png: Path
     svg: Path
     data: Path
@@ -88,18 +109,29 @@ def make(
     effort: str = "quick",
     out: str | Path = "out/figures",
     *,
+    model: str | None = None,
+    bits: Sequence[int] | None = None,
     report: Callable[[Made], Any] = lambda made: None,
 ) -> list[Made]:
     """Make figures (None: all of them) in a folder. ``report`` is called with every finished figure.
 
-    Raises ValueError for an unknown name or effort before anything is computed, and StoreError where data that should
-    be committed is missing, damaged, or of other parameters.
+    With ``model`` (of the zoo, a folder, a file or a hub name), with ``bits``, or with both, figures of a trained model
+    are measured on that model and at those bits, at any effort, and their files are named after them.
+
+    Raises ValueError for an unknown name or effort and for a figure that takes no model or no such bits, before
+    anything is computed, and StoreError where data that should be committed is missing, damaged, or of other
+    parameters.
     """
     checked(effort)
     modules = {name: load(name) for name in (names() if only is None else dict.fromkeys(only))}
+    wanted: str | Effort = effort
+    if model is not None or bits:
+        wanted = chosen.effort(effort, model, bits)
+        for name, module in modules.items():
+            chosen.check(name, module, wanted)
     made = []
     for name, module in modules.items():
-        made.append(_make_one(name, module, effort, Path(out)))
+        made.append(_make_one(name, module, wanted, Path(out)))
         report(made[-1])
     return made
 
@@ -123,14 +155,15 @@ def draw(module: ModuleType, data: dict[str, Any]) -> tuple[bytes, bytes]:
     return png.getvalue(), svg.getvalue()
 
 
-def _make_one(name: str, module: ModuleType, effort: str, out: Path) -> Made:
+def _make_one(name: str, module: ModuleType, effort: str | Effort, out: Path) -> Made:
     import numpy as np
 
     from modiff_sim.sweeps.store import npz_bytes, sha256, write_atomic
 
     start = time.perf_counter()
-    png, svg, arrays, manifest = (out / f"{name}.{kind}" for kind in ("png", "svg", "npz", "json"))
-    about = {"title": module.TITLE, "caption": module.CAPTION}
+    stem, (title, caption) = chosen.stem(name, effort), chosen.texts(module, effort)
+    png, svg, arrays, manifest = (out / f"{stem}.{kind}" for kind in ("png", "svg", "npz", "json"))
+    about = {"title": title, "caption": caption} | ({} if isinstance(effort, str) else {"chosen": True})
     if effort == "quick" and not is_live(module):
         origin, (key, content) = "committed", kept(name, module)
     else:
@@ -146,16 +179,16 @@ def _make_one(name: str, module: ModuleType, effort: str, out: Path) -> Made:
     for path, picture in zip((png, svg), draw(module, data), strict=True):
         write_atomic(path, picture)
     seconds = time.perf_counter() - start
-    return Made(name, module.TITLE, module.CAPTION, png, svg, arrays, manifest, origin, seconds)
+    return Made(stem, title, caption, key["params"], png, svg, arrays, manifest, origin, seconds)
 
 
-def key_of(name: str, module: ModuleType, effort: str) -> dict[str, Any]:
+def key_of(name: str, module: ModuleType, effort: str | Effort) -> dict[str, Any]:
     """Return what decides the data of a figure, and is in its manifest."""
     from modiff_sim.sweeps.store import plain, versions
 
     return {
-        "name": name, "effort": effort, "params": plain(module.PARAMS[effort]), "versions": versions(),
-        "source": _source(module),
+        "name": name, "effort": effort if isinstance(effort, str) else effort.name,
+        "params": plain(chosen.params(module, effort)), "versions": versions(), "source": _source(module),
     }  # fmt: skip
 
 

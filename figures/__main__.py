@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = Parser(prog="python -m figures", description="Compute and draw the figures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these figures, as with --only")
-    parser.add_argument("--effort", choices=EFFORTS, default="quick", help="how much to compute (default: quick)")
+    how = "how much to compute (default: quick; full with --model or --bits)"
+    parser.add_argument("--effort", choices=EFFORTS, help=how)
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help=f"only these figures (default: all): {', '.join(names())}"
     )
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="with --effort full: keep the data of figures of trained models in figures/measured, for effort quick",
     )
+    of = parser.add_argument_group("figures of a trained model, which are measured anew for these")
+    of.add_argument("--model", metavar="M", help="a model of the zoo, a folder, a file, or a hub name")
+    of.add_argument("--bits", nargs="+", type=int, metavar="B", help="bits of activations or residuals, such as 4 3")
     page = parser.add_argument_group("for a paper: one file per figure and format, and its caption as NAME.txt")
     page.add_argument("--width", type=float, metavar="IN", help="inches: 3.3 for a column, 6.8 for a page")
     page.add_argument("--panels", nargs="+", metavar="LETTER", help="only these panels of one figure, such as a c")
@@ -47,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"wrote {PAGE}", file=sys.stderr)
         return 0
     chosen.only = [*chosen.names, *(chosen.only or ())] or None
+    own = chosen.model is not None or chosen.bits
+    chosen.effort = chosen.effort or ("full" if own else "quick")
+    if own and not chosen.only:
+        parser.error("--model and --bits are of figures that are named: name one")
+    if own and chosen.keep:
+        parser.error("--keep keeps what quick runs show, and takes neither --model nor --bits")
     for name in chosen.only or ():
         if name not in names():
             parser.error(f"unknown figure {name!r}; known: {', '.join(names())}{meant(name, names())}")
@@ -56,14 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--keep keeps what is measured at effort full: add --effort full")
     seconds = {}
     try:
-        for made in make(chosen.only, chosen.effort, chosen.out, report=show):
+        how = {"model": chosen.model, "bits": chosen.bits, "report": show}
+        for made in make(chosen.only, chosen.effort, chosen.out, **how):
             seconds[made.name] = round(made.seconds, 2)
             if chosen.keep and not is_live(load(made.name)):
                 keep(made)
             if chosen.width or chosen.panels or chosen.format:
                 for path in for_paper(made, chosen.width, chosen.panels, chosen.format or ["pdf"]):
                     print(f"{'':<28} {path}", flush=True)
-    except (StoreError, ValueError) as error:
+    except (StoreError, ValueError, OSError) as error:
         print(f"figures: {one_line(error)}", file=sys.stderr)
         return 2
     if chosen.seconds:

@@ -41,6 +41,7 @@ SHOWN = {
     ],
 }
 PARAMS = params(TABLE)
+FIXED = "it is drawn from committed rows of fashion32 at 4 and 3 bits; sample_grids shows the arms of any model"
 
 
 def data(effort: str) -> dict[str, np.ndarray]:

@@ -10,23 +10,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.experiments.sizes import Effort
 from modiff_sim.plot import style
 
-from .practice import STAND_IN, ablation, params
+from .practice import MANY, ablation, described, params
 
+BITS_TAKEN = MANY
 TITLE = "Distance to full precision against activation bits"
-CAPTION = (
+TEXT = (
     "PSNR and relative l2 of each image to that of full precision from the same noise (medians over images), against "
     "activation bits, with weights at 8 bits. Dashed: quantized weights alone. Triangles at the edge are off scale, "
-    "their values are written beside them. Distances to real digits, and 4-bit weights, are in Table 1. " + STAND_IN
+    "their values are written beside them."
 )
+CAPTION = described(TEXT, found="Distances to real digits, and 4-bit weights, are in Table 1.")
 PARAMS = params()
 RECURSIONS = ("direct", "open_loop", "closed_loop")
 WEIGHTS = 8
 COLUMNS = ("bits", "weight_bits", "n", "psnr", "relative_l2", "audit_share")
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return the rows of the ablation as columns, with NaN for None."""
     return columns(ablation(effort))
 

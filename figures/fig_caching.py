@@ -7,27 +7,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.experiments import caching, schemes
+from analysis.experiments.sizes import Effort
 from modiff_sim.plot import style
 
-from .practice import STAND_IN, params
+from .practice import MANY, described, params
 
+BITS_TAKEN = MANY
 TITLE = "Caching, thresholds, dead zones and fewer bits"
-CAPTION = (
+TEXT = (
     "Top: relative l2 distance of the middle block's output to full precision's, from the same noise, per model call; "
     "outputs are computed anew every 2, 3 or 5 calls (the paper's Fig. 1a; median, and 5–95 % of the images for all "
     "layers cached). Bottom left: the same for residuals skipped below τ||â|| (2-norm, full precision otherwise), "
-    "beside 4 bits. Bottom middle: error of the finished images (median) against effective activation bits, full "
-    "precision counted as 32 and what is not computed as 0. Bottom right: the same against the share of MACs that meet "
-    "a zero code. Weights in full precision. " + STAND_IN
+    "beside the closed loop at few bits. Bottom middle: error of the finished images (median) against effective "
+    "activation bits, full precision counted as 32 and what is not computed as 0. Bottom right: the same against the "
+    "share of MACs that meet a zero code. Weights in full precision."
 )
+CAPTION = described(TEXT)
 PARAMS = {effort: values | {"n_cached": schemes.IMAGES[effort]} for effort, values in params().items()}
 LOOKS = style.SCHEME | {name: style.RECURSION[name] for name in ("closed_loop", "direct")}
 THRESHOLDS = {0.05: (0, (1, 1)), 0.1: (0, (4, 1.5)), 0.2: "-"}
+FEW = 4  # bits of the closed loop beside the thresholds, or the most below them
 SPENT = ("cached", "deepcache", "shallow", "threshold", "closed_loop", "direct")  # by effective bits
 ZEROS = ("closed_loop", "direct", "dead_zone")
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return kind, value, bits and zeros per scheme (S,), "middle" (S, step, image) and "error" (S, image)."""
     return columns(caching.measure(effort))
 
@@ -56,8 +60,8 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     for tau, line in THRESHOLDS.items():
         middle = np.median(data["middle"][place("threshold", tau)], axis=1)
         corner.plot(steps, middle, color=LOOKS["threshold"].colour, ls=line, label=rf"$\tau$ = {tau:g}")
-    style.spread(corner, steps, data["middle"][place("closed_loop", 4)], _bare(LOOKS["closed_loop"]))
-    corner.set_title("threshold, and closed loop at 4 bits", loc="left")
+    style.spread(corner, steps, data["middle"][place("closed_loop", _few(data))], _bare(LOOKS["closed_loop"]))
+    corner.set_title(f"threshold, and closed loop at {_few(data)} bits", loc="left")
     corner.legend(loc="upper left", handlelength=2.2)
     for panel in (*axes[0], corner):
         panel.set_xlim(0, steps[-1])
@@ -81,6 +85,12 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
+def _few(data: dict[str, np.ndarray]) -> int:
+    """Return the bits of the closed loop that is drawn per call."""
+    known = np.sort(data["value"][data["kind"] == "closed_loop"])
+    return int(known[known <= FEW].max(initial=known[0]))
+
+
 def _bare(look: style.Look) -> style.Look:
     """Return the look without markers, since the curves of a run have a point at every call."""
     return style.Look(look.label, look.colour, look.line)
@@ -97,7 +107,7 @@ def _top(data: dict[str, np.ndarray], *kinds: str) -> float:
     """Return an upper limit above every median that is drawn over the calls; the bands may be cut."""
     drawn = np.isin(data["kind"], kinds)
     drawn &= (data["kind"] != "threshold") | np.isin(np.round(data["value"], 6), list(THRESHOLDS))
-    drawn &= (data["kind"] != "closed_loop") | (data["value"] == 4)
+    drawn &= (data["kind"] != "closed_loop") | (data["value"] == _few(data))
     return 1.3 * float(np.median(data["middle"][drawn], axis=2).max())
 
 

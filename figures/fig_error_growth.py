@@ -80,33 +80,37 @@ class Shrink(ms.Quantizer):
 def data(effort: str) -> dict[str, np.ndarray]:
     """Return per process and recursion the error (steps, trials), the bounds per trial, and where each is exceeded."""
     p = PARAMS[effort]
-    Q = ms.AbsMax(p["bits"])
-    c = Q.c(p["d"])
-    out: dict[str, np.ndarray] = {"c": np.array(c), "steps": np.arange(p["steps"])}
+    out: dict[str, np.ndarray] = {"c": np.array(ms.AbsMax(p["bits"]).c(p["d"])), "steps": np.arange(p["steps"])}
     for i, make in enumerate(PROCESSES.values()):
         for name in style.LOOPS:
-            r = ms.simulate(make(p["d"]), Q, name, steps=p["steps"], trials=p["trials"], seed=p["seed"])
-            out[f"{i}_{name}"] = r.error
-            if name not in LOOPS:
-                continue
-            # the same norms along one direction: a_k = (d_1 + ... + d_k)·e_1, so that errors add up without cancelling
-            line = np.zeros((p["steps"], p["trials"], 2))
-            line[..., 0] = np.cumsum(r.d, axis=0)
-            worst = ms.simulate(
-                ms.processes.recorded(line), Shrink(q=np.sqrt(c)), name, steps=p["steps"], trials=p["trials"]
-            )
-            out[f"{i}_{name}_worst"] = worst.error
-            for label, of in LOOPS[name].items():
-                limit = of(r.d[1:], c)
-                # k·eps, because every call rounds the running value, which is below max|a|, a few times
-                slack = 16 * p["steps"] * np.finfo(float).eps * r.a.max()
-                above = np.maximum(r.error, worst.error)[1:] > limit + slack
-                out[f"{i}_{name}_{label}"] = np.median(limit, axis=1)
-                out[f"{i}_{name}_{label}_exceeded"] = above.any(axis=1)
+            out |= {f"{i}_{key}": value for key, value in measured(make(p["d"]), name, p).items()}
     return out
 
 
-def _visible(values: np.ndarray) -> np.ndarray:
+def measured(process: ms.processes.Process, name: str, p: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return for one process the error of a recursion (steps, trials), and where it has bounds, these and the rest."""
+    Q = ms.AbsMax(p["bits"])
+    c = Q.c(p["d"])
+    r = ms.simulate(process, Q, name, steps=p["steps"], trials=p["trials"], seed=p["seed"])
+    out = {name: r.error}
+    if name not in LOOPS:
+        return out
+    # the same norms along one direction: a_k = (d_1 + ... + d_k)·e_1, so that errors add up without cancelling
+    line = np.zeros((p["steps"], p["trials"], 2))
+    line[..., 0] = np.cumsum(r.d, axis=0)
+    worst = ms.simulate(ms.processes.recorded(line), Shrink(q=np.sqrt(c)), name, steps=p["steps"], trials=p["trials"])
+    out[f"{name}_worst"] = worst.error
+    for label, of in LOOPS[name].items():
+        limit = of(r.d[1:], c)
+        # k·eps, because every call rounds the running value, which is below max|a|, a few times
+        slack = 16 * p["steps"] * np.finfo(float).eps * r.a.max()
+        above = np.maximum(r.error, worst.error)[1:] > limit + slack
+        out[f"{name}_{label}"] = np.median(limit, axis=1)
+        out[f"{name}_{label}_exceeded"] = above.any(axis=1)
+    return out
+
+
+def visible(values: np.ndarray) -> np.ndarray:
     """Replace zeros by gaps, since a logarithmic axis cannot show them."""
     return np.where(values > 0, values, np.nan)
 
@@ -120,14 +124,14 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     for column, title in enumerate(PROCESSES):
         axes[0, column].set_title(title)
         for name in style.LOOPS:
-            values = _visible(data[f"{column}_{name}"])
+            values = visible(data[f"{column}_{name}"])
             style.spread(axes[0, column], steps, values, style.RECURSION[name], every=4)
         for (name, known), row in zip(LOOPS.items(), (1, 3), strict=True):
             panel, strip = axes[row, column], axes[row + 1, column]
-            style.spread(panel, calls, _visible(data[f"{column}_{name}"][1:]), style.RECURSION[name], every=4)
+            style.spread(panel, calls, visible(data[f"{column}_{name}"][1:]), style.RECURSION[name], every=4)
             for label in known:
-                style.bound(panel, calls, _visible(data[f"{column}_{name}_{label}"]), style.BOUND[label])
-            worst = _visible(np.median(data[f"{column}_{name}_worst"], axis=1))
+                style.bound(panel, calls, visible(data[f"{column}_{name}_{label}"]), style.BOUND[label])
+            worst = visible(np.median(data[f"{column}_{name}_worst"], axis=1))
             panel.plot(steps[2::2], worst[2::2], "o", mfc="white", mec="black", mew=0.8, ms=3.6, zorder=4)
             for y, reading in enumerate(("sampling", "paper")):
                 exceeded = data[f"{column}_{name}_printed_{reading}_exceeded"]

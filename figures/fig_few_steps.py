@@ -7,32 +7,37 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analysis.tables.layouts import FEW_STEPS, SWEPT, SWEPT_BITS, TABLES
+from analysis.experiments.sizes import Effort, effort_of
+from analysis.tables.layouts import FEW_STEPS, SWEPT, SWEPT_BITS, TABLES, swept
 from modiff_sim.plot import style
 
 from .committed import params, rows
+from .practice import MANY
 
+BITS_TAKEN, BITS_KNOWN = MANY, SWEPT_BITS
 TITLE = "Steps, bits and sampler"
-CAPTION = (
+TEXT = (
     "Fréchet distance to real digits in the features of a digit classifier (not FID) of the closed loop with 8-bit "
     "weights, by model calls and activation bits, for four samplers. So many images lift all values by about b/n "
-    "alike. Framed, one per number of bits: the cheapest pairing, fewest model calls within 1.25 times the "
-    "best full-precision value of all samplers. Drawn from the committed rows of the table `steps`. "
-    "Model: a small U-Net trained on 8×8 digits, which stands in for the paper's CIFAR-10 and LSUN models."
+    "alike. Framed, one per number of bits: the cheapest pairing, fewest model calls within 1.25 times the best "
+    "full-precision value of all samplers. Drawn from the committed rows of the table `steps`."
+)
+CAPTION = TEXT + (
+    " Model: a small U-Net trained on 8×8 digits, which stands in for the paper's CIFAR-10 and LSUN models."
 )
 TABLE = TABLES["steps"]
+MODELS = (TABLE.model,)
 NEAR = 1.25  # times the best full-precision value
 NAMES = {"ddim": "DDIM", "ddpm": "DDPM", "dpm_solver_2": "DPM-Solver-2", "dpm_solver_pp_2m": "DPM-Solver++(2M)"}
 
 
 PARAMS = params(TABLE)
-BITS = (32, *SWEPT_BITS)
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return "frechet" (sampler, bits, steps), "bits", "steps" and "samplers"."""
-    found = rows("steps")
-    by_sampler = {name: [row for row in TABLE.rows if row.startswith(f"{name}, ")] for name in SWEPT}
+    found, bits = rows("steps"), (32, *effort_of(effort).widths(SWEPT_BITS))
+    by_sampler = {name: [f"{name}, {swept(b).label}" for b in bits] for name in SWEPT}
     values = [
         [
             [found.value(TABLE.cells[row, c], TABLE.images, TABLE.seed, "frechet") for c in TABLE.columns]
@@ -41,7 +46,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
         for names in by_sampler.values()
     ]
     return {
-        "frechet": np.array(values), "bits": np.array(BITS), "steps": np.array(FEW_STEPS), "samplers": np.array(SWEPT),
+        "frechet": np.array(values), "bits": np.array(bits), "steps": np.array(FEW_STEPS), "samplers": np.array(SWEPT),
     }  # fmt: skip
 
 

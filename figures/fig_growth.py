@@ -12,26 +12,30 @@ from matplotlib.lines import Line2D
 
 import modiff_sim as ms
 from analysis.experiments import recordings
+from analysis.experiments.sizes import Effort, effort_of
 from modiff_sim import bounds, growth
 from modiff_sim.plot import style
 
 from .fig_error_growth import Shrink
-from .practice import STAND_IN, params
+from .practice import ONE, described, params
 
+BITS_TAKEN, OWN_BITS = ONE, 3
+PLAIN_TITLE = "How errors grow"
 TITLE = "How errors grow: with compensation they follow the latest differences, without it they add up"
-CAPTION = (
+TEXT = (
     "Error of one layer (A = 1) after n differences, exact start: median and 5–95 % of the trials; legends: fitted "
     "growth of the root mean square from n = 10 on, with 95 % intervals. Impulse: one difference, then a constant "
     "input, for the quantizer that meets assumption (29) with equality (c = 0.6); the closed loop forgets by q = √c "
-    "per call, where the printed bound (31) grows. Constant and bursty: absmax at 3 bits, d = 16, normal differences, "
-    "of one size (hollow: the very same at every call), or one in ten large and the rest 100 times smaller (errors "
-    "after large ones); p is the exponent of n. Recorded: the inputs of "
-    "an attention layer along uniform DDIM timesteps, absmax at 3 bits, max norm. There the differences themselves "
-    "grow (dotted), so the exponents are those of the closed loop's error over Σκ^(age+1)||d||, the open loop's over "
-    "the mean ||d|| so far, the direct error over ||a||; grey: the max-norm bounds of both loops. " + STAND_IN
+    "per call, where the printed bound (31) grows. Constant and bursty: absmax at {bits} bits, d = 16, normal "
+    "differences, of one size (hollow: the very same at every call), or one in ten large and the rest 100 times "
+    "smaller (errors after large ones); p is the exponent of n. Recorded: the inputs of one layer along uniform DDIM "
+    "timesteps, absmax at {bits} bits, max norm. There the differences themselves grow (dotted), so the exponents are "
+    "those of the closed loop's error over Σκ^(age+1)||d||, the open loop's over the mean ||d|| so far, the direct "
+    "error over ||a||; grey: the max-norm bounds of both loops."
 )
-LAYER = "mid_block.attentions.0.to_q"
-_COMMON = {"c": 0.6, "impulse": 40, "bits": 3, "d": 16, "period": 10, "rest": 0.01}
+CAPTION = described(TEXT, bits=OWN_BITS)
+LAYER = "mid_block.attentions.0.to_q"  # or the middle one of a model that has no such layer
+_COMMON = {"c": 0.6, "impulse": 40, "bits": OWN_BITS, "d": 16, "period": 10, "rest": 0.01}
 _OWN = {
     "quick": {**_COMMON, "n": 200, "trials": 64, "calls": 125, "images": 6},
     "full": {**_COMMON, "n": 1000, "trials": 128, "calls": 250, "images": 6},
@@ -55,14 +59,15 @@ def _walk(size: np.ndarray, d: int) -> ms.processes.Process:
     return ms.processes.Process("walk", d, {}, draw)
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return errors "<kind>_<recursion>" (calls, trials), fits "fit_<kind>_<recursion>" (3,), and calls "calls_<kind>".
 
     Errors of simulated differences are kept at the calls that are drawn.
     """
-    p = PARAMS[effort]
-    out: dict[str, np.ndarray] = {"bits": np.array(p["bits"]), "c": np.array(p["c"])}
-    Q, n = ms.AbsMax(p["bits"]), p["n"]
+    chosen = effort_of(effort)
+    p, bits = PARAMS[chosen.name], chosen.width(OWN_BITS)
+    out: dict[str, np.ndarray] = {"bits": np.array(bits), "c": np.array(p["c"])}
+    Q, n = ms.AbsMax(bits), p["n"]
     same = np.random.default_rng(p["seed"]).standard_normal(p["d"]) * np.arange(n + 1)[:, None, None]
     r = ms.simulate(ms.processes.recorded(same), Q, "open_loop", steps=n + 1, trials=1)
     shown = np.unique(np.append(np.geomspace(1, n, DRAWN).astype(int), FIRST))
@@ -73,9 +78,9 @@ def data(effort: str) -> dict[str, np.ndarray]:
     large = np.arange(1, n + 1) % p["period"] == 0
     out["calls_bursty"] = np.flatnonzero(large) + 1
     sizes = {"constant": np.ones(n), "bursty": np.where(large, 1.0, p["rest"])}
-    recorded = recordings.layer_inputs(effort, layers=[LAYER], steps=p["calls"], images=p["images"], spacing="uniform")[
-        LAYER
-    ]
+    (layer,) = recordings.layers_like([LAYER], chosen.model)
+    inputs = recordings.layer_inputs(effort, layers=[layer], steps=p["calls"], images=p["images"], spacing="uniform")
+    recorded = inputs[layer]
     worst = Shrink(q=np.sqrt(p["c"]))
     for loop in LOOPS:
         r = ms.simulate(ms.processes.recorded(impulse), worst, loop, steps=len(impulse), trials=1)

@@ -6,25 +6,28 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import modiff_sim as ms
-from analysis.experiments import digits
+from analysis.experiments import trained
+from analysis.experiments.sizes import Effort
 from modiff_sim.plot import heat, style
 
-from .practice import STAND_IN, params
+from .practice import ONE, described, params
 
+BITS_TAKEN, OWN_BITS = ONE, trained.RECORD_BITS
 TITLE = "Contraction per layer and step"
-CAPTION = (
-    "Contraction of absmax at 3 bits measured in every linear layer of the full-precision model, medians over images, "
-    "of the input, of its temporal difference and of the closed loop's residual. Above: c (squared 2-norm), layers in "
-    "the order of execution, steps in sampling order; lighter is a larger error; grey, nothing was quantized. Below: κ "
-    "(max norm) as a share of its declared worst case 1/(2·qmax), median over layers and the range of all of them. "
-    + STAND_IN
+TEXT = (
+    "Contraction of absmax at {bits} bits measured in every linear layer of the full-precision model, medians over "
+    "images, of the input, of its temporal difference and of the closed loop's residual. Above: c (squared 2-norm), "
+    "layers in the order of execution, steps in sampling order; lighter is a larger error; grey, nothing was "
+    "quantized. Below: κ (max norm) as a share of its declared worst case 1/(2·qmax), median over layers and the range "
+    "of all of them."
 )
+CAPTION = described(TEXT, bits=OWN_BITS)
 PARAMS = params()
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return "layers", "steps", "bits", and c_q and kappa_q (layer, step) for q in a, d, r."""
-    found = digits.distributions(effort)
+    found = trained.distributions(effort)
     keys = ("layers", "steps", "bits", *(f"{norm}_{q}" for norm in ("c", "kappa") for q in "adr"))
     return {k: found[k] for k in keys}
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.experiments import digits
+from analysis.experiments import trained
+from analysis.experiments.sizes import Effort
 from modiff_sim.plot import style
 
-from .practice import STAND_IN, params
+from .practice import MANY, described, params
 
+BITS_TAKEN = MANY
 TITLE = "Error in the middle block per step"
-CAPTION = (
+TEXT = (
     "Relative l2 distance of the middle block's output to full precision's, from the same noise, per model call in "
     "sampling order (the paper's Fig. 3); median and 5–95 % of the images, weights at 8 bits. Dashed: 8-bit weights "
-    "with full-precision activations. " + STAND_IN
+    "with full-precision activations."
 )
+CAPTION = described(TEXT)
 PARAMS = params()
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return "bits", "recursions", "relative_l2" (recursion, bits, step, image) and "weights_only" (step, image)."""
-    return digits.middle_block(effort)
+    return trained.middle_block(effort)
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
@@ -16,25 +17,27 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 import modiff_sim as ms
-from analysis.experiments import digits
+from analysis.experiments import trained
+from analysis.experiments.sizes import Effort, effort_of
 from modiff_sim import recursion, regimes
 from modiff_sim.plot import style
 
-from .practice import STAND_IN, params
+from .practice import MANY, described, params
 
+BITS_TAKEN = MANY
 TITLE = "Where each scheme wins: the closed loop, unless the input changes by a large part of its size per call"
-CAPTION = (
-    "Horizontally, for how many calls a loop goes on after its full-precision start; vertically, ρ, the change of the"
-    " input from one call to the next over its own size (2-norm). Colours are simulated: RMS errors on stationary "
-    "normal inputs (AR(1), d = 256), absmax. Black lines are the formulas. Upper row, equal bits: which schemes have "
-    "a smaller error than direct quantization; where any has, the closed loop's is the smallest. Solid: random "
-    "inputs, √(c/n), 1/√n and √((1-c)/(1-cⁿ)) from below; dashed: worst case, κ/n, 1/n and (1-κ)/(1-κⁿ). Lower row: "
-    "the scheme with the fewest bits per call (first call and refreshes counted as 32) whose error stays within a "
-    "tolerance, and the bits of its quantized calls; a cache computes nothing between refreshes. Points: layers, "
-    "medians over steps. The more persistently a layer drifts, the nearer its open loop and its cache come to the "
-    "worst case. " + STAND_IN
+TEXT = (
+    "Horizontally, for how many calls a loop goes on after its full-precision start; vertically, ρ, the change of the "
+    "input from one call to the next over its own size (2-norm). Colours are simulated: RMS errors on stationary "
+    "normal inputs (AR(1), d = 256), absmax. Black lines are the formulas. Upper row, equal bits: which schemes have a "
+    "smaller error than direct quantization; where any has, the closed loop's is the smallest. Solid: random inputs, "
+    "√(c/n), 1/√n and √((1-c)/(1-cⁿ)) from below; dashed: worst case, κ/n, 1/n and (1-κ)/(1-κⁿ). Lower row: the scheme "
+    "with the fewest bits per call (first call and refreshes counted as 32) whose error stays within a tolerance, and "
+    "the bits of its quantized calls; a cache computes nothing between refreshes. Points: layers, medians over steps. "
+    "The more persistently a layer drifts, the nearer its open loop and its cache come to the worst case."
 )
-BITS = (2, 3, 4, 5, 6, 7, 8)
+CAPTION = described(TEXT)
+BITS = BITS_KNOWN = (2, 3, 4, 5, 6, 7, 8)
 SHOWN = (2, 3, 4, 8)
 TOLERANCES = (0.02, 0.05, 0.2)
 _OWN = {
@@ -54,7 +57,7 @@ LOOKS = {
 _NAMES = tuple(LOOKS)
 
 
-def _errors(p: dict[str, Any], rho: np.ndarray) -> dict[str, np.ndarray]:
+def _errors(p: dict[str, Any], rho: np.ndarray, shown: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Return RMS errors over ||a||: "direct" (bits, ρ), the loops (bits, difference, ρ), "cache" (difference, ρ)."""
     rng, rows = np.random.default_rng(p["seed"]), np.repeat(1 - rho**2 / 2, p["trials"])[:, None]
     a = rng.standard_normal((len(rows), p["d"]))
@@ -72,15 +75,15 @@ def _errors(p: dict[str, Any], rho: np.ndarray) -> dict[str, np.ndarray]:
         return np.stack([rms(x - info.output) for x, (_, info) in zip(inputs, calls, strict=False)])
 
     out = {"direct": np.stack([np.sqrt((run("direct", b, 16) ** 2).mean(axis=0)) for b in BITS])}
-    for name, bits in (("closed_loop", BITS), ("open_loop", SHOWN)):
+    for name, bits in (("closed_loop", BITS), ("open_loop", shown)):
         out[name] = np.stack([run(name, b, len(inputs))[1:] for b in bits])
     return out | {"cache": np.stack([rms(x - inputs[0]) for x in inputs[1:]])}
 
 
-def _beats(errors: dict[str, np.ndarray], n: np.ndarray) -> np.ndarray:
+def _beats(errors: dict[str, np.ndarray], n: np.ndarray, shown: tuple[int, ...]) -> np.ndarray:
     """Return indices into _NAMES, (shown bits, n, ρ): the simplest scheme whose error is below that of direct."""
-    out = np.zeros((len(SHOWN), len(n), errors["cache"].shape[1]), int)
-    for i, bits in enumerate(SHOWN):
+    out = np.zeros((len(shown), len(n), errors["cache"].shape[1]), int)
+    for i, bits in enumerate(shown):
         direct = errors["direct"][BITS.index(bits)]
         loops = {
             "closed_loop": errors["closed_loop"][BITS.index(bits)], "open_loop": errors["open_loop"][i],
@@ -108,18 +111,22 @@ def _cheapest(errors: dict[str, np.ndarray], calls: np.ndarray, tolerance: float
     return out
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
-    """Return regions over "calls" × "rho", c per number of bits, and ρ per layer with the number of recorded steps."""
-    p = PARAMS[effort]
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
+    """Return regions over "calls" × "rho", c per number of bits, and ρ per layer with the number of recorded steps.
+
+    "shown" are the bits of the upper row.
+    """
+    chosen = effort_of(effort)
+    p, shown = PARAMS[chosen.name], chosen.widths(SHOWN)
     rho = np.geomspace(*RANGE, p["ratios"])
     calls = np.unique(np.geomspace(*CALLS, p["lengths"]).astype(int))
-    errors = _errors(p, rho)
-    found = digits.distributions(effort)
+    errors = _errors(p, rho, shown)
+    found = trained.distributions(replace(chosen, bits=()))
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = found["norm_d"][:, 1:] / found["norm_a"][:, 1:]
     alive = np.isfinite(ratio).all(axis=1) & (ratio > 0).any(axis=1)
     return {
-        "rho": rho, "calls": calls, "beats": _beats(errors, calls),
+        "rho": rho, "calls": calls, "shown": np.array(shown), "beats": _beats(errors, calls, shown),
         "cheapest": np.stack([_cheapest(errors, calls, t) for t in TOLERANCES]),
         "c": np.mean(errors["direct"] ** 2, axis=1), "kappa": np.array([ms.AbsMax(b).kappa(p["d"]) for b in BITS]),
         "layers": found["layers"][alive], "layer_rho": np.median(ratio[alive], axis=1),
@@ -236,8 +243,9 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     """Draw where each scheme wins at equal bits, and which is cheapest within a tolerance."""
     figure = Figure(figsize=(style.WIDTH, 8.0), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1])
-    top = upper.subplots(1, len(SHOWN), sharey=True)
-    for i, (bits, panel) in enumerate(zip(SHOWN, top, strict=True)):
+    shown = data["shown"].tolist()
+    top = upper.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for i, (bits, panel) in enumerate(zip(shown, top, strict=True)):
         _region(panel, data, data["beats"][i])
         k = BITS.index(bits)
         _boundaries(panel, float(data["c"][k]), float(data["kappa"][k]))

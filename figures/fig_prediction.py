@@ -11,29 +11,29 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.experiments import prediction
+from analysis.experiments.sizes import Effort
 from modiff_sim.bounds import bits_for_small_gain
 from modiff_sim.plot import style, transfer
 from modiff_sim.transfer.prediction import TOLERANCE, cliff
 
 from . import practice
-from .practice import STAND_IN
 
+BITS_TAKEN = practice.MANY
 TITLE = "Errors as noise whose energies add: predicted and measured error of a quantized sampler"
-CAPTION = (
+TEXT = (
     "Relative l2 error of the sampler's state x to full precision's from the same noise, weights unquantized. Lines: "
     "predicted from the RMS transfer of network and sampler, measured in full precision, and from what the quantizer "
     "does to the layers' own inputs; the error of the time path, the same in every image, is known. Markers: sampling "
     "(median and 5-95 % of the images). Top: after each model call; darker is fewer bits. Bottom: of the result. Where "
     "the line crosses the tolerance lies the predicted cliff. Arrow: the fewest bits that the worst case, the "
-    "small-gain condition κ(1+2L) < 1 with the loop gain L of the trained model, would demand of the closed loop. "
-    + STAND_IN
+    "small-gain condition κ(1+2L) < 1 with the loop gain L of the trained model, would demand of the closed loop."
 )
+CAPTION = practice.described(TEXT)
 PARAMS = {
     effort: values | {"plan": asdict(prediction.PLANS[effort]), "tolerance": TOLERANCE}
     for effort, values in practice.params().items()
 }
-SHOWN = (8, 6, 4, 3, 2)
-SHADES = dict(zip(SHOWN, (0.25, 0.42, 0.6, 0.8, 1.0), strict=True))
+SHOWN = (8, 6, 4, 3, 2)  # per call, where all of them were measured
 TITLES = {
     "direct": "direct quantization",
     "open_loop": "open loop (no compensation)",
@@ -41,7 +41,7 @@ TITLES = {
 }
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return the comparison of ``analysis.experiments.prediction``, with quantiles over images, and the tolerance.
 
     "predicted" (R, B, T) are medians, and "measured" (R, B, T, 3) are the 5 %, 50 % and 95 % quantiles.
@@ -50,7 +50,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
     quantiles = np.quantile(found["measured"], [0.05, 0.5, 0.95], axis=-1)
     return found | {
         "predicted": np.median(found["predicted"], axis=-1), "measured": np.moveaxis(quantiles, 0, -1),
-        "tolerance": np.array(PARAMS[effort]["tolerance"]),
+        "tolerance": np.array(TOLERANCE),
     }  # fmt: skip
 
 
@@ -72,18 +72,26 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     axes[0, 0].set_xlim(0, data["measured"].shape[2] - 0.5)
     ticks = sorted({*map(int, data["bits"]), worst})
     axes[1, 0].set_xticks([b for b in ticks if b <= 8 or b == worst])
-    axes[1, 0].set_xlim(1.6, max(worst, 8) + 1.0)
-    style.legend(figure, _keys(), columns=4)
+    axes[1, 0].set_xlim(min(ticks) - 0.4, max(worst, 8) + 1.0)
+    style.legend(figure, _keys(_shades(data["bits"])), columns=4)
     return figure
 
 
 def _per_call(panel: Axes, data: dict[str, np.ndarray], i: int, look: style.Look) -> None:
+    shades = _shades(data["bits"])
     for b, bits in enumerate(data["bits"]):
-        if bits in SHADES:
-            alpha = SHADES[int(bits)]
+        if bits in shades:
+            alpha = shades[int(bits)]
             transfer.predicted(panel, data["predicted"][i, b], look, alpha=alpha)
             transfer.measured(panel, data["measured"][i, b, :, 1], look, alpha=alpha)
     panel.set_xlabel("model call")
+
+
+def _shades(measured: np.ndarray) -> dict[int, float]:
+    """Return how dark the lines of each number of bits are that is drawn per call."""
+    all_bits = sorted(map(int, measured), reverse=True)
+    shown = SHOWN if set(SHOWN) <= set(all_bits) else all_bits
+    return dict(zip(shown, np.linspace(1.0, 0.25, len(shown)).tolist()[::-1], strict=True))
 
 
 def _final(panel: Axes, data: dict[str, np.ndarray], i: int, look: style.Look) -> None:
@@ -117,9 +125,9 @@ def _limits(data: dict[str, np.ndarray], calls: slice) -> tuple[float, float]:
     return 10.0 ** np.floor(np.log10(values.min())), 10.0 ** np.ceil(np.log10(values.max()))
 
 
-def _keys() -> list[Any]:
+def _keys(shades: dict[int, float]) -> list[Any]:
     grey = style.NEUTRAL[2]
-    lines = [Line2D([], [], color=grey, alpha=alpha, label=f"{bits} bits") for bits, alpha in SHADES.items()]
+    lines = [Line2D([], [], color=grey, alpha=alpha, label=f"{bits} bits") for bits, alpha in shades.items()]
     return [
         Line2D([], [], color=grey, label="predicted"),
         Line2D([], [], color=grey, ls="", marker="o", ms=4.5, label="sampling"),

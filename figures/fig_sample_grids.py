@@ -7,17 +7,20 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.experiments import digits as experiments
+from analysis.experiments import trained as experiments
+from analysis.experiments.sizes import Effort
 from modiff_sim.plot import style
 
-from .practice import STAND_IN, ablation, params
+from .practice import MANY, ablation, described, params
 
+BITS_TAKEN = MANY
 TITLE = "Samples of every arm from the same noise"
-CAPTION = (
+TEXT = (
     "The same 16 noise images sampled by every arm: recursion by row, activation bits by column, weights at 8 bits; "
     "left, full precision. Below each grid: relative l2 to full precision, median over images. Values beyond white and "
-    "black are cut. " + STAND_IN
+    "black are cut."
 )
+CAPTION = described(TEXT)
 PARAMS = params()
 LIVE = True  # 16 images of every arm are sampled in every run, to look at
 SIDE = 4
@@ -25,11 +28,11 @@ WEIGHTS = 8
 RECURSIONS = ("direct", "open_loop", "closed_loop")
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return the images of every arm and of full precision, and how far they are off.
 
-    "images" (recursion, bits, 16, 8, 8), "relative_l2" (recursion, bits), "full" (16, 8, 8), "bits", and "n", how many
-    images "relative_l2" is the median of.
+    "images" (recursion, bits, 16, C, H, W), "relative_l2" (recursion, bits), "full" (16, C, H, W), "bits", and "n", how
+    many images "relative_l2" is the median of.
     """
     rows = ablation(effort)
     bits = sorted({r["bits"] for r in rows if r["bits"] != 32}, reverse=True)
@@ -39,7 +42,7 @@ def data(effort: str) -> dict[str, np.ndarray]:
         return next(r for r in rows if (r["recursion"], r["bits"], r["weight_bits"]) == keys)
 
     def made(r: dict[str, Any]) -> np.ndarray:
-        return experiments.images(r, effort, SIDE * SIDE)[:, 0]
+        return experiments.images(r, effort, SIDE * SIDE)
 
     full = row("direct", 32, 32)
     table = [[row(name, b, WEIGHTS) for b in bits] for name in RECURSIONS]
@@ -68,14 +71,19 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
 
 
 def _show(panel: Any, images: np.ndarray, value: float, colour: str = style.NEUTRAL[1]) -> None:
-    """Draw a square of images, with -1 as black and 1 as white, in a frame of the recursion's colour."""
-    n, height, width = images.shape
+    """Draw a square of images, with -1 as black and 1 as white, in a frame of the recursion's colour.
+
+    Three channels are colours; of another number the first is shown.
+    """
+    n, channels, height, width = images.shape
     side = int(np.sqrt(n))
-    tiles = np.full((side * (height + 1) - 1, side * (width + 1) - 1), np.nan)
+    tiles = np.zeros((side * (height + 1) - 1, side * (width + 1) - 1, 4))  # clear between the images
     for k in range(side * side):
         y, x = k // side * (height + 1), k % side * (width + 1)
-        tiles[y : y + height, x : x + width] = images[k]
-    panel.imshow(tiles, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+        image = images[k] if channels == 3 else images[k, :1]
+        tiles[y : y + height, x : x + width, :3] = np.clip(image.transpose(1, 2, 0) / 2 + 0.5, 0, 1)
+        tiles[y : y + height, x : x + width, 3] = 1
+    panel.imshow(tiles, interpolation="nearest")
     panel.set_facecolor(colour)  # shows between the images, where white or black would merge with theirs
     panel.set_xticks([])
     panel.set_yticks([])

@@ -5,27 +5,30 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.experiments import digits
+from analysis.experiments import trained
+from analysis.experiments.sizes import Effort
 from modiff_sim.plot import style, violins
 
-from .practice import STAND_IN, params
+from .practice import ONE, described, params
 
+BITS_TAKEN, OWN_BITS = ONE, trained.RECORD_BITS
 TITLE = "Inputs and their differences per step"
-CAPTION = (
+TEXT = (
     "Inputs of three layers of the full-precision model and their temporal differences, per model call in sampling "
     "order (the paper's Fig. 1b). Left: violins from stored quantiles, scaled to one width, which is the root of the "
     "density so that tails can be seen; whiskers end at the extremes. Right: largest absolute value at every call, for "
-    "the residual of the closed loop (absmax, 3 bits) as well; dotted, a tenth of the largest input (the paper: "
-    "differences are more than 10 times smaller). " + STAND_IN
+    "the residual of the closed loop (absmax, {bits} bits) as well; dotted, a tenth of the largest input (the paper: "
+    "differences are more than 10 times smaller)."
 )
+CAPTION = described(TEXT, bits=OWN_BITS)
 PARAMS = params()
 #: an early, a middle and a late layer; models without such layers show three evenly spaced ones
 LAYERS = ("down_blocks.0.downsamplers.0.conv", "mid_block.resnets.0.conv1", "up_blocks.1.resnets.0.conv_shortcut")
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return quantiles_q (layer, step, level) and absmax_q (layer, step) of the chosen layers, for q in a, d, r."""
-    return choose(digits.distributions(effort))
+    return choose(trained.distributions(effort))
 
 
 def choose(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,37 +11,44 @@ from matplotlib.lines import Line2D
 
 import modiff_sim as ms
 from analysis.experiments import recordings
-from modiff_sim.diffusion.schedules import linear
+from analysis.experiments.sizes import Effort, effort_of
+from analysis.experiments.trained_runs import visited
 from modiff_sim.plot import style
 
-from .practice import STAND_IN, params
+from .practice import ONE, described, params
 
+BITS_TAKEN, OWN_BITS = ONE, 3
+PLAIN_TITLE = "When features change, and what the error makes of it"
 TITLE = "With uniform timesteps features change most at the end, and the closed loop's error follows them"
-CAPTION = (
-    "Inputs of six layers along 100 calls of full-precision sampling, first call (most noise) on the left. Top: "
-    "change since the last call over the input's size, in the 2-norm, median over the images, for each layer (thin) "
-    "and over all (thick); small print: mean of the second half of the calls over that of the first, geometric mean "
-    "over the layers. With uniform timesteps all layers change more in the second half, and all but conv_in, whose "
-    "input is the sample itself, most of all in the last calls. Quadratic timesteps are dense there, which evens the "
-    "calls out; some of the last repeat a timestep (no change: gaps). Bottom: error of each layer quantized alone on "
-    "these inputs, absmax at 3 bits, A = 1, over the input's size: median and 5–95 % of layers and images. Direct "
-    "quantization hardly sees when inputs change; the closed loop's error follows the latest change, and shrinks at "
-    "once where nothing changes; the open loop's adds up. " + STAND_IN
+TEXT = (
+    "Inputs of six layers along 100 calls of full-precision sampling, first call (most noise) on the left. Top: change "
+    "since the last call over the input's size, in the 2-norm, median over the images, for each layer (thin) and over "
+    "all (thick); small print: mean of the second half of the calls over that of the first, geometric mean over the "
+    "layers. Calls that repeat a timestep change nothing and are gaps. Bottom: error of each layer quantized alone on "
+    "these inputs, absmax at {bits} bits, A = 1, over the input's size: median and 5–95 % of layers and images."
 )
-_OWN = {"bits": 3, "calls": 100, "images": 6}
+CAPTION = described(
+    TEXT,
+    bits=OWN_BITS,
+    found="With uniform timesteps all layers change more in the second half, and all but conv_in, whose input is the "
+    "sample itself, most of all in the last calls. Quadratic timesteps are dense there, which evens the calls out. "
+    "Direct quantization hardly sees when inputs change; the closed loop's error follows the latest change, and "
+    "shrinks at once where nothing changes; the open loop's adds up.",
+)
+_OWN = {"bits": OWN_BITS, "calls": 100, "images": 6}
 PARAMS: dict[str, dict[str, Any]] = {effort: known | _OWN for effort, known in params().items()}
 SPACINGS = ("uniform", "quad")
 
 
-def data(effort: str) -> dict[str, np.ndarray]:
+def data(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return "change_<spacing>" (calls, layers), "error_<spacing>_<loop>" (calls, layers · images), "t_<spacing>"."""
-    p = PARAMS[effort]
-    Q, out = ms.AbsMax(p["bits"]), {"bits": np.array(p["bits"])}
+    chosen = effort_of(effort)
+    p, bits = PARAMS[chosen.name], chosen.width(OWN_BITS)
+    layers = recordings.layers_like(recordings.LAYERS, chosen.model)
+    Q, out = ms.AbsMax(bits), {"bits": np.array(bits)}
     for spacing in SPACINGS:
-        inputs = recordings.layer_inputs(
-            effort, layers=recordings.LAYERS, steps=p["calls"], images=p["images"], spacing=spacing
-        )
-        out[f"t_{spacing}"] = linear().spaced(p["calls"], spacing=spacing).timesteps
+        inputs = recordings.layer_inputs(effort, layers=layers, steps=p["calls"], images=p["images"], spacing=spacing)
+        out[f"t_{spacing}"] = visited(replace(chosen, steps=p["calls"], spacing=spacing)).timesteps
         changes, errors = [], {loop: [] for loop in style.LOOPS}
         for a in inputs.values():
             for loop in style.LOOPS:

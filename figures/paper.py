@@ -53,8 +53,9 @@ def for_paper(
         data = {name: archive[name] for name in archive.files}
     parts = [made.name, *([f"{width:g}in"] if width else []), *(["".join(panels)] if panels else [])]
     stem, written = "_".join(parts), []
+    about = json.loads(made.manifest.read_text(encoding="utf-8"))
     with style.applied():
-        figure = load(made.name).plot(data)
+        figure = load(about["name"]).plot(data)
         if width or panels:
             fitted(figure, width or figure.get_figwidth(), panels)
         for kind in formats:
@@ -62,7 +63,6 @@ def for_paper(
             figure.savefig(out, format=kind, dpi=300, metadata=DATES[kind])
             written.append(made.data.with_name(f"{stem}.{kind}"))
             write_atomic(written[-1], out.getvalue())
-    about = json.loads(made.manifest.read_text(encoding="utf-8"))
     caption = made.data.with_name(f"{stem}.txt")
     said = json.dumps(about["params"], ensure_ascii=False, sort_keys=True)
     write_atomic(caption, f"{made.title}. {made.caption}\n\nEffort {about['effort']}; parameters: {said}\n")

@@ -1,4 +1,4 @@
-"""What the figures of the trained model share: their key, their texts, their arms."""
+"""What the figures of a trained model share: their key, their texts, their arms."""
 
 from __future__ import annotations
 
@@ -7,27 +7,45 @@ from functools import cache
 from typing import Any
 
 from analysis import metrics
-from analysis.experiments import digits as experiments
-from analysis.experiments.sizes import EFFORTS
+from analysis.experiments import trained
+from analysis.experiments.sizes import EFFORTS, MODEL, Effort
 from modiff_sim.nn import zoo
 
+#: how a figure takes bits: as many as are wanted, or one
+MANY, ONE = "many", "one"
+QUANTIZER = "absmax with one scale per sample, weights per output channel."
 STAND_IN = (
     "Model: a small U-Net trained on 8×8 digits, DDIM, which stands in for the paper's CIFAR-10 and LSUN models; "
-    "absmax with one scale per sample, weights per output channel."
+    + QUANTIZER
 )
 
 
 def params() -> dict[str, dict[str, Any]]:
     """Return effort -> what decides the data of such a figure: the settings, and the weights of both networks."""
     try:
-        weights = zoo.card(experiments.MODEL)["sha256"]
+        weights = zoo.card(MODEL)["sha256"]
     except OSError:
         weights = "absent"  # it is not trained yet: the data cannot be computed, but plots can be tested
-    files = {"model": weights, "classifier": metrics.EXTRACTORS["digits"].about().get("sha256", "absent")}
+    files = {"model": weights, "classifier": metrics.EXTRACTORS[MODEL].about().get("sha256", "absent")}
     return {name: asdict(effort) | files for name, effort in EFFORTS.items()}
 
 
+def described(text: str, *, bits: int = 0, found: str = "") -> str:
+    """Return the caption of a figure of the digits model: what is drawn, {bits} filled in, and what was found."""
+    return " ".join(filter(None, [text.format(bits=bits), found, STAND_IN]))
+
+
+def of_model(effort: Effort) -> str:
+    """Return the sentence on the model of an effort, its sampling and the quantizer."""
+    known = {
+        MODEL: "a small U-Net trained on 8×8 digits",
+        "fashion32": "a U-Net of 1.1 M parameters trained on 32×32 clothes",
+    }
+    what = known.get(effort.model, effort.model)
+    return f"Model: {what}, DDIM, {effort.steps} {effort.spacing} steps (where no others are named); {QUANTIZER}"
+
+
 @cache
-def ablation(effort: str) -> list[dict[str, Any]]:
-    """Return ``experiments.ablation``, once per process."""
-    return experiments.ablation(effort)
+def ablation(effort: str | Effort) -> list[dict[str, Any]]:
+    """Return ``experiments.trained.ablation``, once per process."""
+    return trained.ablation(effort)

@@ -162,7 +162,7 @@ def sweep(effort: Effort) -> list[Arm]:
     arms = [FULL]
     for weight_bits in effort.weight_bits:
         arms.append(Arm("direct", 32, weight_bits))
-        arms += [Arm(r, b, weight_bits) for r in RECURSIONS for b in BITS]
+        arms += [Arm(r, b, weight_bits) for r in RECURSIONS for b in effort.widths(BITS)]
     return arms
 
 

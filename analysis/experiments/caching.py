@@ -1,4 +1,4 @@
-"""Ways to compute less on the digits model: caching, branch reuse, thresholds, dead zones, fewer bits.
+"""Ways to compute less on a trained model: caching, branch reuse, thresholds, dead zones, fewer bits.
 
     python -m analysis.experiments.caching                  a table: MACs left out, effective bits, error of the images
     python -m analysis.experiments.caching --effort full
@@ -21,11 +21,14 @@ from modiff_sim.metrics import relative_l2
 from ..running import interrupts
 from ..running.limits import Parser
 from ..running.workspace import spread, store
-from .schemes import FULL, IMAGES, SCHEMES, CachingScheme, key, sample_scheme
+from .arms import BITS
+from .schemes import FULL, IMAGES, CachingScheme, key, sample_scheme
+from .schemes import schemes as all_schemes
+from .sizes import Effort, effort_of
 
 
-def measure(effort: str, schemes: Sequence[CachingScheme] = SCHEMES) -> list[dict[str, Any]]:
-    """Return one row per scheme, all from the same noise. What is not stored yet is sampled now.
+def measure(effort: str | Effort, schemes: Sequence[CachingScheme] | None = None) -> list[dict[str, Any]]:
+    """Return one row per scheme (None: all of them), all from the same noise. What is not stored yet is sampled now.
 
     The keys are scheme and label; error (n,), the relative l2 distance of each image to that of full precision; middle
     (steps, n), the same for the output of the middle block per model call; skipped, the share of MACs that were not
@@ -33,6 +36,7 @@ def measure(effort: str, schemes: Sequence[CachingScheme] = SCHEMES) -> list[dic
     share of the quantized MACs that a kernel could leave out by element, by 1×16 blocks and under 2:4 per run (NaN
     where nothing is quantized).
     """
+    schemes = all_schemes(effort_of(effort).widths(BITS)) if schemes is None else schemes
     wanted = [s for s in (FULL, *schemes) if not store().has("caching", key(effort, s))]
     spread([partial(sample_scheme, effort, s) for s in wanted], f"sampling {len(wanted)} schemes")
     full = store().load("caching", key(effort, FULL)).arrays

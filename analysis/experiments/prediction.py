@@ -1,4 +1,4 @@
-"""The energy theory of the loop on the digits model: what it predicts, and what sampling shows.
+"""The energy theory of the loop on a trained model: what it predicts, and what sampling shows.
 
 The transfer of network and sampler is measured on the first ``samples`` images in full precision, and so is what the
 quantizer does to the layers' inputs. The layers of the time path see the same in all images: their error is known, and
@@ -19,10 +19,8 @@ import numpy as np
 import torch
 
 from modiff_sim.diffusion.samplers import ddim
-from modiff_sim.diffusion.schedules import Schedule, linear
-from modiff_sim.nn import image_noise, probed, sample, zoo
+from modiff_sim.nn import image_noise, probed
 from modiff_sim.nn.measure.transfer import Probed
-from modiff_sim.nn.models.inputs import image_shape
 from modiff_sim.transfer import (
     Driven,
     Transfer,
@@ -37,9 +35,10 @@ from modiff_sim.transfer.prediction import Noise, Prediction, predict, quantizat
 
 from ..running.code_key import source_of
 from ..running.workspace import spread, store
+from ..sampling.micro_batch import model_of
 from .arms import FULL, RECURSIONS, Arm
-from .digits_runs import MODEL, settings
 from .sizes import Effort, effort_of
+from .trained_runs import settings, visited
 
 BITS = (2, 3, 4, 5, 6, 7, 8)
 
@@ -58,18 +57,24 @@ class PredictionSettings:
 PLANS = {"quick": PredictionSettings(), "full": PredictionSettings(probe_every=3, images=32)}
 
 
-def plan_of(effort: str) -> tuple[Effort, PredictionSettings]:
+def plan_of(effort: str | Effort) -> tuple[Effort, PredictionSettings]:
     """Return settings and plan of this effort. Raises ValueError, which lists the known ones, for another."""
-    return effort_of(effort), PLANS[effort_of(effort).name]
+    chosen = effort_of(effort)
+    return chosen, PLANS[chosen.name]
+
+
+def widths(effort: str | Effort) -> tuple[int, ...]:
+    """Return the numbers of bits that are predicted and sampled."""
+    return effort_of(effort).widths(BITS)
+
+
+def arms_of(effort: str | Effort) -> tuple[tuple[str, int], ...]:
+    """Return every (recursion, bits) of them."""
+    return tuple((recursion, bits) for recursion in RECURSIONS for bits in widths(effort))
 
 
 def _params(effort: Effort, plan: PredictionSettings, **more: Any) -> dict[str, Any]:
     return settings(effort, source_of(__name__)) | {"plan": asdict(plan)} | more
-
-
-def schedule(effort: Effort) -> Schedule:
-    """Return the noise levels that are visited."""
-    return linear().spaced(effort.steps, spacing=effort.spacing)
 
 
 @contextmanager
@@ -78,11 +83,13 @@ def network(effort: Effort, samples: int, *, leave_out: Collection[str] = ()) ->
     before = torch.get_num_threads()
     torch.set_num_threads(effort.threads)
     try:
-        model = zoo.load(MODEL)
-        size = image_shape(model)
+        subject, along = model_of(effort.model), visited(effort)
+        if subject.conditions or along.prediction != "epsilon":
+            raise ValueError(f"{effort.model}: a prediction takes a model without conditions that predicts the noise")
+        size = subject.shape
         x = np.stack([image_noise(effort.seed, i).standard_normal(size, dtype=np.float32) for i in range(samples)])
-        timesteps = schedule(effort).timesteps.tolist()
-        with probed(model, timesteps=timesteps, where=lambda name, _: name not in leave_out) as found:
+        timesteps = along.timesteps.tolist()
+        with probed(subject.model, timesteps=timesteps, where=lambda name, _: name not in leave_out) as found:
             found.discover(x)
             yield found, x
     finally:
@@ -90,32 +97,29 @@ def network(effort: Effort, samples: int, *, leave_out: Collection[str] = ()) ->
 
 
 def _steps(effort: Effort) -> tuple[np.ndarray, np.ndarray]:
-    return linear_steps(ddim, schedule(effort))
+    return linear_steps(ddim, visited(effort))
 
 
-ARMS = tuple((recursion, bits) for recursion in RECURSIONS for bits in BITS)
-
-
-def known(effort: str) -> tuple[tuple[str, ...], dict[tuple[str, int], Driven]]:
+def known(effort: str | Effort) -> tuple[tuple[str, ...], dict[tuple[str, int], Driven]]:
     """Return the names of the layers that see the same in all images, and (recursion, bits) -> what their errors do."""
-    chosen, plan = plan_of(effort)
+    (chosen, plan), pairs = plan_of(effort), arms_of(effort)
 
     def measure() -> dict[str, np.ndarray]:
         with network(chosen, plan.samples) as (net, x):
             same = same_for_all(full_precision(net, x, _steps(chosen)))
             clocked = [name for name, alike in zip(net.layers, same, strict=True) if alike]
-            arms = [(Arm(r, b).activations, r) for r, b in ARMS]
+            arms = [(Arm(r, b).activations, r) for r, b in pairs]
             found = drive(net, x, _steps(chosen), arms, clocked)
         arrays = {"x": np.array([d.x for d in found], np.float32), "layers": np.array(found[0].layers)}
         return arrays | {"moved": np.array([d.moved for d in found], np.float32), "clocked": np.array(clocked)}
 
-    arrays = store().get("known-error", _params(chosen, plan, arms=ARMS), measure).arrays
+    arrays = store().get("known-error", _params(chosen, plan, arms=pairs), measure).arrays
     layers = tuple(map(str, arrays["layers"]))
     x, moved = arrays["x"].astype(np.float64), arrays["moved"].astype(np.float64)
-    return tuple(map(str, arrays["clocked"])), {arm: Driven(layers, x[i], moved[i]) for i, arm in enumerate(ARMS)}
+    return tuple(map(str, arrays["clocked"])), {arm: Driven(layers, x[i], moved[i]) for i, arm in enumerate(pairs)}
 
 
-def transfer(effort: str) -> Transfer:
+def transfer(effort: str | Effort) -> Transfer:
     """Return the RMS transfer of model and DDIM sampler along a full-precision run, without the time path's layers."""
     chosen, plan = plan_of(effort)
 
@@ -137,23 +141,23 @@ def transfer(effort: str) -> Transfer:
 PARTS = ("contraction", "gain", "correlation")
 
 
-def noises(effort: str) -> dict[tuple[str, int], Noise]:
+def noises(effort: str | Effort) -> dict[tuple[str, int], Noise]:
     """Return (recursion, bits) -> what the quantizer does to the own inputs of the layers of ``transfer``."""
-    chosen, plan = plan_of(effort)
+    (chosen, plan), pairs = plan_of(effort), arms_of(effort)
 
     def measure() -> dict[str, np.ndarray]:
         with network(chosen, plan.samples, leave_out=known(effort)[0]) as (net, x):
             inputs = full_precision(net, x, _steps(chosen))
-            found = [quantization_noise(inputs, Arm(r, b).activations, r, net.linear) for r, b in ARMS]
+            found = [quantization_noise(inputs, Arm(r, b).activations, r, net.linear) for r, b in pairs]
         return {part: np.array([getattr(noise, part) for noise in found], np.float32) for part in PARTS}
 
-    arrays = store().get("quantization-noise", _params(chosen, plan, arms=ARMS), measure).arrays
+    arrays = store().get("quantization-noise", _params(chosen, plan, arms=pairs), measure).arrays
     wide = {part: arrays[part].astype(np.float64) for part in PARTS}
-    return {arm: Noise(arm[0], **{part: wide[part][i] for part in PARTS}) for i, arm in enumerate(ARMS)}
+    return {arm: Noise(arm[0], **{part: wide[part][i] for part in PARTS}) for i, arm in enumerate(pairs)}
 
 
 def predictions(
-    effort: str, change: Callable[[Transfer], Transfer] = lambda along: along, **options: Any
+    effort: str | Effort, change: Callable[[Transfer], Transfer] = lambda along: along, **options: Any
 ) -> dict[tuple[str, int], Prediction]:
     """Return (recursion, bits) -> the predicted error.
 
@@ -172,11 +176,10 @@ def _run(effort: Effort, plan: PredictionSettings, arm: Arm) -> dict[str, np.nda
     before = torch.get_num_threads()
     torch.set_num_threads(effort.threads)
     try:
-        model, seen = zoo.load(MODEL), []
-        with arm.on(model) as run:
-            sample(
-                model,
-                images=plan.images,
+        subject, seen = model_of(effort.model), []
+        with arm.on(subject.model) as run:
+            subject.sample(
+                plan.images,
                 steps=effort.steps,
                 spacing=effort.spacing,
                 batch=plan.images,
@@ -194,10 +197,10 @@ def _arm(effort: Effort, plan: PredictionSettings, arm: Arm) -> None:
     store().get("trajectory", params, partial(_run, effort, plan, arm))
 
 
-def measured(effort: str) -> dict[tuple[str, int], np.ndarray]:
+def measured(effort: str | Effort) -> dict[tuple[str, int], np.ndarray]:
     """Return (recursion, bits) -> relative l2 error of x after every call to full precision's, shape (T, images)."""
     chosen, plan = plan_of(effort)
-    arms = {(r, b): Arm(r, b) for r, b in ARMS}
+    arms = {(r, b): Arm(r, b) for r, b in arms_of(effort)}
     missing = [
         partial(_arm, chosen, plan, arm)
         for arm in (FULL, *arms.values())
@@ -213,7 +216,7 @@ def measured(effort: str) -> dict[tuple[str, int], np.ndarray]:
     return {key: np.linalg.norm(x(arm) - full, axis=2) / size for key, arm in arms.items()}
 
 
-def loop_gain(effort: str, *, calls: int = 5, probes: int = 8, size: float = 1e-3) -> np.ndarray:
+def loop_gain(effort: str | Effort, *, calls: int = 5, probes: int = 8, size: float = 1e-3) -> np.ndarray:
     """Return lower bounds of the loop gain L in the max norm from random signs, shape (calls, probes, samples).
 
     ``calls`` are spread evenly over the run, and ``size`` is absolute; see ``modiff_sim.transfer.random_sign_gain``.
@@ -243,16 +246,16 @@ def _states(net: Probed, x: np.ndarray, carry: np.ndarray, add: np.ndarray) -> n
     return np.stack(seen)
 
 
-def comparison(effort: str) -> dict[str, np.ndarray]:
+def comparison(effort: str | Effort) -> dict[str, np.ndarray]:
     """Return predicted and measured errors side by side.
 
     The arrays are "recursions" (R,) and "bits" (B,); the relative l2 errors of x after every call, "predicted" (R, B,
     T, samples) and "measured" (R, B, T, images); and "loop_gain", the lower bound of L, a number.
     """
-    predicted, errors = predictions(effort), measured(effort)
+    predicted, errors, numbers = predictions(effort), measured(effort), widths(effort)
     return {
-        "recursions": np.array(RECURSIONS), "bits": np.array(BITS),
-        "predicted": np.stack([[predicted[r, b].relative for b in BITS] for r in RECURSIONS]),
-        "measured": np.stack([[errors[r, b] for b in BITS] for r in RECURSIONS]),
+        "recursions": np.array(RECURSIONS), "bits": np.array(numbers),
+        "predicted": np.stack([[predicted[r, b].relative for b in numbers] for r in RECURSIONS]),
+        "measured": np.stack([[errors[r, b] for b in numbers] for r in RECURSIONS]),
         "loop_gain": loop_gain(effort).max(),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Complete inputs of the digits model's layers along a full-precision sampling run, on which theory can be tried.
+"""Complete inputs of a trained model's layers along a full-precision sampling run, on which theory can be tried.
 
     python -m analysis.experiments.recordings --out layers.npz                     the layers of ``LAYERS``
     python -m analysis.experiments.recordings --out one.npz --layers conv_in --steps 250 --images 4 --spacing uniform
@@ -20,7 +20,6 @@ import torch
 
 from modiff_sim.console import one_line
 from modiff_sim.diffusion.schedules import SPACINGS
-from modiff_sim.nn import sample, zoo
 from modiff_sim.nn.layers import find
 from modiff_sim.sweeps.store import npz_bytes, write_atomic
 
@@ -28,8 +27,9 @@ from ..running import interrupts
 from ..running.code_key import source_of
 from ..running.limits import Parser, check_file
 from ..running.workspace import store
-from .digits_runs import MODEL, settings
-from .sizes import EFFORTS, effort_of
+from ..sampling.micro_batch import model_of
+from .sizes import EFFORTS, MODEL, Effort, effort_of
+from .trained_runs import settings
 
 #: the first and last convolution, both resolutions, attention, and the widest input (a skip connection)
 LAYERS = (
@@ -40,10 +40,10 @@ IMAGES = {"quick": 4, "full": 8}
 
 
 def _record(
-    layers: tuple[str, ...], steps: int, images: int, spacing: str, sampler: str, seed: int, threads: int
+    model: str, layers: tuple[str, ...], steps: int, images: int, spacing: str, sampler: str, seed: int, threads: int
 ) -> dict[str, Any]:
-    model = zoo.load(MODEL)
-    modules = find(model, None)
+    subject = model_of(model)
+    modules = find(subject.model, None)
     if unknown := [name for name in layers if name not in modules]:
         raise ValueError(f"unknown layers {', '.join(unknown)}; known: {', '.join(modules)}")
     seen: dict[str, list[np.ndarray]] = {name: [] for name in layers}
@@ -51,19 +51,31 @@ def _record(
     def keep(name: str, _module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
         seen[name].append(inputs[0].flatten(1).numpy().copy())  # a copy: the model may reuse the tensor's memory
 
-    for name in layers:
-        modules[name].register_forward_pre_hook(partial(keep, name))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    hooks = [modules[name].register_forward_pre_hook(partial(keep, name)) for name in layers]
     try:
-        sample(model, images=images, steps=steps, sampler=sampler, spacing=spacing, batch=images, seed=seed)
+        subject.sample(images, steps=steps, sampler=sampler, spacing=spacing, batch=images, seed=seed)
     finally:
+        for hook in hooks:
+            hook.remove()
         torch.set_num_threads(before)
     return {name: np.stack(arrays) for name, arrays in seen.items()}
 
 
+def layers_like(wanted: Sequence[str], model: str = MODEL) -> tuple[str, ...]:
+    """Return the layers of these names; where a model has not all of them, as many, evenly spaced."""
+    if model == MODEL:  # which has those that this project names
+        return tuple(wanted)
+    known = list(find(model_of(model).model, None))
+    if set(wanted) <= set(known):
+        return tuple(wanted)
+    places = np.unique(np.linspace(0, len(known) - 1, len(wanted) + 2).round().astype(int))[1:-1]
+    return tuple(known[i] for i in (places if len(places) else range(len(known))))
+
+
 def layer_inputs(
-    effort: str,
+    effort: str | Effort,
     *,
     layers: Sequence[str] | None = None,
     steps: int | None = None,
@@ -72,14 +84,14 @@ def layer_inputs(
     seed: int | None = None,
     sampler: str = "ddim",
 ) -> dict[str, np.ndarray]:
-    """Return the inputs a_t of layers of the digits model in full precision, float32 (steps, images, d) by name.
+    """Return the inputs a_t of layers of a trained model in full precision, float32 (steps, images, d) by name.
 
     Row 0 is the first model call (t = T). The input of an image is flattened to d entries, so that one scale per image
     is ``PerSample``. Inputs are computed once and kept in the store of the output folder.
 
-    layers:  names as in ``modiff_sim.nn.layers.find``; by default ``LAYERS``.
+    layers:  names as in ``modiff_sim.nn.layers.find``; by default ``layers_like(LAYERS)``.
     steps:   number of model calls; by default that of the effort.
-    images:  number of images, from the noise of images 0, 1, ...; by default ``IMAGES[effort]``.
+    images:  number of images, from the noise of images 0, 1, ...; by default ``IMAGES`` of the effort.
     spacing: of the timesteps; by default that of the effort (quad, which repeats t = 0, so the last differences are 0).
     seed:    of the noise; by default that of the effort.
     sampler: a name in ``samplers.SAMPLERS``.
@@ -88,11 +100,11 @@ def layer_inputs(
     """
     chosen = effort_of(effort)
     steps = chosen.steps if steps is None else steps
-    images = IMAGES[effort] if images is None else images
+    images = IMAGES[chosen.name] if images is None else images
     spacing = chosen.spacing if spacing is None else spacing
     if images < 1:
         raise ValueError(f"images must be at least 1, got {images}")
-    names = LAYERS if layers is None else tuple(layers)
+    names = layers_like(LAYERS, chosen.model) if layers is None else tuple(layers)
     if not names:
         raise ValueError("no layers were named: leave layers out for the default ones")
     about = settings(chosen, source_of(__name__, names=(sampler,)))
@@ -105,7 +117,7 @@ def layer_inputs(
         "seed": seed,
         "sampler": sampler,
     }
-    compute = partial(_record, names, steps, images, spacing, sampler, seed, chosen.threads)
+    compute = partial(_record, chosen.model, names, steps, images, spacing, sampler, seed, chosen.threads)
     arrays = store().get("recordings", params, compute).arrays
     return {name: arrays[name] for name in names}
 

@@ -23,7 +23,7 @@ from modiff_sim.sweeps import Output, run
 
 from ..running.code_key import source_of
 from ..running.workspace import store
-from .digits_runs import MODEL
+from .sizes import MODEL
 
 if TYPE_CHECKING:
     from modiff_sim.nn.calibration.static_scales import Seen

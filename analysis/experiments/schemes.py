@@ -1,10 +1,11 @@
-"""Ways to compute less on the digits model, each sampled from the same noise and stored by content.
+"""Ways to compute less on a trained model, each sampled from the same noise and stored by content.
 
 The key of their results depends on this module and on what it imports (``analysis.running.code_key``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,12 +15,14 @@ import torch
 
 import modiff_sim as ms
 from modiff_sim import Threshold
-from modiff_sim.nn import deepcache, modulated, sample, sparsity, zoo
+from modiff_sim.nn import deepcache, modulated, sparsity
 
 from ..running.code_key import source_of
 from ..running.workspace import store
-from .digits_runs import MODEL, settings
-from .sizes import effort_of
+from ..sampling.micro_batch import model_of
+from .arms import BITS
+from .sizes import Effort, effort_of
+from .trained_runs import middle_of, settings
 
 IMAGES = {"quick": 16, "full": 64}
 EVERY = (2, 3, 5)
@@ -64,34 +67,42 @@ KINDS = {
     "shallow": "DeepCache, 1 skip connection, every {}", "threshold": "threshold {}",
     "dead_zone": "dead zone {}, 4 bits", "closed_loop": "closed loop, {} bits", "direct": "direct, {} bits",
 }  # fmt: skip
-SCHEMES = (
-    *(CachingScheme(kind, n) for kind in ("cached", "deepcache", "shallow") for n in EVERY),
-    *(CachingScheme("threshold", tau) for tau in (0.02, 0.05, 0.1, 0.2, 0.4)),
-    *(CachingScheme("dead_zone", width) for width in (0.08, 0.1, 0.15, 0.2)),
-    *(CachingScheme(kind, bits) for kind in ("closed_loop", "direct") for bits in (8, 6, 4, 3, 2)),
-)
+
+
+def schemes(bits: Sequence[int] = BITS) -> tuple[CachingScheme, ...]:
+    """Return every scheme, with the closed loop and direct quantization at these bits."""
+    return (
+        *(CachingScheme(kind, n) for kind in ("cached", "deepcache", "shallow") for n in EVERY),
+        *(CachingScheme("threshold", tau) for tau in (0.02, 0.05, 0.1, 0.2, 0.4)),
+        *(CachingScheme("dead_zone", width) for width in (0.08, 0.1, 0.15, 0.2)),
+        *(CachingScheme(kind, b) for kind in ("closed_loop", "direct") for b in bits),
+    )
+
+
+SCHEMES = schemes()
 SPARSE = ("dead_zone", "closed_loop", "direct")  # whose zeros are counted
 FULL = CachingScheme("full")
 
 
-def key(effort: str, scheme: CachingScheme) -> dict[str, Any]:
+def key(effort: str | Effort, scheme: CachingScheme) -> dict[str, Any]:
     """Return the parameters under which a scheme is stored."""
-    chosen = settings(effort_of(effort), source_of(__name__))
-    return chosen | {"scheme": asdict(scheme), "batch": IMAGES[effort]}
+    chosen = effort_of(effort)
+    return settings(chosen, source_of(__name__)) | {"scheme": asdict(scheme), "batch": IMAGES[chosen.name]}
 
 
-def sample_scheme(effort: str, scheme: CachingScheme) -> None:
+def sample_scheme(effort: str | Effort, scheme: CachingScheme) -> None:
     """Sample a scheme and store images, middle-block features and audit."""
     params = key(effort, scheme)
     if store().has("caching", params):
         return
     chosen = effort_of(effort)
     torch.set_num_threads(chosen.threads)
-    model, n, features = zoo.load(MODEL), IMAGES[effort], []
-    hook = model.mid_block.register_forward_hook(lambda _m, _i, out: features.append(out.flatten(1).numpy().copy()))
+    subject, n, features = model_of(chosen.model), IMAGES[chosen.name], []
+    model, middle = subject.model, middle_of(chosen.model)
+    hook = middle.register_forward_hook(lambda _m, _i, out: features.append(out.flatten(1).numpy().copy()))
     with hook, ExitStack() as stack:
         run = stack.enter_context(modulated(model, **scheme.options(model)))
         counted = stack.enter_context(sparsity.measure(run)) if scheme.kind in SPARSE else None
-        images = sample(model, images=n, steps=chosen.steps, spacing=chosen.spacing, batch=n, seed=chosen.seed, run=run)
+        images = subject.sample(n, steps=chosen.steps, spacing=chosen.spacing, batch=n, seed=chosen.seed, run=run)
         row = run.audit().summary() | ({} if counted is None else {"sparsity": counted.summary()})
     store().save("caching", params, {"images": images, "middle": np.stack(features)}, rows=[row])

@@ -1,4 +1,4 @@
-"""How large each effort is for the experiments with the digits model: steps, images, micro-batches."""
+"""How large the experiments with a trained model are, of which model and at which bits they are."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from dataclasses import dataclass
 
 from modiff_sim.names import one_of
 
+MODEL = "digits"  # on which figures and claims are measured unless another model is chosen
+
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is computed. It is part of the key of every stored result, like seed, micro-batch, threads and dtype.
+    """How much is computed, and of what. It is part of the key of every stored result.
 
     ``n`` is the number of images per arm, enough for medians over images that start from the same noise. Distances
     between sets of images, and 4-bit weights, need more: they are in the tables (``analysis.tables``). Quick is what
     `make reproduce` samples to look at, and what a check of a single claim takes to be tried.
+
+    ``model`` is a model of the zoo, or what ``modiff_sim.nn.adapters.load`` takes: a folder, a file or a hub name.
+    ``bits`` replace the bit widths that an experiment has of its own; empty, they stay.
     """
 
     name: str
@@ -25,6 +30,18 @@ class Effort:
     batch: int = 128
     seed: int = 0
     threads: int = 1
+    model: str = MODEL
+    bits: tuple[int, ...] = ()
+
+    def widths(self, own: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the bit widths of an experiment that has these of its own."""
+        return self.bits or own
+
+    def width(self, own: int) -> int:
+        """Return the bit width of an experiment that has one. Raises ValueError where several were chosen."""
+        if len(self.bits) > 1:
+            raise ValueError(f"one number of bits is wanted here, got {', '.join(map(str, self.bits))}")
+        return self.bits[0] if self.bits else own
 
 
 EFFORTS = {
@@ -33,7 +50,12 @@ EFFORTS = {
 }
 
 
-def effort_of(name: str) -> Effort:
-    """Return the effort of this name. Raises ValueError, which lists the known ones, for another."""
-    one_of("effort", name, EFFORTS)
-    return EFFORTS[name]
+def effort_of(effort: str | Effort) -> Effort:
+    """Return the effort of this name; an ``Effort`` stays what it is.
+
+    Raises ValueError, which lists the known ones, for another name.
+    """
+    if isinstance(effort, Effort):
+        return effort
+    one_of("effort", effort, EFFORTS)
+    return EFFORTS[effort]

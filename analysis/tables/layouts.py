@@ -96,12 +96,17 @@ def _scales(bits: tuple[int, ...], scales: Sequence[str]) -> dict[tuple[str, str
     )  # fmt: skip
 
 
+def swept(bits: int) -> Arm:
+    """Return the arm of the table of steps at these activation bits."""
+    return FULL if bits == 32 else Arm("closed_loop", bits, 8)
+
+
 def _sweep() -> dict[tuple[str, str], Cell]:
     cells = {}
     for sampler in SWEPT:
         for bits in (32, *SWEPT_BITS):
             for steps in FEW_STEPS:
-                arm = FULL if bits == 32 else Arm("closed_loop", bits, 8)
+                arm = swept(bits)
                 cells[f"{sampler}, {arm.label}", f"{steps} steps"] = Cell(arm, sampler, steps, "uniform")
     return cells
 

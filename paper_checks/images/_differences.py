@@ -11,7 +11,7 @@ def ratios(effort: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Quadratic timesteps visit t = 0 more than once: between equal ones there is no temporal difference to speak of, and
     their calls are left out.
     """
-    from analysis.experiments.digits import distributions
+    from analysis.experiments.trained import distributions
 
     seen = distributions(effort)
     moved = np.flatnonzero(np.diff(seen["timesteps"]) != 0) + 1

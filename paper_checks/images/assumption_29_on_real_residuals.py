@@ -24,7 +24,7 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, limit: float = 0.5) -> Evidence:
     """Compare the largest c of all recorded residuals with the limit."""
-    from analysis.experiments.digits import RECORD_BITS, distributions
+    from analysis.experiments.trained import RECORD_BITS, distributions
 
     seen = distributions(effort)
     worst, middle = seen["c_max_r"][:, 1:], seen["c_r"][:, 1:]

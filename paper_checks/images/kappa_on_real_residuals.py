@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, shrink: float = 1.0) -> Evidence:
     """Compare the largest κ of all recorded residuals of every layer with the declared one."""
-    from analysis.experiments.digits import RECORD_BITS, distributions
+    from analysis.experiments.trained import RECORD_BITS, distributions
 
     seen = distributions(effort)
     worst = seen["kappa_max_r"][:, 1:]

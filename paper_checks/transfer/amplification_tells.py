@@ -26,7 +26,7 @@ def check(effort: str = "quick", *, change: Change = unchanged) -> Evidence:
     errors, noises = prediction.measured(effort), prediction.noises(effort)
     transfer = change(prediction.transfer(effort))
     stable, kept, cases = [], [], []
-    for bits in prediction.BITS:
+    for bits in prediction.widths(effort):
         factor = float(np.median(amplification(transfer, noises["closed_loop", bits])[1:]))
         error = float(np.median(errors["closed_loop", bits][-1]))
         stable.append(factor < 1)
@@ -38,5 +38,5 @@ def check(effort: str = "quick", *, change: Change = unchanged) -> Evidence:
         cases=cases,
         seed=0,
         note="; ".join(cases[:3]),
-        params={"bits": prediction.BITS, "steps": len(transfer.a)},
+        params={"bits": prediction.widths(effort), "steps": len(transfer.a)},
     )

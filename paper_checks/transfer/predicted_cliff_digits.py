@@ -26,9 +26,9 @@ def check(effort: str = "quick", *, change: Change = unchanged, **options) -> Ev
     errors = prediction.measured(effort)
     claimed, columns, cases = [], [], []
     for name in prediction.RECURSIONS:
-        final = {b: predicted[name, b].final for b in prediction.BITS}
+        final = {b: predicted[name, b].final for b in prediction.widths(effort)}
         claimed.append(fewest_bits(final))
-        columns.append(cliff_interval({b: errors[name, b][-1] for b in prediction.BITS}))
+        columns.append(cliff_interval({b: errors[name, b][-1] for b in prediction.widths(effort)}))
         cases.append(f"{name} {claimed[-1]} predicted, {columns[-1][0]} measured")
     measured, low, high = zip(*columns, strict=True)
     return Evidence(

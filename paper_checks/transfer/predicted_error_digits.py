@@ -28,7 +28,7 @@ def check(effort: str = "quick", *, change: Change = unchanged, recursion: str =
     predicted = prediction.predictions(effort, change, **options)
     errors = prediction.measured(effort)
     columns, cases = [], []
-    for bits in prediction.BITS:
+    for bits in prediction.widths(effort):
         expected = np.median(predicted["closed_loop", bits].relative, axis=1)
         shown = np.median(errors[recursion, bits], axis=1)
         columns.append([part[1:] for part in off_by(expected, errors[recursion, bits])])  # an exact start
@@ -41,6 +41,11 @@ def check(effort: str = "quick", *, change: Change = unchanged, recursion: str =
         high=high,
         cases=cases,
         seed=0,
-        params={"images": plan.images, "measured on": plan.samples, "steps": len(shown), "bits": prediction.BITS},
+        params={
+            "images": plan.images,
+            "measured on": plan.samples,
+            "steps": len(shown),
+            "bits": prediction.widths(effort),
+        },
         note=f"typically (geometric mean) off by a factor {np.exp(np.log(factor).mean()):.2f}",
     )

@@ -203,7 +203,7 @@ def test_how_something_is_drawn_is_no_part_of_a_key():
 
 def test_a_chosen_sampler_and_recursion_are_in_the_keys_of_images(monkeypatch):
     """What is asked for is passed on; samplers that are imported are in every key anyway."""
-    from analysis.experiments import digits_runs
+    from analysis.experiments import trained_runs
     from analysis.experiments.arms import Arm
     from analysis.experiments.sizes import effort_of
     from analysis.sampling import micro_batch
@@ -211,12 +211,12 @@ def test_a_chosen_sampler_and_recursion_are_in_the_keys_of_images(monkeypatch):
     from analysis.tables.cells import Cell
 
     asked = []
-    for module in (micro_batch, sampling, digits_runs):
+    for module in (micro_batch, sampling, trained_runs):
         monkeypatch.setattr(module, "source_of", lambda *modules, names=(): asked.append(names) or "source")
     arm = Arm("open_loop", 4, 8)
     micro_batch.BatchPlan("digits", arm, "heun", images=1).points()
     sampling.points("digits", [sampling.Wanted(Cell(arm, sampler="heun"), 1, 0)])
-    digits_runs.key(effort_of("quick"), arm, 0)
+    trained_runs.key(effort_of("quick"), arm, 0)
     assert asked == [("heun", "open_loop"), ("heun", "open_loop"), ("open_loop",)]
 
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from analysis.experiments import arms, digits, sizes
+from analysis.experiments import arms, sizes, trained
 from analysis.faults.waiting import ROOT, WaitingProgram, begun, wait_for
 from analysis.running import workspace
 from modiff_sim.sweeps.store import sha256
@@ -18,11 +18,11 @@ import sys
 from itertools import count
 sys.path.insert(0, "tests/analysis")
 from analysis.faults.driver import begin
-from test_experiments import ARMS, TINY, digits
+from test_experiments import ARMS, TINY, trained
 if sys.argv[1:] == ["held"]:
-    number, task = count(), digits.sample_task
-    digits.sample_task = lambda *about: begin(next(number)) or task(*about)
-digits._ensure(TINY, ARMS, 6, "sampling")
+    number, task = count(), trained.sample_task
+    trained.sample_task = lambda *about: begin(next(number)) or task(*about)
+trained._ensure(TINY, ARMS, 6, "sampling")
 """
 
 
@@ -67,15 +67,15 @@ def test_what_is_stored_is_not_computed_again(tmp_path, monkeypatch):
     monkeypatch.setenv("MODIFF_OUT", str(tmp_path))
     monkeypatch.setenv("MODIFF_WORKERS", "1")
     monkeypatch.setitem(sizes.EFFORTS, "tiny", TINY)
-    first = digits.arm_images(arms.FULL, "tiny", 3)
+    first = trained.arm_images(arms.FULL, "tiny", 3)
 
     def fail(*_):
         raise AssertionError("sampled again")
 
-    monkeypatch.setattr(digits, "sample_task", fail)
-    assert np.array_equal(digits.arm_images(arms.FULL, "tiny", 4)[:3], first)
+    monkeypatch.setattr(trained, "sample_task", fail)
+    assert np.array_equal(trained.arm_images(arms.FULL, "tiny", 4)[:3], first)
     with pytest.raises(AssertionError, match="sampled again"):
-        digits.arm_images(arms.FULL, "tiny", 5)
+        trained.arm_images(arms.FULL, "tiny", 5)
 
 
 def test_paired_noise_and_the_audit_in_the_rows(tmp_path, monkeypatch):
@@ -83,13 +83,13 @@ def test_paired_noise_and_the_audit_in_the_rows(tmp_path, monkeypatch):
     monkeypatch.setenv("MODIFF_OUT", str(tmp_path))
     monkeypatch.setenv("MODIFF_WORKERS", "1")
     monkeypatch.setitem(sizes.EFFORTS, "tiny", TINY)
-    full = digits.arm_images(arms.FULL, "tiny", 2)
-    near = digits.arm_images(arms.Arm("closed_loop", 8, 8), "tiny", 2)
-    other = digits.arm_images(arms.FULL, "tiny", 4)[2:]
+    full = trained.arm_images(arms.FULL, "tiny", 2)
+    near = trained.arm_images(arms.Arm("closed_loop", 8, 8), "tiny", 2)
+    other = trained.arm_images(arms.FULL, "tiny", 4)[2:]
     assert 0 < np.abs(near - full).max() < 0.2 * np.abs(other - full).max()
-    audit = digits._load(TINY, arms.Arm("closed_loop", 8, 8), 0).rows[0]
+    audit = trained._load(TINY, arms.Arm("closed_loop", 8, 8), 0).rows[0]
     assert audit["mac_share"] == pytest.approx(2 / 3)  # one exact call of three
-    assert digits._load(TINY, arms.FULL, 0).arrays["middle"].shape == (3, 2, 64 * 4 * 4)
+    assert trained._load(TINY, arms.FULL, 0).arrays["middle"].shape == (3, 2, 64 * 4 * 4)
 
 
 def test_arms_are_labelled_and_cover_the_sweep():

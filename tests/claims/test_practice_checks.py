@@ -8,8 +8,8 @@ import pytest
 from models import denoiser
 from verdicts import MODULES, verdict
 
-from analysis.experiments import digits as experiments
 from analysis.experiments import recordings, sizes
+from analysis.experiments import trained as experiments
 from modiff_sim import Verdict
 from modiff_sim.nn import zoo
 

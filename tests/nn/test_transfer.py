@@ -9,7 +9,6 @@ from torch import nn
 import modiff_sim as ms
 import paper_checks
 from analysis.experiments import prediction, sizes
-from analysis.experiments.arms import RECURSIONS
 from modiff_sim import Verdict
 from modiff_sim.evidence import judge
 from modiff_sim.nn import modulated, probed, transfer, zoo
@@ -202,12 +201,10 @@ def tiny(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("MODIFF_OUT", str(tmp_path_factory.mktemp("out")))
     patch.setenv("MODIFF_WORKERS", "1")
-    effort = sizes.Effort("quick", steps=6, n=8, weight_bits=(8,), n_recorded=8)
+    effort = sizes.Effort("quick", steps=6, n=8, weight_bits=(8,), n_recorded=8, bits=(4, 6))
     patch.setitem(sizes.EFFORTS, "quick", effort)
     plan = prediction.PredictionSettings(samples=2, probe_every=3, source_every=2, lasting_every=1, images=8)
     patch.setitem(prediction.PLANS, "quick", plan)
-    patch.setattr(prediction, "BITS", (4, 6))
-    patch.setattr(prediction, "ARMS", tuple((r, b) for r in RECURSIONS for b in (4, 6)))
     yield prediction
     patch.undo()
 
@@ -224,7 +221,7 @@ def test_the_time_path_is_what_sees_the_same_in_all_images(tiny):
 def test_the_prediction_is_near_what_sampling_shows(tiny):
     """6 calls and 2 images to measure on: a factor of 2.5 in the result; recursions and bits differ by far more."""
     predicted, errors = tiny.predictions("quick"), tiny.measured("quick")
-    assert set(predicted) == set(errors) == set(tiny.ARMS)
+    assert set(predicted) == set(errors) == set(tiny.arms_of("quick"))
     for arm in (("direct", 6), ("open_loop", 6), ("closed_loop", 6), ("closed_loop", 4)):
         ratio = predicted[arm].final / np.median(errors[arm][-1])
         assert 0.4 < ratio < 2.5, (arm, ratio)

@@ -46,7 +46,7 @@ def test_the_eye_sees_defects():
 
 
 def rows():
-    """As ``analysis.experiments.digits.ablation``, with arms that diverge."""
+    """As ``analysis.experiments.trained.ablation``, with arms that diverge."""
 
     def row(recursion, bits, weights, psnr, l2):
         return {
@@ -79,7 +79,7 @@ def middle_block(effort):
 
 
 def distributions(effort, layers=None, steps=20):
-    """As ``analysis.experiments.digits.distributions``: heavy tails, a layer that is always zero, nothing at step 0."""
+    """As ``trained.distributions``: heavy tails, a layer that is always zero, nothing at step 0."""
     rng = np.random.default_rng(0)
     blocks = ["down_blocks.0.downsamplers.0", "mid_block.resnets.0", "up_blocks.1.resnets.0"]
     ends = ["conv", "conv1", "conv_shortcut"]
@@ -140,13 +140,13 @@ def schemes(effort):
 @pytest.fixture(scope="module")
 def practice():
     """name -> module of a practice figure whose experiments are the stand-ins above."""
-    from analysis.experiments import caching, digits, prediction, recordings
+    from analysis.experiments import caching, prediction, recordings, trained
     from figures import practice
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("images", "middle_block", "distributions"):
-            patch.setattr(digits, name, globals()[name])
-        patch.setattr(digits, "ablation", lambda effort: rows())
+            patch.setattr(trained, name, globals()[name])
+        patch.setattr(trained, "ablation", lambda effort: rows())
         patch.setattr(recordings, "layer_inputs", layer_inputs)
         patch.setattr(prediction, "comparison", comparison)
         patch.setattr(caching, "measure", schemes)
