@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
@@ -20,9 +20,6 @@ from modiff_sim.nn.layers import Where
 from modiff_sim.nn.plans.plan import as_plan
 
 from ..running import interrupts
-
-if TYPE_CHECKING:
-    from .sizes import Effort
 
 RECURSIONS = ("direct", "open_loop", "closed_loop")  # the paper's
 BITS = (8, 6, 4, 3, 2)
@@ -155,15 +152,6 @@ def _is_convolution(name: str, module: nn.Module) -> bool:
 
 
 FULL = Arm()
-
-
-def sweep(effort: Effort) -> list[Arm]:
-    """Return full precision, quantized weights alone, then every recursion at every number of bits."""
-    arms = [FULL]
-    for weight_bits in effort.weight_bits:
-        arms.append(Arm("direct", 32, weight_bits))
-        arms += [Arm(r, b, weight_bits) for r in RECURSIONS for b in effort.widths(BITS)]
-    return arms
 
 
 if __name__ == "__main__":

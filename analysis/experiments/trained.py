@@ -20,7 +20,7 @@ from modiff_sim.nn.sampling import micro_batches
 
 from .. import metrics
 from ..running.workspace import spread, store
-from .arms import BITS, FULL, RECURSIONS, Arm, sweep
+from .arms import BITS, FULL, RECURSIONS, Arm
 from .sizes import Effort, effort_of
 from .trained_runs import LEVELS, RECORD_BITS, key, middle_of, record_task, recording_key, sample_task, visited
 
@@ -54,6 +54,15 @@ def images(row: dict[str, Any], effort: str | Effort, n: int) -> np.ndarray:
 
 
 # -- (a) ablation and (c) bit sweep -----------------------------------------------------------------
+
+
+def sweep(effort: Effort) -> list[Arm]:
+    """Return full precision, quantized weights alone, then every recursion at every number of bits."""
+    arms = [FULL]
+    for weight_bits in effort.weight_bits:
+        arms.append(Arm("direct", 32, weight_bits))
+        arms += [Arm(r, b, weight_bits) for r in RECURSIONS for b in effort.widths(BITS)]
+    return arms
 
 
 def ablation(effort: str | Effort) -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ def test_paired_noise_and_the_audit_in_the_rows(tmp_path, monkeypatch):
 
 
 def test_arms_are_labelled_and_cover_the_sweep():
-    sweep = arms.sweep(sizes.EFFORTS["full"])
+    sweep = trained.sweep(sizes.EFFORTS["full"])
     assert len(sweep) == len(set(sweep)) == 1 + (1 + 3 * 5)
     assert arms.Arm("closed_loop", 4, 8).label == "W8A4 closed loop"
     assert arms.FULL.label == "full precision"
