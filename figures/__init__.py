@@ -23,6 +23,7 @@ import importlib
 import io
 import json
 import pkgutil
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -245,17 +246,30 @@ def is_practice(module: ModuleType) -> bool:
     return "analysis" in text or "practice" in text
 
 
+def _leads_to(module: ModuleType) -> list[Path]:
+    """Return the file of a figure, and those of this package that its imports lead to."""
+    found: list[Path] = []
+    waiting = [Path(str(module.__file__))]
+    while waiting:
+        if (path := waiting.pop()) not in found and path.is_file():
+            found.append(path)
+            names = re.findall(r"^from \.(\w*) import (.+)$", path.read_text(encoding="utf-8"), flags=re.M)
+            parts = [each for name, rest in names for each in ([name] if name else rest.split(", "))]
+            waiting += [path.with_name(f"{part}.py") for part in parts]
+    return [found[0], *sorted(found[1:])]
+
+
 def _source(module: ModuleType) -> str:
-    """Return a hash of what computes a figure's data: its own file, the core, and ``analysis`` where it imports that.
+    """Return a hash of what computes a figure's data: its file and the figures that it imports, the core, ``analysis``.
+
+    ``analysis`` and the torch path count where it imports the former.
 
     The packages are hashed as a whole: a stale picture is worse than computing one again.
     """
     from modiff_sim.sweeps.store import digest
 
-    own = Path(str(module.__file__))
     core, nn = _ROOT / "modiff_sim", _ROOT / "modiff_sim" / "nn"
-    files = [own, *(path for path in sorted(core.rglob("*.py")) if nn not in path.parents)]
+    files = [*_leads_to(module), *(path for path in sorted(core.rglob("*.py")) if nn not in path.parents)]
     if is_practice(module):
-        files.append(_ROOT / "figures" / "practice.py")
         files += sorted(nn.rglob("*.py")) + sorted((_ROOT / "analysis").rglob("*.py"))
     return digest(files)

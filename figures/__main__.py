@@ -9,12 +9,13 @@ from pathlib import Path
 
 from analysis.running import interrupts
 from analysis.running.limits import Parser
+from modiff_sim.arguments import number
 from modiff_sim.console import one_line
 from modiff_sim.names import meant
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from . import EFFORTS, Made, document, is_live, keep, load, make, names
-from .paper import FORMATS, for_paper
+from .paper import FORMATS, WIDEST, for_paper
 
 PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
 
@@ -60,11 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in chosen.only or ():
         if name not in names():
             parser.error(f"unknown figure {name!r}; known: {', '.join(names())}{meant(name, names())}")
+    if chosen.width is not None:
+        try:
+            number("--width", chosen.width, above=0.0, below=WIDEST)
+        except ValueError as error:
+            parser.error(one_line(error))
     if chosen.panels and len(chosen.only or ()) != 1:
         parser.error("--panels are letters of one figure: name it")
     if chosen.keep and chosen.effort != "full":
         parser.error("--keep keeps what is measured at effort full: add --effort full")
-    seconds = {}
+    seconds, code = {}, 0
     try:
         how = {"model": chosen.model, "bits": chosen.bits, "report": show}
         for made in make(chosen.only, chosen.effort, chosen.out, **how):
@@ -72,14 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if chosen.keep and not is_live(load(made.name)):
                 keep(made)
             if chosen.width or chosen.panels or chosen.format:
-                for path in for_paper(made, chosen.width, chosen.panels, chosen.format or ["pdf"]):
-                    print(f"{'':<28} {path}", flush=True)
+                try:
+                    for path in for_paper(made, chosen.width, chosen.panels, chosen.format or ["pdf"]):
+                        print(f"{'':<28} {path}", flush=True)
+                except ValueError as error:  # of this figure alone, such as one that is too tall at this width
+                    print(f"figures: {made.name}: {one_line(error)}", file=sys.stderr)
+                    code = 2
     except (StoreError, ValueError, OSError) as error:
         print(f"figures: {one_line(error)}", file=sys.stderr)
         return 2
     if chosen.seconds:
         write_atomic(chosen.seconds, json.dumps(seconds, indent=1) + "\n")
-    return 0
+    return code
 
 
 def show(made: Made) -> None:

@@ -51,8 +51,13 @@ def params(module: ModuleType, effort: str | Effort) -> dict[str, Any]:
         return known
     from analysis.experiments.trained_runs import identity
 
+    from .practice import classifier
+
     own = {"bits": list(effort.bits)} if effort.bits else {}
-    return module.PARAMS[effort.name] | {"name of the model": effort.model, **identity(effort.model), **own}
+    if hasattr(module, "MODELS"):  # of committed rows
+        return module.PARAMS[effort.name] | own
+    about = {"name of the model": effort.model, **identity(effort.model), "classifier": classifier(effort.model)}
+    return module.PARAMS[effort.name] | about | own
 
 
 def texts(module: ModuleType, effort: str | Effort) -> tuple[str, str]:
@@ -63,11 +68,23 @@ def texts(module: ModuleType, effort: str | Effort) -> tuple[str, str]:
 
     one = {"bits": effort.bits[0] if effort.bits else getattr(module, "OWN_BITS", 0)}
     title = getattr(module, "PLAIN_TITLE", module.TITLE)
-    return title, f"{module.TEXT.format(**one)} {of_model(effort)}"
+    about = getattr(module, "ABOUT_MODEL", "") or of_model(effort, weights=hasattr(module, "WEIGHTS"))
+    return title, f"{module.TEXT.format(**one)} {about}"
 
 
 def stem(name: str, effort: str | Effort) -> str:
-    """Return the name of the files: NAME, or NAME-MODEL-BITS with what was chosen."""
+    """Return the name of the files: NAME, or NAME-MODEL-BITS with what was chosen, and the effort where it is quick.
+
+    Models that are not in the zoo have the first digits of what identifies them, since folders share names.
+    """
     if isinstance(effort, str):
         return name
-    return "-".join([name, Path(effort.model).stem, *map(str, effort.bits)])
+    from analysis.experiments.trained_runs import identity
+    from modiff_sim.nn import zoo
+    from modiff_sim.sweeps.store import canonical, digest_of
+
+    model = effort.model
+    if model not in zoo.MODELS:
+        model = f"{Path(model).resolve().name}-{digest_of(canonical(identity(model)).encode())[:8]}"
+    quick = ["quick"] if effort.name == "quick" else []
+    return "-".join([name, model, *map(str, effort.bits), *quick])

@@ -22,7 +22,7 @@ TEXT = (
     "activation bits, with weights at 8 bits. Dashed: quantized weights alone. Triangles at the edge are off scale, "
     "their values are written beside them."
 )
-CAPTION = described(TEXT, found="Distances to real digits, and 4-bit weights, are in Table 1.")
+CAPTION = described(TEXT, found="Distances to real digits, and 4-bit weights, are in Table 1.", weights=True)
 PARAMS = params()
 RECURSIONS = ("direct", "open_loop", "closed_loop")
 WEIGHTS = 8

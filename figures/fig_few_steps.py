@@ -27,6 +27,7 @@ CAPTION = TEXT + (
 )
 TABLE = TABLES["steps"]
 MODELS = (TABLE.model,)
+ABOUT_MODEL = "Model: a small U-Net trained on 8×8 digits."
 NEAR = 1.25  # times the best full-precision value
 NAMES = {"ddim": "DDIM", "ddpm": "DDPM", "dpm_solver_2": "DPM-Solver-2", "dpm_solver_pp_2m": "DPM-Solver++(2M)"}
 

@@ -18,7 +18,8 @@ TEXT = (
     "sampling order (the paper's Fig. 3); median and 5–95 % of the images, weights at 8 bits. Dashed: 8-bit weights "
     "with full-precision activations."
 )
-CAPTION = described(TEXT)
+CAPTION = described(TEXT, weights=True)
+WEIGHTS = 8
 PARAMS = params()
 
 

@@ -20,7 +20,7 @@ TEXT = (
     "left, full precision. Below each grid: relative l2 to full precision, median over images. Values beyond white and "
     "black are cut."
 )
-CAPTION = described(TEXT)
+CAPTION = described(TEXT, weights=True)
 PARAMS = params()
 LIVE = True  # 16 images of every arm are sampled in every run, to look at
 SIDE = 4

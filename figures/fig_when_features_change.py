@@ -21,11 +21,12 @@ BITS_TAKEN, OWN_BITS = ONE, 3
 PLAIN_TITLE = "When features change, and what the error makes of it"
 TITLE = "With uniform timesteps features change most at the end, and the closed loop's error follows them"
 TEXT = (
-    "Inputs of six layers along 100 calls of full-precision sampling, first call (most noise) on the left. Top: change "
-    "since the last call over the input's size, in the 2-norm, median over the images, for each layer (thin) and over "
-    "all (thick); small print: mean of the second half of the calls over that of the first, geometric mean over the "
-    "layers. Calls that repeat a timestep change nothing and are gaps. Bottom: error of each layer quantized alone on "
-    "these inputs, absmax at {bits} bits, A = 1, over the input's size: median and 5–95 % of layers and images."
+    "Inputs of some layers along 100 calls of full-precision sampling, first call (most noise) on the left. Top: "
+    "change since the last call over the input's size, in the 2-norm, median over the images, for each layer (thin) "
+    "and over all (thick); small print: mean of the second half of the calls over that of the first, geometric mean "
+    "over the layers. Calls that repeat a timestep change nothing and are gaps. Bottom: error of each layer quantized "
+    "alone on these inputs, absmax at {bits} bits, A = 1, over the input's size: median and 5–95 % of layers and "
+    "images."
 )
 CAPTION = described(
     TEXT,

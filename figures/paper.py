@@ -12,6 +12,7 @@ import numpy as np
 from . import Made, load
 
 FORMATS = ("pdf", "svg", "png")
+WIDEST = 30.0  # inches that a figure may be wide
 #: what would make two files of the same data differ
 DATES = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "svg": {"Date": None, "Creator": None},
@@ -38,7 +39,7 @@ def for_paper(
     Returns
     -------
     list of Path
-        NAME.FORMAT, or NAME_WIDTHin_PANELS.FORMAT, and then the caption.
+        NAME_WIDTHin_PANELS.FORMAT, or NAME_paper.FORMAT where neither was chosen, and then the caption.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def for_paper(
     with np.load(made.data, allow_pickle=False) as archive:
         data = {name: archive[name] for name in archive.files}
     parts = [made.name, *([f"{width:g}in"] if width else []), *(["".join(panels)] if panels else [])]
-    stem, written = "_".join(parts), []
+    stem, written = "_".join(parts if len(parts) > 1 else [made.name, "paper"]), []
     about = json.loads(made.manifest.read_text(encoding="utf-8"))
     with style.applied():
         figure = load(about["name"]).plot(data)

@@ -1,1 +1,1 @@
-"""Experiments on the digits model: arms, caching, recorded distributions, the predicted cliff."""
+"""Experiments on a trained model: arms, caching, recorded distributions, the predicted cliff."""

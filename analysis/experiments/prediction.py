@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from modiff_sim.diffusion.samplers import ddim
+from modiff_sim.diffusion.samplers import SAMPLERS
 from modiff_sim.nn import image_noise, probed
 from modiff_sim.nn.measure.transfer import Probed
 from modiff_sim.transfer import (
@@ -84,8 +84,12 @@ def network(effort: Effort, samples: int, *, leave_out: Collection[str] = ()) ->
     torch.set_num_threads(effort.threads)
     try:
         subject, along = model_of(effort.model), visited(effort)
-        if subject.conditions or along.prediction != "epsilon":
-            raise ValueError(f"{effort.model}: a prediction takes a model without conditions that predicts the noise")
+        if subject.conditions or along.prediction != "epsilon" or along.defaults:
+            raise ValueError(
+                f"{effort.model}: a prediction is of a model without conditions that predicts the noise, and of a "
+                f"sampler without clipping and other options (this one predicts {along.prediction}, with "
+                f"{dict(along.defaults) or 'no'} options)"
+            )
         size = subject.shape
         x = np.stack([image_noise(effort.seed, i).standard_normal(size, dtype=np.float32) for i in range(samples)])
         timesteps = along.timesteps.tolist()
@@ -97,7 +101,7 @@ def network(effort: Effort, samples: int, *, leave_out: Collection[str] = ()) ->
 
 
 def _steps(effort: Effort) -> tuple[np.ndarray, np.ndarray]:
-    return linear_steps(ddim, visited(effort))
+    return linear_steps(SAMPLERS["ddim"], visited(effort))
 
 
 def known(effort: str | Effort) -> tuple[tuple[str, ...], dict[tuple[str, int], Driven]]:

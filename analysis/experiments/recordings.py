@@ -3,7 +3,7 @@
     python -m analysis.experiments.recordings --out layers.npz                     the layers of ``LAYERS``
     python -m analysis.experiments.recordings --out one.npz --layers conv_in --steps 250 --images 4 --spacing uniform
 
-The .npz has one array (steps, images, d) per layer, whose key is the name of the layer. ``experiments.distributions``
+The .npz has one array (steps, images, d) per layer, whose key is the name of the layer. ``trained.distributions``
 has statistics of *all* layers, without the arrays.
 """
 
@@ -64,14 +64,16 @@ def _record(
 
 
 def layers_like(wanted: Sequence[str], model: str = MODEL) -> tuple[str, ...]:
-    """Return the layers of these names; where a model has not all of them, as many, evenly spaced."""
+    """Return the layers of these names; where a model has not all of them, as many as it has, evenly spaced."""
     if model == MODEL:  # which has those that this project names
         return tuple(wanted)
     known = list(find(model_of(model).model, None))
     if set(wanted) <= set(known):
         return tuple(wanted)
-    places = np.unique(np.linspace(0, len(known) - 1, len(wanted) + 2).round().astype(int))[1:-1]
-    return tuple(known[i] for i in (places if len(places) else range(len(known))))
+    count = min(len(wanted), len(known))
+    inner = np.linspace(0, len(known) - 1, count + 2).round().astype(int)[1:-1]
+    places = inner if len(set(inner)) == count else np.linspace(0, len(known) - 1, count).round().astype(int)
+    return tuple(known[i] for i in places)
 
 
 def layer_inputs(

@@ -11,7 +11,7 @@ MODEL = "digits"  # on which figures and claims are measured unless another mode
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is computed, and of what. It is part of the key of every stored result.
+    """How much is computed, and of what. What decides a result is in its key (``trained_runs.settings``).
 
     ``n`` is the number of images per arm, enough for medians over images that start from the same noise. Distances
     between sets of images, and 4-bit weights, need more: they are in the tables (``analysis.tables``). Quick is what

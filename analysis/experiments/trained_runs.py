@@ -17,6 +17,7 @@ from torch import nn
 import modiff_sim as ms
 from modiff_sim.diffusion.schedules import Schedule, linear
 from modiff_sim.nn import record, zoo
+from modiff_sim.sweeps.files import digest_of
 
 from ..running.code_key import source_of
 from ..running.workspace import store
@@ -45,11 +46,13 @@ def settings(effort: Effort, source: str) -> dict[str, Any]:
 
 @cache
 def identity(name: str) -> dict[str, Any]:
-    """Return what tells a model from others: the sha256 of its weights, and the schedule that it came with."""
+    """Return what tells a model from others: the sha256 of its weights, its class, options, shape and schedule."""
     if name in zoo.MODELS:
         return {"model": zoo.card(name)["sha256"]}
     found = model_of(name)
-    return {"model": weights_sha256(found.model), **found.key()}
+    options = digest_of(str(sorted(dict(getattr(found.model, "config", {})).items())).encode())
+    about = {"class": type(found.model).__name__, "options": options, "shape": found.shape}
+    return {"model": weights_sha256(found.model), **about, **found.key()}
 
 
 def middle_of(name: str) -> nn.Module:
@@ -92,7 +95,7 @@ def sample_task(effort: Effort, arm: Arm, index: int) -> None:
         features.append(out[:MIDDLE].flatten(1).numpy().copy())  # a copy: the model may reuse the tensor's memory
 
     with ExitStack() as stack:
-        if index == 0 and hasattr(subject.model, "mid_block"):
+        if index == 0 and isinstance(getattr(subject.model, "mid_block", None), nn.Module):
             stack.enter_context(middle_of(effort.model).register_forward_hook(keep))
         run = stack.enter_context(arm.on(subject.model))
         made = subject.sample(
@@ -109,7 +112,7 @@ def sample_task(effort: Effort, arm: Arm, index: int) -> None:
 
 
 def record_task(effort: Effort) -> dict[str, np.ndarray]:
-    """Return statistics of the layers' inputs and of their differences; see ``experiments.distributions``."""
+    """Return statistics of the layers' inputs and of their differences; see ``trained.distributions``."""
     torch.set_num_threads(effort.threads)
     subject = model_of(effort.model)
     with record(subject.model, ms.AbsMax(effort.width(RECORD_BITS))) as log:

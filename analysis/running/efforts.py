@@ -1,7 +1,7 @@
 """How much a program computes: a name that figures, claims and experiments take.
 
 What it means in numbers stands where it is used: in ``PARAMS`` of a figure, in ``check`` of a claim, and in the
-``Effort`` of the experiments with the digits model (``analysis.experiments.arms``).
+``Effort`` of the experiments with a trained model (``analysis.experiments.sizes``).
 """
 
 from __future__ import annotations

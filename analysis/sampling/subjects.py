@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from modiff_sim.diffusion.schedules import Schedule
+from modiff_sim.names import meant
 from modiff_sim.nn import sample, zoo
 from modiff_sim.nn.models.architectures import example_inputs
 from modiff_sim.nn.models.schedulers import describe
@@ -74,8 +74,8 @@ def subject(name: str, *, seed: int = 0) -> Subject:
     if name in zoo.MODELS:
         model = zoo.load(name)
         return Subject(name, model, image_shape(model), judged=name in EXTRACTORS)
-    if close := difflib.get_close_matches(name, zoo.MODELS, n=1):  # before the hub is asked for it
-        raise ValueError(f"no model {name!r} in the zoo; did you mean {close[0]!r}?")
+    if near := meant(name, zoo.MODELS):  # before the hub is asked for it
+        raise ValueError(f"no model {name!r} in the zoo{near}")
     from modiff_sim.nn import adapters
 
     loaded = adapters.load(name)

@@ -68,7 +68,8 @@ def modulated(
     weights : Quantizer, QuantizedWeights, other WeightSource, str or mapping, optional
         Quantizer of the weights, applied once, as an object, as text, or by patterns of layers; or quantized weights
         (``nn.weights``). None leaves the weights in full precision, and so does a mapping for layers without a match.
-        ``AbsMax(8)`` takes one scale per output channel (axis 0).
+        ``AbsMax(8)`` takes one scale per output channel (axis 0), and so does the text "absmax:8@channel"; in
+        "absmax:4@group:32" groups run along the input channels. Patterns are of layers that ``where`` keeps.
     recursion : str or Recursion, default "closed_loop"
         "direct" (post-training quantization), "open_loop" (no error compensation), "closed_loop" (MoDiff), or a
         ``Recursion`` of your own.
@@ -122,7 +123,9 @@ def modulated(
     (1.0, 4.0)
     """
     one_of("engine", engine, ENGINES)
-    weights = quantize_weights(model, weights) if isinstance(weights, Mapping) else chosen(weights)
+    source: Any = chosen(weights, weights=True)
+    if isinstance(weights, Mapping):
+        source = quantize_weights(model, weights, where=where)
     plan = chosen(activations)
-    options = Options(plan, weights, recursion, warmup, refresh, where, skip, storage, attention, reuse, seed)
+    options = Options(plan, source, recursion, warmup, refresh, where, skip, storage, attention, reuse, seed)
     return Context(lambda undo: Run(model, options).put(undo))

@@ -7,6 +7,7 @@ inches cannot hold its numbers, and may show only some of them.
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from string import ascii_lowercase
 from typing import Any
@@ -21,6 +22,8 @@ from ..arguments import number
 POINTS = 8.0  # of all text, at the final size
 NARROWEST = 1.55  # inches that a panel needs
 LETTERS_PER_INCH = 16.0  # of text below a figure
+LINE = 0.14  # inches of a line of text
+MANY_ROWS = 12  # labels at one axis, from which a panel is a table rather than a plot
 TALLEST = 9.6  # inches of a page of usual papers
 
 
@@ -69,7 +72,7 @@ def fitted(figure: Figure, width: float, panels: Sequence[str] | None = None) ->
     _labels(figure, known)
     for letter, panel in known.items():
         if panels is not None and letter not in panels:
-            panel.remove()
+            _remove(panel)
         elif len(known) > 1 and (panels is None or len(panels) > 1):
             where: Any = "center" if panel.get_title() else "left"
             if panel.get_title(loc=where).startswith(f"({letter})"):
@@ -98,6 +101,17 @@ def fitted(figure: Figure, width: float, panels: Sequence[str] | None = None) ->
     return figure
 
 
+def _remove(panel: Axes) -> None:
+    """Remove a panel, and the colour bars that were beside it and no other panel."""
+    figure: Any = panel.get_figure(root=True)
+    panel.remove()
+    for bar in [each for each in figure.axes if hasattr(each, "_colorbar_info")]:
+        parents = [each for each in bar._colorbar_info["parents"] if each is not panel]
+        if not parents:
+            bar.remove()
+        bar._colorbar_info["parents"] = parents  # by which constrained layout places it
+
+
 def _labels(figure: Figure, panels: dict[str, Axes]) -> None:
     """Give every panel the labels that it shares with the others of its row and its column, and all tick labels."""
     places: dict[Axes, Any] = {panel: panel.get_subplotspec() for panel in panels.values()}
@@ -121,15 +135,17 @@ def _arranged(group: Any, width: float) -> float:
     longest = max(len(each.get_title(loc)) for each in panels for loc in ("left", "center"))
     while columns > 1 and longest / LETTERS_PER_INCH > width / columns - 0.3:
         columns -= 1
-    rows, high = -(-len(panels) // columns), min(2.1, max(1.4, 0.62 * width / columns))
+    rows = -(-len(panels) // columns)
     as_it_was = columns == old.ncols and len(panels) == old.nrows * old.ncols
+    for panel in panels:
+        if not as_it_was and panel.axison:
+            panel.tick_params(labelbottom=True, labelleft=True)
+    high = max(min(2.1, max(1.4, 0.62 * width / columns)), *map(_lines_needed, panels))
     ratios = (old.get_height_ratios() or [1] * old.nrows) if as_it_was else [1] * rows
     grid = old if as_it_was else group.add_gridspec(rows, columns)
     for i, panel in enumerate(panels):
         if not as_it_was:
             panel.set_subplotspec(grid[i // columns, i % columns])
-            if panel.axison:
-                panel.tick_params(labelbottom=True, labelleft=True)
         panel.set_ylabel(textwrap.fill(panel.get_ylabel(), max(12, int(LETTERS_PER_INCH * high))))
     for i, panel in enumerate(panels):
         if i % columns and panel.get_ylabel() == panels[i - i % columns].get_ylabel():
@@ -137,6 +153,19 @@ def _arranged(group: Any, width: float) -> float:
         if i + columns < len(panels) and panel.get_xlabel() == panels[i + columns].get_xlabel():
             panel.set_xlabel("")
     return float(high * sum(ratios) / max(ratios))
+
+
+def _lines_needed(panel: Axes) -> float:
+    """Return the inches that a panel with a label or text in every row needs, and a colour bar below it."""
+    labels = sum(bool(text.get_text()) for text in panel.get_yticklabels())
+    if labels < MANY_ROWS:
+        return 0.0
+    places = [getattr(text, "xy", text.get_position()) for text in panel.texts if text.get_text()]
+    cells = Counter((round(x), round(y)) for x, y in places)
+    lines = labels * max(cells.values(), default=1)  # some cells hold two texts
+    bars = [each._colorbar_info for each in panel.figure.axes if hasattr(each, "_colorbar_info")]
+    below = any(panel in each["parents"] and each["location"] in ("bottom", "top") for each in bars)
+    return LINE * (lines + (5 if below else 0))
 
 
 def _narrow(panel: Axes, width: float) -> None:

@@ -58,6 +58,40 @@ def test_other_places_take_text_as_well():
     assert [plan.quantizer(name, 0).bits for name in ("0", "2")] == [8, 4]
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_text_for_weights_means_the_axes_of_a_weight(mapped):
+    """(out, in, kh, kw): a channel is an output channel, and groups run along the input channels."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv2d(4, 6, 3), torch.nn.SiLU(), torch.nn.Conv2d(6, 2, 3))
+    net[0].weight.data[3] *= 100  # one output channel is far larger: shared with others, it would take their codes
+    weight = net[0].weight.detach().clone()
+    for text, meant in (
+        ("absmax:4@channel", ms.AbsMax(4, granularity=ms.PerChannel(0))),
+        ("absmax:4@group:2", ms.AbsMax(4, granularity=ms.PerGroup(2, axis=1))),
+        ("absmax:4@batch", ms.AbsMax(4, granularity=ms.PerBatch())),
+        ("absmax:4", ms.AbsMax(4, granularity=ms.PerChannel(0))),
+    ):
+        weights = {"0": text, "2": "absmax:8"} if mapped else text
+        with modulated(net, activations="identity", weights=weights, recursion="direct") as run:
+            found = run.operators["0"].weight
+        assert torch.equal(found.reshape(weight.shape), meant(weight)), text
+    with pytest.raises(ValueError, match="has no tokens"):
+        quantize_weights(net, "absmax:4@token")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"weights": {"0": "absmax:8"}, "where": "2"}, "weights for '0', which is none of the layers"),
+     ({"activations": {"0": "absmax:8", "2": "absmax:4"}, "where": "2"}, "'0' is of layers that where= leaves out"),
+     ({"activations": {"*": "absmax:8", "2": "absmax:4"}}, "activations: '2' never counts, since patterns before it"),
+     ({"weights": {"*": "absmax:8", "2": "absmax:4"}}, "weights for '2' never count, since patterns before it"),
+     ({"activations": {"0": "absmax:8", "*": {"?": "absmax:4", "2": "absmax:3"}}}, "'2' never counts")],
+)  # fmt: skip
+def test_a_pattern_that_would_do_nothing_is_refused(options, said):
+    with pytest.raises(ValueError, match=said), modulated(model(), **({"activations": "absmax:4"} | options)):
+        pass
+
+
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [({"activations": "absmx:4"}, ValueError, r"did you mean 'absmax'\?"),

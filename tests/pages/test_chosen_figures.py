@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from readable import defects
 
 import figures
@@ -40,7 +41,7 @@ def test_every_figure_of_a_trained_model_takes_bits_or_says_why_not():
 def test_the_bits_and_the_model_are_measured_and_named(tiny):
     """The sweep on the 32×32 model at two numbers of bits: measured at any effort, drawn without defects, labelled."""
     (made,) = figures.make(["bit_sweep"], "quick", tiny, model="fashion32", bits=[4, 3])
-    assert (made.name, made.origin) == ("bit_sweep-fashion32-4-3", "computed")
+    assert (made.name, made.origin) == ("bit_sweep-fashion32-4-3-quick", "computed")
     with np.load(made.data) as archive:
         data = dict(archive)
     assert set(data["bits"].tolist()) == {32, 4, 3}
@@ -59,7 +60,7 @@ def test_the_bits_and_the_model_are_measured_and_named(tiny):
 
 def test_one_number_of_bits_replaces_that_of_the_figure(tiny):
     (made,) = figures.make(["violins"], "quick", tiny, bits=[5])
-    assert made.name == "violins-digits-5"
+    assert made.name == "violins-digits-5-quick"
     assert "(absmax, 5 bits)" in made.caption
     at = {}
     for bits in (5, 2):
@@ -89,6 +90,17 @@ def test_a_model_without_the_usual_layers_shows_others():
     assert "conv_in" not in some  # evenly spaced, without the ends
 
 
+@pytest.mark.parametrize(("known", "wanted", "found"), [(3, 6, 3), (7, 6, 6), (2, 1, 1), (1, 3, 1), (50, 6, 6)])
+def test_as_many_layers_are_shown_as_a_model_has(known, wanted, found, monkeypatch):
+    from analysis.experiments import recordings
+
+    names = {f"layer.{i}": None for i in range(known)}
+    monkeypatch.setattr(recordings, "find", lambda model, where: names)
+    some = recordings.layers_like([f"other.{i}" for i in range(wanted)], "fashion32")
+    assert len(set(some)) == len(some) == found
+    assert list(some) == sorted(some, key=list(names).index)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -112,6 +124,69 @@ def test_what_cannot_be_drawn_is_told_before_anything_is_computed(arguments, sai
     assert code == 2
     assert said in " ".join(capsys.readouterr().err.split())
     assert not list((tmp_path / "out").glob("*"))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders of one name with a U-Net of diffusers each, which differ in an option but not in their weights."""
+    from diffusers import DDIMScheduler, DDPMPipeline, UNet2DModel
+
+    torch.manual_seed(0)
+    options = {"in_channels": 1, "out_channels": 1, "layers_per_block": 1, "block_out_channels": (8, 8),
+               "norm_num_groups": 4, "down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2,
+               "mid_block_type": None}  # fmt: skip
+    made = []
+    for name, size in (("a", 8), ("b", 16)):
+        torch.manual_seed(0)
+        made.append(tmp_path / name / "net.v1")
+        model = UNet2DModel(sample_size=size, **options)
+        DDPMPipeline(model, DDIMScheduler(clip_sample=name == "b")).save_pretrained(made[-1])
+    return list(map(str, made))
+
+
+def test_models_of_one_name_are_told_apart(folders, tiny):
+    """Their files, their stored images and their shapes: the weights are the same, the options are not."""
+    made = [figures.make(["bit_sweep"], "quick", tiny, model=folder, bits=[4])[0] for folder in folders]
+    assert len({each.name for each in made}) == 2
+    assert all(each.name.startswith("bit_sweep-net.v1-") and each.name.endswith("-4-quick") for each in made)
+    shapes = [trained.arm_images(trained.FULL, chosen.effort("quick", folder), 2).shape for folder in folders]
+    assert shapes == [(2, 1, 8, 8), (2, 1, 16, 16)]
+
+
+def test_what_such_a_model_cannot_show_is_told(folders, tiny):
+    """It has no middle block, and the second is sampled with clipping, which no linear prediction describes."""
+    with pytest.raises(ValueError, match="has no middle block"):
+        figures.make(["middle_block"], "quick", tiny, model=folders[0])
+    with pytest.raises(ValueError, match="clip"):
+        figures.make(["prediction"], "quick", tiny, model=folders[1])
+
+
+def test_captions_say_how_the_data_was_made():
+    def caption(name, **how):
+        return chosen.texts(figures.load(name), chosen.effort("full", **how))[1]
+
+    assert caption("bit_sweep", bits=[4]).endswith("weights per output channel.")
+    for name in ("prediction", "caching", "violins", "growth"):
+        assert "weights per output channel" not in caption(name, bits=[4])
+    assert "steps (where" not in caption("few_steps", bits=[4])
+    judged = chosen.params(figures.load("violins"), chosen.effort("full", "fashion32"))["classifier"]
+    assert judged not in (None, figures.load("violins").PARAMS["full"]["classifier"])
+
+
+def test_a_figure_depends_on_the_figures_that_it_imports():
+    names = [path.name for path in figures._leads_to(figures.load("error_growth_short"))]
+    assert names == ["fig_error_growth_short.py", "fig_error_growth.py"]
+    assert {path.name for path in figures._leads_to(figures.load("growth"))} == {
+        "fig_growth.py", "fig_error_growth.py", "practice.py"
+    }  # fmt: skip
+    assert "practice.py" in {path.name for path in figures._leads_to(figures.load("prediction"))}
+
+
+def test_one_figure_that_does_not_fit_does_not_stop_the_others(tmp_path, capsys):
+    assert main(["error_growth", "error_growth_short", "--width", "1.6", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert "error_growth: at 1.6 inches" in said.err
+    assert (tmp_path / "error_growth_short_1.6in.pdf").is_file()
 
 
 def test_the_command_measures_a_choice_at_effort_full(tiny, monkeypatch):

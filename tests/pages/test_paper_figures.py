@@ -1,5 +1,6 @@
 """Figures for papers: the width that was asked for, text of 8 points, panels by letter, captions with parameters."""
 
+import itertools
 import json
 
 import numpy as np
@@ -61,10 +62,39 @@ def test_chosen_panels_keep_their_letters_and_get_the_labels_that_they_shared():
     assert (first.get_title(), second.get_title()) == ("(b) panel 01", "(d) panel 10")
     assert (first.get_ylabel(), second.get_ylabel()) == ("error 0", "error 1")
     assert second.get_xlabel() == "calls"
-    assert (first.get_position().x0 < second.get_position().x0) == (figure.get_figheight() < 3)
+    assert first.get_position().x0 < second.get_position().x0  # two fit side by side
+    assert figure.get_figheight() < 3
     one = fitted(made(), 3.3, ["e"])
     (panel,) = letters(one).values()
     assert (panel.get_title(), panel.get_xlabel(), panel.get_ylabel()) == ("panel 11", "calls", "error 1")
+
+
+@pytest.mark.parametrize(("panels", "bars"), [(["a"], 1), (["b", "c"], 1), (["d"], 0), (None, 1)])
+def test_a_colour_bar_stays_with_its_panels(panels, bars):
+    """The bar of the first row goes where none of its panels is shown, and the layout follows those that are."""
+    figure, axes = style.grid(2, 3, height=6.0)
+    for panel in axes[0]:
+        image = panel.imshow(np.eye(3))
+    axes[1, 0].plot([0, 1])
+    figure.colorbar(image, ax=axes[0].tolist())
+    fitted(figure, 6.8, panels)
+    figure.draw_without_rendering()
+    assert sum(hasattr(each, "_colorbar_info") for each in figure.axes) == bars
+    assert len(letters(figure)) == len(panels or "abcdef")
+
+
+def test_a_table_is_as_tall_as_its_rows():
+    figure, axes = style.grid(1, 2, height=6.0, sharey=True)
+    for panel in axes[0]:
+        panel.set_yticks(range(20), [f"row {i}" for i in range(20)])
+        panel.set_ylim(-0.5, 19.5)
+    fitted(figure, 3.3, ["b"])
+    figure.draw_without_rendering()
+    (panel,) = letters(figure).values()
+    boxes = [text.get_window_extent() for text in panel.get_yticklabels() if text.get_visible() and text.get_text()]
+    assert len(boxes) == 20
+    tops = sorted((box.y0, box.y1) for box in boxes)
+    assert all(below[1] <= above[0] + 1 for below, above in itertools.pairwise(tops))
 
 
 def test_what_does_not_fit_is_refused_with_the_panels_to_choose_from():

@@ -10,13 +10,14 @@ Calls are counted per layer since the last reset, and call 0 is the first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, runtime_checkable
 
 from ... import quantizers
 from ...quantizers.base import Quantizer
 from ...quantizers.fixed import Identity
+from ...quantizers.granularity import PerChannel, PerGroup, PerToken
 
 
 @runtime_checkable
@@ -89,6 +90,17 @@ class ByLayer:
         nested = (plan for plan in (*self.layers.values(), self.default) if isinstance(plan, ByLayer))
         return missing + [k for plan in nested for k in plan.unmatched(known)]
 
+    def hidden(self, names: Iterable[str]) -> list[str]:
+        """The patterns that match some of these layers, all of which earlier ones match too: they never count."""
+        known, before, found = list(names), set[str](), []
+        for key in self.layers:
+            fits = {name for name in known if _fits(key, name)}
+            if fits and fits <= before and "#" not in key:
+                found.append(key)
+            before |= fits if "#" not in key else set()
+        nested = (plan for plan in (*self.layers.values(), self.default) if isinstance(plan, ByLayer))
+        return found + [k for plan in nested for k in plan.hidden(known)]
+
     def quantizer(self, name: str, call: int) -> Quantizer:
         """The quantizer of the first key that matches the name.
 
@@ -139,8 +151,11 @@ class ByCall:
         return chosen
 
 
-def chosen(what: Any) -> Any:
+def chosen(what: Any, *, weights: bool = False) -> Any:
     """What is meant by text ("absmax:4") or by a mapping from patterns of layers to any of these; others as they are.
+
+    Text for weights means the axes of a weight (out, in, ...): "@channel" is one scale per output channel, and "@group"
+    runs along the input channels. Raises ValueError for "@token" there.
 
     Examples
     --------
@@ -148,10 +163,22 @@ def chosen(what: Any) -> Any:
     >>> plan = chosen({"conv_in": "absmax:8", "mid_block.*": "absmax:4"})
     >>> [plan.quantizer(name, call=0).bits for name in ("conv_in", "mid_block.0", "conv_out")]
     [8, 4, 32]
+    >>> str(chosen("absmax:8@channel", weights=True).granularity)
+    'PerChannel(axis=0)'
     """
     if isinstance(what, str):
-        return quantizers.parse(what)
-    return ByLayer(what) if isinstance(what, Mapping) else what
+        return _of_weights(what, quantizers.parse(what)) if weights else quantizers.parse(what)
+    return ByLayer({k: chosen(v, weights=weights) for k, v in what.items()}) if isinstance(what, Mapping) else what
+
+
+def _of_weights(text: str, quantizer: Quantizer) -> Quantizer:
+    """Return the quantizer of a text with its scales along the axes of a weight."""
+    shared = quantizer.granularity
+    if isinstance(shared, PerToken):
+        raise ValueError(f"weights {text!r}: a weight (out, in, ...) has no tokens; @channel is one scale per output")
+    if shared == PerChannel():
+        return replace(quantizer, granularity=PerChannel(0))
+    return replace(quantizer, granularity=PerGroup(shared.size, axis=1)) if isinstance(shared, PerGroup) else quantizer
 
 
 def as_plan(what: Any, who: str = "activations") -> Plan:

@@ -111,18 +111,29 @@ class Options:
             return ProductCounter(model)
         return Session(model, self.attention, self.product_scheme, states=states, first_call=first_call)
 
-    def check_names(self, layers: Iterable[str]) -> None:
-        """Raise ValueError for patterns that fit none of these layers: a typing error would do nothing, silently."""
-        known = list(layers)
+    def check_names(self, layers: Iterable[str], left_out: Iterable[str] = ()) -> None:
+        """Raise ValueError for patterns that would do nothing, silently.
+
+        They fit none of these layers, which is a typing error or of a layer that ``where`` leaves out, or they fit
+        none that an earlier pattern does not fit.
+        """
+        known, others = list(layers), list(left_out)
         skip = self.skip if isinstance(self.skip, Mapping) else {}
         plan = self.activations
         for what, patterns in (
             ("skip", [k for k in skip if not any(fnmatchcase(name, k) for name in known)]),
             ("activations", plan.unmatched(known) if isinstance(plan, ByLayer) else []),
         ):
+            if patterns and any(fnmatchcase(name, patterns[0]) for name in others):
+                raise ValueError(f"{what}: {patterns[0]!r} is of layers that where= leaves out, so it does nothing")
             if patterns:
                 near = meant(patterns[0], known) or f", such as '{known[0]}'"
                 raise ValueError(f"{what}: {patterns[0]!r} is none of the layers{near}")
+        if hidden := plan.hidden(known) if isinstance(plan, ByLayer) else []:
+            raise ValueError(
+                f"activations: {hidden[0]!r} never counts, since patterns before it fit all of its layers: the first "
+                "that fits decides, so put it before them"
+            )
 
     def of_layer(self, name: str) -> LayerOptions:
         """How this layer's calls are done."""

@@ -75,7 +75,7 @@ class Run(LayerSteps):
                 f"{type(model).__name__} has no weights yet, its layer '{absent[0]}' is on the meta device: load them "
                 "first (load_state_dict(..., assign=True), or to_empty(device=...) and then load_state_dict)"
             )
-        options.check_names(everything)
+        options.check_names(chosen, [name for name in everything if name not in chosen])
         self._model: nn.Module | None = model
         self.options = options
         self.recursion = options.scheme.recursion

@@ -29,6 +29,7 @@ from ...quantizers.base import Quantizer, not_finite
 from ...quantizers.granularity import Granularity, PerChannel
 from ..layers import Chosen, find
 from ..plans.plan import ByLayer, Plan, as_plan
+from ..plans.plan import chosen as _chosen
 from . import files
 from .codes import MAX_BITS, MIN_BITS, LayerCodes, Shape
 
@@ -194,9 +195,14 @@ def quantize_weights(
             if all(ByLayer({key: hit}, other).quantizer(name, 0) is other for name in chosen):
                 near = meant(key, chosen)
                 raise ValueError(f"weights for '{key}', which is none of the layers: {_some(chosen)}{near}")
-        plan: Plan = ByLayer(quantizer, Identity())
+        plan: Plan = _chosen({**quantizer}, weights=True)
+        if isinstance(plan, ByLayer) and (hidden := plan.hidden(chosen)):
+            raise ValueError(
+                f"weights for {hidden[0]!r} never count, since patterns before it fit all of its layers: the first "
+                "that fits decides, so put it before them"
+            )
     else:
-        plan = as_plan(quantizer, "weights")
+        plan = as_plan(_chosen(quantizer, weights=True), "weights")
     layers = {}
     for name, module in chosen.items():
         Q = plan.quantizer(name, 0)
