@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,36 @@ PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.page:
+        write_atomic(PAGE, document())
+        print(f"wrote {PAGE}", file=sys.stderr)
+        return 0
+    _check(parser, chosen)
+    seconds, code = {}, 0
+    try:
+        how = {"model": chosen.model, "bits": chosen.bits, "report": show}
+        for made in make(chosen.only, chosen.effort, chosen.out, **how):
+            seconds[made.name] = round(made.seconds, 2)
+            if chosen.keep and not is_live(load(made.name)):
+                keep(made)
+            if chosen.width or chosen.panels or chosen.format:
+                try:
+                    for path in for_paper(made, chosen.width, chosen.panels, chosen.format or ["pdf"]):
+                        print(f"{'':<28} {path}", flush=True)
+                except ValueError as error:  # of this figure alone, such as one that is too tall at this width
+                    print(f"figures: {made.name}: {one_line(error)}", file=sys.stderr)
+                    code = 2
+    except (StoreError, ValueError, OSError) as error:
+        print(f"figures: {one_line(error)}", file=sys.stderr)
+        return 2
+    if chosen.seconds:
+        write_atomic(chosen.seconds, json.dumps(seconds, indent=1) + "\n")
+    return code
+
+
+def _parser() -> Parser:
     parser = Parser(prog="python -m figures", description="Compute and draw the figures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these figures, as with --only")
     how = "how much to compute (default: quick; full with --model or --bits)"
@@ -46,11 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     page.add_argument("--format", nargs="+", choices=FORMATS, help="formats (default with --width: pdf)")
     parser.add_argument("--seconds", type=Path, metavar="PATH", help="write how long each figure took as JSON")
     parser.add_argument("--page", action="store_true", help="write docs/figures.md and stop")
-    chosen = parser.parse_args(arguments)
-    if chosen.page:
-        write_atomic(PAGE, document())
-        print(f"wrote {PAGE}", file=sys.stderr)
-        return 0
+    return parser
+
+
+def _check(parser: Parser, chosen: argparse.Namespace) -> None:
+    """Fill in what was not said, and end with an error where options do not fit together."""
     chosen.only = [*chosen.names, *(chosen.only or ())] or None
     own = chosen.model is not None or chosen.bits
     chosen.effort = chosen.effort or ("full" if own else "quick")
@@ -70,26 +101,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--panels are letters of one figure: name it")
     if chosen.keep and chosen.effort != "full":
         parser.error("--keep keeps what is measured at effort full: add --effort full")
-    seconds, code = {}, 0
-    try:
-        how = {"model": chosen.model, "bits": chosen.bits, "report": show}
-        for made in make(chosen.only, chosen.effort, chosen.out, **how):
-            seconds[made.name] = round(made.seconds, 2)
-            if chosen.keep and not is_live(load(made.name)):
-                keep(made)
-            if chosen.width or chosen.panels or chosen.format:
-                try:
-                    for path in for_paper(made, chosen.width, chosen.panels, chosen.format or ["pdf"]):
-                        print(f"{'':<28} {path}", flush=True)
-                except ValueError as error:  # of this figure alone, such as one that is too tall at this width
-                    print(f"figures: {made.name}: {one_line(error)}", file=sys.stderr)
-                    code = 2
-    except (StoreError, ValueError, OSError) as error:
-        print(f"figures: {one_line(error)}", file=sys.stderr)
-        return 2
-    if chosen.seconds:
-        write_atomic(chosen.seconds, json.dumps(seconds, indent=1) + "\n")
-    return code
 
 
 def show(made: Made) -> None:
