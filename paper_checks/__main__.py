@@ -96,11 +96,10 @@ def with_table(text: str, table: str) -> str:
 
 
 def write_pages() -> list[Path]:
-    """Write the tables of docs/claims.md and README.md anew; returns the pages."""
-    tables = {ROOT / "docs" / "claims.md": markdown(), ROOT / "README.md": markdown(printed=True)}
-    for path, table in tables.items():
-        store.write_atomic(path, with_table(path.read_text(encoding="utf-8"), table))
-    return list(tables)
+    """Write the table of docs/claims.md anew; returns the page."""
+    path = ROOT / "docs" / "claims.md"
+    store.write_atomic(path, with_table(path.read_text(encoding="utf-8"), markdown()))
+    return [path]
 
 
 def write_verdicts() -> list[Path]:
@@ -181,7 +180,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
     parser.add_argument("--markdown", action="store_true", help="print the table of docs/claims.md and stop")
-    parser.add_argument("--page", action="store_true", help="write the tables of docs/claims.md and README.md and stop")
+    parser.add_argument("--page", action="store_true", help="write the table of docs/claims.md and stop")
     parser.add_argument(
         "--verdicts", action="store_true", help="check the printed claims, write docs/verdicts.md and stop"
     )
