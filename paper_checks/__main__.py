@@ -20,7 +20,7 @@ from modiff_sim.arguments import said_seconds
 from modiff_sim.evidence import RELATIONS, Judgement
 from modiff_sim.sweeps import store
 
-from . import EFFORTS, TOPICS, _verdicts, claims, run, select
+from . import EFFORTS, TOPICS, _errata, _verdicts, claims, run, select
 from ._digits import STAND_IN
 
 WIDTH = 110
@@ -103,10 +103,12 @@ def write_pages() -> list[Path]:
 
 
 def write_verdicts() -> list[Path]:
-    """Check the paper's statements and write docs/verdicts.md; returns the page."""
-    path = ROOT / "docs" / "verdicts.md"
-    store.write_atomic(path, _verdicts.page(run(only=_verdicts.printed())))
-    return [path]
+    """Check the paper's statements and write docs/verdicts.md and docs/errata.md; returns the pages."""
+    judged = run(only=_verdicts.printed())
+    pages = {"verdicts.md": _verdicts.page(judged), "errata.md": _errata.page(judged)}
+    for name, text in pages.items():
+        store.write_atomic(ROOT / "docs" / name, text)
+    return [ROOT / "docs" / name for name in pages]
 
 
 def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
@@ -182,7 +184,9 @@ def _parser() -> Parser:
     parser.add_argument("--markdown", action="store_true", help="print the table of docs/claims.md and stop")
     parser.add_argument("--page", action="store_true", help="write the table of docs/claims.md and stop")
     parser.add_argument(
-        "--verdicts", action="store_true", help="check the printed claims, write docs/verdicts.md and stop"
+        "--verdicts",
+        action="store_true",
+        help="check the printed claims, write docs/verdicts.md and docs/errata.md, and stop",
     )
     parser.add_argument("--printed", action="store_true", help="with --markdown: only the paper's own statements")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the verdicts as JSON")

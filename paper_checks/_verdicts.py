@@ -58,7 +58,7 @@ def _block(j: Judgement, known: Mapping[str, Claim]) -> str:
     facts = [f"**Read as:** {claim.reading}" if claim.reading else ""]
     facts.append(f"**Tested:** {claim.statement.removeprefix(f'{STAND_IN}: ')}")
     facts.append(f"**Where it was tested:** {_conditions(j)}")
-    facts.append(f"**Measured:** {_measured(j)}")
+    facts.append(f"**Measured:** {measured(j)}")
     facts += _premises(j)
     if claim.instead:
         facts.append("**Instead, or more sharply:**")
@@ -67,7 +67,7 @@ def _block(j: Judgement, known: Mapping[str, Claim]) -> str:
             for name in claim.instead
         ]
     body = "\n".join(f"  - {fact.strip()}" if fact.startswith(" ") else f"- {fact}" for fact in facts if fact)
-    return f'<a id="{claim.id}"></a>\n### {claim.source}: {j.verdict}\n\n> {claim.quote}\n\n`{claim.id}`\n\n{body}\n'
+    return f'<a id="{claim.id}"></a>\n## {claim.source}: {j.verdict}\n\n> {claim.quote}\n\n`{claim.id}`\n\n{body}\n'
 
 
 def _premises(j: Judgement) -> list[str]:
@@ -102,7 +102,8 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _measured(j: Judgement) -> str:
+def measured(j: Judgement) -> str:
+    """Return what was measured of a claim, with its interval where it has one."""
     if j.evidence.not_run:
         return f"Nothing. What is missing: {j.detail}"
     interval = ""

@@ -152,7 +152,7 @@ def as_markdown(made: Page) -> str:
         return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
     rule = "|---|" + "---:|" * (len(made.header) - 1)
-    return "\n".join([f"### Table {made.name}: {made.title}", "", line(made.header), rule, *map(line, made.lines), "",
+    return "\n".join([f"## Table {made.name}: {made.title}", "", line(made.header), rule, *map(line, made.lines), "",
                       *(f"*{note}*" for note in made.notes), ""])  # fmt: skip
 
 
