@@ -150,7 +150,7 @@ def _bits(sub: argparse.ArgumentParser, default: Any = 4, **several: Any) -> Non
 
 
 def _granularity(sub: argparse.ArgumentParser, **several: Any) -> None:
-    known = "{granularity} or group:SIZE"
+    known = "{granularity}, group:SIZE or channel:axis=AXES"
     own = "(default: group for the MX formats, sample for the others)"
     about = f"which entries share a scale: {known} {own}"
     _words(sub.add_argument("--granularity", metavar="NAME", help=about, **several))

@@ -18,12 +18,13 @@ def quantizer(text: str, bits: int, shared: str | None) -> Quantizer:
     A text without bits takes ``bits``, and one without an @ takes the granularity ``shared``; where this is None, it
     has its own (runs of 32 for the MX formats). Raises ValueError as ``quantizers.parse`` does.
     """
-    head, at, own = text.partition("@")
-    if not at and shared is not None:
-        own, at = shared, "@"
-    if ":" in head:
-        return quantizers.parse(head + at + own)
-    return quantizers.make(head, bits, **({"granularity": granularity.parse(own)} if at else {}))
+    head, own_bits, own = quantizers.parts(text)
+    if own is None and shared is not None:
+        own = granularity.parse(shared)
+    options: dict[str, Any] = {} if own is None else {"granularity": own}
+    if own_bits is None:
+        return quantizers.make(head, bits, **options)
+    return QUANTIZERS[head](bits=own_bits, **options)  # which refuses other bits than those of a format
 
 
 def several(texts: Iterable[str], bits: int, shared: str | None) -> list[Quantizer]:
@@ -96,7 +97,7 @@ def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
     try:
         return Q.granularity.block_size((samples or 1, d))
     except ValueError:
-        if not isinstance(Q.granularity, PerGroup):
+        if not isinstance(Q.granularity, PerGroup) or shared_by_samples(Q.granularity, d):
             raise
         size = Q.granularity.size
         raise ValueError(
@@ -107,7 +108,7 @@ def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
 
 def entries(Q: Quantizer, d: int) -> int:
     """Return ``block``, but at most d where a run is longer than a sample, for tables of declared constants."""
-    if isinstance(Q.granularity, PerGroup) and d >= 1:
+    if isinstance(Q.granularity, PerGroup) and d >= 1 and not shared_by_samples(Q.granularity, d):
         return min(Q.granularity.size, d)
     return block(Q, d)
 

@@ -233,6 +233,18 @@ def test_recommend_shortens_long_names_in_the_table_only(capsys, tmp_path):
     assert all(f"{name}:" in out for name in names)
 
 
+def test_a_recommended_granularity_is_one_that_commands_take(capsys, tmp_path):
+    inputs = (
+        np.random.default_rng(0).standard_normal((1, 2, 8, 4, 4)) + 0.01 * np.arange(12.0)[:, None, None, None, None]
+    )
+    np.savez(tmp_path / "x.npz", conv=inputs * np.where(np.arange(8) == 3, 30.0, 1.0)[:, None, None])
+    (row,) = parsed(capsys, "recommend", tmp_path / "x.npz", "--judged", "channel")["rows"]
+    assert row["granularity"] == "channel:axis=0,1"
+    text = f"{row['quantizer']}:{row['bits']}@{row['granularity']}"
+    (setting,) = parsed(capsys, "simulate", "--quantizer", text, "--steps", 2, "--trials", 2)["settings"]
+    assert setting["granularity"] == row["granularity"]
+
+
 def test_recommend_takes_some_layers_and_some_trials(capsys, recording):
     one = ("recommend", recording, "--layer", "slow", "--trials", 3, "--criterion", "typical")
     first, again, other = (parsed(capsys, *one, "--seed", seed) for seed in (1, 1, 2))

@@ -177,15 +177,18 @@ def test_a_bound_in_expectation_is_judged_by_the_mean_square(capsys, monkeypatch
     assert small["holds"] == [True, False, False, False]
 
 
-@pytest.mark.parametrize("granularity", ["batch", "channel", "token", "sample", "group:4"])
+@pytest.mark.parametrize(
+    "granularity", ["batch", "channel", "token", "sample", "group:4", "group:3:axis=0", "channel:axis=0,1"]
+)
 @pytest.mark.parametrize("quantizer", ["absmax", "stochastic", "floor"])
 def test_bounds_hold_at_every_granularity(capsys, granularity, quantizer):
     where = ("--granularity", granularity, "--quantizer", quantizer, "--d", 8, "--trials", 9, "--steps", 8)
     found = parsed(capsys, "simulate", *where)
-    block = {"batch": 72, "channel": 9, "token": 8, "sample": 8, "group:4": 4}[granularity]
+    block = {"batch": 72, "channel": 9, "token": 8, "sample": 8, "group:4": 4}.get(granularity)
+    block = block or {"group:3:axis=0": 3, "channel:axis=0,1": 1}[granularity]
     assert found["settings"][0]["entries_per_scale"] == block
     assert found["settings"][0]["c"] == ms.quantizers.make(quantizer).c(block)
-    shared = granularity in ("batch", "channel")
+    shared = granularity in ("batch", "channel", "group:3:axis=0")
     for _, norms in bounded(found):
         assert norms["inf"]["worst"]["holds"]
         assert (norms["inf"]["trial"] is None) == shared
