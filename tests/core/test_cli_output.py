@@ -177,7 +177,7 @@ def test_simulate_prints_a_comparison_and_then_the_sections(capsys):
     assert {row[-1] for row in table} == {"holds"}
     titles = [line for line in lines if re.match(r"\w+:\d, \w+, d = \d", line)]
     assert titles == [
-        f"{q}, {p}; phi=0.5" for q in ("absmax:3", "stochastic:4") for p in ("random_walk, d = 6", "ar1, d = 9")
+        f"{q}, {p}" for q in ("absmax:3", "stochastic:4") for p in ("random_walk, d = 6", "ar1, d = 9; phi=0.5")
     ]
     assert lines.index(titles[0]) > head + 9
     assert lines.count("closed_loop") == lines.count("direct") == 4
@@ -342,13 +342,16 @@ def test_nothing_is_suggested_where_nothing_is_near(capsys, arguments):
         (["--process", "absent.npy"], "absent.npy: No such file"),
         (["--process", "ar1", "burst", "--option", "ratio=2"], "ar1 takes phi=, sigma=; burst takes at=, sigma="),
         (["--process", "x.npy", "--option", "ratio=2"], "a recording takes none"),
+        (["--process", "geometric", "--option", "ratio=0.8", "--option", "ratio=0.9"], "ratio is given twice"),
+        (["--process", "random_walk", "short.npy", "--trials", 4, "--steps", 3], "recorded with 2 steps × 4 trials"),
         (["--plot", "x.png", "--process", *(f"ar1:{d}" for d in range(1, 8))], "--plot can show 6 of --process"),
         (["--plot", "x.png", "--quantizer", *(f"absmax:{b}" for b in range(2, 11))], "can show 8 of --quantizer"),
     ],
-    ids=lambda v: " ".join(v)[:40] if isinstance(v, list) else "",
+    ids=lambda v: " ".join(map(str, v))[:40] if isinstance(v, list) else "",
 )  # fmt: skip
 def test_what_cannot_be_simulated_is_refused_before_anything_is_run(capsys, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
+    np.save("short.npy", np.zeros((2, 4, 64)))
     monkeypatch.setattr("modiff_sim.commands.simulate.simulate", None)
     code, out, err = run(capsys, "simulate", *arguments)
     assert (code, out) == (2, "")

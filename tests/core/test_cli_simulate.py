@@ -81,6 +81,20 @@ def test_every_process_can_be_named(capsys, process):
         assert inf["worst"]["ratio"] == pytest.approx(1, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("quantizer", "bits"), [("absmax:3", 3), ("fp8_e4m3", 8), ("mxint8@sample", 8), ("identity", 32), ("zero", 4)]
+)
+def test_alternating_means_the_same_on_the_command_line_and_in_the_library(capsys, quantizer, bits):
+    """It takes the bits of the quantizer, however the entries of an input are said; --bits is for quantizers."""
+    where = ("--steps", 4, "--trials", 1, "--recursion", "closed_loop")
+    r = ms.simulate("alternating:8", quantizer, "closed_loop", steps=4, trials=1)
+    assert r.params["process_params"]["bits"] == bits
+    for said in (("--process", "alternating:8"), ("--process", "alternating", "--d", 8)):
+        found = parsed(capsys, "simulate", "--quantizer", quantizer, *said, *where)
+        assert found["settings"][0]["process_params"] == r.params["process_params"]
+        assert runs(found)["closed_loop"]["2"]["mean"] == r.error[:, 0].tolist()
+
+
 def test_a_recorded_process(capsys, tmp_path):
     inputs = np.random.default_rng(0).standard_normal((4, 3, 5))
     np.save(tmp_path / "run.npy", inputs)
