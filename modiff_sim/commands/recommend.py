@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -23,11 +24,16 @@ def run(chosen: Namespace) -> int:
         inputs, tolerance=chosen.tolerance, criterion=chosen.criterion, judged=chosen.judged
     )
     norm = "max norm, for every trial" if chosen.criterion == "bound" else "2-norm, root mean square over trials"
+    mean = float(np.mean([r.effective_bits for r in found]))
+    if not printed(chosen, [asdict(r) for r in found], mean_effective_bits=mean):
+        _show(chosen, found, norm, mean)
     if chosen.plot:
         _plot(chosen.plot, found, f"{chosen.recording}: within {chosen.tolerance:g} of the input ({norm})")
-    mean = float(np.mean([r.effective_bits for r in found]))
-    if printed(chosen, [asdict(r) for r in found], mean_effective_bits=mean):
-        return 0
+    return 0
+
+
+def _show(chosen: Namespace, found: Sequence[recommendation.Recommendation], norm: str, mean: float) -> None:
+    """Print a table, and a sentence per layer."""
     say(
         f"The cheapest setting per layer whose error stays within {chosen.tolerance:g} of the input at every call "
         f"({norm}). ρ: difference over input; bound and measured: at the worst call, over the input."
@@ -44,7 +50,6 @@ def run(chosen: Namespace) -> int:
     for r in found:
         say(f"{r.layer}: {r.why}", indent="    ")
     print(f"\n{len(found)} layer{'s' * (len(found) != 1)}, {mean:.2f} effective bits in the mean over layers")
-    return 0
 
 
 def _some(a: np.ndarray, trials: int, seed: int) -> np.ndarray:

@@ -10,6 +10,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import recursion
 from ..arguments import affordable
 from ..contraction.atlas import shared_by_samples
@@ -17,6 +19,7 @@ from ..names import one_of
 from ..simulation.against_bounds import SIGMAS, compared
 from ..simulation.driver import simulate
 from . import inputs, taken
+from .effects import idle
 from .printing import WIDTH, printed, say, table, width
 from .sections import NORMS, Section, verdict
 
@@ -31,6 +34,8 @@ def run(chosen: Namespace) -> int:
     # what is measured, and twice as much again where it is compared
     affordable(f"{chosen.steps:,} steps × {chosen.trials:,} trials", 24 * 8 * chosen.steps * chosen.trials)
     sections = _sections(chosen)
+    if not any(map(_draws, sections)):
+        idle(chosen, "seed", "processes and quantizers that draw random numbers")
     if chosen.plot:
         from .simulate_plot import fits, plot
 
@@ -50,6 +55,15 @@ def run(chosen: Namespace) -> int:
     if chosen.plot:
         plot(chosen.plot, sections, ", ".join([*_options(sections), f"{chosen.trials} trials", f"seed {chosen.seed}"]))
     return 0
+
+
+def _draws(one: Section) -> bool:
+    """Return whether anything is drawn: bits of the quantizer or, as two inputs of one trial show, the process."""
+    rng = np.random.default_rng(0)
+    before = rng.bit_generator.state
+    for _ in one.process.stream(rng, 1, 1 if one.process.values is not None else 2):
+        pass
+    return one.Q.laws.randomised or rng.bit_generator.state != before
 
 
 def _show(chosen: Namespace, sections: Sequence[Section], scheme: str) -> None:
