@@ -81,11 +81,13 @@ class _Help(argparse.HelpFormatter):
 class _Parser(argparse.ArgumentParser):
     """A parser that reports an error in one line, without the usage, in which the line would be hard to find.
 
-    The line says which name was meant where a command, an option or a choice is unknown.
+    The line says which name was meant where a command, an option or a choice is unknown. ``given`` are the options that
+    were typed, whatever their defaults are.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": _Help} | options)
+        self.given: set[str] = set()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse the arguments, and report here the ones that are left: this parser knows the nearest option."""
@@ -109,6 +111,8 @@ class _Parser(argparse.ArgumentParser):
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         if action.option_strings and arg_strings == ["--"]:  # argparse would make an empty list of ``--bits=--``
             raise argparse.ArgumentError(action, "expected an argument, got '--'")
+        if action.option_strings:
+            self.given.add(action.dest)
         return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
@@ -150,7 +154,7 @@ def _bits(sub: argparse.ArgumentParser, default: Any = 4, **several: Any) -> Non
 
 
 def _granularity(sub: argparse.ArgumentParser, **several: Any) -> None:
-    known = "{granularity} or group:SIZE"
+    known = "{granularity}, group:SIZE or channel:axis=AXES"
     own = "(default: group for the MX formats, sample for the others)"
     about = f"which entries share a scale: {known} {own}"
     _words(sub.add_argument("--granularity", metavar="NAME", help=about, **several))
@@ -172,7 +176,7 @@ def _simulate(s: argparse.ArgumentParser) -> None:
     about = f"input: {known}, and a file (.npy, .npz) is a recording (steps, trials, d)"
     _words(s.add_argument("--process", nargs="+", default=["random_walk"], metavar="NAME", help=about))
     s.add_argument(
-        "--option", action="append", default=[], metavar="KEY=VALUE", help="option of the process, such as ratio=0.8"
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="option of a process, such as ratio=0.8"
     )
     _words(s.add_argument("--recursion", nargs="+", metavar="NAME", help="{recursion} (default: all)"))
     _number(s, "steps", 50, "model calls")
@@ -295,7 +299,7 @@ _EXAMPLES = {
         "quantizers --bits 3 --d 1024",
         "quantizers --quantizer absmax:4@group:32 mxint8 --csv",
     ),
-    "verify": ("verify out/results",),
+    "verify": ("verify out/results", "verify out"),
     "completion": (
         "completion bash > modiff-sim.bash",
         "completion zsh > _modiff-sim",
@@ -334,7 +338,7 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=about, epilog=_examples(name))
         add_options(sub)
         _output(sub, name)
-        sub.set_defaults(parser=parser)
+        sub.set_defaults(parser=parser, given=sub.given)
     return parser
 
 

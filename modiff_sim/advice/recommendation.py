@@ -29,6 +29,7 @@ from ..names import one_of
 from ..quantizers import QUANTIZERS, AbsMax, Zero
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity, PerChannel, PerSample
+from ..quantizers.granularity import name as granularity_name
 from ..simulation.recordings import read_recording
 from ..typing import ArrayLike
 from .recommended import Recommendation, Recommendations
@@ -179,7 +180,7 @@ def _recommend(
         )
     kinds = {kind: name for name, kind in QUANTIZERS.items()}
     name = kinds.get(type(s.quantizer), type(s.quantizer).__name__)
-    granularity = "-" if s.scheme == "cache" else str(s.quantizer.granularity)
+    granularity = "-" if s.scheme == "cache" else granularity_name(s.quantizer.granularity)
     return Recommendation(
         layer.name,
         s.scheme,

@@ -27,7 +27,7 @@ class Recommendation(Shown):
     bits : int
         Bits of the quantized calls, 0 for a cache.
     granularity : str
-        Which entries share a scale.
+        Which entries share a scale, as ``granularity.parse`` reads it; "-" where nothing is quantized.
     refresh : int or "never"
         Every how many calls the layer is computed in full precision.
     effective_bits : float

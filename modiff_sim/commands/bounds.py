@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from .. import bounds
 from ..arguments import affordable
 from ..names import one_of
+from ..quantizers.base import Quantizer
 from . import taken
+from .effects import constants_needed
 from .printing import printed, say, table
 
 LOOPS = ("open_loop", "closed_loop")
@@ -22,11 +25,11 @@ def profile(chosen: Namespace, n: int) -> np.ndarray:
     if n < 1:
         raise ValueError(f"there must be at least 1 difference, got {n}")
     affordable(f"every bound of {n:,} differences", 500 * n)
-    at = n - 1 if chosen.at is None else chosen.at
-    if not 0 <= at < n:
-        raise ValueError(f"--at must be one of the {n} differences 0..{n - 1}, got {at}")
     one_of("profile", chosen.profile, PROFILES)
     if chosen.profile == "impulse":
+        at = n - 1 if chosen.at is None else chosen.at
+        if not 0 <= at < n:
+            raise ValueError(f"--at must be one of the differences 0..{n - 1}, got {at}")
         return np.asarray(np.arange(n) == at, np.float64)
     if chosen.profile == "random":
         return np.random.default_rng(chosen.seed).lognormal(size=n)
@@ -42,9 +45,7 @@ def profile(chosen: Namespace, n: int) -> np.ndarray:
 def run(chosen: Namespace) -> int:
     """Print every bound for the chosen profile of differences."""
     d = profile(chosen, chosen.steps)
-    Q = taken.quantizer(chosen.quantizer, chosen.bits, chosen.granularity)
-    block = taken.block(Q, chosen.d)
-    constants = taken.about(Q, chosen.d, block, chosen.c, chosen.kappa)
+    Q, constants = taken.constants(chosen, constants_needed(chosen))
     c, kappa = constants["c"], constants["kappa"]
     columns: dict[str, np.ndarray] = {}
     for name, bound in bounds.BOUNDS.items():
@@ -53,18 +54,23 @@ def run(chosen: Namespace) -> int:
             columns |= {f"{name}/{index}": bound(d, gain, index=index) for index in bounds.INDICES}
         else:
             columns[name] = bound(d, gain)
-    if chosen.plot:
-        whose = "" if chosen.c is not None and chosen.kappa is not None else f"{taken.said(Q)}, d = {chosen.d}, "
-        _plot(chosen.plot, columns, d, f"{whose}c = {c:.4g}, kappa = {kappa:.4g}, {chosen.profile} differences")
     rows = [row for loop in LOOPS for row in _rows(loop, columns, d)]
-    if printed(chosen, rows, constants=constants):
-        return 0
+    if not printed(chosen, rows, constants=constants):
+        _show(chosen, rows, Q, constants)
+    if chosen.plot:
+        whose = "" if Q is None else f"{taken.said(Q)}, d = {chosen.d}, "
+        _plot(chosen.plot, columns, d, f"{whose}c = {c:.4g}, kappa = {kappa:.4g}, {chosen.profile} differences")
+    return 0
+
+
+def _show(chosen: Namespace, rows: Sequence[dict[str, Any]], Q: Quantizer | None, constants: Mapping[str, Any]) -> None:
+    """Print the rows as a table per loop."""
     print(f"Bounds on the norm of the error; {chosen.profile} differences, ||A|| = 1")
-    say(taken.verdicts(c, kappa))
-    if chosen.c is None or chosen.kappa is None:
-        which = "" if chosen.c is None and chosen.kappa is None else "c: " if chosen.c is None else "kappa: "
-        print(f"{which}declared by {taken.said(Q)}, {taken.words(Q, chosen.d, block)}")
-    if Q.laws.randomised and chosen.c is None:
+    say(taken.verdicts(constants["c"], constants["kappa"]))
+    if Q is not None:
+        which = "" if not constants["given"] else "c: " if chosen.c is None else "kappa: "
+        print(f"{which}declared by {taken.said(Q)}, {taken.words(Q, chosen.d, constants['entries_per_scale'])}")
+    if Q is not None and Q.laws.randomised and chosen.c is None:
         say("Its c bounds an expectation, so the 2-norm bounds are on the root mean square, for exogenous differences")
     say(taken.CONDITIONS)
     say(
@@ -77,7 +83,6 @@ def run(chosen: Namespace) -> int:
         names = [name for name in of[0] if name not in ("recursion", "call", "difference")]
         lines = ([row[name] for name in ("call", "difference", *names)] for row in of)
         table(["call", "||d||", *names], lines, keys=2)
-    return 0
 
 
 def _rows(loop: str, columns: dict[str, np.ndarray], d: np.ndarray) -> list[dict[str, Any]]:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from inspect import signature
 from typing import Any
 
-from ..names import meant, one_of
+from ..names import meant
 from ..quantizers.base import Quantizer
 from ..simulation import processes
 
 
 def process(chosen: Namespace, text: str, Q: Quantizer) -> processes.Process:
     """Return the process that is meant by "NAME", "NAME:D" or a file, with those of the options that it takes."""
-    options = {key: value for key, value in _options(chosen).items() if key in _accepted(text)}
-    if text == "recorded":
-        if "source" not in options:
-            raise ValueError("recorded needs --option source=FILE, a .npy or .npz of shape (steps, trials, d)")
-        return processes.recorded(**options)
-    if _is_file(text):
-        return processes.get(text, Q)
-    name, colon, _ = text.partition(":")
-    make, d = processes.PROCESSES[name], processes.get(text, Q).d if colon else chosen.d
-    bits = Q.bits if type(Q).fixed_bits is None else chosen.bits
-    of_the_run = {
-        key: value for key, value in {"quantizer": Q, "bits": bits}.items() if key in signature(make).parameters
-    }
-    return make(d=d, **of_the_run, **options)
+    given = _options(chosen)
+    options = {key: given[key] for key in _accepted(text) if key in given}
+    if text == "recorded" and not options:
+        raise ValueError("recorded needs --option source=FILE, a .npy or .npz of shape (steps, trials, d)")
+    return processes.get(text, Q, d=chosen.d, **options)
+
+
+def options(chosen: Namespace, text: str) -> tuple[str, ...]:
+    """Return those of ``--option`` that the process of this text takes, as they were typed."""
+    return tuple(item for item in chosen.option if item.partition("=")[0] in _accepted(text))
 
 
 def said(process: processes.Process) -> str:
@@ -35,25 +30,20 @@ def said(process: processes.Process) -> str:
     return f"{process.name}:{process.d}" if source is None else str(source)
 
 
-def _is_file(text: str) -> bool:
-    return text.endswith((".npy", ".npz"))
-
-
-def _accepted(text: str) -> list[str]:
-    """Return the options that a process takes: the keyword arguments of its constructor."""
-    if _is_file(text):
-        return []
-    make = processes.PROCESSES[one_of("process", text.partition(":")[0], processes.PROCESSES)]
-    return [key for key in signature(make).parameters if key not in ("d", "bits", "quantizer")]
+def _accepted(text: str) -> tuple[str, ...]:
+    """Return the options that a process takes."""
+    return () if processes.is_file(text) else processes.options(processes.parts(text)[0])
 
 
 def _options(chosen: Namespace) -> dict[str, Any]:
     """Return the options of all processes, each of which one of them has to take."""
-    taken = {text.partition(":")[0]: _accepted(text) for text in chosen.process if not _is_file(text)}
+    taken = {text.partition(":")[0]: _accepted(text) for text in chosen.process if not processes.is_file(text)}
     known = [key for keys in taken.values() for key in keys]
     options: dict[str, Any] = {}
     for item in chosen.option:
         key, found, value = item.partition("=")
+        if key in options:
+            raise ValueError(f"--option {item}: {key} is given twice")
         if not found or key not in known:
             takes = "; ".join(f"{name} takes {', '.join(f'{k}=' for k in keys)}" for name, keys in taken.items())
             near = meant(key, known) if key not in known else ""

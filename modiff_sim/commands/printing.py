@@ -25,7 +25,7 @@ TEXT = frozenset({
     "quantizer", "laws", "layer", "scheme", "granularity", "distribution", "process", "recursion", "verdict",
 })  # fmt: skip
 #: what a Namespace of arguments holds besides the options that decide the numbers
-OUTPUT = frozenset({"command", "parser", "json", "csv", "plot"})
+OUTPUT = frozenset({"command", "parser", "given", "idle", "json", "csv", "plot"})
 
 
 def width() -> int:
@@ -81,11 +81,12 @@ def _parts(widths: Sequence[int], keys: int) -> list[list[int]]:
 def printed(chosen: Namespace, rows: Sequence[Mapping[str, Any]], **more: Any) -> bool:
     """Print the rows as JSON or CSV where this was asked for, and return whether it was.
 
-    JSON is ``{"command": ..., "params": {...}, "rows": [...]}`` and what else there is. ``params`` are the options.
+    JSON is ``{"command": ..., "params": {...}, "rows": [...]}`` and what else there is. ``params`` are the options,
+    null where they have no effect.
     """
     if chosen.json:
         params = {name: value for name, value in vars(chosen).items() if name not in OUTPUT}
-        params |= more.pop("params", {})
+        params |= more.pop("params", {}) | dict.fromkeys(chosen.idle)
         print_json({"command": chosen.command, "params": params, "rows": rows, **more})
     elif chosen.csv:
         print_csv(rows)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
 
 from ..advice import recommendation
 from ..names import one_of
-from ..quantizers import granularity
 from .printing import WIDTH, printed, say, table, width
 
 
@@ -24,18 +24,22 @@ def run(chosen: Namespace) -> int:
         inputs, tolerance=chosen.tolerance, criterion=chosen.criterion, judged=chosen.judged
     )
     norm = "max norm, for every trial" if chosen.criterion == "bound" else "2-norm, root mean square over trials"
+    mean = float(np.mean([r.effective_bits for r in found]))
+    if not printed(chosen, [asdict(r) for r in found], mean_effective_bits=mean):
+        _show(chosen, found, norm, mean)
     if chosen.plot:
         _plot(chosen.plot, found, f"{chosen.recording}: within {chosen.tolerance:g} of the input ({norm})")
-    mean = float(np.mean([r.effective_bits for r in found]))
-    named = [asdict(r) | {"granularity": _said(r.granularity)} for r in found]
-    if printed(chosen, named, mean_effective_bits=mean):
-        return 0
+    return 0
+
+
+def _show(chosen: Namespace, found: Sequence[recommendation.Recommendation], norm: str, mean: float) -> None:
+    """Print a table, and a sentence per layer."""
     say(
         f"The cheapest setting per layer whose error stays within {chosen.tolerance:g} of the input at every call "
         f"({norm}). ρ: difference over input; bound and measured: at the worst call, over the input."
     )
     print()
-    rows = [r.as_row() | {"granularity": _said(r.granularity)} for r in found]
+    rows = [r.as_row() for r in found]
     taken = sum(2 + max(len(name), *(len(row[name]) for row in rows)) for name in rows[0] if name != "layer")
     room = max(24, min(width(), WIDTH) - taken)
     for row in rows:  # names are cut here, but complete in the sentences below the table
@@ -46,12 +50,6 @@ def run(chosen: Namespace) -> int:
     for r in found:
         say(f"{r.layer}: {r.why}", indent="    ")
     print(f"\n{len(found)} layer{'s' * (len(found) != 1)}, {mean:.2f} effective bits in the mean over layers")
-    return 0
-
-
-def _said(text: str) -> str:
-    """Return the name of a granularity on the command line, or its text where it has none."""
-    return {str(granularity.parse(name)): name for name in granularity.GRANULARITIES}.get(text, text)
 
 
 def _some(a: np.ndarray, trials: int, seed: int) -> np.ndarray:

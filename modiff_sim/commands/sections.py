@@ -22,10 +22,14 @@ WORST = {
 
 @dataclass(frozen=True)
 class Section:
-    """One quantizer on one process, and per recursion and norm what ``against_bounds.compared`` found."""
+    """One quantizer on one process, and per recursion and norm what ``against_bounds.compared`` found.
+
+    ``options`` are those of the process, as they were typed.
+    """
 
     Q: Quantizer
     process: Process
+    options: tuple[str, ...]
     block: int
     runs: dict[str, dict[str, dict[str, Any]]]
 

@@ -10,6 +10,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import recursion
 from ..arguments import affordable
 from ..contraction.atlas import shared_by_samples
@@ -17,6 +19,7 @@ from ..names import one_of
 from ..simulation.against_bounds import SIGMAS, compared
 from ..simulation.driver import simulate
 from . import inputs, taken
+from .effects import idle
 from .printing import WIDTH, printed, say, table, width
 from .sections import NORMS, Section, verdict
 
@@ -31,6 +34,8 @@ def run(chosen: Namespace) -> int:
     # what is measured, and twice as much again where it is compared
     affordable(f"{chosen.steps:,} steps × {chosen.trials:,} trials", 24 * 8 * chosen.steps * chosen.trials)
     sections = _sections(chosen)
+    if not any(map(_draws, sections)):
+        idle(chosen, "seed", "processes and quantizers that draw random numbers")
     if chosen.plot:
         from .simulate_plot import fits, plot
 
@@ -40,19 +45,33 @@ def run(chosen: Namespace) -> int:
         for name in names:
             r = simulate(one.process, one.Q, name, warmup=warmup, refresh=refresh, **options)
             one.runs[name] = {norm: compared(r, norm) for norm in NORMS}
-    if chosen.plot:
-        plot(chosen.plot, sections, ", ".join([*chosen.option, f"{chosen.trials} trials", f"seed {chosen.seed}"]))
     more = {
         "params": {"warmup": warmup, "refresh": refresh},
         "comparison": [row for one in sections for row in one.comparison()],
         "settings": [one.about() | {"process_params": one.process.params} for one in sections],
     }
-    if printed(chosen, [row for one in sections for row in one.rows()], **more):
-        return 0
+    if not printed(chosen, [row for one in sections for row in one.rows()], **more):
+        _show(chosen, sections, f"warm-up {warmup}, refresh {refresh}")
+    if chosen.plot:
+        plot(chosen.plot, sections, ", ".join([*_options(sections), f"{chosen.trials} trials", f"seed {chosen.seed}"]))
+    return 0
+
+
+def _draws(one: Section) -> bool:
+    """Return whether anything is drawn: bits of the quantizer or, as two inputs of one trial show, the process."""
+    rng = np.random.default_rng(0)
+    before = rng.bit_generator.state
+    for _ in one.process.stream(rng, 1, 1 if one.process.values is not None else 2):
+        pass
+    return one.Q.laws.randomised or rng.bit_generator.state != before
+
+
+def _show(chosen: Namespace, sections: Sequence[Section], scheme: str) -> None:
+    """Print the sections as text, and before them a comparison if there are several."""
     many = len(sections) > 1
     if not many:
-        _introduce(sections[0], chosen.option)
-    print(f"{chosen.trials} trials, seed {chosen.seed}, warm-up {warmup}, refresh {refresh}")
+        _introduce(sections[0])
+    print(f"{chosen.trials} trials, seed {chosen.seed}, {scheme}")
     if many:
         _compare(sections)
     print()
@@ -60,9 +79,16 @@ def run(chosen: Namespace) -> int:
     for one in sections:
         if many:
             print("\n" + "-" * min(width(), WIDTH))
-            _introduce(one, chosen.option)
+            _introduce(one)
         _print(one, chosen.steps)
-    return 0
+
+
+def _options(sections: Sequence[Section]) -> list[str]:
+    """Return the options of the processes for a title, which says whose they are where not all take the same."""
+    taken_by = {inputs.said(one.process): one.options for one in sections}
+    if len(set(taken_by.values())) == 1:
+        return list(sections[0].options)
+    return [f"{name}: {', '.join(options)}" for name, options in taken_by.items() if options]
 
 
 def _sections(chosen: Namespace) -> list[Section]:
@@ -71,8 +97,9 @@ def _sections(chosen: Namespace) -> list[Section]:
     for Q in taken.several(chosen.quantizer, chosen.bits, chosen.granularity):
         for text in chosen.process:
             process = inputs.process(chosen, text, Q)
-            block = taken.block(Q, process.d, chosen.trials)
-            found.setdefault((taken.said(Q), inputs.said(process)), Section(Q, process, block, {}))
+            process.require(chosen.trials, chosen.steps)
+            options, block = inputs.options(chosen, text), taken.block(Q, process.d, chosen.trials)
+            found.setdefault((taken.said(Q), inputs.said(process)), Section(Q, process, options, block, {}))
     return list(found.values())
 
 
@@ -125,10 +152,10 @@ def _compare(sections: Sequence[Section]) -> None:
     )
 
 
-def _introduce(one: Section, options: Sequence[str]) -> None:
+def _introduce(one: Section) -> None:
     """Say what a section is about."""
     about = one.about()
-    print("; ".join([one.title, *options]))
+    print("; ".join([one.title, *one.options]))
     print(taken.words(one.Q, one.process.d, one.block))
     say(taken.verdicts(about["c"], about["kappa"]))
 

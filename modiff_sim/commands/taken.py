@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import quantizers
 from ..contraction.atlas import shared_by_samples
 from ..quantizers import QUANTIZERS, granularity
 from ..quantizers.base import Quantizer
-from ..quantizers.granularity import PerGroup
+from ..quantizers.granularity import Granularity, PerGroup
 
 
 def quantizer(text: str, bits: int, shared: str | None) -> Quantizer:
@@ -18,12 +19,13 @@ def quantizer(text: str, bits: int, shared: str | None) -> Quantizer:
     A text without bits takes ``bits``, and one without an @ takes the granularity ``shared``; where this is None, it
     has its own (runs of 32 for the MX formats). Raises ValueError as ``quantizers.parse`` does.
     """
-    head, at, own = text.partition("@")
-    if not at and shared is not None:
-        own, at = shared, "@"
-    if ":" in head:
-        return quantizers.parse(head + at + own)
-    return quantizers.make(head, bits, **({"granularity": granularity.parse(own)} if at else {}))
+    head, own_bits, own = quantizers.parts(text)
+    if own is None and shared is not None:
+        own = granularity.parse(shared)
+    options: dict[str, Any] = {} if own is None else {"granularity": own}
+    if own_bits is None:
+        return quantizers.make(head, bits, **options)
+    return QUANTIZERS[head](bits=own_bits, **options)  # which refuses other bits than those of a format
 
 
 def several(texts: Iterable[str], bits: int, shared: str | None) -> list[Quantizer]:
@@ -38,9 +40,13 @@ def name(Q: Quantizer) -> str:
 
 def said(Q: Quantizer) -> str:
     """Return the text by which a quantizer can be named, as in "absmax:3@channel": the shortest one."""
-    free, own = type(Q).fixed_bits is None, quantizers.make(name(Q), max(Q.bits, 2)).granularity
-    shared = "" if Q.granularity == own else f"@{granularity.name(Q.granularity)}"
-    return name(Q) + (f":{Q.bits}" if free else "") + shared
+    return text(name(Q), Q.bits, Q.granularity)
+
+
+def text(name: str, bits: int, shared: Granularity) -> str:
+    """Return the shortest text that names a registered quantizer by these parts, whether it has such bits or not."""
+    own = "" if shared == quantizers.make(name, 8).granularity else f"@{granularity.name(shared)}"
+    return name + (f":{bits}" if QUANTIZERS[name].fixed_bits is None else "") + own
 
 
 def about(Q: Quantizer, d: int, entries: int, c: float | None = None, kappa: float | None = None) -> dict[str, Any]:
@@ -49,13 +55,31 @@ def about(Q: Quantizer, d: int, entries: int, c: float | None = None, kappa: flo
     ``d`` is the number of entries of a sample, and ``entries`` that of the entries that share a scale.
     """
     c, kappa = Q.c(entries) if c is None else c, Q.kappa(entries) if kappa is None else kappa
-    row: dict[str, Any] = {"quantizer": name(Q), "bits": Q.bits, "granularity": granularity.name(Q.granularity)}
-    return row | {"d": d, "entries_per_scale": entries, "c": c, "kappa": kappa} | premises(c, kappa)
+    which = (name(Q), Q.bits, granularity.name(Q.granularity), d, entries)
+    return dict(zip(ABOUT, which, strict=True)) | {"c": c, "kappa": kappa} | premises(c, kappa)
 
 
-def premises(c: float, kappa: float) -> dict[str, bool]:
-    """Return which conditions of the theory the constants meet; see ``CONDITIONS``."""
-    return {"c_below_1": c < 1, "c_at_most_half": 2 * c <= 1, "kappa_below_1": kappa < 1}
+#: the columns that say which quantizer constants belong to
+ABOUT = ("quantizer", "bits", "granularity", "d", "entries_per_scale")
+
+
+def constants(chosen: Namespace, needed: Sequence[str]) -> tuple[Quantizer | None, dict[str, Any]]:
+    """Return the quantizer that declares the constants of a command, and what is known of these, as in ``about``.
+
+    "given" are those that options say. Where options say all that are ``needed``, there is no quantizer, and what only
+    a quantizer would say is None.
+    """
+    given = {name: value for name in needed if (value := getattr(chosen, name)) is not None}
+    if len(given) < len(needed):
+        Q = quantizer(chosen.quantizer, chosen.bits, chosen.granularity)
+        return Q, about(Q, chosen.d, block(Q, chosen.d), **given) | {"given": list(given)}
+    row: dict[str, Any] = dict.fromkeys((*ABOUT, "c", "kappa")) | given
+    return None, row | premises(row["c"], row["kappa"]) | {"given": list(given)}
+
+
+def premises(c: float, kappa: float | None) -> dict[str, bool | None]:
+    """Return which conditions of the theory the constants meet, None for one that is not known; see ``CONDITIONS``."""
+    return {"c_below_1": c < 1, "c_at_most_half": 2 * c <= 1, "kappa_below_1": None if kappa is None else kappa < 1}
 
 
 #: what the conditions are for
@@ -65,7 +89,7 @@ CONDITIONS = f"{CONDITIONS_OF_C[:-1]}; kappa < 1: that of the max-norm bounds (c
 
 def verdicts(c: float, kappa: float | None = None) -> str:
     """Return the constants and their conditions, as in "c = 0.8392 (c < 1: yes, 2c ≤ 1: no)"."""
-    met = {key: yes_or_no(value) for key, value in premises(c, 0.0 if kappa is None else kappa).items()}
+    met = {key: yes_or_no(value) for key, value in premises(c, kappa).items()}
     text = f"c = {_below_1(c)} (c < 1: {met['c_below_1']}, 2c ≤ 1: {met['c_at_most_half']})"
     return text if kappa is None else f"{text}, kappa = {_below_1(kappa)} (kappa < 1: {met['kappa_below_1']})"
 
@@ -96,7 +120,7 @@ def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
     try:
         return Q.granularity.block_size((samples or 1, d))
     except ValueError:
-        if not isinstance(Q.granularity, PerGroup):
+        if not isinstance(Q.granularity, PerGroup) or shared_by_samples(Q.granularity, d):
             raise
         size = Q.granularity.size
         raise ValueError(
@@ -107,7 +131,7 @@ def block(Q: Quantizer, d: int, samples: int | None = None) -> int:
 
 def entries(Q: Quantizer, d: int) -> int:
     """Return ``block``, but at most d where a run is longer than a sample, for tables of declared constants."""
-    if isinstance(Q.granularity, PerGroup) and d >= 1:
+    if isinstance(Q.granularity, PerGroup) and d >= 1 and not shared_by_samples(Q.granularity, d):
         return min(Q.granularity.size, d)
     return block(Q, d)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import numpy as np
 from .. import bounds
 from ..bounds import certificates
 from ..names import one_of
+from ..quantizers.base import Quantizer
 from ..simulation import processes
 from ..simulation.driver import simulate
 from . import taken
 from .bounds import LOOPS, profile
+from .effects import constants_needed, searched
 from .printing import printed, say, table
 
 MOST = 30  # differences: the program has n² unknowns, and takes seconds for more
@@ -23,26 +26,29 @@ def run(chosen: Namespace) -> int:
     """Print the worst case of any contractive quantizer, certified where PEPit is installed, against every bound."""
     if min(chosen.n) < 1 or max(chosen.n) > MOST:
         raise ValueError(f"--n must lie in 1..{MOST}, got {', '.join(map(str, chosen.n))}")
-    Q = taken.quantizer(chosen.quantizer, chosen.bits, chosen.granularity)
-    block = taken.block(Q, chosen.d)
-    constants = taken.about(Q, chosen.d, block, chosen.c)
-    c, lengths = constants["c"], sorted(set(chosen.n))
-    found = None
-    if chosen.c is None and chosen.profile == "constant" and not Q.laws.randomised:
+    lengths = sorted(set(chosen.n))
+    loops = list(dict.fromkeys(one_of("recursion", name, LOOPS) for name in chosen.recursion or LOOPS))
+    profiles = [profile(chosen, n) for n in lengths]
+    Q, constants = taken.constants(chosen, constants_needed(chosen))
+    c, found = constants["c"], None
+    if Q is not None and searched(chosen):
         adversary = processes.adversarial(Q, chosen.d)
         found = simulate(adversary, Q, steps=lengths[-1] + 1, trials=8, seed=chosen.seed).error.max(axis=1)
-    rows: list[dict[str, Any]] = []
-    for loop in dict.fromkeys(one_of("recursion", name, LOOPS) for name in chosen.recursion or LOOPS):
-        rows += [_row(loop, profile(chosen, n), c, found) for n in lengths]
+    rows = [_row(loop, d, c, found) for loop in loops for d in profiles]
+    if not printed(chosen, rows, constants=constants):
+        _show(chosen, rows, Q, constants)
     if chosen.plot:
-        whose = "" if chosen.c is not None else f"{taken.said(Q)}, d = {chosen.d}, "
+        whose = "" if Q is None else f"{taken.said(Q)}, d = {chosen.d}, "
         _plot(chosen.plot, rows, f"{whose}c = {c:.4g}, {chosen.profile} differences")
-    if printed(chosen, rows, constants=constants):
-        return 0
+    return 0
+
+
+def _show(chosen: Namespace, rows: Sequence[dict[str, Any]], Q: Quantizer | None, constants: Mapping[str, Any]) -> None:
+    """Print the rows as a table per loop."""
     say("Largest ||o-ô|| after n differences, A = 1, exact start, for any quantizer with this c")
-    print(f"{taken.verdicts(c)}; {chosen.profile} differences")
-    if chosen.c is None:
-        print(f"c: declared by {taken.said(Q)}, {taken.words(Q, chosen.d, block)}")
+    print(f"{taken.verdicts(constants['c'])}; {chosen.profile} differences")
+    if Q is not None:
+        print(f"c: declared by {taken.said(Q)}, {taken.words(Q, chosen.d, constants['entries_per_scale'])}")
         if Q.laws.randomised:
             say("It bounds an expectation, so the errors are root mean squares over the random bits")
     say(taken.CONDITIONS_OF_C)
@@ -50,14 +56,13 @@ def run(chosen: Namespace) -> int:
         say("certified: exact, by a semidefinite program (its two ends agree to 1e-4); the rest are formulas")
     else:
         say("certified ('-') needs PEPit: pip install 'modiff-sim[theory]'; the rest are formulas")
-    if found is not None:
+    if Q is not None and searched(chosen):
         say(f"found: what a search drove {taken.said(Q)} to at d = {chosen.d}, closed loop (a lower bound)")
     for loop in dict.fromkeys(row["recursion"] for row in rows):
         print(f"\n{loop}")
         of = [row for row in rows if row["recursion"] == loop]
         head = [name for name in of[0] if name != "recursion" and (name != "found" or loop == "closed_loop")]
         table(head, ([row[name] for name in head] for row in of))
-    return 0
 
 
 def _row(loop: str, d: np.ndarray, c: float, found: np.ndarray | None) -> dict[str, Any]:

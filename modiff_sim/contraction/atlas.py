@@ -156,7 +156,9 @@ def shared_by_samples(granularity: Granularity, d: int) -> bool:
     >>> ms.atlas.shared_by_samples(ms.PerBatch(), 64), ms.atlas.shared_by_samples(ms.PerSample(), 64)
     (True, False)
     """
-    return not isinstance(granularity, PerGroup) and granularity.scale_shape((2, d))[0] == 1
+    if isinstance(granularity, PerGroup):
+        return granularity.size > 1 and granularity.axis in (0, -2)
+    return granularity.scale_shape((2, d))[0] == 1
 
 
 def sample_ratios(

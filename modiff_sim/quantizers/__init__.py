@@ -20,6 +20,7 @@ from typing import Any
 
 from ..names import one_of
 from ..registry import entries
+from . import granularity
 from .absmax import AbsMax, Stochastic
 from .aligned import GridAligned
 from .base import Quantizer
@@ -27,6 +28,7 @@ from .clipping import MSEClip, Percentile
 from .custom import Custom
 from .fixed import FixedScale, Identity, Static, StaticAffine, Zero
 from .floats import FP8E4M3, FP8E5M2, Logarithmic
+from .granularity import Granularity
 from .grids import DeadZone, HalfAway, MidRise
 from .microscaling import MX, MXFP4E2M1, MXFP6E2M3, MXFP6E3M2, MXFP8E4M3, MXFP8E5M2, MXINT8
 from .minmax import Floor, MinMax, MinMaxRaw
@@ -37,7 +39,7 @@ __all__ = [
     "FP8E4M3", "FP8E5M2", "MX", "MXFP4E2M1", "MXFP6E2M3", "MXFP6E3M2", "MXFP8E4M3", "MXFP8E5M2", "MXINT8",
     "QUANTIZERS", "AbsMax", "Custom", "DeadZone", "FixedScale", "Floor", "GridAligned", "HalfAway", "Identity",
     "Logarithmic", "MSEClip", "MidRise", "MinMax", "MinMaxRaw", "Percentile", "Split", "Static", "StaticAffine",
-    "Stochastic", "SymmetricGrid", "Zero", "get", "make", "parse",
+    "Stochastic", "SymmetricGrid", "Zero", "get", "make", "parse", "parts",
 ]  # fmt: skip
 
 #: the order of tables and legends; a quantizer that is not named here follows by name
@@ -109,17 +111,49 @@ def parse(text: str) -> Quantizer:
     >>> quantizers.parse("absmax:4"), quantizers.parse("absmax:3@channel").granularity
     (AbsMax(bits=4, granularity=PerSample()), PerChannel(axis=1))
     """
+    name, bits, shared = parts(text)
+    kind = QUANTIZERS[name]
+    options: dict[str, Any] = {} if shared is None else {"granularity": shared}
+    if bits is None and kind.fixed_bits is None:
+        raise ValueError(f"quantizer {text!r}: say how many bits, as in '{name}:4'")
+    return kind(**options) if bits is None else kind(bits=bits, **options)
+
+
+def parts(text: str) -> tuple[str, int | None, Granularity | None]:
+    """Return what text says of a quantizer: its name, bits and granularity.
+
+    Parameters
+    ----------
+    text : str
+        "NAME", "NAME:BITS", "NAME@GRANULARITY" or "NAME:BITS@GRANULARITY".
+
+    Returns
+    -------
+    name : str
+        A key of ``QUANTIZERS``.
+    bits : int or None
+        The bits, None where the text has none.
+    granularity : Granularity or None
+        The granularity, None where the text has none.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or granularity, and where what follows the colon is no number. Whether the quantizer has
+        such bits is not looked at.
+
+    Examples
+    --------
+    >>> from modiff_sim import quantizers
+    >>> quantizers.parts("absmax:3@channel"), quantizers.parts("mxint8")
+    (('absmax', 3, PerChannel(axis=1)), ('mxint8', None, None))
+    """
     head, at, shared = text.partition("@")
     name, colon, bits = head.partition(":")
-    kind = QUANTIZERS[one_of("quantizer", name, QUANTIZERS)]
-    options: dict[str, Any] = {"granularity": shared} if at else {}
-    if not colon:
-        if kind.fixed_bits is None:
-            raise ValueError(f"quantizer {text!r}: say how many bits, as in '{name}:4'")
-        return kind(**options)
-    if not (bits.isascii() and bits.isdecimal()):
+    one_of("quantizer", name, QUANTIZERS)
+    if colon and not (bits.isascii() and bits.isdecimal()):
         raise ValueError(f"quantizer {text!r}: after the colon comes a number of bits, as in '{name}:4'")
-    return kind(bits=int(bits), **options)
+    return name, int(bits) if colon else None, granularity.parse(shared) if at else None
 
 
 def get(what: Quantizer | str, who: str = "a quantizer") -> Quantizer:

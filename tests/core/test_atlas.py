@@ -98,6 +98,18 @@ def test_the_ratio_is_that_of_a_whole_sample_or_of_a_batch():
     assert sample_ratios(ms.AbsMax(3), np.zeros((2, 4)))["c"].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize(
+    "text", [*ms.GRANULARITIES, "group:1", "group:4:axis=0", "group:4:axis=-2", "group:1:axis=0", "group:4:axis=1",
+             "channel:axis=0", "channel:axis=0,1", "channel:axis=,"],
+)  # fmt: skip
+def test_samples_share_a_scale_where_one_changes_what_another_becomes(text):
+    x = np.random.default_rng(0).standard_normal((8, 32))
+    loud = x.copy()
+    loud[0] *= 100
+    Q = make("absmax", 3, granularity=text)
+    assert module.shared_by_samples(Q.granularity, 32) == (not np.array_equal(Q(x)[1:], Q(loud)[1:]))
+
+
 def test_the_distributions_are_what_they_are_called():
     rng = np.random.default_rng(0)
     drawn = {name: draw(rng, (200, 500)) for name, draw in DISTRIBUTIONS.items()}

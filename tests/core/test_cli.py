@@ -73,7 +73,8 @@ def test_a_reader_that_leaves_is_no_error():
 
 @pytest.mark.parametrize("profile", ["constant", "impulse", "geometric"])
 def test_bounds_prints_the_librarys_bounds(capsys, profile):
-    found = parsed(capsys, "bounds", "--profile", profile, "--c", 0.1, "--kappa", 0.2, "--steps", 5, "--ratio", 0.5)
+    ratio = ("--ratio", 0.5) if profile == "geometric" else ()
+    found = parsed(capsys, "bounds", "--profile", profile, "--c", 0.1, "--kappa", 0.2, "--steps", 5, *ratio)
     d = {"constant": [1] * 5, "impulse": [0, 0, 0, 0, 1], "geometric": [1, 0.5, 0.25, 0.125, 0.0625]}[profile]
     for loop in ("open_loop", "closed_loop"):
         rows = [row for row in found["rows"] if row["recursion"] == loop]
@@ -233,6 +234,18 @@ def test_recommend_shortens_long_names_in_the_table_only(capsys, tmp_path):
     assert all(f"{name}:" in out for name in names)
 
 
+def test_a_recommended_granularity_is_one_that_commands_take(capsys, tmp_path):
+    inputs = (
+        np.random.default_rng(0).standard_normal((1, 2, 8, 4, 4)) + 0.01 * np.arange(12.0)[:, None, None, None, None]
+    )
+    np.savez(tmp_path / "x.npz", conv=inputs * np.where(np.arange(8) == 3, 30.0, 1.0)[:, None, None])
+    (row,) = parsed(capsys, "recommend", tmp_path / "x.npz", "--judged", "channel")["rows"]
+    assert row["granularity"] == "channel:axis=0,1"
+    text = f"{row['quantizer']}:{row['bits']}@{row['granularity']}"
+    (setting,) = parsed(capsys, "simulate", "--quantizer", text, "--steps", 2, "--trials", 2)["settings"]
+    assert setting["granularity"] == row["granularity"]
+
+
 def test_recommend_takes_some_layers_and_some_trials(capsys, recording):
     one = ("recommend", recording, "--layer", "slow", "--trials", 3, "--criterion", "typical")
     first, again, other = (parsed(capsys, *one, "--seed", seed) for seed in (1, 1, 2))
@@ -301,15 +314,15 @@ def test_verify(capsys, tmp_path):
         (["recommend", "absent.npz"], "No such file"),
         (["recommend", "layers.txt"], "recordings are .npz"),
         (["bounds", "--steps", "0"], "at least 1"),
-        (["bounds", "--at", "99"], "differences 0..11, got 99"),
+        (["bounds", "--profile", "impulse", "--at", "99"], "differences 0..11, got 99"),
         (["bounds", "--c", "-1"], "must be"),
-        (["contraction", "--d", "0"], "dims must be an int >= 1"),
-        (["contraction", "--trials", "1"], "trials must be an int >= 2"),
+        (["contraction", "--d", "0"], "--d must be an int >= 1, got 0"),
+        (["contraction", "--trials", "1"], "--trials must be an int >= 2, got 1"),
         (["contraction", "--quantizer", "fp9"], "unknown quantizer 'fp9'; known: absmax"),
         (["contraction", "--granularity", "row"], "unknown granularity 'row'; known: batch"),
         (["contraction", "--granularity", "group:"], "the size of a group is an int >= 1"),
         (["contraction", "--granularity", "channel:2"], "only group takes a size"),
-        (["contraction", "--quantizer", "mxint8", "--d", "33"], "do not divide --d 33"),
+        (["contraction", "--quantizer", "mxint8", "--d", "33"], "mxint8 at d = 33: the runs of 32 entries that share"),
         (["simulate", "--granularity", "row"], f"known: {', '.join(ms.GRANULARITIES)}, and group:SIZE"),
         (["simulate", "--quantizer", "mxfp4_e2m1", "--d", "1"], "d=1 is not a multiple of 32: pass --d 32, or"),
         (["simulate", "--d", "0"], "the dimension d must be an int >= 1, got 0"),

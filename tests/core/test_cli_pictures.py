@@ -115,6 +115,14 @@ def test_pictures_of_few_calls_have_whole_ticks_and_show_their_points(monkeypatc
             ("simulate", "--process", "geometric:4", "--option", "ratio=0.5", "--steps", 3, "--trials", 2),
             "absmax:4, geometric, d = 4, ratio=0.5, 2 trials, seed 0",
         ),
+        (
+            ("simulate", "--process", "ar1:4", "burst:4", "--option", "phi=0.5", "--steps", 3, "--trials", 2),
+            "absmax:4, ar1:4: phi=0.5, 2 trials, seed 0",
+        ),
+        (
+            ("simulate", "--process", "ar1:4", "burst:4", "--option", "sigma=2", "--steps", 3, "--trials", 2),
+            "absmax:4, sigma=2, 2 trials, seed 0",
+        ),
         (("bounds", "--steps", 3), "absmax:4, d = 64, c = 0.2432, kappa = 0.07143, constant differences"),
         (("bounds", "--steps", 3, "--c", 0.5, "--kappa", 0.25), "c = 0.5, kappa = 0.25, constant differences"),
         (("contraction", "--d", 8, "--trials", 4), "absmax:4, d = 8, normal inputs, 4 trials, seed 0"),

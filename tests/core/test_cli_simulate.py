@@ -60,7 +60,8 @@ def test_every_bound_that_is_shown_holds(capsys, quantizer, warmup, refresh):
     where = ("--d", 5, "--trials", 8, "--steps", 9, "--warmup", warmup, "--refresh", refresh)
     if quantizer.startswith("mx"):
         where = ("--d", 64, *where[2:])  # two runs of 32
-    found = parsed(capsys, "simulate", "--quantizer", quantizer, "--bits", 3, *where)
+    text = quantizer if ms.QUANTIZERS[quantizer].fixed_bits is not None else f"{quantizer}:3"
+    found = parsed(capsys, "simulate", "--quantizer", text, *where)
     for name, norms in bounded(found):
         for found_in in norms.values():
             assert all(found_in["holds"]), name
@@ -79,6 +80,20 @@ def test_every_process_can_be_named(capsys, process):
     if process == "alternating":
         assert np.allclose(inf["max"], inf["bound"], rtol=1e-12, atol=0)  # attained at every call
         assert inf["worst"]["ratio"] == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "bits"), [("absmax:3", 3), ("fp8_e4m3", 8), ("mxint8@sample", 8), ("identity", 32), ("zero", 4)]
+)
+def test_alternating_means_the_same_on_the_command_line_and_in_the_library(capsys, quantizer, bits):
+    """It takes the bits of the quantizer, however the entries of an input are said; --bits is for quantizers."""
+    where = ("--steps", 4, "--trials", 1, "--recursion", "closed_loop")
+    r = ms.simulate("alternating:8", quantizer, "closed_loop", steps=4, trials=1)
+    assert r.params["process_params"]["bits"] == bits
+    for said in (("--process", "alternating:8"), ("--process", "alternating", "--d", 8)):
+        found = parsed(capsys, "simulate", "--quantizer", quantizer, *said, *where)
+        assert found["settings"][0]["process_params"] == r.params["process_params"]
+        assert runs(found)["closed_loop"]["2"]["mean"] == r.error[:, 0].tolist()
 
 
 def test_a_recorded_process(capsys, tmp_path):
@@ -177,15 +192,18 @@ def test_a_bound_in_expectation_is_judged_by_the_mean_square(capsys, monkeypatch
     assert small["holds"] == [True, False, False, False]
 
 
-@pytest.mark.parametrize("granularity", ["batch", "channel", "token", "sample", "group:4"])
+@pytest.mark.parametrize(
+    "granularity", ["batch", "channel", "token", "sample", "group:4", "group:3:axis=0", "channel:axis=0,1"]
+)
 @pytest.mark.parametrize("quantizer", ["absmax", "stochastic", "floor"])
 def test_bounds_hold_at_every_granularity(capsys, granularity, quantizer):
     where = ("--granularity", granularity, "--quantizer", quantizer, "--d", 8, "--trials", 9, "--steps", 8)
     found = parsed(capsys, "simulate", *where)
-    block = {"batch": 72, "channel": 9, "token": 8, "sample": 8, "group:4": 4}[granularity]
+    block = {"batch": 72, "channel": 9, "token": 8, "sample": 8, "group:4": 4}.get(granularity)
+    block = block or {"group:3:axis=0": 3, "channel:axis=0,1": 1}[granularity]
     assert found["settings"][0]["entries_per_scale"] == block
     assert found["settings"][0]["c"] == ms.quantizers.make(quantizer).c(block)
-    shared = granularity in ("batch", "channel")
+    shared = granularity in ("batch", "channel", "group:3:axis=0")
     for _, norms in bounded(found):
         assert norms["inf"]["worst"]["holds"]
         assert (norms["inf"]["trial"] is None) == shared
@@ -202,6 +220,33 @@ def test_a_scale_shared_by_trials_is_judged_for_all_of_them_together(capsys):
     inf = runs(found)["open_loop"]["inf"]
     assert inf["bound"][1:] == pytest.approx(together, rel=1e-12)
     assert inf["error"] == r.error_inf.max(axis=1).tolist()
+
+
+@pytest.mark.parametrize("quantizer", ["absmax@sample", "absmax@batch", "stochastic@sample", "stochastic@batch"])
+@pytest.mark.parametrize("known", [True, False])
+def test_whose_error_is_shown(capsys, monkeypatch, quantizer, known):
+    """The four cases of docs/commands.md, each by its own formula."""
+    if not known:
+        monkeypatch.setattr("modiff_sim.simulation.against_bounds.unbounded", lambda r, norm: "no bound is known")
+    where = ("--quantizer", quantizer, "--recursion", "closed_loop", "--d", 4, "--trials", 9, "--steps", 5)
+    found = runs(parsed(capsys, "simulate", *where))["closed_loop"]
+    r = ms.simulate("random_walk:4", quantizer.replace("@", ":4@"), "closed_loop", steps=5, trials=9)
+    for norm, errors in (("2", r.error), ("inf", r.error_inf)):
+        order = 2 if norm == "2" else np.inf
+        if not known:
+            error = errors.max(axis=1)
+            assert found[norm]["trial"] == errors.argmax(axis=1).tolist()
+            assert found[norm]["bound"] is None
+        elif norm == "2" and "stochastic" in quantizer:
+            error = np.sqrt(np.mean(errors**2, axis=1))
+        elif "batch" in quantizer:
+            error = np.linalg.norm(errors, axis=1, ord=order)
+        else:
+            error = errors[np.arange(5), found[norm]["trial"]]
+        assert found[norm]["error"] == pytest.approx(error.tolist(), rel=1e-12, abs=0)
+        if known:
+            ratio = np.divide(found[norm]["error"][1:], found[norm]["bound"][1:])
+            assert found[norm]["ratio"][1:] == pytest.approx(ratio.tolist(), rel=1e-12)
 
 
 def test_simulate_prints_a_table(capsys):

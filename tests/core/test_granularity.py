@@ -72,9 +72,47 @@ def test_every_granularity_can_be_named():
     assert {type(parse(text)) for text in ms.GRANULARITIES} == set(ms.GRANULARITIES.values())
 
 
-@pytest.mark.parametrize("granularity", [ms.PerGroup(32, axis=1), ms.PerChannel(0), ms.PerChannel((0, 1))], ids=str)
-def test_other_axes_have_no_name(granularity):
-    assert name_of(granularity) == str(granularity)
+AXIS = st.integers(-9, 9)
+NAMED = st.one_of(
+    st.sampled_from([ms.PerBatch(), ms.PerSample(), ms.PerToken()]),
+    st.builds(ms.PerChannel, AXIS | st.lists(AXIS, max_size=4).map(tuple)),
+    st.builds(ms.PerGroup, st.integers(1, 10**6), AXIS),
+)
+
+
+@given(granularity=NAMED)
+def test_the_name_of_a_granularity_is_read_back(granularity):
+    assert parse(name_of(granularity)) == granularity
+    assert ms.quantizers.parse(f"absmax:4@{name_of(granularity)}").granularity == granularity
+
+
+@given(text=st.from_regex(r"(batch|sample|channel|token|group)(:[1-9]\d?)?(:axis=-?\d(,\d)*,?)?", fullmatch=True))
+def test_what_a_text_makes_is_named_by_a_text_that_makes_it(text):
+    try:
+        made = parse(text)
+    except ValueError:
+        return
+    assert parse(name_of(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("granularity", "name"),
+    [
+        (ms.PerGroup(32, axis=1), "group:32:axis=1"), (ms.PerChannel(0), "channel:axis=0"),
+        (ms.PerChannel((0, 1)), "channel:axis=0,1"), (ms.PerChannel((-1,)), "channel:axis=-1,"),
+        (ms.PerChannel(()), "channel:axis=,"), (ms.PerChannel((1,)), "channel:axis=1,"),
+    ],
+)  # fmt: skip
+def test_other_axes_are_named_last(granularity, name):
+    assert name_of(granularity) == name
+    assert parse(name) == granularity
+
+
+def test_a_granularity_of_a_users_own_is_called_what_it_calls_itself():
+    class Own(ms.PerChannel):
+        pass
+
+    assert name_of(Own((0, 1))) == str(Own((0, 1)))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +127,13 @@ def test_other_axes_have_no_name(granularity):
         ("group:6.4", "the size of a group"),
         ("group:²", "the size of a group"),
         ("sample:32", "only group takes a size, such as group:64; known: batch"),
+        ("channel:2", "only group takes a size"),
+        ("sample:axis=1", "only a channel has axes and a group one axis, as in channel:axis=0,1"),
+        ("group:4:axis=0,1", "only a channel has axes and a group one axis"),
+        ("channel:axis=", "only a channel has axes"),
+        ("channel:axis=one", "only a channel has axes"),
+        ("group:4:5", "the size of a group"),
+        ("group:4:axis=1:2", "the size of a group"),
     ],
 )
 def test_unknown_names_are_refused_naming_the_known_ones(text, message):

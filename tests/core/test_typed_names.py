@@ -95,6 +95,30 @@ def test_every_process_can_be_said_by_name(name, tmp_path):
         processes.get(f"{name}:many", Q)
 
 
+@pytest.mark.parametrize("name", sorted(set(processes.PROCESSES) - {"recorded"}))
+def test_options_of_a_process_are_those_of_its_constructor(name):
+    """And the text alone makes what it has always made: the keys of stored results depend on the parameters."""
+    Q, make = ms.AbsMax(3), processes.PROCESSES[name]
+    of_the_run = {"alternating": {"bits": 3}, "adversarial": {"quantizer": Q}}.get(name, {})
+    assert processes.get(name, Q) == make(**of_the_run)
+    assert processes.get(f"{name}:6", Q, d=9) == processes.get(name, Q, d=6) == make(d=6, **of_the_run)
+    given = {key: {"at": (2, 3), "candidates": 5}.get(key, 0.5) for key in processes.options(name)}
+    assert given
+    assert processes.get(f"{name}:6", Q, **given) == make(d=6, **given, **of_the_run)
+    with pytest.raises(ValueError, match=f"unknown option of {name} 'bits'; known: {', '.join(given)}"):
+        processes.get(name, Q, bits=4)
+
+
+def test_what_is_recorded_takes_no_options(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((3, 2, 4)))
+    Q = ms.AbsMax(3)
+    assert processes.get("recorded", Q, source=tmp_path / "x.npy").d == 4
+    assert processes.get(tmp_path / "x.npy", Q, d=9).d == 4
+    for what in (str(tmp_path / "x.npy"), np.ones((3, 2, 4)), processes.ar1(4)):
+        with pytest.raises(ValueError, match=r"options \(phi\) are for the name of a process"):
+            processes.get(what, Q, phi=0.5)
+
+
 def test_a_process_that_is_not_known_is_refused():
     with pytest.raises(ValueError, match=r"unknown process 'random-walk'; .*did you mean 'random_walk'\?"):
         ms.simulate("random-walk", "absmax:3")

@@ -17,11 +17,15 @@ Groups run along the axis that a product sums over, as the OCP Microscaling form
 convolution's activations (N, C, H, W) and its weight (out, in, kh, kw) it is ``axis=1``. No axis is guessed from a
 shape.
 
-``parse`` turns text such as "sample" or "group:64", on the command line and in the atlas, into a granularity; ``name``
-goes back. A new granularity is a new file with a dictionary ``GRANULARITIES`` (see docs/extending.md).
+``parse`` turns text such as "sample", "group:64" or "channel:axis=0,1", on the command line and in the atlas, into a
+granularity; ``name`` goes back. A new granularity is a new file with a dictionary ``GRANULARITIES`` (see
+docs/extending.md).
 """
 
 from __future__ import annotations
+
+import re
+from typing import Any
 
 from ...names import meant
 from ...registry import entries
@@ -41,30 +45,92 @@ ORDER = ("batch", "sample", "channel", "token", "group")
 GRANULARITIES: dict[str, type[Granularity]] = entries(__name__, "GRANULARITIES")
 
 
-def parse(text: str) -> Granularity:
-    """The granularity of a name: a key of ``GRANULARITIES``; "group" is runs of 32, "group:SIZE" of SIZE entries.
+#: classes with a parameter ``axis``, which a text names where it is not the default
+_WITH_AXIS = (PerChannel, PerGroup)
+_AXIS = re.compile(r"axis=(-?\d+|,|(?:-?\d+,)+(?:-?\d+)?)", re.ASCII)
 
-    ``PerChannel`` and ``PerGroup`` have their default axes. Raises ValueError, naming the known ones, for any other
-    text.
+
+def parse(text: str) -> Granularity:
+    """Make a granularity from text: NAME, for groups NAME:SIZE, and behind that its axis or axes.
+
+    Parameters
+    ----------
+    text : str
+        A key of ``GRANULARITIES``, such as "sample". "group" is runs of 32 entries, "group:64" of 64. Where a channel
+        or a group has another axis than by default, it is named last: "channel:axis=0", "channel:axis=0,1" for several
+        axes ("0," for a tuple of one), "group:64:axis=1".
+
+    Returns
+    -------
+    Granularity
+        The granularity, of which ``name`` gives the text.
+
+    Raises
+    ------
+    ValueError
+        For any other text; the message names the known ones.
+
+    Examples
+    --------
+    >>> from modiff_sim.quantizers import granularity
+    >>> granularity.parse("group:64"), granularity.parse("channel:axis=0,1")
+    (PerGroup(size=64, axis=-1), PerChannel(axis=(0, 1)))
     """
-    kind, colon, size = text.partition(":")
+    kind, *parts = text.split(":")
     known = ", ".join(GRANULARITIES)
     if kind not in GRANULARITIES:
         near = meant(kind, GRANULARITIES)
         raise ValueError(f"unknown granularity {text!r}; known: {known}, and group:SIZE, such as group:64{near}")
-    if not colon:
-        return PerGroup(GROUP) if kind == "group" else GRANULARITIES[kind]()
-    if kind != "group":
+    made = GRANULARITIES[kind]
+    options: dict[str, Any] = {"size": GROUP} if made is PerGroup else {}
+    if parts and parts[-1].startswith("axis="):
+        options["axis"] = _axis(text, made, parts.pop())
+    if parts and made is not PerGroup:
         raise ValueError(f"granularity {text!r}: only group takes a size, such as group:64; known: {known}")
-    if not (size.isascii() and size.isdecimal() and int(size) >= 1):
-        raise ValueError(f"granularity {text!r}: the size of a group is an int >= 1, such as group:64")
-    return PerGroup(int(size))
+    if parts:
+        size = ":".join(parts)
+        if not (size.isascii() and size.isdecimal() and int(size) >= 1):
+            raise ValueError(f"granularity {text!r}: the size of a group is an int >= 1, such as group:64")
+        options["size"] = int(size)
+    return made(**options)
+
+
+def _axis(text: str, made: type[Granularity], said: str) -> int | tuple[int, ...]:
+    """Return the axis or the axes that a text names."""
+    found = _AXIS.fullmatch(said)
+    if made not in _WITH_AXIS or found is None or (made is PerGroup and "," in said):
+        raise ValueError(
+            f"granularity {text!r}: only a channel has axes and a group one axis, as in channel:axis=0,1 and "
+            "group:64:axis=1"
+        )
+    axes = tuple(int(axis) for axis in found[1].split(",") if axis)
+    return axes if "," in said else axes[0]
 
 
 def name(granularity: Granularity) -> str:
-    """The text that ``parse`` takes ("group:32" with its size), or ``str`` of one that has other axes."""
+    """Return the text that ``parse`` reads back, which names the size of a group, and an axis that is not the default.
+
+    It is ``str`` of a granularity whose class is not in ``GRANULARITIES``, or has parameters that no text names.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.quantizers import granularity
+    >>> granularity.name(ms.PerGroup(32)), granularity.name(ms.PerChannel((0, 1)))
+    ('group:32', 'channel:axis=0,1')
+    """
     for key, kind in GRANULARITIES.items():
-        text = f"{key}:{granularity.size}" if isinstance(granularity, PerGroup) and kind is PerGroup else key
-        if type(granularity) is kind and parse(text) == granularity:
-            return text
+        if type(granularity) is not kind:
+            continue
+        texts = [f"{key}:{granularity.size}" if isinstance(granularity, PerGroup) else key]
+        if isinstance(granularity, _WITH_AXIS):
+            texts.append(f"{texts[0]}:axis={_said(granularity.axis)}")
+        for text in texts:
+            if parse(text) == granularity:
+                return text
     return str(granularity)
+
+
+def _said(axis: int | tuple[int, ...]) -> str:
+    """Return the text of an axis, or of several: a comma behind a single one says that it is a tuple."""
+    return str(axis) if isinstance(axis, int) else ",".join(map(str, axis)) + "," * (len(axis) < 2)
