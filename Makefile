@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 LOWEST := .venv-lowest
 TESTS ?= tests
 
-.PHONY: help reproduce measure test test-all lowest lint pages clean
+.PHONY: help reproduce measure test test-all lowest lint pages docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make lowest [TESTS=tests]                      the tests on the lowest versions that pyproject.toml allows"
 	@echo "make lint                                      ruff and mypy"
 	@echo "make pages                                     every page that is made from code"
+	@echo "make docs [OUT=out]                            the documentation as a site, OUT/site/html"
 
 # what `make reproduce` needs is installed first, and everything else adds to it
 $(INSTALLED)-%: pyproject.toml constraints.txt
@@ -28,6 +29,7 @@ $(INSTALLED)-%: pyproject.toml constraints.txt
 	touch $@
 
 $(INSTALLED)-dev: $(INSTALLED)-reproduce
+$(INSTALLED)-site: $(INSTALLED)-reproduce
 
 reproduce: $(INSTALLED)-reproduce
 	$(BIN)/python -m analysis.reproduce --effort $(EFFORT) --out $(OUT)
@@ -67,6 +69,9 @@ pages: $(INSTALLED)-dev
 	$(BIN)/python -m analysis.tables --page
 	$(BIN)/python -m analysis.memory --page
 	$(BIN)/python -m analysis.tour
+
+docs: $(INSTALLED)-site
+	$(BIN)/python -m analysis.site --out $(OUT)/site
 
 clean:
 	rm -rf out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,7 +25,7 @@ Storages = Storage | Callable[[str], Storage]
 
 # -- multiply-accumulates ---------------------------------------------------------------------------------------------
 def conv_macs(output_shape: Sequence[int], kernel_shape: Sequence[int]) -> int:
-    """Return the MACs of a convolution: output elements (n, out, *size) times kernel (out, in/groups, *k) entries.
+    """Return the MACs of a convolution: output elements (n, out, size...) times kernel entries (out, in/groups, k...).
 
     Examples
     --------

@@ -35,13 +35,19 @@ class Reference(Protocol):
 class Metric:
     """A number that ``Judge`` gives, and that tables can show.
 
-    title: how tables call it.
-    of:    what computes it; its arguments depend on ``over``.
-    over:  "samples": ``of(judged)`` is a function of how often each sample counts; its interval comes from drawing the
-           samples anew. "real": likewise of how often each real image counts. "pairs": ``of(images, full)`` is a value
-           per image against the same noise in full precision, of which the median is taken. "trajectories": likewise of
-           all calls of a run; tables have none.
-    biased: whether the value has a bias in 1/n large enough to decide, which tables and claims take away.
+    Parameters
+    ----------
+    title : str
+        How tables call it.
+    of : callable
+        What computes it; its arguments depend on ``over``.
+    over : {"samples", "real", "pairs", "trajectories"}, default "samples"
+        "samples": ``of(judged)`` is a function of how often each sample counts; its interval comes from drawing the
+        samples anew. "real": likewise of how often each real image counts. "pairs": ``of(images, full)`` is a value per
+        image against the same noise in full precision, of which the median is taken. "trajectories": likewise of all
+        calls of a run; tables have none.
+    biased : bool
+        Whether the value has a bias in 1/n large enough to decide, which tables and claims take away.
     """
 
     title: str
