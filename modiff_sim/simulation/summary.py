@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arguments import number
-from ..shown import Said, Shown, frame, pictures
+from ..shown import LEVELS, Said, Shown, frame, pictures
 from .params import headline, restored, setting, stored
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ QUANTITIES = ("error", "error_inf", "d", "d_inf", "a", "a_inf", "c", "kappa")
 
 #: the arrays of a summary
 STATISTICS = ("mean", "max", "rms", "counts")
+#: the levels that its frame has besides those of its pictures
+QUARTILES = (0.25, 0.75)
 #: The histogram of a summary cuts every power of two from 2^-64 to 2^64 into 2^5 equal parts. The index of a bin is
 #: made of exponent and leading bits of the value itself (float64 has 52 bits after the leading one).
 PART_BITS = 5
@@ -107,7 +109,7 @@ class Summary(Shown):
         trials; and the quantiles "q05", "q25", "q50", "q75" and "q95", to 1/64. Norms are in the units of the inputs; c
         and kappa are ratios.
         """
-        levels = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+        levels = {f"q{100 * level:02.0f}": level for level in sorted({*LEVELS, *QUARTILES})}
         names, steps = list(self.mean), len(next(iter(self.mean.values()), ()))
         columns: dict[str, Any] = {"quantity": np.repeat(names, steps), "step": np.tile(np.arange(steps), len(names))}
         for what in ("mean", "rms", "max"):

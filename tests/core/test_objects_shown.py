@@ -1,6 +1,7 @@
 """Every object of the core that is handed out: text that is short, frames, and pictures that can be read."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import same_color
 from readable import defects
+from seen import unseen
 
 import modiff_sim as ms
 from modiff_sim.contraction.atlas_rows import COLUMNS, Atlas
 from modiff_sim.plot import contraction, layers, style
-from modiff_sim.shown import Shown, kinds
+from modiff_sim.shown import LEVELS, Shown, kinds
 from modiff_sim.transfer.mixture import MixtureNetwork
 
 
@@ -106,19 +108,25 @@ def test_pictures_are_listed_documented_and_can_be_read(objects, name):
             assert getattr(plots, kind)(ax=mine) is mine
 
 
+def listed(kind, section):
+    """The names in a section of a class's docstring."""
+    lines = inspect.getdoc(kind).partition(f"{section}\n---")[2].partition("\n\n")[0].splitlines()[1:]
+    return {name for line in lines if line[0] != " " for name in line.partition(" : ")[0].split(", ")}
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_columns_of_a_frame_are_in_its_docstring(objects, name):
     frame = objects[name].frame()
     doc = inspect.getdoc(type(objects[name]).frame)
     if "Recommendations.frame" in doc:
         doc = inspect.getdoc(ms.recommendation.Recommendations.frame)
-    said = doc + inspect.getdoc(ms.recommendation.Recommendation) if "fields of" in doc else doc
+    named = {*re.findall(r'"(\w+)"', doc)}
+    if "fields of" in doc:
+        named |= listed(ms.recommendation.Recommendation, "Parameters")
     if "measured quantities" in doc:
-        said = inspect.getdoc(ms.Result)
-        said += '"step" "trial"'
+        named |= listed(ms.Result, "Attributes")
     assert len(frame) > 0
-    for column in frame.columns:
-        assert f'"{column}"' in said or column in said, column
+    assert {*frame.columns} - named == set()
 
 
 # -- the atlas ---------------------------------------------------------------------------------------------------------
@@ -226,3 +234,35 @@ def test_pictures_of_transfers_are_of_their_gains(objects):
     assert line.get_label() == "closed loop, predicted"
     assert same_color(line.get_color(), style.RECURSION["closed_loop"].colour)
     np.testing.assert_allclose(np.asarray(line.get_ydata())[1:], np.median(prediction.relative, axis=1)[1:], rtol=1e-12)
+
+
+def few(impulse, T=3, n=4):
+    """A transfer of one layer, of which only the gains to the result are told apart."""
+    sizes = {"a": (T, 1, n), "d": (T, 1, n), "x": (T + 1, n), "held": (T + 1, n), "upstream": (T, 1, 1, n),
+             "output": (T, 1, n), "moved": (T, 1, T, n)}  # fmt: skip
+    ones = {name: np.ones(size) for name, size in sizes.items()}
+    return ms.transfer.Transfer(("conv",), **ones, impulse=impulse, alignment=0.0)
+
+
+def test_a_sample_that_nothing_reaches_does_not_blank_its_call():
+    impulse = np.ones((3, 4, 4))
+    impulse[2, -1, 0] = 0
+    axes = few(impulse).plot.result()
+    low, middle, high = np.quantile(np.sqrt(impulse[:, -1]), LEVELS, axis=1)
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), middle)
+    (band,) = axes.collections
+    edges = band.get_paths()[0].vertices
+    assert {tuple(v) for v in edges} >= {(2, low[2]), (2, high[2])}
+    assert unseen(axes) == []
+    impulse[1, -1] = 0  # no sample is reached: a gap
+    assert np.isnan(few(impulse).plot.result().lines[0].get_ydata()).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("relative", [[0.2], [0.0, 0.2, 0.0, 0.3]])
+def test_predicted_errors_between_gaps_are_seen(relative):
+    x = np.square([0.0, *relative])[:, None] * np.linspace(0.5, 1, 5)
+    found = ms.prediction.Prediction(np.zeros((len(relative), 1, 5)), np.zeros((len(relative), 5)), x, np.ones_like(x))
+    axes = found.plot.errors()
+    assert unseen(axes) == []
+    _, bars = axes.collections
+    assert len(bars.get_segments()) == np.count_nonzero(relative)
