@@ -121,6 +121,7 @@ class Atlas(Shown, list[Row]):
         from ..sweeps import saved
 
         arrays, _ = saved.load(path, "Atlas")
+        saved.same_names("Atlas", "its file", arrays, COLUMNS)
         columns = (arrays[name].tolist() for name in COLUMNS)
         rows = cls(dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
         for row in rows:

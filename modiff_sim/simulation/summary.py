@@ -130,9 +130,15 @@ class Summary(Shown):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], params: Mapping[str, Any]) -> Summary:
-        """The summary that ``arrays`` made these arrays of."""
-        quantities = [name for name in QUANTITIES if f"mean.{name}" in arrays]
+        """The summary that ``arrays`` made these arrays of. Raises StoreError where they are of another version."""
+        from ..sweeps.saved import same_names
+        from ..sweeps.store import StoreError
+
+        quantities = [name for name in QUANTITIES if any(f"{what}.{name}" in arrays for what in STATISTICS)]
+        same_names("Summary", "its file", arrays, [f"{what}.{name}" for what in STATISTICS for name in quantities])
         found = {what: {name: arrays[f"{what}.{name}"] for name in quantities} for what in STATISTICS}
+        if any(counts.shape[1:] != (BINS,) for counts in found["counts"].values()):
+            raise StoreError(f"this Summary is of another version of modiff-sim: histograms have {BINS} bins here")
         return cls(**found, params=params)
 
     def save(self, path: str | Path) -> None:

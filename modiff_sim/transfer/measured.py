@@ -121,7 +121,9 @@ class Transfer(Shown):
         """Read a saved transfer. Raises FileNotFoundError, and StoreError where it is damaged or something else."""
         from ..sweeps import saved
 
-        return cls.from_arrays(saved.load(path, "Transfer")[0])
+        arrays, _ = saved.load(path, "Transfer")
+        saved.same_names("Transfer", "its file", arrays, [*cls.ARRAYS, "layers", "alignment"])
+        return cls.from_arrays(arrays)
 
 
 @dataclass(frozen=True, repr=False)
