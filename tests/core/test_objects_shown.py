@@ -2,8 +2,10 @@
 
 import inspect
 import re
+from collections.abc import Iterable
 
 import numpy as np
+import pandas
 import pytest
 from matplotlib import pyplot
 from matplotlib.axes import Axes
@@ -145,10 +147,30 @@ def test_the_atlas_is_a_list_that_can_be_chosen_from(objects):
     ]
     assert len(chosen) == 12
     assert rows.where() == rows
+    for bits in (np.array([2, 4]), np.int64(2), (b for b in (2, 4)), {2: "a", 4: "b"}.keys(), pandas.Series([2, 4])):
+        wanted = [2] if np.ndim(bits) == 0 and not isinstance(bits, Iterable) else [2, 4]
+        assert rows.where(bits=bits) == rows.where(bits=wanted) != []
     assert rows.where(bits=99) == []
     with pytest.raises(ValueError, match=r"unknown column of the atlas 'bit'; .* did you mean 'bits'\?"):
         rows.where(bit=3)
     assert repr(Atlas()).startswith("Atlas: 0 rows")
+
+
+def test_rows_are_chosen_by_objects_as_well(objects):
+    rows = ms.atlas.atlas(["absmax", "percentile"], [3, 4], [64], ["normal"], ["c"],
+                          ["sample", "group:16", "group:32"], trials=2, search=False)  # fmt: skip
+    for name, granularity in (("sample", ms.PerSample()), ("group:16", ms.PerGroup(16)), ("group", ms.PerGroup(32))):
+        wanted = [row for row in rows if row["granularity"] == str(granularity)]
+        assert len(wanted) == 4
+        for value in (name, granularity, str(granularity), [granularity], [name, "batch"]):
+            assert rows.where(granularity=value) == wanted
+    assert rows.where(granularity=[ms.PerSample(), "group:16"]) == [r for r in rows if "32" not in r["granularity"]]
+    chosen = rows.where(quantizer=[ms.AbsMax(3), ms.Percentile(4, granularity="group:16")])
+    assert [(r["quantizer"], r["bits"], r["granularity"]) for r in chosen] == [
+        ("absmax", 3, "PerSample()"), ("percentile", 4, str(ms.PerGroup(16))),
+    ]  # fmt: skip
+    assert rows.where(quantizer=ms.Percentile(4, percentile=90.0)) == []  # the rows are of the default
+    assert rows.where(quantizer=ms.Split(ms.AbsMax(4), at=(2,))) == []
 
 
 def test_the_frame_of_the_atlas_is_its_rows(objects):
@@ -186,6 +208,8 @@ def test_the_atlas_against_bits_or_dimension(objects):
 def test_recommendations_are_a_list_in_the_colours_of_their_schemes(objects):
     found = objects["Recommendations"]
     assert isinstance(found, list)
+    assert isinstance(found[1:3], ms.recommendation.Recommendations)
+    assert found[1:3] == [found[1], found[2]]
     frame = found.frame()
     assert frame["layer"].tolist() == [r.layer for r in found]
     assert frame["effective_bits"].tolist() == [r.effective_bits for r in found]
