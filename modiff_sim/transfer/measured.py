@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arguments import reals
 from ..shown import Said, Shown, frame, pictures
+from .energies import rms
 
 if TYPE_CHECKING:
     from .pictures import CallPlots, TransferPlots
@@ -189,11 +190,6 @@ class CallTransfer(Shown):
         """Pictures (extra [plot]): ``gains`` of layers, and ``upstream`` of layers on layers."""
         found: CallPlots = pictures(self, f"{__package__}.pictures", "CallPlots")
         return found
-
-
-def rms(energies: np.ndarray) -> np.ndarray:
-    """The RMS gains: the root of the mean over samples, the last axis."""
-    return np.asarray(np.sqrt(energies.mean(axis=-1)))
 
 
 def said_names(layers: Sequence[str]) -> str:

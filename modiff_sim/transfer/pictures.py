@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arguments import count
 from ..shown import LEVELS, Plots
-from .measured import rms
+from .energies import rms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
