@@ -96,7 +96,7 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
     call = int(np.argmax(np.where(fails_in_all, -1.0, found["ratio"] + (0 if holds is None else ~holds))))
     found["worst"] = {
         "ratio": float(found["ratio"][call]), "call": call, "trial": None if trial is None or shared else trial[call],
-        "holds": None if holds is None else bool(holds.all()),
+        "holds": None if holds is None or fails_in_all.all() else bool(holds.all()),
         "premise_fails_from": int(np.argmax(fails)) if fails.any() else None,
     }  # fmt: skip
     if holds is not None:

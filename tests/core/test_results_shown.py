@@ -12,6 +12,7 @@ from modiff_sim import bounds
 from modiff_sim.plot import style
 from modiff_sim.recursion import RECURSIONS
 from modiff_sim.shown import LEVELS
+from modiff_sim.simulation.against_bounds import compared
 from modiff_sim.simulation.summary import QUANTITIES
 
 LOOPS = ("direct", "open_loop", "closed_loop")
@@ -223,10 +224,10 @@ def test_a_band_between_gaps_is_a_bar():
     assert same_color(bars.get_color()[0][:3], style.RECURSION["closed_loop"].colour)
 
 
-def tiny(scale, trials=3, Q="mxfp8_e4m3"):
+def tiny(scale, trials=3, Q="mxfp8_e4m3", recursion="closed_loop"):
     """Inputs of 64 entries, those of trial i times ``scale[i]``: the smallest scale of an MX format is 2^-127."""
     walk = np.random.default_rng(0).standard_normal((6, trials, 64)).cumsum(axis=0)
-    return ms.simulate(walk * np.reshape(scale, (-1, 1)), Q, steps=6, trials=trials)
+    return ms.simulate(walk * np.reshape(scale, (-1, 1)), Q, recursion, steps=6, trials=trials)
 
 
 @pytest.mark.parametrize("norm", ["2", "inf"])
@@ -261,6 +262,9 @@ def test_only_the_trials_outside_of_the_domain_are_left_out(norm):
 
 
 def test_all_trials_outside_leave_no_ratio():
+    found = compared(tiny(1e-42, recursion="direct"), "2")
+    assert found["outside"].all()
+    assert (found["worst"]["holds"], found["worst"]["premise_fails_from"]) == (None, 0)  # nothing was judged
     assert np.isnan(np.asarray(drawn(tiny(1e-42).plot.ratios())["closed loop, 2-norm"].get_ydata()))[1:].all()
 
 
