@@ -14,6 +14,7 @@ from .names import meant
 
 LINES, WIDTH = 10, 110  # of the text of an object, at most
 ROWS = 12  # of its table in a notebook, at most
+LEVELS = (0.05, 0.5, 0.95)  # of the quantiles over trials or samples that tables and pictures show
 
 
 class Said(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from ..shown import Said, Shown, frame, pictures
 
@@ -115,6 +115,13 @@ class Recommendations(Shown, list[Recommendation]):
 
     def __init__(self, found: Iterable[Recommendation] = ()) -> None:
         list.__init__(self, found)
+
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> Recommendation: ...
+    @overload
+    def __getitem__(self, at: slice) -> Recommendations: ...
+    def __getitem__(self, at: SupportsIndex | slice) -> Recommendation | Recommendations:
+        return Recommendations(list.__getitem__(self, at)) if isinstance(at, slice) else list.__getitem__(self, at)
 
     def _said(self) -> Said:
         schemes = {name: sum(r.scheme == name for r in self) for name in dict.fromkeys(r.scheme for r in self)}

@@ -52,7 +52,7 @@ def plot(path: str, sections: Sequence[Section], ran: str) -> None:
             else:
                 errors.against_bounds(figure, four, of[0].runs)
         if several:
-            handles = _handles(quantizers, list(sections[0].runs))
+            handles = _handles(quantizers, sections)
             style.legend(figure, handles, columns=4, where="outside lower center")
         for again in figure.legends[1:]:  # that of another process is the same
             again.remove()
@@ -65,21 +65,26 @@ def _means(four: Sequence[Any], of: Sequence[Section]) -> None:
     for above, below, norm in zip(four[:2], four[2:], NORMS, strict=True):
         for colour, one in zip(style.PALETTE, of, strict=False):
             for line, norms in zip(LINES, one.runs.values(), strict=False):
-                mean, ratio = norms[norm]["mean"], norms[norm]["ratio"]
-                marker = "s" if len(mean) == 1 else ""  # a single call does not make a line
-                above.plot(panels.positive(mean), color=colour, ls=line, marker=marker, mfc="none")
-                if ratio is not None:
-                    errors.ratios(below, ratio, style.Look("", colour, line))
+                found = norms[norm]
+                calls = len(found["mean"])
+                style.curve(above, range(calls), panels.positive(found["mean"]), color=colour, ls=line, mfc="none")
+                if found["ratio"] is not None:
+                    errors.ratios(below, found["ratio"], style.Look("", colour, line), outside=found["outside"])
+                for panel in (above, below):
+                    errors.outside(panel, errors.fails_from(found), calls)
         errors.error_axes(above)
         errors.ratio_axes(below)
 
 
-def _handles(quantizers: Sequence[str], recursions: Sequence[str]) -> Iterator[Any]:
+def _handles(quantizers: Sequence[str], sections: Sequence[Section]) -> Iterator[Any]:
     """Yield the entries of the legend where there are several quantizers."""
-    from ..plot import style
+    from ..plot import errors, style
 
     for colour, name in zip(style.PALETTE, quantizers, strict=False):
         yield style.key(style.Look(name, colour))
-    for line, name in zip(LINES, recursions, strict=False):
+    for line, name in zip(LINES, sections[0].runs, strict=False):
         yield style.key(style.Look(name.replace("_", " "), "black", line))
     yield style.key(style.Look("error = bound (below)", "black"), lw=0.8)
+    every = (found for one in sections for norms in one.runs.values() for found in norms.values())
+    if any(errors.fails_from(found) is not None for found in every):
+        yield errors.shade()

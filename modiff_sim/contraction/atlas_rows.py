@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
 from ..names import one_of
+from ..quantizers import QUANTIZERS, make
+from ..quantizers.base import Quantizer
+from ..quantizers.granularity import Granularity, parse
 from ..shown import Said, Shown, frame, pictures
 
 if TYPE_CHECKING:
@@ -57,7 +61,9 @@ class Atlas(Shown, list[Row]):
         Parameters
         ----------
         **wanted
-            Column -> a value, or several in a list, tuple, set or range.
+            Column -> a value, or several in an array, list, tuple, set, range or other iterable. A granularity is an
+            object, such as ``PerSample()``, or its name, such as "sample" or "group:64". A quantizer is its name, or an
+            object, which also says which bits and granularity.
 
         Returns
         -------
@@ -69,11 +75,11 @@ class Atlas(Shown, list[Row]):
         ValueError
             For a column that there is not.
         """
-        several = {}
+        several = []
         for column, values in wanted.items():
             one_of("column of the atlas", column, COLUMNS)
-            several[column] = values if isinstance(values, list | tuple | set | frozenset | range) else [values]
-        return Atlas(row for row in self if all(row[column] in values for column, values in several.items()))
+            several.append([_cells(column, value) for value in _listed(values)])
+        return Atlas(row for row in self if all(any(row.items() >= c.items() for c in each) for each in several))
 
     def _said(self) -> Said:
         facts: dict[str, Any] = {}
@@ -96,7 +102,7 @@ class Atlas(Shown, list[Row]):
         The columns are those of ``atlas``: "quantizer", "bits", "granularity", "d" (entries of a sample),
         "distribution" and "norm" ("c" or "kappa") say of what; "declared", "searched" (NaN where nothing was), "mean",
         "low" and "high" (a 95 % interval of the mean) and "largest" are ratios of norms, squared for c; "trials" is the
-        number of samples.
+        number of samples, or of batches where samples share scales (``PerBatch``, ``PerChannel``).
         """
         return frame(self.columns())
 
@@ -121,8 +127,29 @@ class Atlas(Shown, list[Row]):
         from ..sweeps import saved
 
         arrays, _ = saved.load(path, "Atlas")
+        saved.same_names("Atlas", "its file", arrays, COLUMNS)
         columns = (arrays[name].tolist() for name in COLUMNS)
         rows = cls(dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
         for row in rows:
             row["searched"] = None if np.isnan(row["searched"]) else row["searched"]
         return rows
+
+
+def _listed(values: Any) -> list[Any]:
+    """Return one value, or several, in a list."""
+    if hasattr(values, "tolist"):  # an array, a number of one, a column of a frame
+        values = values.tolist()
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+
+
+def _cells(column: str, value: Any) -> Row:
+    """Return which columns of a row have which values where one has this value, or is of this object."""
+    if isinstance(value, Quantizer):
+        name = next((name for name, kind in QUANTIZERS.items() if kind is type(value)), "")
+        known = name and make(name, value.bits, granularity=value.granularity) == value
+        shared = str(value.granularity)
+        return {column: name if known else str(value), "bits": value.bits, "granularity": shared}
+    if column == "granularity" and isinstance(value, str):
+        with suppress(ValueError):  # the text of an object
+            value = parse(value)
+    return {column: str(value) if isinstance(value, Granularity) else value}

@@ -9,8 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from . import panels, style
+from .lone import lone
 
 #: what is drawn of the errors of a recursion -> its words, line and marker
 CURVES = {
@@ -21,6 +23,11 @@ CURVES = {
     "together": style.Look("all trials together", "black", "", "."),
     "bound": style.Look("its bound", "black", "--", ""),
 }
+KINDS = ("mean", "error", "bound")  # those drawn of what was compared with its bounds
+NORMS = ("2", "inf")
+ALONE = {"mean": "s", "bound": "_"}  # the markers of points that no line reaches
+OUTSIDE = "outside the quantizer's domain"  # there no bound was promised
+SHADE: dict[str, Any] = {"facecolor": style.GRID, "alpha": 0.6, "lw": 0}
 ROUNDING = 1e-18  # of the largest value: smaller ones are rounding, and are not shown
 
 
@@ -31,23 +38,39 @@ def errors(axes: Axes, curves: Mapping[str, np.ndarray], look: style.Look, *, na
     """
     for kind, values in curves.items():
         label = f"{named}, {CURVES[kind].label.removesuffix(' error').removeprefix('its ')}" if named else None
-        axes.plot(panels.positive(values), color=look.colour, label=label, **_mark(kind, len(values)))
+        shown = panels.positive(values)
+        style.curve(axes, np.arange(len(shown)), shown, color=look.colour, label=label, **_mark(kind))
 
 
-def _mark(kind: str, calls: int) -> dict[str, Any]:
-    """Return line and marker of a curve; a single call does not make a line."""
+def _mark(kind: str) -> dict[str, Any]:
+    """Return line and markers of a curve, as ``style.curve`` takes them."""
     mark = CURVES[kind]
-    lone = {"mean": "s", "bound": "_"}.get(kind, mark.marker)
-    return {"ls": mark.line, "marker": lone if calls == 1 else mark.marker, "ms": 6, "mfc": "none"}
+    return {"ls": mark.line, "marker": mark.marker, "alone": ALONE.get(kind, ""), "ms": 6, "mfc": "none"}
 
 
-def ratios(axes: Axes, ratio: np.ndarray, look: style.Look, *, named: str | None = None) -> None:
-    """Draw the ratios of errors to their bounds, (calls,). Infinite ones are triangles at the upper edge."""
-    seen = np.where(np.isfinite(ratio), ratio, np.nan)
+def ratios(
+    axes: Axes, ratio: np.ndarray, look: style.Look, *, named: str | None = None, outside: np.ndarray | None = None
+) -> None:
+    """Draw the ratios of errors to their bounds, (calls,). Infinite ones are triangles at the upper edge.
+
+    ``outside`` says at which calls no bound was promised for any trial; these are left out.
+    """
+    judged = np.ones(len(ratio), bool) if outside is None else ~outside
+    seen = np.where(judged & np.isfinite(ratio), ratio, np.nan)
     axes.plot(seen, ls=look.line, marker=".", ms=4, color=look.colour, label=named)
-    beyond = np.flatnonzero(~np.isfinite(ratio))
+    beyond = np.flatnonzero(judged & ~np.isfinite(ratio))
     edge = axes.get_xaxis_transform()
     axes.plot(beyond, np.full(len(beyond), 0.98), "^", ms=5, color=look.colour, transform=edge)
+
+
+def outside(axes: Axes, start: int | None, calls: int, *, named: str = "") -> None:
+    """Shade the calls from ``start`` on, of ``calls``: there a quantizer lost more than it declares, in some trial.
+
+    ``named`` begins the label; without it there is none. Nothing is shaded for None.
+    """
+    if start is not None:
+        label = f"{named}, {OUTSIDE}" if named else None
+        axes.axvspan(start - 0.5, calls - 0.5, zorder=0, label=label, **SHADE)
 
 
 def quantiles(axes: Axes, found: Mapping[str, np.ndarray], look: style.Look, *, named: str) -> None:
@@ -55,12 +78,11 @@ def quantiles(axes: Axes, found: Mapping[str, np.ndarray], look: style.Look, *, 
 
     ``found`` has "quantiles" (3, calls): the lower, middle and upper one; and "mean" and "largest", (calls,).
     """
-    calls = np.arange(len(found["mean"]))
-    lone = "s" if len(calls) == 1 else ""
-    median = style.Look("", look.colour, "-", lone)
+    calls, colour = np.arange(len(found["mean"])), look.colour
+    median = style.Look("", colour)
     style.band(axes, calls, panels.positive(found["quantiles"]), median, label=f"{named}, median and 5–95 %")
-    axes.plot(panels.positive(found["mean"]), ls=":", marker=lone, color=look.colour, label=f"{named}, mean")
-    axes.plot(panels.positive(found["largest"]), ls="", marker=".", color=look.colour, label=f"{named}, largest")
+    style.curve(axes, calls, panels.positive(found["mean"]), ls=":", color=colour, label=f"{named}, mean")
+    axes.plot(panels.positive(found["largest"]), ls="", marker=".", color=colour, label=f"{named}, largest")
 
 
 def error_axes(axes: Axes, label: str = "error |a - ô|") -> None:
@@ -86,17 +108,51 @@ def against_bounds(figure: Figure, axes: Sequence[Axes], runs: Mapping[str, Mapp
     ``runs`` has, by recursion and norm ("2", "inf"), what ``simulation.against_bounds.compared`` returns.
     """
     looks = style.recursions(list(runs))
-    kinds = ("mean", "error", "bound")
-    for above, below, norm in zip(axes[:2], axes[2:], ("2", "inf"), strict=True):
+    apart, shaded = dict.fromkeys(KINDS, False), False
+    for above, below, norm in zip(axes[:2], axes[2:], NORMS, strict=True):
         for name, look in looks.items():
             found = runs[name][norm]
-            errors(above, {kind: found[kind] for kind in kinds if found[kind] is not None}, look)
+            curves, start = _judged(found), fails_from(found)
+            errors(above, curves, look)
             if found["ratio"] is not None:
-                ratios(below, found["ratio"], look)
+                ratios(below, found["ratio"], look, outside=found["outside"])
+            for panel in (above, below):
+                outside(panel, start, len(found["mean"]))
+            apart |= {kind: apart[kind] or bool(lone(panels.positive(v)).any()) for kind, v in curves.items()}
+            shaded |= start is not None
         error_axes(above)
         ratio_axes(below)
-    calls = len(next(iter(runs.values()))["2"]["mean"])
-    handles = [Line2D([], [], color=look.colour, label=name.replace("_", " ")) for name, look in looks.items()]
-    handles += [Line2D([], [], color="black", label=CURVES[k].label, **_mark(k, calls)) for k in kinds]
+    handles: list[Any] = [
+        Line2D([], [], color=look.colour, label=name.replace("_", " ")) for name, look in looks.items()
+    ]
+    handles += [_key(kind, alone) for kind, alone in apart.items()]
     handles.append(Line2D([], [], color="black", lw=0.8, label="error = bound (below)"))
+    handles += [shade()] * shaded
     style.legend(figure, handles, columns=4, where="outside lower center")
+
+
+def fails_from(found: Mapping[str, Any]) -> int | None:
+    """Return from which call on the input of some trial was outside of the quantizer's domain; None if none was."""
+    start: int | None = None if found["worst"] is None else found["worst"]["premise_fails_from"]
+    return start
+
+
+def _judged(found: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the curves of what was compared, without error and bound of the worst trial where none was judged."""
+    curves = {kind: found[kind] for kind in KINDS if found[kind] is not None}
+    judged = ("error", "bound") if found["bound"] is not None else ()
+    return curves | {kind: np.where(found["outside"], np.nan, curves[kind]) for kind in judged}
+
+
+def _key(kind: str, alone: bool) -> Line2D:
+    """Return the legend entry of a curve, with the marker of points that no line reaches where there are such."""
+    mark = _mark(kind)
+    marker = mark.pop("alone")
+    if alone and marker:
+        mark["marker"] = marker
+    return Line2D([], [], color="black", label=CURVES[kind].label, **mark)
+
+
+def shade() -> Patch:
+    """Return the legend entry of what ``outside`` shades."""
+    return Patch(**SHADE, label=OUTSIDE)

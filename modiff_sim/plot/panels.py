@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from . import style
 
 SIZE = (6.4, 4.0)  # inches, of a picture of one panel
+NOTHING = "all are 0"  # said where a logarithmic axis has nothing to show
 
 
 @contextmanager
@@ -87,13 +88,15 @@ def doublings(axes: Axes, values: Sequence[int], most: int = 9) -> None:
 
 def logarithmic(axes: Axes) -> None:
     """Make the y axis logarithmic, with at least a decade; where nothing is above 0, say so on a linear one."""
+    for said in [text for text in axes.texts if text.get_gid() == NOTHING]:
+        said.remove()  # more may have been drawn since
     drawn = np.concatenate([np.ravel(np.asarray(line.get_ydata(), np.float64)) for line in axes.lines])
     if (drawn > 0).any():  # what is not shown is NaN
         axes.set_yscale("log")
         decade(axes)
     else:
         axes.set_ylim(0, 1, auto=True)
-        axes.text(0.5, 0.5, "all are 0", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center", gid=NOTHING)
 
 
 def decade(axes: Axes) -> None:

@@ -20,6 +20,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
+from ..shown import LEVELS
+from .lone import lone
+
 WIDTH = 9.0  # inches; fits a landscape page and a report column
 SMALLEST = 8.0  # points
 GRID, EDGE = "#d9d9d9", "#4d4d4d"  # lines of the grid; axes and their ticks
@@ -134,20 +137,43 @@ def legend(figure: Any, handles: Iterable[Any], *, columns: int, where: str = "o
     return figure.legend(handles=list(handles), loc=where, ncols=columns, columnspacing=1.6, borderaxespad=0.2)
 
 
+def curve(axes: Axes, x: Any, y: Any, *, alone: str = "s", marker: str = "", **options: Any) -> None:
+    """Draw a curve with gaps where it is NaN. Points between gaps, which no line reaches, have the marker ``alone``.
+
+    They have the curve's own ``marker`` where there is one, also those that ``markevery`` would leave out.
+    """
+    apart, x = lone(y), np.asarray(x)
+    (line,) = axes.plot(x, y, marker=marker, **options)
+    if not marker and (apart.any() or len(apart) == 1):  # a single call does not make a line
+        line.set(marker=alone, markevery=apart)
+    elif "markevery" in options and apart.any():
+        same: dict[str, Any] = {
+            "color": line.get_color(),
+            "ms": line.get_markersize(),
+            "mfc": line.get_markerfacecolor(),
+        }
+        axes.plot(x[apart], np.asarray(y)[apart], ls="", marker=marker, **same)
+
+
 def spread(
     axes: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, look: Look, *, every: int = 1, **options: Any
 ) -> None:
     """Draw the median over the trials (axis 1 of ``values``) with a band from the 5th to the 95th percentile."""
-    band(axes, x, np.quantile(values, [0.05, 0.5, 0.95], axis=1), look, markevery=every, **options)
+    band(axes, x, np.quantile(values, LEVELS, axis=1), look, markevery=every, **options)
 
 
 def band(
     axes: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, look: Look, *, alpha: float = 0.25, **options: Any
 ) -> None:
-    """Draw ``values``, (3, calls): the middle one as a line, the others as the edges of a band. NaN leaves a gap."""
-    low, middle, high = values
+    """Draw ``values``, (3, calls): the middle one as a curve, the others as the edges of a band. NaN leaves a gap.
+
+    Between gaps the band is a bar.
+    """
+    low, middle, high = np.asarray(values)
     axes.fill_between(x, low, high, color=look.colour, alpha=alpha, lw=0)
-    axes.plot(x, middle, color=look.colour, ls=look.line, marker=look.marker, **options)
+    if (apart := lone(low + high)).any():
+        axes.vlines(np.asarray(x)[apart], low[apart], high[apart], color=look.colour, alpha=alpha, lw=5)
+    curve(axes, x, middle, marker=look.marker, color=look.colour, ls=look.line, **options)
 
 
 def bound(axes: Axes, x: Any, values: np.ndarray, look: Look, **options: Any) -> None:

@@ -12,8 +12,8 @@ from . import heat, panels, style
 
 
 def predicted(axes: Axes, values: np.ndarray, look: style.Look, **options: Any) -> None:
-    """Draw predicted errors per call, (calls,), as a line. The 0 of an exact start is left out."""
-    axes.plot(np.arange(len(values)), panels.positive(values), color=look.colour, **options)
+    """Draw predicted errors per call, (calls,), as a curve. The 0 of an exact start is left out."""
+    style.curve(axes, np.arange(len(values)), panels.positive(values), color=look.colour, **options)
 
 
 def measured(axes: Axes, values: np.ndarray, look: style.Look, **options: Any) -> None:

@@ -61,14 +61,16 @@ def unbounded(r: Simulated, norm: str) -> str:
 def compared(r: Simulated, norm: str) -> dict[str, Any]:
     """Per call the mean and largest error, and the error, bound and ratio of the trial with the worst ratio.
 
-    ``norm`` is "2" or "inf". Bound, ratio and verdict are None where no bound is known (``unbounded``).
+    ``norm`` is "2" or "inf". Bound, ratio and verdict are None where no bound is known (``unbounded``). "outside" says
+    at which calls the premise fails in every trial, so that error, bound and ratio are of a trial that is not judged.
     """
     error = r.arrays["error" if norm == "2" else "error_inf"]
     found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
     if unbounded(r, norm):
         trial = np.argmax(error, axis=1)
         largest = error[np.arange(len(error)), trial]
-        return found | {"error": largest, "bound": None, "ratio": None, "trial": trial, "holds": None, "worst": None}
+        known = dict.fromkeys(("bound", "ratio", "holds", "worst"))
+        return found | known | {"error": largest, "trial": trial, "outside": np.zeros(len(error), bool)}
     a_inf, Q, d = r.arrays["a_inf"], r.params["quantizer"], r.params["d"]
     block, shared, expected = _cases(r, norm)
     limit = _limit(r, norm, Q, block, together=shared and not expected)
@@ -80,22 +82,21 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
     slack = 16 * (calls[:, None] + 1) * math.sqrt(d) * eps * np.maximum.accumulate(a_inf, axis=0)
     if expected:
         found |= _in_expectation(error, limit, slack, shared)
-        trial, fails, fails_in_all = None, np.zeros(len(error), bool), np.zeros(len(error), bool)
+        trial, broken = None, np.zeros_like(error, bool)
     else:
         ratio, fits = _ratios(error, limit, slack)
-        # where the quantizer has lost more than it declares, no bound was promised
-        broken = np.zeros_like(fits) if shared else _premise_broken(r, norm, Q, block)
+        broken = np.zeros_like(fits) if shared else outside(r, norm)
         rank = np.where(broken, -1.0, ratio + ~fits)  # trials that do not fit come first
         trial = np.argmax(rank, axis=1)
         found |= {key: v[calls, trial] for key, v in (("error", error), ("bound", limit), ("ratio", ratio))}
         found |= {"trial": None if shared else trial, "holds": (fits | broken).all(axis=1)}
-        fails, fails_in_all = np.any(broken, axis=1), np.all(broken, axis=1)
-    holds = found["holds"]
+    fails, fails_in_all = np.any(broken, axis=1), np.all(broken, axis=1)
+    holds, found["outside"] = found["holds"], fails_in_all
     # a call where the premise fails in every trial is not judged, and comes last
     call = int(np.argmax(np.where(fails_in_all, -1.0, found["ratio"] + (0 if holds is None else ~holds))))
     found["worst"] = {
         "ratio": float(found["ratio"][call]), "call": call, "trial": None if trial is None or shared else trial[call],
-        "holds": None if holds is None else bool(holds.all()),
+        "holds": None if holds is None or fails_in_all.all() else bool(holds.all()),
         "premise_fails_from": int(np.argmax(fails)) if fails.any() else None,
     }  # fmt: skip
     if holds is not None:
@@ -104,10 +105,11 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
 
 
 def extremes(r: Simulated, norm: str) -> dict[str, np.ndarray]:
-    """Per call "mean" and "largest" error, and the "bound": the largest of those of all trials.
+    """Per call "mean" and "largest" error, and the "bound": the largest of those of the trials that have one.
 
-    There is no bound where none is known (``unbounded``). Where it is not one of single trials, the error that it
-    bounds takes the place of the largest: "rms" in expectation, "together" where trials share scales.
+    There is no bound where none is known (``unbounded``), and NaN stands where no trial has one (``outside``). Where it
+    is not one of single trials, the error that it bounds takes the place of the largest: "rms" in expectation,
+    "together" where trials share scales.
     """
     error = r.arrays["error" if norm == "2" else "error_inf"]
     found = {"mean": error.mean(axis=1)}
@@ -119,7 +121,26 @@ def extremes(r: Simulated, norm: str) -> dict[str, np.ndarray]:
         return found | {"rms": np.sqrt(np.mean(error**2, axis=1)), "bound": np.sqrt(np.mean(limit**2, axis=1))}
     if shared:
         return found | {"together": _together(error, norm)[:, 0], "bound": limit[:, 0]}
-    return found | {"largest": error.max(axis=1), "bound": limit.max(axis=1)}
+    bound = np.where(outside(r, norm), -np.inf, limit).max(axis=1)
+    return found | {"largest": error.max(axis=1), "bound": np.where(bound < 0, np.nan, bound)}
+
+
+def outside(r: Simulated, norm: str) -> np.ndarray:
+    """Per call and trial, (steps, trials), whether a call so far has lost more than the declared c or kappa allows.
+
+    The trial is then outside the domain of the quantizer, for example below the floor of its scale, and no bound was
+    promised. All are False where no bound is known, and where it is not one of single trials.
+    """
+    Q, none = r.params["quantizer"], np.zeros_like(r.arrays["error" if norm == "2" else "error_inf"], bool)
+    if unbounded(r, norm):
+        return none
+    block, shared, expected = _cases(r, norm)
+    if shared or expected:
+        return none
+    measured, declared = (r.arrays["c"], Q.c(block)) if norm == "2" else (r.arrays["kappa"], Q.kappa(block))
+    with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
+        more = measured > declared * (1 + 1e-9) + 16 * (block + 4) * np.finfo(r.params["dtype"]).eps
+    return np.logical_or.accumulate(more, axis=0)
 
 
 def _cases(r: Simulated, norm: str) -> tuple[int, bool, bool]:
@@ -127,17 +148,6 @@ def _cases(r: Simulated, norm: str) -> tuple[int, bool, bool]:
     Q, d = r.params["quantizer"], r.params["d"]
     block = Q.granularity.block_size((r.params["trials"], d))
     return block, shared_by_samples(Q.granularity, d), Q.laws.randomised and norm == "2"
-
-
-def _premise_broken(r: Simulated, norm: str, Q: Quantizer, block: int) -> np.ndarray:
-    """Return per call and trial whether a call so far has lost more than the declared c or kappa allows.
-
-    The trial is then outside the domain of the quantizer, for example below the floor of its scale.
-    """
-    measured, declared = (r.arrays["c"], Q.c(block)) if norm == "2" else (r.arrays["kappa"], Q.kappa(block))
-    with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
-        more = measured > declared * (1 + 1e-9) + 16 * (block + 4) * np.finfo(r.params["dtype"]).eps
-    return np.logical_or.accumulate(more, axis=0)
 
 
 def _together(sizes: np.ndarray, norm: str) -> np.ndarray:

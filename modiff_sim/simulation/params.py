@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from ..quantizers import QUANTIZERS
+from ..quantizers import QUANTIZERS, Split
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import GRANULARITIES
 
@@ -44,10 +44,13 @@ def stored(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def restored(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that ``stored`` made this of: quantizers of this project again, and tuples."""
+    """Return the parameters that ``stored`` made this of: quantizers of this project again, and tuples.
+
+    Raises StoreError where a quantizer is not one of this version's, or has other fields.
+    """
     found = dict(about)
     if isinstance(found.get("quantizer"), Mapping):
-        found["quantizer"] = _quantizer(found["quantizer"])
+        found["quantizer"] = _made(found["quantizer"])
     if "measure" in found:
         found["measure"] = tuple(found["measure"])
     return found
@@ -55,22 +58,30 @@ def restored(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def _quantizer_stored(Q: Quantizer) -> Any:
     from ..sweeps.encoding import plain
+    from ..sweeps.store import StoreError
 
     try:
         said = plain(Q)
-        return said if _quantizer(said) == Q else str(Q)
-    except (KeyError, TypeError, ValueError):  # a class, or an option, of the user's own
+        return said if _made(said) == Q else str(Q)
+    except (StoreError, TypeError, ValueError):  # a class, or an option, of the user's own
         return str(Q)
 
 
-def _quantizer(said: Mapping[str, Any]) -> Quantizer:
-    """Return the quantizer of this project that these fields are of. Raises KeyError or ValueError for others."""
-    granularity = _made({kind.__name__: kind for kind in GRANULARITIES.values()}, said["granularity"])
-    made: Quantizer = _made({k.__name__: k for k in QUANTIZERS.values()}, {**said, "granularity": granularity})
-    return made
+def _made(said: Any) -> Any:
+    """Return the quantizer or granularity that these fields are of; of a list a tuple, and other values as they are."""
+    from ..sweeps.saved import same_names
+    from ..sweeps.store import StoreError
 
-
-def _made(known: Mapping[str, Any], said: Mapping[str, Any]) -> Any:
-    kind = known[said["class"]]
-    values = {f.name: said[f.name] for f in fields(kind) if f.init}
-    return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    if isinstance(said, list):
+        return tuple(map(_made, said))
+    if not isinstance(said, Mapping):
+        return said
+    known = {kind.__name__: kind for kind in (*QUANTIZERS.values(), Split, *GRANULARITIES.values())}
+    name = said.get("class")
+    if name not in known:
+        raise StoreError(f"{name!r} is no quantizer or granularity of this version of modiff-sim")
+    same_names(name, "it", said.keys() - {"class"}, [f.name for f in fields(known[name])])
+    try:
+        return known[name](**{f.name: _made(said[f.name]) for f in fields(known[name]) if f.init})
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{name} as it was saved is refused by this version of modiff-sim: {error}") from error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..names import one_of
-from ..shown import Plots
-from .against_bounds import compared, extremes, unbounded
+from ..shown import LEVELS, Plots
+from .against_bounds import compared, extremes, outside, unbounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +44,7 @@ class SummaryPlots(Plots):
 
         quantity, words = _measured(self._of.mean, norm)
         found = {
-            "quantiles": [self._of.quantile(quantity, level) for level in (0.05, 0.5, 0.95)],
+            "quantiles": [self._of.quantile(quantity, level) for level in LEVELS],
             "mean": self._of.mean[quantity], "largest": self._of.max[quantity],
         }  # fmt: skip
         look, name = _look(self._of.params)
@@ -89,11 +91,18 @@ class ResultPlots(Plots):
         look, name = _look(self._of.params)
         with panels.panel(ax) as axes:
             errors.errors(axes, extremes(self._of, norm), look, named=name)
+            fails = np.any(outside(self._of, norm), axis=1)
+            errors.outside(axes, int(np.argmax(fails)) if fails.any() else None, fails.size, named=name)
             errors.error_axes(axes, f"error |o - ô|, {words}")
         return axes
 
     def ratios(self, ax: Axes | None = None, *, norm: str = "2") -> Axes:
         """The largest ratio of an error to the bound of its own trial, per call.
+
+        For a randomised quantizer, in the 2-norm, it is the ratio of the root mean squares over trials, and where
+        trials share scales, that of all trials together. A ratio counts as 0 where rounding is not small beside the
+        bound and explains the error. Trials are left out from the call on at which the quantizer lost more than it
+        declares, as their input was outside of its domain; these calls are shaded.
 
         Parameters
         ----------
@@ -105,21 +114,26 @@ class ResultPlots(Plots):
         Returns
         -------
         matplotlib.axes.Axes
-            The Axes. An error beyond a bound of 0 is a triangle at the upper edge.
+            The Axes. A triangle at the upper edge is an error beyond bound and rounding together, where the bound is 0
+            or rounding is not small beside it.
 
         Raises
         ------
         ValueError
-            Where no bound is known; the message says why. And as ``errors``.
+            Where no bound is known, and for a result that is a summary; the message says why. And as ``errors``.
         """
         from ..plot import errors, panels
 
+        if self._of.tallied is not None:
+            raise ValueError('the trials were summarised, and ratios need every trial: simulate with keep="trials"')
         _measured(self._of.arrays, norm)
         if why := unbounded(self._of, norm):
             raise ValueError(f"no ratios: {why}")
         look, name = _look(self._of.params)
+        found, named = compared(self._of, norm), f"{name}, {NORMS[norm][1]}"
         with panels.panel(ax) as axes:
-            errors.ratios(axes, compared(self._of, norm)["ratio"], look, named=f"{name}, {NORMS[norm][1]}")
+            errors.ratios(axes, found["ratio"], look, named=named, outside=found["outside"])
+            errors.outside(axes, errors.fails_from(found), len(found["ratio"]), named=named)
             errors.ratio_axes(axes)
         return axes
 
@@ -128,7 +142,7 @@ def _measured(found: Any, norm: str) -> tuple[str, str]:
     """Return the quantity of this norm, and what it is called. Raises ValueError where it is not among those found."""
     quantity, words = NORMS[one_of("norm", str(norm), NORMS)]
     if quantity not in found:
-        raise ValueError(f"{quantity} was not measured, only {', '.join(found) or 'what is in summary()'}")
+        raise ValueError(f"{quantity} was not measured, only {', '.join(found)}")
     return quantity, words
 
 

@@ -157,7 +157,9 @@ class Result(Shown):
     def save(self, path: str | Path) -> None:
         """Write the result into the folder ``path``, with a manifest (``modiff_sim.sweeps.saved``).
 
-        A quantizer of your own is kept as its text alone. Raises ValueError where the path is that of something else.
+        A quantizer of your own, also as a part of ``Split``, is kept as its text alone. An older result there is
+        replaced: see ``saved`` for what a kill leaves. Raises ValueError where the path is that of something else, and
+        where a parameter is NaN or Inf.
         """
         from ..sweeps import saved
 
@@ -166,11 +168,16 @@ class Result(Shown):
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
-        """Read a saved result. Raises FileNotFoundError, and StoreError where it is damaged or something else."""
+        """Read a saved result.
+
+        Raises FileNotFoundError, and StoreError where it is damaged, something else, or of a version of modiff-sim
+        that measures or sets other things.
+        """
         from ..sweeps import saved
 
         arrays, about = saved.load(path, "Result")
         params = restored(about)
-        if params.get("keep") == "summary":
+        if any("." in name for name in arrays):  # "mean.error"
             return cls({}, params, Summary.from_arrays(arrays, params))
+        saved.same_names("Result", "its file", arrays, [name for name in QUANTITIES if name in arrays])
         return cls({name: arrays[name] for name in QUANTITIES if name in arrays}, params)

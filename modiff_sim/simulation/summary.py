@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arguments import number
-from ..shown import Said, Shown, frame, pictures
+from ..shown import LEVELS, Said, Shown, frame, pictures
 from .params import headline, restored, setting, stored
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ QUANTITIES = ("error", "error_inf", "d", "d_inf", "a", "a_inf", "c", "kappa")
 
 #: the arrays of a summary
 STATISTICS = ("mean", "max", "rms", "counts")
+#: the levels that its frame has besides those of its pictures
+QUARTILES = (0.25, 0.75)
 #: The histogram of a summary cuts every power of two from 2^-64 to 2^64 into 2^5 equal parts. The index of a bin is
 #: made of exponent and leading bits of the value itself (float64 has 52 bits after the leading one).
 PART_BITS = 5
@@ -107,7 +109,7 @@ class Summary(Shown):
         trials; and the quantiles "q05", "q25", "q50", "q75" and "q95", to 1/64. Norms are in the units of the inputs; c
         and kappa are ratios.
         """
-        levels = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+        levels = {f"q{100 * level:02.0f}": level for level in sorted({*LEVELS, *QUARTILES})}
         names, steps = list(self.mean), len(next(iter(self.mean.values()), ()))
         columns: dict[str, Any] = {"quantity": np.repeat(names, steps), "step": np.tile(np.arange(steps), len(names))}
         for what in ("mean", "rms", "max"):
@@ -128,9 +130,15 @@ class Summary(Shown):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], params: Mapping[str, Any]) -> Summary:
-        """The summary that ``arrays`` made these arrays of."""
-        quantities = [name for name in QUANTITIES if f"mean.{name}" in arrays]
+        """The summary that ``arrays`` made these arrays of. Raises StoreError where they are of another version."""
+        from ..sweeps.saved import same_names
+        from ..sweeps.store import StoreError
+
+        quantities = [name for name in QUANTITIES if any(f"{what}.{name}" in arrays for what in STATISTICS)]
+        same_names("Summary", "its file", arrays, [f"{what}.{name}" for what in STATISTICS for name in quantities])
         found = {what: {name: arrays[f"{what}.{name}"] for name in quantities} for what in STATISTICS}
+        if any(counts.shape[1:] != (BINS,) for counts in found["counts"].values()):
+            raise StoreError(f"this Summary is of another version of modiff-sim: histograms have {BINS} bins here")
         return cls(**found, params=params)
 
     def save(self, path: str | Path) -> None:

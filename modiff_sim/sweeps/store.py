@@ -276,16 +276,19 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str], about: Mappin
     """Write files that are not a keyed result (tables, images), then ``manifest.json`` with their sha256 and its own.
 
     ``about`` says what made them: parameters, seeds, versions. Each file is replaced atomically. Other files in the
-    folder whose sha256 an earlier manifest holds stay in the manifest. Raises ValueError for a name that is not a
-    plain file name.
+    folder whose sha256 an earlier manifest holds stay in the manifest. Before a file is touched, ValueError is raised
+    for a name that is not a plain file name, and ValueError or TypeError for what a manifest cannot hold (``plain``,
+    and NaN and Inf).
     """
     if wrong := [name for name in contents if not is_plain_name(name)]:
         raise ValueError(f"files of one folder have plain names, got {wrong[0]!r}")
-    for name, content in contents.items():
-        write_atomic(folder / name, content)
-    sums = _still_right(folder) | {name: sha256(folder / name) for name in contents}
+    files = {name: content.encode() if isinstance(content, str) else content for name, content in contents.items()}
+    sums = _still_right(folder) | {name: digest_of(content) for name, content in files.items()}
     manifest = plain({k: v for k, v in about.items() if k != SELF} | {"kind": "files", "sha256": sums})
-    write_atomic(folder / "manifest.json", _json(manifest | {SELF: digest_of(canonical(manifest).encode())}))
+    said = _json(manifest | {SELF: digest_of(canonical(manifest).encode())})
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    write_atomic(folder / "manifest.json", said)
 
 
 def _still_right(folder: Path) -> dict[str, str]:

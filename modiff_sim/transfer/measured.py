@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arguments import reals
 from ..shown import Said, Shown, frame, pictures
+from .energies import rms
 
 if TYPE_CHECKING:
     from .pictures import CallPlots, TransferPlots
@@ -121,7 +122,9 @@ class Transfer(Shown):
         """Read a saved transfer. Raises FileNotFoundError, and StoreError where it is damaged or something else."""
         from ..sweeps import saved
 
-        return cls.from_arrays(saved.load(path, "Transfer")[0])
+        arrays, _ = saved.load(path, "Transfer")
+        saved.same_names("Transfer", "its file", arrays, [*cls.ARRAYS, "layers", "alignment"])
+        return cls.from_arrays(arrays)
 
 
 @dataclass(frozen=True, repr=False)
@@ -187,11 +190,6 @@ class CallTransfer(Shown):
         """Pictures (extra [plot]): ``gains`` of layers, and ``upstream`` of layers on layers."""
         found: CallPlots = pictures(self, f"{__package__}.pictures", "CallPlots")
         return found
-
-
-def rms(energies: np.ndarray) -> np.ndarray:
-    """The RMS gains: the root of the mean over samples, the last axis."""
-    return np.asarray(np.sqrt(energies.mean(axis=-1)))
 
 
 def said_names(layers: Sequence[str]) -> str:

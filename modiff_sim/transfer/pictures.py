@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import count
-from ..shown import Plots
+from ..shown import LEVELS, Plots
+from .energies import rms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ class CallPlots(Plots):
 
         names = self._of.names
         with panels.panel(ax, size=(6.4, layers.height(len(names)))) as axes:
-            gains = np.sqrt(self._of.output.mean(axis=1))
+            gains = rms(self._of.output)
             layers.bars(axes, names, gains, style.NEUTRAL[1])
             axes.set_xlabel("RMS gain to the network's output")
             if (gains > 0).any():
@@ -54,7 +55,7 @@ class CallPlots(Plots):
         matplotlib.axes.Axes
             The Axes, the first layer at the top; grey where nothing arrives.
         """
-        return _upstream(ax, np.sqrt(self._of.upstream.mean(axis=-1)), self._of.names)
+        return _upstream(ax, rms(self._of.upstream), self._of.names)
 
 
 class TransferPlots(Plots):
@@ -76,7 +77,7 @@ class TransferPlots(Plots):
         from ..plot import panels, transfer
 
         with panels.panel(ax, size=_size(self._of.layers)) as axes:
-            gains = np.sqrt(self._of.output.mean(axis=-1))
+            gains = rms(self._of.output)
             transfer.gains(axes, gains.T, self._of.layers, "RMS gain to the network's output")
             axes.set_xlabel("model call")
             panels.whole_numbers(axes)
@@ -98,8 +99,9 @@ class TransferPlots(Plots):
         from ..plot import panels, style
 
         with panels.panel(ax) as axes:
-            gains = panels.positive(np.sqrt(self._of.impulse[:, -1]))
-            style.spread(axes, np.arange(len(gains)), gains, style.Look("", style.NEUTRAL[2], "-", "o"))
+            gains = np.quantile(np.sqrt(self._of.impulse[:, -1]), LEVELS, axis=1)
+            look = style.Look("", style.NEUTRAL[2], "-", "o")
+            style.band(axes, np.arange(gains.shape[1]), panels.positive(gains), look)
             axes.set(xlabel="model call", ylabel="RMS gain to the result")
             panels.logarithmic(axes)
             panels.whole_numbers(axes)
@@ -121,7 +123,7 @@ class TransferPlots(Plots):
             The Axes, the first layer at the top; grey where nothing arrives.
         """
         call = count("call", call, 0, most=len(self._of.a) - 1, why="the last call")
-        return _upstream(ax, np.sqrt(self._of.upstream[call].mean(axis=-1)), self._of.layers)
+        return _upstream(ax, rms(self._of.upstream[call]), self._of.layers)
 
 
 class PredictionPlots(Plots):
@@ -140,15 +142,14 @@ class PredictionPlots(Plots):
         matplotlib.axes.Axes
             The Axes, with a logarithmic scale.
         """
-        from ..plot import panels, style, transfer
+        from ..plot import panels, style
 
         name = self._of.recursion or "error"
         look = style.recursions([name])[name]
         with panels.panel(ax) as axes:
-            low, middle, high = np.quantile(self._of.relative, [0.05, 0.5, 0.95], axis=1)
-            calls = np.arange(len(middle))
-            axes.fill_between(calls, panels.positive(low), panels.positive(high), color=look.colour, alpha=0.25, lw=0)
-            transfer.predicted(axes, middle, look, label=f"{style.short(name)}, predicted")
+            found = np.quantile(self._of.relative, LEVELS, axis=1)
+            bare, label = style.Look("", look.colour), f"{style.short(name)}, predicted"
+            style.band(axes, np.arange(found.shape[1]), panels.positive(found), bare, label=label)
             axes.set(xlabel="model call", ylabel="relative l2 error of x")
             panels.logarithmic(axes)
             panels.whole_numbers(axes)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arguments import reals
-from ..shown import Said, Shown, frame, pictures
+from ..shown import LEVELS, Said, Shown, frame, pictures
 from .call import ratio
 
 if TYPE_CHECKING:
     from .pictures import PredictionPlots
 
-LEVELS = (0.05, 0.5, 0.95)  # quantiles over samples that are shown
 #: the recursions that the prediction is derived for
 PREDICTED = ("direct", "open_loop", "closed_loop")
 
@@ -121,7 +120,8 @@ class Prediction(Shown):
         """A pandas DataFrame (extra [plot]), a row per step and sample.
 
         The columns are "step", the model call in sampling order; "sample"; "relative", the relative l2 error of the
-        sampler's state x after the call; "x", its energy (squared 2-norm); and "output", that of the error of ε̂.
+        sampler's state x after the call; "x" and "output", energies (squared 2-norms) of the error of x and of that of
+        ε̂.
         """
         T, n = self.output.shape
         columns: dict[str, Any] = {"step": np.repeat(np.arange(T), n), "sample": np.tile(np.arange(n), T)}

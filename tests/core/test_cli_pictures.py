@@ -2,8 +2,10 @@
 
 import sys
 
+import numpy as np
 import pytest
 from command_line import run
+from seen import unseen
 
 import modiff_sim as ms
 from modiff_sim import contraction
@@ -172,3 +174,36 @@ def test_plot_without_matplotlib_says_what_to_install(capsys, monkeypatch):
     code, out, err = run(capsys, "bounds", "--plot", "x.png")
     assert (code, out) == (2, "")
     assert "pip install 'modiff-sim[plot]'" in err
+
+
+@pytest.mark.parametrize("options", [("--refresh", 2), ("--steps", 2), ("--steps", 5, "--refresh", 3)], ids=str)
+@pytest.mark.parametrize("quantizers", [("absmax",), ("absmax", "minmax")], ids=len)
+def test_points_between_exact_calls_are_seen(monkeypatch, capsys, tmp_path, quantizers, options):
+    steps = () if "--steps" in options else ("--steps", 6)
+    given = ("--quantizer", *quantizers, *options, *steps, "--d", 16, "--trials", 5)
+    figure = drawn(monkeypatch, capsys, "simulate", *given, "--plot", tmp_path / "x.png")
+    for axes in figure.axes:
+        assert unseen(axes) == []
+    if len(quantizers) == 1:
+        (legend,) = figure.legends
+        markers = {line.get_label(): line.get_marker() for line in legend.get_lines()}
+        assert (markers["mean error"], markers["its bound"]) == ("s", "_")
+
+
+@pytest.mark.parametrize("quantizers", [("mxfp8_e4m3",), ("mxfp8_e4m3", "mxfp8_e5m2")], ids=len)
+def test_inputs_outside_of_the_domain_are_shaded(monkeypatch, capsys, tmp_path, quantizers):
+    walk = np.random.default_rng(0).standard_normal((5, 3, 64)).cumsum(axis=0)
+    for scale, shaded in ((1, False), (1e-42, True)):
+        np.save(tmp_path / "run.npy", scale * walk)
+        given = ("--process", tmp_path / "run.npy", "--steps", 5, "--trials", 3, "--recursion", "closed_loop")
+        where = ("--plot", tmp_path / "x.png")
+        figure = drawn(monkeypatch, capsys, "simulate", "--quantizer", *quantizers, *given, *where)
+        (legend,) = figure.legends
+        assert ("outside the quantizer's domain" in [t.get_text() for t in legend.get_texts()]) == shaded
+        assert [bool(axes.patches) for axes in figure.axes] == [shaded] * 4
+        for axes in figure.axes[2:]:  # ratios: those that were judged, none above 1
+            assert all(np.nanmax(line.get_ydata(), initial=0) <= 1 for line in axes.lines)
+            assert not any(len(line.get_xdata()) for line in axes.lines if line.get_marker() == "^")
+        for axes in figure.axes[:2] if len(quantizers) == 1 else ():
+            (bound,) = [line for line in axes.lines if line.get_linestyle() == "--"]
+            assert np.isnan(bound.get_ydata()).all() == shaded

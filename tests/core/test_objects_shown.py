@@ -1,18 +1,22 @@
 """Every object of the core that is handed out: text that is short, frames, and pictures that can be read."""
 
 import inspect
+import re
+from collections.abc import Iterable
 
 import numpy as np
+import pandas
 import pytest
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import same_color
 from readable import defects
+from seen import unseen
 
 import modiff_sim as ms
 from modiff_sim.contraction.atlas_rows import COLUMNS, Atlas
 from modiff_sim.plot import contraction, layers, style
-from modiff_sim.shown import Shown, kinds
+from modiff_sim.shown import LEVELS, Shown, kinds
 from modiff_sim.transfer.mixture import MixtureNetwork
 
 
@@ -106,19 +110,25 @@ def test_pictures_are_listed_documented_and_can_be_read(objects, name):
             assert getattr(plots, kind)(ax=mine) is mine
 
 
+def listed(kind, section):
+    """The names in a section of a class's docstring."""
+    lines = inspect.getdoc(kind).partition(f"{section}\n---")[2].partition("\n\n")[0].splitlines()[1:]
+    return {name for line in lines if line[0] != " " for name in line.partition(" : ")[0].split(", ")}
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_columns_of_a_frame_are_in_its_docstring(objects, name):
     frame = objects[name].frame()
     doc = inspect.getdoc(type(objects[name]).frame)
     if "Recommendations.frame" in doc:
         doc = inspect.getdoc(ms.recommendation.Recommendations.frame)
-    said = doc + inspect.getdoc(ms.recommendation.Recommendation) if "fields of" in doc else doc
+    named = {*re.findall(r'"(\w+)"', doc)}
+    if "fields of" in doc:
+        named |= listed(ms.recommendation.Recommendation, "Parameters")
     if "measured quantities" in doc:
-        said = inspect.getdoc(ms.Result)
-        said += '"step" "trial"'
+        named |= listed(ms.Result, "Attributes")
     assert len(frame) > 0
-    for column in frame.columns:
-        assert f'"{column}"' in said or column in said, column
+    assert {*frame.columns} - named == set()
 
 
 # -- the atlas ---------------------------------------------------------------------------------------------------------
@@ -137,10 +147,30 @@ def test_the_atlas_is_a_list_that_can_be_chosen_from(objects):
     ]
     assert len(chosen) == 12
     assert rows.where() == rows
+    for bits in (np.array([2, 4]), np.int64(2), (b for b in (2, 4)), {2: "a", 4: "b"}.keys(), pandas.Series([2, 4])):
+        wanted = [2] if np.ndim(bits) == 0 and not isinstance(bits, Iterable) else [2, 4]
+        assert rows.where(bits=bits) == rows.where(bits=wanted) != []
     assert rows.where(bits=99) == []
     with pytest.raises(ValueError, match=r"unknown column of the atlas 'bit'; .* did you mean 'bits'\?"):
         rows.where(bit=3)
     assert repr(Atlas()).startswith("Atlas: 0 rows")
+
+
+def test_rows_are_chosen_by_objects_as_well(objects):
+    rows = ms.atlas.atlas(["absmax", "percentile"], [3, 4], [64], ["normal"], ["c"],
+                          ["sample", "group:16", "group:32"], trials=2, search=False)  # fmt: skip
+    for name, granularity in (("sample", ms.PerSample()), ("group:16", ms.PerGroup(16)), ("group", ms.PerGroup(32))):
+        wanted = [row for row in rows if row["granularity"] == str(granularity)]
+        assert len(wanted) == 4
+        for value in (name, granularity, str(granularity), [granularity], [name, "batch"]):
+            assert rows.where(granularity=value) == wanted
+    assert rows.where(granularity=[ms.PerSample(), "group:16"]) == [r for r in rows if "32" not in r["granularity"]]
+    chosen = rows.where(quantizer=[ms.AbsMax(3), ms.Percentile(4, granularity="group:16")])
+    assert [(r["quantizer"], r["bits"], r["granularity"]) for r in chosen] == [
+        ("absmax", 3, "PerSample()"), ("percentile", 4, str(ms.PerGroup(16))),
+    ]  # fmt: skip
+    assert rows.where(quantizer=ms.Percentile(4, percentile=90.0)) == []  # the rows are of the default
+    assert rows.where(quantizer=ms.Split(ms.AbsMax(4), at=(2,))) == []
 
 
 def test_the_frame_of_the_atlas_is_its_rows(objects):
@@ -178,6 +208,8 @@ def test_the_atlas_against_bits_or_dimension(objects):
 def test_recommendations_are_a_list_in_the_colours_of_their_schemes(objects):
     found = objects["Recommendations"]
     assert isinstance(found, list)
+    assert isinstance(found[1:3], ms.recommendation.Recommendations)
+    assert found[1:3] == [found[1], found[2]]
     frame = found.frame()
     assert frame["layer"].tolist() == [r.layer for r in found]
     assert frame["effective_bits"].tolist() == [r.effective_bits for r in found]
@@ -226,3 +258,35 @@ def test_pictures_of_transfers_are_of_their_gains(objects):
     assert line.get_label() == "closed loop, predicted"
     assert same_color(line.get_color(), style.RECURSION["closed_loop"].colour)
     np.testing.assert_allclose(np.asarray(line.get_ydata())[1:], np.median(prediction.relative, axis=1)[1:], rtol=1e-12)
+
+
+def few(impulse, T=3, n=4):
+    """A transfer of one layer, of which only the gains to the result are told apart."""
+    sizes = {"a": (T, 1, n), "d": (T, 1, n), "x": (T + 1, n), "held": (T + 1, n), "upstream": (T, 1, 1, n),
+             "output": (T, 1, n), "moved": (T, 1, T, n)}  # fmt: skip
+    ones = {name: np.ones(size) for name, size in sizes.items()}
+    return ms.transfer.Transfer(("conv",), **ones, impulse=impulse, alignment=0.0)
+
+
+def test_a_sample_that_nothing_reaches_does_not_blank_its_call():
+    impulse = np.ones((3, 4, 4))
+    impulse[2, -1, 0] = 0
+    axes = few(impulse).plot.result()
+    low, middle, high = np.quantile(np.sqrt(impulse[:, -1]), LEVELS, axis=1)
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), middle)
+    (band,) = axes.collections
+    edges = band.get_paths()[0].vertices
+    assert {tuple(v) for v in edges} >= {(2, low[2]), (2, high[2])}
+    assert unseen(axes) == []
+    impulse[1, -1] = 0  # no sample is reached: a gap
+    assert np.isnan(few(impulse).plot.result().lines[0].get_ydata()).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("relative", [[0.2], [0.0, 0.2, 0.0, 0.3]])
+def test_predicted_errors_between_gaps_are_seen(relative):
+    x = np.square([0.0, *relative])[:, None] * np.linspace(0.5, 1, 5)
+    found = ms.prediction.Prediction(np.zeros((len(relative), 1, 5)), np.zeros((len(relative), 5)), x, np.ones_like(x))
+    axes = found.plot.errors()
+    assert unseen(axes) == []
+    _, bars = axes.collections
+    assert len(bars.get_segments()) == np.count_nonzero(relative)

@@ -5,11 +5,14 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.colors import same_color
 from readable import defects
+from seen import unseen
 
 import modiff_sim as ms
 from modiff_sim import bounds
 from modiff_sim.plot import style
 from modiff_sim.recursion import RECURSIONS
+from modiff_sim.shown import LEVELS
+from modiff_sim.simulation.against_bounds import compared
 from modiff_sim.simulation.summary import QUANTITIES
 
 LOOPS = ("direct", "open_loop", "closed_loop")
@@ -131,7 +134,7 @@ def test_where_no_bound_is_known_none_is_drawn():
         less.plot.errors(norm="inf")
     with pytest.raises(ValueError, match="unknown norm '1'; known: 2, inf"):
         less.plot.errors(norm="1")
-    with pytest.raises(ValueError, match=r"error was not measured, only what is in summary\(\)"):
+    with pytest.raises(ValueError, match=r'the trials were summarised, and ratios need every trial: .*keep="trials"'):
         run(keep="summary").plot.ratios()
 
 
@@ -198,9 +201,89 @@ def test_the_users_settings_stay_and_do_not_get_in():
     assert axes.lines[0].get_linewidth() < 7
 
 
-def test_one_call_is_seen():
-    axes = run(steps=1, warmup="quantized").plot.errors()
-    assert all(line.get_marker() not in ("", "None", None) for line in axes.lines)
+@pytest.mark.parametrize("keep", ["trials", "summary"])
+@pytest.mark.parametrize(
+    "options",
+    [{"steps": 1, "warmup": "quantized"}, {"steps": 2}, {"refresh": 2}, {"refresh": (2, 3, 5, 6)}, {}],
+    ids=str,
+)
+def test_every_point_is_seen(options, keep):
+    """Also those between calls without an error, which no line reaches."""
+    axes = run(keep=keep, **options).plot.errors()
+    assert unseen(axes) == []
+    markers = {line.get_marker() for line in axes.lines if line.get_linestyle() != "None"}
+    assert ("" in markers) == (not options)  # where lines reach all points, these have no marker
+
+
+def test_a_band_between_gaps_is_a_bar():
+    r = run(keep="summary", trials=300, refresh=2)
+    _, bars = r.plot.errors().collections
+    wanted = [(x, *(r.summary().quantile("error", q)[x] for q in LEVELS[::2])) for x in range(1, 8, 2)]
+    found = [(*segment[0], segment[1][1]) for segment in bars.get_segments()]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    assert same_color(bars.get_color()[0][:3], style.RECURSION["closed_loop"].colour)
+
+
+def tiny(scale, trials=3, Q="mxfp8_e4m3", recursion="closed_loop"):
+    """Inputs of 64 entries, those of trial i times ``scale[i]``: the smallest scale of an MX format is 2^-127."""
+    walk = np.random.default_rng(0).standard_normal((6, trials, 64)).cumsum(axis=0)
+    return ms.simulate(walk * np.reshape(scale, (-1, 1)), Q, recursion, steps=6, trials=trials)
+
+
+@pytest.mark.parametrize("norm", ["2", "inf"])
+def test_inputs_outside_of_the_domain_are_not_drawn_as_violations(norm):
+    axes = tiny(1e-42).plot.errors(norm=norm)
+    lines = drawn(axes)
+    assert np.isnan(np.asarray(lines["closed loop, bound"].get_ydata())).all()
+    (shade,) = axes.patches
+    assert (shade.get_x(), shade.get_width()) == (0.5, 5)  # call 0 is exact
+    assert shade.get_label() == "closed loop, outside the quantizer's domain"
+    assert shade.get_label() in [t.get_text() for t in axes.figure.legends[0].get_texts()]
+    axes = tiny(1e-42).plot.ratios(norm=norm)
+    (ratio,) = [line for line in axes.lines if line.get_label().startswith("closed loop")]
+    assert np.nanmax(ratio.get_ydata()) <= 1
+    assert [len(line.get_xdata()) for line in axes.lines if line.get_marker() == "^"] == [0]
+    assert len(axes.patches) == 1
+    axes.figure.draw_without_rendering()
+    assert defects(axes.figure) == []
+
+
+@pytest.mark.parametrize("norm", ["2", "inf"])
+def test_only_the_trials_outside_of_the_domain_are_left_out(norm):
+    axes = tiny([1, 1e-42, 1]).plot.errors(norm=norm)
+    assert len(axes.patches) == 1
+    bound = np.asarray(drawn(axes)["closed loop, bound"].get_ydata())
+    inside = np.asarray(drawn(tiny([1, 0, 1]).plot.errors(norm=norm))["closed loop, bound"].get_ydata())
+    np.testing.assert_array_equal(bound, inside)
+    axes = tiny([1, 1e-42, 1]).plot.ratios(norm=norm)
+    assert len(axes.patches) == 1
+    label = f"closed loop, {'2-norm' if norm == '2' else 'max norm'}"
+    assert 0 < np.asarray(drawn(axes)[label].get_ydata())[-1] <= 1
+
+
+def test_all_trials_outside_leave_no_ratio():
+    found = compared(tiny(1e-42, recursion="direct"), "2")
+    assert found["outside"].all()
+    assert (found["worst"]["holds"], found["worst"]["premise_fails_from"]) == (None, 0)  # nothing was judged
+    assert np.isnan(np.asarray(drawn(tiny(1e-42).plot.ratios())["closed loop, 2-norm"].get_ydata()))[1:].all()
+
+
+@pytest.mark.parametrize("Q", ["mxfp8_e4m3", "absmax:4", "stochastic:4", ms.AbsMax(4, granularity=ms.PerBatch())])
+def test_nothing_is_shaded_inside_of_the_domain(Q):
+    r = tiny(1, Q=Q)
+    assert len(r.plot.errors().patches) == len(r.plot.ratios().patches) == 0
+
+
+def test_what_is_drawn_later_takes_the_sentence_away():
+    _, axes = pyplot.subplots()
+    run(Q="identity").plot.errors(axes)
+    run(Q="identity").plot.errors(axes)
+    assert [t.get_text() for t in axes.texts] == ["all are 0"]
+    run().plot.errors(axes)
+    assert [t.get_text() for t in axes.texts] == []
+    assert axes.get_yscale() == "log"
+    run(Q="identity").plot.errors(axes)
+    assert [t.get_text() for t in axes.texts] == []
 
 
 def test_an_exact_result_is_drawn_as_such():

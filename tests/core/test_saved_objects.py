@@ -1,13 +1,18 @@
 """Objects on disk: the same values come back, and what is damaged, or something else, is refused."""
 
 import json
+import math
+import subprocess
+import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from command_line import run
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 import modiff_sim as ms
 from modiff_sim.contraction.atlas_rows import Atlas
@@ -56,6 +61,21 @@ def test_the_same_values_come_back(name, tmp_path, capsys):
     KINDS[name].load(tmp_path / "kept")
 
 
+def pictured(r):
+    """The curves of all pictures of a result, and what is said of those that it does not have."""
+    found = []
+    for norm in ("2", "inf"):
+        for draw in (r.plot.errors, r.plot.ratios):
+            axes = Figure().subplots()
+            try:
+                draw(axes, norm=norm)
+            except ValueError as error:
+                found.append(str(error))
+            else:
+                found += [(line.get_label(), line.get_color(), line.get_xydata()) for line in axes.lines]
+    return found
+
+
 @given(
     st.sampled_from(list(ms.RECURSIONS)),
     st.sampled_from(["absmax:3", "minmax:4@group:4", "percentile:5", "static:4", "mxfp4_e2m1@group:4", "fp8_e4m3"]),
@@ -74,6 +94,17 @@ def test_any_result_comes_back_with_its_pictures(tmp_path_factory, recursion, Q,
     assert repr(back).partition("calls")[0] == repr(r).partition("calls")[0]
     if keep == "summary":
         np.testing.assert_equal(back.summary().arrays(), r.summary().arrays())
+    np.testing.assert_equal(pictured(back), pictured(r))
+
+
+@pytest.mark.parametrize("parts", [ms.AbsMax(4), (ms.AbsMax(4), ms.MinMax(4))], ids=["one", "two"])
+def test_a_split_comes_back_with_its_bounds(parts, tmp_path):
+    r = ms.simulate("random_walk:8", ms.Split(parts, at=(3,)), steps=4, trials=3)
+    r.save(tmp_path / "r")
+    back = ms.Result.load(tmp_path / "r")
+    assert back.params["quantizer"] == r.params["quantizer"]
+    np.testing.assert_equal(pictured(back), pictured(r))
+    assert len(pictured(back)) > 8  # bounds and ratios among them
 
 
 def test_a_quantizer_of_your_own_is_kept_as_text(tmp_path):
@@ -133,7 +164,7 @@ def test_other_things_are_refused(tmp_path):
         ms.Result.load(tmp_path / "plain.npz")
 
 
-def test_nothing_else_is_overwritten(tmp_path):
+def test_nothing_else_is_overwritten(tmp_path, monkeypatch):
     r = simulated()
     with pytest.raises(ValueError, match=r"save writes a folder, with the arrays and a manifest: .* without .npz"):
         r.save(tmp_path / "r.npz")
@@ -149,10 +180,16 @@ def test_nothing_else_is_overwritten(tmp_path):
     with pytest.raises(ValueError, match="holds a manifest that cannot be read"):
         r.save(tmp_path / "kept")
     assert (tmp_path / "note").read_text(encoding="utf-8") == "mine"
-    (tmp_path / "begun").mkdir()
-    (tmp_path / "begun" / "arrays.npz").write_bytes(b"")  # a save that was killed before its manifest
-    r.save(tmp_path / "begun")
-    ms.Result.load(tmp_path / "begun")
+    (tmp_path / "theirs").mkdir()
+    np.savez(tmp_path / "theirs" / "arrays.npz", x=np.arange(3))
+    with pytest.raises(ValueError, match=r"holds 'arrays.npz' without a manifest, .*: save into another folder"):
+        r.save(tmp_path / "theirs")
+    with np.load(tmp_path / "theirs" / "arrays.npz") as arrays:
+        assert arrays["x"].tolist() == [0, 1, 2]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(ValueError, match="is the current folder, which cannot be replaced"):
+        r.save(".")
 
 
 def test_the_files_are_plain(tmp_path):
@@ -163,3 +200,183 @@ def test_the_files_are_plain(tmp_path):
     about = json.loads((tmp_path / "r" / "manifest.json").read_text(encoding="utf-8"))
     assert (about["object"], about["about"]["recursion"]) == ("Result", "closed_loop")
     assert about["versions"]["numpy"] == np.__version__
+
+
+# -- files of another version ------------------------------------------------------------------------------------------
+
+
+def altered(path, change):
+    """Save an object again as another version would have: ``change`` alters its arrays and what is said of it."""
+    kind = json.loads((path / "manifest.json").read_text(encoding="utf-8"))["object"]
+    arrays, about = saved.load(path, kind)
+    change(arrays, about)
+    saved.save(path, kind, arrays, about)
+
+
+def gone(name):
+    return lambda arrays, about: arrays.pop(name)
+
+
+def more(name):
+    return lambda arrays, about: arrays.update({name: np.ones(3)})
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "what"),
+    [
+        ("Result", more("speed"), "its file has 'speed', unknown here"),
+        ("Summary", gone("max.a"), "its file lacks 'max.a'"),
+        ("Summary", more("mean.speed"), "its file has 'mean.speed', unknown here"),
+        ("Atlas", gone("largest"), "its file lacks 'largest'"),
+        ("Atlas", more("speed"), "its file has 'speed', unknown here"),
+        ("Transfer", gone("held"), "its file lacks 'held'"),
+        ("Transfer", gone("layers"), "its file lacks 'layers'"),
+        ("Transfer", more("speed"), "its file has 'speed', unknown here"),
+    ],
+)
+def test_arrays_of_another_version_are_refused(name, change, what, tmp_path):
+    OBJECTS[name]().save(tmp_path / "kept")
+    altered(tmp_path / "kept", change)
+    with pytest.raises(StoreError, match=f"this {name} is of another version of modiff-sim: {what}"):
+        KINDS[name].load(tmp_path / "kept")
+
+
+def test_histograms_of_another_version_are_refused(tmp_path):
+    simulated().summary().save(tmp_path / "kept")
+    altered(tmp_path / "kept", lambda arrays, _: arrays.update({"counts.a": arrays["counts.a"][:, 1:]}))
+    with pytest.raises(StoreError, match="histograms have 4096 bins here"):
+        ms.Summary.load(tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda Q: Q.pop("percentile"), "this Percentile is of another version of modiff-sim: it lacks 'percentile'"),
+        (lambda Q: Q.update(rounding="up"), "it has 'rounding', unknown here"),
+        (lambda Q: Q["granularity"].update(axis=1), "this PerSample is of another version .* it has 'axis'"),
+        (lambda Q: Q.update({"class": "AbsMaximum"}), "'AbsMaximum' is no quantizer or granularity of this version"),
+        (lambda Q: Q.update(bits=99), "Percentile as it was saved is refused by this version of modiff-sim: .*99"),
+    ],
+    ids=["lacks", "has", "granularity", "class", "value"],
+)
+def test_quantizers_of_another_version_are_refused(change, what, tmp_path):
+    ms.simulate("random_walk:8", "percentile:4", steps=4, trials=3).save(tmp_path / "r")
+    altered(tmp_path / "r", lambda _, about: change(about["quantizer"]))
+    with pytest.raises(StoreError, match=what):
+        ms.Result.load(tmp_path / "r")
+
+
+@pytest.mark.parametrize("keep", ["trials", "summary"])
+def test_the_arrays_say_what_was_kept(keep, tmp_path):
+    r = simulated(keep=keep)
+    r.save(tmp_path / "r")
+    altered(tmp_path / "r", lambda _, about: about.pop("keep"))
+    back = ms.Result.load(tmp_path / "r")
+    np.testing.assert_equal(dict(back.arrays), dict(r.arrays))
+    np.testing.assert_equal(back.summary().arrays(), r.summary().arrays())
+
+
+# -- the old object or the new one -------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_kept_leaves_the_old_one(tmp_path):
+    old = simulated()
+    old.save(tmp_path / "r")
+
+    def draw(rng, trials, steps):
+        return rng.standard_normal((steps, trials, 3))
+
+    new = ms.simulate(ms.processes.Process("mine", 3, {"scale": math.inf}, draw), "absmax:4", steps=4, trials=3)
+    with pytest.raises(ValueError, match=r"^process_params\.scale is inf, which a manifest cannot hold"):
+        new.save(tmp_path / "r")
+    np.testing.assert_equal(content(ms.Result.load(tmp_path / "r")), content(old))
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+
+
+#: forks of itself save an object over an older one, and are killed before their first, second, ... change of a file
+KILLED = """
+import os, signal, sys
+import numpy as np
+from modiff_sim.sweeps import saved
+EVENTS = ("os.rename", "os.mkdir", "os.chmod", "os.utime", "os.remove", "os.rmdir", "shutil.rmtree", "tempfile.mkstemp",
+          "tempfile.mkdtemp", "fcntl.flock")
+path = sys.argv[1] + "/box"
+def value():
+    return saved.load(path, "Box")[0]["a"][0] if names() else None
+def names():
+    return sorted(os.listdir(sys.argv[1]))
+def save(value):
+    saved.save(path, "Box", {"a": np.full(3, float(value))}, {"value": value})
+for old in (0, 1):
+    for moment in range(1, 1000):
+        if old:
+            save(1)
+        if not (child := os.fork()):
+            left = [moment]
+            def hook(event, arguments):
+                if event in EVENTS:
+                    left[0] -= 1
+                    if not left[0]:
+                        os.kill(os.getpid(), signal.SIGKILL)
+            sys.addaudithook(hook)
+            save(2)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        aside = "box" not in names()
+        try:
+            found = value()
+        except FileNotFoundError:
+            found = None
+        print(old, moment, code, found, aside, flush=True)
+        save(3)
+        assert value() == 3 and "box" in names()
+        for place, _, files in os.walk(sys.argv[1]):  # as if it was long ago
+            for name in (".", *files):
+                os.utime(os.path.join(place, name), (0, 0))
+        save(3)
+        assert names() == ["box"], names()
+        if not old:
+            import shutil; shutil.rmtree(path)
+        if not code:
+            break
+"""
+
+
+def test_a_kill_leaves_the_old_object_or_the_new_one(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    lines = [line.split() for line in ended.stdout.splitlines()]
+    for old, known in (("0", ["None", "2.0"]), ("1", ["1.0", "2.0"])):
+        found = [value for first, _, _, value, _ in lines if first == old]
+        assert found == sorted(found, key=known.index)  # the old one up to a moment, and then the new one
+        assert sorted({*found}) == sorted(known)
+    assert {code for *_, code, _, _ in lines} == {"-9", "0"}
+    assert any(aside == "True" for first, *_, aside in lines if first == "1")  # killed between the two moves
+
+
+def test_two_savers_leave_one_object(tmp_path):
+    """Threads, since what they do to folders is what processes do; readers find one or the other at any time."""
+    saved.save(tmp_path / "box", "Box", {"a": np.zeros(3)}, {"value": 0})
+
+    def save(value):
+        for _ in range(20):
+            saved.save(tmp_path / "box", "Box", {"a": np.full(3, float(value))}, {"value": value})
+
+    with ThreadPoolExecutor() as pool:
+        savers = [pool.submit(save, value) for value in (1, 2)]
+        while not all(each.done() for each in savers):
+            arrays, about = saved.load(tmp_path / "box", "Box")
+            assert arrays["a"].tolist() == [about["value"]] * 3
+        for each in savers:
+            each.result()
+    assert [p.name for p in tmp_path.iterdir()] == ["box"]
+
+
+def test_a_link_stays_one_and_modes_stay(tmp_path):
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("real")
+    for _ in range(2):
+        simulated().save(tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "real").stat().st_mode & 0o777 == 0o700
+        ms.Result.load(tmp_path / "link")
