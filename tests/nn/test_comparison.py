@@ -193,25 +193,3 @@ def test_images_of_another_range_are_refused(small):
         compare(small, {"A4": {"activations": "absmax:4"}}, sample=lambda: 255 * (draw() + 1) // 2)
     same = compare(small, {"A4": {"activations": "absmax:4"}}, sample=lambda: (draw() + 1) / 2, value_range=(0, 1))
     assert np.allclose(same.images[FULL], draw().numpy(), atol=1e-6)
-
-
-def test_the_front_is_what_nothing_beats(found):
-    import matplotlib.pyplot as plt
-
-    axes = found.plot.pareto()
-    assert {text.get_text() for text in axes.texts} == set(ARMS)
-    joined = axes.lines[0]
-    assert (
-        list(zip(*joined.get_data(), strict=True))
-        == [(row["relative_bops"], row["psnr"]) for row in sorted(found.rows[1:], key=lambda r: r["relative_bops"])][
-            : len(joined.get_xdata())
-        ]
-    )
-    assert axes.get_xscale() == "log"
-    plt.close(axes.figure)
-    assert dir(found.plot) == ["pareto"]
-    with pytest.raises(ValueError, match=r"unknown cost 'bops'; known: relative_bops, gbops, .*"):
-        found.plot.pareto(cost="bops")
-    with pytest.raises(ValueError, match="kernel_distance was not measured"):
-        found.plot.pareto(quality="kernel_distance")
-    assert found._repr_html_().count("<tr>") == 4
