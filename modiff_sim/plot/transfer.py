@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from . import heat, panels, style
+from . import heat, lone, panels, style
 
 
 def predicted(axes: Axes, values: np.ndarray, look: style.Look, **options: Any) -> None:
     """Draw predicted errors per call, (calls,), as a line. The 0 of an exact start is left out."""
-    axes.plot(np.arange(len(values)), panels.positive(values), color=look.colour, **options)
+    shown = panels.positive(values)
+    axes.plot(np.arange(len(values)), shown, **({"color": look.colour} | lone.marks(shown, look) | options))
 
 
 def measured(axes: Axes, values: np.ndarray, look: style.Look, **options: Any) -> None:

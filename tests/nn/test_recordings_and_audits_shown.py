@@ -5,6 +5,8 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib import pyplot
 from matplotlib.colors import same_color
 from models import small, unet, walk
@@ -15,7 +17,8 @@ from modiff_sim.nn import Audit, LayerCount, modulated, record
 from modiff_sim.nn.measure.pictures import LEVELS
 from modiff_sim.nn.measure.statistics import Recorded
 from modiff_sim.plot import layers as drawing
-from modiff_sim.plot import style, violins
+from modiff_sim.plot import style, transfer, violins
+from modiff_sim.plot.lone import lone
 from modiff_sim.shown import kinds
 
 
@@ -158,6 +161,69 @@ def test_sizes_are_norms(log):
                     assert shown[call] == pytest.approx(np.median(log.stats[layer, call, q].norm), rel=1e-12)
             assert same_color(line.get_color(), look.colour)
             assert line.get_label() == look.label
+
+
+@given(st.lists(st.sampled_from([1.0, 0.0, np.nan, np.inf]), max_size=8))
+def test_a_point_is_lone_that_no_line_reaches(y):
+    found = lone(np.array(y))
+    for i, value in enumerate(y):
+        beside = y[max(i - 1, 0) : i] + y[i + 1 : i + 2]
+        assert found[i] == (np.isfinite(value) and not np.isfinite(beside).any())
+
+
+def has_marker(line):
+    return line.get_marker() not in ("", "None")
+
+
+def seen(line):
+    """The points of a line that are visible: ends of a stretch, or marked."""
+    y = np.asarray(line.get_ydata(), float)
+    marked = np.asarray(line.get_markevery(), bool) if has_marker(line) else np.zeros(len(y), bool)
+    return np.isfinite(y) & (~lone(y) | marked)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_a_recording_of_few_calls_can_be_seen(calls):
+    model = small()
+    with record(model, "absmax:3") as short:
+        for x in walk(calls):
+            model(x)
+    panels = short.plot.violins()
+    axes = short.plot.sizes()
+    for figure in (panels[0, 0].figure, axes.figure):
+        figure.draw_without_rendering()
+        assert defects(figure) == []
+    for panel in (*panels[:, 1], axes):
+        for line in panel.lines:
+            assert (seen(line) == np.isfinite(np.asarray(line.get_ydata(), float))).all()
+            marked = has_marker(line)
+            assert marked == lone(line.get_ydata()).any()
+        low, high = panel.get_xlim()
+        assert not marked or low < 0 <= calls - 1 < high  # a marker at the end is whole
+        assert all(tick == round(tick) for tick in panel.get_xticks())
+    assert sum(seen(line).sum() for line in axes.lines) == calls + 2 * (calls - 1)
+
+
+def test_a_call_between_gaps_can_be_seen():
+    """Of a layer that is not called at every call of the model, statistics have gaps."""
+    levels = np.array([0.0, 0.5, 1.0])
+    data = {"layers": np.array(["one"]), "levels": levels, "steps": np.arange(12)}
+    gaps = np.where(np.isin(np.arange(12), [1, 4, 5, 9]), 2.0, np.nan)[None]
+    for q in "adr":
+        data |= {f"quantiles_{q}": gaps[..., None] * levels, f"absmax_{q}": gaps}
+    figure, axes = style.grid(1, 2, height=3, **violins.GRID)
+    violins.violins(figure, axes, data)
+    assert len(axes[0, 1].lines) == 4
+    for line in axes[0, 1].lines:
+        assert np.flatnonzero(line.get_markevery()).tolist() == [1, 9]
+        assert seen(line).tolist() == np.isfinite(gaps[0]).tolist()
+
+
+@pytest.mark.parametrize("errors", [[2.0], [0.0, 2.0], [0.0, 2.0, 3.0]])
+def test_a_prediction_of_few_calls_can_be_seen(errors):
+    axes = pyplot.figure().subplots()
+    transfer.predicted(axes, np.array(errors), style.RECURSION["closed_loop"])
+    assert seen(axes.lines[0]).tolist() == [error > 0 for error in errors]
 
 
 def test_a_table_is_drawn_as_it_is(log):

@@ -85,7 +85,7 @@ class RecorderPlots(Plots):
         ValueError
             For a name that is not recorded, and where nothing was recorded.
         """
-        from ...plot import panels, style
+        from ...plot import lone, panels, style
 
         log = self._of
         (name,) = self._chosen(layer) if layer is not None else [None]
@@ -98,8 +98,10 @@ class RecorderPlots(Plots):
                 else:
                     entries = [log.stats.get((name, call, quantity)) for call in range(log.calls)]
                     levels = np.array([_quantiles(np.zeros(0) if e is None else e.norm) for e in entries])
-                look = replace(look, line="--" if quantity == "r" else "-")  # r is often about as large as d
-                style.band(axes, np.arange(log.calls), panels.positive(levels.T), look, alpha=0.12, label=look.label)
+                shown = panels.positive(levels.T)
+                marks = lone.marks(shown[1], look)
+                look = replace(look, line="--" if quantity == "r" else "-", marker=marks.pop("marker", ""))
+                style.band(axes, np.arange(log.calls), shown, look, alpha=0.12, label=look.label, **marks)
             of = "all layers" if name is None else name
             axes.set(xlabel="model call", ylabel=f"2-norm, {of}")
             panels.logarithmic(axes)
