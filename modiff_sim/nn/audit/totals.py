@@ -180,7 +180,8 @@ class Audit(Shown):
         calls; "bops", bit operations; "saturated_share" of the values; "zero_range_share" of the scales; and
         "scales_per_sample".
         """
-        return frame(self.rows())
+        rows = self.rows()
+        return frame({name: [row[name] for row in rows] for name in LayerCount("", "").row()})
 
     @property
     def plot(self) -> AuditPlots:

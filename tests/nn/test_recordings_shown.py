@@ -1,4 +1,4 @@
-"""Recordings and audits: what they say of themselves, frames against statistics, pictures against numbers."""
+"""Recordings: what they say of themselves, frames against statistics, pictures against numbers."""
 
 import inspect
 
@@ -13,10 +13,10 @@ from models import small, unet, walk
 from readable import defects
 from torch import nn
 
-from modiff_sim.nn import Audit, LayerCount, modulated, record
+from modiff_sim.nn import modulated, record
 from modiff_sim.nn.measure.pictures import LEVELS
+from modiff_sim.nn.measure.quantities import VALUES
 from modiff_sim.nn.measure.statistics import Recorded
-from modiff_sim.plot import layers as drawing
 from modiff_sim.plot import style, transfer, violins
 from modiff_sim.plot.lone import lone
 from modiff_sim.shown import kinds
@@ -48,9 +48,6 @@ class Mixed(nn.Module):
 
     def forward(self, x):
         return self.up(self.norm(self.first(x))[:, None])[:, 0]
-
-
-# -- a recording -------------------------------------------------------------------------------------------------------
 
 
 def test_a_recording_names_what_it_cannot_see():
@@ -109,6 +106,15 @@ def test_the_frame_has_the_statistics(log):
             assert row[name] == np.median(np.concatenate(getattr(entry, name)))
     table = frame[frame["quantity"] == "r"].pivot(index="layer", columns="step", values="c").loc[log.layers]
     np.testing.assert_array_equal(table.to_numpy(), log.table("r", "c")[:, 1:])
+
+
+def test_an_empty_recording_has_an_empty_frame(log):
+    with record(small(), "absmax:3") as empty:
+        pass
+    frame = empty.frame()
+    assert len(frame) == 0
+    assert frame.columns.tolist() == log.frame().columns.tolist()
+    assert len(frame.groupby(["quantity", "step"])["absmax"].max()) == 0  # as the page on torch does
 
 
 def test_pictures_of_a_recording_can_be_read(log):
@@ -234,6 +240,9 @@ def test_a_table_is_drawn_as_it_is(log):
         drawn.reshape(4, 4), np.where(log.table("r", "kappa") > 0, log.table("r", "kappa"), np.nan)
     )
     assert [t.get_text() for t in axes.get_yticklabels()] == log.layers
+    for value, words in VALUES.items():
+        drawn = log.plot.table("a", value).figure
+        assert words in [axes.get_ylabel() for axes in drawn.axes]
     _, mine = pyplot.subplots()
     assert log.plot.table("a", "mean", ax=mine) is mine
     assert (mine.collections[0].get_array() < 0).any()  # not on a logarithmic scale
@@ -248,6 +257,9 @@ def test_unknown_names_of_a_recording(log):
         log.plot.table("x")
     with pytest.raises(ValueError, match=r"unknown value 'kapa'; known: .* did you mean 'kappa'\?"):
         log.plot.table("r", "kapa")
+    for none in ([], ()):
+        with pytest.raises(ValueError, match="name at least one of the 4 layers, such as 'first', or None for 3"):
+            log.plot.violins(none)
     with record(small(), "absmax:4") as empty:
         pass
     for draw in (empty.plot.violins, empty.plot.sizes, empty.plot.table):
@@ -263,55 +275,3 @@ def test_a_layer_that_is_always_zero_is_drawn():
     assert "nan" not in repr(log)
     for found in (log.plot.violins(), log.plot.sizes(), log.plot.table("a", "norm")):
         np.ravel(found)[0].figure.draw_without_rendering()
-
-
-# -- an audit ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def audit():
-    model = small()
-    with modulated(model, activations="absmax:4", weights="absmax:8") as run:
-        for x in walk(4):
-            model(x)
-    return run.audit()
-
-
-def test_an_audit_is_short_in_text_and_a_table_in_print(audit):
-    assert repr(audit).splitlines()[0] == "Audit: 3 layers, 4 model calls, 0 resets"
-    assert "effective bits" in repr(audit)
-    assert str(audit).splitlines()[0].startswith("layer")
-    assert audit._repr_html_().count("<td>first</td>") == 1
-    counts = []
-    for i in range(500):
-        counts.append(LayerCount(f"down_blocks.{i}.attentions.0.transformer_blocks.0.attn1.to_q", "Linear"))
-        counts[-1].full(100)
-    large = Audit(tuple(counts), model_calls=1, resets=0, unsupported=tuple(f"layer.{i} (Odd)" for i in range(500)),
-                  excluded=tuple(f"other.{i}" for i in range(500)))  # fmt: skip
-    assert len(repr(large)) <= 1500
-    assert len(repr(large).splitlines()) <= 12
-    assert "… and 488 more" in large._repr_html_()
-
-
-def test_the_frame_of_an_audit_is_its_rows(audit):
-    frame = audit.frame()
-    assert frame.to_dict("records") == [pytest.approx(row, nan_ok=True) for row in audit.rows()]
-    doc = inspect.getdoc(Audit.frame)
-    assert all(f'"{column}"' in doc for column in frame.columns)
-
-
-def test_the_picture_of_an_audit_has_its_numbers(audit):
-    assert kinds(type(audit.plot)) == ["layers"]
-    shares, bits = audit.plot.layers()
-    shares.figure.draw_without_rendering()
-    assert defects(shares.figure) == []
-    rows = audit.rows()
-    quantized, colour = [row["quantized_macs"] / row["macs"] for row in rows], drawing.AUDITED["quantized_macs"][1]
-    drawn = [bar.get_width() for bar in shares.patches if same_color(bar.get_facecolor(), colour)]
-    assert drawn == quantized
-    assert [bar.get_width() for bar in bits.patches] == [row["activation_bits"] for row in rows]
-    assert list(bits.lines[0].get_xdata()) == [8, 8, 8]
-    assert [t.get_text() for t in shares.get_yticklabels()] == [row["layer"] for row in rows]
-    assert [t.get_text() for t in shares.figure.legends[0].get_texts()] == ["on quantized activations", "weight"]
-    with pytest.raises(ValueError, match="there are no layers to draw"):
-        Audit((), model_calls=0, resets=0).plot.layers()
