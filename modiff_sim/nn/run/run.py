@@ -253,13 +253,13 @@ class Run(LayerSteps):
         self._unchanged.check()
         counted = {name: getattr(self, f"_{name}").snapshot() for name in UNDONE}
         self._passes.choose(arguments, root)
-        self._samples.begin(arguments, root)
         foreign = self._standard is None  # one that may write into its own state
         self._before = {
             "states": self._states.snapshot(arrays=foreign),
             "counts": {name: dict(vars(count)) for name, count in self._counts.items()},
             **counted,
         }
+        self._samples.begin(arguments, root)
         self._products.enter(self._calls.going_on, arguments)
         if not self._calls.by_frame:  # whose end would be noticed too late
             weights = ((k, o.own_weight) for k, o in self.operators.items())
