@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -122,21 +123,41 @@ class Outside(TorchDispatchMode):
         return out
 
 
+@dataclass
+class _Watched:
+    """What one model call computed."""
+
+    outside: Outside
+    samples: int
+    inside: int = 0  # MACs of layers and products that have a row
+
+
 class FirstCall:
-    """What the first model call of a run computed, in rows of the audit and elsewhere. Only that call is watched."""
+    """What the first model call of a run computed, in rows of the audit and elsewhere. Only that call is watched.
+
+    A model that is entered in several ways (see ``Calls``) has a first call of each.
+    """
 
     def __init__(self) -> None:
-        self.inside = 0  # MACs of layers and products that have a row
-        self._outside: Outside | None = None
+        self._found: dict[int, _Watched] = {}  # by entrance
+        self._now: _Watched | None = None
+        self._last = 0  # the entrance that was watched last
         self._on: On | None = None
-        self.watching = False
 
-    def begin(self, scope: Callable[[], str], weights: Iterable[tuple[str, Tensor]]) -> None:
-        """A model call begins; it is watched if no call was watched before."""
-        if self._outside is None:
-            self.inside, self._outside, self.watching = 0, Outside(scope, weights), True
-            self._on = On(self._outside)
+    def begin(
+        self, scope: Callable[[], str], weights: Iterable[tuple[str, Tensor]], root: int, *, samples: int
+    ) -> None:
+        """A model call with this entrance begins; it is watched if no such call was watched before."""
+        if root not in self._found:
+            self._last, self._now = root, _Watched(Outside(scope, weights), max(samples, 1))
+            self._found[root] = self._now
+            self._on = On(self._now.outside)
             self._on.put()
+
+    @property
+    def watching(self) -> bool:
+        """Whether the present call is watched."""
+        return self._now is not None
 
     def end(self, failed: bool) -> None:
         """The call has ended. A failed call does not count as the first.
@@ -144,15 +165,15 @@ class FirstCall:
         After an interrupt, this may be called again.
         """
         self.remove()
-        if self.watching and self._outside is not None:
-            self._outside.scope = str  # no longer asks, or holds, anybody
+        if self._now is not None:
+            self._now.outside.scope = str  # no longer asks, or holds, anybody
             if failed:
-                self._outside = None
-            self.watching = False
+                self.forget()
+            self._now = None
 
     def forget(self) -> None:
         """The call that was watched was taken back, so it does not count as the first."""
-        self._outside = None
+        self._found.pop(self._last, None)
 
     def remove(self) -> None:
         """Make sure that the operations of the present thread are not watched."""
@@ -161,24 +182,52 @@ class FirstCall:
 
     def row(self) -> AbstractContextManager[None]:
         """What runs inside has a row of its own."""
-        return self._outside.left_out() if self.watching and self._outside is not None else nullcontext()
+        return nullcontext() if self._now is None else self._now.outside.left_out()
 
     def add(self, macs: int) -> None:
         """Add MACs of a row, as the model has them (without repetitions in a warm-up)."""
-        if self.watching:
-            self.inside += macs
+        if self._now is not None:
+            self._now.inside += macs
+
+    def extrapolated(self, samples: Mapping[int, int], share: Callable[[str], float] | None = None) -> float:
+        """MACs of all calls, if each has as many per sample as the first one with its entrance.
+
+        Parameters
+        ----------
+        samples : mapping of int to int
+            Samples over all calls, by entrance.
+        share : callable, optional
+            Only MACs outside of the rows, and of those in a module this share. By default all MACs.
+
+        Returns
+        -------
+        float
+            MACs; NaN where there was no call, or none of an entrance was watched.
+        """
+        if not samples or samples.keys() - self._found.keys():
+            return float("nan")
+        total = 0.0
+        for root, found in self._found.items():
+            outside = sum(macs * (1 if share is None else share(name)) for name, macs in found.outside.macs.items())
+            total += (outside + (found.inside if share is None else 0)) * samples[root] / found.samples
+        return total
+
+    @property
+    def inside(self) -> int:
+        """MACs of layers and products that have a row."""
+        return sum(found.inside for found in self._found.values())
 
     @property
     def elsewhere(self) -> dict[str, int]:
         """MACs outside of the rows, by module."""
-        return {} if self._outside is None else dict(self._outside.macs)
+        return dict(sum((found.outside.macs for found in self._found.values()), Counter[str]()))
 
     @property
     def uncounted(self) -> tuple[str, ...]:
         """Operations that multiply and are not counted."""
-        return () if self._outside is None else tuple(self._outside.uncounted)
+        return tuple(dict.fromkeys(x for found in self._found.values() for x in found.outside.uncounted))
 
     @property
     def borrowed(self) -> tuple[tuple[str, str], ...]:
         """(layer, module) of weights that were used past their layer's forward."""
-        return () if self._outside is None else tuple(self._outside.borrowed)
+        return tuple(dict.fromkeys(x for found in self._found.values() for x in found.outside.borrowed))

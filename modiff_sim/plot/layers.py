@@ -26,6 +26,7 @@ AUDITED = {
     "quantized_macs": ("on quantized activations", style.NEUTRAL[1]),
     "skipped_macs": ("of these, skipped", style.NEUTRAL[0]),
 }
+EXACT: dict[str, Any] = {"facecolor": "none", "edgecolor": style.NEUTRAL[1], "ls": (0, (3, 2)), "lw": 0.8}
 WEIGHT: dict[str, Any] = {"color": "black", "ls": "", "marker": "|", "ms": 9, "mew": 1.5}
 
 
@@ -97,11 +98,21 @@ def audited_shares(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set(xlabel="share of the layer's MACs", xlim=(0, 1))
 
 
-def audited_bits(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Draw the bits of each layer's quantized activations, a bar, and of its weight, a mark; rows as above."""
+def audited_bits(axes: Axes, rows: Sequence[Mapping[str, Any]], full: int) -> None:
+    """Draw the bits of each layer's quantized activations, a bar, and of its weight, a mark; rows as above.
+
+    A layer none of whose calls was quantized has an empty bar of ``full`` bits, and one without a call says so.
+    """
     names, y = [row["layer"] for row in rows], np.arange(len(rows))[::-1]
-    bars(axes, names, np.nan_to_num([row["activation_bits"] for row in rows]), AUDITED["quantized_macs"][1])
+    bars(axes, names, [row["activation_bits"] for row in rows], AUDITED["quantized_macs"][1])
+    exact = [full if _is_exact(row) else np.nan for row in rows]
+    if np.isfinite(exact).any():
+        axes.barh(y, exact, height=BAR, **EXACT)
     axes.plot([row["weight_bits"] for row in rows], y, **WEIGHT)
+    for at, row in zip(y, rows, strict=True):
+        if not row["calls"]:
+            note: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points", "fontsize": style.SMALLEST}
+            axes.annotate("not called", (row["weight_bits"], at), va="center", **note)
     axes.set_xlabel("bits")
     axes.set_xlim(left=0)
 
@@ -110,4 +121,11 @@ def audit_keys(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Return the entries of a legend for ``audited_shares`` and ``audited_bits``, of what occurs."""
     occur = [look for kind, look in AUDITED.items() if kind == "quantized_macs" or any(row[kind] for row in rows)]
     found: list[Any] = [Patch(color=colour, label=label) for label, colour in occur]
+    if any(map(_is_exact, rows)):
+        found.append(Patch(label="in full precision", **EXACT))
     return [*found, Line2D([], [], label="weight", **WEIGHT)]
+
+
+def _is_exact(row: Mapping[str, Any]) -> bool:
+    """Whether a layer was called, and never on quantized activations."""
+    return bool(row["calls"]) and not row["quantized_calls"]

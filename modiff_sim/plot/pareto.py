@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.text import Annotation
+from matplotlib.ticker import Formatter
+from matplotlib.transforms import Bbox, blended_transform_factory
 
 from . import style
+
+#: what it means that an arm lies at the edge of the costs, and of the qualities
+BEYOND = ("costs nothing", "equal to full precision")
 
 
 class Point(NamedTuple):
@@ -37,27 +44,144 @@ def front(points: Sequence[Point], *, more_is_better: bool = True) -> list[Point
 
 
 def arms(axes: Axes, points: Sequence[Point], *, more_is_better: bool = True) -> None:
-    """Draw the points with their names in the colours of their recursions, and join those of the front."""
-    best = front(points, more_is_better=more_is_better)
+    """Draw the points with their names in the colours of their recursions, and join those of the front.
+
+    The scales of the Axes are set before. What they cannot show (an infinite value, or 0 on a logarithmic axis) is an
+    arrow at the edge, with its name.
+    """
+    places = [_place(axes, point) for point in points]
+    best = [point for point in front(points, more_is_better=more_is_better) if not any(_place(axes, point).edge)]
     axes.plot([p.cost for p in best], [p.quality for p in best], color=style.NEUTRAL[0], lw=1, zorder=2)
     looks = style.recursions(list(dict.fromkeys(point.recursion for point in points)))
     for name, look in looks.items():
-        chosen = [point for point in points if point.recursion == name]
+        chosen = [place for point, place in zip(points, places, strict=True) if point.recursion == name]
+        inner = [place for place in chosen if not any(place.edge)]
+        options: dict[str, Any] = {"ls": "", "color": look.colour, "ms": 5, "zorder": 3}
         axes.plot(
-            [p.cost for p in chosen], [p.quality for p in chosen], ls="", marker=look.marker or "o", color=look.colour,
-            ms=5, zorder=3, label=look.label,
+            [p.x for p in inner], [p.y for p in inner], marker=look.marker or "o", label=look.label, **options
         )  # fmt: skip
-    for point in points:
-        axes.annotate(
-            point.name, (point.cost, point.quality), (6, 4), textcoords="offset points", fontsize=style.SMALLEST
-        )
+        for place in chosen:
+            if any(place.edge):
+                options |= {"marker": _arrow(place.edge), "ms": 9}
+                axes.plot(place.x, place.y, transform=_transform(axes, place), **options)
+    for i, says in enumerate(BEYOND):
+        if edge := next((place.edge for place in places if place.edge[i]), None):
+            axes.plot(
+                [], [], ls="", marker=_arrow((edge[0] * (1 - i), edge[1] * i)), color=style.NEUTRAL[1], label=says
+            )
     axes.margins(x=0.15, y=0.12)
+    for axis, edges in ((axes.xaxis, [p.edge[0] for p in places]), (axes.yaxis, [p.edge[1] for p in places])):
+        if all(edges):  # no number is shown
+            axis.set_ticks([])
+            axis.set_ticks([], minor=True)
+    _names(axes, [point.name for point in points], places)
 
 
-def percent(axes: Axes) -> None:
-    """Write the numbers along x as shares in percent."""
-    for kind in ("major", "minor"):
-        getattr(axes.xaxis, f"set_{kind}_formatter")(lambda x, _: f"{100 * x:.3g} %")
+class _Place(NamedTuple):
+    """Where a point is drawn: in data, or along an axis that cannot show it at the edge, in the axis's fractions."""
+
+    x: float
+    y: float
+    edge: tuple[int, int]  # along x and y: -1 at the lower end, 1 at the upper one, 0 within
+
+
+_BESIDE = 0.03  # of an axis: how far from its end what lies at the edge is drawn
+
+
+def _place(axes: Axes, point: Point) -> _Place:
+    found, edges = [], []
+    for value, scale in ((point.cost, axes.get_xscale()), (point.quality, axes.get_yscale())):
+        low = value == -np.inf or (scale == "log" and value <= 0)
+        edge = -1 if low else int(value == np.inf)
+        edges.append(edge)
+        found.append({-1: _BESIDE, 0: value, 1: 1 - _BESIDE}[edge])
+    return _Place(found[0], found[1], (edges[0], edges[1]))
+
+
+def _arrow(edge: tuple[int, int]) -> str:
+    """Return the marker of what lies beyond an edge, which is that along y where there are two."""
+    x, y = edge
+    way = {-1: "down", 1: "up"}.get(y) or {-1: "left", 1: "right"}[x]
+    return rf"$\{way}arrow$"
+
+
+def _transform(axes: Axes, place: _Place) -> Any:
+    x, y = (axes.transAxes if edge else axes.transData for edge in place.edge)
+    return blended_transform_factory(x, y)
+
+
+#: points from a point to its name, and which corner of the name is there; the first that is free is taken
+_CORNERS = (
+    (6, 4, "left", "bottom"), (6, -4, "left", "top"), (-6, 4, "right", "bottom"), (-6, -4, "right", "top"),
+    (0, 7, "center", "bottom"), (0, -7, "center", "top"), (9, 14, "left", "bottom"), (9, -14, "left", "top"),
+    (-9, 14, "right", "bottom"), (-9, -14, "right", "top"), (12, 26, "left", "bottom"), (12, -26, "left", "top"),
+)  # fmt: skip
+_FAR = 10.0  # points: a name that is this far away has a line to its point
+
+
+def _names(axes: Axes, names: Sequence[str], places: Sequence[_Place]) -> None:
+    """Write the name of each point beside it, where it covers neither a point nor another name, if there is room."""
+    axes.get_xlim(), axes.get_ylim()  # limits follow from what was drawn when they are asked for
+    figure: Any = axes.figure
+    each = 4 * figure.dpi / 72  # pixels around the middle of a point
+    at = [_transform(axes, place).transform((place.x, place.y)) for place in places]
+    taken = [Bbox.from_extents(x - each, y - each, x + each, y + each) for x, y in at]
+    for name, place in zip(names, places, strict=True):
+        there: dict[str, Any] = {"xy": place[:2], "xycoords": _transform(axes, place), "textcoords": "offset points"}
+        made = axes.annotate(name, xytext=(0, 0), fontsize=style.SMALLEST, **there)
+        found = []
+        for corner in _CORNERS:
+            box = _put(made, corner).padded(1)
+            outside = box.y1 > axes.bbox.y1 or box.y0 < axes.bbox.y0 or box.x0 < axes.bbox.x0
+            found.append(sum(box.overlaps(other) for other in taken) + outside)
+            if not found[-1]:
+                break
+        corner = _CORNERS[int(np.argmin(found))]
+        taken.append(_put(made, corner))
+        if np.hypot(*corner[:2]) > _FAR:
+            line = {"arrowstyle": "-", "color": style.NEUTRAL[1], "lw": 0.5, "shrinkA": 0, "shrinkB": 3}
+            axes.annotate("", xytext=corner[:2], arrowprops=line, **there)
+
+
+def _put(text: Annotation, corner: tuple[int, int, str, str]) -> Bbox:
+    """Put a text beside its point, and return the pixels that it takes."""
+    right, up, across, along = corner
+    text.set(position=(right, up), ha=across, va=along)
+    return text.get_window_extent()
+
+
+#: decades of a logarithmic axis -> which multiples of powers of ten have a number, where it spans more than these
+_NUMBERED = {2.5: (1,), 1.0: (1, 2, 5), 0.4: (1, 2, 3, 4, 6)}
+
+
+class Few(Formatter):
+    """Numbers along a logarithmic axis: at decades, at a few ticks between where there are few, at all in a short one.
+
+    Parameters
+    ----------
+    percent : bool, default False
+        Whether numbers are written as shares in percent.
+    """
+
+    def __init__(self, *, percent: bool = False) -> None:
+        self._times, self._unit = (100, " %") if percent else (1, "")
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the text of a tick; empty for one without a number."""
+        low, high = sorted(self.axis.get_view_interval())  # type: ignore[union-attr]
+        span = np.log10(high / low)
+        numbered = next((numbers for decades, numbers in _NUMBERED.items() if span > decades), ())
+        multiple = x / 10 ** np.floor(np.log10(x) + 1e-9)
+        if numbered and not any(np.isclose(multiple, n) for n in numbered):
+            return ""
+        digits = max(3, 2 + int(np.ceil(-np.log10(span))))
+        return f"{self._times * x:.{digits}g}{self._unit}"
+
+
+def few(axis: Axis, *, percent: bool = False) -> None:
+    """Write few numbers along a logarithmic axis, as shares in percent or as they are."""
+    axis.set_major_formatter(Few(percent=percent))
+    axis.set_minor_formatter(Few(percent=percent))
 
 
 def full_precision(axes: Axes, quality: float) -> None:

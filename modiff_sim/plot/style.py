@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib as mpl
@@ -55,11 +55,11 @@ BOUND = {
     "sharp": Look("sharp 2-norm", "#56B4E9", "-"),
     "max_norm": Look("max norm", "#4d4d4d", "-"),
 }
-#: what a recursion quantizes has the colour of that recursion
+#: what a recursion quantizes has the colour and marker of that recursion
 QUANTITY = {
-    "a": Look("$a_t$, the input (direct)", RECURSION["direct"].colour),
-    "d": Look("$a_t-a_{t+1}$ (open loop)", RECURSION["open_loop"].colour),
-    "r": Look(r"$a_t-\hat a_{t+1}$ (closed loop)", RECURSION["closed_loop"].colour),
+    "a": replace(RECURSION["direct"], label="$a_t$, the input (direct)"),
+    "d": replace(RECURSION["open_loop"], label="$a_t-a_{t+1}$ (open loop)"),
+    "r": replace(RECURSION["closed_loop"], label=r"$a_t-\hat a_{t+1}$ (closed loop)"),
 }
 #: ways of computing less; some of their colours are those of bounds, so the two are never drawn together
 SCHEME = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy.interpolate import PchipInterpolator
 
-from . import style
+from . import panels, style
 
 SHOWN = 10  # violins per quantity
 EACH = 2.2  # inches of height for a layer
@@ -33,24 +34,31 @@ def violins(figure: Figure, axes: np.ndarray, data: Mapping[str, np.ndarray]) ->
         for order, (quantity, look) in enumerate(style.QUANTITY.items()):
             for x, step in enumerate(shown if quantity != "r" else ()):
                 violin(left, x + 0.2 * (2 * order - 1), data[f"quantiles_{quantity}"][i, step], data["levels"], look)
-            _largest(right, steps, data[f"absmax_{quantity}"][i], quantity)
+            _largest(right, steps, data[f"absmax_{quantity}"][i], look, "--" if quantity == "r" else "-")
         _scale(right, np.array([data[f"absmax_{quantity}"][i] for quantity in "adr"]))
-        right.plot(steps, data["absmax_a"][i] / 10, color=style.QUANTITY["a"].colour, lw=1, ls=":")
+        tenth = replace(style.QUANTITY["a"], marker="_")
+        _largest(right, steps, data["absmax_a"][i] / 10, tenth, ":", lw=1)
         left.set_title(name, loc="left")
         left.set_ylabel("value")
         right.set_ylabel("largest |value|")
         left.grid(axis="x", visible=False)
     axes[-1, 0].set_xticks(np.arange(len(shown)), [str(steps[s]) for s in shown])
     axes[-1, 0].set_xlim(-0.5, len(shown) - 0.5)
-    axes[-1, 1].set_xlim(0, max(steps[-1], 1))
+    end = max(steps[-1], 1)
+    marked = any(line.get_marker() != "None" for panel in axes[:, 1] for line in panel.lines)
+    axes[-1, 1].set_xlim(-0.04 * end * marked, end * (1 + 0.04 * marked))  # room for markers at the ends
+    if end < SHOWN:
+        panels.whole_numbers(axes[-1, 1])
     for panel in axes[-1]:
         panel.set_xlabel("model call")
     style.legend(figure, _keys(), columns=4)
 
 
-def _largest(axes: Axes, steps: Sequence[int] | np.ndarray, values: np.ndarray, quantity: str) -> None:
-    look = style.QUANTITY[quantity]
-    axes.plot(steps, values, color=look.colour, ls="--" if quantity == "r" else "-")
+def _largest(
+    axes: Axes, steps: Sequence[int] | np.ndarray, values: np.ndarray, look: style.Look, line: str, **options: Any
+) -> None:
+    """Draw the largest values as a line, with the look's marker where a call has no neighbours."""
+    style.curve(axes, steps, values, alone=look.marker or "o", color=look.colour, ls=line, **options)
 
 
 def _scale(axes: Axes, largest: np.ndarray) -> None:

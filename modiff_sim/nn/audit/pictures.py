@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...cost import FULL_BITS
 from ...shown import Plots
 
 
@@ -32,6 +33,6 @@ class AuditPlots(Plots):
         with panels.panels(1, 2, size=size, sharey=True, gridspec_kw={"width_ratios": [1, 1.4]}) as drawn:
             shares, bits = drawn[0]
             layers.audited_shares(shares, rows)
-            layers.audited_bits(bits, rows)
+            layers.audited_bits(bits, rows, FULL_BITS)
             style.legend(shares.figure, layers.audit_keys(rows), columns=4)
         return drawn[0]

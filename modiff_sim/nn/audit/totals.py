@@ -55,6 +55,14 @@ class Audit(Shown):
         Operations that multiply, and whose MACs are in none of the numbers here, as "module: operation".
     undercalled : tuple of str
         Layers that were called, but less often than the model: something bypassed them.
+    samples : int
+        Samples of the model, summed over its calls.
+    whole_macs : float
+        All MACs of all model calls, of whatever kind, had everything been computed in full precision: those of the
+        first call per sample, times ``samples``. NaN where no call was watched.
+    outside_macs : float
+        Those of ``whole_macs`` that ran in full precision outside of the layers above. In a branch that was used again
+        they are those of the calls in which it was computed.
 
     Examples
     --------
@@ -79,6 +87,9 @@ class Audit(Shown):
     borrowed: tuple[tuple[str, str], ...] = ()
     uncounted: tuple[str, ...] = ()
     undercalled: tuple[str, ...] = ()
+    samples: int = 0
+    whole_macs: float = float("nan")
+    outside_macs: float = float("nan")
 
     def _sum(self, name: str) -> Any:
         return sum(getattr(layer, name) for layer in self.layers)
@@ -142,11 +153,14 @@ class Audit(Shown):
             "borrowed": [f"{layer} in {where}" for layer, where in self.borrowed],
         }  # fmt: skip
 
-    def _said(self) -> Said:
-        covers = "at most " * bool(self.uncounted)
+    def _share_of_all(self) -> str:
+        """``total_share`` in words."""
         share = "an unknown share" if self.total_share != self.total_share else f"{self.total_share:.1%}"
+        return f"{'at most ' * bool(self.uncounted)}{share} of all MACs"
+
+    def _said(self) -> Said:
         facts: dict[str, Any] = {
-            "on quantized values": f"{covers}{share} of all MACs, {self.mac_share:.1%} of those of the layers",
+            "on quantized values": f"{self._share_of_all()}, {self.mac_share:.1%} of those of the layers",
             "effective bits": self.activation_bits, "GBOPs": self.bops / 1e9,
         }  # fmt: skip
         facts |= {says: names for what, says in SAYS.items() if (names := getattr(self, what))}
@@ -166,7 +180,8 @@ class Audit(Shown):
         calls; "bops", bit operations; "saturated_share" of the values; "zero_range_share" of the scales; and
         "scales_per_sample".
         """
-        return frame(self.rows())
+        rows = self.rows()
+        return frame({name: [row[name] for row in rows] for name in LayerCount("", "").row()})
 
     @property
     def plot(self) -> AuditPlots:
@@ -189,9 +204,8 @@ class Audit(Shown):
             bits = f"{r['weight_bits']:>2}  {'  -' if mean != mean else f'{mean:>4.4g}':>4}"
             per_sample = "-" if scales != scales else f"{scales:.4g}"
             lines.append(f"{r['layer']:<{width}}  {r['kind']:<6}  {bits}  {calls}  {tail}  {per_sample:>13}")
-        share = "an unknown share" if self.total_share != self.total_share else f"{self.total_share:.1%}"
         lines.append(
-            f"total: {'at most ' * bool(self.uncounted)}{share} of all MACs on quantized activations "
+            f"total: {self._share_of_all()} on quantized activations "
             f"({self.mac_share:.1%} of those in the rows above, {self.call_share:.1%} of their calls), "
             f"{self.activation_bits:.2f} effective bits, {self.bops / 1e9:.4g} GBOPs, {self.model_calls} model calls, "
             f"{self.resets} resets"

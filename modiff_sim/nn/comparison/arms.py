@@ -30,6 +30,7 @@ from ...metrics.images import checked
 from ...metrics.kernel import Terms
 from ...recursion import label
 from ...sweeps.parallel import progress
+from ..audit import Audit
 from ..models.pipelines import denoiser, modulated_pipeline
 from ..modulate import modulated
 from ..run.run import Run
@@ -91,15 +92,18 @@ def compare(
     component : str, optional
         Which network of a pipeline, where it has several.
     seed : int, default 0
-        Seed of the noise (not of a callable's).
+        Seed of the noise (not of a callable's, and not where a pipeline is given a ``generator``).
     **sampling
         Options of ``nn.sample`` for a model (steps, sampler, batch, ...), or of the pipeline's call (prompt,
-        num_inference_steps, ...).
+        num_inference_steps, ...). A pipeline's ``generator``, or a list of them, begins every arm in the state in which
+        it was given.
 
     Returns
     -------
     Comparison
-        One row per arm, full precision first; its docstring lists the columns.
+        One row per arm, full precision first; its docstring lists the columns. Costs are those of all MACs of a model
+        call, of whatever kind: what an arm leaves in full precision (layers that its ``where`` excludes, products of
+        attention without ``attention``, layers that cannot be quantized) counts at 32 × 32 bits.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def compare(
     ...         "W8A4, MoDiff": {"activations": "absmax:4", "weights": "absmax:8"}}
     >>> table = compare(zoo.load("digits"), arms, images=2, steps=3, batch=2)
     >>> [(row["arm"], round(row["activation_bits"], 1)) for row in table.rows]
-    [('full precision', 32.0), ('W8A8', 8.0), ('W8A4, MoDiff', 13.3)]
+    [('full precision', 32.0), ('W8A8', 8.1), ('W8A4, MoDiff', 13.4)]
     """
     if not isinstance(arms, Mapping) or not arms:
         raise ValueError(f"arms are a mapping from names to options of modulated, at least one; got {arms!r}")
@@ -130,13 +134,13 @@ def compare(
         with about.arm(**options) as run:
             made[name] = _images(about, about.draw(run), name)
             audits[name] = run.audit()
-            cost = _cost(run)
+            cost = _cost(audits[name]) | {"state_mib": run.state_bytes() / 2**20 / max(run.samples, 1)}
         if made[name].shape != full.shape:
             raise ValueError(f"arm {name!r} made images {made[name].shape}, and full precision {full.shape}")
         named = {"arm": name, "recursion": label(run.recursion), "images": len(full)}
         rows.append(named | _quality(made[name], full, distance) | cost)
         say(i + 2)
-    return Comparison([_full(full, rows[0], distance), *rows], made, audits)
+    return Comparison([_full(full, next(iter(audits.values())), distance), *rows], made, audits)
 
 
 def _subject(
@@ -162,7 +166,7 @@ def _subject(
     if draw is not None:
         draw = _with_run(draw)
     else:
-        draw = partial(_called, subject, images=images, seed=seed, **sampling)
+        draw = partial(_called, subject, images=images, noise=_Noise(sampling.pop("generator", None), seed), **sampling)
     return _Subject(network, partial(modulated_pipeline, subject, component=component), draw, value_range or (0.0, 1.0))
 
 
@@ -170,13 +174,30 @@ def _sampled(model: Any, run: Run | None, **options: Any) -> np.ndarray:
     return drawn(model, run=run, **options)
 
 
-def _called(pipeline: Any, run: Run | None, *, images: int, seed: int, **options: Any) -> np.ndarray:
-    """Call a pipeline with a generator of its own, and return its images, (n, C, H, W)."""
+class _Noise:
+    """The noise of a pipeline: the caller's generators as they were given, before every arm, or one from a seed."""
+
+    def __init__(self, given: Any, seed: int) -> None:
+        self.given = torch.Generator().manual_seed(seed) if given is None else given
+        self._each = self.given if isinstance(self.given, list | tuple) else [self.given]
+        if wrong := [g for g in self._each if not isinstance(g, torch.Generator)]:
+            raise TypeError(f"generator is a torch.Generator, or a list with one per image; got {wrong[0]!r}")
+        self._states = [g.get_state() for g in self._each]
+
+    def again(self) -> Any:
+        """Return the generators, all of them in the state in which they were given."""
+        for generator, state in zip(self._each, self._states, strict=True):
+            generator.set_state(state)
+        return self.given
+
+
+def _called(pipeline: Any, run: Run | None, *, images: int, noise: _Noise, **options: Any) -> np.ndarray:
+    """Call a pipeline with the same noise as ever, and return its images, (n, C, H, W)."""
     takes = inspect.signature(pipeline.__call__).parameters
     if "batch_size" in takes:
         options.setdefault("batch_size", images)
-    options.setdefault("generator", torch.Generator().manual_seed(seed))
-    return np.moveaxis(np.asarray(pipeline(output_type="np", **options).images), -1, 1)
+    made = pipeline(output_type="np", generator=noise.again(), **options)
+    return np.moveaxis(np.asarray(made.images), -1, 1)
 
 
 def _with_run(draw: Callable[..., Any]) -> Draw:
@@ -236,24 +257,25 @@ def _quality(made: np.ndarray, full: np.ndarray, distance: Distance | None) -> d
     return found if distance is None else found | {"kernel_distance": distance(made)}
 
 
-def _cost(run: Run) -> dict[str, Any]:
-    """Return what the audit counts, per sample and call, and the state that is held."""
-    total, samples = run.audit().summary(), max(run.samples, 1)
+def _cost(audit: Audit) -> dict[str, Any]:
+    """Return what all MACs of a model call cost, those outside of the audit's rows at 32 bits."""
+    macs, outside, full = audit.summary()["macs"], audit.outside_macs, FULL_BITS**2 * audit.whole_macs
+    bops = audit.bops + FULL_BITS**2 * outside
+    bits = audit.activation_bits * macs + FULL_BITS * outside
+    every = macs + audit.whole_macs * (1 - audit.covered_share)  # with what was skipped outside of the rows, at 0 bits
     return {
-        "gbops": total["bops"] / max(total["model_calls"], 1) / samples / 1e9,
-        "relative_bops": total["bops"] / (FULL_BITS**2 * total["macs"]) if total["macs"] else float("nan"),
-        "activation_bits": total["activation_bits"], "state_mib": run.state_bytes() / 2**20 / samples,
-        "mac_share": total["total_share"],
+        "gbops": bops / max(audit.samples, 1) / 1e9, "relative_bops": bops / full if full else float("nan"),
+        "activation_bits": bits / every if every else float("nan"), "mac_share": audit.total_share,
     }  # fmt: skip
 
 
-def _full(full: np.ndarray, first: Mapping[str, Any], distance: Distance | None) -> dict[str, Any]:
-    """Return the row of full precision: the same layers at 32 bits."""
-    row = {"arm": FULL, "recursion": "direct", "images": len(full), "psnr": np.inf, "ssim": 1.0, "relative_l2": 0.0}
+def _full(full: np.ndarray, audit: Audit, distance: Distance | None) -> dict[str, Any]:
+    """Return the row of full precision: all MACs of a model call, as any arm's audit has them, at 32 bits."""
+    row: dict[str, Any] = {"arm": FULL, "recursion": "full_precision", "images": len(full)}
+    row |= {"psnr": np.inf, "ssim": 1.0, "relative_l2": 0.0}
     if distance is not None:
         row["kernel_distance"] = distance(full)
-    relative = first["relative_bops"]
     return row | {
-        "gbops": first["gbops"] / relative if relative else float("nan"), "relative_bops": 1.0,
+        "gbops": FULL_BITS**2 * audit.whole_macs / max(audit.samples, 1) / 1e9, "relative_bops": 1.0,
         "activation_bits": float(FULL_BITS), "state_mib": 0.0, "mac_share": 0.0,
     }  # fmt: skip

@@ -43,12 +43,13 @@ class ComparisonPlots(Plots):
         Returns
         -------
         matplotlib.axes.Axes
-            The Axes. Full precision is a line where its quality is finite, and is left out otherwise.
+            The Axes. Full precision is a line where its quality is finite, and is left out otherwise. An arm that is
+            equal to it (infinite PSNR, no error) is an arrow at the edge, as is one that costs nothing.
 
         Raises
         ------
         ValueError
-            For other columns, and for a kernel distance that was not measured.
+            For other columns, for a kernel distance that was not measured, and for costs that nobody could count.
         """
         from ...plot import panels, pareto
 
@@ -57,12 +58,16 @@ class ComparisonPlots(Plots):
         full, *arms = self._of.rows
         if quality not in full:
             raise ValueError("kernel_distance was not measured: compare with reference= and features=")
+        if any(row[cost] != row[cost] for row in arms):
+            raise ValueError(f"{cost} is unknown: no call was entered through the model itself; call it as model(...)")
         with panels.panel(ax) as axes:
-            points = [pareto.Point(row["arm"], row[cost], row[quality], row["recursion"]) for row in arms]
-            pareto.arms(axes, points, more_is_better=more)
-            pareto.full_precision(axes, full[quality])
             axes.set(xlabel=x_label, ylabel=y_label)
             axes.set(**({"xscale": "log"} if x_log else {}), **({"yscale": "log"} if y_log else {}))
-            if cost == "relative_bops":
-                pareto.percent(axes)
+            points = [pareto.Point(row["arm"], row[cost], row[quality], row["recursion"]) for row in arms]
+            pareto.full_precision(axes, full[quality])
+            pareto.arms(axes, points, more_is_better=more)
+            if x_log:
+                pareto.few(axes.xaxis, percent=cost == "relative_bops")
+            if y_log:
+                pareto.few(axes.yaxis)
         return axes

@@ -59,13 +59,15 @@ class Comparison(Shown):
         Returns
         -------
         pandas.DataFrame
-            arm; recursion; images, how many; against full precision from the same noise, medians over images: psnr in
-            dB (inf for equal images), ssim, relative_l2; kernel_distance, MMD² of features to real images; gbops, 10⁹
-            bit operations (MACs · weight bits · activation bits) of the supported layers per sample and model call,
-            exact first calls included; relative_bops, over those of 32-bit weights and activations; activation_bits,
-            the mean over MACs with exact calls as 32; state_mib, MiB kept between calls per sample of a model call
-            (guidance that doubles the batch has two per image); mac_share, the share of all MACs on quantized
-            activations.
+            arm; recursion, "full_precision" in the row of full precision; images, how many; against full precision from
+            the same noise, medians over images: psnr in dB (inf for equal images), ssim, relative_l2; kernel_distance,
+            MMD² of features to real images; gbops, 10⁹ bit operations (MACs · weight bits · activation bits) of a model
+            call per sample, exact first calls included; relative_bops, over those of 32-bit weights and activations;
+            activation_bits, the mean over MACs with exact calls as 32; state_mib, MiB kept between calls per sample of
+            a model call (guidance that doubles the batch has two per image); mac_share, the share of all MACs on
+            quantized activations. Costs are of all MACs of a model call in every arm (``Audit.whole_macs``): those that
+            an arm leaves in full precision count at 32 × 32 bits. They are NaN where no call was entered through the
+            model itself, so that nobody could count.
         """
         return frame([dict(row) for row in self.rows])
 

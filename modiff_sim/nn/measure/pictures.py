@@ -10,6 +10,7 @@ import numpy as np
 
 from ...names import one_of
 from ...shown import Plots
+from .quantities import VALUES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,12 +28,6 @@ LEVELS = (
     0.999,
     1.0,
 )  # of the quantiles that violins are drawn from
-#: what a table holds, in words
-VALUES = {
-    "absmax": "largest |value|", "mean": "mean of the values", "variance": "variance of the values",
-    "kurtosis": "kurtosis of the values", "norm": "2-norm, median over samples", "c": "c, median over blocks",
-    "kappa": "kappa, median over blocks",
-}  # fmt: skip
 FEW = 3  # layers of violins, where none are chosen
 
 
@@ -55,7 +50,7 @@ class RecorderPlots(Plots):
         Raises
         ------
         ValueError
-            For a name that is not recorded, which gives the nearest one, and where nothing was recorded.
+            For a name that is not recorded, which gives the nearest one, for no names, and where nothing was recorded.
         """
         from ...plot import panels, violins
 
@@ -98,8 +93,10 @@ class RecorderPlots(Plots):
                 else:
                     entries = [log.stats.get((name, call, quantity)) for call in range(log.calls)]
                     levels = np.array([_quantiles(np.zeros(0) if e is None else e.norm) for e in entries])
-                look = replace(look, line="--" if quantity == "r" else "-")  # r is often about as large as d
-                style.band(axes, np.arange(log.calls), panels.positive(levels.T), look, alpha=0.12, label=look.label)
+                shown = panels.positive(levels.T)
+                alone = look.marker or "o"
+                look = replace(look, line="--" if quantity == "r" else "-", marker="")
+                style.band(axes, np.arange(log.calls), shown, look, alpha=0.12, label=look.label, alone=alone)
             of = "all layers" if name is None else name
             axes.set(xlabel="model call", ylabel=f"2-norm, {of}")
             panels.logarithmic(axes)
@@ -122,7 +119,8 @@ class RecorderPlots(Plots):
         Returns
         -------
         matplotlib.axes.Axes
-            The Axes, the first layer at the top; grey where there is nothing. Colours are logarithmic, but for means.
+            The Axes, the first layer at the top; grey where there is nothing. Colours are logarithmic, but for means,
+            so that values that are exactly 0 (c and kappa where nothing is lost) are grey as well.
 
         Raises
         ------
@@ -147,13 +145,16 @@ class RecorderPlots(Plots):
         return axes
 
     def _chosen(self, layers: Sequence[str] | str | None) -> list[str]:
-        """Return names of recorded layers. Raises ValueError for others, and where there are none."""
+        """Return names of recorded layers. Raises ValueError for others, for none, and where there are none."""
         known = self._of.layers
         if not known:
             raise ValueError("nothing was recorded yet: call the model inside the context")
         if layers is None:
             return [known[i] for i in np.unique(np.linspace(0, len(known) - 1, FEW).round().astype(int))]
-        return [one_of("layer", name, known) for name in ([layers] if isinstance(layers, str) else layers)]
+        chosen = [one_of("layer", name, known) for name in ([layers] if isinstance(layers, str) else layers)]
+        if not chosen:
+            raise ValueError(f"name at least one of the {len(known)} layers, such as {known[0]!r}, or None for {FEW}")
+        return chosen
 
     def _distributions(self, layers: Sequence[str]) -> dict[str, np.ndarray]:
         """Return what ``plot.violins`` draws of these layers."""

@@ -12,15 +12,10 @@ from ...names import one_of
 from ...quantizers.base import Quantizer
 from ...shown import Said, Shown, frame, pictures
 from .histogram import Streaming
+from .quantities import COLUMNS, QUANTITIES, VALUES, WORDS
 
 if TYPE_CHECKING:
     from .pictures import RecorderPlots
-
-QUANTITIES = ("a", "d", "r")
-#: what a table holds: of all values of a quantity; of its norm, c and kappa, reduced over samples or blocks
-VALUES = ("absmax", "mean", "variance", "kurtosis", "norm", "c", "kappa")
-#: what is smaller than the inputs, in words
-WORDS = {"d": "differences", "r": "residuals of the closed loop"}
 
 
 @dataclass(repr=False)
@@ -116,7 +111,7 @@ class Statistics(Shown):
         return np.array([np.nan if values is None else np.median(values) for values in found])
 
     def frame(self) -> Any:
-        """A pandas DataFrame (extra [plot]), a row per layer, step and quantity.
+        """A pandas DataFrame (extra [plot]), a row per layer, step and quantity; none where nothing was recorded.
 
         The columns are "layer"; "step", the model call since ``reset`` in sampling order; "quantity", "a", "d" or "r";
         "values", how many were seen; "mean", "variance", "kurtosis" (3 for a normal distribution) and "absmax" of all
@@ -129,7 +124,7 @@ class Statistics(Shown):
             row |= {name: getattr(entry.values, name) for name in ("mean", "variance", "kurtosis", "absmax")}
             row |= {"norm": np.median(entry.norm), "c": np.median(entry.ratio("c"))}
             rows.append(row | {"kappa": np.median(entry.ratio("kappa"))})
-        return frame(rows)
+        return frame({name: [row[name] for row in rows] for name in COLUMNS})
 
     @property
     def plot(self) -> RecorderPlots:

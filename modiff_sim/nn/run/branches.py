@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,7 @@ class Branches:
         states: RunStates,
     ) -> None:
         self._layers, self._products, self._calls, self._states = counts, products, calls, states
+        self._calls_made, self._calls_reused = Counter[str](), Counter[str]()  # by branch
         named = dict(model.named_modules())
         self.modules: dict[str, nn.Module] = {}
         if reuse is not None:
@@ -64,6 +66,7 @@ class Branches:
                 f"{last.shapes} to {shapes}; the output kept is of another batch: call run.reset() before a new one"
             )
         if last is None or self._computed(call):
+            self._calls_made[name] += 1
             before = {k: (c.calls, c.macs) for k, c in self._counts(name).items()}
             seen = self._products.seen()
             output = forward(*inputs, **named)
@@ -75,6 +78,7 @@ class Branches:
             )
             kept[key] = KeptOutput(_copy(output), shapes, call + 1, work)
             return output
+        self._calls_reused[name] += 1
         self._products.pass_over(last.work.products)
         counts = self._counts(name)
         for layer, (calls, macs) in last.work.counts.items():
@@ -88,10 +92,26 @@ class Branches:
         kept[key] = last._replace(call=call + 1)
         return _copy(last.output)
 
+    def computed_share(self, module: str) -> float:
+        """Share of the calls of a module in which the branches that it is in were computed; 1 outside of them."""
+        share = 1.0
+        for branch, made in self._calls_made.items():
+            if _within(module, branch):
+                share *= made / (made + self._calls_reused[branch])
+        return share
+
+    def snapshot(self) -> Any:
+        """How often branches were computed and used again, which a failed model call must not change."""
+        return self._calls_made.copy(), self._calls_reused.copy()
+
+    def restore(self, snapshot: Any) -> None:
+        """Go back to a snapshot."""
+        self._calls_made, self._calls_reused = (counted.copy() for counted in snapshot)
+
     def _counts(self, name: str) -> dict[str, LayerCount]:
         """The counts of the layers and products in a branch, as they stand."""
         every = {**self._layers, **{count.name: count for count in self._products.counts()}}
-        return {k: c for k, c in every.items() if k.startswith(name + ".") or k == name}
+        return {k: c for k, c in every.items() if _within(k, name)}
 
     @staticmethod
     def _check(name: str, output: Any) -> None:
@@ -102,6 +122,11 @@ class Branches:
                     f"branch '{name}' returns a {type(leaf).__name__}, in which tensors are not found: name modules "
                     "that return tensors, or register it with torch.utils._pytree"
                 )
+
+
+def _within(name: str, branch: str) -> bool:
+    """Whether a module or layer of this name is in a branch."""
+    return name == branch or name.startswith(branch + ".")
 
 
 def _copy(output: Any) -> Any:

@@ -22,19 +22,7 @@ from ..hooks.modes import On
 from ..hooks.patching import Patch, operation_inside, operation_outside, own_forward, patches
 from ..hooks.threads import Claimed, Ownership
 from ..hooks.undo import Undo
-from ..layers import (
-    Operator,
-    Weights,
-    brought,
-    find,
-    kind,
-    offloaded,
-    refuse_wrapped,
-    sample_axis,
-    samples,
-    unsupported,
-    with_matrices,
-)
+from ..layers import Operator, Weights, brought, find, kind, offloaded, refuse_wrapped, unsupported, with_matrices
 from ..macs import FirstCall
 from ..plans.plan import Plan, as_plan
 from ..states import RunStates
@@ -43,7 +31,11 @@ from . import fused
 from .branches import Branches
 from .options import Options
 from .passes import Passes
+from .samples import Samples
 from .step import LayerSteps, Observer
+
+#: what a run holds under these names counts calls as well, and goes back to before a call that fails
+UNDONE = ("products", "passes", "samples", "branches")
 
 
 class Run(LayerSteps):
@@ -99,7 +91,7 @@ class Run(LayerSteps):
         self._within: dict[str, tuple[int, ...]] = {}  # layers, and the entrances of the model that they are in
         self._over = False
         self.first_call = FirstCall()
-        self._samples, self._sample_axis = 0, sample_axis(model)  # samples: of the present model call
+        self._samples = Samples(model)
         self.observers: list[Observer] = []
         self.listeners: list[Callable[[str, Tensor], Any]] = []  # told of every input of a layer, before its call
         plain = [(name, operator.module) for name, operator in self.operators.items() if not operator.remade]
@@ -199,6 +191,9 @@ class Run(LayerSteps):
             borrowed=first.borrowed,
             uncounted=first.uncounted,
             undercalled=tuple(rarely),
+            samples=self._samples.most,
+            whole_macs=first.extrapolated(self._samples.total),
+            outside_macs=first.extrapolated(self._samples.total, self._branches.computed_share),
         )
 
     def apart(self, name: str) -> AbstractContextManager[None]:
@@ -218,7 +213,7 @@ class Run(LayerSteps):
     @property
     def samples(self) -> int:
         """Samples of the last model call, which the states are of; 0 before the first."""
-        return self._samples
+        return self._samples.present
 
     def state_bytes(self) -> int:
         """Bytes held between calls, of all passes: â and ô as kept, operands of products, reused outputs."""
@@ -256,19 +251,19 @@ class Run(LayerSteps):
     def _enter(self, arguments: Mapping[str, Any], root: int) -> None:
         refuse_wrapped(arguments)
         self._unchanged.check()
-        passes = self._passes.snapshot()
+        counted = {name: getattr(self, f"_{name}").snapshot() for name in UNDONE}
         self._passes.choose(arguments, root)
-        self._samples = samples(arguments, self._sample_axis)
         foreign = self._standard is None  # one that may write into its own state
         self._before = {
             "states": self._states.snapshot(arrays=foreign),
             "counts": {name: dict(vars(count)) for name, count in self._counts.items()},
-            "products": self._products.snapshot(),
-            "passes": passes,
+            **counted,
         }
+        self._samples.begin(arguments, root)
         self._products.enter(self._calls.going_on, arguments)
         if not self._calls.by_frame:  # whose end would be noticed too late
-            self.first_call.begin(self._products.scope, ((k, o.own_weight) for k, o in self.operators.items()))
+            weights = ((k, o.own_weight) for k, o in self.operators.items())
+            self.first_call.begin(self._products.scope, weights, root, samples=self._samples.present)
 
     def _leave(self, failed: bool) -> Callable[[], None] | None:
         """Returns what takes the call back."""
@@ -291,7 +286,7 @@ class Run(LayerSteps):
         self._states.restore(before["states"])
         for name, count in before["counts"].items():  # in place: branches count for the layers they hold
             vars(self._counts[name]).update(count)
-        for name in ("products", "passes"):
+        for name in UNDONE:
             getattr(self, f"_{name}").restore(before[name])
 
     # -- one call of a layer -------------------------------------------------------------------------------------------
@@ -310,7 +305,7 @@ class Run(LayerSteps):
         for listen in self.listeners:
             listen(name, a)
         occurrence = self._calls.take(name)
-        if a.numel() == 0 or (operator.is_linear is not True and not operator.check_linear(a)):
+        if a.numel() == 0 or not self._is_linear(operator, a):
             if a.numel():
                 self._left_out.setdefault(name, type(operator.module).__name__)
             # nothing to take a scale of, or no operator that the recursions are defined for: as the layer is
@@ -322,6 +317,12 @@ class Run(LayerSteps):
             output = self._quantized(name, operator, a, occurrence)
         self.first_call.add(operator.macs(output))
         return output
+
+    def _is_linear(self, operator: Operator, a: Tensor) -> bool:
+        if operator.is_linear is True:
+            return True
+        with self.first_call.row():  # what the check multiplies is not the model's
+            return operator.check_linear(a)
 
 
 def _owners(model: nn.Module) -> Iterator[Any]:

@@ -23,6 +23,7 @@ from ..plans.plan import Plan
 from ..states import KeptLayer, Like, RunStates
 from . import fused
 from .options import LayerOptions
+from .samples import Samples
 
 #: (layer name, call index, input, what the call did): what an observer of a run is given
 Observer = Callable[[str, int, Tensor, _recursion.Info], None]
@@ -41,7 +42,7 @@ class LayerSteps:
     _counts: Mapping[str, LayerCount]
     _checked: dict[str, Quantizer]  # by layer, what its input was last checked against
     _scratch: fused.Scratch
-    _samples: int
+    _samples: Samples
 
     def _quantized(self, name: str, operator: Operator, a: Tensor, occurrence: int) -> Tensor:
         full_name = occurrence_name(name, occurrence)
@@ -109,7 +110,7 @@ class LayerSteps:
             self._refuse(name, call, a)
         count.quantized(operator.macs(step.output), Q.bits)
         count.blocks += len(step.largest)
-        count.samples += self._samples
+        count.samples += self._samples.present
         count.zero_range += step.largest.count(0.0)
         like = None if kept is None else kept.like
         return KeptLayer(_recursion.State(step.ref, step.o_hat, call + 1), like, step.spare), step.output
@@ -155,7 +156,7 @@ class LayerSteps:
         operand = self._operand_bits(storage, Q) if self.recursion.reconstructs and call else Q.bits
         bops = cost.bops(macs - skipped, operator.weight_bits, operand)
         count.quantized(macs, Q.bits, skipped=skipped, bops=bops)
-        count.grid(Q, info.residual, info.qparams, self._samples)
+        count.grid(Q, info.residual, info.qparams, self._samples.present)
 
     def _bits(self, scheme: _recursion.Scheme, Q: Quantizer, a: Tensor, first: bool) -> Any:
         if not Q.laws.randomised:

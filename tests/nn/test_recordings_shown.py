@@ -1,21 +1,24 @@
-"""Recordings and audits: what they say of themselves, frames against statistics, pictures against numbers."""
+"""Recordings: what they say of themselves, frames against statistics, pictures against numbers."""
 
 import inspect
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib import pyplot
 from matplotlib.colors import same_color
 from models import small, unet, walk
 from readable import defects
 from torch import nn
 
-from modiff_sim.nn import Audit, LayerCount, modulated, record
+from modiff_sim.nn import modulated, record
 from modiff_sim.nn.measure.pictures import LEVELS
+from modiff_sim.nn.measure.quantities import VALUES
 from modiff_sim.nn.measure.statistics import Recorded
-from modiff_sim.plot import layers as drawing
-from modiff_sim.plot import style, violins
+from modiff_sim.plot import style, transfer, violins
+from modiff_sim.plot.lone import lone
 from modiff_sim.shown import kinds
 
 
@@ -45,9 +48,6 @@ class Mixed(nn.Module):
 
     def forward(self, x):
         return self.up(self.norm(self.first(x))[:, None])[:, 0]
-
-
-# -- a recording -------------------------------------------------------------------------------------------------------
 
 
 def test_a_recording_names_what_it_cannot_see():
@@ -108,6 +108,15 @@ def test_the_frame_has_the_statistics(log):
     np.testing.assert_array_equal(table.to_numpy(), log.table("r", "c")[:, 1:])
 
 
+def test_an_empty_recording_has_an_empty_frame(log):
+    with record(small(), "absmax:3") as empty:
+        pass
+    frame = empty.frame()
+    assert len(frame) == 0
+    assert frame.columns.tolist() == log.frame().columns.tolist()
+    assert len(frame.groupby(["quantity", "step"])["absmax"].max()) == 0  # as the page on torch does
+
+
 def test_pictures_of_a_recording_can_be_read(log):
     assert kinds(type(log.plot)) == ["violins", "sizes", "table"]
     for found in (log.plot.violins(), log.plot.sizes(), log.plot.sizes(layer="head#1"), log.plot.table("a", "norm")):
@@ -160,6 +169,69 @@ def test_sizes_are_norms(log):
             assert line.get_label() == look.label
 
 
+@given(st.lists(st.sampled_from([1.0, 0.0, np.nan, np.inf]), max_size=8))
+def test_a_point_is_lone_that_no_line_reaches(y):
+    found = lone(np.array(y))
+    for i, value in enumerate(y):
+        beside = y[max(i - 1, 0) : i] + y[i + 1 : i + 2]
+        assert found[i] == (np.isfinite(value) and not np.isfinite(beside).any())
+
+
+def has_marker(line):
+    return line.get_marker() not in ("", "None")
+
+
+def seen(line):
+    """The points of a line that are visible: ends of a stretch, or marked."""
+    y = np.asarray(line.get_ydata(), float)
+    marked = np.asarray(line.get_markevery(), bool) if has_marker(line) else np.zeros(len(y), bool)
+    return np.isfinite(y) & (~lone(y) | marked)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_a_recording_of_few_calls_can_be_seen(calls):
+    model = small()
+    with record(model, "absmax:3") as short:
+        for x in walk(calls):
+            model(x)
+    panels = short.plot.violins()
+    axes = short.plot.sizes()
+    for figure in (panels[0, 0].figure, axes.figure):
+        figure.draw_without_rendering()
+        assert defects(figure) == []
+    for panel in (*panels[:, 1], axes):
+        for line in panel.lines:
+            assert (seen(line) == np.isfinite(np.asarray(line.get_ydata(), float))).all()
+            marked = has_marker(line)
+            assert marked == lone(line.get_ydata()).any()
+        low, high = panel.get_xlim()
+        assert not marked or low < 0 <= calls - 1 < high  # a marker at the end is whole
+        assert all(tick == round(tick) for tick in panel.get_xticks())
+    assert sum(seen(line).sum() for line in axes.lines) == calls + 2 * (calls - 1)
+
+
+def test_a_call_between_gaps_can_be_seen():
+    """Of a layer that is not called at every call of the model, statistics have gaps."""
+    levels = np.array([0.0, 0.5, 1.0])
+    data = {"layers": np.array(["one"]), "levels": levels, "steps": np.arange(12)}
+    gaps = np.where(np.isin(np.arange(12), [1, 4, 5, 9]), 2.0, np.nan)[None]
+    for q in "adr":
+        data |= {f"quantiles_{q}": gaps[..., None] * levels, f"absmax_{q}": gaps}
+    figure, axes = style.grid(1, 2, height=3, **violins.GRID)
+    violins.violins(figure, axes, data)
+    assert len(axes[0, 1].lines) == 4
+    for line in axes[0, 1].lines:
+        assert np.flatnonzero(line.get_markevery()).tolist() == [1, 9]
+        assert seen(line).tolist() == np.isfinite(gaps[0]).tolist()
+
+
+@pytest.mark.parametrize("errors", [[2.0], [0.0, 2.0], [0.0, 2.0, 3.0]])
+def test_a_prediction_of_few_calls_can_be_seen(errors):
+    axes = pyplot.figure().subplots()
+    transfer.predicted(axes, np.array(errors), style.RECURSION["closed_loop"])
+    assert seen(axes.lines[0]).tolist() == [error > 0 for error in errors]
+
+
 def test_a_table_is_drawn_as_it_is(log):
     axes = log.plot.table("r", "kappa")
     (mesh,) = axes.collections
@@ -168,6 +240,9 @@ def test_a_table_is_drawn_as_it_is(log):
         drawn.reshape(4, 4), np.where(log.table("r", "kappa") > 0, log.table("r", "kappa"), np.nan)
     )
     assert [t.get_text() for t in axes.get_yticklabels()] == log.layers
+    for value, words in VALUES.items():
+        drawn = log.plot.table("a", value).figure
+        assert words in [axes.get_ylabel() for axes in drawn.axes]
     _, mine = pyplot.subplots()
     assert log.plot.table("a", "mean", ax=mine) is mine
     assert (mine.collections[0].get_array() < 0).any()  # not on a logarithmic scale
@@ -182,6 +257,9 @@ def test_unknown_names_of_a_recording(log):
         log.plot.table("x")
     with pytest.raises(ValueError, match=r"unknown value 'kapa'; known: .* did you mean 'kappa'\?"):
         log.plot.table("r", "kapa")
+    for none in ([], ()):
+        with pytest.raises(ValueError, match="name at least one of the 4 layers, such as 'first', or None for 3"):
+            log.plot.violins(none)
     with record(small(), "absmax:4") as empty:
         pass
     for draw in (empty.plot.violins, empty.plot.sizes, empty.plot.table):
@@ -197,55 +275,3 @@ def test_a_layer_that_is_always_zero_is_drawn():
     assert "nan" not in repr(log)
     for found in (log.plot.violins(), log.plot.sizes(), log.plot.table("a", "norm")):
         np.ravel(found)[0].figure.draw_without_rendering()
-
-
-# -- an audit ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def audit():
-    model = small()
-    with modulated(model, activations="absmax:4", weights="absmax:8") as run:
-        for x in walk(4):
-            model(x)
-    return run.audit()
-
-
-def test_an_audit_is_short_in_text_and_a_table_in_print(audit):
-    assert repr(audit).splitlines()[0] == "Audit: 3 layers, 4 model calls, 0 resets"
-    assert "effective bits" in repr(audit)
-    assert str(audit).splitlines()[0].startswith("layer")
-    assert audit._repr_html_().count("<td>first</td>") == 1
-    counts = []
-    for i in range(500):
-        counts.append(LayerCount(f"down_blocks.{i}.attentions.0.transformer_blocks.0.attn1.to_q", "Linear"))
-        counts[-1].full(100)
-    large = Audit(tuple(counts), model_calls=1, resets=0, unsupported=tuple(f"layer.{i} (Odd)" for i in range(500)),
-                  excluded=tuple(f"other.{i}" for i in range(500)))  # fmt: skip
-    assert len(repr(large)) <= 1500
-    assert len(repr(large).splitlines()) <= 12
-    assert "… and 488 more" in large._repr_html_()
-
-
-def test_the_frame_of_an_audit_is_its_rows(audit):
-    frame = audit.frame()
-    assert frame.to_dict("records") == [pytest.approx(row, nan_ok=True) for row in audit.rows()]
-    doc = inspect.getdoc(Audit.frame)
-    assert all(f'"{column}"' in doc for column in frame.columns)
-
-
-def test_the_picture_of_an_audit_has_its_numbers(audit):
-    assert kinds(type(audit.plot)) == ["layers"]
-    shares, bits = audit.plot.layers()
-    shares.figure.draw_without_rendering()
-    assert defects(shares.figure) == []
-    rows = audit.rows()
-    quantized, colour = [row["quantized_macs"] / row["macs"] for row in rows], drawing.AUDITED["quantized_macs"][1]
-    drawn = [bar.get_width() for bar in shares.patches if same_color(bar.get_facecolor(), colour)]
-    assert drawn == quantized
-    assert [bar.get_width() for bar in bits.patches] == [row["activation_bits"] for row in rows]
-    assert list(bits.lines[0].get_xdata()) == [8, 8, 8]
-    assert [t.get_text() for t in shares.get_yticklabels()] == [row["layer"] for row in rows]
-    assert [t.get_text() for t in shares.figure.legends[0].get_texts()] == ["on quantized activations", "weight"]
-    with pytest.raises(ValueError, match="there are no layers to draw"):
-        Audit((), model_calls=0, resets=0).plot.layers()
