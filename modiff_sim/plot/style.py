@@ -144,7 +144,7 @@ def curve(axes: Axes, x: Any, y: Any, *, alone: str = "s", marker: str = "", **o
     """
     apart, x = lone(y), np.asarray(x)
     (line,) = axes.plot(x, y, marker=marker, **options)
-    if not marker and (apart.any() or len(apart) == 1):  # a single call does not make a line
+    if not marker and apart.any():
         line.set(marker=alone, markevery=apart)
     elif "markevery" in options and apart.any():
         same: dict[str, Any] = {
