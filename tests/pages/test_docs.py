@@ -1,5 +1,6 @@
 """The pages of docs/: the tour runs and prints what it shows, and theory.md names what exists."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from figures import __main__ as drawing
 from modiff_sim import Claim, Evidence, bounds
 from modiff_sim.evidence import judge
 from paper_checks import __main__ as claims
-from paper_checks import _verdicts
+from paper_checks import _errata, _verdicts
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -57,6 +58,15 @@ def test_the_examples_of_the_torch_page_run(capsys):
     assert len(blocks) >= 8
 
 
+@pytest.mark.parametrize(
+    "code", re.findall(r"```python\n(.*?)```", (DOCS / "howto.md").read_text(encoding="utf-8"), flags=re.S)
+)
+def test_a_how_to_runs(code, capsys):
+    assert len(ast.parse(code).body) <= 7  # short enough to be typed
+    exec(compile(code, "docs/howto.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
 def test_the_page_of_tables_shows_the_committed_rows():
     pages = {name: page(name, table, committed(table.model), EXCESS) for name, table in TABLES.items()}
     shown = (DOCS / "tables.md").read_text(encoding="utf-8")
@@ -66,7 +76,7 @@ def test_the_page_of_tables_shows_the_committed_rows():
 #: program of ``make pages`` -> its main, and the pages that it writes
 MADE = {
     "paper_checks --page": (claims.main, ("docs/claims.md",)),
-    "paper_checks --verdicts": (claims.main, ("docs/verdicts.md",)),  # two tests of its own compare it
+    "paper_checks --verdicts": (claims.main, ("docs/verdicts.md", "docs/errata.md")),  # two tests of its own compare it
     "figures --page": (drawing.main, ("docs/figures.md",)),
     "analysis.contents": (contents.main, ("docs/contents.md",)),
     "analysis.tables --page": (tables.main, ("docs/tables.md",)),
@@ -129,6 +139,25 @@ def test_the_page_tells_undecided_from_not_measured():
     missing = _verdicts.page([judge(claim, Evidence(not_run="a GPU"))])
     assert "**Measured:** Nothing. What is missing: a GPU\n" in missing
     assert "**Where it was tested:** nowhere\n" in missing
+
+
+def test_the_errata_are_the_printed_claims_that_fail():
+    """Each with what was found, what holds instead, and where it is proved if the theory names it."""
+    text = (DOCS / "errata.md").read_text(encoding="utf-8")
+    failing = [m.CLAIM for m in paper_checks.claims() if m.CLAIM.printed and m.CLAIM.expected in _errata.FAILED]
+    assert len(failing) >= 10
+    parts = dict(zip(re.findall(r'<a id="erratum_(\w+)"></a>', text), text.split('<a id="erratum_')[1:], strict=True))
+    assert list(parts) == [claim.id for claim in failing], "make pages"
+    headings = re.findall(r"^## (.*)$", (DOCS / "theory.md").read_text(encoding="utf-8"), re.M)
+    for claim in failing:
+        part = parts[claim.id]
+        assert f"> {claim.quote}\n" in part
+        assert f"**{_errata.FAILED[claim.expected]}:**" in part
+        assert part.count("**What holds:**") == len(claim.instead)
+        for heading, anchor in re.findall(r"\[(.*?)\]\(theory\.md#([^)]*)\)", part):
+            assert heading in headings
+            assert anchor == _errata.anchor(heading)
+    assert "](theory.md#2-theorem-44-printed-corrected-sharp)" in parts["printed_31_paper_index"]
 
 
 @pytest.mark.slow
