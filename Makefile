@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 LOWEST := .venv-lowest
 TESTS ?= tests
 
-.PHONY: help reproduce measure test test-all lowest lint pages docs clean
+.PHONY: help reproduce measure test test-all browser test-browser lowest lint pages docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make measure [OUT=out]                         the same at EFFORT=full, kept in the checkout for quick runs"
 	@echo "make test                                      the tests"
 	@echo "make test-all                                  slow tests too, with many more examples, and all faults"
+	@echo "make browser                                   headless Chromium, by apt-get; test-browser looks at pages in it"
 	@echo "make lowest [TESTS=tests]                      the tests on the lowest versions that pyproject.toml allows"
 	@echo "make lint                                      ruff and mypy"
 	@echo "make pages                                     every page that is made from code"
@@ -30,6 +31,7 @@ $(INSTALLED)-%: pyproject.toml constraints.txt
 
 $(INSTALLED)-dev: $(INSTALLED)-reproduce
 $(INSTALLED)-site: $(INSTALLED)-reproduce
+$(INSTALLED)-browser: $(INSTALLED)-dev
 
 reproduce: $(INSTALLED)-reproduce
 	$(BIN)/python -m analysis.reproduce --effort $(EFFORT) --out $(OUT)
@@ -45,6 +47,14 @@ test: $(INSTALLED)-dev
 test-all: $(INSTALLED)-dev
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n 2 -q -m ""
 	$(BIN)/python -m analysis.faults
+
+browser:
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) || \
+	 (echo "Chromium cannot be installed here: pages are not tested in a browser" >&2; exit 1)
+
+# pages in headless Chromium; they are skipped, with the reason, where there is none
+test-browser: $(INSTALLED)-browser
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -q -m browser tests/browser
 
 # by uv, as pip cannot choose the lowest versions; Python's own deprecations are about code of those versions
 $(LOWEST)/.installed: pyproject.toml

@@ -252,6 +252,11 @@ def _verify(v: argparse.ArgumentParser) -> None:
     v.add_argument("folder", metavar="DIR")
 
 
+def _explore(c: argparse.ArgumentParser) -> None:
+    c.add_argument("--port", type=int, default=2718, help="where the page is served on this machine (default: 2718)")
+    c.add_argument("--no-browser", action="store_true", help="do not open a browser")
+
+
 def _completion(c: argparse.ArgumentParser) -> None:
     c.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="whose script to print")
 
@@ -261,11 +266,9 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "simulate": ("run the recursions on processes and compare their errors with the bounds", _simulate),
     "bounds": ("tabulate every bound for a profile of differences", _bounds),
     "contraction": ("show c and kappa of quantizers: declared, searched, measured", _contraction),
-    "worst-case": (
-        "compare the certified worst error of all contractive quantizers with every bound",
-        _worst_case,
-    ),
+    "worst-case": ("compare the certified worst error of all contractive quantizers with every bound", _worst_case),
     "recommend": ("recommend bits, granularity and refresh for each recorded layer, and say why", _recommend),
+    "explore": ("open a page on which quantizer assumptions are explored (extra [explore])", _explore),
     "quantizers": ("list the quantizers and the laws they declare", _quantizers),
     "verify": ("check the sha256 of every stored result below a folder; exit code 1 if any differs", _verify),
     "completion": ("print a script that completes commands, options and names in a shell", _completion),
@@ -300,6 +303,7 @@ _EXAMPLES = {
         "quantizers --quantizer absmax:4@group:32 mxint8 --csv",
     ),
     "verify": ("verify out/results", "verify out"),
+    "explore": ("explore", "explore --port 8080 --no-browser"),
     "completion": (
         "completion bash > modiff-sim.bash",
         "completion zsh > _modiff-sim",
@@ -313,7 +317,7 @@ def _examples(command: str) -> str:
 
 def _output(sub: argparse.ArgumentParser, command: str) -> None:
     """Add the options that say what is printed and drawn."""
-    if command in ("verify", "completion"):
+    if command in ("verify", "completion", "explore"):
         return
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")

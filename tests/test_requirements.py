@@ -25,6 +25,8 @@ APART = {
     "scale": {"distributed"},
     "docs": {"nbformat", "nbclient"},
     "completion": {"shtab"},
+    "explore": {"marimo"},
+    "site": {"latex2mathml"},
     "fid": {"torch-fidelity"},
     "mutation": {"cosmic-ray", "pytest"},
 }

@@ -87,12 +87,14 @@ def _few_arms(place: Path) -> dict[str, Any]:
 _COMMANDS = {
     "simulate": ("--steps", "3", "--trials", "2", "--d", "4"), "bounds": ("--steps", "3"),
     "contraction": ("--d", "4", "--trials", "2"), "worst-case": ("--n", "1", "2"), "recommend": (), "quantizers": (),
-    "verify": (), "completion": (),
+    "verify": (), "completion": (), "explore": (),
 }  # fmt: skip
+#: what would wait for Ctrl-C
+_STUBS: dict[str, Any] = {"explore": {"modiff_sim.commands.explore.serve": lambda place: lambda command: 0}}
 
 PROGRAMS = {
     **{
-        f"modiff-sim {name}": FuzzedProgram("modiff_sim.cli", name, cheap, begun=False)
+        f"modiff-sim {name}": FuzzedProgram("modiff_sim.cli", name, cheap, begun=False, stubs=_STUBS.get(name, {}))
         for name, cheap in _COMMANDS.items()
     },
     "analysis.sample": FuzzedProgram(

@@ -11,7 +11,17 @@ from argparse import Namespace
 from collections.abc import Callable
 from importlib import import_module
 
-COMMANDS = ("simulate", "bounds", "contraction", "worst-case", "recommend", "quantizers", "verify", "completion")
+COMMANDS = (
+    "simulate",
+    "bounds",
+    "contraction",
+    "worst-case",
+    "recommend",
+    "explore",
+    "quantizers",
+    "verify",
+    "completion",
+)
 
 
 def load(chosen: Namespace) -> Callable[[Namespace], int]:

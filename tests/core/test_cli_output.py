@@ -289,6 +289,9 @@ def examples():
 def test_examples_run(capsys, recording, monkeypatch, line):
     if "completion" in line:
         pytest.importorskip("shtab")
+    if "explore" in line:
+        pytest.importorskip("marimo")
+        monkeypatch.setattr("modiff_sim.commands.explore.serve", lambda command: 0)  # it waits for Ctrl-C
     monkeypatch.chdir(recording.parent)
     Store(recording.parent / "out" / "results").save("run", {"seed": 0}, {"x": np.ones(3)})
     arguments = shlex.split(line.partition(" >")[0])[1:]
