@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from modiff_sim import Verdict
+from modiff_sim import Claim, Verdict
 from modiff_sim.evidence import Judgement
 
 from . import claims
 from ._digits import STAND_IN
-from ._verdicts import measured
+from ._verdicts import conditions, measured
 
 THEORY = Path(__file__).parent.parent / "docs" / "theory.md"
 INTRODUCTION = """# Errata of the paper
 
-Statements that the paper prints and that fail as they are printed, with a counter-example that was computed, what holds
-instead, and where that is proved. [verdicts.md](verdicts.md) has all statements, those that hold among them, with how
-they are read and under which conditions they were tested.
+Our own list, not the authors': sentences of the paper that do not hold as they are printed or as the released code
+takes them. The first part is mathematics and arithmetic, each with a counter-example that was computed, what holds
+instead, and where that is proved. The second part was measured on small models that stand in for the paper's: it says
+what did not come out *there*, and on which layers it depends. [verdicts.md](verdicts.md) has all sentences, those
+that hold among them, with how they are read and under which conditions they were tested; it says what the verdicts
+mean.
 
 This page is made by `make pages`. `python -m paper_checks --only ID` computes a counter-example again.
 """
+PARTS = {
+    False: "# Mathematics and arithmetic",
+    True: "# Not reproduced on models that stand in for the paper's",
+}
 #: verdicts that make an erratum, and what is said of the evidence
 FAILED = {
     Verdict.VIOLATED: "Counter-example",
@@ -40,25 +47,35 @@ def page(judged: Sequence[Judgement]) -> str:
     found = errata(judged)
     sections = proofs(THEORY.read_text(encoding="utf-8"))
     statements = {module.CLAIM.id: module.CLAIM for module in claims()}
-    lines = [INTRODUCTION, "| printed | where | what is wrong |", "|---|---|---|"]
+    lines = [INTRODUCTION, "| printed | where, and how it is read | what is wrong |", "|---|---|---|"]
     for j in found:
-        quote = j.claim.quote.replace("|", "\\|")
-        lines.append(f"| {quote} | {j.claim.source} | [{j.verdict}](#erratum_{j.claim.id}) |")
-    for j in found:
-        names = [j.claim.id, *j.claim.instead]
-        proved = next((sections[name] for name in names if name in sections), None)
-        lines += ["", f'<a id="erratum_{j.claim.id}"></a>', f"## {j.claim.source}", "", f"> {j.claim.quote}", ""]
-        lines.append(f"- **Read as:** {plain(j.claim.reading or j.claim.statement)}")
-        fails = "; ".join(f"{p.name}{f': {p.detail}' if p.detail else ''}" for p in j.evidence.premises if not p.holds)
-        lines.append(f"- **{FAILED[j.verdict]}:** {fails or measured(j)}")
-        for name in j.claim.instead:
-            lines.append(
-                f"- **What holds:** {plain(statements[name].statement)} (`{name}`, {statements[name].expected})"
-            )
-        if proved:
-            lines.append(f"- **Proof:** [{proved}](theory.md#{anchor(proved)})")
-        lines.append(f"- **Again:** `python -m paper_checks --only {j.claim.id}`")
+        quote, reading = (text.replace("|", "\\|") for text in (j.claim.quote, j.claim.reading))
+        where = f"{j.claim.source}; {reading}" if reading else j.claim.source
+        lines.append(f"| {quote} | {where} | [{FAILED[j.verdict].lower()}](#erratum_{j.claim.id}) |")
+    for stands_in, title in PARTS.items():
+        part = [j for j in found if (j.claim.topic == "practice" and STAND_IN in j.claim.statement) == stands_in]
+        lines += ["", f"#{title}"] if part else []
+        for j in part:
+            lines += _erratum(j, statements, sections)
     return "\n".join(lines) + "\n"
+
+
+def _erratum(j: Judgement, statements: Mapping[str, Claim], sections: Mapping[str, str]) -> list[str]:
+    names = [j.claim.id, *j.claim.instead]
+    proved = next((sections[name] for name in names if name in sections), None)
+    lines = ["", f'<a id="erratum_{j.claim.id}"></a>', f"### {j.claim.source}", "", f"> {j.claim.quote}", ""]
+    lines.append(f"- **Read as:** {plain(j.claim.reading or j.claim.statement)}")
+    lines.append(f"- **Where it was tested:** {conditions(j)}")
+    fails = "; ".join(f"{p.name}{f': {p.detail}' if p.detail else ''}" for p in j.evidence.premises if not p.holds)
+    lines.append(f"- **{FAILED[j.verdict]}:** {fails or measured(j)}")
+    for name in j.claim.instead:
+        other = statements[name]
+        said = "What holds" if other.expected == Verdict.HOLDS else f"Read otherwise ({other.expected})"
+        lines.append(f"- **{said}:** {plain(other.statement)} (`{name}`)")
+    if proved:
+        lines.append(f"- **Proof:** [{proved}](theory.md#{anchor(proved)})")
+    lines.append(f"- **Again:** `python -m paper_checks --only {j.claim.id}`")
+    return lines
 
 
 def plain(statement: str) -> str:

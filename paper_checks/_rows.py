@@ -121,7 +121,7 @@ def one_has_a_loss(name: str, pair: Pair) -> Premise:
     from modiff_sim.metrics.jackknife import estimate
 
     most = [estimate(excess(name, cell, cell.weights_only)).high for cell in pair]
-    words = ", ".join(f"{cell.arm.label} at most {high:+.0%}" for cell, high in zip(pair, most, strict=True))
+    words = ", ".join(f"{cell.arm.label} at most {high:.0%}" for cell, high in zip(pair, most, strict=True))
     return Premise("one of the arms has a loss", max(most) > NO_LOSS, words)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from modiff_sim import Claim, Verdict
-from modiff_sim.evidence import RELATIONS, Judgement
+from modiff_sim.evidence import Judgement
 
 from . import claims
 from ._digits import STAND_IN
@@ -25,11 +25,17 @@ The text of the paper (PMLR 267:18337-18362, arXiv 2506.22463) was read in a cop
 brackets of rounding; quotations are short on purpose. Models of this project stand in for the paper's where a claim
 says so.
 
+HOLDS: the statement held in every case. VIOLATED: a case breaks it, which is shown. PREMISE_FAILS: one of its
+conditions does not hold where it is applied, so that it says nothing there. VACUOUS: true, but known without it.
+NOT_RUN: not decided, and why.
+
 This page is made by `make pages`. `python -m paper_checks --only ID` measures a verdict again.
 """
 #: what a reader need not see of the parameters of a check
 HIDDEN = frozenset({"measured", "of", "source"})
 MANY = 3  # premises that hold; more are counted
+#: relation -> the claim on a number
+MUST = {"upper": "at most {}", "tight": "at most {}, attained,", "lower": "at least {}", "equal": "{}"}
 
 
 def printed() -> list[str]:
@@ -57,7 +63,7 @@ def _block(j: Judgement, known: Mapping[str, Claim]) -> str:
     claim = j.claim
     facts = [f"**Read as:** {claim.reading}" if claim.reading else ""]
     facts.append(f"**Tested:** {claim.statement.removeprefix(f'{STAND_IN}: ')}")
-    facts.append(f"**Where it was tested:** {_conditions(j)}")
+    facts.append(f"**Where it was tested:** {conditions(j)}")
     facts.append(f"**Measured:** {measured(j)}")
     facts += _premises(j)
     if claim.instead:
@@ -81,8 +87,8 @@ def _premises(j: Judgement) -> list[str]:
     return [f"**Premise that {'holds' if holds else 'fails'}:** {said}" for holds in each for said in each[holds]]
 
 
-def _conditions(j: Judgement) -> str:
-    """The number of cases, the parameters, and the model if one stands in."""
+def conditions(j: Judgement) -> str:
+    """Return the number of cases, the parameters, and the model if one stands in."""
     cases = 0 if j.evidence.not_run else int(np.size(j.evidence.measured))
     parts = [STAND_IN.removeprefix("On ")] if j.claim.statement.startswith(STAND_IN) else []
     parts += [f"{cases} {'case' if cases == 1 else 'cases'}"] if cases else []
@@ -118,9 +124,10 @@ def measured(j: Judgement) -> str:
     numbers = (
         ""
         if math.isnan(j.measured)
-        else f"{j.measured:.4g}{interval} against {j.claimed:.4g} ({RELATIONS[j.claim.relation]}). "
+        else f"{j.measured:.4g}{interval}, where {MUST[j.claim.relation].format(f'{j.claimed:.4g}')} is claimed. "
     )
-    note = j.evidence.note if j.evidence.note and j.evidence.note != j.detail else ""
+    note = j.evidence.note if j.evidence.note not in j.detail else ""
+    note = "" if j.detail and j.detail in note and len(j.detail) > len(note) / 2 else note
     return f"{numbers}{'. '.join(text for text in (j.detail, note) if text)}"
 
 
