@@ -68,7 +68,9 @@ def _parser() -> Parser:
         action="store_true",
         help="with --effort full: keep the data of figures of trained models in figures/measured, for effort quick",
     )
-    of = parser.add_argument_group("figures of a trained model, which are measured anew for these")
+    of = parser.add_argument_group(
+        "figures of a trained model, measured anew for these into $MODIFF_OUT/results (out/results)"
+    )
     of.add_argument("--model", metavar="M", help="a model of the zoo, a folder, a file, or a hub name")
     of.add_argument("--bits", nargs="+", type=int, metavar="B", help="bits of activations or residuals, such as 4 3")
     page = parser.add_argument_group("for a paper: one file per figure and format, and its caption as NAME.txt")

@@ -95,10 +95,16 @@ def fitted(figure: Figure, width: float, panels: Sequence[str] | None = None) ->
         share = np.asarray(place.get_gridspec().get_width_ratios() or [1] * place.get_gridspec().ncols, float)
         _narrow(panel, width * share[place.colspan.start : place.colspan.stop].sum() / share.sum() - 0.5)
     if sum(heights) > TALLEST:
-        these = ", ".join(f"{name} {panel.get_title() or panel.get_title(loc='left')}" for name, panel in known.items())
+        these = ", ".join(map(_said, known, known.values()))
         raise ValueError(f"at {width:g} inches this is {sum(heights):.1f} inches tall: choose some panels of: {these}")
     figure.set_size_inches(width, sum(heights))
     return figure
+
+
+def _said(letter: str, panel: Axes) -> str:
+    """Return the letter of a panel with what it shows: its title, or else what is on its axis."""
+    title = (panel.get_title() or panel.get_title(loc="left")).removeprefix(f"({letter})").strip()
+    return f"({letter}) {' '.join((title or panel.get_ylabel()).split())}".strip()
 
 
 def _remove(panel: Axes) -> None:

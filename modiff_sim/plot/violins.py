@@ -51,6 +51,8 @@ def violins(figure: Figure, axes: np.ndarray, data: Mapping[str, np.ndarray]) ->
         panels.whole_numbers(axes[-1, 1])
     for panel in axes[-1]:
         panel.set_xlabel("model call")
+    if len(shown) < len(steps) - 1:
+        axes[-1, 0].set_xlabel(f"model call ({len(shown)} of {len(steps)} are shown)")
     style.legend(figure, _keys(), columns=4)
 
 
