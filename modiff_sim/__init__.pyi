@@ -3,6 +3,7 @@ from . import contraction as contraction
 from . import quantizers as quantizers
 from . import recursion as recursion
 from . import sweeps as sweeps
+from . import testing as testing
 from . import transfer as transfer
 from .advice import recommendation as recommendation
 from .advice import regimes as regimes

@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox, blended_transform_factory
 from . import style
 
 #: what it means that an arm lies at the edge of the costs, and of the qualities
-BEYOND = ("costs nothing", "equal to full precision")
+BEYOND = ("costs nothing", "equal in the median")
 
 
 class Point(NamedTuple):

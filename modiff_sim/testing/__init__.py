@@ -10,10 +10,21 @@
 The module needs the extra ``[testing]`` (hypothesis).
 """
 
-from .checks import check_bound, check_quantizer, check_recursion, hunt
-from .strategies import DTYPES, arrays, granularities, integer_sequences, quantizers, sequences
+from __future__ import annotations
 
-__all__ = [
-    "DTYPES", "arrays", "check_bound", "check_quantizer", "check_recursion", "granularities", "hunt",
-    "integer_sequences", "quantizers", "sequences",
-]  # fmt: skip
+from typing import Any
+
+from ..faces import attach
+
+_load, __dir__ = attach(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _load(name)
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise ModuleNotFoundError(
+            "modiff_sim.testing needs hypothesis: pip install 'modiff-sim[testing]'", name="hypothesis"
+        ) from None

@@ -36,13 +36,49 @@ def test_a_row_is_what_the_parts_give(model, found):
     assert np.array_equal(found.images[FULL], full)
     assert np.array_equal(found.images["W8A4, MoDiff"], made)
     row = found.rows[2]
-    assert row["psnr"] == np.median(psnr(made, full))
+    assert row["psnr"] == np.median(psnr(made, full))  # of three images
     assert row["ssim"] == np.median(ssim(made, full))
     assert row["relative_l2"] == np.median(relative_l2(made, full))
     assert row["gbops"] == pytest.approx((total["bops"] + 32**2 * total["product_macs"]) / 1e9 / 4 / 3)
     assert row["state_mib"] == pytest.approx(held / 2**20 / 3)
     assert row["mac_share"] == total["total_share"]
     assert found.audits["W8A4, MoDiff"].summary() == total
+
+
+def test_the_median_is_that_of_an_image(model):
+    """Four of eight images are equal to full precision's: their PSNR is infinite, and is not averaged with a number."""
+    full = sample(model, images=8, steps=2, batch=8)
+    made = full.copy()
+    made[:4] = 0.9 * made[:4]
+    drawn = iter([full, made])
+    found = compare(model, {"half": ARMS["W8A8"]}, sample=lambda run: next(drawn))
+    values = psnr(made, full)
+    assert np.isinf(values).sum() == 4
+    row = found.rows[1]
+    assert row["psnr"] == max(values[np.isfinite(values)])
+    assert row["relative_l2"] == pytest.approx(0.1)
+    assert "resemble" not in repr(found)
+
+
+def test_images_that_nobody_can_rank_are_said_to_be_so(model):
+    full = sample(model, images=2, steps=2, batch=2)
+    drawn = iter([full, -full])
+    found = compare(model, {"other": ARMS["W8A8"]}, sample=lambda run: next(drawn))
+    said = "no arm's images resemble full precision's (relative l2 of 1 or more): quality cannot rank them"
+    assert repr(found).endswith(f"\n{said}")
+    assert said.split("'")[0] in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [({"steps": 4}, "takes no steps=: for a pipeline this is num_inference_steps"),
+     ({"num_inference_step": 4}, "did you mean 'num_inference_steps'"), ({"promt": "x"}, "takes no promt=")],
+)  # fmt: skip
+def test_options_that_a_pipeline_does_not_take_are_refused_first(model, option, said, monkeypatch):
+    pipeline = quiet(DDPMPipeline(unet=model, scheduler=DDIMScheduler()))
+    monkeypatch.setattr(type(model), "forward", lambda *a, **k: pytest.fail("it was called"))
+    with pytest.raises(ValueError, match=said):
+        compare(pipeline, ARMS, images=2, **option)
 
 
 def test_costs_are_those_of_bits(found):

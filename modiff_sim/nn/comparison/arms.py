@@ -28,6 +28,7 @@ from ...metrics import psnr, relative_l2, ssim
 from ...metrics.arrays import feature_sets
 from ...metrics.images import checked
 from ...metrics.kernel import Terms
+from ...names import meant
 from ...recursion import label
 from ...sweeps.parallel import progress
 from ..audit import Audit
@@ -166,8 +167,24 @@ def _subject(
     if draw is not None:
         draw = _with_run(draw)
     else:
+        _known(subject, sampling)
         draw = partial(_called, subject, images=images, noise=_Noise(sampling.pop("generator", None), seed), **sampling)
     return _Subject(network, partial(modulated_pipeline, subject, component=component), draw, value_range or (0.0, 1.0))
+
+
+#: option of ``nn.sample`` -> what pipelines call it
+_THERE = {"steps": "num_inference_steps", "n_steps": "num_inference_steps", "sampler": "a scheduler of its own"}
+
+
+def _known(pipeline: Any, sampling: Mapping[str, Any]) -> None:
+    """Raise ValueError for an option that the call of a pipeline does not take, before anything is sampled."""
+    takes = inspect.signature(pipeline.__call__).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in takes.values()):
+        return
+    for name in sampling:
+        if name not in takes and name != "generator":
+            hint = f": for a pipeline this is {_THERE[name]}" if name in _THERE else meant(name, takes)
+            raise ValueError(f"{type(pipeline).__name__} takes no {name}={hint}")
 
 
 def _sampled(model: Any, run: Run | None, **options: Any) -> np.ndarray:
@@ -193,8 +210,7 @@ class _Noise:
 
 def _called(pipeline: Any, run: Run | None, *, images: int, noise: _Noise, **options: Any) -> np.ndarray:
     """Call a pipeline with the same noise as ever, and return its images, (n, C, H, W)."""
-    takes = inspect.signature(pipeline.__call__).parameters
-    if "batch_size" in takes:
+    if "batch_size" in inspect.signature(pipeline.__call__).parameters:
         options.setdefault("batch_size", images)
     made = pipeline(output_type="np", generator=noise.again(), **options)
     return np.moveaxis(np.asarray(made.images), -1, 1)
@@ -249,11 +265,16 @@ def _distance(about: _Subject, reference: Any, features: Callable[[np.ndarray], 
 
 
 def _quality(made: np.ndarray, full: np.ndarray, distance: Distance | None) -> dict[str, Any]:
-    """Return medians over the images, and the kernel distance where there is a reference."""
+    """Return medians over the images, and the kernel distance where there is a reference.
+
+    Of the two in the middle of an even number the worse one counts: PSNR is infinite for equal images, and the mean of
+    a number and infinity is none.
+    """
     found: dict[str, Any] = {
-        "psnr": float(np.median(psnr(made, full))), "ssim": float(np.median(ssim(made, full))),
-        "relative_l2": float(np.median(relative_l2(made, full))),
-    }  # fmt: skip
+        "psnr": float(np.quantile(psnr(made, full), 0.5, method="lower")),
+        "ssim": float(np.quantile(ssim(made, full), 0.5, method="lower")),
+        "relative_l2": float(np.quantile(relative_l2(made, full), 0.5, method="higher")),
+    }
     return found if distance is None else found | {"kernel_distance": distance(made)}
 
 

@@ -60,14 +60,14 @@ class Comparison(Shown):
         -------
         pandas.DataFrame
             arm; recursion, "full_precision" in the row of full precision; images, how many; against full precision from
-            the same noise, medians over images: psnr in dB (inf for equal images), ssim, relative_l2; kernel_distance,
-            MMD² of features to real images; gbops, 10⁹ bit operations (MACs · weight bits · activation bits) of a model
-            call per sample, exact first calls included; relative_bops, over those of 32-bit weights and activations;
-            activation_bits, the mean over MACs with exact calls as 32; state_mib, MiB kept between calls per sample of
-            a model call (guidance that doubles the batch has two per image); mac_share, the share of all MACs on
-            quantized activations. Costs are of all MACs of a model call in every arm (``Audit.whole_macs``): those that
-            an arm leaves in full precision count at 32 × 32 bits. They are NaN where no call was entered through the
-            model itself, so that nobody could count.
+            the same noise, medians over images (the worse of two in the middle): psnr in dB (inf for equal images),
+            ssim, relative_l2; kernel_distance, MMD² of features to real images; gbops, 10⁹ bit operations (MACs ·
+            weight bits · activation bits) of a model call per sample, exact first calls included; relative_bops, over
+            those of 32-bit weights and activations; activation_bits, the mean over MACs with exact calls as 32;
+            state_mib, MiB kept between calls per sample of a model call (guidance that doubles the batch has two per
+            image); mac_share, the share of all MACs on quantized activations. Costs are of all MACs of a model call in
+            every arm (``Audit.whole_macs``): those that an arm leaves in full precision count at 32 × 32 bits. They are
+            NaN where no call was entered through the model itself, so that nobody could count.
         """
         return frame([dict(row) for row in self.rows])
 
@@ -79,7 +79,15 @@ class Comparison(Shown):
 
     def _said(self) -> Said:
         head, shown = self._table()
-        return Said(f"Comparison of {len(self.rows) - 1} arms with full precision", {}, head, shown)
+        title = f"Comparison of {len(self.rows) - 1} arms with full precision"
+        return Said(f"{title}: {self._unlike}" if self._unlike else title, {}, head, shown)
+
+    @property
+    def _unlike(self) -> str:
+        """What has to be said where no arm makes the images of full precision, as where a model is chaotic."""
+        if all(row["relative_l2"] >= 1 for row in self.rows[1:]) and len(self.rows) > 1:
+            return "no arm's images resemble full precision's (relative l2 of 1 or more): quality cannot rank them"
+        return ""
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         columns = [name for name in COLUMNS if any(name in row for row in self.rows)]
@@ -91,4 +99,4 @@ class Comparison(Shown):
         widths = [max(map(len, column)) for column in zip(head, *shown, strict=True)]
         lines = [[f"{row[0]:<{widths[0]}}", *(f"{v:>{w}}" for v, w in zip(row[1:], widths[1:], strict=True))]
                  for row in [head, *shown]]  # fmt: skip
-        return "\n".join("  ".join(line) for line in lines)
+        return "\n".join(["  ".join(line) for line in lines] + ([self._unlike] if self._unlike else []))

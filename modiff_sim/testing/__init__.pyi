@@ -1,0 +1,10 @@
+from .checks import check_bound as check_bound
+from .checks import check_quantizer as check_quantizer
+from .checks import check_recursion as check_recursion
+from .checks import hunt as hunt
+from .strategies import DTYPES as DTYPES
+from .strategies import arrays as arrays
+from .strategies import granularities as granularities
+from .strategies import integer_sequences as integer_sequences
+from .strategies import quantizers as quantizers
+from .strategies import sequences as sequences
