@@ -26,37 +26,49 @@ def cells(name: str, *places: tuple[str, str]) -> list[Any]:
     return [TABLES[name].cells[place] for place in places]
 
 
-def pseudo(name: str, cell: Any, value: str = "frechet") -> np.ndarray:
-    """Return the pseudo-values of a cell, one per micro-batch. Raises StoreError where it was not measured."""
+def pseudo(name: str, cell: Any, value: str = "frechet", images: int | None = None) -> np.ndarray:
+    """Return the pseudo-values of a cell, one per micro-batch. Raises StoreError where it was not measured.
+
+    ``images`` is how many, by default those of the table.
+    """
     from analysis.tables.layouts import TABLES
     from analysis.tables.rows import committed
     from analysis.tables.write import pseudo_values
 
     table = TABLES[name]
-    return pseudo_values(committed(table.model), table, cell, value)
+    return pseudo_values(committed(table.model), table, cell, value, images)
 
 
-def value(name: str, cell: Any, metric: str = "frechet") -> float:
-    """Return the value of all images of a cell. Raises StoreError where it was not measured."""
+def value(name: str, cell: Any, metric: str = "frechet", images: int | None = None) -> float:
+    """Return the value of all images of a cell, or of so many. Raises StoreError where it was not measured."""
     from analysis.tables.layouts import TABLES
     from analysis.tables.rows import committed
     from modiff_sim.sweeps.store import StoreError
 
     table = TABLES[name]
-    found = committed(table.model).value(cell, table.images, table.seed, metric)
+    found = committed(table.model).value(cell, images or table.images, table.seed, metric)
     if found is None:
         raise StoreError(f"table {name!r} has no rows of {cell.label}: measure it with --rerun")
     return found
 
 
+def images_of(name: str, *cells: Any) -> int:
+    """Return the largest number of images with which all of these cells of a table were measured."""
+    from analysis.tables.layouts import TABLES
+
+    return TABLES[name].images_of(*cells)
+
+
 def excess(name: str, cell: Any, base: Any) -> np.ndarray:
-    """Return the pseudo-values of the excess of a cell over another."""
-    return (pseudo(name, cell) - pseudo(name, base)) / value(name, cell.full)
+    """Return the pseudo-values of the excess of a cell over another, from the most images that both have."""
+    n = images_of(name, cell, base, cell.full)
+    return (pseudo(name, cell, images=n) - pseudo(name, base, images=n)) / value(name, cell.full, images=n)
 
 
 def relative(name: str, cell: Any, base: Any) -> np.ndarray:
-    """Return the pseudo-values of the excess of a cell over another, in units of that one's own distance."""
-    return (pseudo(name, cell) - pseudo(name, base)) / value(name, base)
+    """Return the same in units of the other cell's own distance."""
+    n = images_of(name, cell, base)
+    return (pseudo(name, cell, images=n) - pseudo(name, base, images=n)) / value(name, base, images=n)
 
 
 def excesses(name: str, pairs: Sequence[Pair], *, claimed: float, ordered: bool = False) -> Evidence:
@@ -110,7 +122,8 @@ def params(name: str) -> dict[str, Any]:
     from analysis.tables.layouts import TABLES
 
     table = TABLES[name]
-    return {"table": name, "images": table.images, "groups": len(pseudo(name, table.bases[0]))}
+    about = {"table": name, "images": table.images, "groups": len(pseudo(name, table.bases[0]))}
+    return about | ({"images of cells near a mark": sorted(table.closer)} if table.closer else {})
 
 
 def one_has_a_loss(name: str, pair: Pair) -> Premise:

@@ -19,6 +19,9 @@ SOME = 512  # of tables that add an axis to another
 class Table:
     """Cells by row and column. Every number is of ``images`` images, with a jackknife interval.
 
+    ``closer`` are cells that are measured with more images as well, because ``images`` leave a claim on them undecided:
+    number of images -> cells that are compared with each other, full precision among them.
+
     ``printed`` are the paper's numbers for the same places, and ``of`` says what they were measured on.
     """
 
@@ -29,6 +32,17 @@ class Table:
     seed: int = 0
     printed: printed.Printed = field(default_factory=dict)
     of: str = ""
+    closer: Mapping[int, Sequence[Cell]] = field(default_factory=dict)
+
+    def images_of(self, *cells: Cell) -> int:
+        """Return the largest number of images with which all of these cells were measured."""
+        return max([self.images, *(n for n, group in self.closer.items() if set(cells) <= set(group))])
+
+    @property
+    def wanted(self) -> list[tuple[Cell, int, int]]:
+        """Everything that is measured: (cell, images, seed)."""
+        more = [(cell, n, self.seed) for n, group in self.closer.items() for cell in group]
+        return [*((cell, self.images, self.seed) for cell in self.measured), *more]
 
     @property
     def rows(self) -> list[str]:
@@ -111,6 +125,22 @@ def _sweep() -> dict[tuple[str, str], Cell]:
     return cells
 
 
+def _near_a_mark() -> dict[int, list[Cell]]:
+    """Return what of Table 1 lies near the 10 % that count as a loss, and between which bits there is a cliff."""
+    cells = _scales((8, 6), ("static", "channel"))
+    full = Cell(FULL, **HUNDRED)
+    loss = [("W8A8", "static direct"), ("W8A8", "static closed"), ("W8A8", "channel direct")]
+    loss += [("W8A6", f"channel {short}") for short in SHORT]
+    cliff = [(f"W8A{bits}", "static direct") for bits in (8, 6)]
+    return {n * IMAGES: [full, *(cells[place] for place in places)] for n, places in ((2, loss), (8, cliff))}
+
+
+def _gains() -> dict[int, list[Cell]]:
+    """Return what of Table 5 the gains at W8A3 are made of."""
+    arms = (FULL, Arm(weight_bits=8), *(Arm(recursion, 3, 8) for recursion in SHORT.values()))
+    return {2 * IMAGES: [Cell(arm, sampler, **FIFTY) for sampler in ("ddpm", "ddim") for arm in arms]}
+
+
 AT_32_COLUMNS: dict[str, dict[str, Any]] = {
     "DDIM 100": HUNDRED, "DDIM 50": {}, "DDPM 50": {"sampler": "ddpm", "spacing": "uniform"}, "DDIM 10": {"steps": 10},
 }  # fmt: skip
@@ -139,7 +169,7 @@ TABLES: dict[str, Table] = {
     "1": Table(
         "bits × static (Q-Diff) and channel-wise dynamic (LCQ) scales, without and with MoDiff", "digits",
         _scales((8, 6, 4, 3), ("static", "channel")),
-        printed=printed.TABLE_1, of="FID on CIFAR-10, 100 steps",
+        printed=printed.TABLE_1, of="FID on CIFAR-10, 100 steps", closer=_near_a_mark(),
     ),
     "4": Table(
         "ablation: direct, modulation without and with compensation, by the layers that are quantized", "digits",
@@ -160,7 +190,7 @@ TABLES: dict[str, Table] = {
             f"{sampler.upper()} {short}": _column(recursion, sampler=sampler, **FIFTY)
             for sampler in ("ddpm", "ddim") for short, recursion in SHORT.items()
         }),
-        printed=printed.TABLE_5, of="FID on LSUN-Bedrooms (the DDIM columns are Table 3's)",
+        closer=_gains(), printed=printed.TABLE_5, of="FID on LSUN-Bedrooms (the DDIM columns are Table 3's)",
     ),
     "14": Table(
         "tensor-wise dynamic scales, one per sample", "digits",
@@ -200,5 +230,4 @@ TABLES: dict[str, Table] = {
 
 def cells_of(names: Sequence[str]) -> list[tuple[Cell, int, int]]:
     """Return everything that these tables need, once each: (cell, images, seed)."""
-    wanted = ((cell, t.images, t.seed) for t in map(TABLES.__getitem__, names) for cell in t.measured)
-    return list(dict.fromkeys(wanted))
+    return list(dict.fromkeys(each for name in names for each in TABLES[name].wanted))

@@ -71,16 +71,17 @@ def number(rows: Rows, table: Table, cell: Cell, value: str) -> Number:
     return Number(at.value, at.high - at.value)
 
 
-def pseudo_values(rows: Rows, table: Table, cell: Cell, value: str) -> np.ndarray:
+def pseudo_values(rows: Rows, table: Table, cell: Cell, value: str, images: int | None = None) -> np.ndarray:
     """Return a cell's pseudo-values, one per micro-batch, which are paired with those of every other cell.
 
-    Raises StoreError where the cell, or what it is compared with, was not measured.
+    ``images`` is how many there are of the cell, by default those of the table. Raises StoreError where the cell, or
+    what it is compared with, was not measured.
     """
-    metric = "frechet" if value == EXCESS else value
+    metric, n = "frechet" if value == EXCESS else value, images or table.images
 
     def of(each: Cell) -> np.ndarray:
-        if (found := rows.jackknife(each, table.images, table.seed, metric)) is None:
-            raise StoreError(f"there are no rows of {each.label} with {table.images} images: measure them with --rerun")
+        if (found := rows.jackknife(each, n, table.seed, metric)) is None:
+            raise StoreError(f"there are no rows of {each.label} with {n} images: measure them with --rerun")
         return found.pseudo(unbiased=METRICS[metric].biased)
 
     return of(cell) - of(cell.full) if value == EXCESS and cell != cell.full else of(cell)

@@ -7,7 +7,7 @@ from typing import Any
 
 from modiff_sim import Evidence
 
-from .._rows import excess, params
+from .._rows import excess, images_of, params
 
 
 def gain_over_gain(name: str, arms: Sequence[Sequence[Any]], label: str) -> Evidence:
@@ -22,7 +22,7 @@ def gain_over_gain(name: str, arms: Sequence[Sequence[Any]], label: str) -> Evid
         [excess(name, arm, arm.weights_only) for arm in pair] for pair in arms
     )
     gains = product([(direct, 1), (closed, -1), (other_direct, -1), (other_closed, 1)])
-    about = params(name)
+    about = params(name) | {"images": images_of(name, *(c for pair in arms for arm in pair for c in (arm, arm.full)))}
     if not gains.low > 0:
         return Evidence(
             not_run=f"{label}: a loss is too small to be told from 0 by {about['images']} images", params=about

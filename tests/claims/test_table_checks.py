@@ -58,7 +58,8 @@ def world(monkeypatch):
         @cache
         def committed(model):
             found, left_out = [], {"names": np.array(["frechet", "precision", "recall", "psnr"])}
-            wanted = {(cell, t.images): None for t in TABLES.values() if t.model == model for cell in t.measured}
+            every = (each for t in TABLES.values() if t.model == model for each in t.wanted)
+            wanted = {(cell, n): None for cell, n, _ in every}
             for i, (cell, images) in enumerate((cell, n) for cell, n in wanted if cell != missing):
                 of_all, of_it = noise(0), noise(i + 1)
                 values = np.array([frechet(cell), share(cell), share(cell), 60 - 10 * np.log10(frechet(cell))])
@@ -139,6 +140,23 @@ def test_a_cell_that_was_not_measured_is_an_error_not_a_verdict(world):
     world(missing=TABLES["16"].cells["W8A6", "closed"])
     with pytest.raises(StoreError, match="no rows of W8A6 closed loop"):
         verdict("six_bits_at_twenty_steps")
+
+
+def test_cells_near_a_mark_are_judged_by_the_most_images_that_they_share():
+    """Each group is complete: full precision and what is compared; others have the images of their table."""
+    for name, table in TABLES.items():
+        for images, group in table.closer.items():
+            assert images > table.images, name
+            assert set(group) <= set(table.measured)
+            assert all(cell.full in group for cell in group)
+            assert {(cell, images, table.seed) for cell in group} <= set(table.wanted)
+    eight, six, closed = _rows.cells(
+        "1", ("W8A8", "static direct"), ("W8A6", "static direct"), ("W8A8", "static closed")
+    )
+    assert _rows.images_of("1", eight, six) == 8 * 2048
+    assert _rows.images_of("1", eight, closed) == 2 * 2048
+    assert _rows.images_of("1", six, closed) == 2048
+    assert _rows.relative("1", six, eight).shape == (8 * 16,)  # of the committed rows, a pseudo-value per micro-batch
 
 
 def test_an_excess_is_in_units_of_full_precision_and_paired(world):
