@@ -48,6 +48,11 @@ def error_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> 
         _broken("error", Q, x, f"exceeds {r}·scale by {worst}")
 
 
+def _largest(error: np.ndarray, size: np.ndarray) -> float:
+    """Return the largest ratio of an error to the size of its block; infinite for an error of zeros."""
+    return float(np.max(np.divide(error, size, out=np.where(error > 0, np.inf, 0.0), where=size > 0)))
+
+
 @_checked
 def c_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None:
     """||x - Q(x)||² <= c(d) ||x||² for every block of d entries that share a scale (sure quantizers only)."""
@@ -56,11 +61,13 @@ def c_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> None
     blocks, axes = Q.blocks(np, x)
     wide = blocks.astype(np.float64)
     error = np.abs(wide - np.reshape(Q(x), blocks.shape))
-    bound = Q.c(Q.granularity.block_size(x.shape)) * np.sum(wide**2, axis=axes)
+    d = Q.granularity.block_size(x.shape)
+    bound = Q.c(d) * np.sum(wide**2, axis=axes)
     slack = np.sum(2 * error * _slack(x) + _slack(x) ** 2, axis=axes)  # (e + δ)² - e², summed
     worst = float(np.max(np.sum(error**2, axis=axes) - bound - slack))
     if worst > 0:
-        _broken("c", Q, x, f"squared error exceeds c·||x||² by {worst}")
+        found = _largest(np.sum(error**2, axis=axes), np.sum(wide**2, axis=axes))
+        _broken("c", Q, x, f"c = {Q.c(d):.4g} is declared for {d} entries, and the squared error is {found:.4g}·||x||²")
 
 
 @_checked
@@ -72,7 +79,9 @@ def kappa_law(Q: Quantizer, x: np.ndarray, random: np.ndarray | None = None) -> 
     kappa = Q.kappa(Q.granularity.block_size(x.shape))
     worst = float(np.max(error - (kappa + SLACK * np.finfo(x.dtype).eps) * size))
     if worst > 0:
-        _broken("kappa", Q, x, f"max-norm error exceeds kappa·||x||_inf by {worst}")
+        _broken(
+            "kappa", Q, x, f"kappa = {kappa:.4g} is declared, and the error is {_largest(error, size):.4g}·||x||_inf"
+        )
 
 
 @_checked

@@ -3,8 +3,18 @@
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
+import modiff_sim as ms
+
 LATE = """
 import sys
+
+import numpy as np
+import pytest
+
+import modiff_sim as ms
 import modiff_sim as ms
 assert "testing" in dir(ms)
 assert "hypothesis" not in sys.modules
@@ -26,3 +36,17 @@ def test_the_checks_are_loaded_when_they_are_used():
     needs, checked = done.stdout.splitlines()
     assert needs == "modiff_sim.testing needs hypothesis: pip install 'modiff-sim[testing]'"
     assert "kappa" in checked
+
+
+def test_a_broken_constant_is_named_with_what_was_found():
+    """Rounding to powers of two in the logarithm loses up to √2 - 1 of the input, and not a third."""
+
+    def logarithmic(x):
+        size = np.where(x == 0, 1.0, np.abs(x))
+        return np.where(x == 0, 0.0, np.sign(x) * 2.0 ** np.round(np.log2(size)))
+
+    with pytest.raises(ms.LawBroken, match=r"is declared.*and the (squared )?error is 0\.\d+·\|\|x\|\|"):
+        ms.testing.check_quantizer(ms.Custom(logarithmic, kappa=1 / 3), dtypes=[np.float64])
+    assert ms.testing.check_quantizer(ms.Custom(logarithmic, kappa=2**0.5 - 1), dtypes=[np.float64])
+    with pytest.raises(AssertionError, match=r"exceeds its kappa bound after difference \d+: error .*, ratio [1-9]"):
+        ms.testing.check_bound("closed_loop", ms.Custom(logarithmic, kappa=0.1))
