@@ -83,7 +83,9 @@ def stage(folder: Path) -> None:
     for name, text in pages.items():
         (folder / "api" / f"{name}.md").write_text(text, encoding="utf-8")
     listed = "\n".join(pages)
-    index = f"# API\n\nEverything public, by module.\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
+    said = "\n".join(f"| [{name}]({name}.md) | {text.splitlines()[2]} |" for name, text in pages.items())
+    table = f"| module | what it holds |\n|---|---|\n{said}\n"
+    index = f"# API\n\nEverything public, by module.\n\n{table}\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
     (folder / "api" / "index.md").write_text(index, encoding="utf-8")
 
 
