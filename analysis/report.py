@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,33 @@ def _figures(folder: Path) -> list[dict[str, Any]]:
         if about.get("chosen"):
             continue  # of another model or at other bits, for somebody's own use
         png = manifest.with_suffix(".png")
-        encoded = base64.b64encode(png.read_bytes()).decode()
-        found.append({**about, "png": encoded, "files": {f.name: sha256(f) for f in (png, png.with_suffix(".npz"))}})
+        encoded = base64.b64encode(_small(png.read_bytes())).decode()
+        found.append(
+            {
+                **about,
+                "alt": _alt(about),
+                "png": encoded,
+                "files": {f.name: sha256(f) for f in (png, png.with_suffix(".npz"))},
+            }
+        )
     order = {name: i for i, name in enumerate(READING_ORDER)}
     return sorted(found, key=lambda f: (order.get(f["name"], len(order)), f["name"]))
+
+
+def _small(png: bytes) -> bytes:
+    """Return a picture in 256 colours, which is enough for lines and small images, and a third of the bytes."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def _alt(about: dict[str, Any]) -> str:
+    """Return what a figure shows: its title, and the first sentence of its caption."""
+    first, stop, _ = about["caption"].partition(". ")
+    return f"{about['title']}. {first}{stop.strip()}"
 
 
 def _short(value: float | None) -> str:
@@ -67,8 +92,12 @@ def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
         "arms.csv": sha256(out / "results" / "arms.csv"),
     }  # fmt: skip
     template = environment.from_string((HERE / "report.html.j2").read_text(encoding="utf-8"))
+    failing = ("VIOLATED", "VACUOUS", "PREMISE_FAILS")
     made = template.render(
         tables=list(tables.values()),
+        counts=Counter(c["verdict"] for c in checks["claims"]),
+        known={c["id"]: c for c in checks["claims"]},
+        errata=[c for c in checks["claims"] if c["printed"] and c["verdict"] in failing],
         effort=effort_of(effort),
         claims=checks["claims"],
         figures=figures,
