@@ -40,7 +40,9 @@ def unsearched(monkeypatch):
 
 
 @pytest.mark.usefixtures("unsearched")
-@pytest.mark.parametrize(("options", "missing", "there"), LEFT_OUT, ids=lambda v: " ".join(map(str, v))[:60])
+@pytest.mark.parametrize(
+    ("options", "missing", "there"), LEFT_OUT, ids=[" ".join(map(str, options))[:60] for options, _, _ in LEFT_OUT]
+)
 def test_what_has_no_rows_is_listed_with_its_reason(capsys, options, missing, there):
     options = options if "--trials" in options else (*options, "--trials", 4)
     found = parsed(capsys, "contraction", *options)
