@@ -52,7 +52,7 @@ def _(inputs, layers, mo, recording):
     if inputs.value == "recorded":
         try:
             found = list(layers(recording.value))
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             wrong = f"No recording is read: {error}"
     layer = mo.ui.dropdown(found, value=found[0], label="layer")
     return layer, wrong

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..evidence import Claim, Evidence, Premise, judge
+from ..evidence import Claim, Evidence, judge
 from ..sweeps.files import write_atomic
 from .settings import Settings
-from .view import View, cases, look, slack
+from .view import View, against, look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,18 +99,12 @@ def evidence(settings: Settings, bound: str, *, factor: float = 1.0) -> Evidence
     >>> bool((found.measured <= found.claimed + found.atol).all())
     True
     """
-    view = look(settings)
-    claimed, measured = cases(view.result, bound)
-    c = next(row["declared"] for row in view.constants if row["constant"] == "c")
-    premises = (Premise("(29) with c < 1/2", c < 0.5, f"c = {c:.3g}"),) if bound.startswith("printed") else ()
-    return Evidence(
-        factor * claimed,
-        measured,
-        atol=slack(view.result),
-        premises=premises,
-        seed=settings.seed,
-        params={"settings": settings.code()},
-    )
+    return _evidence(look(settings), bound, factor=factor)
+
+
+def _evidence(view: View, bound: str, *, factor: float = 1.0) -> Evidence:
+    about = {"settings": view.settings.code()}
+    return against(view.result, bound, factor=factor, seed=view.settings.seed, params=about)
 
 
 def as_claim(view: View, path: str | Path, bound: str = "max norm") -> Path:
@@ -120,7 +114,7 @@ def as_claim(view: View, path: str | Path, bound: str = "max norm") -> Path:
     identifier, a bound that does not apply, and a file that is there already.
     """
     path = _free(path)
-    found = evidence(view.settings, bound)
+    found = _evidence(view, bound)
     claim = Claim(path.stem, "explored", "explored", "upper")
     verdict = judge(claim, found).verdict
     scaled = {"HOLDS": (1e-6, "VIOLATED"), "VIOLATED": (1e9, "HOLDS")}

@@ -17,6 +17,7 @@ from ..quantizers.granularity import parse
 from ..recursion import RECURSIONS, Refresh, Warmup
 from ..simulation import processes
 from ..simulation.processes import Process
+from ..simulation.recordings import read_recording
 
 #: how inputs move: ``DRIFT`` has a size that is chosen, the others are processes with their own
 DRIFT, RECORDED = "drift", "recorded"
@@ -99,7 +100,7 @@ class Settings:
         if self.inputs == RECORDED:
             return processes.recorded(recorded_layer(self.recording, self.layer))
         if self.inputs != DRIFT:
-            return processes.get(f"{self.inputs}:{self.d}", self.Q)
+            return processes.get(self.inputs, self.Q, d=self.d)
         draw, size = DISTRIBUTIONS[self.distribution], self.rho
 
         def drift(rng: np.random.Generator, trials: int, steps: int) -> Iterator[np.ndarray]:
@@ -118,22 +119,17 @@ class Settings:
 
 
 @lru_cache(maxsize=8)
-def _layers(path: str, _changed: float) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def _read(path: str, _changed: float) -> dict[str, np.ndarray]:
+    return read_recording(path)
 
 
 def layers(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays (steps, trials, d) of a recording by layer; the one of a .npy under its file's name.
+    """The arrays (steps, trials, d) of a recording by layer, read once as long as the file stays as it is.
 
-    Raises FileNotFoundError where there is no such file, and ValueError for another kind of file.
+    Raises what ``simulation.recordings.read_recording`` raises.
     """
-    path = Path(path)
-    if path.suffix == ".npy":
-        return {path.stem: np.load(path, allow_pickle=False)}
-    if path.suffix != ".npz":
-        raise ValueError(f"a recording is a file .npz or .npy, got {str(path)!r}")
-    return _layers(str(path), path.stat().st_mtime)
+    place = Path(path)
+    return _read(str(path), place.stat().st_mtime if place.is_file() else 0.0)
 
 
 def recorded_layer(path: str | Path, layer: str = "") -> np.ndarray:

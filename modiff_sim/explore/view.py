@@ -6,9 +6,8 @@ worst inputs, which takes longer, is done once per quantizer and dimension and c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from ..contraction import search
 from ..contraction.atlas import shared_by_samples
 from ..evidence import Claim, Evidence, Premise, Verdict, judge
 from ..quantizers.base import Quantizer
-from ..simulation.against_bounds import compared, extremes, unbounded
+from ..simulation.against_bounds import allowance, compared, extremes, unbounded
 from ..simulation.driver import simulate
 from ..simulation.results import Result
 from .settings import Settings
@@ -92,34 +91,38 @@ def look(settings: Settings, *, find_worst: bool = False) -> View:
     steps = settings.steps if process.values is None else min(settings.steps, process.values.shape[0])
     r = simulate(process, Q, settings.recursion, steps=steps, trials=trials, seed=settings.seed,
                  warmup=settings.warmup, refresh=settings.refresh)  # fmt: skip
-    block = Q.granularity.block_size((trials, process.d))
-    curves = {norm: _curves(r, norm, Q, block) for norm in OURS}
-    return View(settings, r, curves, _constants(r, Q, block, find_worst), _verdicts(r, Q, block), _bits(r, Q))
+    curves = {norm: _curves(r, norm) for norm in OURS}
+    return View(settings, r, curves, _constants(r, find_worst), _verdicts(r), _bits(r))
 
 
-def _theorems(r: Result, Q: Quantizer) -> dict[str, Callable[..., np.ndarray]]:
-    """Return name -> bound of the 2-norm after every difference, as printed and by Young's inequality.
+def _block(r: Result) -> int:
+    """Return how many entries share a scale."""
+    return int(r.params["quantizer"].granularity.block_size((r.a.shape[1], r.params["d"])))
+
+
+def _theorems(r: Result) -> dict[str, np.ndarray]:
+    """Return name -> bound of the 2-norm after every difference and by trial, as printed and by Young's inequality.
 
     They are about single trials, an exact start without refreshes, and a quantizer that draws nothing.
     """
-    loop = r.params["recursion"]
+    loop, Q = r.params["recursion"], r.params["quantizer"]
     exact = r.params["warmup"] == "exact" and r.params["refresh"] == "never"
     of_trials = not (Q.laws.randomised or shared_by_samples(Q.granularity, r.params["d"]))
     if loop not in ("open_loop", "closed_loop") or not exact or not of_trials or unbounded(r, "2"):
         return {}
     printed, number = getattr(bounds, f"printed_{loop}"), "(31)" if loop == "closed_loop" else "(30)"
+    d, c = r.d[1:], Q.c(_block(r))
     return {
-        f"printed {number}": partial(printed, index="paper"),
-        f"printed {number}, sampling order": partial(printed, index="sampling"),
-        "Young, corrected": getattr(bounds, f"young_{loop}"),
+        f"printed {number}": printed(d, c, index="paper"),
+        f"printed {number}, sampling order": printed(d, c, index="sampling"),
+        "Young, corrected": getattr(bounds, f"young_{loop}")(d, c),
     }
 
 
-def _curves(r: Result, norm: str, Q: Quantizer, block: int) -> dict[str, np.ndarray]:
-    found = extremes(r, norm)
-    curves = {OURS[norm] if name == "bound" else name: values for name, values in found.items()}
-    for name, bound in _theorems(r, Q).items() if norm == "2" else ():
-        curves[name] = np.concatenate([[np.nan], bound(r.d[1:], Q.c(block)).max(axis=1)])
+def _curves(r: Result, norm: str) -> dict[str, np.ndarray]:
+    curves = {OURS[norm] if name == "bound" else name: values for name, values in extremes(r, norm).items()}
+    if norm == "2":
+        curves |= {name: np.append(np.nan, bound.max(axis=1)) for name, bound in _theorems(r).items()}
     return curves
 
 
@@ -128,8 +131,8 @@ def _worst(Q: Quantizer, d: int, norm: str) -> float:
     return float(search(Q, d, norm=norm).value)
 
 
-def _constants(r: Result, Q: Quantizer, block: int, find_worst: bool) -> list[dict[str, Any]]:
-    rows = []
+def _constants(r: Result, find_worst: bool) -> list[dict[str, Any]]:
+    Q, block, rows = r.params["quantizer"], _block(r), []
     for norm, seen in (("c", r.c), ("kappa", r.kappa)):
         there = seen[np.isfinite(seen) & (seen > 0)]
         searched = find_worst and not Q.laws.randomised and block <= LONGEST_SEARCH
@@ -142,31 +145,28 @@ def _constants(r: Result, Q: Quantizer, block: int, find_worst: bool) -> list[di
     return rows
 
 
-def cases(r: Result, bound: str) -> tuple[np.ndarray, np.ndarray]:
-    """The bound of this name and the errors that it is about, by call, and by trial where they are judged one by one.
+def against(r: Result, bound: str, *, factor: float = 1.0, **about: Any) -> Evidence:
+    """The errors of a simulation against one bound, by call, and by trial where they are judged one by one.
 
-    Raises ValueError where it does not apply; the message lists those that do.
+    ``factor`` scales the bound, and ``about`` is passed to ``Evidence``. Raises ValueError where the bound does not
+    apply; the message lists those that do.
     """
-    Q = r.params["quantizer"]
-    block = Q.granularity.block_size((r.a.shape[1], r.params["d"]))
-    theorems = _theorems(r, Q)
+    theorems, here = _theorems(r), {name: norm for norm, name in OURS.items() if not unbounded(r, norm)}
     if bound in theorems:
-        return theorems[bound](r.d[1:], Q.c(block)), r.error[1:]
-    here = {name: norm for norm, name in OURS.items() if not unbounded(r, norm)}
+        c, block = r.params["quantizer"].c(_block(r)), _block(r)
+        half = Premise("(29) with c < 1/2 for every input", c < 0.5, f"c = {c:.3g} at {block} entries per scale")
+        premises = (half,) if bound.startswith("printed") else ()
+        slack = allowance(r.a_inf, r.params["d"], r.params["dtype"])[1:]
+        return Evidence(factor * theorems[bound], r.error[1:], atol=slack, premises=premises, **about)
     if bound not in here:
         known = ", ".join(sorted([*theorems, *here])) or "none"
         raise ValueError(f"the bound {bound!r} does not apply here; those that do: {known}")
     found = compared(r, here[bound])
-    inside = ~found["outside"]
-    return np.asarray(found["bound"])[inside], np.asarray(found["error"])[inside]
+    claimed, measured, slack = (np.asarray(found[key])[~found["outside"]] for key in ("bound", "error", "slack"))
+    return Evidence(factor * claimed, measured, atol=slack, **about)
 
 
-def slack(r: Result) -> float:
-    """What errors may exceed bounds by, a few roundings of the largest input at every call."""
-    return float(64 * len(r.a) * np.finfo(float).eps * np.max(r.a) * np.sqrt(r.params["d"]))
-
-
-def _verdicts(r: Result, Q: Quantizer, block: int) -> list[dict[str, Any]]:
+def _verdicts(r: Result) -> list[dict[str, Any]]:
     """Judge every bound on every trial and call."""
     rows = []
     for norm, name in OURS.items():
@@ -181,20 +181,18 @@ def _verdicts(r: Result, Q: Quantizer, block: int) -> list[dict[str, Any]]:
         if fails is not None and holds is None:
             verdict = Verdict.PREMISE_FAILS
         rows.append({"bound": name, "verdict": str(verdict), "detail": detail, "premise": premise})
-    c = Q.c(block)
-    for name in _theorems(r, Q):
-        half = Premise("(29) with c < 1/2 for every input", c < 0.5, f"c = {c:.3g} at {block} entries per scale")
-        premises = (half,) if name.startswith("printed") else ()
+    for name in _theorems(r):
         claim = Claim(name, f"the error is at most the bound '{name}'", "explored", "upper")
-        found = judge(claim, Evidence(*cases(r, name), atol=slack(r), premises=premises))
+        found = judge(claim, against(r, name))
+        premises = found.evidence.premises
         shown = "; ".join(f"{p.name}: {'yes' if p.holds else 'no'}, {p.detail}" for p in premises)
-        detail = f"{found.measured:.3g} against {found.claimed:.3g}" if half.holds or not premises else ""
+        detail = f"{found.measured:.3g} against {found.claimed:.3g}" if all(p.holds for p in premises) else ""
         rows.append({"bound": name, "verdict": str(found.verdict), "detail": detail, "premise": shown})
     return rows
 
 
-def _bits(r: Result, Q: Quantizer) -> dict[str, float]:
-    steps, refresh = len(r.a), r.params["refresh"]
+def _bits(r: Result) -> dict[str, float]:
+    Q, steps, refresh = r.params["quantizer"], len(r.a), r.params["refresh"]
     every = refresh if isinstance(refresh, int) else 0
     exact = r.params["warmup"] == "exact" and r.params["recursion"] != "direct"
     spent = float(effective_bits(Q.bits, steps, every)) if exact else float(Q.bits)

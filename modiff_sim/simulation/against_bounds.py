@@ -61,8 +61,9 @@ def unbounded(r: Simulated, norm: str) -> str:
 def compared(r: Simulated, norm: str) -> dict[str, Any]:
     """Per call the mean and largest error, and the error, bound and ratio of the trial with the worst ratio.
 
-    ``norm`` is "2" or "inf". Bound, ratio and verdict are None where no bound is known (``unbounded``). "outside" says
-    at which calls the premise fails in every trial, so that error, bound and ratio are of a trial that is not judged.
+    "slack" is what that error may exceed the bound by. ``norm`` is "2" or "inf". Bound, ratio and verdict are None where
+    no bound is known (``unbounded``). "outside" says at which calls the premise fails in every trial, so that error,
+    bound and ratio are of a trial that is not judged.
     """
     error = r.arrays["error" if norm == "2" else "error_inf"]
     found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
@@ -71,15 +72,13 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
         largest = error[np.arange(len(error)), trial]
         known = dict.fromkeys(("bound", "ratio", "holds", "worst"))
         return found | known | {"error": largest, "trial": trial, "outside": np.zeros(len(error), bool)}
-    a_inf, Q, d = r.arrays["a_inf"], r.params["quantizer"], r.params["d"]
+    a_inf, Q, d, calls = r.arrays["a_inf"], r.params["quantizer"], r.params["d"], np.arange(len(error))
     block, shared, expected = _cases(r, norm)
     limit = _limit(r, norm, Q, block, together=shared and not expected)
     if shared and not expected:
         a_inf, d = _together(a_inf, "inf"), d * error.shape[1]
         error = _together(error, norm)
-    # every call rounds a few numbers, none larger than the input, in each of d entries
-    calls, eps = np.arange(len(error)), np.finfo(r.params["dtype"]).eps
-    slack = 16 * (calls[:, None] + 1) * math.sqrt(d) * eps * np.maximum.accumulate(a_inf, axis=0)
+    slack = allowance(a_inf, d, r.params["dtype"])
     if expected:
         found |= _in_expectation(error, limit, slack, shared)
         trial, broken = None, np.zeros_like(error, bool)
@@ -88,7 +87,8 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
         broken = np.zeros_like(fits) if shared else outside(r, norm)
         rank = np.where(broken, -1.0, ratio + ~fits)  # trials that do not fit come first
         trial = np.argmax(rank, axis=1)
-        found |= {key: v[calls, trial] for key, v in (("error", error), ("bound", limit), ("ratio", ratio))}
+        each = {"error": error, "bound": limit, "ratio": ratio, "slack": slack}
+        found |= {key: values[calls, trial] for key, values in each.items()}
         found |= {"trial": None if shared else trial, "holds": (fits | broken).all(axis=1)}
     fails, fails_in_all = np.any(broken, axis=1), np.all(broken, axis=1)
     holds, found["outside"] = found["holds"], fails_in_all
@@ -102,6 +102,15 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
     if holds is not None:
         found["holds"] = [None if out else bool(h) for h, out in zip(holds, fails_in_all, strict=True)]
     return found
+
+
+def allowance(a_inf: np.ndarray, d: int, dtype: Any) -> np.ndarray:
+    """What rounding may add to an error by each call, (calls, trials), from the max norms of the inputs of d entries.
+
+    Every call rounds a few numbers, none larger than the input, in each of d entries.
+    """
+    calls = np.arange(1, len(a_inf) + 1)[:, None]
+    return 16 * calls * math.sqrt(d) * float(np.finfo(dtype).eps) * np.maximum.accumulate(a_inf, axis=0)
 
 
 def extremes(r: Simulated, norm: str) -> dict[str, np.ndarray]:
@@ -170,9 +179,10 @@ def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, sha
     ratio, fits = _ratios(rms["error"], rms["bound"], allowed)
     trials = error.shape[1]
     if shared or trials < FEWEST:
-        return {**rms, "ratio": ratio, "trial": None, "holds": None}
+        return {**rms, "ratio": ratio, "slack": allowed, "trial": None, "holds": None}
     chance = SIGMAS * excess.std(axis=1, ddof=1) / math.sqrt(trials)
-    return {**rms, "ratio": ratio, "trial": None, "holds": fits | (excess.mean(axis=1) <= chance)}
+    holds = fits | (excess.mean(axis=1) <= chance)
+    return {**rms, "ratio": ratio, "slack": allowed, "trial": None, "holds": holds}
 
 
 def _limit(r: Simulated, norm: str, Q: Quantizer, block: int, *, together: bool) -> np.ndarray:

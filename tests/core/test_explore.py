@@ -91,7 +91,9 @@ def test_recorded_layers(tmp_path):
     assert np.allclose(two.curves["2"]["mean"], 2 * one.curves["2"]["mean"])
     with pytest.raises(ValueError, match="unknown layer 'third'; known: first, second"):
         look(Settings(inputs="recorded", recording=path, layer="third"))
-    with pytest.raises(ValueError, match=r"a recording is a file \.npz or \.npy"):
+    with pytest.raises(
+        ValueError, match=r"layers\.csv: recordings are \.npz \(one array per layer\) or \.npy \(one layer\)"
+    ):
         look(Settings(inputs="recorded", recording="layers.csv"))
 
 
