@@ -99,8 +99,6 @@ def _links(text: str, base: Path, folder: Path) -> str:
         path = (base / target).resolve()
         if path.parent == ROOT / "docs":
             return f"{before}({path.name}{rest})"
-        if (ROOT / "docs" / target).exists() and not path.exists():
-            return match.group(0)
         relative = path.relative_to(ROOT)
         if str(relative) in OTHERS:
             return f"{before}({OTHERS[str(relative)]}{rest})"
@@ -121,13 +119,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m analysis.site", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out/site"), help="folder (default: out/site)")
     out = parser.parse_args(arguments).out
+    if importlib.util.find_spec("sphinx") is None:
+        print("site: Sphinx is missing: pip install -c constraints.txt -e '.[site]'", file=sys.stderr)
+        return 2
     try:
         stage(out / "source")
     except OSError as error:
         print(f"site: {one_line(error)}", file=sys.stderr)
-        return 2
-    if importlib.util.find_spec("sphinx") is None:
-        print("site: Sphinx is missing: pip install -c constraints.txt -e '.[site]'", file=sys.stderr)
         return 2
     command = ["-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-E", "-j", "auto"]
     done = subprocess.run([sys.executable, *command, str(out / "source"), str(out / "html")], check=False)

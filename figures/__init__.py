@@ -65,7 +65,7 @@ MEASURED = Path(__file__).parent / "measured"
 
 @dataclass(frozen=True)
 class Made:
-    """One finished figure: its files, its texts, what decides its data, and the origin of that.
+    """One finished figure: its files, its texts, and the origin of its data.
 
     ``origin`` is "computed" now, "found" in the same folder, or "committed" after a measurement at effort full.
     """
@@ -73,7 +73,6 @@ class Made:
     name: str
     title: str
     caption: str
-    params: dict[str, Any]
     png: Path
     svg: Path
     data: Path
@@ -180,7 +179,7 @@ def _make_one(name: str, module: ModuleType, effort: str | Effort, out: Path) ->
     for path, picture in zip((png, svg), draw(module, data), strict=True):
         write_atomic(path, picture)
     seconds = time.perf_counter() - start
-    return Made(stem, title, caption, key["params"], png, svg, arrays, manifest, origin, seconds)
+    return Made(stem, title, caption, png, svg, arrays, manifest, origin, seconds)
 
 
 def key_of(name: str, module: ModuleType, effort: str | Effort) -> dict[str, Any]:

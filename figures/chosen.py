@@ -30,11 +30,13 @@ def effort(name: str, model: str | None = None, bits: Sequence[int] | None = Non
 
 def check(name: str, module: ModuleType, chosen: Effort) -> None:
     """Raise ValueError where a figure cannot be made with this model or these bits, and say why."""
+    from .practice import ONE
+
     takes = getattr(module, "BITS_TAKEN", None)
     if takes is None:
         reason = getattr(module, "FIXED", "it is about theory, and shows no trained model")
         raise ValueError(f"figure {name} takes neither --model nor --bits: {reason}")
-    if takes == "one" and len(chosen.bits) > 1:
+    if takes == ONE and len(chosen.bits) > 1:
         raise ValueError(f"figure {name} shows one number of bits, got {' '.join(map(str, chosen.bits))}")
     only = getattr(module, "MODELS", None)
     if only and chosen.model not in only:

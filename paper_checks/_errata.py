@@ -11,7 +11,7 @@ from modiff_sim.evidence import Judgement
 
 from . import claims
 from ._digits import STAND_IN
-from ._verdicts import conditions, measured
+from ._verdicts import cell, conditions, measured, plain, premise
 
 THEORY = Path(__file__).parent.parent / "docs" / "theory.md"
 INTRODUCTION = """# Errata of the paper
@@ -49,9 +49,10 @@ def page(judged: Sequence[Judgement]) -> str:
     statements = {module.CLAIM.id: module.CLAIM for module in claims()}
     lines = [INTRODUCTION, "| printed | where, and how it is read | what is wrong |", "|---|---|---|"]
     for j in found:
-        quote, reading = (text.replace("|", "\\|") for text in (j.claim.quote, j.claim.reading))
-        where = f"{j.claim.source}; {reading}" if reading else j.claim.source
-        lines.append(f"| {quote} | {where} | [{FAILED[j.verdict].lower()}](#erratum_{j.claim.id}) |")
+        where = "; ".join(filter(None, (j.claim.source, j.claim.reading)))
+        lines.append(
+            f"| {cell(j.claim.quote)} | {cell(where)} | [{FAILED[j.verdict].lower()}](#erratum_{j.claim.id}) |"
+        )
     for stands_in, title in PARTS.items():
         part = [j for j in found if (j.claim.topic == "practice" and STAND_IN in j.claim.statement) == stands_in]
         lines += ["", f"#{title}"] if part else []
@@ -66,7 +67,7 @@ def _erratum(j: Judgement, statements: Mapping[str, Claim], sections: Mapping[st
     lines = ["", f'<a id="erratum_{j.claim.id}"></a>', f"### {j.claim.source}", "", f"> {j.claim.quote}", ""]
     lines.append(f"- **Read as:** {plain(j.claim.reading or j.claim.statement)}")
     lines.append(f"- **Where it was tested:** {conditions(j)}")
-    fails = "; ".join(f"{p.name}{f': {p.detail}' if p.detail else ''}" for p in j.evidence.premises if not p.holds)
+    fails = "; ".join(premise(p) for p in j.evidence.premises if not p.holds)
     lines.append(f"- **{FAILED[j.verdict]}:** {fails or measured(j)}")
     for name in j.claim.instead:
         other = statements[name]
@@ -76,11 +77,6 @@ def _erratum(j: Judgement, statements: Mapping[str, Claim], sections: Mapping[st
         lines.append(f"- **Proof:** [{proved}](theory.md#{anchor(proved)})")
     lines.append(f"- **Again:** `python -m paper_checks --only {j.claim.id}`")
     return lines
-
-
-def plain(statement: str) -> str:
-    """Return a statement without the words on the model that stands in."""
-    return statement.removeprefix(f"{STAND_IN}: ")
 
 
 def proofs(text: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from modiff_sim import Claim, Verdict
-from modiff_sim.evidence import Judgement
+from modiff_sim.evidence import Judgement, Premise
 
 from . import claims
 from ._digits import STAND_IN
@@ -55,33 +55,37 @@ def page(judged: Sequence[Judgement]) -> str:
         "| the paper | where | verdict |",
         "|---|---|---|",
     ]
-    lines += [f"| {_cell(j.claim.quote)} | {_cell(j.claim.source)} | [{j.verdict}](#{j.claim.id}) |" for j in judged]
+    lines += [f"| {cell(j.claim.quote)} | {cell(j.claim.source)} | [{j.verdict}](#{j.claim.id}) |" for j in judged]
     return "\n".join([*lines, "", *(_block(j, known) for j in judged)])
 
 
 def _block(j: Judgement, known: Mapping[str, Claim]) -> str:
     claim = j.claim
     facts = [f"**Read as:** {claim.reading}" if claim.reading else ""]
-    facts.append(f"**Tested:** {claim.statement.removeprefix(f'{STAND_IN}: ')}")
+    facts.append(f"**Tested:** {plain(claim.statement)}")
     facts.append(f"**Where it was tested:** {conditions(j)}")
     facts.append(f"**Measured:** {measured(j)}")
     facts += _premises(j)
     if claim.instead:
         facts.append("**Instead, or more sharply:**")
-        facts += [
-            f"  `{name}` ({known[name].expected}): {known[name].statement.removeprefix(f'{STAND_IN}: ')}"
-            for name in claim.instead
-        ]
+        facts += [f"  `{name}` ({known[name].expected}): {plain(known[name].statement)}" for name in claim.instead]
     body = "\n".join(f"  - {fact.strip()}" if fact.startswith(" ") else f"- {fact}" for fact in facts if fact)
     return f'<a id="{claim.id}"></a>\n## {claim.source}: {j.verdict}\n\n> {claim.quote}\n\n`{claim.id}`\n\n{body}\n'
 
 
+def plain(statement: str) -> str:
+    """Return a statement without the words on the model that stands in."""
+    return statement.removeprefix(f"{STAND_IN}: ")
+
+
+def premise(p: Premise) -> str:
+    """Return a premise with what was measured of it."""
+    return f"{p.name}: {p.detail}" if p.detail else p.name
+
+
 def _premises(j: Judgement) -> list[str]:
     """The premises that fail; those that hold too, if they are few, and else their number."""
-    each = {
-        holds: [f"{p.name}{f': {p.detail}' if p.detail else ''}" for p in j.evidence.premises if p.holds == holds]
-        for holds in (False, True)
-    }
+    each = {holds: [premise(p) for p in j.evidence.premises if p.holds == holds] for holds in (False, True)}
     if len(each[True]) > MANY:
         each[True] = [f"{len(each[True])} in all, such as {each[True][0]}"]
     return [f"**Premise that {'holds' if holds else 'fails'}:** {said}" for holds in each for said in each[holds]]
@@ -131,5 +135,6 @@ def measured(j: Judgement) -> str:
     return f"{numbers}{'. '.join(text for text in (j.detail, note) if text)}"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return text for a cell of a Markdown table."""
     return text.replace("|", "\\|")

@@ -61,9 +61,9 @@ def unbounded(r: Simulated, norm: str) -> str:
 def compared(r: Simulated, norm: str) -> dict[str, Any]:
     """Per call the mean and largest error, and the error, bound and ratio of the trial with the worst ratio.
 
-    "slack" is what that error may exceed the bound by. ``norm`` is "2" or "inf". Bound, ratio and verdict are None where
-    no bound is known (``unbounded``). "outside" says at which calls the premise fails in every trial, so that error,
-    bound and ratio are of a trial that is not judged.
+    "slack" is what that error may exceed the bound by. ``norm`` is "2" or "inf". Bound, ratio and verdict are None
+    where no bound is known (``unbounded``). "outside" says at which calls the premise fails in every trial, so that
+    error, bound and ratio are of a trial that is not judged.
     """
     error = r.arrays["error" if norm == "2" else "error_inf"]
     found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
