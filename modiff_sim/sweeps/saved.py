@@ -193,13 +193,16 @@ def _put_back(folder: Path) -> None:
 
 
 def _steady(where: Callable[[], Path], read: Callable[[Path], Found]) -> Found:
-    """Return what is read of the folder that ``where`` finds, once it is not replaced meanwhile."""
+    """Return what is read of the folder that ``where`` finds, once it is not replaced meanwhile.
+
+    An error counts only where the folder was there before and after: one that was aside may go at any time.
+    """
     while True:
         before = _identity(here := where())
         try:
             found = read(here)
         except Exception:
-            if _identity(here) == before:
+            if before is not None and _identity(here) == before:
                 raise
         else:
             if _identity(here) == before:

@@ -372,6 +372,16 @@ def test_two_savers_leave_one_object(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["box"]
 
 
+def test_an_object_that_goes_between_finding_and_looking_is_looked_for_again(tmp_path, monkeypatch):
+    """Another saver removes what was aside: it is gone before its identity is asked for the first time."""
+    saved.save(tmp_path / "box", "Box", {"a": np.ones(3)}, {"value": 1})
+    places = iter([tmp_path / ".box.replaced-00000000", tmp_path / "box"])
+    monkeypatch.setattr(saved, "_found", lambda folder: next(places))
+    arrays, about = saved.load(tmp_path / "box", "Box")
+    assert arrays["a"].tolist() == [1.0] * 3
+    assert about == {"value": 1}
+
+
 def test_a_link_stays_one_and_modes_stay(tmp_path):
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to("real")
