@@ -27,6 +27,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Name a test after the argument where that is a file's content, which may hold the time at which it was made.
+
+    Two workers that begin in different seconds would otherwise collect different tests.
+    """
+    return argname if isinstance(val, bytes) and len(val) > 60 else None
+
+
 @pytest.fixture
 def recording(tmp_path):
     """Three layers: constant, slowly drifting, and new at every call."""
