@@ -192,7 +192,7 @@ class Operator:
         self.quantized: Tensor | None = None
         self.stock = stock(module)
         self.is_linear: bool | None = True if self.stock else None  # None: not yet known
-        self._weights = weights
+        self.weights = weights
         self._macs: dict[torch.Size, int] = {}
         # made anew for every call by masks, norms and parametrizations, or brought by other libraries
         own, bias = module._parameters.get("weight"), getattr(module, "bias", None)
@@ -213,7 +213,7 @@ class Operator:
             self._quantize(self.own_weight)
 
     def _quantize(self, own: Tensor) -> None:
-        weights, made = self._weights, None
+        weights, made = self.weights, None
         try:
             if isinstance(weights, Quantizer):
                 made = weights(own)
@@ -261,7 +261,7 @@ class Operator:
         if not self.remade:
             return self.module.weight if self.quantized is None else self.quantized  # type: ignore[return-value]
         own = self.own_weight
-        if self._sources["weight"].settle(own) and self._weights is not None:
+        if self._sources["weight"].settle(own) and self.weights is not None:
             self._quantize(own)
         return own if self.quantized is None else self.quantized
 

@@ -7,7 +7,7 @@ pass.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from torch.utils import _pytree as pytree
 
 from ..recursion import State, bilinear
 from ..recursion.storage import kept_bytes
+from .hooks.modes import inference
 from .random_bits import RandomBits
 
 #: the pass of a model that is called once per step
@@ -48,8 +49,23 @@ class Like:
                 )
 
 
+class Step(NamedTuple):
+    """What a step in place leaves: the next reference and ô (None: no state), the output, and what the audit counts.
+
+    largest: max|.| of every block, on the CPU; non-finite where the input is.
+    spare: the buffers of the state before, to be written by the next step: a failed model call finds its own intact.
+           () is none yet; None says that others may hold what the next step leaves, which must not be written.
+    """
+
+    ref: Tensor | None
+    o_hat: Tensor | None
+    output: Tensor
+    largest: list[float]
+    spare: tuple[Tensor, ...] | None = None
+
+
 class KeptLayer(NamedTuple):
-    """A layer's state, what the next input must be like, and buffers for the next fused step (see ``fused.Step``)."""
+    """A layer's state, what the next input must be like, and buffers for the next step (see ``Step``)."""
 
     state: State
     like: Like | None = None
@@ -180,3 +196,16 @@ class RunStates:
         self.where, self._by_pass[snapshot[0]], bits = snapshot
         self.random.restore(bits[0])
         self.product_random.restore(bits[1])
+
+
+def owned(make: Callable[[], Tensor]) -> Tensor:
+    """A new tensor that can be written in any mode: one made in inference mode could not be outside of it."""
+    if not (torch.is_inference_mode_enabled() or torch.is_grad_enabled()):
+        return make()
+    with inference(False):
+        return make()
+
+
+def writable(spare: Tensor | None, like: Tensor) -> bool:
+    """Whether a spare buffer can take what is like this."""
+    return spare is not None and not spare.is_inference() and spare.shape == like.shape and spare.dtype == like.dtype

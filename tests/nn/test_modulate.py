@@ -303,7 +303,8 @@ def test_stochastic_rounding_is_seeded():
     ("options", "error", "message"),
     [
         ({"recursion": "half_open"}, ValueError, "known: direct, open_loop, closed_loop"),
-        ({"engine": "integer"}, ValueError, "known: simulated"),
+        ({"engine": "integers"}, ValueError, "did you mean 'integer'"),
+        ({"engine": "integer"}, ValueError, "none of the 3 layers can run on integers; 'first': its weight is float64"),
         ({"warmup": 0}, ValueError, "warmup must be"),
         ({"refresh": -1}, ValueError, "k >= 1"),
         ({"refresh": 1.5}, TypeError, "refresh must be"),

@@ -41,6 +41,8 @@ class LayerCount:
         Bits of the weight; for a product of two activations, those of the right operand.
     calls, quantized_calls : int
         Calls, and those of them on quantized values.
+    integer_calls : int
+        Those of ``quantized_calls`` that ran on integers; the others are simulated.
     macs, quantized_macs : int
         MACs, and those of them in quantized calls, skipped ones included.
     bit_macs : float
@@ -85,6 +87,7 @@ class LayerCount:
     zero_range: int = 0  # blocks whose scale was 0: exact zeros, nothing to quantize
     blocks: int = 0  # scales that were taken
     samples: int = 0  # of the model, summed over the calls in which scales were taken
+    integer_calls: int = 0
 
     def full(self, macs: int, *, skipped: int = 0) -> None:
         """Count a call in full precision: a first call, a refresh, or Identity.
@@ -145,6 +148,7 @@ class LayerCount:
         return {
             "layer": self.name, "kind": self.kind, "weight_bits": self.weight_bits,
             "activation_bits": self.activation_bits, "calls": self.calls, "quantized_calls": self.quantized_calls,
+            "integer_calls": self.integer_calls,
             "macs": self.macs, "quantized_macs": self.quantized_macs, "skipped_macs": self.skipped_macs,
             "bops": self.bops,
             "saturated_share": self.saturated / self.values if self.values else 0.0,

@@ -60,6 +60,8 @@ class Audit(Shown):
     whole_macs : float
         All MACs of all model calls, of whatever kind, had everything been computed in full precision: those of the
         first call per sample, times ``samples``. NaN where no call was watched.
+    on_floats : mapping of str to str
+        With an engine on integers: layers of which quantized calls were simulated, and why.
     outside_macs : float
         Those of ``whole_macs`` that ran in full precision outside of the layers above. In a branch that was used again
         they are those of the calls in which it was computed.
@@ -90,6 +92,7 @@ class Audit(Shown):
     samples: int = 0
     whole_macs: float = float("nan")
     outside_macs: float = float("nan")
+    on_floats: Mapping[str, str] = field(default_factory=dict)
 
     def _sum(self, name: str) -> Any:
         return sum(getattr(layer, name) for layer in self.layers)
@@ -116,6 +119,12 @@ class Audit(Shown):
     def call_share(self) -> float:
         """Share of the layer calls on quantized activations."""
         return self._sum("quantized_calls") / total if (total := self._sum("calls")) else 0.0
+
+    @property
+    def integer_share(self) -> float:
+        """Share of the quantized MACs of the layers that ran on integers."""
+        quantized = sum(x.quantized_macs * x.integer_calls / x.quantized_calls for x in self.layers if x.integer_calls)
+        return quantized / total if (total := self._sum("quantized_macs")) else 0.0
 
     @property
     def activation_bits(self) -> float:
@@ -176,9 +185,9 @@ class Audit(Shown):
         """A pandas DataFrame (extra [plot]), a row per layer, with the columns of ``LayerCount.row``.
 
         They are "layer" and "kind"; "weight_bits" and "activation_bits", the latter as means over the MACs of quantized
-        calls; "calls" and "quantized_calls"; "macs", "quantized_macs" and "skipped_macs" of whole batches, summed over
-        calls; "bops", bit operations; "saturated_share" of the values; "zero_range_share" of the scales; and
-        "scales_per_sample".
+        calls; "calls", "quantized_calls" and "integer_calls"; "macs", "quantized_macs" and "skipped_macs" of whole
+        batches, summed over calls; "bops", bit operations; "saturated_share" of the values; "zero_range_share" of the
+        scales; and "scales_per_sample".
         """
         rows = self.rows()
         return frame({name: [row[name] for row in rows] for name in LayerCount("", "").row()})
@@ -188,6 +197,19 @@ class Audit(Shown):
         """Pictures (extra [plot]): ``layers``."""
         found: AuditPlots = pictures(self, f"{__package__}.pictures", "AuditPlots")
         return found
+
+    def _engine_lines(self) -> list[str]:
+        """What ran on integers, and what not; nothing where nothing was to."""
+        if not (self.integer_share or self.on_floats):
+            return []
+        said = [f"on integers: {self.integer_share:.1%} of the quantized MACs"]
+        by_reason: dict[str, list[str]] = {}
+        for name, why in self.on_floats.items():
+            by_reason.setdefault(why, []).append(name)
+        for why, names in by_reason.items():
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            said.append(f"simulated, since {why}: {', '.join(names[:3])}{more}")
+        return said
 
     def __str__(self) -> str:
         width = max([len(x.name) for x in self.layers] + [5])
@@ -210,6 +232,7 @@ class Audit(Shown):
             f"{self.activation_bits:.2f} effective bits, {self.bops / 1e9:.4g} GBOPs, {self.model_calls} model calls, "
             f"{self.resets} resets"
         )
+        lines += self._engine_lines()
         if elsewhere := sum(self.elsewhere.values()):
             names = sorted(self.elsewhere, key=lambda k: -self.elsewhere[k])
             where = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -6,10 +6,7 @@ them (tested). What it saves is passes over memory and allocations, which decide
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,23 +14,9 @@ from torch import Tensor
 from ...quantizers import AbsMax
 from ...quantizers.base import Quantizer
 from ...quantizers.granularity import PerBatch, PerSample
-from ..hooks.modes import inference
+from ..integer.grid import scales
 from ..layers import Operator
-
-
-class Step(NamedTuple):
-    """What a fused step leaves: the next reference and ô (None: no state), the output, and what the audit counts.
-
-    largest: max|.| of every block, on the CPU; non-finite where the input is.
-    spare: the buffers of the state before, to be written by the next step: a failed model call finds its own intact.
-           () is none yet; None says that others may hold what the next step leaves, which must not be written.
-    """
-
-    ref: Tensor | None
-    o_hat: Tensor | None
-    output: Tensor
-    largest: list[float]
-    spare: tuple[Tensor, ...] | None = None
+from ..states import Step, owned, writable
 
 
 class Scratch:
@@ -47,7 +30,7 @@ class Scratch:
         key = a.shape, a.stride(), None if ref is None else ref.stride(), a.dtype, a.device
         if (kept := self._kept.get(key)) is None:
             # what the operation itself returns has the layout that the definition's temporary has
-            kept = self._kept[key] = _owned(lambda: a.clone() if ref is None else a - ref)
+            kept = self._kept[key] = owned(lambda: a.clone() if ref is None else a - ref)
             return kept
         return kept.copy_(a) if ref is None else torch.sub(a, ref, out=kept)
 
@@ -60,26 +43,14 @@ class Scratch:
         return sum(x.numel() * x.element_size() for x in self._kept.values())
 
 
-def _owned(make: Callable[[], Tensor]) -> Tensor:
-    """A new tensor that can be written in any mode: one made in inference mode could not be outside of it."""
-    if not (torch.is_inference_mode_enabled() or torch.is_grad_enabled()):
-        return make()
-    with inference(False):
-        return make()
-
-
-def _writable(spare: Tensor | None, like: Tensor) -> bool:
-    return spare is not None and not spare.is_inference() and spare.shape == like.shape and spare.dtype == like.dtype
-
-
 def _sum(ref: Tensor, x: Tensor, spare: Tensor | None) -> Tensor:
     """Return ref + x, in the spare if that can be written."""
-    return torch.add(ref, x, out=spare) if _writable(spare, ref) else _owned(lambda: ref + x)
+    return torch.add(ref, x, out=spare) if writable(spare, ref) else owned(lambda: ref + x)
 
 
 def _copy(a: Tensor, spare: Tensor | None) -> Tensor:
     """A copy of a, in the spare if that can be written."""
-    return spare.copy_(a) if spare is not None and _writable(spare, a) else _owned(a.clone)
+    return spare.copy_(a) if spare is not None and writable(spare, a) else owned(a.clone)
 
 
 _FIELDS = {"bits", "granularity"}
@@ -100,23 +71,12 @@ def _unclamped(bits: int, dtype: torch.dtype) -> bool:
     return 4 * (2 ** (bits - 1) - 1) * torch.finfo(dtype).eps < 1
 
 
-@cache
-def _may_vanish(bits: int, dtype: torch.dtype) -> float:
-    """Below this max|x|/qmax may be 0."""
-    return 2 ** (bits - 1) * torch.finfo(dtype).tiny
-
-
 def _quantize_(x: Tensor, Q: AbsMax) -> list[float]:
     """Q(x), written into x; returns max|x| per block."""
     axes = tuple(range(1, x.ndim)) if type(Q.granularity) is PerSample else tuple(range(x.ndim))
     # two vectorised reductions: 20 times as fast as vector_norm(inf) or aminmax, and no array of |x|
     top = torch.maximum(x.amax(axes, keepdim=True), -x.amin(axes, keepdim=True))
-    largest: list[float] = top.flatten().tolist()
-    scale = top / Q.qmax
-    if not max(largest) <= torch.finfo(x.dtype).max / 2:  # the grid's end may lie beyond the dtype
-        largest = top.masked_fill(~torch.isfinite(scale * Q.qmax), math.inf).flatten().tolist()
-    if min(largest) < _may_vanish(Q.bits, x.dtype):
-        scale.masked_fill_(scale == 0, 1.0)
+    scale, largest = scales(top, Q)
     x.div_(scale).round_().mul_(scale)
     return largest
 

@@ -49,6 +49,7 @@ class Options:
     attention: Attention | None = None
     reuse: Reuse | None = None
     seed: int = 0
+    engine: str = "simulated"
 
     @cached_property
     def scheme(self) -> _recursion.Scheme:
@@ -143,6 +144,14 @@ class Options:
         except ValueError as error:
             raise ValueError(f"layer '{name}': {error}") from None
         return LayerOptions(scheme, storage, skip)
+
+    def off_integers(self, layers: Iterable[str]) -> dict[str, str]:
+        """The layers that these options keep from integers, and why."""
+        if _recursion.standard(self.scheme.recursion) is None:
+            return dict.fromkeys(layers, f"{_recursion.label(self.scheme.recursion)} is a recursion of its own")
+        found = dict.fromkeys(layers, "storage= keeps its state in another form")
+        found = {name: why for name, why in found.items() if not self._storage_of(name).as_computed}
+        return found | {name: "skip= decides what is computed" for name in layers if self._skip_of(name) is not None}
 
     def _skip_of(self, name: str) -> Threshold | None:
         """The threshold of a layer; patterns of a mapping are tried in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -19,10 +19,11 @@ from ..audit import Audit, LayerCount
 from ..hooks.calls import Calls
 from ..hooks.changes import Unchanged
 from ..hooks.modes import On
-from ..hooks.patching import Patch, operation_inside, operation_outside, own_forward, patches
+from ..hooks.patching import Patch, operation_inside, operation_outside, own_forward
 from ..hooks.threads import Claimed, Ownership
 from ..hooks.undo import Undo
-from ..layers import Operator, Weights, brought, find, kind, offloaded, refuse_wrapped, unsupported, with_matrices
+from ..integer.engine import Engine
+from ..layers import Operator, Weights, brought, find, kind, refuse_wrapped, unsupported, with_matrices
 from ..macs import FirstCall
 from ..plans.plan import Plan, as_plan
 from ..states import RunStates
@@ -31,6 +32,7 @@ from . import fused
 from .branches import Branches
 from .options import Options
 from .passes import Passes
+from .refusals import modulated_already, owners, refuse_recorded, refuse_unloaded
 from .samples import Samples
 from .step import LayerSteps, Observer
 
@@ -60,13 +62,9 @@ class Run(LayerSteps):
         if not chosen:
             raise ValueError(f"where= keeps none of the {len(everything)} layers, such as '{next(iter(everything))}'")
         if (owner := active_run(model)) is not None:
-            raise _modulated_already(model, owner)
-        _refuse_recorded(model)
-        if absent := [name for name, module in everything.items() if module.weight.is_meta and not offloaded(model)]:
-            raise ValueError(
-                f"{type(model).__name__} has no weights yet, its layer '{absent[0]}' is on the meta device: load them "
-                "first (load_state_dict(..., assign=True), or to_empty(device=...) and then load_state_dict)"
-            )
+            raise modulated_already(model, owner)
+        refuse_recorded(model)
+        refuse_unloaded(model, everything)
         options.check_names(chosen, [name for name in everything if name not in chosen])
         self._model: nn.Module | None = model
         self.options = options
@@ -79,6 +77,7 @@ class Run(LayerSteps):
         self.operators = {k: Operator(k, m, options.weights, anew=m in anew) for k, m in chosen.items()}
         self._counts = {k: LayerCount(k, str(kind(m)), self.operators[k].weight_bits) for k, m in chosen.items()}
         self._layers = {name: options.of_layer(name) for name in chosen}
+        self._integers = Engine(options.engine, self.operators, options.off_integers(chosen))
         self._excluded = tuple(name for name in everything if name not in chosen)
         self._unsupported = tuple(unsupported(model))
         self._states = RunStates(options.seed)
@@ -109,7 +108,7 @@ class Run(LayerSteps):
         try:
             claim.put()
         except Claimed as taken:
-            raise _modulated_already(model, taken.owner) from None
+            raise modulated_already(model, taken.owner) from None
         undo.note(self.first_call.remove)
         undo.note(self._products.close)
         for name, operator in self.operators.items():
@@ -126,7 +125,7 @@ class Run(LayerSteps):
             watchman = Watchman(self._calls.look)
             undo.put(On(watchman))
             undo.note(watchman.close)
-        _refuse_recorded(model, self)  # by another thread, since this was begun
+        refuse_recorded(model, self)  # by another thread, since this was begun
         return self
 
     def _patch(self, name: str, module: nn.Module, handler: Callable[..., Any], undo: Undo) -> None:
@@ -170,6 +169,7 @@ class Run(LayerSteps):
     def _forget(self) -> None:
         self._passes.forget()
         self._scratch.clear()
+        self._integers.clear()
 
     def audit(self) -> Audit:
         """What was really quantized since the run began, resets or not. It can be called after leaving, too."""
@@ -193,6 +193,7 @@ class Run(LayerSteps):
             undercalled=tuple(rarely),
             samples=self._samples.most,
             whole_macs=first.extrapolated(self._samples.total),
+            on_floats=dict(self._integers.declined),
             outside_macs=first.extrapolated(self._samples.total, self._branches.computed_share),
         )
 
@@ -224,9 +225,12 @@ class Run(LayerSteps):
         return self._states.present.bytes()
 
     def buffer_bytes(self) -> int:
-        """Further bytes held: temporaries and, on the fused path, buffers for the next step, as large as the states."""
+        """Further bytes held: temporaries, and buffers for the next step, as large as the states, on the fused path.
+
+        With engine="integer" they include the packed weights and the codes.
+        """
         spare = (x for s in self._states.present.layers.values() for x in s.spare or ())
-        return self._scratch.bytes() + sum(kept_bytes(x) for x in spare)
+        return self._scratch.bytes() + self._integers.bytes() + sum(kept_bytes(x) for x in spare)
 
     def _gone(self) -> None:
         """The model is as it was. Nothing refers to this run any more but who wants to read the audit."""
@@ -239,6 +243,7 @@ class Run(LayerSteps):
         """Hold neither the model nor its weights any more, only what ``audit`` says."""
         self._model = None
         self.operators = {}
+        self._integers.close()
         self._branches.modules.clear()
         self._unchanged.forget()
         self.observers.clear()
@@ -325,24 +330,6 @@ class Run(LayerSteps):
             return operator.check_linear(a)
 
 
-def _owners(model: nn.Module) -> Iterator[Any]:
-    """The owners of all active patches of a model."""
-    return (patch.owner for module in model.modules() for patch in patches(module))
-
-
-def _refuse_recorded(model: nn.Module, run: Run | None = None) -> None:
-    """Raise RuntimeError where patches of others than the run are on a model."""
-    if any(owner is not None and owner is not run for owner in _owners(model)):
-        raise RuntimeError(
-            f"{type(model).__name__} is being recorded, which would see nothing of this: enter modulated(...) "
-            "first, and record(...) inside of it"
-        )
-
-
-def _modulated_already(model: nn.Module, owner: Any) -> RuntimeError:
-    return RuntimeError(f"{type(model).__name__} is modulated already (by {owner}): leave that context first")
-
-
 def active_run(model: nn.Module) -> Run | None:
     """The run whose context the model is in, None outside."""
-    return next((owner for owner in _owners(model) if isinstance(owner, Run)), None)
+    return next((owner for owner in owners(model) if isinstance(owner, Run)), None)

@@ -18,6 +18,7 @@ from ...quantizers.floats import MX
 from ...quantizers.granularity import PerBatch, PerGroup
 from ...recursion.storage import Storage
 from ..audit import LayerCount
+from ..integer.engine import Engine, wrong_quantizer
 from ..layers import Operator, finite, occurrence_name
 from ..plans.plan import Plan
 from ..states import KeptLayer, Like, RunStates
@@ -42,6 +43,7 @@ class LayerSteps:
     _counts: Mapping[str, LayerCount]
     _checked: dict[str, Quantizer]  # by layer, what its input was last checked against
     _scratch: fused.Scratch
+    _integers: Engine
     _samples: Samples
 
     def _quantized(self, name: str, operator: Operator, a: Tensor, occurrence: int) -> Tensor:
@@ -96,15 +98,22 @@ class LayerSteps:
             return False
         if self.recursion.has_state and kept is None:
             return False
+        if not (fits := fused.fits(Q, a)):
+            self._integers.decline(name, wrong_quantizer(Q))
         # a layer with code of its own may hand on what it is given, which is a buffer here
-        return self.operators[name].stock and options.skip is None and options.storage.as_computed and fused.fits(Q, a)
+        return fits and self.operators[name].stock and options.skip is None and options.storage.as_computed
 
     def _fused(self, name: str, Q: Any, a: Tensor, kept: KeptLayer | None, call: int) -> tuple[KeptLayer, Tensor]:
         operator, count = self.operators[name], self._counts[name]
+        state, spare = None, None
         if kept is not None and self.recursion.has_state:
-            ref, o_hat, compensates = kept.state.ref, kept.state.o_hat, self._standard == "closed_loop"
-            step = fused.modulated(operator, Q, a, ref, o_hat, self._scratch, compensates=compensates, spare=kept.spare)
-        else:
+            state, spare = (kept.state.ref, kept.state.o_hat), kept.spare
+        step = self._integers.step(name, Q, a, state, str(self._standard), spare)
+        count.integer_calls += step is not None
+        if step is None and state is not None:
+            compensates = self._standard == "closed_loop"
+            step = fused.modulated(operator, Q, a, *state, self._scratch, compensates=compensates, spare=spare)
+        elif step is None:
             step = fused.direct(operator, Q, a, self._scratch)
         if not all(x < math.inf for x in step.largest):  # False for NaN as well
             self._refuse(name, call, a)

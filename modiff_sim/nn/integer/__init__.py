@@ -1,0 +1,1 @@
+"""The integer engine: what runs a layer's quantized calls on integer codes, and what it declines."""
