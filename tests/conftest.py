@@ -7,9 +7,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
-hypothesis.settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True, database=None)
-hypothesis.settings.register_profile("nightly", max_examples=2000, deadline=None)
+#: a machine that is busy with other things draws slowly, which says nothing about a test
+SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("dev", max_examples=50, deadline=None, suppress_health_check=SLOW)
+hypothesis.settings.register_profile(
+    "ci", max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW
+)
+hypothesis.settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=SLOW)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 # two test workers on two cores: one thread each

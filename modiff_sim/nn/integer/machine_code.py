@@ -15,6 +15,9 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
+#: of llvmlite: addresses without a type
+OLDEST = (0, 45)
+
 
 @dataclass(frozen=True)
 class Processor:
@@ -69,7 +72,7 @@ def runnable() -> tuple[Processor, ...]:
     A processor with AVX-512 VNNI has the instructions of all three families but, in some cases, not the encoding of
     the second.
     """
-    if find_spec("llvmlite") is None:
+    if not _version() >= OLDEST:
         return ()
     import llvmlite.binding as llvm
 
@@ -80,10 +83,21 @@ def runnable() -> tuple[Processor, ...]:
     return tuple(p for p in PROCESSORS if all(found.get(feature, False) for feature in p.needs))
 
 
+def _version() -> tuple[int, int]:
+    """The version of llvmlite; (0, 0) without it."""
+    if find_spec("llvmlite") is None:
+        return 0, 0
+    import llvmlite
+
+    major, minor = llvmlite.__version__.split(".")[:2]
+    return int(major), int(minor)
+
+
 def why_not() -> str:
     """Return why there is no integer engine here; "" where there is one."""
-    if find_spec("llvmlite") is None:
-        return "the integer engine needs llvmlite, which numba brings: pip install 'modiff-sim[fast]'"
+    if not _version() >= OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        return f"the integer engine needs llvmlite {needed}, which numba brings: pip install 'modiff-sim[fast]'"
     if not runnable():
         return "the integer engine needs a processor with AVX2 (x86), and this one has none"
     return ""
