@@ -142,7 +142,7 @@ class Geometry:
     @cached_property
     def run_length(self) -> int:
         """Entries of a run."""
-        return math.prod(self.shape) // len(self.targets)
+        return math.prod(self.shape) // self.targets.shape[0]
 
     def buffer(self, offset: int) -> Tensor:
         """A new buffer of codes, all of them 0, which is stored as the offset."""

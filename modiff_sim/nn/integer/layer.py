@@ -148,15 +148,15 @@ class IntegerLayer:
         offset: int, recursion: str,
     ) -> None:  # fmt: skip
         """Write the codes of the residuals, and the next reference."""
-        run, runs, length = encode(self.processor, recursion), len(places.targets), places.run_length
-        at = (_at(a), _at(ref), _at(new), _at(codes), _at(places.targets), _at(scale), runs // len(scale), length)
+        run, runs, length = encode(self.processor, recursion), places.targets.shape[0], places.run_length
+        at = (_at(a), _at(ref), _at(new), _at(codes), _at(places.targets), _at(scale), runs // scale.shape[0], length)
         shared(lambda first, last: run(*at, offset, first, last), runs, least=-(-PART_ENTRIES // length))
 
     def _multiply(
         self, Q: AbsMax, codes: Tensor, places: Geometry, scale: Tensor, old: Tensor, new: Tensor | None, output: Tensor
     ) -> None:
         """Write old + A(codes) into the output, and into the next ô."""
-        packed, offset, rows, taps = self.packed, _offset(Q), places.rows, len(places.tap_offsets)
+        packed, offset, rows, taps = self.packed, _offset(Q), places.rows, places.tap_offsets.shape[0]
         run, shares = kernel(self.processor, packed.tile, new is not None), packed.shares(offset)
         group = group_length(self.processor, offset, Q.qmax, packed.largest)
         panels, width = packed.panels.shape[1], packed.panels.shape[4]
@@ -165,7 +165,7 @@ class IntegerLayer:
             at = 4 * g * packed.channels  # the group's first channel in old, new and output
             calls.append((
                 _at(codes) + 4 * g * places.words, _at(places.row_offsets), _at(places.tap_offsets), taps, places.words,
-                group, _at(packed.panels[g]), _at(shares[g]), _at(packed.scales[g]), _at(scale), rows // len(scale),
+                group, _at(packed.panels[g]), _at(shares[g]), _at(packed.scales[g]), _at(scale), rows // scale.shape[0],
                 _at(old) + at, _at(new) + at, _at(output) + at, packed.channels * self.groups, panels, packed.channels,
             ))  # fmt: skip
 
