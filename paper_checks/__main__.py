@@ -82,8 +82,8 @@ def markdown(topic: str = "all", *, printed: bool = False) -> str:
         if printed and not claim.printed:
             continue
         source = f"{claim.source}, as printed" if claim.printed else claim.source
-        statement = claim.statement.replace("|", "\\|").removeprefix(f"{STAND_IN}: ")
-        lines.append(f"| `{claim.id}` | {statement} *({source})* | {claim.expected} |")
+        statement, source = (_verdicts.cell(text) for text in (claim.statement.removeprefix(f"{STAND_IN}: "), source))
+        lines.append(f'| <a id="claim_{claim.id}"></a>`{claim.id}` | {statement} *({source})* | {claim.expected} |')
     return "\n".join(lines)
 
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from analysis.typeset import markdown
 from modiff_sim import Claim, Verdict
 from modiff_sim.evidence import Judgement
 
 from . import claims
 from ._digits import STAND_IN
-from ._verdicts import cell, conditions, measured, plain, premise
+from ._verdicts import cell, conditions, linked, measured, plain, premise
 
 THEORY = Path(__file__).parent.parent / "docs" / "theory.md"
 INTRODUCTION = """# Errata of the paper
@@ -64,7 +65,7 @@ def page(judged: Sequence[Judgement]) -> str:
 def _erratum(j: Judgement, statements: Mapping[str, Claim], sections: Mapping[str, str]) -> list[str]:
     names = [j.claim.id, *j.claim.instead]
     proved = next((sections[name] for name in names if name in sections), None)
-    lines = ["", f'<a id="erratum_{j.claim.id}"></a>', f"### {j.claim.source}", "", f"> {j.claim.quote}", ""]
+    lines = ["", f'<a id="erratum_{j.claim.id}"></a>', f"### {j.claim.source}", "", f"> {markdown(j.claim.quote)}", ""]
     lines.append(f"- **Read as:** {plain(j.claim.reading or j.claim.statement)}")
     lines.append(f"- **Where it was tested:** {conditions(j)}")
     fails = "; ".join(premise(p) for p in j.evidence.premises if not p.holds)
@@ -72,7 +73,7 @@ def _erratum(j: Judgement, statements: Mapping[str, Claim], sections: Mapping[st
     for name in j.claim.instead:
         other = statements[name]
         said = "What holds" if other.expected == Verdict.HOLDS else f"Read otherwise ({other.expected})"
-        lines.append(f"- **{said}:** {plain(other.statement)} (`{name}`)")
+        lines.append(f"- **{said}:** {plain(other.statement)} ({linked(name)})")
     if proved:
         lines.append(f"- **Proof:** [{proved}](theory.md#{anchor(proved)})")
     lines.append(f"- **Again:** `python -m paper_checks --only {j.claim.id}`")

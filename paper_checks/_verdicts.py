@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.typeset import markdown
 from modiff_sim import Claim, Verdict
 from modiff_sim.evidence import Judgement, Premise
 
@@ -61,26 +62,34 @@ def page(judged: Sequence[Judgement]) -> str:
 
 def _block(j: Judgement, known: Mapping[str, Claim]) -> str:
     claim = j.claim
-    facts = [f"**Read as:** {claim.reading}" if claim.reading else ""]
+    facts = [f"**Read as:** {markdown(claim.reading)}" if claim.reading else ""]
     facts.append(f"**Tested:** {plain(claim.statement)}")
     facts.append(f"**Where it was tested:** {conditions(j)}")
     facts.append(f"**Measured:** {measured(j)}")
     facts += _premises(j)
     if claim.instead:
         facts.append("**Instead, or more sharply:**")
-        facts += [f"  `{name}` ({known[name].expected}): {plain(known[name].statement)}" for name in claim.instead]
+        facts += [
+            f"  {linked(name)} ({known[name].expected}): {plain(known[name].statement)}" for name in claim.instead
+        ]
     body = "\n".join(f"  - {fact.strip()}" if fact.startswith(" ") else f"- {fact}" for fact in facts if fact)
-    return f'<a id="{claim.id}"></a>\n## {claim.source}: {j.verdict}\n\n> {claim.quote}\n\n`{claim.id}`\n\n{body}\n'
+    heading = f'<a id="{claim.id}"></a>\n## {claim.source}: {j.verdict}'
+    return f"{heading}\n\n> {markdown(claim.quote)}\n\n`{claim.id}`\n\n{body}\n"
 
 
 def plain(statement: str) -> str:
-    """Return a statement without the words on the model that stands in."""
-    return statement.removeprefix(f"{STAND_IN}: ")
+    """Return a statement for a page, without the words on the model that stands in."""
+    return markdown(statement.removeprefix(f"{STAND_IN}: "))
+
+
+def linked(name: str) -> str:
+    """Return the name of a claim, with a link to its line of docs/claims.md."""
+    return f"[`{name}`](claims.md#claim_{name})"
 
 
 def premise(p: Premise) -> str:
     """Return a premise with what was measured of it."""
-    return f"{p.name}: {p.detail}" if p.detail else p.name
+    return markdown(f"{p.name}: {p.detail}" if p.detail else p.name)
 
 
 def _premises(j: Judgement) -> list[str]:
@@ -96,10 +105,15 @@ def conditions(j: Judgement) -> str:
     cases = 0 if j.evidence.not_run else int(np.size(j.evidence.measured))
     parts = [STAND_IN.removeprefix("On ")] if j.claim.statement.startswith(STAND_IN) else []
     parts += [f"{cases} {'case' if cases == 1 else 'cases'}"] if cases else []
-    parts += [
-        f"{name} {_plain(value)}" for name, value in j.evidence.params.items() if name not in HIDDEN and _short(value)
-    ]
-    return "; ".join(parts) or "nowhere"
+    parts += [_param(name, value) for name, value in j.evidence.params.items() if name not in HIDDEN and _short(value)]
+    return markdown("; ".join(parts)) or "nowhere"
+
+
+def _param(name: str, value: object) -> str:
+    """Return a parameter as a page says it: d = (1, 0.5), images 512."""
+    several = isinstance(value, list | tuple)
+    said = ", ".join(map(_plain, value)) if several else _plain(value)
+    return f"{name} {said}" if len(name) > 1 else f"{name} = ({said})" if several else f"{name} = {said}"
 
 
 def _short(value: object) -> bool:
@@ -107,15 +121,13 @@ def _short(value: object) -> bool:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def measured(j: Judgement) -> str:
     """Return what was measured of a claim, with its interval where it has one."""
     if j.evidence.not_run:
-        return f"Nothing. What is missing: {j.detail}"
+        return f"Nothing. What is missing: {markdown(j.detail)}"
     interval = ""
     if j.evidence.low is not None and j.evidence.high is not None:
         values = np.broadcast_to(np.asarray(j.evidence.measured, np.float64), np.broadcast_shapes(
@@ -132,9 +144,9 @@ def measured(j: Judgement) -> str:
     )
     note = j.evidence.note if j.evidence.note not in j.detail else ""
     note = "" if j.detail and j.detail in note and len(j.detail) > len(note) / 2 else note
-    return f"{numbers}{'. '.join(text for text in (j.detail, note) if text)}"
+    return markdown(f"{numbers}{'. '.join(text for text in (j.detail, note) if text)}")
 
 
 def cell(text: str) -> str:
     """Return text for a cell of a Markdown table."""
-    return text.replace("|", "\\|")
+    return markdown(text).replace("|", "\\|")

@@ -26,7 +26,6 @@ APART = {
     "docs": {"nbformat", "nbclient"},
     "completion": {"shtab"},
     "explore": {"marimo"},
-    "site": {"latex2mathml"},
     "fid": {"torch-fidelity"},
     "mutation": {"cosmic-ray", "pytest"},
 }

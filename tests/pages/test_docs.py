@@ -13,6 +13,7 @@ from analysis.tables import __main__ as tables
 from analysis.tables.layouts import TABLES
 from analysis.tables.rows import committed
 from analysis.tables.write import EXCESS, document, page
+from analysis.typeset import markdown
 from figures import __main__ as drawing
 from modiff_sim import Claim, Evidence, Verdict, bounds
 from modiff_sim.evidence import judge
@@ -126,8 +127,9 @@ def test_every_sentence_of_the_paper_is_on_the_page_of_verdicts():
     for claim, part in zip(printed, shown.split('<a id="')[1:], strict=True):
         assert claim.quote
         assert set(claim.instead) <= known - {claim.id}
-        wanted = (f": {claim.expected}\n\n> {claim.quote}\n", f"`{claim.id}`", f"**Read as:** {claim.reading}\n")
-        for text in (*wanted, "**Where it was tested:**", "**Measured:**", *(f"`{name}`" for name in claim.instead)):
+        quote, reading = map(markdown, (claim.quote, claim.reading))
+        wanted = (f": {claim.expected}\n\n> {quote}\n", f"`{claim.id}`", f"**Read as:** {reading}\n")
+        for text in (*wanted, "**Where it was tested:**", "**Measured:**", *map(_verdicts.linked, claim.instead)):
             assert text in part, (claim.id, text)
 
 
@@ -153,16 +155,29 @@ def test_the_errata_are_the_printed_claims_that_fail():
     headings = re.findall(r"^## (.*)$", (DOCS / "theory.md").read_text(encoding="utf-8"), re.M)
     for claim in failing:
         part = parts[claim.id]
-        assert f"> {claim.quote}\n" in part
+        assert f"> {markdown(claim.quote)}\n" in part
         assert f"**{_errata.FAILED[claim.expected]}:**" in part
         holding = [name for name in claim.instead if known[name].expected == Verdict.HOLDS]
         assert part.count("**What holds:**") == len(holding)
-        assert all(f"(`{name}`)" in part for name in claim.instead)
+        assert all(f"({_verdicts.linked(name)})" in part for name in claim.instead)
         assert part.count("**Read otherwise (") == len(claim.instead) - len(holding)
         for heading, anchor in re.findall(r"\[(.*?)\]\(theory\.md#([^)]*)\)", part):
             assert heading in headings
             assert anchor == _errata.anchor(heading)
     assert "](theory.md#2-theorem-44-printed-corrected-sharp)" in parts["printed_31_paper_index"]
+
+
+def test_links_to_a_place_of_another_page_lead_there():
+    pages = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
+    places = {
+        name: {*re.findall(r'<a id="(\w+)"></a>', text), *map(_errata.anchor, re.findall(r"^#+ (.*)$", text, re.M))}
+        for name, text in pages.items()
+    }
+    links = [(page, *link) for page, text in pages.items() for link in re.findall(r"\]\((\w+\.md)#([^)]+)\)", text)]
+    assert len(links) > 80
+    assert not [(page, target, place) for page, target, place in links if place not in places[target]]
+    claims = {f"claim_{module.CLAIM.id}" for module in paper_checks.claims()}
+    assert claims <= places["claims.md"]
 
 
 @pytest.mark.slow
