@@ -53,7 +53,7 @@ PROSE = re.compile(
     r"|[A-Za-z](?:'s|[-–][A-Za-z]{2}\w*)|[A-Za-z]\d\w*|(?<=\d )[A-Z]\b|(?<!\S)--?[a-z][a-z-]*\b"
 )
 #: the words "a" and "I", and "A" where a sentence begins
-ARTICLE = re.compile(r'[aAI] ["“]?[^\W\d_]')
+ARTICLE = re.compile(r'[aAI]\s["“]?[^\W\d_]')
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 LETTERS = re.compile(r"[A-Za-z]+2?")
 #: where a line may break: after relations and sums, but in exponents, indices and roots

@@ -15,7 +15,7 @@ from typing import Any
 
 from analysis.running import durations, interrupts
 from analysis.running.limits import MOST_THREADS, Parser, whole
-from modiff_sim import Verdict
+from modiff_sim import Claim, Verdict
 from modiff_sim.arguments import said_seconds
 from modiff_sim.evidence import RELATIONS, Judgement
 from modiff_sim.sweeps import store
@@ -117,6 +117,10 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
     def number(value: float) -> float | str | None:
         return None if math.isnan(value) else value if math.isfinite(value) else str(value)
 
+    def proved(claim: Claim) -> dict[str, str] | None:
+        section = _errata.proof(claim)
+        return {"section": section, "place": f"docs/theory.md#{_errata.anchor(section)}"} if section else None
+
     rows = [
         {
             "id": j.claim.id, "topic": j.claim.topic, "statement": j.claim.statement, "source": j.claim.source,
@@ -124,6 +128,7 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
             "quote": j.claim.quote, "reading": j.claim.reading, "instead": list(j.claim.instead),
             "verdict": str(j.verdict), "expected": str(j.claim.expected), "as_expected": j.as_expected,
             "claimed": number(j.claimed), "measured": number(j.measured), "detail": j.detail,
+            "interval": [number(end) for end in _verdicts.interval(j) or ()], "proof": proved(j.claim),
             "premises": [store.plain(p) for p in j.evidence.premises],
             "params": store.plain(j.evidence.params), "seed": j.evidence.seed, "note": j.evidence.note,
         }

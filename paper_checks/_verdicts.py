@@ -124,23 +124,26 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def interval(j: Judgement) -> tuple[float, float] | None:
+    """Return the interval of what was measured in the most extreme case, which decides; None where it has none."""
+    if j.evidence.not_run or j.evidence.low is None or j.evidence.high is None:
+        return None
+    numbers = (j.evidence.measured, j.evidence.low, j.evidence.high, j.evidence.claimed)
+    values, low, high, _ = (each.ravel() for each in np.broadcast_arrays(*(np.asarray(n, np.float64) for n in numbers)))
+    worst = int(np.argmin(np.abs(values - j.measured)))
+    return float(low[worst]), float(high[worst])
+
+
 def measured(j: Judgement) -> str:
     """Return what was measured of a claim, with its interval where it has one."""
     if j.evidence.not_run:
         return f"Nothing. What is missing: {markdown(j.detail)}"
-    interval = ""
-    if j.evidence.low is not None and j.evidence.high is not None:
-        values = np.broadcast_to(np.asarray(j.evidence.measured, np.float64), np.broadcast_shapes(
-            np.shape(j.evidence.measured), np.shape(j.evidence.claimed)
-        )).ravel()  # fmt: skip
-        worst = int(np.argmin(np.abs(values - j.measured)))
-        low, high = (np.broadcast_to(np.asarray(end, np.float64), values.shape).ravel()[worst]
-                     for end in (j.evidence.low, j.evidence.high))  # fmt: skip
-        interval = f" [{low:.3g}, {high:.3g}]"
+    ends = interval(j)
+    within = f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else ""
     numbers = (
         ""
         if math.isnan(j.measured)
-        else f"{j.measured:.4g}{interval}, where {MUST[j.claim.relation].format(f'{j.claimed:.4g}')} is claimed. "
+        else f"{j.measured:.4g}{within}, where {MUST[j.claim.relation].format(f'{j.claimed:.4g}')} is claimed. "
     )
     note = j.evidence.note if j.evidence.note not in j.detail else ""
     note = "" if j.detail and j.detail in note and len(j.detail) > len(note) / 2 else note

@@ -1,6 +1,7 @@
 """The pages of docs/: the tour runs and prints what it shows, and theory.md names what exists."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -165,6 +166,29 @@ def test_the_errata_are_the_printed_claims_that_fail():
             assert heading in headings
             assert anchor == _errata.anchor(heading)
     assert "](theory.md#2-theorem-44-printed-corrected-sharp)" in parts["printed_31_paper_index"]
+
+
+def test_theory_and_tour_show_the_counter_examples_of_the_errata():
+    """The search decides which they are, and the page of errata shows what it found."""
+    errata, theory = ((DOCS / name).read_text(encoding="utf-8") for name in ("errata.md", "theory.md"))
+    for number, name in ((31, "printed_31_paper_index"), (30, "printed_30_paper_index")):
+        part = errata.split(f'<a id="erratum_{name}">')[1]
+        d, c, true, printed = re.search(r"\$d=\((.*?)\)\$.*?\$c=(.*?)\$: true (\S+), printed (\S+)\n", part).groups()
+        said = re.search(rf"^- \({number}\): differences (.*\n?.*?)\(`{name}`\)", theory, re.M).group(1)
+        assert said.startswith(f"${d}$, $c = {c}$: the squared error is ${true}$, the bound ")
+        assert said.rstrip().endswith(f"= {printed}$")
+        if number == 31:
+            cells = [cell["source"] for cell in json.loads(tour.PAGE.read_text(encoding="utf-8"))["cells"]]
+            assert any(f"d, c = np.array([{d}.0]), {c}" in "".join(source) for source in cells)
+
+
+def test_pictures_of_the_tour_say_what_they_show():
+    pictures = 0
+    for cell in json.loads(tour.PAGE.read_text(encoding="utf-8"))["cells"]:
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
+            pictures += 1
+            assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 100
+    assert pictures == 2
 
 
 def test_links_to_a_place_of_another_page_lead_there():
