@@ -56,7 +56,7 @@ PROSE = re.compile(
 ARTICLE = re.compile(r'[aAI]\s["“]?[^\W\d_]')
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 LETTERS = re.compile(r"[A-Za-z]+2?")
-#: where a line may break: after relations and sums, but in exponents, indices and roots
+#: where a line may break: after relations, sums and commas, but in exponents, indices and roots
 BREAK = "\u200b"
 
 
@@ -198,7 +198,7 @@ class _Reader:
         while (sign := self.here) in (",", "|"):
             self.at += 1
             self.spaces()
-            tex += (", " if sign == "," else r"\mid ") + self.chain()
+            tex += (f", {BREAK}" if sign == "," else r"\mid ") + self.chain()
         self.take(GROUPS[opening])
         return tex + GROUPS[opening]
 

@@ -129,6 +129,7 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
             "verdict": str(j.verdict), "expected": str(j.claim.expected), "as_expected": j.as_expected,
             "claimed": number(j.claimed), "measured": number(j.measured), "detail": j.detail,
             "interval": [number(end) for end in _verdicts.interval(j) or ()], "proof": proved(j.claim),
+            "tested": _verdicts.tested(j), "asserts": _verdicts.asserts(j),
             "premises": [store.plain(p) for p in j.evidence.premises],
             "params": store.plain(j.evidence.params), "seed": j.evidence.seed, "note": j.evidence.note,
         }

@@ -36,7 +36,7 @@ This page is made by `make pages`. `python -m paper_checks --only ID` measures a
 HIDDEN = frozenset({"measured", "of", "source"})
 MANY = 3  # premises that hold; more are counted
 #: relation -> the claim on a number
-MUST = {"upper": "at most {}", "tight": "at most {}, attained,", "lower": "at least {}", "equal": "{}"}
+MUST = {"upper": "at most {}", "tight": "at most {} (attained)", "lower": "at least {}", "equal": "{}"}
 
 
 def printed() -> list[str]:
@@ -101,12 +101,18 @@ def _premises(j: Judgement) -> list[str]:
 
 
 def conditions(j: Judgement) -> str:
-    """Return the number of cases, the parameters, and the model if one stands in."""
+    """Return the number of cases, the parameters, and the model if one stands in, for a page."""
+    model = [STAND_IN.removeprefix("On ")] if j.claim.statement.startswith(STAND_IN) else []
+    return markdown("; ".join([*model, *tested(j)])) or "nowhere"
+
+
+def tested(j: Judgement) -> list[str]:
+    """Return the number of cases and the parameters of a check, as far as they are short."""
     cases = 0 if j.evidence.not_run else int(np.size(j.evidence.measured))
-    parts = [STAND_IN.removeprefix("On ")] if j.claim.statement.startswith(STAND_IN) else []
-    parts += [f"{cases} {'case' if cases == 1 else 'cases'}"] if cases else []
-    parts += [_param(name, value) for name, value in j.evidence.params.items() if name not in HIDDEN and _short(value)]
-    return markdown("; ".join(parts)) or "nowhere"
+    parts = [f"{cases} {'case' if cases == 1 else 'cases'}"] if cases else []
+    return parts + [
+        _param(name, value) for name, value in j.evidence.params.items() if name not in HIDDEN and _short(value)
+    ]
 
 
 def _param(name: str, value: object) -> str:
@@ -122,6 +128,11 @@ def _short(value: object) -> bool:
 
 def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def asserts(j: Judgement) -> str:
+    """Return what is claimed of the most extreme case, such as "at most 0.5"; nothing where nothing was measured."""
+    return "" if math.isnan(j.claimed) else MUST[j.claim.relation].format(f"{j.claimed:.4g}")
 
 
 def interval(j: Judgement) -> tuple[float, float] | None:
@@ -140,11 +151,7 @@ def measured(j: Judgement) -> str:
         return f"Nothing. What is missing: {markdown(j.detail)}"
     ends = interval(j)
     within = f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else ""
-    numbers = (
-        ""
-        if math.isnan(j.measured)
-        else f"{j.measured:.4g}{within}, where {MUST[j.claim.relation].format(f'{j.claimed:.4g}')} is claimed. "
-    )
+    numbers = "" if math.isnan(j.measured) else f"{j.measured:.4g}{within}, where {asserts(j)} is claimed. "
     note = j.evidence.note if j.evidence.note not in j.detail else ""
     note = "" if j.detail and j.detail in note and len(j.detail) > len(note) / 2 else note
     return markdown(f"{numbers}{'. '.join(text for text in (j.detail, note) if text)}")
