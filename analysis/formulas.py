@@ -56,8 +56,6 @@ PROSE = re.compile(
 ARTICLE = re.compile(r'[aAI]\s["“]?[^\W\d_]')
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 LETTERS = re.compile(r"[A-Za-z]+2?")
-#: where a line may break: after relations, sums and commas, but in exponents, indices and roots
-BREAK = "\u200b"
 
 
 def read(text: str, at: int) -> tuple[str, int] | None:
@@ -109,10 +107,10 @@ class _Reader:
             self.at, self.means = at, means
             return None
 
-    def chain(self, *, bar: str = "", line: bool = True, signs: str = "-±") -> str:
-        """Read factors with signs between them, up to ``bar``. Where it is one ``line``, that may be broken."""
+    def chain(self, *, bar: str = "", signs: str = "-±") -> str:
+        """Read factors with signs between them, up to ``bar``."""
         tex = self.signed(signs)
-        while (more := self.attempt(lambda: self.joined(bar, BREAK if line else ""))) is not None:
+        while (more := self.attempt(lambda: self.joined(bar))) is not None:
             tex += more
         return tex
 
@@ -124,19 +122,19 @@ class _Reader:
             return SUMS[sign] + self.factor()
         return self.factor()
 
-    def joined(self, bar: str, line: str) -> str:
+    def joined(self, bar: str) -> str:
         """Read a sign and the factor behind it, or a factor that is multiplied without one."""
         spaced = self.spaces()
         sign = self.here
         if sign in RELATIONS:
             self.at += 1
             self.spaces()
-            return RELATIONS[sign] + line + (self.group() if self.here == "[" else self.signed("-+±"))
+            return RELATIONS[sign] + (self.group() if self.here == "[" else self.signed("-+±"))
         if sign in SUMS or sign in PRODUCTS:
             self.at += 1
             if self.spaces() != spaced and sign == "-":  # a hyphen
                 raise _Prose
-            return (SUMS[sign] + line if sign in SUMS else PRODUCTS[sign]) + self.factor()
+            return (SUMS | PRODUCTS)[sign] + self.factor()
         if bar and self.follows(bar):
             raise _Prose
         if spaced and not (_is_letter(sign) or sign in "√‖" or self.follows("||") or self.follows("[Σ")):
@@ -170,7 +168,7 @@ class _Reader:
         if self.here == "√":
             self.at, self.means = self.at + 1, True
             inside = self.group()[1:-1] if self.here == "(" else self.factor()
-            return rf"\sqrt{{{inside.replace(BREAK, '')}}}"
+            return rf"\sqrt{{{inside}}}"
         if self.here in SIGNS and self.here:
             self.at, self.means = self.at + 1, self.means or self.here == "∞"
             return SIGNS[self.text[self.at - 1]]
@@ -198,7 +196,7 @@ class _Reader:
         while (sign := self.here) in (",", "|"):
             self.at += 1
             self.spaces()
-            tex += (f", {BREAK}" if sign == "," else r"\mid ") + self.chain()
+            tex += (", " if sign == "," else r"\mid ") + self.chain()
         self.take(GROUPS[opening])
         return tex + GROUPS[opening]
 
@@ -266,7 +264,7 @@ class _Reader:
         if self.here in ("{", "("):
             closing = "}" if self.here == "{" else ")"
             self.at += 1
-            tex = self.chain(line=False).replace(BREAK, "")
+            tex = self.chain()
             self.take(closing)
             return tex.strip()
         word = LETTERS.match(self.text, self.at)

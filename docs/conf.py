@@ -21,7 +21,8 @@ autodoc_typehints = "none"  # numpydoc's sections say them
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 add_module_names = False
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_math_renderer_name = "mathml"
 
 
@@ -33,7 +34,7 @@ def setup(app: Any) -> None:
         raise _done()
 
     def block(writer: Any, node: Any) -> None:
-        writer.body.append(mathml(node.astext(), "block"))
+        writer.body.append(f'<div class="formula">{mathml(node.astext(), "block")}</div>')
         raise _done()
 
     app.connect("autodoc-process-docstring", _escape, priority=400)  # before numpydoc

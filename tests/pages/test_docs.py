@@ -191,6 +191,14 @@ def test_pictures_of_the_tour_say_what_they_show():
     assert pictures == 2
 
 
+def test_figures_on_pages_say_what_there_is_to_see():
+    shown = [found for path in DOCS.glob("*.md")
+             for found in re.findall(r"!\[(.*?)\]\(\.\./figures/(\w+)\.png\)", path.read_text(encoding="utf-8"))]  # fmt: skip
+    assert len(shown) >= 3
+    for alt, name in shown:
+        assert alt == figures.load(name).ALT
+
+
 def test_links_to_a_place_of_another_page_lead_there():
     pages = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
     places = {
