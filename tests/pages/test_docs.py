@@ -192,8 +192,8 @@ def test_pictures_of_the_tour_say_what_they_show():
 
 
 def test_figures_on_pages_say_what_there_is_to_see():
-    shown = [found for path in DOCS.glob("*.md")
-             for found in re.findall(r"!\[(.*?)\]\(\.\./figures/(\w+)\.png\)", path.read_text(encoding="utf-8"))]  # fmt: skip
+    pictures = re.compile(r"!\[(.*?)\]\(\.\./figures/(\w+)\.png\)")
+    shown = [found for path in DOCS.glob("*.md") for found in pictures.findall(path.read_text(encoding="utf-8"))]
     assert len(shown) >= 3
     for alt, name in shown:
         assert alt == figures.load(name).ALT
