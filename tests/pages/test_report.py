@@ -79,7 +79,7 @@ def test_a_claim_has_all_that_belongs_to_it(text):
     assert said["again"] == "python -m paper_checks --only printed_31_paper_index"
     assert said["link"] == "#claim-printed_31_paper_index"
     within = rows(fold(text, "assumption_29_typical"))["interval"]
-    assert re.fullmatch(r"0\.\d+ to 0\.\d+, the whole of which decides", within)
+    assert re.fullmatch(r"0\.\d+ to 0\.\d+", within)
     practice = rows(fold(text, "three_bits_all_layers"))
     assert practice["measured on"].startswith("the digits model: 8×8, a stand-in")
     assert practice["table"] == "Table 4"
