@@ -1,10 +1,12 @@
 """The explorer in headless Chromium: it starts, a control moves, the numbers change, and nothing is wrong."""
 
+import os
 import re
 import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +27,9 @@ def free_port():
 def served(folder):
     port = free_port()
     command = [sys.executable, "-m", "modiff_sim.cli", "explore", "--port", str(port), "--no-browser"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}  # this checkout, whatever is installed
+    options = {"cwd": folder, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **options) as server:
         try:
             assert str(port) in server.stdout.readline()
             yield f"http://127.0.0.1:{port}"
