@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections import Counter
+import os
+import re
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +18,29 @@ from .experiments.sizes import effort_of
 from .tables.layouts import TABLES
 from .tables.rows import committed
 from .tables.write import EXCESS, page, save
+from .typeset import in_html
 
 HERE = Path(__file__).parent
 #: figures in the order in which they should be read; others follow by name
 READING_ORDER = (
     "sample_grids", "bit_sweep", "middle_block", "violins", "error_growth", "bounds_per_norm",
 )  # fmt: skip
+#: verdicts that make an erratum of a printed sentence -> what is said of the evidence
+FAILING = {"VIOLATED": "counter-example", "VACUOUS": "why it says nothing", "PREMISE_FAILS": "the premise that fails"}
+#: the model at the beginning of a statement, and what is said of it
+MODEL = re.compile(r"On ((?:the|two) [^()]+) \(([^()]*)\): ")
 
 
 def _figures(folder: Path) -> list[dict[str, Any]]:
     found = []
     for manifest in folder.glob("*.json"):
         about = json.loads(manifest.read_text(encoding="utf-8"))
-        if not {"name", "title", "caption"} <= set(about):
-            continue  # not the manifest of a figure
-        if about.get("chosen"):
-            continue  # of another model or at other bits, for somebody's own use
+        if not {"name", "title", "caption", "alt", "claims"} <= set(about):
+            continue  # not the manifest of a figure, or of another model or other bits, for somebody's own use
         png = manifest.with_suffix(".png")
         encoded = base64.b64encode(_small(png.read_bytes())).decode()
-        found.append(
-            {
-                **about,
-                "alt": _alt(about),
-                "png": encoded,
-                "files": {f.name: sha256(f) for f in (png, png.with_suffix(".npz"))},
-            }
-        )
+        files = {f.name: sha256(f) for f in (png, png.with_suffix(".npz"))}
+        found.append({**about, "png": encoded, "files": files})
     order = {name: i for i, name in enumerate(READING_ORDER)}
     return sorted(found, key=lambda f: (order.get(f["name"], len(order)), f["name"]))
 
@@ -56,16 +55,20 @@ def _small(png: bytes) -> bytes:
     return out.getvalue()
 
 
-def _alt(about: dict[str, Any]) -> str:
-    """Return what a figure shows: its title, and the first sentence of its caption."""
-    first, stop, _ = about["caption"].partition(". ")
-    return f"{about['title']}. {first}{stop.strip()}"
-
-
 def _short(value: float | None) -> str:
     if not isinstance(value, float):
         return "–" if value is None else str(value)
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _claim(claim: dict[str, Any]) -> dict[str, Any]:
+    """Return a claim with its statement apart from the model that it is about."""
+    about = MODEL.match(claim["statement"])
+    if about is None:
+        return {**claim, "said": claim["statement"], "model": "", "details": ""}
+    said = claim["statement"][about.end() :]
+    begun = said[0].upper() + said[1:] if re.match(r"[a-z]{2}|a ", said) else said  # a word, and not a variable
+    return {**claim, "said": begun, "model": about[1], "details": about[2]}
 
 
 def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
@@ -74,6 +77,7 @@ def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
     Raises StoreError if a stored result is damaged, or where rows of a table are missing.
     """
     import jinja2
+    from markupsafe import Markup
 
     count, problems = verify(out / "results")
     if problems:
@@ -82,25 +86,33 @@ def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
     if checks["effort"] != effort:
         raise StoreError(f"checks.json is of effort {checks['effort']}, not {effort}: run the paper checks again")
     figures = _figures(out / "figures")
+    shown_in = defaultdict(list)
+    for number, figure in enumerate(figures, start=1):
+        figure["number"] = number
+        for name in figure["claims"]:
+            shown_in[name].append(figure)
     tables = {name: page(name, table, committed(table.model), EXCESS) for name, table in TABLES.items()}
     save(tables, out / "tables")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["short"] = _short
+    environment.filters |= {"short": _short, "math": lambda text: Markup(in_html(text))}
     manifest = {
         "effort": vars(effort_of(effort)), "versions": versions(), "stored results verified": count,
         "figures": {f["name"]: f["files"] for f in figures}, "checks.json": sha256(out / "results" / "checks.json"),
         "arms.csv": sha256(out / "results" / "arms.csv"),
     }  # fmt: skip
     template = environment.from_string((HERE / "report.html.j2").read_text(encoding="utf-8"))
-    failing = ("VIOLATED", "VACUOUS", "PREMISE_FAILS")
+    claims = [_claim(claim) for claim in checks["claims"]]
     made = template.render(
-        tables=list(tables.values()),
-        counts=Counter(c["verdict"] for c in checks["claims"]),
-        known={c["id"]: c for c in checks["claims"]},
-        errata=[c for c in checks["claims"] if c["printed"] and c["verdict"] in failing],
+        tables=tables,
+        counts=Counter(c["verdict"] for c in claims),
+        known={c["id"]: c for c in claims},
+        errata=[c for c in claims if c["printed"] and c["verdict"] in FAILING],
+        failing=FAILING,
         effort=effort_of(effort),
-        claims=checks["claims"],
+        claims=claims,
         figures=figures,
+        shown_in=shown_in,
+        docs=os.path.relpath(HERE.parent, out),
         rows=rows,
         manifest=json.dumps(manifest, indent=1, sort_keys=True, default=str),
     )

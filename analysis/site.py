@@ -111,6 +111,7 @@ def _links(text: str, base: Path, folder: Path) -> str:
         return f"{before}({shown}{rest})" if before.startswith("!") else f"{{download}}`{before[1:-1]} <{shown}>`"
 
     text = re.sub(r'<a id="(\w+)"></a>\n+', r"(\1)=\n", text)
+    text = re.sub(r'<a id="(\w+)"></a>(`\w+`)', r"[\2]{#\1}", text)  # in a table
     return re.sub(r"(!?\[[^\]\n]*\])\(([^)#\s]+)((?:#[^)\s]*)?)\)", moved, text)
 
 

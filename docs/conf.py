@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from latex2mathml.converter import convert
+from analysis.typeset import mathml
 
 project = "modiff-sim"
 author = "the modiff-sim authors"
@@ -14,14 +14,15 @@ html_theme = "furo"
 html_title = "modiff-sim"
 html_show_sourcelink = False
 nb_execution_mode = "off"  # the tests execute the blocks, and the tour is stored with its outputs
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "attrs_inline"]
 myst_heading_anchors = 3
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_typehints = "none"  # numpydoc's sections say them
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 add_module_names = False
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_math_renderer_name = "mathml"
 
 
@@ -29,11 +30,11 @@ def setup(app: Any) -> None:
     """Formulas as MathML: the site needs neither a network nor a script to show them."""
 
     def inline(writer: Any, node: Any) -> None:
-        writer.body.append(convert(node.astext()))
+        writer.body.append(mathml(node.astext()))
         raise _done()
 
     def block(writer: Any, node: Any) -> None:
-        writer.body.append(convert(node.astext(), display="block"))
+        writer.body.append(f'<div class="formula">{mathml(node.astext(), "block")}</div>')
         raise _done()
 
     app.connect("autodoc-process-docstring", _escape, priority=400)  # before numpydoc

@@ -1,8 +1,9 @@
 """The figures, each in a module ``fig_<name>.py`` that is found by its name. ``make`` computes their data and draws.
 
 A figure module has ``TITLE`` and ``CAPTION``, ``PARAMS`` (effort -> what decides its data, including the seed),
-``data(effort) -> dict of arrays`` and ``plot(data) -> Figure``. The data is saved first, and the picture is drawn from
-the file as it was read back, so that what is stored is what is shown:
+``data(effort) -> dict of arrays`` and ``plot(data) -> Figure``. ``ALT`` says what there is to see, for those who do not
+see it, and ``CLAIMS`` which claims it shows: pages link the two by it. The data is saved first, and the picture is
+drawn from the file as it was read back, so that what is stored is what is shown:
 
     OUT/<name>.npz    the arrays          OUT/<name>.json   parameters, versions, sha256
     OUT/<name>.png    150 dpi             OUT/<name>.svg
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.running.efforts import EFFORTS as EFFORTS
 from analysis.running.efforts import checked
+from analysis.typeset import markdown
 
 from . import chosen
 
@@ -100,8 +102,23 @@ def document() -> str:
     for name in names():
         module = load(name)
         of = "what a trained model does" if is_practice(module) else "theory and simulation"
-        parts.append(f"## `{name}`: {module.TITLE}\n\n*{of}*\n\n{module.CAPTION}\n")
+        parts.append(f"## `{name}`: {module.TITLE}\n\n*{of}*\n\n{markdown(module.CAPTION)}\n")
+        if shown := description(module)["claims"]:
+            links = ", ".join(f"[`{claim}`](claims.md#claim_{claim})" for claim in shown)
+            parts.append(f"Claims that it shows: {links}.\n")
     return "\n".join(parts)
+
+
+def description(module: ModuleType) -> dict[str, Any]:
+    """Return what a figure says of itself: title, caption, what there is to see, and the claims that it shows.
+
+    Without ``ALT``, what there is to see is its title and the first sentence of its caption.
+    """
+    first = module.CAPTION.partition(". ")[0].rstrip(".")
+    return {
+        "title": module.TITLE, "caption": module.CAPTION, "alt": getattr(module, "ALT", f"{module.TITLE}. {first}."),
+        "claims": list(getattr(module, "CLAIMS", ())),
+    }  # fmt: skip
 
 
 def make(
@@ -163,7 +180,7 @@ def _make_one(name: str, module: ModuleType, effort: str | Effort, out: Path) ->
     start = time.perf_counter()
     stem, (title, caption) = chosen.stem(name, effort), chosen.texts(module, effort)
     png, svg, arrays, manifest = (out / f"{stem}.{kind}" for kind in ("png", "svg", "npz", "json"))
-    about = {"title": title, "caption": caption} | ({} if isinstance(effort, str) else {"chosen": True})
+    says = description(module) if isinstance(effort, str) else {"title": title, "caption": caption, "chosen": True}
     if effort == "quick" and not is_live(module):
         origin, (key, content) = "committed", kept(name, module)
     else:
@@ -172,7 +189,7 @@ def _make_one(name: str, module: ModuleType, effort: str | Effort, out: Path) ->
     if origin != "found":
         manifest.unlink(missing_ok=True)  # a kill between the two writes must not leave the old manifest valid
         write_atomic(arrays, content or npz_bytes({k: np.asarray(v) for k, v in module.data(effort).items()}))
-        text = json.dumps(key | about | {"sha256": sha256(arrays)}, sort_keys=True, indent=1, ensure_ascii=False)
+        text = json.dumps(key | says | {"sha256": sha256(arrays)}, sort_keys=True, indent=1, ensure_ascii=False)
         write_atomic(manifest, text + "\n")
     with np.load(arrays, allow_pickle=False) as archive:
         data = {k: archive[k] for k in archive.files}

@@ -17,6 +17,8 @@ from modiff_sim.plot import style
 
 TITLE = "What is to be seen, in a few words"
 CAPTION = "What the axes, curves and marks are, how much was drawn, and what a reader should take from it."
+ALT = "What there is to see, for those who do not see it: the panels, and how the curves in them run."
+# CLAIMS = ("sharp_closed_loop",)  # the ids of the claims that it shows, which link to it
 #: effort -> all that decides the data, the seed included: another value is another key
 PARAMS: dict[str, dict[str, Any]] = {"quick": {"seed": 0, "trials": 8}, "full": {"seed": 0, "trials": 64}}
 

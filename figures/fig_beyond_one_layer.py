@@ -27,6 +27,16 @@ CAPTION = (
     "loop gain L, the worst case is bounded below the lines, for the closed loop while κ(1+2L) < 1; without "
     "compensation nowhere. Runs of the linear closed loop: hollow circles stay bounded, crosses grow for ever."
 )
+ALT = (
+    "Four panels. A static scale builds up a backlog while differences are too large, which the closed loop works off "
+    "in straight lines and the open loop keeps. The drift of a stored output grows with the calls, least in float32. "
+    "In a chain of layers the bound grows from layer to layer and the error of random chains falls. Over bits and "
+    "loop gain, linear loops stay bounded below a rising line and grow for ever above it."
+)
+CLAIMS = (
+    "static_slope_overload", "static_no_overload_half_step", "accumulator_drift", "chain_of_layers",
+    "small_gain_sufficient", "small_gain_linear_example_diverges", "open_loop_small_gain",
+)  # fmt: skip
 BITS, CHAIN_BITS, TYPES = 4, (2, 4, 8), ("bfloat16", "float16", "float32")
 _COMMON = {"seed": 0, "bits": BITS, "chain_bits": list(CHAIN_BITS), "types": list(TYPES), "layers": 8, "width": 16}
 PARAMS: dict[str, dict[str, Any]] = {

@@ -23,6 +23,15 @@ TEXT = (
     "share of MACs that meet a zero code. Weights in full precision."
 )
 CAPTION = described(TEXT)
+ALT = (
+    "Six panels. Cached layers make the error rise and fall like a saw, higher the less often they are computed. "
+    "Thresholds hold the error at their tolerance. Against bits, the closed loop has the smallest error at every "
+    "cost; against zero codes, it is below the dead zone and direct quantization."
+)
+CLAIMS = (
+    "caching_every_n_equals_hooks", "modulation_beats_caching", "threshold_loses_more_than_caching",
+    "dead_zone_against_fewer_bits",
+)  # fmt: skip
 PARAMS = {effort: values | {"n_cached": schemes.IMAGES[effort]} for effort, values in params().items()}
 LOOKS = style.SCHEME | {name: style.RECURSION[name] for name in ("closed_loop", "direct")}
 THRESHOLDS = {0.05: (0, (1, 1)), 0.1: (0, (4, 1.5)), 0.2: "-"}

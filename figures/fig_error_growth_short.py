@@ -18,6 +18,13 @@ CAPTION = (
     "differences of the same norms. Shaded: calls at which the printed bound, whose exponents count from the other end "
     "of sampling, is exceeded in at least one trial. The sharp bound never is."
 )
+ALT = (
+    "Two panels of error per call. Left, open loop: the hollow circles of the worst quantizer lie on the sharp bound "
+    "and above the printed bound (30) up to call 15. Right, closed loop: errors jump at three impulses and decay; "
+    "after each jump the circles lie on the sharp bound and above the flat printed bound (31). Calls at which a "
+    "printed bound is exceeded are shaded."
+)
+CLAIMS = ("printed_30_paper_index", "printed_31_paper_index", "sharp_closed_loop", "sharp_open_loop")
 #: loop -> (process of ``error_growth``, title)
 PANELS = {
     "open_loop": ("shrinking, ratio 0.7", "open loop and (30)"),

@@ -34,6 +34,17 @@ TEXT = (
     "error over ||a||; grey: the max-norm bounds of both loops."
 )
 CAPTION = described(TEXT, bits=OWN_BITS)
+ALT = (
+    "Four panels of error against calls. After one impulse the closed loop's error falls by the same factor at every "
+    "call, while the printed bound rises. For constant and bursty differences the closed loop stays level, and the "
+    "open loop grows like the root of the calls, or in proportion to them where the losses are equal. For a recorded "
+    "layer the closed loop follows the differences, and the open loop's error rises far above it."
+)
+CLAIMS = (
+    "c_below_half_needed", "open_loop_more_than_linearly", "open_loop_typical_growth", "open_loop_exponential",
+    "open_loop_linear", "growth_impulse_closed", "growth_constant", "growth_bursty", "accumulation_three_bits",
+    "growth_recorded_open_loop",
+)  # fmt: skip
 LAYER = "mid_block.attentions.0.to_q"  # or the middle one of a model that has no such layer
 _COMMON = {"c": 0.6, "impulse": 40, "bits": OWN_BITS, "d": 16, "period": 10, "rest": 0.01}
 _OWN = {

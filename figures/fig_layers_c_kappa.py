@@ -22,6 +22,12 @@ TEXT = (
     "of all of them."
 )
 CAPTION = described(TEXT, bits=OWN_BITS)
+ALT = (
+    "Three heat maps of c, layers by model calls, for the input, its difference and the closed loop's residual: "
+    "mostly between 0.05 and 0.5, with lighter streaks in single layers. Below them, kappa as a share of its declared "
+    "worst case: the median lies at 1 at every call, and single layers reach down to 0.75."
+)
+CLAIMS = ("kappa_on_real_residuals", "assumption_29_on_real_residuals")
 PARAMS = params()
 
 

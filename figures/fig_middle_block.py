@@ -19,6 +19,11 @@ TEXT = (
     "with full-precision activations."
 )
 CAPTION = described(TEXT, weights=True)
+ALT = (
+    "Five panels, 8 to 2 bits, of error against model calls. At 8 bits all arms lie close together; from 6 bits on "
+    "the open loop rises above direct quantization, and the closed loop stays lowest, near quantized weights alone at "
+    "6 bits. At 2 bits all three are near 1 or above."
+)
 WEIGHTS = 8
 PARAMS = params()
 

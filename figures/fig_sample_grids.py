@@ -21,6 +21,12 @@ TEXT = (
     "black are cut."
 )
 CAPTION = described(TEXT, weights=True)
+ALT = (
+    "Grids of sixteen handwritten digits, three recursions in rows and 8 to 2 bits in columns, full precision on the "
+    "left. Direct quantization is blurred at 4 bits and noise at 3; the open loop is noisy at 4 bits; the closed loop "
+    "looks like full precision down to 3 bits, and all are lost at 2."
+)
+CLAIMS = ("three_bits_per_sample",)
 PARAMS = params()
 LIVE = True  # 16 images of every arm are sampled in every run, to look at
 SIDE = 4

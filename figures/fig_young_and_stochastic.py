@@ -32,6 +32,16 @@ CAPTION = (
     "bound in expectation. At 2 bits ω > 1 and that bound diverges, as its circles do; absmax settles all the same. "
     "Grey: what 95 % of the runs stay below at each call, whatever ω."
 )
+ALT = (
+    "Six panels of bounds per call. Top: the bound of the proof grows exponentially or decays too slowly, the best "
+    "constant comes near the circles of the worst case, and the best choice per call lies on them. Bottom, stochastic "
+    "rounding: the runs lie well below the bound in expectation, whose circles diverge at 2 bits, where the runs "
+    "settle; a dashed curve above the runs marks what 95 % of them stay below."
+)
+CLAIMS = (
+    "young_best_beta", "young_ef21_constants", "young_per_step_is_sharp", "young_open_loop_constant",
+    "stochastic_two_bits", "stochastic_expectation_closed", "stochastic_expectation_open", "stochastic_band",
+)  # fmt: skip
 _COMMON = {
     "seed": 0,
     "calls": 24,

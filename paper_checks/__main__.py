@@ -15,7 +15,7 @@ from typing import Any
 
 from analysis.running import durations, interrupts
 from analysis.running.limits import MOST_THREADS, Parser, whole
-from modiff_sim import Verdict
+from modiff_sim import Claim, Verdict
 from modiff_sim.arguments import said_seconds
 from modiff_sim.evidence import RELATIONS, Judgement
 from modiff_sim.sweeps import store
@@ -82,8 +82,8 @@ def markdown(topic: str = "all", *, printed: bool = False) -> str:
         if printed and not claim.printed:
             continue
         source = f"{claim.source}, as printed" if claim.printed else claim.source
-        statement = claim.statement.replace("|", "\\|").removeprefix(f"{STAND_IN}: ")
-        lines.append(f"| `{claim.id}` | {statement} *({source})* | {claim.expected} |")
+        statement, source = (_verdicts.cell(text) for text in (claim.statement.removeprefix(f"{STAND_IN}: "), source))
+        lines.append(f'| <a id="claim_{claim.id}"></a>`{claim.id}` | {statement} *({source})* | {claim.expected} |')
     return "\n".join(lines)
 
 
@@ -117,6 +117,10 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
     def number(value: float) -> float | str | None:
         return None if math.isnan(value) else value if math.isfinite(value) else str(value)
 
+    def proved(claim: Claim) -> dict[str, str] | None:
+        section = _errata.proof(claim)
+        return {"section": section, "place": f"docs/theory.md#{_errata.anchor(section)}"} if section else None
+
     rows = [
         {
             "id": j.claim.id, "topic": j.claim.topic, "statement": j.claim.statement, "source": j.claim.source,
@@ -124,6 +128,8 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
             "quote": j.claim.quote, "reading": j.claim.reading, "instead": list(j.claim.instead),
             "verdict": str(j.verdict), "expected": str(j.claim.expected), "as_expected": j.as_expected,
             "claimed": number(j.claimed), "measured": number(j.measured), "detail": j.detail,
+            "interval": [number(end) for end in _verdicts.interval(j) or ()], "proof": proved(j.claim),
+            "tested": _verdicts.tested(j), "asserts": _verdicts.asserts(j),
             "premises": [store.plain(p) for p in j.evidence.premises],
             "params": store.plain(j.evidence.params), "seed": j.evidence.seed, "note": j.evidence.note,
         }

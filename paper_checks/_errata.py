@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
+from analysis.typeset import markdown
 from modiff_sim import Claim, Verdict
 from modiff_sim.evidence import Judgement
 
 from . import claims
 from ._digits import STAND_IN
-from ._verdicts import cell, conditions, measured, plain, premise
+from ._verdicts import cell, conditions, linked, measured, plain, premise
 
 THEORY = Path(__file__).parent.parent / "docs" / "theory.md"
 INTRODUCTION = """# Errata of the paper
@@ -45,7 +47,6 @@ def errata(judged: Sequence[Judgement]) -> list[Judgement]:
 def page(judged: Sequence[Judgement]) -> str:
     """Return the page of these verdicts."""
     found = errata(judged)
-    sections = proofs(THEORY.read_text(encoding="utf-8"))
     statements = {module.CLAIM.id: module.CLAIM for module in claims()}
     lines = [INTRODUCTION, "| printed | where, and how it is read | what is wrong |", "|---|---|---|"]
     for j in found:
@@ -57,14 +58,13 @@ def page(judged: Sequence[Judgement]) -> str:
         part = [j for j in found if (j.claim.topic == "practice" and STAND_IN in j.claim.statement) == stands_in]
         lines += ["", f"#{title}"] if part else []
         for j in part:
-            lines += _erratum(j, statements, sections)
+            lines += _erratum(j, statements)
     return "\n".join(lines) + "\n"
 
 
-def _erratum(j: Judgement, statements: Mapping[str, Claim], sections: Mapping[str, str]) -> list[str]:
-    names = [j.claim.id, *j.claim.instead]
-    proved = next((sections[name] for name in names if name in sections), None)
-    lines = ["", f'<a id="erratum_{j.claim.id}"></a>', f"### {j.claim.source}", "", f"> {j.claim.quote}", ""]
+def _erratum(j: Judgement, statements: Mapping[str, Claim]) -> list[str]:
+    proved = proof(j.claim)
+    lines = ["", f'<a id="erratum_{j.claim.id}"></a>', f"### {j.claim.source}", "", f"> {markdown(j.claim.quote)}", ""]
     lines.append(f"- **Read as:** {plain(j.claim.reading or j.claim.statement)}")
     lines.append(f"- **Where it was tested:** {conditions(j)}")
     fails = "; ".join(premise(p) for p in j.evidence.premises if not p.holds)
@@ -72,13 +72,21 @@ def _erratum(j: Judgement, statements: Mapping[str, Claim], sections: Mapping[st
     for name in j.claim.instead:
         other = statements[name]
         said = "What holds" if other.expected == Verdict.HOLDS else f"Read otherwise ({other.expected})"
-        lines.append(f"- **{said}:** {plain(other.statement)} (`{name}`)")
+        lines.append(f"- **{said}:** {plain(other.statement)} ({linked(name)})")
     if proved:
-        lines.append(f"- **Proof:** [{proved}](theory.md#{anchor(proved)})")
+        said = "Proof" if j.claim.topic == "theory" else "Theory"
+        lines.append(f"- **{said}:** [{proved}](theory.md#{anchor(proved)})")
     lines.append(f"- **Again:** `python -m paper_checks --only {j.claim.id}`")
     return lines
 
 
+def proof(claim: Claim) -> str | None:
+    """Return the heading of the section of the theory that names a claim, or else one of those that correct it."""
+    sections = proofs(THEORY.read_text(encoding="utf-8"))
+    return next((sections[name] for name in (claim.id, *claim.instead) if name in sections), None)
+
+
+@cache
 def proofs(text: str) -> dict[str, str]:
     """Return claim -> heading of the section of the theory that names it first."""
     found: dict[str, str] = {}

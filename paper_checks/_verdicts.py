@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.typeset import markdown
 from modiff_sim import Claim, Verdict
 from modiff_sim.evidence import Judgement, Premise
 
@@ -35,7 +36,7 @@ This page is made by `make pages`. `python -m paper_checks --only ID` measures a
 HIDDEN = frozenset({"measured", "of", "source"})
 MANY = 3  # premises that hold; more are counted
 #: relation -> the claim on a number
-MUST = {"upper": "at most {}", "tight": "at most {}, attained,", "lower": "at least {}", "equal": "{}"}
+MUST = {"upper": "at most {}", "tight": "at most {} (attained)", "lower": "at least {}", "equal": "{}"}
 
 
 def printed() -> list[str]:
@@ -61,26 +62,34 @@ def page(judged: Sequence[Judgement]) -> str:
 
 def _block(j: Judgement, known: Mapping[str, Claim]) -> str:
     claim = j.claim
-    facts = [f"**Read as:** {claim.reading}" if claim.reading else ""]
+    facts = [f"**Read as:** {markdown(claim.reading)}" if claim.reading else ""]
     facts.append(f"**Tested:** {plain(claim.statement)}")
     facts.append(f"**Where it was tested:** {conditions(j)}")
     facts.append(f"**Measured:** {measured(j)}")
     facts += _premises(j)
     if claim.instead:
         facts.append("**Instead, or more sharply:**")
-        facts += [f"  `{name}` ({known[name].expected}): {plain(known[name].statement)}" for name in claim.instead]
+        facts += [
+            f"  {linked(name)} ({known[name].expected}): {plain(known[name].statement)}" for name in claim.instead
+        ]
     body = "\n".join(f"  - {fact.strip()}" if fact.startswith(" ") else f"- {fact}" for fact in facts if fact)
-    return f'<a id="{claim.id}"></a>\n## {claim.source}: {j.verdict}\n\n> {claim.quote}\n\n`{claim.id}`\n\n{body}\n'
+    heading = f'<a id="{claim.id}"></a>\n## {claim.source}: {j.verdict}'
+    return f"{heading}\n\n> {markdown(claim.quote)}\n\n`{claim.id}`\n\n{body}\n"
 
 
 def plain(statement: str) -> str:
-    """Return a statement without the words on the model that stands in."""
-    return statement.removeprefix(f"{STAND_IN}: ")
+    """Return a statement for a page, without the words on the model that stands in."""
+    return markdown(statement.removeprefix(f"{STAND_IN}: "))
+
+
+def linked(name: str) -> str:
+    """Return the name of a claim, with a link to its line of docs/claims.md."""
+    return f"[`{name}`](claims.md#claim_{name})"
 
 
 def premise(p: Premise) -> str:
     """Return a premise with what was measured of it."""
-    return f"{p.name}: {p.detail}" if p.detail else p.name
+    return markdown(f"{p.name}: {p.detail}" if p.detail else p.name)
 
 
 def _premises(j: Judgement) -> list[str]:
@@ -92,14 +101,25 @@ def _premises(j: Judgement) -> list[str]:
 
 
 def conditions(j: Judgement) -> str:
-    """Return the number of cases, the parameters, and the model if one stands in."""
+    """Return the number of cases, the parameters, and the model if one stands in, for a page."""
+    model = [STAND_IN.removeprefix("On ")] if j.claim.statement.startswith(STAND_IN) else []
+    return markdown("; ".join([*model, *tested(j)])) or "nowhere"
+
+
+def tested(j: Judgement) -> list[str]:
+    """Return the number of cases and the parameters of a check, as far as they are short."""
     cases = 0 if j.evidence.not_run else int(np.size(j.evidence.measured))
-    parts = [STAND_IN.removeprefix("On ")] if j.claim.statement.startswith(STAND_IN) else []
-    parts += [f"{cases} {'case' if cases == 1 else 'cases'}"] if cases else []
-    parts += [
-        f"{name} {_plain(value)}" for name, value in j.evidence.params.items() if name not in HIDDEN and _short(value)
+    parts = [f"{cases} {'case' if cases == 1 else 'cases'}"] if cases else []
+    return parts + [
+        _param(name, value) for name, value in j.evidence.params.items() if name not in HIDDEN and _short(value)
     ]
-    return "; ".join(parts) or "nowhere"
+
+
+def _param(name: str, value: object) -> str:
+    """Return a parameter as a page says it: d = (1, 0.5), images 512."""
+    several = isinstance(value, list | tuple)
+    said = ", ".join(map(_plain, value)) if several else _plain(value)
+    return f"{name} {said}" if len(name) > 1 else f"{name} = ({said})" if several else f"{name} = {said}"
 
 
 def _short(value: object) -> bool:
@@ -107,34 +127,36 @@ def _short(value: object) -> bool:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def asserts(j: Judgement) -> str:
+    """Return what is claimed of the most extreme case, such as "at most 0.5"; nothing where nothing was measured."""
+    return "" if math.isnan(j.claimed) else MUST[j.claim.relation].format(f"{j.claimed:.4g}")
+
+
+def interval(j: Judgement) -> tuple[float, float] | None:
+    """Return the interval of what was measured in the most extreme case, which decides; None where it has none."""
+    if j.evidence.not_run or j.evidence.low is None or j.evidence.high is None:
+        return None
+    numbers = (j.evidence.measured, j.evidence.low, j.evidence.high, j.evidence.claimed)
+    values, low, high, _ = (each.ravel() for each in np.broadcast_arrays(*(np.asarray(n, np.float64) for n in numbers)))
+    worst = int(np.argmin(np.abs(values - j.measured)))
+    return float(low[worst]), float(high[worst])
 
 
 def measured(j: Judgement) -> str:
     """Return what was measured of a claim, with its interval where it has one."""
     if j.evidence.not_run:
-        return f"Nothing. What is missing: {j.detail}"
-    interval = ""
-    if j.evidence.low is not None and j.evidence.high is not None:
-        values = np.broadcast_to(np.asarray(j.evidence.measured, np.float64), np.broadcast_shapes(
-            np.shape(j.evidence.measured), np.shape(j.evidence.claimed)
-        )).ravel()  # fmt: skip
-        worst = int(np.argmin(np.abs(values - j.measured)))
-        low, high = (np.broadcast_to(np.asarray(end, np.float64), values.shape).ravel()[worst]
-                     for end in (j.evidence.low, j.evidence.high))  # fmt: skip
-        interval = f" [{low:.3g}, {high:.3g}]"
-    numbers = (
-        ""
-        if math.isnan(j.measured)
-        else f"{j.measured:.4g}{interval}, where {MUST[j.claim.relation].format(f'{j.claimed:.4g}')} is claimed. "
-    )
+        return f"Nothing. What is missing: {markdown(j.detail)}"
+    ends = interval(j)
+    within = f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else ""
+    numbers = "" if math.isnan(j.measured) else f"{j.measured:.4g}{within}, where {asserts(j)} is claimed. "
     note = j.evidence.note if j.evidence.note not in j.detail else ""
     note = "" if j.detail and j.detail in note and len(j.detail) > len(note) / 2 else note
-    return f"{numbers}{'. '.join(text for text in (j.detail, note) if text)}"
+    return markdown(f"{numbers}{'. '.join(text for text in (j.detail, note) if text)}")
 
 
 def cell(text: str) -> str:
     """Return text for a cell of a Markdown table."""
-    return text.replace("|", "\\|")
+    return markdown(text).replace("|", "\\|")

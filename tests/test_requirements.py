@@ -19,14 +19,13 @@ PACKAGE = {"sklearn": "scikit-learn"}
 #: offered by [plot] to figures that are added; nothing imports it today
 OFFERED = {"seaborn"}
 #: module -> the package that brings it
-BROUGHT = {"PIL": "matplotlib", "cvxpy": "PEPit", "huggingface_hub": "diffusers"}
+BROUGHT = {"PIL": "matplotlib", "cvxpy": "PEPit", "huggingface_hub": "diffusers", "markupsafe": "jinja2"}
 #: extra -> what the checkout imports from it, but `make reproduce` does not
 APART = {
     "scale": {"distributed"},
     "docs": {"nbformat", "nbclient"},
     "completion": {"shtab"},
     "explore": {"marimo"},
-    "site": {"latex2mathml"},
     "fid": {"torch-fidelity"},
     "mutation": {"cosmic-ray", "pytest"},
 }

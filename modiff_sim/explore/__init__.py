@@ -3,6 +3,7 @@
     settings   what can be moved: quantizer, inputs, drift, steps, recursion, warm-up, refresh
     view       what is seen: errors against all bounds, c and κ, bits saved, verdicts with their premises
     saving     a view as a claim or as a figure: a file that reproduces it
+    words      what the page says, and a view as pictures and tables
     page       the page (marimo): ``modiff-sim explore``, extra [explore]
 
 >>> from modiff_sim.explore import Settings, look

@@ -15,6 +15,7 @@ from .view import View, against, look
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NORMS = {"2": "2-norm", "inf": "max norm"}
 CLAIM = '''"""{statement}"""
 
 from dataclasses import replace
@@ -140,14 +141,16 @@ def as_figure(view: View, path: str | Path) -> Path:
     return path
 
 
-def drawn(curves: Mapping[str, Any], recursion: str = "closed_loop") -> Figure:
+def drawn(
+    curves: Mapping[str, Any], recursion: str = "closed_loop", norms: Mapping[str, str] = NORMS, **size: float
+) -> Figure:
     """Draw curves "<norm> <name>" (steps,), a panel per norm: the data of a saved figure or a view's (extra [plot])."""
     import numpy as np
 
     from ..plot import panels, style
 
-    figure, axes = style.grid(1, 2, height=3.4)
-    names = list(dict.fromkeys(name.split(" ", 1)[1] for name in curves))
+    figure, axes = style.grid(1, len(norms), **({"height": 3.4} | size))
+    names = list(dict.fromkeys(name.split(" ", 1)[1] for name in curves if name.split(" ", 1)[0] in norms))
     known = {"sharp": "sharp", "max norm": "max_norm", "Young, corrected": "young"}
     looks = {}
     for name in names:
@@ -156,8 +159,9 @@ def drawn(curves: Mapping[str, Any], recursion: str = "closed_loop") -> Figure:
             looks[name] = style.Look(f"{name} error", style.recursions([recursion])[recursion].colour, line)
         else:
             key = known.get(name, "printed_sampling" if "sampling" in name else "printed_paper")
-            looks[name] = style.Look(name, style.BOUND[key].colour, style.BOUND[key].line)
-    for panel, (norm, title) in zip(axes[0], (("2", "2-norm"), ("inf", "max norm")), strict=True):
+            said = {"sharp": "sharp bound", "max norm": "max-norm bound"}.get(name, name)
+            looks[name] = style.Look(said, style.BOUND[key].colour, style.BOUND[key].line)
+    for panel, (norm, title) in zip(axes[0], norms.items(), strict=True):
         for name, look_ in looks.items():
             y = curves.get(f"{norm} {name}")
             if y is not None:
@@ -168,7 +172,7 @@ def drawn(curves: Mapping[str, Any], recursion: str = "closed_loop") -> Figure:
         panels.logarithmic(panel)
         panels.whole_numbers(panel)
     axes[0, 0].set_ylabel("error")
-    style.legend(figure, [style.key(each) for each in looks.values()], columns=4)
+    style.legend(figure, [style.key(each) for each in looks.values()], columns=2 * len(norms))
     return figure
 
 

@@ -186,7 +186,8 @@ def _verdicts(r: Result) -> list[dict[str, Any]]:
         found = judge(claim, against(r, name))
         premises = found.evidence.premises
         shown = "; ".join(f"{p.name}: {'yes' if p.holds else 'no'}, {p.detail}" for p in premises)
-        detail = f"{found.measured:.3g} against {found.claimed:.3g}" if all(p.holds for p in premises) else ""
+        numbers = f"error {found.measured:.3g} where the bound is {found.claimed:.3g}"
+        detail = numbers if all(p.holds for p in premises) else ""
         rows.append({"bound": name, "verdict": str(found.verdict), "detail": detail, "premise": shown})
     return rows
 

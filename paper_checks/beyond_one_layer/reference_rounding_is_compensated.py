@@ -12,7 +12,7 @@ ORDER = 8
 CLAIM = Claim(
     id="reference_rounding_is_compensated",
     statement="Rounding of the stored â is compensated: E_j = κ(||d_j||+E_{j-1}) + ρ_j, at most (κ||d||+ρ)/(1-κ) for "
-    "ever, provided ô is updated with A(stored â_new - stored â_old); attained at every call (error over bound).",
+    "ever, provided ô is updated with A(â_new - â_old) of the stored â; attained at every call (error over bound).",
     source="this project, on the stored state of (13)-(14)",
     relation="tight",
 )

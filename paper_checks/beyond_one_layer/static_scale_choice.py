@@ -11,8 +11,9 @@ from .._shared import EPS, collinear
 ORDER = 6
 CLAIM = Claim(
     id="static_scale_choice",
-    statement="The fixed scale whose bound s/2 + backlog is least is max||d||_∞/qmax: error max||d||_∞/(2·qmax), no "
-    "overload, and below the dynamic scale's worst case max||d||_∞/(2·qmax-1) (least over scales, and a run, over it).",
+    statement="The fixed scale whose bound (s/2 and the backlog) is least is max||d||_∞/qmax: error "
+    "max||d||_∞/(2·qmax), no overload, and below the dynamic scale's worst case max||d||_∞/(2·qmax-1) (least over "
+    "scales, and a run, over it).",
     source="this project, on static scales",
     relation="equal",
 )

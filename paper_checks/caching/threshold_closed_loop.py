@@ -13,8 +13,8 @@ from .._shared import CLEAR, EPS, Shrink, collinear, families, label
 ORDER = 1
 CLAIM = Claim(
     id="threshold_closed_loop",
-    statement="With residuals below τ||â|| skipped, the closed loop's error follows E ← max(kx, min(x, τ||â||)), "
-    "x = ||d|| + E, k = √c or κ, attained; it never exceeds max(τ max||â||, kD/(1-k)), the larger of the two errors "
+    statement="With residuals below τ||â|| skipped, the closed loop's error follows E ← max(k·x, min(x, τ||â||)), "
+    "x = ||d|| + E, k = √c or κ, attained; it never exceeds max(τ max||â||, k·D/(1-k)), the larger of the two errors "
     "and not their sum (largest error over bound).",
     source="this project, on Remark 4.1",
     relation="tight",

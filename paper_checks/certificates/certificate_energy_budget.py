@@ -13,7 +13,7 @@ ORDER = 3
 CLAIM = Claim(
     id="certificate_energy_budget",
     statement="If of the differences only Σ||d_k||² ≤ D² is known, the exact worst case is D·√(Σ_k q^(2(age+1))) with "
-    "compensation, which for c < 1 stays below Dq/√(1-c) at every n, and D·q√n without (value over formula).",
+    "compensation, which for c < 1 stays below D·q/√(1-c) at every n, and D·q√n without (value over formula).",
     source="this project; PEPit (Goujaud et al. 2024)",
     relation="equal",
 )

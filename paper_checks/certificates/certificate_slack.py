@@ -17,7 +17,7 @@ EF21 = partial(bounds.young_closed_loop, beta="ef21")
 ORDER = 4
 CLAIM = Claim(
     id="certificate_slack",
-    statement="Over all quantizers with this c and all differences, the largest error² over bound² is exactly "
+    statement="Over all quantizers with this c and all differences, the largest square of error over bound is exactly "
     "c(2-2^(1-n)) for (31) in sampling order, which is too small where that exceeds 1; 2-2^(1-n) for (30), which is "
     "too small from n = 2 on; and 1 for (30'), (31') and EF21's constants, each attained by one profile.",
     source="this project, on Theorem 4.4; PEPit (Goujaud et al. 2024)",

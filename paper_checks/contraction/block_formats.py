@@ -29,8 +29,8 @@ ORDER = 4
 CLAIM = Claim(
     id="block_formats",
     statement="OCP MX in blocks of 32 whose scale E8M0 can express (2^(emax-127) ≤ max|x| < 2^(emax+128), or all 0): "
-    "κ = 1 - largest/2^(emax+1), 1/4 (MXFP4), 1/8 (MXFP8, MXFP6 e3m2), 1/16 (MXFP6 e2m3), 1/128 (MXINT8); c < 0.11 for "
-    "any number of such blocks, so (29) with 2c < 1 holds at 4 bits.",
+    "κ = 1 - M/2^(emax+1), M the largest number, 1/4 (MXFP4), 1/8 (MXFP8, MXFP6 e3m2), 1/16 (MXFP6 e2m3), 1/128 "
+    "(MXINT8); c < 0.11 for any number of such blocks, so (29) with 2c < 1 holds at 4 bits.",
     source="this project, on OCP MX 1.0",
     relation="tight",
 )

@@ -11,9 +11,9 @@ from modiff_sim import recursion as rec
 ORDER = 1
 CLAIM = Claim(
     id="stored_operand_bits",
-    statement="Keeping â as 8-bit codes with a scale of its own per call takes away what 3-bit residuals save: A is "
-    "applied to more than 2^3 different values, 8 bits of them where ô is recomputed and more where it is stored (log2 "
-    "of the operand's distinct values in a sample).",
+    statement="Keeping â as 8-bit codes with a scale of its own per call takes away what 3-bit residuals save: the "
+    "operator A is applied to more than 2^3 different values, 8 bits of them where ô is recomputed and more where it "
+    "is stored (log2 of the operand's distinct values in a sample).",
     source="this project",
     relation="lower",
 )

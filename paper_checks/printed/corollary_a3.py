@@ -47,7 +47,7 @@ def check(
         cases=cases,
         seed=20,
         params={"bits for c = 1/2": needed},
-        note=f"bits needed for c = 1/2: {needed}",
+        note=f"bits needed for c = 1/2: {', '.join(f'{b} at d = {d}' for d, b in needed.items())}",
     )
 
 

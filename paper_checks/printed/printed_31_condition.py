@@ -14,7 +14,7 @@ ORDER = 15
 CLAIM = Claim(
     id="printed_31_condition",
     statement="In sampling order, the largest ||o-ô||² over printed (31) is c(2-2^(1-n)) after n differences, for "
-    "every c < 1: printed (31) is right exactly where this is ≤ 1.",
+    "every c < 1: printed (31) is right exactly where this is at most 1.",
     source="this project, on (31)",
     relation="tight",
 )

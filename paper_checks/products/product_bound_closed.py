@@ -14,7 +14,7 @@ from ._products import run_products, turning
 ORDER = 2
 CLAIM = Claim(
     id="product_bound_closed",
-    statement="Closed loop, product of K terms, max norms: ||ab-ô|| ≤ K(E_a||b|| + ||a||E_b + E_a E_b) with E = "
+    statement="Closed loop, product of K terms, max norms: ||a·b-ô|| ≤ K(E_a||b|| + ||a||E_b + E_a E_b) with E = "
     "Σ κ^(age+1)||d||: the error does not accumulate; attained at every call (largest error over bound).",
     source="this project, on q·kᵀ and softmax·v",
     relation="tight",

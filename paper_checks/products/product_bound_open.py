@@ -11,7 +11,7 @@ from ._products import growing, run_products
 ORDER = 3
 CLAIM = Claim(
     id="product_bound_open",
-    statement="Open loop, product of K terms, max norms: ||ab-ô|| ≤ K Σ_k κ(||Δa_k|| ||b_k|| + ||a_{k-1}|| ||Δb_k||), "
+    statement="Open loop, product of K terms, max norms: ||a·b-ô|| ≤ K Σ_k κ(||Δa_k|| ||b_k|| + ||a_{k-1}|| ||Δb_k||), "
     "a sum over all calls; attained at every call (largest error over bound).",
     source="this project, on q·kᵀ and softmax·v",
     relation="tight",

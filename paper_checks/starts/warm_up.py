@@ -14,7 +14,7 @@ from .._shared import EPS
 ORDER = 1
 CLAIM = Claim(
     id="warm_up",
-    statement="Feeding a_T m times from a zero state leaves ||a_T-â_T||_∞ ≤ κ^m ||a_T||_∞ with dynamic scales; the "
+    statement="Feeding a_T from a zero state m times leaves ||a_T-â_T||_∞ ≤ κ^m ||a_T||_∞ with dynamic scales; the "
     "largest ratio is κ^m, at every m = 1..6 and b = 2..6.",
     source="this project, on the paper's warm-up",
     relation="tight",

@@ -58,7 +58,7 @@ def check(
         cases=cases,
         atol=atol,
         seed=0,
-        premises=(Premise("κ < 1", all(0 < k < 1 for k in kappas), f"κ = {kappas}"),),
+        premises=(Premise("κ < 1", all(0 < k < 1 for k in kappas), f"κ = {', '.join(f'{k:.3g}' for k in kappas)}"),),
         note="; ".join(case for case in cases if case.startswith(("b = 4, m = 4", "b = 4, m = 5"))),
     )
 

@@ -1,30 +1,18 @@
 """The report in headless Chromium at three widths: nothing overflows, the filter filters, a link opens its claim."""
 
-import json
-
+import made_report
 import numpy as np
 import pytest
+from made_report import CLAIMS
 
-import figures
 import paper_checks
-from analysis.report import build
-from paper_checks.__main__ import as_json
 
 pytestmark = pytest.mark.browser
-CLAIMS = ("printed_31_paper_index", "printed_31_sampling_order", "sharp_closed_loop", "corollary_a3", "reconstruction")
-ROWS = [{"label": "W8A4", "n": 2, "recognised": 1.0, "psnr": 30.0, "relative_l2": 0.1, "audit_share": 1.0,
-         "activation_bits": 4.0}]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    out = tmp_path_factory.mktemp("out")
-    (out / "results").mkdir()
-    judged = paper_checks.run(only=CLAIMS)
-    (out / "results" / "checks.json").write_text(json.dumps(as_json(judged, "quick")), encoding="utf-8")
-    (out / "results" / "arms.csv").write_text("label\nW8A4\n", encoding="utf-8")
-    figures.make(["error_growth_short"], "quick", out / "figures")
-    return build(out, "quick", ROWS)
+    return made_report.made(tmp_path_factory.mktemp("out"))
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (900, "dark"), (1400, "light")])
@@ -36,6 +24,8 @@ def test_the_report_can_be_read(chromium, report, width, scheme):
     page.on("request", lambda r: wrong.append(r.url) if r.url.startswith("http") else None)
     page.goto(f"{report.as_uri()}#claim-printed_31_paper_index")
     page.wait_for_selector("details#claim-printed_31_paper_index[open]")  # the link opened it
+    page.evaluate("document.querySelectorAll('details').forEach(claim => { claim.open = true; })")
+    page.wait_for_selector("#claim-sharp_closed_loop dd img")  # the figure is shown with its claims
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     ink, paper = page.evaluate(
         "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
@@ -54,12 +44,29 @@ def test_the_filter_filters(chromium, report):
     said = page.locator(".filter output")
     assert said.inner_text() == f"{len(CLAIMS)} of {len(CLAIMS)} shown"
     page.get_by_label("VIOLATED", exact=True).uncheck()
-    assert said.inner_text() == f"{len(CLAIMS) - 1} of {len(CLAIMS)} shown"
+    violated = [module for module in paper_checks.select(only=CLAIMS) if module.CLAIM.expected == "VIOLATED"]
+    assert said.inner_text() == f"{len(CLAIMS) - len(violated)} of {len(CLAIMS)} shown"
     assert not page.locator("#claim-printed_31_paper_index").is_visible()
     page.get_by_label("only as printed").check()
     page.get_by_label("words in the statement").fill("sampling order")
     assert said.inner_text() == f"1 of {len(CLAIMS)} shown"
     assert page.locator("#claim-printed_31_sampling_order").is_visible()
+    page.evaluate("location.hash = '#claim-corrected_31'")
+    page.wait_for_selector("#claim-corrected_31[open]")  # a link leads to what is filtered out, too
+    page.close()
+
+
+def test_it_can_be_printed(chromium, report):
+    page = chromium.new_page(viewport={"width": 680, "height": 900})
+    page.goto(report.as_uri())
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details.claim[open]").count() == len(CLAIMS)
+    for hidden in ("nav", ".filter", "dd img"):
+        assert not page.locator(hidden).first.is_visible()
+    claim = page.locator("#claim-printed_31_paper_index")
+    assert claim.locator("dd").first.bounding_box()["x"] > claim.bounding_box()["x"] + 50  # beside its label
+    assert page.locator("figure img").is_visible()
     page.close()
 
 
@@ -72,7 +79,3 @@ def test_the_text_is_there_without_scripts(chromium, report):
     assert page.locator("details.claim summary").first.is_visible()
     assert "#claim-printed_31_paper_index" in page.content()  # among the errata
     context.close()
-
-
-def test_the_report_is_small(report):
-    assert report.stat().st_size < 4e6

@@ -225,7 +225,7 @@ def test_the_template_filled_in_is_a_claim_in_every_list(room, capsys):
     shown = capsys.readouterr().out
     assert "filled_in" in shown
     assert "all 1 verdicts are as expected" in shown
-    assert "| `filled_in` | The sentence that is checked" in command.markdown()
+    assert "</a>`filled_in` | The sentence that is checked" in command.markdown()
     (control,) = [c for c in controls() if c.values[0] is module]
     test_negative_controls(*control.values)
 

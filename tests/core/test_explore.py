@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import importlib.util
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from readable import defects
 
 import modiff_sim as ms
 from modiff_sim.evidence import judge
-from modiff_sim.explore import Settings, as_claim, as_figure, evidence, look
+from modiff_sim.explore import Settings, as_claim, as_figure, evidence, look, words
 from modiff_sim.explore.saving import drawn
 from modiff_sim.plot import style
 
@@ -79,6 +80,32 @@ def test_bits_and_constants():
     still = look(Settings(rho=0.0, d=16, steps=5))
     assert still.bits["ratio"] == np.inf
     assert np.isnan(still.bits["saved"])
+
+
+@pytest.mark.parametrize("changed", [{}, {"recursion": "open_loop"}, {"recursion": "direct", "steps": 1},
+                                     {"quantizer": "stochastic", "refresh": 5}, {"granularity": "batch"}])  # fmt: skip
+def test_a_view_in_words_and_pictures(changed):
+    """Every bound is explained, every number is there, and a picture says what it shows."""
+    view = look(Settings(**({"d": 16, "steps": 8} | changed)))
+    said = words.tables(view)
+    for row in view.verdicts:
+        line = next(each for each in said.splitlines() if each.startswith(f"| **{row['bound']}**: "))
+        assert f"| **{row['verdict']}** |" in line
+        assert row["detail"] in line
+    assert f"{view.curves['2']['mean'][-1]:.4g} in the 2-norm" in said
+    assert "nan" not in said
+    alts = re.findall(r'<img src="data:image/png;base64,[^"]{1000,}" alt="([^"]*)"', words.pictures(view))
+    assert [("2-norm" in alt, "max norm," in alt) for alt in alts] == [(True, False), (False, True)]
+
+
+def test_every_choice_of_the_page_is_a_setting():
+    for recursion in words.RECURSION.values():
+        for warmup in words.WARMUP.values():
+            for refresh in words.REFRESH.values():
+                assert Settings(recursion=recursion, warmup=warmup, refresh=refresh).code()
+    assert set(words.RECURSION.values()) == set(ms.RECURSIONS)
+    for granularity in words.GRANULARITY.values():
+        look(Settings(granularity=granularity, d=64, steps=3, trials=2))
 
 
 def test_recorded_layers(tmp_path):

@@ -1,6 +1,7 @@
 """The pages of docs/: the tour runs and prints what it shows, and theory.md names what exists."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from analysis.tables import __main__ as tables
 from analysis.tables.layouts import TABLES
 from analysis.tables.rows import committed
 from analysis.tables.write import EXCESS, document, page
+from analysis.typeset import markdown
 from figures import __main__ as drawing
 from modiff_sim import Claim, Evidence, Verdict, bounds
 from modiff_sim.evidence import judge
@@ -126,8 +128,9 @@ def test_every_sentence_of_the_paper_is_on_the_page_of_verdicts():
     for claim, part in zip(printed, shown.split('<a id="')[1:], strict=True):
         assert claim.quote
         assert set(claim.instead) <= known - {claim.id}
-        wanted = (f": {claim.expected}\n\n> {claim.quote}\n", f"`{claim.id}`", f"**Read as:** {claim.reading}\n")
-        for text in (*wanted, "**Where it was tested:**", "**Measured:**", *(f"`{name}`" for name in claim.instead)):
+        quote, reading = map(markdown, (claim.quote, claim.reading))
+        wanted = (f": {claim.expected}\n\n> {quote}\n", f"`{claim.id}`", f"**Read as:** {reading}\n")
+        for text in (*wanted, "**Where it was tested:**", "**Measured:**", *map(_verdicts.linked, claim.instead)):
             assert text in part, (claim.id, text)
 
 
@@ -153,16 +156,60 @@ def test_the_errata_are_the_printed_claims_that_fail():
     headings = re.findall(r"^## (.*)$", (DOCS / "theory.md").read_text(encoding="utf-8"), re.M)
     for claim in failing:
         part = parts[claim.id]
-        assert f"> {claim.quote}\n" in part
+        assert f"> {markdown(claim.quote)}\n" in part
         assert f"**{_errata.FAILED[claim.expected]}:**" in part
         holding = [name for name in claim.instead if known[name].expected == Verdict.HOLDS]
         assert part.count("**What holds:**") == len(holding)
-        assert all(f"(`{name}`)" in part for name in claim.instead)
+        assert all(f"({_verdicts.linked(name)})" in part for name in claim.instead)
         assert part.count("**Read otherwise (") == len(claim.instead) - len(holding)
         for heading, anchor in re.findall(r"\[(.*?)\]\(theory\.md#([^)]*)\)", part):
             assert heading in headings
             assert anchor == _errata.anchor(heading)
     assert "](theory.md#2-theorem-44-printed-corrected-sharp)" in parts["printed_31_paper_index"]
+
+
+def test_theory_and_tour_show_the_counter_examples_of_the_errata():
+    """The search decides which they are, and the page of errata shows what it found."""
+    errata, theory = ((DOCS / name).read_text(encoding="utf-8") for name in ("errata.md", "theory.md"))
+    for number, name in ((31, "printed_31_paper_index"), (30, "printed_30_paper_index")):
+        part = errata.split(f'<a id="erratum_{name}">')[1]
+        d, c, true, printed = re.search(r"\$d=\((.*?)\)\$.*?\$c=(.*?)\$: true (\S+), printed (\S+)\n", part).groups()
+        said = re.search(rf"^- \({number}\): differences (.*\n?.*?)\(`{name}`\)", theory, re.M).group(1)
+        assert said.startswith(f"${d}$, $c = {c}$: the squared error is ${true}$, the bound ")
+        assert said.rstrip().endswith(f"= {printed}$")
+        if number == 31:
+            cells = [cell["source"] for cell in json.loads(tour.PAGE.read_text(encoding="utf-8"))["cells"]]
+            assert any(f"d, c = np.array([{d}.0]), {c}" in "".join(source) for source in cells)
+
+
+def test_pictures_of_the_tour_say_what_they_show():
+    pictures = 0
+    for cell in json.loads(tour.PAGE.read_text(encoding="utf-8"))["cells"]:
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
+            pictures += 1
+            assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 100
+    assert pictures == 2
+
+
+def test_figures_on_pages_say_what_there_is_to_see():
+    pictures = re.compile(r"!\[(.*?)\]\(\.\./figures/(\w+)\.png\)")
+    shown = [found for path in DOCS.glob("*.md") for found in pictures.findall(path.read_text(encoding="utf-8"))]
+    assert len(shown) >= 3
+    for alt, name in shown:
+        assert alt == figures.load(name).ALT
+
+
+def test_links_to_a_place_of_another_page_lead_there():
+    pages = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
+    places = {
+        name: {*re.findall(r'<a id="(\w+)"></a>', text), *map(_errata.anchor, re.findall(r"^#+ (.*)$", text, re.M))}
+        for name, text in pages.items()
+    }
+    links = [(page, *link) for page, text in pages.items() for link in re.findall(r"\]\((\w+\.md)#([^)]+)\)", text)]
+    assert len(links) > 80
+    assert not [(page, target, place) for page, target, place in links if place not in places[target]]
+    claims = {f"claim_{module.CLAIM.id}" for module in paper_checks.claims()}
+    assert claims <= places["claims.md"]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from readable import defects
 
 import figures
+import paper_checks
 from modiff_sim.plot import style, violins
 
 #: what needs the trained model: drawn here from data made up to look like it
@@ -169,6 +171,11 @@ def test_the_figures_are_found():
         assert all("seed" in module.PARAMS[effort] for effort in figures.EFFORTS)
         if name in PRACTICE:
             assert "stands in" in module.CAPTION  # for the paper's models
+        says = figures.description(module)
+        assert says["alt"] == module.ALT != module.CAPTION
+        assert 100 < len(module.ALT) < 500
+        assert set(says["claims"]) <= {claim.CLAIM.id for claim in paper_checks.claims()}
+    assert figures.description(SimpleNamespace(TITLE="Toy", CAPTION="A line. More."))["alt"] == "Toy. A line."
 
 
 @pytest.mark.parametrize("name", THEORY)
