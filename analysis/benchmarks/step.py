@@ -1,14 +1,15 @@
 """``python -m analysis.benchmarks.step``: the time of one step of a model, on integers and in full precision.
 
-All rivals take turns in one process, so that whatever else the machine does affects all of them alike. Times are
-medians over the turns, of processor time and of the clock; a ratio is the median of the ratios within a turn, to the
+All rivals take turns in one process, so that whatever else the machine does affects all of them alike. A turn is two
+steps, of which caching every second time computes one, and a time is half of it. Times are medians over the turns, of
+processor time and of the clock; a ratio is the median of the ratios within a turn, to the
 best full precision of torch. The relative error is that of the last output to full precision's, from the same inputs:
 with random weights it says that a rival computes the right thing, and nothing about images. Beside the time of a layer
 stands its time by the roofline: the longer of moving all its numbers once, and of doing all multiplications at the rate
 of the instruction.
 
-The default is the paper's CIFAR-10 U-Net (35.7 M parameters) with random weights. ``--page`` writes all of it, for
-batches of 1, 4 and 16 and one and two threads, into analysis/benchmarks/step.md.
+The default is the paper's CIFAR-10 U-Net (35.7 M parameters) with random weights. ``--page`` writes all of it into
+analysis/benchmarks/step.md, for batches of 1, 4 and 16, and for two threads.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ HERE = Path(__file__).with_suffix(".md")
 BEST = ("full precision, torch", "full precision, torch, channels last")
 HEAD = ["rival", "processor time, ms", "clock, ms", "of torch's best", "relative error"]
 LAYER_HEAD = ["convolution", "rival", "ms", "of torch's best", "by the roofline, ms"]
+#: batches and threads of the page
+PAGE = ((1, 1), (4, 1), (16, 1), (4, 2))
 #: (channels, height and width) of 3×3 convolutions, at batch 4
 LAYERS = ((128, 32), (256, 16), (256, 8), (512, 4))
 
@@ -64,24 +67,23 @@ class Turns:
 
 
 def step_turns(model: nn.Module, names: Sequence[str], batch: int, turns: int) -> Turns:
-    """Let the rivals of these names take turns. Two turns before, which compile and take exact calls, are left out."""
+    """Let the rivals of these names take turns. A turn before, which compiles and takes exact calls, is left out."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, *image_shape(model), generator=generator)
     with ExitStack() as stack, torch.no_grad():
         calls, missing = made(names, model, x, stack)
-        processor, wall = np.empty((2, turns, len(calls)))
-        for turn in range(-2, turns):
+        processor, wall = np.zeros((2, turns + 1, len(calls)))
+        for step in range(2 * len(processor)):
             x = x + 0.01 * torch.randn(x.shape, generator=generator)
             outputs = []
             for i, call in enumerate(calls.values()):
                 clocks = time.process_time(), time.perf_counter()
-                outputs.append(call(x, 900 - turn))
-                if turn >= 0:
-                    processor[turn, i] = time.process_time() - clocks[0]
-                    wall[turn, i] = time.perf_counter() - clocks[1]
-        exact = model(x, 900 - turns + 1).sample
+                outputs.append(call(x, 900 - step))
+                processor[step // 2, i] += (time.process_time() - clocks[0]) / 2
+                wall[step // 2, i] += (time.perf_counter() - clocks[1]) / 2
+        exact = model(x, 900 - step).sample
         errors = [float((y - exact).norm() / exact.norm()) for y in outputs]
-    return Turns(list(calls), processor, wall, errors, missing)
+    return Turns(list(calls), processor[1:], wall[1:], errors, missing)
 
 
 def step_rows(found: Turns) -> list[list[str]]:
@@ -155,7 +157,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def page(model: str, batches: Sequence[int], threads: Sequence[int], names: Sequence[str], turns: int) -> str:
+def page(model: str, names: Sequence[str], turns: int) -> str:
     """The page with all tables."""
     processors = ", ".join(p.name for p in machine_code.runnable()) or "no integer engine here"
     parts = [
@@ -165,15 +167,14 @@ def page(model: str, batches: Sequence[int], threads: Sequence[int], names: Sequ
     ]
     before = torch.get_num_threads()
     try:
-        for batch in batches:
-            for count in threads:
-                torch.set_num_threads(count)
-                found = step_turns(make(model), names, batch, turns)
-                parts += [f"## {model}, batch {batch}, {count} thread{'s' * (count > 1)}\n",
-                          table(HEAD, step_rows(found)) + "\n"]  # fmt: skip
+        for batch, threads in PAGE:
+            torch.set_num_threads(threads)
+            found = step_turns(make(model), names, batch, turns)
+            parts += [f"## {model}, batch {batch}, {threads} thread{'s' * (threads > 1)}\n",
+                      table(HEAD, step_rows(found)) + "\n"]  # fmt: skip
         torch.set_num_threads(1)
         parts += ["## One 3×3 convolution with its passes, batch 4, one thread\n",
-                  table(LAYER_HEAD, layer_rows(3 * turns)) + "\n"]  # fmt: skip
+                  table(LAYER_HEAD, layer_rows(4 * turns)) + "\n"]  # fmt: skip
     finally:
         torch.set_num_threads(before)
     return "\n".join(parts)
@@ -185,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--model", default="cifar10", choices=["cifar10", "digits", "fashion32"], help="the model (default: cifar10)")
     add("--batch", type=whole(1, 1024), default=4, help="images (default: 4)")
-    add("--turns", type=whole(1, 1000), default=11, help="turns that count (default: 11)")
+    add("--turns", type=whole(1, 1000), default=7, help="turns that count (default: 7)")
     add("--threads", type=whole(1, 64), default=1, help="threads (default: 1)")
     add("--rivals", nargs="+", metavar="RIVAL", default=list(RIVALS), help="by name, in quotes (default: all)")
     add("--page", action="store_true", help="write all tables into analysis/benchmarks/step.md")
@@ -194,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown rival {unknown[0]!r}; known: {'; '.join(RIVALS)}")
     names = [*BEST, *(name for name in chosen.rivals if name not in BEST)]
     if chosen.page:
-        write_atomic(HERE, page(chosen.model, (1, 4, 16), (1, 2), names, chosen.turns).encode())
+        write_atomic(HERE, page(chosen.model, names, chosen.turns).encode())
         print(f"wrote {HERE}")
         return 0
     torch.set_num_threads(chosen.threads)
