@@ -6,7 +6,7 @@ from models import walk
 from torch import nn
 
 import modiff_sim as ms
-from modiff_sim.nn import LayerCodes, QuantizedWeights, modulated, zoo
+from modiff_sim.nn import LayerCodes, QuantizedWeights, modulated, sample, zoo
 from modiff_sim.nn.integer import engine as engines
 from modiff_sim.nn.integer import machine_code
 from modiff_sim.nn.integer.engine import Engine
@@ -66,34 +66,41 @@ def test_outputs_are_those_of_the_simulation_up_to_rounding(recursion, granulari
     assert audit.bops == expected.bops
 
 
-@pytest.mark.parametrize("processor", machine_code.runnable(), ids=lambda p: p.name)
-def test_codes_are_those_of_the_simulation_bit_for_bit(processor):
-    """From the same state, at every layer and call of a run on the zoo's model: the next references are equal."""
-    model, Q = zoo.load("digits"), ms.AbsMax(4)
-    x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    compared = 0
+def compared_over_a_run(name, processor, *, images, steps):
+    """Compare the step of every layer and call of a sampling run with the simulation's, from the same state."""
+    model, Q, compared = zoo.load(name), ms.AbsMax(4), 0
     with torch.no_grad(), modulated(model, activations=Q, weights=ms.AbsMax(8)) as active:
         made = Engine("integer", active.operators, {}, processor)
         assert made.declined == {}
 
-        def observe(name, call, a, info):
+        def observe(layer, call, a, info):
             nonlocal compared
-            kept = active._states.present.layers.get((name, 0))
-            if kept is None:
+            if (kept := active._states.present.layers.get((layer, 0))) is None:
                 return
             state = kept.state.ref.clone(), kept.state.o_hat.clone()
-            step = made.step(name, Q, a, state, "closed_loop", ())
-            assert torch.equal(step.ref, state[0] + info.residual_hat), name
-            exact = active.operators[name].linear(info.residual_hat)
-            assert (step.o_hat - (state[1] + exact)).norm() <= 1e-6 * step.o_hat.norm(), name
+            step = made.step(layer, Q, a, state, "closed_loop", ())
+            assert torch.equal(step.ref, state[0] + info.residual_hat), layer
+            exact = active.operators[layer].linear(info.residual_hat)
+            assert (step.o_hat - (state[1] + exact)).norm() <= 1e-6 * step.o_hat.norm(), layer
             assert torch.equal(step.output, step.o_hat)
             compared += 1
 
         active.observers.append(observe)
-        for call in range(6):
-            x = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(call + 2))
-            model(x, 900 - 20 * call)
-    assert compared == 5 * len(active._counts)
+        sample(model, images=images, steps=steps, run=active)
+        return compared, len(active._counts)
+
+
+@pytest.mark.parametrize("processor", machine_code.runnable(), ids=lambda p: p.name)
+def test_codes_are_those_of_the_simulation_bit_for_bit(processor):
+    compared, layers = compared_over_a_run("digits", processor, images=4, steps=6)
+    assert compared == 5 * layers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.MODELS)
+def test_codes_are_those_of_the_simulation_over_whole_runs(name):
+    compared, layers = compared_over_a_run(name, machine_code.runnable()[0], images=2, steps=20)
+    assert compared == 19 * layers
 
 
 def test_bits_depend_neither_on_batch_nor_threads_nor_processor(monkeypatch):
