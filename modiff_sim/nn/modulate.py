@@ -53,8 +53,9 @@ def modulated(
     """Run the model's Conv1d, Conv2d and Linear layers as an arm of the paper while the context is open.
 
     Inside the context, NaN or Inf and a batch of another shape, dtype or device without ``run.reset()`` raise
-    ValueError, which names layer and call. After any exception in the model's forward, or in a hook after it, all
-    states and counts are as they were before that call.
+    ValueError, which names layer and call. A batch of the same shape that goes on with the states of another one is
+    warned of where the times of the calls tell (``nn.hooks.batches``). After any exception in the model's forward, or
+    in a hook after it, all states and counts are as they were before that call.
 
     Parameters
     ----------

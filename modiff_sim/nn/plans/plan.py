@@ -197,8 +197,15 @@ def as_plan(what: Any, who: str = "activations") -> Plan:
     )
 
 
+def used(what: Quantizer | Plan) -> list[Quantizer] | None:
+    """The quantizers that a plan uses; None where it is not known that a layer has the same one at every call."""
+    if isinstance(what, Constant | Quantizer):
+        return [what.always if isinstance(what, Constant) else what]
+    parts = [used(part) for part in (*what.layers.values(), what.default)] if type(what) is ByLayer else [None]
+    return None if None in parts else [Q for part in parts for Q in part or ()]
+
+
 def alike(what: Quantizer | Plan) -> bool:
     """Whether all calls of a layer are known to be quantized alike, whatever the call index and the random bits."""
-    if isinstance(what, Constant | Quantizer):
-        return not (what.always if isinstance(what, Constant) else what).laws.randomised
-    return type(what) is ByLayer and all(map(alike, (*what.layers.values(), what.default)))
+    found = used(what)
+    return found is not None and not any(Q.laws.randomised for Q in found)
