@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...shown import Said, Shown, frame, pictures
+from ...shown import Said, Shown, aligned, frame, pictures
 from ..audit import Audit
 
 if TYPE_CHECKING:
@@ -95,8 +95,4 @@ class Comparison(Shown):
         return [COLUMNS[name][0] for name in columns], shown
 
     def __repr__(self) -> str:
-        head, shown = self._table()
-        widths = [max(map(len, column)) for column in zip(head, *shown, strict=True)]
-        lines = [[f"{row[0]:<{widths[0]}}", *(f"{v:>{w}}" for v, w in zip(row[1:], widths[1:], strict=True))]
-                 for row in [head, *shown]]  # fmt: skip
-        return "\n".join(["  ".join(line) for line in lines] + ([self._unlike] if self._unlike else []))
+        return "\n".join([*aligned(*self._table()), *([self._unlike] if self._unlike else [])])
