@@ -22,7 +22,9 @@ from ..arguments import affordable, count
 from ..arguments import seed as whole_seed
 from ..names import one_of
 from ..quantizers.base import Quantizer
+from ..quantizers.custom import Custom
 from ..quantizers.granularity import PerSample
+from ..quantizers.split import Split
 from .measuring import NORMS, ratios
 
 GROUPS = 5
@@ -62,7 +64,7 @@ class _Groups:
     """Grouped inputs: rows of values (n, G), each with counts (n, G) that add up to d."""
 
     def __init__(self, Q: Quantizer, norm: str) -> None:
-        self.Q, self.norm = replace(Q, granularity=PerSample()), norm
+        self.Q, self.norm = of_one_block(Q), norm
 
     def expand(self, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """The inputs themselves, (n, d)."""
@@ -88,6 +90,20 @@ class _Groups:
             top, bottom = np.max(lost, axis=1), np.max(size, axis=1)
         legal = (bottom > 0) & self.Q.in_domain(rows).ravel()
         return codes, np.divide(top, bottom, out=np.zeros(len(rows)), where=legal)
+
+
+def of_one_block(Q: Quantizer) -> Quantizer:
+    """The quantizer with one scale for a sample. Raises ValueError for a ``Split``, whose parts have their own."""
+    if isinstance(Q, Split):
+        raise ValueError(
+            f"a worst case is of entries that share a scale, and the parts of {Q} do not: search each of Q.quantizers"
+        )
+    return replace(Q, granularity=PerSample())
+
+
+def searchable(Q: Quantizer) -> bool:
+    """Whether ``search`` can be called with a quantizer: it draws nothing, and has codes along one scale."""
+    return not (Q.laws.randomised or isinstance(Q, Custom | Split))
 
 
 def search(
@@ -120,8 +136,10 @@ def search(
 
     Raises
     ------
+    TypeError
+        For ``Custom``, which has no codes to search along: ``contraction.measure`` is for inputs of your own.
     ValueError
-        For an unknown norm, a randomised quantizer, or numbers out of range.
+        For an unknown norm, a randomised quantizer, a ``Split``, or numbers out of range.
     MemoryError
         If the inputs do not fit into this machine's memory.
 
@@ -134,8 +152,16 @@ def search(
     (0.636364, 0.636364)
     """
     one_of("norm", norm, NORMS)
+    if isinstance(Q, Custom):
+        raise TypeError(
+            f"search moves entries across the codes of a quantizer, and {Q} is a function without codes: call "
+            f"contraction.measure(Q, x, norm={norm!r}) on inputs of your own, or testing.hunt(Q, d, norm={norm!r})"
+        )
     if Q.laws.randomised:
-        raise ValueError(f"search needs a deterministic quantizer, got {Q}")
+        raise ValueError(
+            f"search needs a deterministic quantizer, got {Q}: call contraction.measure(Q, x, norm={norm!r}, "
+            "random=...) on inputs of your own"
+        )
     d, tries, rounds = count("d", d), count("tries", tries), count("rounds", rounds, 0)
     rng, groups = np.random.default_rng(whole_seed(seed)), _Groups(Q, norm)
     affordable(f"an input of {d:,} entries", 48 * d)  # it, its codes and values

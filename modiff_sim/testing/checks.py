@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as hnp
 from .. import bounds, contraction
 from .. import recursion as _recursion
 from ..arguments import count
+from ..contraction.worst_cases import of_one_block
 from ..quantizers import AbsMax, law_checks, make
 from ..quantizers.base import Quantizer
-from ..quantizers.granularity import PerSample
 from ..typing import Array
 from .strategies import DTYPES, arrays, integer_sequences, sequences
 
@@ -252,7 +252,7 @@ def hunt(Q: Quantizer, d: int, *, norm: str = "c", examples: int = 300) -> contr
     """
     if Q.laws.randomised:
         raise ValueError(f"hunt needs a deterministic quantizer, got {Q}")
-    Q, d = dataclasses.replace(Q, granularity=PerSample()), count("d", d)
+    Q, d = of_one_block(Q), count("d", d)
     reach = 2 ** (min(Q.bits, 8) - 1)
     entry = st.one_of(
         st.integers(-2 * reach, 2 * reach).map(lambda i: i / 2),
