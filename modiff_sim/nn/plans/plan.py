@@ -101,6 +101,25 @@ class ByLayer:
         nested = (plan for plan in (*self.layers.values(), self.default) if isinstance(plan, ByLayer))
         return found + [k for plan in nested for k in plan.hidden(known)]
 
+    def uncovered(self, names: Iterable[str]) -> list[str]:
+        """The layers, of these, that no pattern fits and that the default leaves in full precision.
+
+        Examples
+        --------
+        >>> from modiff_sim.nn import ByLayer
+        >>> ByLayer({"mid.*": "absmax:4", "conv_in": "identity"}).uncovered(["conv_in", "mid.0", "conv_out"])
+        ['conv_out']
+        """
+        found = []
+        for name in names:
+            fitting = (plan for key, plan in self.layers.items() if _fits(key, name))
+            plan = next(fitting, None)
+            if isinstance(of := self.default if plan is None else plan, ByLayer):
+                found += of.uncovered([name])
+            elif plan is None and isinstance(of, Quantizer) and not of.has_codes:
+                found.append(name)
+        return found
+
     def quantizer(self, name: str, call: int) -> Quantizer:
         """The quantizer of the first key that matches the name.
 
