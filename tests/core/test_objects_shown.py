@@ -1,6 +1,7 @@
 """Every object of the core that is handed out: text that is short, frames, and pictures that can be read."""
 
 import inspect
+import io
 import re
 from collections.abc import Iterable
 
@@ -14,8 +15,11 @@ from readable import defects
 from seen import unseen
 
 import modiff_sim as ms
+from modiff_sim.cli import main
 from modiff_sim.contraction.atlas_rows import COLUMNS, Atlas
+from modiff_sim.contraction.premises import PREMISES
 from modiff_sim.plot import contraction, layers, style
+from modiff_sim.quantizers.granularity import parse
 from modiff_sim.shown import LEVELS, Shown, kinds
 from modiff_sim.transfer.mixture import MixtureNetwork
 
@@ -160,25 +164,49 @@ def test_rows_are_chosen_by_objects_as_well(objects):
     rows = ms.atlas.atlas(["absmax", "percentile"], [3, 4], [64], ["normal"], ["c"],
                           ["sample", "group:16", "group:32"], trials=2, search=False)  # fmt: skip
     for name, granularity in (("sample", ms.PerSample()), ("group:16", ms.PerGroup(16)), ("group", ms.PerGroup(32))):
-        wanted = [row for row in rows if row["granularity"] == str(granularity)]
+        wanted = [row for row in rows if parse(row["granularity"]) == granularity]
         assert len(wanted) == 4
         for value in (name, granularity, str(granularity), [granularity], [name, "batch"]):
             assert rows.where(granularity=value) == wanted
     assert rows.where(granularity=[ms.PerSample(), "group:16"]) == [r for r in rows if "32" not in r["granularity"]]
     chosen = rows.where(quantizer=[ms.AbsMax(3), ms.Percentile(4, granularity="group:16")])
     assert [(r["quantizer"], r["bits"], r["granularity"]) for r in chosen] == [
-        ("absmax", 3, "PerSample()"), ("percentile", 4, str(ms.PerGroup(16))),
+        ("absmax", 3, "sample"), ("percentile", 4, "group:16"),
     ]  # fmt: skip
+    assert rows.where(quantizer=["absmax:3@sample", "percentile:4@group:16"]) == chosen
+    assert rows.where(quantizer="absmax:3") == rows.where(quantizer="absmax", bits=3)
+    assert rows.where(quantizer="absmax@group:16") == rows.where(quantizer="absmax", granularity="group:16")
     assert rows.where(quantizer=ms.Percentile(4, percentile=90.0)) == []  # the rows are of the default
     assert rows.where(quantizer=ms.Split(ms.AbsMax(4), at=(2,))) == []
 
 
 def test_the_frame_of_the_atlas_is_its_rows(objects):
     rows = objects["Atlas"]
-    back = rows.frame().to_dict("records")
-    for one, two in zip(back, rows, strict=True):
+    frame = rows.frame()
+    for one, two in zip(frame.to_dict("records"), rows, strict=True):
         assert np.isnan(one.pop("searched"))  # None
+        met = {name: one.pop(name) for name in PREMISES}
         assert one == {k: v for k, v in two.items() if k != "searched"}
+        of_c = two["norm"] == "c"
+        assert [pandas.isna(value) for value in met.values()] == [not of_c, not of_c, of_c]
+        if of_c:
+            assert (met["c_below_1"], met["c_at_most_half"]) == (two["declared"] < 1, two["declared"] <= 0.5)
+        else:
+            assert met["kappa_below_1"] == (two["declared"] < 1)
+    assert all(f'"{column}"' in inspect.getdoc(Atlas.frame) for column in frame.columns)
+    assert len(frame[frame["c_at_most_half"]]) == len(rows.where(c_at_most_half=True)) > 0
+    assert rows.where(c_at_most_half=True, c_below_1=False) == []
+
+
+def test_the_frame_of_the_atlas_is_the_csv_of_the_command(capsys):
+    rows = ms.atlas.atlas(["absmax:3@group:4", "mxfp4_e2m1"], dims=[8, 32], distributions="normal", trials=4)
+    asked = ["contraction", "--quantizer", "absmax:3@group:4", "mxfp4_e2m1", "--d", "8", "32", "--trials", "4", "--csv"]
+    main([*asked, "--distribution", "normal"])
+    csv = pandas.read_csv(io.StringIO(capsys.readouterr().out), dtype=dict.fromkeys(PREMISES, "boolean"))
+    order = ["quantizer", "d", "norm"]
+    two = [frame.sort_values(order).reset_index(drop=True) for frame in (csv, rows.frame())]
+    assert len(csv) == 6  # MX has runs of 32
+    pandas.testing.assert_frame_equal(*two)
 
 
 def test_the_atlas_against_bits_or_dimension(objects):

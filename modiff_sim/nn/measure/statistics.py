@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import quantizers
 from ...arguments import count
 from ...names import one_of
 from ...quantizers.base import Quantizer
@@ -140,7 +141,7 @@ class Statistics(Shown):
             found = sizes[quantity][sizes["a"] > 0] / sizes["a"][sizes["a"] > 0]
             if np.isfinite(found).any():
                 facts[quantity] = f"{np.nanmedian(found):.3g} of the norm of a at call {middle} (median): {words}"
-        facts |= {"c, kappa, r of": str(self.quantizer)}
+        facts |= {"c, kappa, r of": quantizers.name(self.quantizer)}
         facts |= {"not recorded": self.unsupported} if self.unsupported else {}
         columns = [*sizes.values(), *(self._at(middle, "r", value) for value in ("c", "kappa"))]
         rows = ([name, *map(float, row)] for name, *row in zip(self.layers, *columns, strict=True))
