@@ -10,6 +10,7 @@ import numpy as np
 from ..arguments import affordable, count, number, reals
 from ..arguments import seed as whole_seed
 from ..names import one_of
+from ..quantizers import get
 from ..quantizers.base import Quantizer
 from ..typing import Array, ArrayLike
 
@@ -45,13 +46,13 @@ class Measured:
     largest: float
 
 
-def ratios(Q: Quantizer, x: ArrayLike, *, norm: str = "c", random: Array | None = None) -> np.ndarray:
+def ratios(Q: Quantizer | str, x: ArrayLike, *, norm: str = "c", random: Array | None = None) -> np.ndarray:
     """The contraction of every block of x: ||x - Q(x)||²/||x||², or the ratio of the max norms.
 
     Parameters
     ----------
-    Q : Quantizer
-        The quantizer.
+    Q : Quantizer or str
+        The quantizer, or text such as "absmax:3".
     x : array_like of float
         An array that fits the quantizer's granularity; its dtype is kept.
     norm : {"c", "kappa"}, default "c"
@@ -79,6 +80,7 @@ def ratios(Q: Quantizer, x: ArrayLike, *, norm: str = "c", random: Array | None 
     array([0.1667, 0.    ])
     """
     one_of("norm", norm, NORMS)
+    Q = get(Q, "Q of a contraction")
     x = reals("x", x, dtype=None)
     Q.check(x)
     blocks, axes = Q.blocks(np, x)
@@ -140,13 +142,15 @@ def summary(values: ArrayLike, *, level: float = 0.95, resamples: int = 1000, se
     return Measured(values, float(values.mean()), float(low), float(high), float(values.max()))
 
 
-def measure(Q: Quantizer, x: ArrayLike, *, norm: str = "c", random: Array | None = None, **options: Any) -> Measured:
+def measure(
+    Q: Quantizer | str, x: ArrayLike, *, norm: str = "c", random: Array | None = None, **options: Any
+) -> Measured:
     """Contraction measured on data, with a percentile-bootstrap interval of its mean over blocks.
 
     Parameters
     ----------
-    Q : Quantizer
-        The quantizer.
+    Q : Quantizer or str
+        The quantizer, or text such as "absmax:3".
     x : array_like of float
         An array whose blocks (for ``PerSample``: rows) are independent draws.
     norm : {"c", "kappa"}, default "c"

@@ -21,6 +21,7 @@ import numpy as np
 from ..arguments import affordable, count
 from ..arguments import seed as whole_seed
 from ..names import one_of
+from ..quantizers import get
 from ..quantizers.base import Quantizer
 from ..quantizers.custom import Custom
 from ..quantizers.granularity import PerSample
@@ -107,14 +108,21 @@ def searchable(Q: Quantizer) -> bool:
 
 
 def search(
-    Q: Quantizer, d: int, *, norm: str = "c", tries: int = 12, rounds: int = 4, polish: bool = False, seed: int = 0
+    Q: Quantizer | str,
+    d: int,
+    *,
+    norm: str = "c",
+    tries: int = 12,
+    rounds: int = 4,
+    polish: bool = False,
+    seed: int = 0,
 ) -> WorstCase:
     """The largest ratio ||x - Q(x)||²/||x||², or of the max norms, found for d entries that share a scale.
 
     Parameters
     ----------
-    Q : Quantizer
-        A deterministic quantizer; its granularity is replaced by ``PerSample``.
+    Q : Quantizer or str
+        A deterministic quantizer, or text such as "absmax:3"; its granularity is replaced by ``PerSample``.
     d : int
         How many entries share the scale.
     norm : {"c", "kappa"}, default "c"
@@ -152,6 +160,7 @@ def search(
     (0.636364, 0.636364)
     """
     one_of("norm", norm, NORMS)
+    Q = get(Q, "Q of search")
     if isinstance(Q, Custom):
         raise TypeError(
             f"search moves entries across the codes of a quantizer, and {Q} is a function without codes: call "
