@@ -117,7 +117,7 @@ class Statistics(Shown):
         --------
         >>> import torch
         >>> from modiff_sim.nn import record
-        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)).eval()
+        >>> model = torch.nn.Sequential(*(torch.nn.Linear(n, 2, bias=False) for n in (4, 2, 2)))
         >>> _ = [layer.weight.data.fill_(1.0) for layer in model]
         >>> with record(model, "absmax:4") as log:
         ...     out = model(torch.ones(3, 4)), model(2 * torch.ones(3, 4)), model(2.5 * torch.ones(3, 4))
