@@ -120,8 +120,6 @@ def _plot(path: str, rows: list[dict[str, Any]], about: str) -> None:
 
     with picture(path, contraction.titles(rows), about=about, columns=2, height=3.6) as (figure, panels):
         contraction.multiples(figure, panels, rows)
-        for i, axes in enumerate(panels):
-            axes.set_ylabel(("‖x - Q(x)‖² / ‖x‖²", "‖x - Q(x)‖∞ / ‖x‖∞")[i % 2])
 
 
 def _recorded(chosen: Namespace) -> np.ndarray | None:

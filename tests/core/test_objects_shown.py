@@ -10,7 +10,7 @@ import pandas
 import pytest
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.colors import same_color
+from matplotlib.colors import same_color, to_hex
 from readable import defects
 from seen import unseen
 
@@ -228,6 +228,76 @@ def test_the_atlas_against_bits_or_dimension(objects):
         many.plot.c()
     with pytest.raises(ValueError, match="a panel can show 4 lines, but bits has 5 values beside another axis"):
         ms.atlas.atlas(["absmax", "minmax"], range(2, 7), [8, 9], ["normal"], trials=2, search=False).plot.c()
+
+
+def looks(handles):
+    """What a reader tells the entries of a legend by: the line, if there is one, and the marker."""
+    lines = [(h.get_linewidth(), str(h._unscaled_dash_pattern)) if h.get_linestyle() != "None" else () for h in handles]
+    marks = [(str(h.get_marker()), str(h.get_markerfacecolor()), h.get_markersize()) for h in handles]
+    marks = [mark if mark[0] != "None" else () for mark in marks]
+    return [(to_hex(h.get_color()), line, mark) for h, line, mark in zip(handles, lines, marks, strict=True)]
+
+
+ATLASES = {
+    "several quantizers and bits": lambda: ms.atlas.atlas(["absmax", "minmax"], [3, 4], [8, 64], trials=2),
+    "one quantizer": lambda: ms.atlas.atlas("absmax", [2, 3, 4, 8], [8, 64], trials=2),
+    "against bits": lambda: ms.atlas.atlas(["absmax", "floor", "zero"], range(2, 9), 64, "normal", trials=2),
+    "one of everything": lambda: ms.atlas.atlas("absmax:3", dims=64, distributions="normal", trials=2, search=False),
+}
+
+
+@pytest.mark.parametrize("name", ATLASES)
+def test_no_two_entries_of_a_legend_look_alike(name):
+    rows = ATLASES[name]()
+    for axes in (rows.plot.c(), rows.plot.kappa()):
+        (legend,) = axes.figure.legends
+        assert len({*looks(legend.legend_handles)}) == len(legend.get_texts())
+        axes.figure.draw_without_rendering()
+        assert defects(axes.figure) == []
+    drawn = rows.plot.both()
+    figure = drawn[0, 0].figure
+    every = [*figure.legends[0].legend_handles, *drawn[0, 1].get_legend().legend_handles]
+    assert len({*looks(every)}) == len(every)
+    assert [axes.get_title()[:3] for axes in drawn.flat] == ["(a)", "(b)", "(c)", "(d)"][: drawn.size]
+    assert [axes.get_ylabel() for axes in drawn.flat] == [*contraction.RATIOS.values()] * len(drawn)
+
+
+def test_conditions_of_the_theory_are_lines_that_say_what_holds():
+    rows = ms.atlas.atlas("absmax", [3, 8], [64, 1024], "normal", trials=2, search=False)
+
+    def lines(axes):
+        grey = [x for x in axes.lines if same_color(x.get_color(), style.EDGE) and len(x.get_xdata())]
+        return [float(x.get_ydata()[0]) for x in grey], [t.get_text() for t in axes.figure.legends[0].get_texts()]
+
+    at, said = lines(rows.plot.c())
+    assert at == [1.0, 0.5]
+    assert {"c = 1: below it,\nthe sharp bounds hold", "c = ½: up to it,\nthe paper's (31) holds"} < {*said}
+    at, said = lines(rows.plot.kappa())
+    assert (at, said[-1]) == ([1.0], "kappa = 1: below it,\nthe max-norm bounds hold")
+    at, said = lines(rows.where(bits=8, d=64).plot.c())  # c = 0.001: far from both
+    assert (at, [text for text in said if "c =" in text]) == ([], [])
+    (legend,) = rows.plot.both()[0, 0].figure.legends
+    assert contraction.BOTH in [t.get_text() for t in legend.get_texts()]
+
+
+@pytest.mark.parametrize("zero", [False, True])
+def test_declared_curves_keep_their_room_whatever_was_measured(zero):
+    """Means far below all curves are arrows at the edge; where there is a 0 as well, they are points."""
+    rows = ms.atlas.atlas(["absmax", "identity"] if zero else "absmax", [3, 4], [64, 1024], ["normal", "t5"], trials=2)
+    tiny = Atlas(row | {k: 1e-9 * row[k] for k in ("mean", "low", "high")} if row["distribution"] == "t5" else row
+                 for row in rows)  # fmt: skip
+    axes = tiny.plot.c()
+    axes.figure.draw_without_rendering()
+    assert defects(axes.figure) == []
+    positive = [row["declared"] for row in rows.where(norm="c") if row["declared"] > 0]
+    low, high = (axes.transData.transform((1, v))[1] for v in (min(positive), max(positive)))
+    assert (high - low) / axes.bbox.height > 0.1
+    assert (low - axes.bbox.y0) / axes.bbox.height < 0.8
+    arrows = [x for line in axes.lines if line.get_marker() == contraction.BENEATH for x in line.get_xdata()]
+    assert len(arrows) == (0 if zero else 4)
+    said = [t.get_text() for t in axes.figure.legends[0].get_texts()]
+    assert ("mean below the axis" in said) == (not zero)
+    assert "mean below the axis" not in [t.get_text() for t in rows.plot.c().figure.legends[0].get_texts()]
 
 
 # -- recommendations, transfers ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Examples of what the other tests of docstrings do not list: methods, helpers, modules. They run and give what they say."""
+"""Examples of what the other tests of docstrings do not list, such as methods and helpers: they give what they say."""
 
 import doctest
 import pkgutil
