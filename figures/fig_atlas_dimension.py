@@ -24,6 +24,8 @@ CAPTION = (
     "more error than there was signal. Lower panels: worst cases of other grids, c and κ. Integer grids tend to c = 1 "
     "and mid-rise goes beyond; floats (FP8) and blocks of 32 (MXFP4) stay, in both norms."
 )
+#: how a part of the caption begins -> the panels that it is about
+PARTS = {"Upper panels: ": "abcdef", "Lower panels: ": "gh"}
 BITS = (2, 3, 4, 8)
 WORST = {
     ("absmax", 4): "absmax, 4 bits", ("mid_rise", 4): "mid-rise, 4 bits", ("logarithmic", 4): "powers of two, 4 bits",

@@ -27,6 +27,8 @@ CAPTION = (
     "loop gain L, the worst case is bounded below the lines, for the closed loop while κ(1+2L) < 1; without "
     "compensation nowhere. Runs of the linear closed loop: hollow circles stay bounded, crosses grow for ever."
 )
+#: how a part of the caption begins -> the panel that it is about
+PARTS = {"(a) ": "a", "(b) ": "b", "(c) ": "c", "(d) ": "d"}
 BITS, CHAIN_BITS, TYPES = 4, (2, 4, 8), ("bfloat16", "float16", "float32")
 _COMMON = {"seed": 0, "bits": BITS, "chain_bits": list(CHAIN_BITS), "types": list(TYPES), "layers": 8, "width": 16}
 PARAMS: dict[str, dict[str, Any]] = {

@@ -25,6 +25,8 @@ CAPTION = (
     "attains the max-norm bound at every call. Bottom: error at the last call and steady state of the bound, q/(1-q) "
     "with q = √c(d), and κ/(1-κ): the former grows with the dimension, the latter does not."
 )
+#: how a part of the caption begins -> the panels that it is about
+PARTS = {"Upper rows: ": "abcdefgh", "Hollow circles: ": "efgh", "Bottom: ": "ij"}
 BITS = (2, 3, 4, 8)
 _COMMON = {"seed": 0, "d": 1024, "bits": list(BITS), "all_bits": [2, 3, 4, 5, 6, 7, 8], "dims": [16, 256, 4096]}
 PARAMS: dict[str, dict[str, Any]] = {

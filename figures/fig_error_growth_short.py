@@ -18,6 +18,8 @@ CAPTION = (
     "differences of the same norms. Shaded: calls at which the printed bound, whose exponents count from the other end "
     "of sampling, is exceeded in at least one trial. The sharp bound never is."
 )
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Left, without": "a", "right, with": "b", "Hollow circles": ""}
 #: loop -> (process of ``error_growth``, title)
 PANELS = {
     "open_loop": ("shrinking, ratio 0.7", "open loop and (30)"),

@@ -31,6 +31,8 @@ CAPTION = (
     "fall below the injected noise σ_t√d. So with few calls MoDiff's advantage is gone, with DDPM's noise it is "
     "smaller, and there the open loop is worse than no modulation."
 )
+#: how a part of the caption begins -> the panels that it is about
+PARTS = {"Top: ": "abcd", "Bottom left: ": "ef", "Bottom right: ": "gh"}
 ARMS = ("full_precision", "direct", "open_loop", "closed_loop")
 _COMMON = {"seed": 0, "mixture": "grid(side=8, d=64)", "spacing": "quad", "steps": 50, "sample_bits": 3}
 PARAMS: dict[str, dict[str, Any]] = {

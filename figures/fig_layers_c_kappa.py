@@ -22,6 +22,8 @@ TEXT = (
     "of all of them."
 )
 CAPTION = described(TEXT, bits=OWN_BITS)
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Above: ": "abc", "Below: ": "def", "Model: ": ""}
 PARAMS = params()
 
 

@@ -37,6 +37,8 @@ TEXT = (
     "The more persistently a layer drifts, the nearer its open loop and its cache come to the worst case."
 )
 CAPTION = described(TEXT)
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Upper row, ": "abcd", "Lower row: ": "efg", "Points: ": ""}
 BITS = BITS_KNOWN = (2, 3, 4, 5, 6, 7, 8)
 SHOWN = (2, 3, 4, 8)
 TOLERANCES = (0.02, 0.05, 0.2)

@@ -21,6 +21,8 @@ TEXT = (
     "differences are more than 10 times smaller)."
 )
 CAPTION = described(TEXT, bits=OWN_BITS)
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Left: ": "ace", "Right: ": "bdf", "Model: ": ""}
 PARAMS = params()
 #: an early, a middle and a late layer; models without such layers show three evenly spaced ones
 LAYERS = ("down_blocks.0.downsamplers.0.conv", "mid_block.resnets.0.conv1", "up_blocks.1.resnets.0.conv_shortcut")

@@ -32,6 +32,14 @@ CAPTION = (
     "bound in expectation. At 2 bits ω > 1 and that bound diverges, as its circles do; absmax settles all the same. "
     "Grey: what 95 % of the runs stay below at each call, whatever ω."
 )
+#: how a part of the caption begins -> the panels that it is about
+PARTS = {
+    "Upper row: ": "abc",
+    "Without compensation the best": "c",
+    "Lower row: ": "def",
+    "At 2 bits": "e",
+    "Grey: ": "def",
+}
 _COMMON = {
     "seed": 0,
     "calls": 24,
