@@ -12,13 +12,14 @@ from ..arguments import seed as whole_seed
 from ..names import one_of
 from ..quantizers import get
 from ..quantizers.base import Quantizer
+from ..shown import Said, Shown
 from ..typing import Array, ArrayLike
 
 NORMS = ("c", "kappa")
 
 
-@dataclass(frozen=True)
-class Measured:
+@dataclass(frozen=True, repr=False)
+class Measured(Shown):
     """A measured contraction.
 
     Parameters
@@ -36,7 +37,10 @@ class Measured:
     --------
     >>> from modiff_sim import contraction
     >>> contraction.summary([0.25, 0.25, 0.25])
-    Measured(values=array([0.25, 0.25, 0.25]), mean=0.25, low=0.25, high=0.25, largest=0.25)
+    Measured: a contraction, over 3 blocks
+        mean      0.25
+        interval  0.25 to 0.25
+        largest   0.25
     """
 
     values: np.ndarray
@@ -44,6 +48,11 @@ class Measured:
     low: float
     high: float
     largest: float
+
+    def _said(self) -> Said:
+        interval = f"{self.low:.4g} to {self.high:.4g}"
+        facts = {"mean": self.mean, "interval": interval, "largest": self.largest}
+        return Said(f"Measured: a contraction, over {len(self.values)} blocks", facts)
 
 
 def ratios(Q: Quantizer | str, x: ArrayLike, *, norm: str = "c", random: Array | None = None) -> np.ndarray:

@@ -87,9 +87,11 @@ class AtlasPlots(Plots):
         rows = self._some(self._of.where(norm=norm))
         groups = contraction.groups(rows)
         if len(groups) > 1:
+            scales = list(dict.fromkeys(row["granularity"] for row in rows))
+            some = f"where(granularity={scales[0]!r})" if len(scales) > 1 else "where(quantizer=[...])"
             raise ValueError(
                 f"these rows fill {len(groups)} panels, one for each granularity and every {contraction.ROW} "
-                "quantizers: choose some, as with where(quantizer=[...]), or see plot.both()"
+                f"quantizers: choose some, as with {some}, or see plot.both()"
             )
         told = contraction.keys(rows)
         with panels.panel(ax, where="outside right upper", size=(7.2, 4.0)) as axes:

@@ -26,6 +26,7 @@ from ..quantizers.base import Quantizer
 from ..quantizers.custom import Custom
 from ..quantizers.granularity import PerSample
 from ..quantizers.split import Split
+from ..shown import Said, Shown
 from .measuring import NORMS, ratios
 
 GROUPS = 5
@@ -38,8 +39,8 @@ _CHANGES = 2  # bisected per start, round and way to move, the most promising
 _EXPANDED = 2**18  # entries per round where a scale depends on every entry, so that groups have to be written out
 
 
-@dataclass(frozen=True)
-class WorstCase:
+@dataclass(frozen=True, repr=False)
+class WorstCase(Shown):
     """The largest ratio that a search found, with the input that has it.
 
     Parameters
@@ -53,12 +54,17 @@ class WorstCase:
     --------
     >>> import modiff_sim as ms
     >>> worst = ms.contraction.search(ms.AbsMax(3), 4)
+    >>> worst
+    WorstCase: the largest ratio found is 0.07692, of an input of 4 entries
     >>> worst.x.shape
     (1, 4)
     """
 
     value: float
     x: np.ndarray
+
+    def _said(self) -> Said:
+        return Said(f"WorstCase: the largest ratio found is {self.value:.4g}, of an input of {self.x.size} entries", {})
 
 
 class _Groups:

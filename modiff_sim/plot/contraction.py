@@ -103,9 +103,13 @@ class Keys:
         return sorted(set().union(*(v for v in self.own.values() if len(v) > 1)))
 
     def colours(self, group: Sequence[Row]) -> dict[Any, str]:
-        """The colour of each quantizer, or of each number of bits (or d) where there is only one quantizer."""
-        named = dict.fromkeys(row["quantizer" if self.several else self.other] for row in group)
-        return dict(zip(named, PALETTE, strict=False))
+        """The colour of each quantizer, or of each number of bits (or d) where there is only one quantizer.
+
+        It is the same in all panels where there are colours for all quantizers.
+        """
+        named = list(dict.fromkeys(row["quantizer" if self.several else self.other] for row in group))
+        every = list(self.own) if self.several and len(self.own) <= len(PALETTE) else named
+        return {name: PALETTE[every.index(name)] for name in named}
 
     def named(self, group: Sequence[Row]) -> list[Line2D]:
         """The entries of a legend for the colours of a panel."""
@@ -142,7 +146,8 @@ def keys(rows: Sequence[Row]) -> Keys:
     """
     x, other = ("d", "bits") if len({row["d"] for row in rows}) > 1 else ("bits", "d")
     several = max(len({row["quantizer"] for row in group}) for group in groups(rows)) > 1
-    own = {name: {row[other] for row in rows if row["quantizer"] == name} for name in {r["quantizer"] for r in rows}}
+    names = dict.fromkeys(row["quantizer"] for row in rows)
+    own = {name: {row[other] for row in rows if row["quantizer"] == name} for name in names}
     markers = dict(zip(dict.fromkeys(row["distribution"] for row in rows), MARKERS, strict=False))
     found = Keys(x, other, several, own, {}, markers, any(row["searched"] is not None for row in rows))
     most, what = (len(LINES), "lines") if several else (len(PALETTE), "colours")

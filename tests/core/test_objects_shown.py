@@ -224,8 +224,10 @@ def test_the_atlas_against_bits_or_dimension(objects):
     with pytest.raises(ValueError, match="there are no such rows to draw"):
         rows.where(norm="c").plot.kappa()
     many = ms.atlas.atlas(ms.QUANTIZERS, [4], [64], ["normal"], trials=2, search=False)
-    with pytest.raises(ValueError, match=r"these rows fill \d panels, .* choose some, as with where"):
+    with pytest.raises(ValueError, match=r"these rows fill \d panels, .* choose some, as with where\(granularity='sam"):
         many.plot.c()
+    with pytest.raises(ValueError, match=r"these rows fill 3 panels, .* as with where\(quantizer=\["):
+        many.where(granularity="sample").plot.c()
     with pytest.raises(ValueError, match="a panel can show 4 lines, but bits has 5 values beside another axis"):
         ms.atlas.atlas(["absmax", "minmax"], range(2, 7), [8, 9], ["normal"], trials=2, search=False).plot.c()
 
@@ -298,6 +300,16 @@ def test_declared_curves_keep_their_room_whatever_was_measured(zero):
     said = [t.get_text() for t in axes.figure.legends[0].get_texts()]
     assert ("mean below the axis" in said) == (not zero)
     assert "mean below the axis" not in [t.get_text() for t in rows.plot.c().figure.legends[0].get_texts()]
+
+
+def test_a_quantizer_has_one_colour_in_all_panels():
+    rows = ms.atlas.atlas(["absmax:3", "minmax:3", "mxfp4_e2m1", "absmax:3@group:32"], dims=64, trials=2, search=False)
+    drawn = rows.plot.both()
+    told = [{t.get_text(): h.get_color() for t, h in zip(legend.get_texts(), legend.legend_handles, strict=True)}
+            for legend in (axes.get_legend() for axes in drawn[:, 1])]  # fmt: skip
+    assert [{*each} for each in told] == [{"absmax", "minmax"}, {"mxfp4_e2m1", "absmax"}]
+    assert told[0]["absmax"] == told[1]["absmax"]
+    assert len({*told[0].values(), *told[1].values()}) == 3
 
 
 # -- recommendations, transfers ----------------------------------------------------------------------------------------
