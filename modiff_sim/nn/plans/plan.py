@@ -80,6 +80,11 @@ class ByLayer:
     _found: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if others := [key for key in self.layers if not isinstance(key, str)]:
+            raise TypeError(
+                f"the keys of ByLayer are names and patterns of layers, got {others[0]!r}: predicates such as "
+                "first_layer(model) are for modulated(model, activations={...}) and with_layers(model, ...)"
+            )
         object.__setattr__(self, "layers", {name: chosen(what) for name, what in self.layers.items()})
         object.__setattr__(self, "default", chosen(self.default))
 
