@@ -14,7 +14,7 @@ from .committed import params, rows
 
 TITLE = "The arms at 32×32"
 CAPTION = (
-    "The same 16 noise images sampled by the arms of the 32×32 model. From the top: W8A4 with all layers quantized, "
+    "The same 16 noise images sampled by the arms of the 32×32 model. Rows: W8A4 with all layers quantized, "
     "W8A4 with convolutions alone (both with channel-wise scales, DDIM, 50 steps), and W8A3 of the closed loop. Below"
     " each: by how much its Fréchet distance to Fashion-MNIST, in the features of a classifier trained here (not "
     "FID), exceeds that of full precision from the same noise, ± half of the 95 % jackknife interval, and PSNR to "

@@ -37,6 +37,8 @@ CLAIMS = (
     "mse_clipping_c", "percentile_not_contractive", "clipping_kappa", "half_away_same_worst_case", "mid_rise",
     "floor_worst_case_c",
 )  # fmt: skip
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Left: ": "a", "Right: ": "b", "Colour and upper": "", "In the 2-norm": "a", "In the max norm": "b"}
 D = 4096
 BITS = (2, 3, 4, 6, 8)
 LABELS = {
@@ -112,7 +114,7 @@ def _table(figure: Figure, panel: Any, data: dict[str, np.ndarray], norm: str) -
     panel.set_xticks(np.arange(columns), data["bits"])
     for i, j in zip(*np.nonzero(np.isfinite(mean)), strict=True):
         ink = "white" if np.dot(colours(scale(mean[i, j]))[:3], (0.299, 0.587, 0.114)) < 0.55 else "black"
-        worst = ("" if tight[i, j] else "≤ ") + _short(declared[i, j])
+        worst = _short(declared[i, j]) if tight[i, j] else f"≤{_short(declared[i, j]).removeprefix('0')}"
         panel.text(j, i, _short(mean[i, j]), ha="center", va="bottom", color=ink, fontsize=8.5, weight="bold")
         panel.text(j, i + 0.05, worst, ha="center", va="top", color=ink, fontsize=style.SMALLEST)
         if norm == "c" and declared[i, j] < 0.5:

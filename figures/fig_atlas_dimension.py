@@ -34,6 +34,8 @@ CLAIMS = (
     "absmax_worst_case_c", "assumption_29_typical", "grid_worst_case_c", "measured_c_table", "mid_rise",
     "float_formats_c", "block_formats",
 )  # fmt: skip
+#: how a part of the caption begins -> the panels that it is about
+PARTS = {"Upper panels: ": "abcdef", "Lower panels: ": "gh"}
 BITS = (2, 3, 4, 8)
 WORST = {
     ("absmax", 4): "absmax, 4 bits", ("mid_rise", 4): "mid-rise, 4 bits", ("logarithmic", 4): "powers of two, 4 bits",

@@ -37,6 +37,8 @@ CLAIMS = (
     "static_slope_overload", "static_no_overload_half_step", "accumulator_drift", "chain_of_layers",
     "small_gain_sufficient", "small_gain_linear_example_diverges", "open_loop_small_gain",
 )  # fmt: skip
+#: how a part of the caption begins -> the panel that it is about
+PARTS = {"(a) ": "a", "(b) ": "b", "(c) ": "c", "(d) ": "d"}
 BITS, CHAIN_BITS, TYPES = 4, (2, 4, 8), ("bfloat16", "float16", "float32")
 _COMMON = {"seed": 0, "bits": BITS, "chain_bits": list(CHAIN_BITS), "types": list(TYPES), "layers": 8, "width": 16}
 PARAMS: dict[str, dict[str, Any]] = {

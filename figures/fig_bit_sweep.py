@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.experiments.sizes import Effort
-from modiff_sim.plot import style
+from modiff_sim.plot import page, style
 
 from .practice import MANY, ablation, described, params
 
@@ -58,7 +57,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     bits = sorted({int(b) for b in data["bits"] if b != 32}, reverse=True)
     x = np.arange(len(bits))
     figure, axes = style.grid(1, len(MEASURES), height=3.6, sharex=True)
-    off: list[str] = []
+    off: dict[Axes, list[str]] = {panel: [] for panel in axes[0]}
     for panel, (measure, (label, log)) in zip(axes[0], MEASURES.items(), strict=True):
         limits = _limits(data, measure, log)
         if log:
@@ -71,10 +70,9 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
         for name in RECURSIONS:
             rows = np.array([_row(data, name, b) for b in bits])
             values = _curve(panel, x, data[measure][rows], style.RECURSION[name], limits)
-            off += [f"{SHORT[measure]} of {style.SHORT[name]} at {bits[i]} bits {style.number(v)}" for i, v in values]
-    if off:
-        lines = textwrap.fill("off scale: " + "; ".join(off), 150)  # mathtext counts letters that it does not show
-        figure.supxlabel(lines, fontsize=style.SMALLEST, x=0.01, ha="left")
+            who = f"{SHORT[measure]} of {style.SHORT[name]}"
+            off[panel] += [f"{who} at {bits[i]} bits {style.number(v)}" for i, v in values]
+    page.noted(figure, off, "off scale: ")
     axes[0, 0].set_xticks(x, [str(b) for b in bits])
     axes[0, 0].set_xlim(-0.3, len(bits) - 0.7)
     style.legend(figure, _keys(), columns=4)

@@ -31,6 +31,8 @@ ALT = (
     "state in the 2-norm rises with the dimension, and in the max norm it is one curve for all dimensions."
 )
 CLAIMS = ("max_norm_closed_loop", "closed_loop_steady_state")
+#: how a part of the caption begins -> the panels that it is about
+PARTS = {"Upper rows: ": "abcdefgh", "Hollow circles: ": "efgh", "Bottom: ": "ij"}
 BITS = (2, 3, 4, 8)
 _COMMON = {"seed": 0, "d": 1024, "bits": list(BITS), "all_bits": [2, 3, 4, 5, 6, 7, 8], "dims": [16, 256, 4096]}
 PARAMS: dict[str, dict[str, Any]] = {

@@ -15,12 +15,13 @@ from .practice import MANY, described, params
 BITS_TAKEN = MANY
 TITLE = "Caching, thresholds, dead zones and fewer bits"
 TEXT = (
-    "Top: relative l2 distance of the middle block's output to full precision's, from the same noise, per model call; "
-    "outputs are computed anew every 2, 3 or 5 calls (the paper's Fig. 1a; median, and 5–95 % of the images for all "
-    "layers cached). Bottom left: the same for residuals skipped below τ||â|| (2-norm, full precision otherwise), "
-    "beside the closed loop at few bits. Bottom middle: error of the finished images (median) against effective "
-    "activation bits, full precision counted as 32 and what is not computed as 0. Bottom right: the same against the "
-    "share of MACs that meet a zero code. Weights in full precision."
+    "Top: relative l2 distance of the middle block's output to full precision's, from the same noise, per model "
+    "call; outputs are computed anew every 2, 3 or 5 calls (the paper's Fig. 1a; median, and 5–95 % of the images "
+    "for all layers cached). Bottom left: the distance of the middle block's output for residuals skipped below "
+    "τ||â|| (2-norm, full precision otherwise), beside the closed loop at few bits. Bottom middle: error of the "
+    "finished images (median) against effective activation bits, full precision counted as 32 and what is not "
+    "computed as 0. Bottom right: error of the finished images against the share of MACs that meet a zero code. "
+    "Weights in full precision."
 )
 CAPTION = described(TEXT)
 ALT = (
@@ -32,6 +33,11 @@ CLAIMS = (
     "caching_every_n_equals_hooks", "modulation_beats_caching", "threshold_loses_more_than_caching",
     "dead_zone_against_fewer_bits",
 )  # fmt: skip
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {
+    "Top: ": "abc", "Bottom left: ": "d", "Bottom middle: ": "e", "Bottom right: ": "f",
+    "Weights in full": "",
+}  # fmt: skip
 PARAMS = {effort: values | {"n_cached": schemes.IMAGES[effort]} for effort, values in params().items()}
 LOOKS = style.SCHEME | {name: style.RECURSION[name] for name in ("closed_loop", "direct")}
 THRESHOLDS = {0.05: (0, (1, 1)), 0.1: (0, (4, 1.5)), 0.2: "-"}

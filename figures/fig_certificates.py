@@ -20,12 +20,13 @@ from modiff_sim.plot import style
 
 TITLE = "Exact worst cases: the sharp bounds are what can happen"
 CAPTION = (
-    "Circles: the largest error that any quantizer with ||x-Q(x)||² ≤ c||x||² can cause, by semidefinite programming; "
-    "lines: bounds. Upper row: against the number n of differences, all of norm 1, c = 0.6; left with, right without "
-    "compensation. Lower left: how much too large the bounds for compensation are for five such differences; below 1 a "
-    "bound is false. Lower right: error over bound at the differences that are worst for that bound (n = 5), where the "
-    "lines are closed formulas: (31) as printed, read in sampling order, is exceeded from c = 0.52 on; the corrected "
-    "bounds are attained, and never exceeded. Circles are absent where PEPit is not installed."
+    "Circles: the largest error that any quantizer with ||x-Q(x)||² ≤ c||x||² can cause, by semidefinite "
+    "programming; lines: bounds. Upper row: against the number n of differences, all of norm 1, c = 0.6, with "
+    "compensation or without, as the titles say. Lower left: how much too large the bounds for compensation are for "
+    "five such differences; below 1 a bound is false. Lower right: error over bound at the differences that are "
+    "worst for that bound (n = 5), where the lines are closed formulas: (31) as printed, read in sampling order, is "
+    "exceeded from c = 0.52 on; the corrected bounds are attained, and never exceeded. Circles are absent where "
+    "PEPit is not installed."
 )
 ALT = (
     "Four panels of curves with circles on them. The circles, exact worst cases, lie on the sharp bound with and "
@@ -37,6 +38,8 @@ CLAIMS = (
     "printed_31_sampling_order", "printed_31_condition", "corrected_31", "young_ef21_constants",
     "certificate_closed_loop", "certificate_open_loop", "certificate_slack",
 )  # fmt: skip
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Upper row: ": "ab", "Lower left: ": "c", "Lower right: ": "d", "Circles are absent": ""}
 _COMMON = {"seed": 0, "c": 0.6, "last": 10, "n": 5, "pepit": certificates.available()}
 PARAMS: dict[str, dict[str, Any]] = {
     "quick": {**_COMMON, "lengths": [1, 2, 4, 7], "contractions": [0.1, 0.4, 0.9]},
@@ -131,7 +134,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
     worst.axhspan(1, 1.6, color=style.ALARM, alpha=0.12, lw=0)
     worst.set_title(f"with compensation, each bound's worst differences, n = {n}")
     worst.set_ylabel("worst error / bound")
-    worst.text(0.03, 1.04, "all but the printed one: exactly 1", fontsize=style.SMALLEST)
+    worst.text(0.03, 1.45, "all but the printed one: exactly 1", fontsize=style.SMALLEST)
     style.legend(figure, _keys(np.isfinite(data["dots_closed_loop"]).all()), columns=3)
     return figure
 

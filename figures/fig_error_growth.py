@@ -25,7 +25,7 @@ CAPTION = (
     "declared c is 0.07 (2c < 1): median and 5–95 % of the trials. Hollow circles: the quantizer Q(x) = (1-√c)x on "
     "collinear differences of the same norms, which meets assumption (29) with equality. Red bars: calls at which the "
     "printed bound (30) or (31), read with the paper's index or in sampling order, is exceeded in at least one trial; "
-    "the corrected and the sharp bound never are. Stationary differences (first column) hide the error in (31)."
+    "the corrected and the sharp bound never are. Stationary differences (random walk) hide the error in (31)."
 )
 ALT = (
     "Twelve panels of error per call, four kinds of inputs in columns. Top: the closed loop has the smallest error of "
@@ -136,7 +136,7 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
         for name in style.LOOPS:
             values = visible(data[f"{column}_{name}"])
             style.spread(axes[0, column], steps, values, style.RECURSION[name], every=4)
-        for (name, known), row in zip(LOOPS.items(), (1, 3), strict=True):
+        for (name, known), row, number in zip(LOOPS.items(), (1, 3), ("(30)", "(31)"), strict=True):
             panel, strip = axes[row, column], axes[row + 1, column]
             style.spread(panel, calls, visible(data[f"{column}_{name}"][1:]), style.RECURSION[name], every=4)
             for label in known:
@@ -147,7 +147,9 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
                 exceeded = data[f"{column}_{name}_printed_{reading}_exceeded"]
                 strip.bar(calls[exceeded], 0.6, width=0.8, bottom=y - 0.3, color=style.ALARM)
             strip.set_ylim(-0.5, 1.5)
-            strip.set_yticks([0, 1], ["sampling order", "paper's index"])
+            strip.set_yticks([0, 1], [f"{number}, sampling order", f"{number}, paper's index"])
+            if not any(data[f"{column}_{name}_printed_{reading}_exceeded"].any() for reading in ("sampling", "paper")):
+                strip.text(0.5, 0.5, "never exceeded", transform=strip.transAxes, ha="center", va="center", fontsize=8)
             strip.tick_params(axis="both", length=0)
             strip.grid(visible=False)
             for side in ("left", "bottom"):

@@ -25,6 +25,8 @@ ALT = (
     "printed bound is exceeded are shaded."
 )
 CLAIMS = ("printed_30_paper_index", "printed_31_paper_index", "sharp_closed_loop", "sharp_open_loop")
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Left, without": "a", "right, with": "b", "Hollow circles": ""}
 #: loop -> (process of ``error_growth``, title)
 PANELS = {
     "open_loop": ("shrinking, ratio 0.7", "open loop and (30)"),

@@ -41,6 +41,8 @@ CLAIMS = (
     "mixture_closed_beats_direct", "mixture_cliff", "mixture_few_steps", "mixture_ddpm_noise_floor",
     "mixture_difference_slopes", "mixture_ddpm_gains_less", "mixture_open_loop_ddpm",
 )  # fmt: skip
+#: how a part of the caption begins -> the panels that it is about
+PARTS = {"Top: ": "abcd", "Bottom left: ": "ef", "Bottom right: ": "gh"}
 ARMS = ("full_precision", "direct", "open_loop", "closed_loop")
 _COMMON = {"seed": 0, "mixture": "grid(side=8, d=64)", "spacing": "quad", "steps": 50, "sample_bits": 3}
 PARAMS: dict[str, dict[str, Any]] = {

@@ -28,6 +28,8 @@ ALT = (
     "worst case: the median lies at 1 at every call, and single layers reach down to 0.75."
 )
 CLAIMS = ("kappa_on_real_residuals", "assumption_29_on_real_residuals")
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Above: ": "abc", "Below: ": "def", "Model: ": ""}
 PARAMS = params()
 
 

@@ -17,15 +17,15 @@ from modiff_sim.plot import style
 TITLE = "Outliers: direct quantization pays for their size, the closed loop for their change"
 CAPTION = (
     "One entry of an input is an outlier; 256 others are normal with standard deviation 1 and change by 0.1 per call "
-    "(one layer, A = 1, absmax, one scale per input, exact start). (a) What is quantized at one call, in parts of its "
-    "largest entry, and the levels of 4 bits: the outlier, of size 20 and at rest, leaves three levels to the other "
-    "entries of the input, and is zero in the closed loop's residual. (b) RMS error of the others against the size of "
-    "an outlier at rest: direct in proportion to it, as the step is (grey: step/√12), until nothing of the others is "
-    "left (1); the closed loop's is the same for all sizes. (c) Against the change per call of an outlier of size 100: "
-    "direct hardly cares, and the closed loop's step is in proportion to the change (grey) once that is larger than "
-    "the changes of the others. At 4 bits it levels off where the others' residuals are all rounded to zero, so that "
-    "they stand still; at 8 bits nothing is gained where the outlier changes by its own size. Median and 5–95 % of the "
-    "trials."
+    "(one layer, A = 1, absmax, one scale per input, exact start). (a) What is quantized at one call, in parts of "
+    "its largest entry, and the levels of 4 bits: the outlier, of size 20 and at rest, leaves three levels to the "
+    "other entries of the input, and is zero in the closed loop's residual. (b) RMS error of the others against the "
+    "size of an outlier at rest: direct in proportion to it, as the step is (grey: step/√12), until nothing of the "
+    "others is left (1); the closed loop's is the same for all sizes. (c) RMS error of the others against the change "
+    "per call of an outlier of size 100: direct hardly cares, and the closed loop's step is in proportion to the "
+    "change (grey) once that is larger than the changes of the others. At 4 bits it levels off where the others' "
+    "residuals are all rounded to zero, so that they stand still; at 8 bits nothing is gained where the outlier "
+    "changes by its own size. Median and 5–95 % of the trials."
 )
 ALT = (
     "Three panels. Left, an outlier at 1 squeezes all other entries of an input into three levels, while the "
@@ -34,6 +34,8 @@ ALT = (
     "per call."
 )
 CLAIMS = ("outlier_sets_the_scale",)
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"(a) ": "a", "(b) ": "b", "(c) ": "c", "Median and": ""}
 _COMMON = {"seed": 0, "others": 256, "rho": 0.1, "steps": 30, "settled": 10, "bits": [4, 8], "shown": 20.0, "size": 100}
 PARAMS: dict[str, dict[str, Any]] = {"quick": {**_COMMON, "trials": 16}, "full": {**_COMMON, "trials": 64}}
 SIZES = np.geomspace(4, 4096, 16)

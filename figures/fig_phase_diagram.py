@@ -47,6 +47,8 @@ CLAIMS = (
     "regimes_closed_beats_direct", "regimes_open_and_cache", "regimes_typical_boundaries",
     "caching_is_zero_bits_regime",
 )  # fmt: skip
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Upper row, ": "abcd", "Lower row: ": "efg", "Points: ": ""}
 BITS = BITS_KNOWN = (2, 3, 4, 5, 6, 7, 8)
 SHOWN = (2, 3, 4, 8)
 TOLERANCES = (0.02, 0.05, 0.2)

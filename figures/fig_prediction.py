@@ -23,10 +23,11 @@ TITLE = "Errors as noise whose energies add: predicted and measured error of a q
 TEXT = (
     "Relative l2 error of the sampler's state x to full precision's from the same noise, weights unquantized. Lines: "
     "predicted from the RMS transfer of network and sampler, measured in full precision, and from what the quantizer "
-    "does to the layers' own inputs; the error of the time path, the same in every image, is known. Markers: sampling "
-    "(median and 5-95 % of the images). Top: after each model call; darker is fewer bits. Bottom: of the result. Where "
-    "the line crosses the tolerance lies the predicted cliff. Arrow: the fewest bits that the worst case, the "
-    "small-gain condition κ(1+2L) < 1 with the loop gain L of the trained model, would demand of the closed loop."
+    "does to the layers' own inputs; the error of the time path, the same in every image, is known. Markers: "
+    "sampling (median and 5-95 % of the images). Top: error after each model call; darker is fewer bits. Bottom: "
+    "error of the result. Where the line crosses the tolerance lies the predicted cliff. Arrow: the fewest bits that "
+    "the worst case, the small-gain condition κ(1+2L) < 1 with the loop gain L of the trained model, would demand of "
+    "the closed loop."
 )
 CAPTION = practice.described(TEXT)
 ALT = (
@@ -36,6 +37,8 @@ ALT = (
     "closed loop."
 )
 CLAIMS = ("small_gain_trained_model", "predicted_error_digits", "predicted_cliff_digits", "amplification_tells")
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Top: ": "abc", "Bottom: ": "def", "Arrow: ": "f", "Model: ": ""}
 PARAMS = {
     effort: values | {"plan": asdict(prediction.PLANS[effort]), "tolerance": TOLERANCE}
     for effort, values in practice.params().items()
@@ -98,7 +101,7 @@ def _shades(measured: np.ndarray) -> dict[int, float]:
     """Return how dark the lines of each number of bits are that is drawn per call."""
     all_bits = sorted(map(int, measured), reverse=True)
     shown = SHOWN if set(SHOWN) <= set(all_bits) else all_bits
-    return dict(zip(shown, np.linspace(1.0, 0.25, len(shown)).tolist()[::-1], strict=True))
+    return dict(zip(shown, np.linspace(0.95, 0.25, len(shown)).tolist()[::-1], strict=True))
 
 
 def _final(panel: Axes, data: dict[str, np.ndarray], i: int, look: style.Look) -> None:
@@ -110,7 +113,8 @@ def _final(panel: Axes, data: dict[str, np.ndarray], i: int, look: style.Look) -
     panel.plot(bits, middle, color=look.colour, ls="", marker="o", ms=4.5)
     ends = [cliff(dict(zip(map(int, bits), map(float, v), strict=True)), tolerance) for v in (predicted, middle)]
     shown = ["none" if end is None else f"{end} bits" for end in ends]
-    panel.set_title(f"cliff: {shown[0]} predicted, {shown[1]} measured")
+    name = style.short(str(data["recursions"][i]))
+    panel.set_title(f"{name}: cliff at {shown[1]}, predicted {shown[0].removesuffix(' bits')}")
     panel.set_xlabel("activation bits")
 
 

@@ -27,6 +27,8 @@ ALT = (
     "mostly below the dotted tenth of the largest input, and near or above it in some calls of two layers."
 )
 CLAIMS = ("differences_ten_times_smaller", "differences_at_every_step")
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {"Left: ": "ace", "Right: ": "bdf", "Model: ": ""}
 PARAMS = params()
 #: an early, a middle and a late layer; models without such layers show three evenly spaced ones
 LAYERS = ("down_blocks.0.downsamplers.0.conv", "mid_block.resnets.0.conv1", "up_blocks.1.resnets.0.conv_shortcut")

@@ -42,6 +42,11 @@ ALT = (
     "follows the changes, direct quantization's is level at about 0.4, and the open loop's rises throughout."
 )
 CLAIMS = ("features_change_late",)
+#: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
+PARTS = {
+    "Top: ": "ab", "Calls that repeat": "", "Bottom: ": "cd", "With uniform timesteps": "", "Direct quantization": "cd",
+    "Model: ": "",
+}  # fmt: skip
 _OWN = {"bits": OWN_BITS, "calls": 100, "images": 6}
 PARAMS: dict[str, dict[str, Any]] = {effort: known | _OWN for effort, known in params().items()}
 SPACINGS = ("uniform", "quad")
@@ -104,6 +109,7 @@ def late_over_early(change: np.ndarray) -> float:
 def _keys() -> list[Any]:
     return [
         Line2D([], [], color=style.NEUTRAL[0], lw=0.9, label="change, each layer"),
-        Line2D([], [], color=style.NEUTRAL[2], lw=2, label="change, median (below: dotted)"),
+        Line2D([], [], color=style.NEUTRAL[2], lw=2, label="change, median"),
+        Line2D([], [], color=style.NEUTRAL[2], lw=1.2, ls=":", label="change, median, beside errors"),
         *(style.key(style.RECURSION[loop]) for loop in style.LOOPS),
     ]

@@ -42,6 +42,14 @@ CLAIMS = (
     "young_best_beta", "young_ef21_constants", "young_per_step_is_sharp", "young_open_loop_constant",
     "stochastic_two_bits", "stochastic_expectation_closed", "stochastic_expectation_open", "stochastic_band",
 )  # fmt: skip
+#: how a part of the caption begins -> the panels that it is about
+PARTS = {
+    "Upper row: ": "abc",
+    "Without compensation the best": "c",
+    "Lower row: ": "def",
+    "At 2 bits": "e",
+    "Grey: ": "def",
+}
 _COMMON = {
     "seed": 0,
     "calls": 24,

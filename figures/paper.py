@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from . import Made, load
+from .captions import of_panels
 
 FORMATS = ("pdf", "svg", "png")
 WIDEST = 30.0  # inches that a figure may be wide
@@ -39,7 +40,8 @@ def for_paper(
     Returns
     -------
     list of Path
-        NAME_WIDTHin_PANELS.FORMAT, or NAME_paper.FORMAT where neither was chosen, and then the caption.
+        NAME_WIDTHin_PANELS.FORMAT, or NAME_paper.FORMAT where neither was chosen, and then the caption, without what
+        it says of panels that are not shown.
 
     Raises
     ------
@@ -55,8 +57,9 @@ def for_paper(
     parts = [made.name, *([f"{width:g}in"] if width else []), *(["".join(panels)] if panels else [])]
     stem, written = "_".join(parts if len(parts) > 1 else [made.name, "paper"]), []
     about = json.loads(made.manifest.read_text(encoding="utf-8"))
+    module = load(about["name"])
     with style.applied():
-        figure = load(about["name"]).plot(data)
+        figure = module.plot(data)
         if width or panels:
             fitted(figure, width or figure.get_figwidth(), panels)
         for kind in formats:
@@ -66,5 +69,6 @@ def for_paper(
             write_atomic(written[-1], out.getvalue())
     caption = made.data.with_name(f"{stem}.txt")
     said = json.dumps(about["params"], ensure_ascii=False, sort_keys=True)
-    write_atomic(caption, f"{made.title}. {made.caption}\n\nEffort {about['effort']}; parameters: {said}\n")
+    text = made.caption if panels is None else of_panels(made.caption, getattr(module, "PARTS", {}), panels)
+    write_atomic(caption, f"{made.title}. {text}\n\nEffort {about['effort']}; parameters: {said}\n")
     return [*written, caption]

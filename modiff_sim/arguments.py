@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections import UserList, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any
 
@@ -60,6 +60,19 @@ def count(name: str, value: Any, least: int = 1, *, most: float = math.inf, why:
     if int(value) > most:
         raise ValueError(f"{name} must be at most {most:,}{why and f', {why}'}, got {_shown(value)}")
     return int(value)
+
+
+def listed(values: Any) -> list[Any]:
+    """Return several values in a list, or a single one: numbers, text and objects that hold no others.
+
+    Examples
+    --------
+    >>> listed(3), listed("absmax"), listed(range(2, 4)), listed(None)
+    ([3], ['absmax'], [2, 3], [None])
+    """
+    if hasattr(values, "tolist"):  # an array, a number of one, a column of a frame
+        values = values.tolist()
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes) else [values]
 
 
 def seed(value: Any, name: str = "seed") -> int:

@@ -44,6 +44,37 @@ def one_of(what: str, name: Any, known: Iterable[str]) -> str:
     raise ValueError(f"unknown {what} {name!r}; known: {', '.join(names)}{meant(name, names)}")
 
 
+def takes(who: str, given: Iterable[str], known: Iterable[str], **instead: str) -> None:
+    """Raise TypeError for a keyword that is not taken, and name the nearest that is.
+
+    Parameters
+    ----------
+    who : str
+        Who takes keywords, for the message.
+    given, known : iterable of str
+        The keywords that were given, and those that are taken.
+    **instead : str
+        Keyword -> what it is called here, for those that are known to be called otherwise elsewhere.
+
+    Raises
+    ------
+    TypeError
+        For the first keyword that is not taken.
+
+    Examples
+    --------
+    >>> takes("sample", ["step"], ["steps", "batch"])
+    Traceback (most recent call last):
+        ...
+    TypeError: sample takes no step=; did you mean 'steps'?
+    """
+    names = list(known)
+    for name in given:
+        if name not in names:
+            hint = f"; here it is {instead[name]}" if name in instead else meant(name, names)
+            raise TypeError(f"{who} takes no {name}={hint or '; known: ' + ', '.join(names)}")
+
+
 def meant(name: Any, known: Iterable[str]) -> str:
     """Return "; did you mean ...?" with the nearest of the known names, or nothing where none is near.
 

@@ -116,6 +116,35 @@ def text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def aligned(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    r"""The lines of a table in text: names, in the first column, to the left, and all other columns to the right.
+
+    Parameters
+    ----------
+    head : sequence of str
+        What the columns are.
+    rows : iterable of sequences
+        Their values.
+
+    Returns
+    -------
+    list of str
+        A line for the head and for every row.
+
+    Examples
+    --------
+    >>> from modiff_sim.shown import aligned
+    >>> print("\n".join(aligned(["layer", "c"], [["conv_in", 0.25], ["head", 0.0625]])))
+    layer         c
+    conv_in    0.25
+    head     0.0625
+    """
+    cells = [list(head), *([text(value) for value in row] for row in rows)]
+    first, *widths = (max(map(len, column)) for column in zip(*cells, strict=True))
+    return ["  ".join([f"{name:<{first}}", *(f"{v:>{w}}" for v, w in zip(rest, widths, strict=True))])
+            for name, *rest in cells]  # fmt: skip
+
+
 class Plots:
     """Base class of what is under ``plot``: one method per kind of picture.
 

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arguments import number
+from ..arguments import listed, number
 from ..names import one_of
-from ..quantizers import QUANTIZERS, AbsMax, Zero
+from ..quantizers import QUANTIZERS, AbsMax, Zero, get
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity, PerChannel, PerSample
 from ..quantizers.granularity import name as granularity_name
@@ -73,7 +73,7 @@ def recommend(
     *,
     tolerance: float = 0.05,
     criterion: str = "bound",
-    candidates: Sequence[Quantizer] | None = None,
+    candidates: Quantizer | str | Sequence[Quantizer | str] | None = None,
     judged: str = "sample",
     full_bits: float = FULL_BITS,
 ) -> Recommendations:
@@ -88,10 +88,10 @@ def recommend(
         The largest error, as a share of the input's norm; above 0.
     criterion : {"bound", "typical"}
         How the error is foreseen: in the max norm for every trial, or in root mean square; see the module's docstring.
-    candidates : sequence of Quantizer, optional
-        Deterministic quantizers, each with its bits and granularity; of equal costs the first wins. By default
-        AbsMax from 2 to 8 bits with one scale per sample and, where there are channels, also with one per sample
-        and channel. A cache is always tried as well.
+    candidates : Quantizer, str, or sequence of these, optional
+        Deterministic quantizers, each with its bits and granularity, or text such as "absmax:4@channel"; of equal
+        costs the first wins. By default AbsMax from 2 to 8 bits with one scale per sample and, where there are
+        channels, also with one per sample and channel. A cache is always tried as well.
     judged : {"sample", "channel"}
         "sample": the error over the norm of the whole input. "channel": the error of every channel over that channel's
         norm, so that a small channel beside an outlier counts; needs (steps, trials, C, ...).
@@ -128,17 +128,19 @@ def recommend(
     number("full_bits", full_bits, above=0)
     for value, known, name in ((criterion, CRITERIA, "criterion"), (judged, JUDGED, "judged")):
         one_of(name, value, known)
-    if candidates is not None and not candidates:
+    tried = None if candidates is None else listed(candidates)
+    if tried == []:
         raise ValueError("no candidates: give at least one quantizer, or None for the default ones")
-    for Q in candidates or ():
-        if not isinstance(Q, Quantizer) or Q.laws.randomised:
+    chosen = None if tried is None else [get(Q, "a candidate") for Q in tried]
+    for Q in chosen or ():
+        if Q.laws.randomised:
             raise TypeError(f"candidates are deterministic quantizers such as AbsMax(4), got {Q!r}")
         if not 0 < Q.bits < full_bits:
             raise ValueError(f"{Q}: a candidate has 1 bit or more, and less than the {full_bits:g} of full precision")
     layers = [
         RecordedLayer(name, a, criterion, judged) for name, a in inputs.items()
     ]  # all are checked before any work
-    return Recommendations(_recommend(layer, float(tolerance), candidates, full_bits) for layer in layers)
+    return Recommendations(_recommend(layer, float(tolerance), chosen, full_bits) for layer in layers)
 
 
 def _recommend(

@@ -11,6 +11,7 @@ import numpy as np
 from ..advice import recommendation
 from ..console import complain
 from ..contraction.atlas import atlas
+from ..contraction.premises import of_row
 from ..quantizers import QUANTIZERS, granularity
 from . import asked, taken
 from .printing import printed, say, table
@@ -93,15 +94,9 @@ def _rows(chosen: Namespace, wanted: asked.Asked) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for shared, bits, names in wanted.calls():
         for row in atlas(names, bits, wanted.dims, drawn, granularities=[shared], **options):
-            rows.append(row | {"granularity": granularity.name(shared)} | _premises(row))
+            rows.append(row | of_row(row))
     names, scales = (list(dict.fromkeys(row[key] for row in wanted.expected())) for key in ("quantizer", "granularity"))
     return sorted(rows, key=lambda r: (names.index(r["quantizer"]), r["bits"], scales.index(r["granularity"]), r["d"]))
-
-
-def _premises(row: dict[str, Any]) -> dict[str, bool | None]:
-    """Return the conditions that the declared constant of this row meets; None for those of the other one."""
-    met = taken.premises(row["declared"], row["declared"])
-    return {name: value if name.startswith(row["norm"]) else None for name, value in met.items()}
 
 
 def _fits(rows: Sequence[dict[str, Any]]) -> None:
@@ -125,8 +120,6 @@ def _plot(path: str, rows: list[dict[str, Any]], about: str) -> None:
 
     with picture(path, contraction.titles(rows), about=about, columns=2, height=3.6) as (figure, panels):
         contraction.multiples(figure, panels, rows)
-        for i, axes in enumerate(panels):
-            axes.set_ylabel(("‖x - Q(x)‖² / ‖x‖²", "‖x - Q(x)‖∞ / ‖x‖∞")[i % 2])
 
 
 def _recorded(chosen: Namespace) -> np.ndarray | None:

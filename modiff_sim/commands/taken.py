@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import quantizers
 from ..contraction.atlas import shared_by_samples
+from ..contraction.premises import premises as premises
 from ..quantizers import QUANTIZERS, granularity
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import Granularity, PerGroup
@@ -40,7 +41,7 @@ def name(Q: Quantizer) -> str:
 
 def said(Q: Quantizer) -> str:
     """Return the text by which a quantizer can be named, as in "absmax:3@channel": the shortest one."""
-    return text(name(Q), Q.bits, Q.granularity)
+    return quantizers.name(Q)
 
 
 def text(name: str, bits: int, shared: Granularity) -> str:
@@ -75,11 +76,6 @@ def constants(chosen: Namespace, needed: Sequence[str]) -> tuple[Quantizer | Non
         return Q, about(Q, chosen.d, block(Q, chosen.d), **given) | {"given": list(given)}
     row: dict[str, Any] = dict.fromkeys((*ABOUT, "c", "kappa")) | given
     return None, row | premises(row["c"], row["kappa"]) | {"given": list(given)}
-
-
-def premises(c: float, kappa: float | None) -> dict[str, bool | None]:
-    """Return which conditions of the theory the constants meet, None for one that is not known; see ``CONDITIONS``."""
-    return {"c_below_1": c < 1, "c_at_most_half": 2 * c <= 1, "kappa_below_1": None if kappa is None else kappa < 1}
 
 
 #: what the conditions are for

@@ -11,128 +11,28 @@ Declared of a randomised quantizer is c of the *expectation*: a single sample (`
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import contraction
-from ..arguments import affordable, count, reals
+from ..arguments import affordable, count, listed
 from ..arguments import seed as whole_seed
 from ..names import one_of
-from ..quantizers import QUANTIZERS, make
+from ..quantizers import QUANTIZERS
+from ..quantizers import granularity as _granularity
 from ..quantizers.base import Quantizer
-from ..quantizers.granularity import Granularity, PerGroup, parse
+from ..quantizers.granularity import Granularity, PerGroup
 from ..typing import ArrayLike
 from .atlas_rows import Atlas as Atlas
-
-BATCH = 8  # samples that share a scale, where a granularity shares it between samples
-FLOATS = 2**20  # entries quantized at once: 8 MiB, and about ten times that in temporaries
-DRAWN = 2**22  # entries drawn at most per dimension and distribution; beyond it, trials fall with d
-FEWEST = 8  # trials at least, however large d is
-
-Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
-
-
-def _sparse(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    return rng.standard_normal(shape) * (rng.random(shape) < 0.05)
-
-
-def _outlier(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    x = rng.standard_normal(shape)
-    x[:, 0] = 50.0
-    return x
-
-
-#: name -> (rng, shape) -> float64 samples (rows). t5: Student's t, 5 degrees of freedom; sparse: normal, 95 % zeros;
-#: outlier: normal, one entry at 50 standard deviations. CLI choices, figures and tests iterate over it.
-DISTRIBUTIONS: dict[str, Draw] = {
-    "normal": lambda rng, shape: rng.standard_normal(shape),
-    "laplace": lambda rng, shape: rng.laplace(size=shape),
-    "t5": lambda rng, shape: rng.standard_t(5, size=shape),
-    "uniform": lambda rng, shape: rng.uniform(-1, 1, size=shape),
-    "sparse": _sparse,
-    "outlier": _outlier,
-}
-
-
-def trials_for(d: int, trials: int) -> int:
-    """How many samples of d entries are drawn: ``trials``, or fewer where they would exceed ``DRAWN`` entries.
-
-    Parameters
-    ----------
-    d : int
-        Entries of a sample.
-    trials : int
-        How many samples are asked for.
-
-    Returns
-    -------
-    int
-        How many are drawn, at least ``FEWEST`` if so many are asked for.
-
-    Raises
-    ------
-    ValueError
-        If a number is not an int >= 1.
-
-    Examples
-    --------
-    >>> from modiff_sim import atlas
-    >>> atlas.trials_for(1024, 64), atlas.trials_for(2**20, 64)
-    (64, 8)
-    """
-    return min(count("trials", trials), max(FEWEST, DRAWN // count("d", d)))
-
-
-def parts(name: str, d: int, trials: int, seed: int) -> Iterator[np.ndarray]:
-    """Samples of a distribution, cut into pieces of at most ``FLOATS`` entries (and whole samples).
-
-    Every piece has its own generator, SeedSequence(seed, spawn_key = (place of the name, d, piece)): a row of the atlas
-    does not depend on which other rows are asked for.
-
-    Parameters
-    ----------
-    name : str
-        A key of ``DISTRIBUTIONS``.
-    d : int
-        Entries of a sample.
-    trials : int
-        How many samples.
-    seed : int
-        The seed.
-
-    Yields
-    ------
-    numpy.ndarray
-        Samples, shape (some of the trials, d).
-
-    Raises
-    ------
-    ValueError
-        For an unknown name or numbers out of range.
-
-    Examples
-    --------
-    >>> from modiff_sim import atlas
-    >>> [x.shape for x in atlas.parts("normal", d=64, trials=16, seed=0)]
-    [(16, 64)]
-    """
-    seed, d, trials = whole_seed(seed), count("d", d), count("trials", trials)
-    place, at_once = list(DISTRIBUTIONS).index(name), max(BATCH, FLOATS // d // BATCH * BATCH)
-    for i, start in enumerate(range(0, trials, at_once)):
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place, d, i)))
-        yield DISTRIBUTIONS[name](rng, (min(at_once, trials - start), d))
-
-
-def _cut(recorded: np.ndarray, d: int, trials: int) -> Iterator[np.ndarray]:
-    """Runs of d consecutive entries of the recorded samples, spread evenly over them; rows of zeros are left out."""
-    runs = recorded[:, : recorded.shape[1] // d * d].reshape(-1, d)
-    runs = runs[np.any(runs != 0, axis=1)]
-    if len(runs) > trials:
-        runs = runs[np.linspace(0, len(runs) - 1, trials).astype(int)]
-    at_once = max(BATCH, FLOATS // d // BATCH * BATCH)
-    yield from (runs[i : i + at_once] for i in range(0, len(runs), at_once))
+from .samples import BATCH as BATCH
+from .samples import DISTRIBUTIONS as DISTRIBUTIONS
+from .samples import FEWEST, FLOATS, cut, recordings
+from .samples import parts as parts
+from .samples import trials_for as trials_for
+from .which import several
+from .worst_cases import searchable
 
 
 def shared_by_samples(granularity: Granularity, d: int) -> bool:
@@ -207,20 +107,6 @@ def _size(x: np.ndarray, norm: str) -> np.ndarray:
     return np.einsum("ij,ij->i", x, x) if norm == "c" else np.maximum(x.max(axis=1), -x.min(axis=1))
 
 
-def _grid(
-    names: Collection[str], bits: Collection[int], granularity: str | Granularity | None
-) -> Iterator[tuple[str, Quantizer]]:
-    """Quantizers by name and bits; once where the format decides the bits, and not below a quantizer's fewest."""
-    named = parse(granularity) if isinstance(granularity, str) else granularity
-    options: dict[str, Any] = {} if named is None else {"granularity": named}
-    for name in names:
-        kind = QUANTIZERS[one_of("quantizer", name, QUANTIZERS)]
-        if kind.fixed_bits is not None:
-            yield name, make(name, **options)
-        else:
-            yield from ((name, make(name, b, **options)) for b in bits if b >= kind.min_bits)
-
-
 def _fits(granularity: Granularity, d: int) -> bool:
     try:
         granularity.blocked((BATCH, d))
@@ -230,35 +116,36 @@ def _fits(granularity: Granularity, d: int) -> bool:
 
 
 def atlas(
-    quantizers: Collection[str] = tuple(QUANTIZERS),
-    bits: Collection[int] = (2, 3, 4, 8),
-    dims: Collection[int] = (1, 32, 1024, 32768),
-    distributions: Collection[str] = tuple(DISTRIBUTIONS),
-    norms: Collection[str] = contraction.NORMS,
-    granularities: Collection[str | Granularity | None] = (None,),
+    quantizers: str | Quantizer | Collection[str | Quantizer] = tuple(QUANTIZERS),
+    bits: int | Collection[int] = (2, 3, 4, 8),
+    dims: int | Collection[int] = (1, 32, 1024, 32768),
+    distributions: str | Collection[str] = tuple(DISTRIBUTIONS),
+    norms: str | Collection[str] = contraction.NORMS,
+    granularities: str | Granularity | Collection[str | Granularity | None] | None = None,
     *,
     trials: int = 64,
     seed: int = 0,
     recorded: ArrayLike | None = None,
     search: bool = True,
 ) -> Atlas:
-    """Rows of the contraction atlas.
+    """Rows of the contraction atlas. Where several may be given, one may be given as it is: ``atlas("absmax:3")``.
 
     Parameters
     ----------
-    quantizers : collection of str
-        Names of ``QUANTIZERS``; all by default.
-    bits : collection of int, default (2, 3, 4, 8)
-        Bits, for the quantizers whose format does not decide them.
-    dims : collection of int, default (1, 32, 1024, 32768)
+    quantizers : str, Quantizer, or collection of these
+        Names of ``QUANTIZERS``, all by default; text such as "absmax:3" or "absmax:3@channel", which has its own bits
+        and granularity; or quantizers, also your own.
+    bits : int or collection of int, default (2, 3, 4, 8)
+        Bits, for the names whose format does not decide them.
+    dims : int or collection of int, default (1, 32, 1024, 32768)
         Entries of a sample. A dimension that a granularity cannot block (32 does not divide it) is left out.
-    distributions : collection of str
+    distributions : str or collection of str
         Names of ``DISTRIBUTIONS``; all by default.
-    norms : collection of {"c", "kappa"}
+    norms : {"c", "kappa"} or collection of these
         The norms; both by default.
-    granularities : collection, default (None,)
-        Names (``granularity.parse``: "group" is runs of 32, "group:64" of 64), objects, or None, the quantizer's own:
-        one scale per sample, and per run of 32 entries for the MX formats.
+    granularities : str, Granularity, or collection of these, optional
+        Names (``granularity.parse``: "group" is runs of 32, "group:64" of 64) or objects, for the quantizers that do
+        not say theirs. None is the quantizer's own: one scale per sample, and per run of 32 entries for the MX formats.
     trials : int, default 64
         How many samples to draw, at least 2.
     seed : int, default 0
@@ -272,19 +159,20 @@ def atlas(
     Returns
     -------
     Atlas
-        A list of dicts, with ``where``, ``frame``, ``plot`` and ``save``. Their columns: quantizer, bits, granularity,
-        d, distribution and norm; declared: Q.c or Q.kappa of the entries that share a scale; searched: the worst case
-        found for that many entries (None where the quantizer is randomised, or search=False); mean, low, high: over
+        A list of dicts, with ``where``, ``frame``, ``plot`` and ``save``. Their columns: quantizer (its name, or its
+        text where it has options besides bits), bits, granularity ("sample", "group:32"), d, distribution and norm;
+        declared: Q.c or Q.kappa of the entries that share a scale; searched: the worst case found for that many entries
+        (None where the quantizer is randomised or a plain function, or search=False); mean, low, high: over
         samples, with a 95 % bootstrap interval; largest: of a single one; trials: how many samples (or batches, see the
         module) there were, which for large d are fewer than asked for.
 
     Raises
     ------
     TypeError
-        If ``recorded`` does not hold real numbers.
+        If ``recorded`` does not hold real numbers, and for quantizers that are neither text nor quantizers.
     ValueError
-        For unknown names, dims or trials that are too small, and recorded data that is empty, not finite or has another
-        shape.
+        For unknown names, different quantizers of one name, dims or trials that are too small, and recorded data that
+        is empty, not finite or has another shape.
     MemoryError
         If the samples do not fit into this machine's memory.
 
@@ -296,32 +184,32 @@ def atlas(
     [('absmax', 32, 8, True)]
     """
     seed, trials = whole_seed(seed), count("trials", trials, 2)
-    dims = [count("dims", d) for d in dims]
+    dims = [count("dims", d) for d in listed(dims)]
+    distributions, norms = listed(distributions), listed(norms)
     for d in dims:
         affordable(f"{trials_for(d, trials):,} samples of {d:,} entries", 64 * d * min(FEWEST, trials))
-    bits = [count("bits", b, 0) for b in bits]
-    grids = [pair for g in granularities for pair in _grid(quantizers, bits, g)]
+    grids = several(quantizers, [count("bits", b, 0) for b in listed(bits)], listed(granularities))
     if not grids or not dims:
         raise ValueError(f"needs quantizers and dims >= 1, got dims={dims} and {len(grids)} quantizers")
     for kind, names, known in (("distribution", distributions, DISTRIBUTIONS), ("norm", norms, contraction.NORMS)):
         for name in names:
             one_of(kind, name, known)
-    samples = np.zeros((0, 0)) if recorded is None else _recorded(recorded)
+    samples = np.zeros((0, 0)) if recorded is None else recordings(recorded)
     worst: dict[Any, float] = {}
     rows = Atlas()
     for distribution, d in itertools.product([*distributions, *["recorded"] * bool(samples.size)], dims):
         here, n = [(name, Q) for name, Q in grids if _fits(Q.granularity, d)], trials_for(d, trials)
-        pieces = _cut(samples, d, n) if distribution == "recorded" else parts(distribution, d, n, seed)
+        pieces = cut(samples, d, n) if distribution == "recorded" else parts(distribution, d, n, seed)
         for (name, Q, norm), values in _measured(here, norms, pieces, seed).items():
             if len(values) < 2:
                 continue
             block = Q.granularity.block_size((BATCH, d))
             key = (name, Q.bits, block, norm)
-            if search and not Q.laws.randomised and key not in worst:
+            if search and searchable(Q) and key not in worst:
                 worst[key] = contraction.search(Q, block, norm=norm, seed=seed).value
             m = contraction.summary(values, seed=seed)
             rows.append({
-                "quantizer": name, "bits": Q.bits, "granularity": str(Q.granularity), "d": int(d),
+                "quantizer": name, "bits": Q.bits, "granularity": _granularity.name(Q.granularity), "d": int(d),
                 "distribution": distribution, "norm": norm, "declared": getattr(Q, norm)(block),
                 "searched": worst.get(key), "mean": m.mean, "low": m.low, "high": m.high, "largest": m.largest,
                 "trials": len(values),
@@ -339,12 +227,3 @@ def _measured(
             for norm, values in sample_ratios(Q, x, norms, np.random.default_rng([seed, i])).items():
                 found[name, Q, norm].append(values)
     return {key: np.concatenate(values) for key, values in found.items() if values}
-
-
-def _recorded(recorded: ArrayLike) -> np.ndarray:
-    samples = reals("recorded samples", recorded)
-    if samples.ndim not in (2, 3) or samples.size == 0:
-        raise ValueError(f"recorded samples have shape (n, entries) or (steps, n, entries), got {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise ValueError("recorded samples hold NaN or Inf")
-    return samples.reshape(-1, samples.shape[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
+from ..arguments import listed
 from ..names import one_of
-from ..quantizers import QUANTIZERS, make
+from ..quantizers import granularity as _granularity
+from ..quantizers import parts
 from ..quantizers.base import Quantizer
-from ..quantizers.granularity import Granularity, parse
+from ..quantizers.granularity import GRANULARITIES, Granularity
 from ..shown import Said, Shown, frame, pictures
+from .premises import PREMISES, of_row
+from .which import label
 
 if TYPE_CHECKING:
     from .pictures import AtlasPlots
@@ -61,9 +66,9 @@ class Atlas(Shown, list[Row]):
         Parameters
         ----------
         **wanted
-            Column -> a value, or several in an array, list, tuple, set, range or other iterable. A granularity is an
-            object, such as ``PerSample()``, or its name, such as "sample" or "group:64". A quantizer is its name, or an
-            object, which also says which bits and granularity.
+            Column of ``frame`` -> a value, or several in an array, list, tuple, set, range or other iterable. A
+            granularity is an object, such as ``PerSample()``, or its name, such as "sample" or "group:64". A quantizer
+            is its name, or text such as "absmax:3" or an object, which also say which bits (and granularity).
 
         Returns
         -------
@@ -77,9 +82,10 @@ class Atlas(Shown, list[Row]):
         """
         several = []
         for column, values in wanted.items():
-            one_of("column of the atlas", column, COLUMNS)
-            several.append([_cells(column, value) for value in _listed(values)])
-        return Atlas(row for row in self if all(any(row.items() >= c.items() for c in each) for each in several))
+            one_of("column of the atlas", column, (*COLUMNS, *PREMISES))
+            several.append([_cells(column, value) for value in listed(values)])
+        rows = ((row, (row | of_row(row)).items()) for row in self)
+        return Atlas(row for row, cells in rows if all(any(cells >= c.items() for c in each) for each in several))
 
     def _said(self) -> Said:
         facts: dict[str, Any] = {}
@@ -97,14 +103,17 @@ class Atlas(Shown, list[Row]):
         return found
 
     def frame(self) -> Any:
-        """A pandas DataFrame (extra [plot]), a row per row of the atlas.
+        """A pandas DataFrame (extra [plot]), a row per row of the atlas: the table of ``modiff-sim contraction --csv``.
 
         The columns are those of ``atlas``: "quantizer", "bits", "granularity", "d" (entries of a sample),
         "distribution" and "norm" ("c" or "kappa") say of what; "declared", "searched" (NaN where nothing was), "mean",
         "low" and "high" (a 95 % interval of the mean) and "largest" are ratios of norms, squared for c; "trials" is the
-        number of samples, or of batches where samples share scales (``PerBatch``, ``PerChannel``).
+        number of samples, or of batches where samples share scales (``PerBatch``, ``PerChannel``). "c_below_1",
+        "c_at_most_half" and "kappa_below_1" say which conditions of the theory the declared constant meets, and are
+        missing in the rows of the other norm.
         """
-        return frame(self.columns())
+        made = frame({**self.columns(), **{name: [of_row(row)[name] for row in self] for name in PREMISES}})
+        return made.astype(dict.fromkeys(PREMISES, "boolean"))
 
     @property
     def plot(self) -> AtlasPlots:
@@ -132,24 +141,31 @@ class Atlas(Shown, list[Row]):
         rows = cls(dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
         for row in rows:
             row["searched"] = None if np.isnan(row["searched"]) else row["searched"]
+            row["granularity"] = _shared(row["granularity"])  # files of older versions have the text of the object
         return rows
-
-
-def _listed(values: Any) -> list[Any]:
-    """Return one value, or several, in a list."""
-    if hasattr(values, "tolist"):  # an array, a number of one, a column of a frame
-        values = values.tolist()
-    return list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [values]
 
 
 def _cells(column: str, value: Any) -> Row:
     """Return which columns of a row have which values where one has this value, or is of this object."""
+    if column == "quantizer" and isinstance(value, str):
+        with suppress(ValueError):  # a text, but no name
+            name, bits, shared = parts(value)
+            own = {} if shared is None else {"granularity": _shared(shared)}
+            return {column: name} | ({} if bits is None else {"bits": bits}) | own
     if isinstance(value, Quantizer):
-        name = next((name for name, kind in QUANTIZERS.items() if kind is type(value)), "")
-        known = name and make(name, value.bits, granularity=value.granularity) == value
-        shared = str(value.granularity)
-        return {column: name if known else str(value), "bits": value.bits, "granularity": shared}
-    if column == "granularity" and isinstance(value, str):
-        with suppress(ValueError):  # the text of an object
-            value = parse(value)
-    return {column: str(value) if isinstance(value, Granularity) else value}
+        return {column: label(value), "bits": value.bits, "granularity": _shared(value.granularity)}
+    return {column: _shared(value) if column == "granularity" else value}
+
+
+def _shared(value: Any) -> Any:
+    """Return the text of a granularity, as ``granularity.name`` writes it, of an object or of any of its texts."""
+    if isinstance(value, Granularity):
+        return _granularity.name(value)
+    with suppress(ValueError):
+        return _granularity.name(_granularity.parse(value))
+    kinds = {kind.__name__: kind for kind in GRANULARITIES.values()}
+    with suppress(SyntaxError, ValueError, TypeError, AttributeError, KeyError):  # as in "PerGroup(size=32, axis=-1)"
+        call: Any = ast.parse(value, mode="eval").body
+        options = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+        return _granularity.name(kinds[call.func.id](*map(ast.literal_eval, call.args), **options))
+    return value

@@ -10,14 +10,16 @@ import numpy as np
 from ..arguments import affordable, count, number, reals
 from ..arguments import seed as whole_seed
 from ..names import one_of
+from ..quantizers import get
 from ..quantizers.base import Quantizer
+from ..shown import Said, Shown
 from ..typing import Array, ArrayLike
 
 NORMS = ("c", "kappa")
 
 
-@dataclass(frozen=True)
-class Measured:
+@dataclass(frozen=True, repr=False)
+class Measured(Shown):
     """A measured contraction.
 
     Parameters
@@ -35,7 +37,10 @@ class Measured:
     --------
     >>> from modiff_sim import contraction
     >>> contraction.summary([0.25, 0.25, 0.25])
-    Measured(values=array([0.25, 0.25, 0.25]), mean=0.25, low=0.25, high=0.25, largest=0.25)
+    Measured: a contraction, over 3 blocks
+        mean      0.25
+        interval  0.25 to 0.25
+        largest   0.25
     """
 
     values: np.ndarray
@@ -44,14 +49,19 @@ class Measured:
     high: float
     largest: float
 
+    def _said(self) -> Said:
+        interval = f"{self.low:.4g} to {self.high:.4g}"
+        facts = {"mean": self.mean, "interval": interval, "largest": self.largest}
+        return Said(f"Measured: a contraction, over {len(self.values)} blocks", facts)
 
-def ratios(Q: Quantizer, x: ArrayLike, *, norm: str = "c", random: Array | None = None) -> np.ndarray:
+
+def ratios(Q: Quantizer | str, x: ArrayLike, *, norm: str = "c", random: Array | None = None) -> np.ndarray:
     """The contraction of every block of x: ||x - Q(x)||²/||x||², or the ratio of the max norms.
 
     Parameters
     ----------
-    Q : Quantizer
-        The quantizer.
+    Q : Quantizer or str
+        The quantizer, or text such as "absmax:3".
     x : array_like of float
         An array that fits the quantizer's granularity; its dtype is kept.
     norm : {"c", "kappa"}, default "c"
@@ -79,6 +89,7 @@ def ratios(Q: Quantizer, x: ArrayLike, *, norm: str = "c", random: Array | None 
     array([0.1667, 0.    ])
     """
     one_of("norm", norm, NORMS)
+    Q = get(Q, "Q of a contraction")
     x = reals("x", x, dtype=None)
     Q.check(x)
     blocks, axes = Q.blocks(np, x)
@@ -140,13 +151,15 @@ def summary(values: ArrayLike, *, level: float = 0.95, resamples: int = 1000, se
     return Measured(values, float(values.mean()), float(low), float(high), float(values.max()))
 
 
-def measure(Q: Quantizer, x: ArrayLike, *, norm: str = "c", random: Array | None = None, **options: Any) -> Measured:
+def measure(
+    Q: Quantizer | str, x: ArrayLike, *, norm: str = "c", random: Array | None = None, **options: Any
+) -> Measured:
     """Contraction measured on data, with a percentile-bootstrap interval of its mean over blocks.
 
     Parameters
     ----------
-    Q : Quantizer
-        The quantizer.
+    Q : Quantizer or str
+        The quantizer, or text such as "absmax:3".
     x : array_like of float
         An array whose blocks (for ``PerSample``: rows) are independent draws.
     norm : {"c", "kappa"}, default "c"

@@ -24,7 +24,8 @@ class AtlasPlots(Plots):
         Returns
         -------
         matplotlib.axes.Axes
-            The Axes. Measured values have their 95 % intervals.
+            The Axes. Measured values have their 95 % intervals. Grey lines are the conditions of the theory that lie
+            near: c = 1 and ½, kappa = 1. Means far below all curves are arrows at the edge.
 
         Raises
         ------
@@ -44,7 +45,8 @@ class AtlasPlots(Plots):
         Returns
         -------
         matplotlib.axes.Axes
-            The Axes. Measured values have their 95 % intervals.
+            The Axes. Measured values have their 95 % intervals. Grey lines are the conditions of the theory that lie
+            near: c = 1 and ½, kappa = 1. Means far below all curves are arrows at the edge.
 
         Raises
         ------
@@ -55,6 +57,8 @@ class AtlasPlots(Plots):
 
     def both(self) -> Any:
         """c and kappa of all rows, side by side, with a row of panels for each granularity and every six quantizers.
+
+        Panels have letters, and say which quantizer or granularity they are of where there are several.
 
         Returns
         -------
@@ -83,15 +87,17 @@ class AtlasPlots(Plots):
         rows = self._some(self._of.where(norm=norm))
         groups = contraction.groups(rows)
         if len(groups) > 1:
+            scales = list(dict.fromkeys(row["granularity"] for row in rows))
+            some = f"where(granularity={scales[0]!r})" if len(scales) > 1 else "where(quantizer=[...])"
             raise ValueError(
                 f"these rows fill {len(groups)} panels, one for each granularity and every {contraction.ROW} "
-                "quantizers: choose some, as with where(quantizer=[...]), or see plot.both()"
+                f"quantizers: choose some, as with {some}, or see plot.both()"
             )
         told = contraction.keys(rows)
         with panels.panel(ax, where="outside right upper", size=(7.2, 4.0)) as axes:
             contraction.panel(axes, rows, norm, told, rows)
             axes.set_ylabel(contraction.NORMS[norm])
-            for key in [*told.named(rows), *told.marks()]:
+            for key in [*told.named(rows), *told.marks(rows)]:
                 axes.add_line(key)
             if ax is None:
                 axes.set_title(contraction.title(rows, norm, which=True).partition("\n")[2])

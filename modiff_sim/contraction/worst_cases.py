@@ -21,8 +21,12 @@ import numpy as np
 from ..arguments import affordable, count
 from ..arguments import seed as whole_seed
 from ..names import one_of
+from ..quantizers import get
 from ..quantizers.base import Quantizer
+from ..quantizers.custom import Custom
 from ..quantizers.granularity import PerSample
+from ..quantizers.split import Split
+from ..shown import Said, Shown
 from .measuring import NORMS, ratios
 
 GROUPS = 5
@@ -35,8 +39,8 @@ _CHANGES = 2  # bisected per start, round and way to move, the most promising
 _EXPANDED = 2**18  # entries per round where a scale depends on every entry, so that groups have to be written out
 
 
-@dataclass(frozen=True)
-class WorstCase:
+@dataclass(frozen=True, repr=False)
+class WorstCase(Shown):
     """The largest ratio that a search found, with the input that has it.
 
     Parameters
@@ -50,6 +54,8 @@ class WorstCase:
     --------
     >>> import modiff_sim as ms
     >>> worst = ms.contraction.search(ms.AbsMax(3), 4)
+    >>> worst
+    WorstCase: the largest ratio found is 0.07692, of an input of 4 entries
     >>> worst.x.shape
     (1, 4)
     """
@@ -57,12 +63,15 @@ class WorstCase:
     value: float
     x: np.ndarray
 
+    def _said(self) -> Said:
+        return Said(f"WorstCase: the largest ratio found is {self.value:.4g}, of an input of {self.x.size} entries", {})
+
 
 class _Groups:
     """Grouped inputs: rows of values (n, G), each with counts (n, G) that add up to d."""
 
     def __init__(self, Q: Quantizer, norm: str) -> None:
-        self.Q, self.norm = replace(Q, granularity=PerSample()), norm
+        self.Q, self.norm = of_one_block(Q), norm
 
     def expand(self, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """The inputs themselves, (n, d)."""
@@ -90,15 +99,36 @@ class _Groups:
         return codes, np.divide(top, bottom, out=np.zeros(len(rows)), where=legal)
 
 
+def of_one_block(Q: Quantizer) -> Quantizer:
+    """The quantizer with one scale for a sample. Raises ValueError for a ``Split``, whose parts have their own."""
+    if isinstance(Q, Split):
+        raise ValueError(
+            f"a worst case is of entries that share a scale, and the parts of {Q} do not: search each of Q.quantizers"
+        )
+    return replace(Q, granularity=PerSample())
+
+
+def searchable(Q: Quantizer) -> bool:
+    """Whether ``search`` can be called with a quantizer: it draws nothing, and has codes along one scale."""
+    return not (Q.laws.randomised or isinstance(Q, Custom | Split))
+
+
 def search(
-    Q: Quantizer, d: int, *, norm: str = "c", tries: int = 12, rounds: int = 4, polish: bool = False, seed: int = 0
+    Q: Quantizer | str,
+    d: int,
+    *,
+    norm: str = "c",
+    tries: int = 12,
+    rounds: int = 4,
+    polish: bool = False,
+    seed: int = 0,
 ) -> WorstCase:
     """The largest ratio ||x - Q(x)||²/||x||², or of the max norms, found for d entries that share a scale.
 
     Parameters
     ----------
-    Q : Quantizer
-        A deterministic quantizer; its granularity is replaced by ``PerSample``.
+    Q : Quantizer or str
+        A deterministic quantizer, or text such as "absmax:3"; its granularity is replaced by ``PerSample``.
     d : int
         How many entries share the scale.
     norm : {"c", "kappa"}, default "c"
@@ -120,8 +150,10 @@ def search(
 
     Raises
     ------
+    TypeError
+        For ``Custom``, which has no codes to search along: ``contraction.measure`` is for inputs of your own.
     ValueError
-        For an unknown norm, a randomised quantizer, or numbers out of range.
+        For an unknown norm, a randomised quantizer, a ``Split``, or numbers out of range.
     MemoryError
         If the inputs do not fit into this machine's memory.
 
@@ -134,8 +166,17 @@ def search(
     (0.636364, 0.636364)
     """
     one_of("norm", norm, NORMS)
+    Q = get(Q, "Q of search")
+    if isinstance(Q, Custom):
+        raise TypeError(
+            f"search moves entries across the codes of a quantizer, and {Q} is a function without codes: call "
+            f"contraction.measure(Q, x, norm={norm!r}) on inputs of your own, or testing.hunt(Q, d, norm={norm!r})"
+        )
     if Q.laws.randomised:
-        raise ValueError(f"search needs a deterministic quantizer, got {Q}")
+        raise ValueError(
+            f"search needs a deterministic quantizer, got {Q}: call contraction.measure(Q, x, norm={norm!r}, "
+            "random=...) on inputs of your own"
+        )
     d, tries, rounds = count("d", d), count("tries", tries), count("rounds", rounds, 0)
     rng, groups = np.random.default_rng(whole_seed(seed)), _Groups(Q, norm)
     affordable(f"an input of {d:,} entries", 48 * d)  # it, its codes and values

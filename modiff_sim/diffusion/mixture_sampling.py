@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import recursion as _recursion
-from ..arguments import affordable, count, number, reals
+from ..arguments import affordable, count, listed, number, reals
 from ..arguments import seed as whole_seed
 from ..names import one_of
 from ..quantizers import QUANTIZERS, Identity, Zero, make
@@ -254,10 +254,10 @@ class Differences:
 def quantized_sampling(
     mixture: GaussianMixture,
     *,
-    bits: Iterable[int] = (2, 3, 4, 5, 6, 8),
-    recursions: Iterable[str] = (*_recursion.RECURSIONS, CACHE),
-    samplers: Iterable[str] = ("ddim", "ddpm"),
-    steps: Iterable[int] = (50,),
+    bits: int | Iterable[int] = (2, 3, 4, 5, 6, 8),
+    recursions: str | Iterable[str] = (*_recursion.RECURSIONS, CACHE),
+    samplers: str | Iterable[str] = ("ddim", "ddpm"),
+    steps: int | Iterable[int] = (50,),
     images: int = 512,
     seed: int = 0,
     quantizer: str = "absmax",
@@ -269,9 +269,9 @@ def quantized_sampling(
     ----------
     mixture : GaussianMixture
         The distribution of the data. Anything else raises TypeError.
-    bits, steps : iterable of int
+    bits, steps : int or iterable of int
         Bit widths, and numbers of timesteps.
-    recursions, samplers : iterable of str
+    recursions, samplers : str or iterable of str
         Names in ``RECURSIONS``, or "cache" (0 bits: nothing is computed after the first call); names in ``SAMPLERS``.
         Unknown names raise ValueError.
     images : int, default 512
@@ -319,7 +319,7 @@ def quantized_sampling(
     affordable(f"the distances of {images:,} images to as many", 16 * images**2)
     one_of("quantizer", quantizer, QUANTIZERS)
     truth, noise = Truth.of(mixture, images, seed), FixedNoise(seed, images, mixture.d)
-    chosen = list(arms(bits, list(recursions), quantizer))
+    chosen = list(arms(listed(bits), listed(recursions), quantizer))
     floor = [wasserstein2(x, truth.exact) for x in truth.others]
     constant = {
         "images": images,
@@ -333,8 +333,8 @@ def quantized_sampling(
         ),
     }
     rows = []
-    ladder = list(steps)
-    for sampler in samplers:
+    ladder = listed(steps)
+    for sampler in listed(samplers):
         for n in ladder:
             for name, b, Q, recursion in chosen:
                 differences = Differences()

@@ -79,7 +79,7 @@ def ratio(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> Interval:
     Examples
     --------
     >>> found = ratio([2.0, 4.1, 6.0, 7.9], [1.0, 2.0, 3.0, 4.0])
-    >>> round(found.value, 2), found.low < 2 < found.high
+    >>> round(found.value, 2), bool(found.low < 2 < found.high)
     (2.0, True)
     """
     a, b = _paired(above, below)

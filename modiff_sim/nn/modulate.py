@@ -26,6 +26,7 @@ from .hooks.undo import Context
 from .layers import Chosen, Weights
 from .plans.plan import Plan, chosen
 from .plans.reuse import Reuse
+from .plans.select import by_name
 from .run.options import Options, Skip
 from .run.run import Run, active_run
 from .weights.quantized import quantize_weights
@@ -54,8 +55,9 @@ def modulated(
     """Run the model's Conv1d, Conv2d and Linear layers as an arm of the paper while the context is open.
 
     Inside the context, NaN or Inf and a batch of another shape, dtype or device without ``run.reset()`` raise
-    ValueError, which names layer and call. After any exception in the model's forward, or in a hook after it, all
-    states and counts are as they were before that call.
+    ValueError, which names layer and call. A batch of the same shape that goes on with the states of another one is
+    warned of where the times of the calls tell (``nn.hooks.batches``). After any exception in the model's forward, or
+    in a hook after it, all states and counts are as they were before that call.
 
     Parameters
     ----------
@@ -64,8 +66,9 @@ def modulated(
     activations : Quantizer, Plan, str or mapping
         Quantizer of the layers' inputs ("direct") or residuals (open and closed loop), as an object or as text such as
         "absmax:4"; or a plan that names one per layer and call (``nn.plans``, ``nn.calibrate``); or a mapping from
-        names and patterns of layers to any of these, such as ``{"conv_in": "absmax:8", "*": "absmax:4"}``, in which the
-        first match decides and layers without one stay in full precision.
+        layers to any of these, such as ``{"conv_in": "absmax:8", "*": "absmax:4"}``, in which the first match decides
+        and layers without one stay in full precision. Its keys are names, patterns, or predicates such as
+        ``first_layer(model)``.
     weights : Quantizer, QuantizedWeights, other WeightSource, str or mapping, optional
         Quantizer of the weights, applied once, as an object, as text, or by patterns of layers; or quantized weights
         (``nn.weights``). None leaves the weights in full precision, and so does a mapping for layers without a match.
@@ -128,9 +131,10 @@ def modulated(
     (1.0, 4.0)
     """
     one_of("engine", engine, ENGINES)
+    weights = by_name(model, weights, "weights")
     source: Any = chosen(weights, weights=True)
     if isinstance(weights, Mapping):
         source = quantize_weights(model, weights, where=where)
-    plan = chosen(activations)
+    plan, skip = chosen(by_name(model, activations)), by_name(model, skip, "skip")
     options = Options(plan, source, recursion, warmup, refresh, where, skip, storage, attention, reuse, seed, engine)
     return Context(lambda undo: Run(model, options).put(undo))

@@ -8,6 +8,7 @@ where a run was interrupted.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +23,19 @@ from torch.utils import _pytree as pytree
 from ..diffusion.noise import image_noise as image_noise
 from ..diffusion.samplers import SAMPLERS
 from ..diffusion.schedules import Schedule, linear
-from ..names import one_of
+from ..names import one_of, takes
 from .hooks.calling import caller, prediction, unwrapped
 from .hooks.modes import inference
 from .models.inputs import device_and_dtype, image_shape
 from .models.schedulers import attached, schedule_of
 from .run.run import Run, active_run
+
+#: what the calls of pipelines and other libraries name -> its name in ``sample``
+CALLED = {
+    "num_inference_steps": "steps=", "num_steps": "steps=", "n_steps": "steps=", "batch_size": "batch=",
+    "num_images": "images=", "n": "images=", "generator": "seed=", "scheduler": "schedule=",
+    "prompt": "conditions=, the arguments of the model by name",
+}  # fmt: skip
 
 
 def denoiser(model: nn.Module, conditions: Mapping[str, Any] | None = None) -> Callable[[Tensor, int], Tensor]:
@@ -214,10 +222,13 @@ def sample(
 
     Raises
     ------
+    TypeError
+        For an option that no sampler has, which names the nearest known one.
     ValueError
-        For unknown names (listing the known ones), no images, a scheduler that cannot be followed, a model on the meta
-        device or in training mode, a model that takes no timestep or returns no prediction, a ``run`` that is not
-        active on this model, and NaN or Inf in an output, naming the call and its timestep.
+        For unknown names (listing the known ones), an option that the sampler has not, no images, a scheduler that
+        cannot be followed, a model on the meta device or in training mode, a model that takes no timestep or returns no
+        prediction, a ``run`` that is not active on this model, and NaN or Inf in an output, naming the call and its
+        timestep.
 
     Examples
     --------
@@ -232,6 +243,9 @@ def sample(
     """
     model, known = resolved(model, schedule)
     one_of("sampler", sampler, SAMPLERS)
+    own = [name for name in inspect.signature(sample).parameters if name != "options"]
+    others = [name for each in SAMPLERS.values() for name in each.options]
+    takes("sample", options, [*own, *dict.fromkeys(others)], **CALLED)
     run = _run_of(model, run)
     if model.training:
         raise ValueError("the model is in training mode (dropout would be active): call model.eval() first")

@@ -3,7 +3,7 @@
 The colour says which quantizer a curve belongs to. Where there are several bits (or dimensions) as well, the line style
 tells them apart, or the colour if there is one quantizer only. More of them than there are styles or colours are
 refused, because nobody could tell them apart. Declared values are lines with dashes, searched ones rings, and measured
-ones the distributions' markers.
+ones the distributions' markers. Grey lines are the conditions of the theory (``LEVELS``).
 
 What is drawn are the rows of an atlas: mappings with the columns of ``contraction.atlas``.
 """
@@ -11,8 +11,10 @@ What is drawn are the rows of an atlas: mappings with the columns of ``contracti
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -21,14 +23,29 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .panels import doublings, whole_numbers
-from .style import PALETTE, legend
+from .style import EDGE, PALETTE, legend
 
 ROW = 6  # quantizers of one granularity in a panel
 LINES = ("-", "--", ":", "-.")
 MARKERS = "so^vDPX*"
 NORMS = {"c": "c (squared 2-norm)", "kappa": "kappa (max norm)"}
+RATIOS = {"c": "‖x - Q(x)‖² / ‖x‖²", "kappa": "‖x - Q(x)‖∞ / ‖x‖∞"}
 WORDS = {"bits": "{} bits", "d": "d = {}"}
 NOTHING = 1e-12  # an error up to this is the rounding of an exact quantizer, and is drawn as 0
+#: norm -> conditions of the theory (for the closed loop): value, line style, and what holds where
+LEVELS: dict[str, tuple[tuple[float, Any, str], ...]] = {
+    "c": (
+        (1.0, "-", "c = 1: below it,\nthe sharp bounds hold"),
+        (0.5, (0, (1, 1.5)), "c = ½: up to it,\nthe paper's (31) holds"),
+    ),
+    "kappa": ((1.0, "-", "kappa = 1: below it,\nthe max-norm bounds hold"),),
+}
+BOTH = "c = 1, kappa = 1: below it,\nsharp, max-norm bounds hold"  # for lines that look alike
+NEAR = 20.0  # a level is shown where the largest value is at most so many times smaller
+#: decades below the curves that points may take up, at least and as a multiple of the decades that the curves span
+BELOW = (2.0, 1.0)
+TICKS = 8  # decades with a number beside a 0
+BENEATH = r"$\downarrow$"
 
 Row = Mapping[str, Any]
 
@@ -86,9 +103,13 @@ class Keys:
         return sorted(set().union(*(v for v in self.own.values() if len(v) > 1)))
 
     def colours(self, group: Sequence[Row]) -> dict[Any, str]:
-        """The colour of each quantizer, or of each number of bits (or d) where there is only one quantizer."""
-        named = dict.fromkeys(row["quantizer" if self.several else self.other] for row in group)
-        return dict(zip(named, PALETTE, strict=False))
+        """The colour of each quantizer, or of each number of bits (or d) where there is only one quantizer.
+
+        It is the same in all panels where there are colours for all quantizers.
+        """
+        named = list(dict.fromkeys(row["quantizer" if self.several else self.other] for row in group))
+        every = list(self.own) if self.several and len(self.own) <= len(PALETTE) else named
+        return {name: PALETTE[every.index(name)] for name in named}
 
     def named(self, group: Sequence[Row]) -> list[Line2D]:
         """The entries of a legend for the colours of a panel."""
@@ -98,17 +119,24 @@ class Keys:
             texts[name] = f"{name}, {word.format(*self.own[name])}" if only else name
             if not self.several:
                 texts[name] = word.format(name)
-        return [Line2D([], [], color=c, marker="_", label=texts[k]) for k, c in self.colours(group).items()]
+        return [Line2D([], [], color=c, lw=5, label=texts[k]) for k, c in self.colours(group).items()]
 
-    def marks(self) -> list[Line2D]:
-        """The entries of a legend for what the marks and line styles are."""
+    def marks(self, rows: Sequence[Row]) -> list[Line2D]:
+        """The entries of a legend for what the marks and lines are that are drawn of these rows."""
         black: dict[str, Any] = {"color": "black"}
-        found = [Line2D([], [], marker="_", ms=9, label="declared", **black)]
+        word = WORDS[self.other]
+        found = [Line2D([], [], ls=s, label=f"declared, {word.format(v)}", **black) for v, s in self.lines.items()]
+        found = found or [Line2D([], [], marker="_", ms=9, lw=1.2, label="declared", **black)]
         if self.searched:
             found.append(Line2D([], [], ls="", marker="o", ms=8, mfc="none", label="searched", **black))
         found += [Line2D([], [], ls="", marker=m, ms=4, label=f"{n}, mean", **black) for n, m in self.markers.items()]
-        word = WORDS[self.other]
-        return found + [Line2D([], [], ls=s, label=word.format(v), **black) for v, s in self.lines.items()]
+        norms = list(dict.fromkeys(row["norm"] for row in rows))
+        if any(_beneath(rows, norm) for norm in norms):
+            found.append(Line2D([], [], ls="", marker=BENEATH, ms=8, label="mean below the axis", **black))
+        levels: dict[Any, str] = {}
+        for _, line, said in (level for norm in norms for level in _levels(rows, norm)):
+            levels[line] = BOTH if line in levels else said
+        return found + [Line2D([], [], ls=line, label=said, color=EDGE, lw=0.9) for line, said in levels.items()]
 
 
 def keys(rows: Sequence[Row]) -> Keys:
@@ -118,7 +146,8 @@ def keys(rows: Sequence[Row]) -> Keys:
     """
     x, other = ("d", "bits") if len({row["d"] for row in rows}) > 1 else ("bits", "d")
     several = max(len({row["quantizer"] for row in group}) for group in groups(rows)) > 1
-    own = {name: {row[other] for row in rows if row["quantizer"] == name} for name in {r["quantizer"] for r in rows}}
+    names = dict.fromkeys(row["quantizer"] for row in rows)
+    own = {name: {row[other] for row in rows if row["quantizer"] == name} for name in names}
     markers = dict(zip(dict.fromkeys(row["distribution"] for row in rows), MARKERS, strict=False))
     found = Keys(x, other, several, own, {}, markers, any(row["searched"] is not None for row in rows))
     most, what = (len(LINES), "lines") if several else (len(PALETTE), "colours")
@@ -139,15 +168,16 @@ def groups(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def titles(rows: Sequence[Row]) -> list[str]:
-    """Return the titles of the panels that ``multiples`` draws, two for each of ``groups``."""
+    """Return the titles of the panels that ``multiples`` draws, with letters, two for each of ``groups``."""
     found = groups(rows)
-    return [title(group, norm, len(found) > 1) for group, norm in itertools.product(found, NORMS)]
+    each = [title(group, norm, len(found) > 1) for group, norm in itertools.product(found, NORMS)]
+    return [f"({ascii_lowercase[i]}) {text}" if i < len(ascii_lowercase) else text for i, text in enumerate(each)]
 
 
 def title(group: Sequence[Row], norm: str, which: bool = False) -> str:
     """Return the title of a panel; ``which`` says whether it names the granularity."""
     names = {row["quantizer"] for row in group}
-    about = [*(names if len(names) == 1 else ()), *([str(group[0]["granularity"])] if which else ())]
+    about = [*(names if len(names) == 1 else ()), *([f"one scale per {group[0]['granularity']}"] if which else ())]
     return "\n".join([NORMS[norm], ", ".join(about)]) if about else NORMS[norm]
 
 
@@ -156,9 +186,10 @@ def multiples(figure: Figure, panels: Sequence[Axes], rows: Sequence[Row]) -> No
     told = keys(rows)
     for axes, (group, norm) in zip(panels, itertools.product(groups(rows), NORMS), strict=True):
         panel(axes, group, norm, told, rows)
+        axes.set_ylabel(RATIOS[norm])
         if norm == "kappa":
             axes.legend(handles=told.named(group), loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    legend(figure, told.marks(), columns=6, where="outside lower center")
+    legend(figure, told.marks(rows), columns=4, where="outside lower center")
 
 
 def panel(axes: Axes, group: Sequence[Row], norm: str, told: Keys, rows: Sequence[Row]) -> None:
@@ -169,12 +200,20 @@ def panel(axes: Axes, group: Sequence[Row], norm: str, told: Keys, rows: Sequenc
         of = [r for r in group if r["norm"] == norm and (r["quantizer"], r[told.other]) == (name, value)]
         look = {"color": colours[name if told.several else value]}
         look["ls"] = told.lines.get(value, "-") if len(told.own[name]) > 1 else "-"
-        _curve(axes, of, told, look, (i - (len(series) - 1) / 2) / max(len(series), 4))
+        below = {id(row) for row in _beneath(rows, norm)}
+        _curve(axes, of, told, look, (i - (len(series) - 1) / 2) / max(len(series), 4), below)
+    for level, line, _ in _levels(rows, norm):
+        axes.axhline(level, color=EDGE, ls=line, lw=0.9, zorder=1.5)
     _scales(axes, told.x, [row[told.x] for row in rows], _limits(rows, norm))
 
 
-def _curve(axes: Axes, of: Sequence[Row], told: Keys, look: dict[str, Any], aside: float) -> None:
-    """Draw one quantizer at one setting. ``aside``, in [-1/2, 1/2], moves its points beside those of others."""
+def _curve(
+    axes: Axes, of: Sequence[Row], told: Keys, look: dict[str, Any], aside: float, below: Collection[int]
+) -> None:
+    """Draw one quantizer at one setting. ``aside``, in [-1/2, 1/2], moves its points beside those of others.
+
+    ``below`` are rows, by id, whose mean lies below the axis.
+    """
 
     def at(row: Row) -> float:
         value = row[told.x]
@@ -186,25 +225,53 @@ def _curve(axes: Axes, of: Sequence[Row], told: Keys, look: dict[str, Any], asid
     found = {at(row): row["searched"] for row in of if row["searched"] is not None}
     axes.plot(list(found), list(found.values()), marker="o", ms=8, mfc="none", mew=0.8, **look)
     for name, marker in told.markers.items():
-        points = [row for row in of if row["distribution"] == name]
+        points = [row for row in of if row["distribution"] == name and id(row) not in below]
         mean, low, high = (np.array([row[k] for row in points]) for k in ("mean", "low", "high"))
         spread = np.maximum([mean - low, high - mean], 0)
         axes.errorbar([at(p) for p in points], mean, spread, marker=marker, ms=3.5, elinewidth=1, **look)
 
+    lost = [at(row) for row in of if id(row) in below]
+    axes.plot(lost, [0.03] * len(lost), transform=axes.get_xaxis_transform(), marker=BENEATH, ms=8, **look)
+
+
+def _drawn(rows: Sequence[Row], norm: str, *columns: str) -> list[float]:
+    """Return the values of these columns that are drawn."""
+    return [row[k] for row in rows if row["norm"] == norm for k in columns if row[k] is not None]
+
 
 def _limits(rows: Sequence[Row], norm: str) -> tuple[float, float, bool]:
-    """Return the smallest and the largest positive value that is drawn, and whether a zero is drawn."""
-    shown = ("declared", "searched", "mean")
-    drawn = [row[k] for row in rows if row["norm"] == norm for k in shown if row[k] is not None]
+    """Return the smallest and the largest positive value that is shown, and whether a zero is.
+
+    Measured values far below all curves are not, where the curves would be squeezed into a line.
+    """
+    drawn = _drawn(rows, norm, "declared", "searched", "mean")
     positive = [v for v in drawn if v > NOTHING] or [1.0]
-    return min(positive), max(positive), min(drawn) <= NOTHING
+    curves = [v for v in _drawn(rows, norm, "declared", "searched") if v > NOTHING] or positive
+    high = max([max(positive), *(level for level, *_ in LEVELS[norm] if level < NEAR * max(positive))])
+    most = max(BELOW[0], BELOW[1] * math.log10(high / min(curves)))
+    return max(min(positive), min(curves) / 10**most), high, min(drawn) <= NOTHING
+
+
+def _levels(rows: Sequence[Row], norm: str) -> list[tuple[float, Any, str]]:
+    """Return the conditions of the theory that lie within the limits."""
+    low, high, _ = _limits(rows, norm)
+    return [each for each in LEVELS[norm] if low / 2 <= each[0] <= high]
+
+
+def _beneath(rows: Sequence[Row], norm: str) -> list[Row]:
+    """Return the rows whose mean lies below a logarithmic axis; one that has a 0 goes on to it."""
+    low, _, zero = _limits(rows, norm)
+    return [] if zero else [row for row in rows if row["norm"] == norm and row["mean"] < low / 2]
 
 
 def _scales(axes: Axes, x: str, values: Sequence[int], limits: tuple[float, float, bool]) -> None:
     low, high, zero = limits
     if zero:  # linear below the smallest value, so that 0 can be shown
-        axes.set_yscale("symlog", linthresh=low)
+        first, last = math.ceil(math.log10(low)), math.floor(math.log10(2 * high))
+        axes.set_yscale("symlog", linthresh=low, linscale=max(1.0, (last - first) / 6))
         axes.set_ylim(-0.2 * low, 2 * high)
+        step = 1 + (last - first) // TICKS
+        axes.set_yticks([0.0, *(10.0**k for k in range(last, first - 1, -step))])
     else:
         axes.set(yscale="log", ylim=(low / 2, high * 2))
     if x == "d":

@@ -6,9 +6,10 @@ inches cannot hold its numbers, and may show only some of them.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 from typing import Any
 
@@ -18,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ..arguments import number
+from . import legends, room
+from .style import SMALLEST
 
 POINTS = 8.0  # of all text, at the final size
 NARROWEST = 1.55  # inches that a panel needs
@@ -69,7 +72,8 @@ def fitted(figure: Figure, width: float, panels: Sequence[str] | None = None) ->
     known = letters(figure)
     if unknown := [each for each in panels or () if each not in known]:
         raise ValueError(f"there is no panel {unknown[0]!r}; the panels are {', '.join(known)}")
-    _labels(figure, known)
+    _labels(figure, known, titles=panels is not None or figure.get_figwidth() > width)
+    _legends(figure, [panel for letter, panel in known.items() if panels is None or letter in panels])
     for letter, panel in known.items():
         if panels is not None and letter not in panels:
             _remove(panel)
@@ -98,7 +102,27 @@ def fitted(figure: Figure, width: float, panels: Sequence[str] | None = None) ->
         these = ", ".join(map(_said, known, known.values()))
         raise ValueError(f"at {width:g} inches this is {sum(heights):.1f} inches tall: choose some panels of: {these}")
     figure.set_size_inches(width, sum(heights))
+    figure.draw_without_rendering()  # decides where everything is
+    for panel in letters(figure).values():
+        room.names(panel)
+        room.above(panel)
     return figure
+
+
+def noted(figure: Figure, notes: Mapping[Axes, Sequence[str]], before: str = "") -> None:
+    """Write notes below a figure, one after the other; ``fitted`` leaves out those of panels that it cuts away."""
+    about = {panel: list(said) for panel, said in notes.items() if said}
+    if about:
+        note = figure.supxlabel("", fontsize=SMALLEST, x=0.01, ha="left")
+        note._notes = (before, about)  # type: ignore[attr-defined]
+        _write(note)
+
+
+def _write(note: Any) -> None:
+    """Make the text of a note out of its parts."""
+    before, about = note._notes
+    said = "; ".join(each for part in about.values() for each in part)
+    note.set_text(textwrap.fill(f"{before}{said}", 150) if said else "")  # mathtext counts letters that are not shown
 
 
 def _said(letter: str, panel: Axes) -> str:
@@ -108,8 +132,11 @@ def _said(letter: str, panel: Axes) -> str:
 
 
 def _remove(panel: Axes) -> None:
-    """Remove a panel, and the colour bars that were beside it and no other panel."""
+    """Remove a panel, its note, and the colour bars that were beside it and no other panel."""
     figure: Any = panel.get_figure(root=True)
+    if hasattr(note := figure._supxlabel, "_notes"):
+        note._notes[1].pop(panel, None)
+        _write(note)
     panel.remove()
     for bar in [each for each in figure.axes if hasattr(each, "_colorbar_info")]:
         parents = [each for each in bar._colorbar_info["parents"] if each is not panel]
@@ -118,17 +145,51 @@ def _remove(panel: Axes) -> None:
         bar._colorbar_info["parents"] = parents  # by which constrained layout places it
 
 
-def _labels(figure: Figure, panels: dict[str, Axes]) -> None:
-    """Give every panel the labels that it shares with the others of its row and its column, and all tick labels."""
+def _labels(figure: Figure, panels: dict[str, Axes], *, titles: bool) -> None:
+    """Give every panel the labels that it shares with the nearest of its row and its column that has such an axis.
+
+    With ``titles`` it also gets the title of its column or, where that has none, of its row, if its own row has none.
+    """
     places: dict[Axes, Any] = {panel: panel.get_subplotspec() for panel in panels.values()}
+    had = {panel: next(filter(None, (panel.get_title(loc=where) for where in _TITLES)), "") for panel in places}
     for panel, place in places.items():
         same = [each for each, other in places.items() if other.get_gridspec() is place.get_gridspec()]
-        below = [each for each in same if places[each].colspan == place.colspan and each.get_xlabel()]
-        beside = [each for each in same if places[each].rowspan == place.rowspan and each.get_ylabel()]
+        column = [each for each in same if places[each].colspan == place.colspan]
+        row = [each for each in same if places[each].rowspan == place.rowspan]
+        below = [each for each in column if each.get_xlabel() and each.get_xscale() == panel.get_xscale()]
+        beside = [each for each in row if each.get_ylabel() and each.get_yscale() == panel.get_yscale()]
         if not panel.get_xlabel() and below:
-            panel.set_xlabel(below[-1].get_xlabel())
+            panel.set_xlabel(
+                min(below, key=lambda each: abs(places[each].rowspan.start - place.rowspan.start)).get_xlabel()
+            )
         if not panel.get_ylabel() and beside:
-            panel.set_ylabel(beside[0].get_ylabel())
+            panel.set_ylabel(
+                min(beside, key=lambda each: abs(places[each].colspan.start - place.colspan.start)).get_ylabel()
+            )
+        above = [had[each] for each in column if had[each]] or [had[each] for each in row if had[each]]
+        if titles and above and not had[panel] and (not any(map(had.get, row)) or len(row) == 2):
+            panel.set_title(above[0])
+
+
+_TITLES: tuple[Any, ...] = ("center", "left")
+
+
+def _legends(figure: Figure, shown: Sequence[Axes]) -> None:
+    """Take the entries out of the legends of a figure and of its parts that no panel has which is shown."""
+    groups: list[Any] = [figure, *figure.subfigs]
+    for group in groups:
+        panels = [each for each in letters(figure).values() if group is figure or each in group.axes]
+        for legend in list(group.legends):
+            handles = legend.legend_handles
+            keep = legends.kept(handles, panels, [each for each in panels if each in shown])
+            chosen = [(h, t.get_text()) for h, t, k in zip(handles, legend.get_texts(), keep, strict=True) if k]
+            if len(chosen) == len(handles):
+                continue
+            title, columns = legend.get_title().get_text(), legend._ncols
+            legend.remove()
+            if chosen:
+                made = group.legend(*map(list, zip(*chosen, strict=True)), loc="outside upper center", ncols=columns)
+                made.set_title(title)
 
 
 def _arranged(group: Any, width: float) -> float:
@@ -176,15 +237,22 @@ def _lines_needed(panel: Axes) -> float:
 
 def _narrow(panel: Axes, width: float) -> None:
     """Wrap the titles, and leave out every second tick label where they would not fit side by side."""
-    places: tuple[Any, ...] = ("center", "left")
-    for where in places:
+    for where in _TITLES:
         if title := panel.get_title(loc=where):
+            title = re.sub(r"(?<=\d) (?=bits?\b)", "\u00a0", title)  # values are not cut
+            title = title.replace(" = ", "\u00a0=\u00a0")
             panel.set_title(textwrap.fill(title, max(16, int(LETTERS_PER_INCH * width))), loc=where, fontsize=POINTS)
-    labels = [text for text in panel.get_xticklabels() if text.get_text()]
-    while len(labels) > 2 and sum(len(text.get_text()) + 1.5 for text in labels) / LETTERS_PER_INCH > 0.85 * width:
+    low, high = sorted(panel.get_xlim())
+    labels = [text for text in panel.get_xticklabels() if text.get_text() and low <= text.get_position()[0] <= high]
+    while len(labels) > 2 and sum(_letters(text) + 1.5 for text in labels) / LETTERS_PER_INCH > 0.85 * width:
         for text in labels[1::2]:
             text.set_visible(False)
         labels = labels[::2]
+
+
+def _letters(text: Text) -> int:
+    """How many letters wide a text is, about; what is between dollars has commands that are not shown."""
+    return len(re.sub(r"\\[a-z]+|[${}^_]", "", text.get_text()))
 
 
 def _text(group: Any, width: float) -> None:

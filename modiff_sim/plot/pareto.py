@@ -14,17 +14,21 @@ from matplotlib.transforms import Bbox, blended_transform_factory
 
 from . import style
 
-#: what it means that an arm lies at the edge of the costs, and of the qualities
-BEYOND = ("costs nothing", "equal in the median")
+#: what it means that an arm lies at the edge of the costs, and of the qualities: with some images or with all of them
+BEYOND = ("costs nothing", "equal in the median", "equal")
 
 
 class Point(NamedTuple):
-    """An arm: its name, what it costs, how good it is, and its recursion, which decides its colour."""
+    """An arm: its name, what it costs, how good it is, and its recursion, which decides its colour.
+
+    ``equal`` says whether all of its images are equal to those that it is compared with.
+    """
 
     name: str
     cost: float
     quality: float
     recursion: str = "closed_loop"
+    equal: bool = False
 
 
 def front(points: Sequence[Point], *, more_is_better: bool = True) -> list[Point]:
@@ -54,21 +58,21 @@ def arms(axes: Axes, points: Sequence[Point], *, more_is_better: bool = True) ->
     axes.plot([p.cost for p in best], [p.quality for p in best], color=style.NEUTRAL[0], lw=1, zorder=2)
     looks = style.recursions(list(dict.fromkeys(point.recursion for point in points)))
     for name, look in looks.items():
-        chosen = [place for point, place in zip(points, places, strict=True) if point.recursion == name]
-        inner = [place for place in chosen if not any(place.edge)]
+        chosen = [(place, point.equal) for point, place in zip(points, places, strict=True) if point.recursion == name]
+        inner = [place for place, _ in chosen if not any(place.edge)]
         options: dict[str, Any] = {"ls": "", "color": look.colour, "ms": 5, "zorder": 3}
         axes.plot(
             [p.x for p in inner], [p.y for p in inner], marker=look.marker or "o", label=look.label, **options
         )  # fmt: skip
-        for place in chosen:
+        for place, equal in chosen:
             if any(place.edge):
-                options |= {"marker": _arrow(place.edge), "ms": 9}
+                options |= {"marker": _arrow(place.edge, equal), "ms": 9}
                 axes.plot(place.x, place.y, transform=_transform(axes, place), **options)
-    for i, says in enumerate(BEYOND):
-        if edge := next((place.edge for place in places if place.edge[i]), None):
-            axes.plot(
-                [], [], ls="", marker=_arrow((edge[0] * (1 - i), edge[1] * i)), color=style.NEUTRAL[1], label=says
-            )
+    beyond = [(place.edge, point.equal) for point, place in zip(points, places, strict=True)]
+    for says, along, kinds in zip(BEYOND, (0, 1, 1), ((False, True), (False,), (True,)), strict=True):
+        if edge := next((edge for edge, equal in beyond if edge[along] and equal in kinds), None):
+            arrow = _arrow((edge[0] * (1 - along), edge[1] * along), says == BEYOND[2])
+            axes.plot([], [], ls="", marker=arrow, ms=9, color=style.NEUTRAL[1], label=says)
     axes.margins(x=0.15, y=0.12)
     for axis, edges in ((axes.xaxis, [p.edge[0] for p in places]), (axes.yaxis, [p.edge[1] for p in places])):
         if all(edges):  # no number is shown
@@ -98,11 +102,11 @@ def _place(axes: Axes, point: Point) -> _Place:
     return _Place(found[0], found[1], (edges[0], edges[1]))
 
 
-def _arrow(edge: tuple[int, int]) -> str:
-    """Return the marker of what lies beyond an edge, which is that along y where there are two."""
+def _arrow(edge: tuple[int, int], equal: bool) -> str:
+    """Return the marker of what lies beyond an edge, which is that along y where there are two: double if equal."""
     x, y = edge
     way = {-1: "down", 1: "up"}.get(y) or {-1: "left", 1: "right"}[x]
-    return rf"$\{way}arrow$"
+    return rf"$\{way.title() if equal and y else way}arrow$"
 
 
 def _transform(axes: Axes, place: _Place) -> Any:

@@ -16,6 +16,7 @@ grids that reach max|x| exactly. A new family is a new file with a dictionary ``
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from ..names import one_of
@@ -39,7 +40,7 @@ __all__ = [
     "FP8E4M3", "FP8E5M2", "MX", "MXFP4E2M1", "MXFP6E2M3", "MXFP6E3M2", "MXFP8E4M3", "MXFP8E5M2", "MXINT8",
     "QUANTIZERS", "AbsMax", "Custom", "DeadZone", "FixedScale", "Floor", "GridAligned", "HalfAway", "Identity",
     "Logarithmic", "MSEClip", "MidRise", "MinMax", "MinMaxRaw", "Percentile", "Split", "Static", "StaticAffine",
-    "Stochastic", "SymmetricGrid", "Zero", "get", "make", "parse", "parts",
+    "Stochastic", "SymmetricGrid", "Zero", "get", "make", "name", "parse", "parts",
 ]  # fmt: skip
 
 #: the order of tables and legends; a quantizer that is not named here follows by name
@@ -154,6 +155,28 @@ def parts(text: str) -> tuple[str, int | None, Granularity | None]:
     if colon and not (bits.isascii() and bits.isdecimal()):
         raise ValueError(f"quantizer {text!r}: after the colon comes a number of bits, as in '{name}:4'")
     return name, int(bits) if colon else None, granularity.parse(shared) if at else None
+
+
+def name(quantizer: Quantizer) -> str:
+    """Return the shortest text that ``parse`` reads back, as in "absmax:3@channel"; as ``granularity.name``.
+
+    It is ``str`` of a quantizer whose class is not in ``QUANTIZERS``, or has options that no text names.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim import quantizers
+    >>> quantizers.name(ms.AbsMax(3, granularity=ms.PerGroup(32))), quantizers.name(ms.MXFP4E2M1())
+    ('absmax:3@group:32', 'mxfp4_e2m1')
+    """
+    for key, kind in QUANTIZERS.items():
+        if type(quantizer) is kind:
+            head = key if kind.fixed_bits is not None else f"{key}:{quantizer.bits}"
+            for text in (head, f"{head}@{granularity.name(quantizer.granularity)}"):
+                with suppress(ValueError):
+                    if parse(text) == quantizer:
+                        return text
+    return str(quantizer)
 
 
 def get(what: Quantizer | str, who: str = "a quantizer") -> Quantizer:

@@ -208,7 +208,7 @@ class Quantizer:
             raise ValueError(not_finite(xp, a, str(self)))
         check_like(values, a, f"what {self} returns")
         if not bool(xp.all(xp.isfinite(values))):
-            raise ValueError(f"what {self} returns holds NaN or Inf, for an input that is finite")
+            raise ValueError(returned_not_finite(xp, a, self))
         return values
 
     # -- declared worst cases ------------------------------------------------------------------------------------------
@@ -252,6 +252,14 @@ def check_random(random: Array, a: Array, who: str) -> None:
         raise ValueError(f"{who}: random= has shape {tuple(random.shape)}, what is quantized {tuple(a.shape)}")
     if not bool(xp.all((random >= 0) & (random < 1))):
         raise ValueError(f"{who}: random= must be uniform in [0, 1), and holds other numbers or NaN")
+
+
+def returned_not_finite(xp: Any, a: Array, Q: Quantizer) -> str:
+    """The message for a finite array of which a quantizer, one of the user's own, has made NaN or Inf."""
+    blocks, axes = Q.blocks(xp, a)
+    zeros = bool(xp.any(xp.all(blocks == 0, axis=axes)))
+    hint = ": some entries that share a scale are all 0, where 0/0 is NaN; give zeros back for them" if zeros else ""
+    return f"what {Q} returns holds NaN or Inf, for an input that is finite{hint}"
 
 
 def not_finite(xp: Any, a: Array, who: str) -> str:

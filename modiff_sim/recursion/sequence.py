@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from array_api_compat import array_namespace
 
 from ..arguments import namespace
-from ..quantizers.base import Quantizer, check_like, check_random, not_finite, require_floating
+from ..quantizers.base import (
+    Quantizer,
+    check_like,
+    check_random,
+    not_finite,
+    require_floating,
+    returned_not_finite,
+)
 from ..typing import Array
 from .base import Recursion, Step
 from .options import Refresh, Warmup
@@ -117,7 +124,7 @@ def _check_quantized(Q: Quantizer, info: Info) -> None:
         check_like(info.residual_hat, info.residual, f"what {Q} returns")
         xp = array_namespace(info.residual_hat)
         if not bool(xp.all(xp.isfinite(info.residual_hat))):
-            raise ValueError(f"what {Q} returns holds NaN or Inf, for an input that is finite")
+            raise ValueError(returned_not_finite(xp, info.residual, Q))
 
 
 def _check_operator(output: Array) -> None:

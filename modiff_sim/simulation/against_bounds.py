@@ -104,6 +104,22 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
     return found
 
 
+def verdict(r: Simulated, norm: str) -> str:
+    """The worst ratio of an error to its bound, and whether that holds, in words; there must be one (``unbounded``).
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> verdict(ms.simulate("random_walk:64", "absmax:3", steps=20, trials=8), "inf")
+    '0.9995 at most: it holds'
+    """
+    worst = compared(r, norm)["worst"]
+    if (call := worst["premise_fails_from"]) is not None:
+        return f"none is promised from call {call} on, where an input lost more than is declared"
+    judged = {None: "not decided", True: "it holds", False: "it is exceeded"}[worst["holds"]]
+    return f"{worst['ratio']:.4g} at most: {judged}"
+
+
 def allowance(a_inf: np.ndarray, d: int, dtype: Any) -> np.ndarray:
     """What rounding may add to an error by each call, (calls, trials), from the max norms of the inputs of d entries.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from .. import quantizers
 from ..quantizers import QUANTIZERS, Split
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import GRANULARITIES
@@ -14,7 +15,8 @@ from ..quantizers.granularity import GRANULARITIES
 def headline(what: str, params: Mapping[str, Any]) -> str:
     """Return what kind of object this is and what was run, in one line."""
     parts = [str(params[name]).replace("_", " ") for name in ("recursion",) if name in params]
-    parts += [str(params["quantizer"])] if "quantizer" in params else []
+    Q = params.get("quantizer")
+    parts += [quantizers.name(Q) if isinstance(Q, Quantizer) else str(Q)] if "quantizer" in params else []
     if "process" in params:
         parts.append(f"{params['process']} of d = {params['d']}" if "d" in params else str(params["process"]))
     return f"{what}: {', '.join(parts)}" if parts else what

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..shown import Said, Shown, frame, pictures
+from .against_bounds import unbounded, verdict
 from .keeping import Tally
 from .params import headline, restored, setting, stored
 from .summary import QUANTITIES, Summary
 
 if TYPE_CHECKING:
     from .pictures import ResultPlots
+
+
+GLANCE = 2**20  # errors that are compared with their bounds for the text of a result, at most: 0.1 s
 
 
 class _Quantity:
@@ -109,9 +113,17 @@ class Result(Shown):
             if name in self.arrays:
                 last = self.arrays[name][-1]
                 facts[name] = f"{last.mean():.4g} in the mean of the last call, {last.max():.4g} at most"
+        facts |= {f"of its bound, {words}": verdict(self, norm) for norm, words in self._judged()}
         calls = sorted({0, steps // 2, steps - 1} if steps else ())
         rows = ([name, *(float(v[call].mean()) for call in calls)] for name, v in self.arrays.items())
         return Said(title, facts, ["mean over trials", *(f"call {call}" for call in calls)], rows)
+
+    def _judged(self) -> list[tuple[str, str]]:
+        """The norms, with their words, in which errors have a bound; none where there are too many for a glance."""
+        every = (("2", "2-norm", "error"), ("inf", "max norm", "error_inf"))
+        there = [(norm, words, self.arrays[name]) for norm, words, name in every if name in self.arrays]
+        small = [(norm, words) for norm, words, errors in there if 0 < errors.size <= GLANCE]
+        return [(norm, words) for norm, words in small if not unbounded(self, norm)]
 
     def summary(self) -> Summary:
         """The summary of every quantity over the trials, step by step."""

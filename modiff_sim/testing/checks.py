@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as hnp
 from .. import bounds, contraction
 from .. import recursion as _recursion
 from ..arguments import count
-from ..quantizers import AbsMax, law_checks, make
+from ..contraction.worst_cases import of_one_block
+from ..quantizers import AbsMax, get, law_checks, make
 from ..quantizers.base import Quantizer
-from ..quantizers.granularity import PerSample
 from ..typing import Array
 from .strategies import DTYPES, arrays, integer_sequences, sequences
 
@@ -26,15 +26,16 @@ def _run(test: Any, examples: int, shrink: bool) -> None:
     settings(max_examples=examples, deadline=None, database=None, derandomize=True, phases=phases)(test)()
 
 
-def check_quantizer(Q: Quantizer, *, examples: int = 100, dtypes: Any = DTYPES, shrink: bool = True) -> list[str]:
+def check_quantizer(Q: Quantizer | str, *, examples: int = 100, dtypes: Any = DTYPES, shrink: bool = True) -> list[str]:
     """Test every law that a quantizer declares, and what every quantizer must do.
 
-    Every quantizer keeps shape and dtype, leaves its argument untouched, and returns finite values for finite ones.
+    Every quantizer keeps shape and dtype, leaves its argument untouched, and returns finite values for finite ones:
+    also where all entries that share a scale are 0, as they are in the residual of an input that stands still.
 
     Parameters
     ----------
-    Q : Quantizer
-        The quantizer.
+    Q : Quantizer or str
+        The quantizer, or text such as "absmax:3".
     examples : int, default 100
         How many inputs are drawn.
     dtypes : sequence of dtype, default (float32, float64)
@@ -51,7 +52,7 @@ def check_quantizer(Q: Quantizer, *, examples: int = 100, dtypes: Any = DTYPES, 
     ------
     LawBroken
         If a law has a counter-example, which the message holds.
-    AssertionError
+    AssertionError, ValueError
         If the quantizer does not do what every quantizer must.
 
     Examples
@@ -61,8 +62,12 @@ def check_quantizer(Q: Quantizer, *, examples: int = 100, dtypes: Any = DTYPES, 
     >>> check_quantizer(ms.AbsMax(4), examples=5)
     ['error', 'c', 'kappa', 'idempotent', 'sign_equivariant', 'scale_equivariant', 'zero_to_zero']
     """
+    Q = get(Q, "Q of check_quantizer")
     names = [law for law in law_checks.LAWS if law_checks.declared(Q, law)]
     group = getattr(Q.granularity, "size", 1)  # entries that share a scale; two groups show what three would
+    for dtype in dtypes:
+        zeros = np.zeros((2 * group, 2 * group), dtype)
+        Q(zeros, random=np.full_like(zeros, 0.5) if Q.laws.randomised else None)
     shapes = st.tuples(st.integers(1, 4), st.integers(1, max(2, 12 // group)).map(lambda n: n * group))
 
     @given(x=arrays(shapes=shapes, dtypes=dtypes), data=st.data())
@@ -150,7 +155,7 @@ def check_recursion(
 
 
 def check_bound(
-    R: str | _recursion.Recursion, Q: Quantizer, *, norm: str = "kappa", examples: int = 100, shrink: bool = True
+    R: str | _recursion.Recursion, Q: Quantizer | str, *, norm: str = "kappa", examples: int = 100, shrink: bool = True
 ) -> None:
     """Test the sharp bound of a recursion on generated sequences.
 
@@ -158,8 +163,8 @@ def check_bound(
     ----------
     R : str or Recursion
         The closed or the open loop.
-    Q : Quantizer
-        A deterministic quantizer.
+    Q : Quantizer or str
+        A deterministic quantizer, or text such as "absmax:3".
     norm : {"kappa", "c"}, default "kappa"
         The max norm with kappa, or the 2-norm with c.
     examples : int, default 100
@@ -184,6 +189,7 @@ def check_bound(
     >>> from modiff_sim.testing import check_bound
     >>> check_bound("closed_loop", ms.AbsMax(4), examples=5)
     """
+    Q = get(Q, "Q of check_bound")
     if Q.laws.randomised:
         raise ValueError(f"check_bound needs a deterministic quantizer, got {Q}")
     known: dict[tuple[str, str], Any] = {
@@ -214,7 +220,7 @@ def check_bound(
     _run(holds, examples, shrink)
 
 
-def hunt(Q: Quantizer, d: int, *, norm: str = "c", examples: int = 300) -> contraction.WorstCase:
+def hunt(Q: Quantizer | str, d: int, *, norm: str = "c", examples: int = 300) -> contraction.WorstCase:
     """The worst case of a quantizer that Hypothesis finds by climbing (``target``): a lower bound of the supremum.
 
     The input has one entry out and two groups of equal entries, drawn among half-integers (ties of integer grids) and
@@ -223,8 +229,8 @@ def hunt(Q: Quantizer, d: int, *, norm: str = "c", examples: int = 300) -> contr
 
     Parameters
     ----------
-    Q : Quantizer
-        A deterministic quantizer.
+    Q : Quantizer or str
+        A deterministic quantizer, or text such as "absmax:3".
     d : int
         How many entries share a scale.
     norm : {"c", "kappa"}, default "c"
@@ -250,9 +256,10 @@ def hunt(Q: Quantizer, d: int, *, norm: str = "c", examples: int = 300) -> contr
     >>> 0 < hunt(Q, d=3, examples=20).value <= Q.c(3)
     True
     """
+    Q = get(Q, "Q of hunt")
     if Q.laws.randomised:
         raise ValueError(f"hunt needs a deterministic quantizer, got {Q}")
-    Q, d = dataclasses.replace(Q, granularity=PerSample()), count("d", d)
+    Q, d = of_one_block(Q), count("d", d)
     reach = 2 ** (min(Q.bits, 8) - 1)
     entry = st.one_of(
         st.integers(-2 * reach, 2 * reach).map(lambda i: i / 2),

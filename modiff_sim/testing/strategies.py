@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ..arguments import listed
 from ..quantizers import QUANTIZERS, make
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import GRANULARITIES, PerBatch, PerChannel, PerGroup, PerSample, PerToken
@@ -92,7 +93,7 @@ def quantizers(*, names: Any = None, max_bits: int = 8, granularity: Any = None)
 
     Parameters
     ----------
-    names : iterable of str, optional
+    names : str or iterable of str, optional
         Names in ``QUANTIZERS``; all of them by default.
     max_bits : int, default 8
         The most bits; formats that decide their own bits keep them.
@@ -120,7 +121,7 @@ def quantizers(*, names: Any = None, max_bits: int = 8, granularity: Any = None)
         least = QUANTIZERS[name].min_bits
         return st.builds(lambda b, g: make(name, b, granularity=g), st.integers(max(least, 1), max_bits), granularity)
 
-    return st.sampled_from(sorted(names or QUANTIZERS)).flatmap(of)
+    return st.sampled_from(sorted(QUANTIZERS if names is None else listed(names))).flatmap(of)
 
 
 def sequences(

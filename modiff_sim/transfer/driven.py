@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import recursion as _recursion
-from ..arguments import number, reals
+from ..arguments import listed, number, reals
+from ..quantizers import get
 from ..quantizers.base import Quantizer
 from ..shown import Said, Shown
 from .call import Network, checked_output, checked_start, energy
@@ -88,8 +89,9 @@ class Driven(Shown):
                  "error of x": f"{float(np.sqrt(self.x[-1].mean())):.4g}, RMS of its 2-norm in the result"}  # fmt: skip
         return Said("Driven: the effect of errors that are known in advance", facts)
 
-    def of(self, layers: Sequence[str]) -> Driven:
+    def of(self, layers: str | Sequence[str]) -> Driven:
         """The same for these layers alone, in this order."""
+        layers = listed(layers)
         rows = [self.layers.index(name) for name in layers]
         return Driven(tuple(layers), self.x, self.moved[:, rows])
 
@@ -98,8 +100,8 @@ def drive(
     network: Network,
     x: np.ndarray,
     steps: tuple[np.ndarray, np.ndarray],
-    arms: Sequence[tuple[Quantizer, str]],
-    layers: Collection[str],
+    arms: Sequence[tuple[Quantizer | str, str]],
+    layers: str | Collection[str],
 ) -> list[Driven]:
     """Quantize these layers in every arm, leave the others in full precision, and measure the effect.
 
@@ -113,9 +115,9 @@ def drive(
         Where the run starts.
     steps : tuple of array_like, shape (T,)
         (carry, add), as from ``linear_steps``.
-    arms : sequence of (Quantizer, str)
-        Deterministic quantizers, each with the name of a recursion.
-    layers : collection of str
+    arms : sequence of (Quantizer or str, str)
+        Deterministic quantizers, or text such as "absmax:3", each with the name of a recursion.
+    layers : str or collection of str
         Names of the layers to quantize.
 
     Returns
@@ -141,11 +143,12 @@ def drive(
     True
     """
     (carry, add), x = checked_steps(steps), checked_start(x)
+    layers, chosen = listed(layers), [(get(Q, "a quantizer of drive"), name) for Q, name in arms]
     if unknown := set(layers) - set(network.layers):
         raise ValueError(f"no layer {sorted(unknown)}; the network has {list(network.layers)}")
-    if randomised := [Q for Q, _ in arms if Q.laws.randomised]:
+    if randomised := [Q for Q, _ in chosen if Q.laws.randomised]:
         raise ValueError(f"drive needs deterministic quantizers, got {randomised[0]}")
-    T, n, K, L = len(carry), len(x), len(arms), len(network.layers)
+    T, n, K, L = len(carry), len(x), len(chosen), len(network.layers)
     states: dict[tuple[int, int], _recursion.State] = {}
     shift: list[np.ndarray | None] = [None] * L
     moved, off = np.zeros((K, T, L, n)), np.zeros((K, T + 1, n))
@@ -162,7 +165,7 @@ def drive(
             if network.layers[layer] not in layers:
                 return a
             used = groups.copy()
-            for k, (Q, recursion) in enumerate(arms):
+            for k, (Q, recursion) in enumerate(chosen):
                 # With the identity for A, ô is what the layer is in effect computed on.
                 state, info = _recursion.Scheme(recursion).advance(states.get((layer, k)), groups[1 + k], Q)
                 states[layer, k], used[1 + k] = state, info.output

@@ -42,7 +42,7 @@ def test_measured_searched_and_declared_are_in_order_for_every_quantizer():
     rows += atlas(searched, bits=(3,), dims=(2, 64), trials=2, distributions=["normal"])
     assert {row["quantizer"] for row in rows} == set(QUANTIZERS)
     assert {row["distribution"] for row in rows} == set(DISTRIBUTIONS)
-    assert {row["granularity"] for row in rows} == {"PerSample()", "PerGroup(size=32, axis=-1)", "PerBatch()"}
+    assert {row["granularity"] for row in rows} == {"sample", "group:32", "batch"}
     for row in rows:
         Q = make(row["quantizer"], row["bits"])
         slack = 64 * EPS * 32
@@ -78,11 +78,64 @@ def test_bits_that_a_format_has_not_and_dimensions_that_a_group_cannot_cut_are_l
 
 def test_every_quantizer_has_its_own_granularity_unless_one_is_asked_for():
     rows = atlas(["absmax", "mxfp4_e2m1"], [4], [4096], ["normal"], ["c"], trials=2, search=False)
-    assert [row["granularity"] for row in rows] == ["PerSample()", "PerGroup(size=32, axis=-1)"]
+    assert [row["granularity"] for row in rows] == ["sample", "group:32"]
     assert [row["declared"] for row in rows] == [ms.AbsMax(4).c(4096), ms.MXFP4E2M1().c(32)]
     for asked, block in (("sample", 4096), ("group:64", 64), (ms.PerGroup(128), 128), ("batch", BATCH * 4096)):
         rows = atlas(["mxfp4_e2m1"], [4], [4096], ["normal"], ["c"], [asked], trials=2 * BATCH, search=False)
         assert [row["declared"] for row in rows] == [ms.MXFP4E2M1().c(block)]
+
+
+FEW = {"bits": [3], "dims": [64], "distributions": ["normal"], "norms": ["c"], "trials": 4}
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [("absmax", ["absmax"]), ("absmax:3", ["absmax"]), (["absmax:3"], ["absmax"]), (ms.AbsMax(3), ["absmax"]),
+     (["absmax", ms.AbsMax(3), "absmax:3@sample"], ["absmax"]), ([ms.AbsMax(3), "floor"], ["absmax", "floor"]),
+     ({"absmax:3": 1}.keys(), ["absmax"]), (np.array(["absmax", "floor:3"]), ["absmax", "floor"])],
+)  # fmt: skip
+def test_a_quantizer_is_named_in_any_way(given, names):
+    assert atlas(given, **FEW) == atlas(names, **FEW)
+
+
+def test_single_values_are_taken_where_several_are():
+    single = {name: value[0] if isinstance(value, list) else value for name, value in FEW.items()}
+    assert atlas("absmax", **single) == atlas(["absmax"], **FEW)
+    for shared in ("group:16", ms.PerGroup(16)):
+        assert atlas("absmax", granularities=shared, **single) == atlas(["absmax"], granularities=[shared], **FEW)
+    assert atlas("absmax", np.arange(2, 4), np.int64(64), "normal", "c", trials=4).where(bits=3) == atlas(
+        "absmax", **FEW
+    )
+
+
+def test_what_a_text_or_an_object_says_of_itself_is_kept():
+    rows = atlas(["absmax:4@group:16", "absmax@group:32", ms.AbsMax(5, granularity="batch"), "absmax"],
+                 granularities=["sample", "token"], **FEW | {"trials": 16})  # fmt: skip
+    assert [(row["bits"], row["granularity"]) for row in rows] == [
+        (4, "group:16"), (3, "group:32"), (5, "batch"), (3, "sample"), (3, "token"),
+    ]  # fmt: skip
+
+
+def halves(x):
+    largest = abs(x).max(axis=1, keepdims=True)
+    return np.round(2 * x / largest) / 2 * largest
+
+
+def test_quantizers_of_your_own_have_rows():
+    mine, fixed = ms.Custom(halves, kappa=1 / 4, bits=3), ms.Static(4, scale=0.5)
+    rows = atlas([mine, fixed, "absmax"], 3, 64, "normal", trials=4)
+    own = rows.where(quantizer=mine)
+    assert [row["quantizer"] for row in own] == ["Custom(halves)"] * 2
+    assert [(row["norm"], row["declared"], row["searched"]) for row in own] == [("c", 4.0, None), ("kappa", 0.25, None)]
+    (x,) = parts("normal", 64, 4, 0)
+    assert own.where(norm="kappa")[0]["mean"] == pytest.approx(ms.contraction.ratios(mine, x, norm="kappa").mean())
+    assert {row["quantizer"] for row in rows.where(quantizer=fixed)} == {str(fixed)}
+    assert all(row["searched"] is not None for row in rows.where(quantizer=[fixed, "absmax"]))
+    with pytest.raises(ValueError, match=r"two different quantizers are called Custom\(halves\)"):
+        atlas([mine, ms.Custom(halves, kappa=1 / 2, bits=3)], **FEW)
+    for wrong in (3, ms.AbsMax, None):
+        with pytest.raises(TypeError, match="a quantizer of the atlas must be one such as"):
+            atlas([wrong], **FEW)
 
 
 def test_the_ratio_is_that_of_a_whole_sample_or_of_a_batch():

@@ -262,6 +262,19 @@ def test_bad_input(call, message):
         call()
 
 
+def test_what_cannot_be_searched_is_told_what_can_be_called_and_can_be():
+    Q, x = ms.Custom(lambda x: np.round(x), kappa=1.0), np.random.default_rng(0).standard_normal((8, 4))
+    with pytest.raises(TypeError, match=r"contraction\.measure\(Q, x, norm='kappa'\).*testing\.hunt\(Q, d, norm='ka"):
+        contraction.search(Q, 4, norm="kappa")
+    assert 0 < contraction.measure(Q, x, norm="kappa").largest <= Q.kappa(4)
+    assert 0 < hunt(Q, 4, norm="kappa", examples=20).value <= Q.kappa(4)
+    with pytest.raises(ValueError, match=r"contraction\.measure\(Q, x, norm='c', random=\.\.\.\)"):
+        contraction.search(ms.Stochastic(3), 4)
+    for look in (contraction.search, hunt):
+        with pytest.raises(ValueError, match=r"search each of Q\.quantizers"):
+            look(ms.Split(ms.AbsMax(3), at=(2,)), 4)
+
+
 def test_one_block_has_ratios_but_no_interval():
     assert contraction.ratios(ms.AbsMax(3), np.array([[1.0, 0.5]])).shape == (1,)
     assert contraction.ratios(ms.AbsMax(3), np.zeros((2, 3))).tolist() == [0, 0]

@@ -1,6 +1,7 @@
 """Every object of the core that is handed out: text that is short, frames, and pictures that can be read."""
 
 import inspect
+import io
 import re
 from collections.abc import Iterable
 
@@ -9,13 +10,16 @@ import pandas
 import pytest
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.colors import same_color
+from matplotlib.colors import same_color, to_hex
 from readable import defects
 from seen import unseen
 
 import modiff_sim as ms
+from modiff_sim.cli import main
 from modiff_sim.contraction.atlas_rows import COLUMNS, Atlas
+from modiff_sim.contraction.premises import PREMISES
 from modiff_sim.plot import contraction, layers, style
+from modiff_sim.quantizers.granularity import parse
 from modiff_sim.shown import LEVELS, Shown, kinds
 from modiff_sim.transfer.mixture import MixtureNetwork
 
@@ -160,25 +164,49 @@ def test_rows_are_chosen_by_objects_as_well(objects):
     rows = ms.atlas.atlas(["absmax", "percentile"], [3, 4], [64], ["normal"], ["c"],
                           ["sample", "group:16", "group:32"], trials=2, search=False)  # fmt: skip
     for name, granularity in (("sample", ms.PerSample()), ("group:16", ms.PerGroup(16)), ("group", ms.PerGroup(32))):
-        wanted = [row for row in rows if row["granularity"] == str(granularity)]
+        wanted = [row for row in rows if parse(row["granularity"]) == granularity]
         assert len(wanted) == 4
         for value in (name, granularity, str(granularity), [granularity], [name, "batch"]):
             assert rows.where(granularity=value) == wanted
     assert rows.where(granularity=[ms.PerSample(), "group:16"]) == [r for r in rows if "32" not in r["granularity"]]
     chosen = rows.where(quantizer=[ms.AbsMax(3), ms.Percentile(4, granularity="group:16")])
     assert [(r["quantizer"], r["bits"], r["granularity"]) for r in chosen] == [
-        ("absmax", 3, "PerSample()"), ("percentile", 4, str(ms.PerGroup(16))),
+        ("absmax", 3, "sample"), ("percentile", 4, "group:16"),
     ]  # fmt: skip
+    assert rows.where(quantizer=["absmax:3@sample", "percentile:4@group:16"]) == chosen
+    assert rows.where(quantizer="absmax:3") == rows.where(quantizer="absmax", bits=3)
+    assert rows.where(quantizer="absmax@group:16") == rows.where(quantizer="absmax", granularity="group:16")
     assert rows.where(quantizer=ms.Percentile(4, percentile=90.0)) == []  # the rows are of the default
     assert rows.where(quantizer=ms.Split(ms.AbsMax(4), at=(2,))) == []
 
 
 def test_the_frame_of_the_atlas_is_its_rows(objects):
     rows = objects["Atlas"]
-    back = rows.frame().to_dict("records")
-    for one, two in zip(back, rows, strict=True):
+    frame = rows.frame()
+    for one, two in zip(frame.to_dict("records"), rows, strict=True):
         assert np.isnan(one.pop("searched"))  # None
+        met = {name: one.pop(name) for name in PREMISES}
         assert one == {k: v for k, v in two.items() if k != "searched"}
+        of_c = two["norm"] == "c"
+        assert [pandas.isna(value) for value in met.values()] == [not of_c, not of_c, of_c]
+        if of_c:
+            assert (met["c_below_1"], met["c_at_most_half"]) == (two["declared"] < 1, two["declared"] <= 0.5)
+        else:
+            assert met["kappa_below_1"] == (two["declared"] < 1)
+    assert all(f'"{column}"' in inspect.getdoc(Atlas.frame) for column in frame.columns)
+    assert len(frame[frame["c_at_most_half"]]) == len(rows.where(c_at_most_half=True)) > 0
+    assert rows.where(c_at_most_half=True, c_below_1=False) == []
+
+
+def test_the_frame_of_the_atlas_is_the_csv_of_the_command(capsys):
+    rows = ms.atlas.atlas(["absmax:3@group:4", "mxfp4_e2m1"], dims=[8, 32], distributions="normal", trials=4)
+    asked = ["contraction", "--quantizer", "absmax:3@group:4", "mxfp4_e2m1", "--d", "8", "32", "--trials", "4", "--csv"]
+    main([*asked, "--distribution", "normal"])
+    csv = pandas.read_csv(io.StringIO(capsys.readouterr().out), dtype=dict.fromkeys(PREMISES, "boolean"))
+    order = ["quantizer", "d", "norm"]
+    two = [frame.sort_values(order).reset_index(drop=True) for frame in (csv, rows.frame())]
+    assert len(csv) == 6  # MX has runs of 32
+    pandas.testing.assert_frame_equal(*two)
 
 
 def test_the_atlas_against_bits_or_dimension(objects):
@@ -196,10 +224,92 @@ def test_the_atlas_against_bits_or_dimension(objects):
     with pytest.raises(ValueError, match="there are no such rows to draw"):
         rows.where(norm="c").plot.kappa()
     many = ms.atlas.atlas(ms.QUANTIZERS, [4], [64], ["normal"], trials=2, search=False)
-    with pytest.raises(ValueError, match=r"these rows fill \d panels, .* choose some, as with where"):
+    with pytest.raises(ValueError, match=r"these rows fill \d panels, .* choose some, as with where\(granularity='sam"):
         many.plot.c()
+    with pytest.raises(ValueError, match=r"these rows fill 3 panels, .* as with where\(quantizer=\["):
+        many.where(granularity="sample").plot.c()
     with pytest.raises(ValueError, match="a panel can show 4 lines, but bits has 5 values beside another axis"):
         ms.atlas.atlas(["absmax", "minmax"], range(2, 7), [8, 9], ["normal"], trials=2, search=False).plot.c()
+
+
+def looks(handles):
+    """What a reader tells the entries of a legend by: the line, if there is one, and the marker."""
+    lines = [(h.get_linewidth(), str(h._unscaled_dash_pattern)) if h.get_linestyle() != "None" else () for h in handles]
+    marks = [(str(h.get_marker()), str(h.get_markerfacecolor()), h.get_markersize()) for h in handles]
+    marks = [mark if mark[0] != "None" else () for mark in marks]
+    return [(to_hex(h.get_color()), line, mark) for h, line, mark in zip(handles, lines, marks, strict=True)]
+
+
+ATLASES = {
+    "several quantizers and bits": lambda: ms.atlas.atlas(["absmax", "minmax"], [3, 4], [8, 64], trials=2),
+    "one quantizer": lambda: ms.atlas.atlas("absmax", [2, 3, 4, 8], [8, 64], trials=2),
+    "against bits": lambda: ms.atlas.atlas(["absmax", "floor", "zero"], range(2, 9), 64, "normal", trials=2),
+    "one of everything": lambda: ms.atlas.atlas("absmax:3", dims=64, distributions="normal", trials=2, search=False),
+}
+
+
+@pytest.mark.parametrize("name", ATLASES)
+def test_no_two_entries_of_a_legend_look_alike(name):
+    rows = ATLASES[name]()
+    for axes in (rows.plot.c(), rows.plot.kappa()):
+        (legend,) = axes.figure.legends
+        assert len({*looks(legend.legend_handles)}) == len(legend.get_texts())
+        axes.figure.draw_without_rendering()
+        assert defects(axes.figure) == []
+    drawn = rows.plot.both()
+    figure = drawn[0, 0].figure
+    every = [*figure.legends[0].legend_handles, *drawn[0, 1].get_legend().legend_handles]
+    assert len({*looks(every)}) == len(every)
+    assert [axes.get_title()[:3] for axes in drawn.flat] == ["(a)", "(b)", "(c)", "(d)"][: drawn.size]
+    assert [axes.get_ylabel() for axes in drawn.flat] == [*contraction.RATIOS.values()] * len(drawn)
+
+
+def test_conditions_of_the_theory_are_lines_that_say_what_holds():
+    rows = ms.atlas.atlas("absmax", [3, 8], [64, 1024], "normal", trials=2, search=False)
+
+    def lines(axes):
+        grey = [x for x in axes.lines if same_color(x.get_color(), style.EDGE) and len(x.get_xdata())]
+        return [float(x.get_ydata()[0]) for x in grey], [t.get_text() for t in axes.figure.legends[0].get_texts()]
+
+    at, said = lines(rows.plot.c())
+    assert at == [1.0, 0.5]
+    assert {"c = 1: below it,\nthe sharp bounds hold", "c = ½: up to it,\nthe paper's (31) holds"} < {*said}
+    at, said = lines(rows.plot.kappa())
+    assert (at, said[-1]) == ([1.0], "kappa = 1: below it,\nthe max-norm bounds hold")
+    at, said = lines(rows.where(bits=8, d=64).plot.c())  # c = 0.001: far from both
+    assert (at, [text for text in said if "c =" in text]) == ([], [])
+    (legend,) = rows.plot.both()[0, 0].figure.legends
+    assert contraction.BOTH in [t.get_text() for t in legend.get_texts()]
+
+
+@pytest.mark.parametrize("zero", [False, True])
+def test_declared_curves_keep_their_room_whatever_was_measured(zero):
+    """Means far below all curves are arrows at the edge; where there is a 0 as well, they are points."""
+    rows = ms.atlas.atlas(["absmax", "identity"] if zero else "absmax", [3, 4], [64, 1024], ["normal", "t5"], trials=2)
+    tiny = Atlas(row | {k: 1e-9 * row[k] for k in ("mean", "low", "high")} if row["distribution"] == "t5" else row
+                 for row in rows)  # fmt: skip
+    axes = tiny.plot.c()
+    axes.figure.draw_without_rendering()
+    assert defects(axes.figure) == []
+    positive = [row["declared"] for row in rows.where(norm="c") if row["declared"] > 0]
+    low, high = (axes.transData.transform((1, v))[1] for v in (min(positive), max(positive)))
+    assert (high - low) / axes.bbox.height > 0.1
+    assert (low - axes.bbox.y0) / axes.bbox.height < 0.8
+    arrows = [x for line in axes.lines if line.get_marker() == contraction.BENEATH for x in line.get_xdata()]
+    assert len(arrows) == (0 if zero else 4)
+    said = [t.get_text() for t in axes.figure.legends[0].get_texts()]
+    assert ("mean below the axis" in said) == (not zero)
+    assert "mean below the axis" not in [t.get_text() for t in rows.plot.c().figure.legends[0].get_texts()]
+
+
+def test_a_quantizer_has_one_colour_in_all_panels():
+    rows = ms.atlas.atlas(["absmax:3", "minmax:3", "mxfp4_e2m1", "absmax:3@group:32"], dims=64, trials=2, search=False)
+    drawn = rows.plot.both()
+    told = [{t.get_text(): h.get_color() for t, h in zip(legend.get_texts(), legend.legend_handles, strict=True)}
+            for legend in (axes.get_legend() for axes in drawn[:, 1])]  # fmt: skip
+    assert [{*each} for each in told] == [{"absmax", "minmax"}, {"mxfp4_e2m1", "absmax"}]
+    assert told[0]["absmax"] == told[1]["absmax"]
+    assert len({*told[0].values(), *told[1].values()}) == 3
 
 
 # -- recommendations, transfers ----------------------------------------------------------------------------------------

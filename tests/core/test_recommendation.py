@@ -310,7 +310,7 @@ BAD[3, 1, 2] = np.nan
         ({"x": GOOD}, {"candidates": [ms.Identity()]}, ValueError, "less than the 32 of full precision"),
         ({"x": GOOD}, {"candidates": [ms.Zero()]}, ValueError, "1 bit or more"),
         ({"x": GOOD}, {"candidates": [ms.AbsMax(8)], "full_bits": 8}, ValueError, "less than the 8 of"),
-        ({"x": GOOD}, {"candidates": ["absmax"]}, TypeError, "quantizers such as"),
+        ({"x": GOOD}, {"candidates": ["absmax"]}, ValueError, "say how many bits, as in 'absmax:4'"),
         (
             {"x": GOOD}, {"candidates": [ms.AbsMax(4, granularity=ms.PerGroup(3))]}, ValueError,
             "layer 'x', candidate AbsMax.*not a multiple",

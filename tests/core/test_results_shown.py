@@ -1,5 +1,7 @@
 """Results and summaries of simulations: frames against their arrays, pictures against their numbers."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -12,6 +14,7 @@ from modiff_sim import bounds
 from modiff_sim.plot import style
 from modiff_sim.recursion import RECURSIONS
 from modiff_sim.shown import LEVELS
+from modiff_sim.simulation import results
 from modiff_sim.simulation.against_bounds import compared
 from modiff_sim.simulation.summary import QUANTITIES
 
@@ -291,3 +294,24 @@ def test_an_exact_result_is_drawn_as_such():
     axes.figure.draw_without_rendering()
     assert [t.get_text() for t in axes.texts] == ["all are 0"]
     assert defects(axes.figure) == []
+
+
+@pytest.mark.parametrize(
+    ("Q", "said"),
+    [("absmax:3", r"of its bound, max norm  0\.\d+ at most: it holds"),
+     (ms.Custom(lambda a: np.round(4 * a) / 4, kappa=0.05), r"max norm  none is promised from call \d+ on, where an")],
+)  # fmt: skip
+def test_a_result_says_how_near_its_bounds_it_came(Q, said):
+    r = ms.simulate("random_walk:64", Q, steps=20, trials=8)
+    assert re.search(said, repr(r))
+    bound = ms.bounds.max_norm_closed_loop(r.d_inf[1:], r.params["quantizer"].kappa(64))
+    if Q == "absmax:3":
+        assert f"{(r.error_inf[1:] / bound).max():.4g} at most" in repr(r)
+
+
+def test_a_result_without_bounds_or_too_large_for_a_glance_says_none(monkeypatch):
+    assert "of its bound" not in repr(ms.simulate("random_walk:8", "absmax:3", steps=4, trials=2, measure="d"))
+    r = ms.simulate("random_walk:8", "absmax:3", steps=4, trials=2)
+    assert "of its bound, 2-norm" in repr(r)
+    monkeypatch.setattr(results, "GLANCE", 7)
+    assert "of its bound" not in repr(r)

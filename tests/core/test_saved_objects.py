@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 import modiff_sim as ms
 from modiff_sim.contraction.atlas_rows import Atlas
+from modiff_sim.quantizers.granularity import parse
 from modiff_sim.sweeps import Store, StoreError, saved
 from modiff_sim.transfer import Transfer
 
@@ -239,6 +240,22 @@ def test_arrays_of_another_version_are_refused(name, change, what, tmp_path):
     altered(tmp_path / "kept", change)
     with pytest.raises(StoreError, match=f"this {name} is of another version of modiff-sim: {what}"):
         KINDS[name].load(tmp_path / "kept")
+
+
+def test_an_atlas_is_read_both_ways(tmp_path):
+    """Older files have the texts of granularity objects, and the columns of a file are as they were."""
+    rows = ms.atlas.atlas("absmax:3", dims=[64], distributions="normal", trials=4,
+                          granularities=["sample", "group:32", ms.PerChannel((0, 1)), "batch"])  # fmt: skip
+    rows.save(tmp_path / "kept")
+    arrays, _ = saved.load(tmp_path / "kept", "Atlas")
+    assert {*arrays} == {*rows[0]}
+    objects = [str(parse(text)) for text in arrays["granularity"]]
+    assert "PerChannel(axis=(0, 1))" in objects
+    altered(tmp_path / "kept", lambda arrays, _: arrays.update({"granularity": np.array(objects)}))
+    assert Atlas.load(tmp_path / "kept") == rows
+    strange = ["PerTile(size=3)", "PerGroup(size=open)", "a b"]
+    altered(tmp_path / "kept", lambda arrays, _: arrays.update({"granularity": np.resize(strange, len(rows))}))
+    assert {row["granularity"] for row in Atlas.load(tmp_path / "kept")} == {*strange}  # as they are
 
 
 def test_histograms_of_another_version_are_refused(tmp_path):

@@ -31,6 +31,22 @@ print(ms.testing.check_quantizer(ms.AbsMax(4), examples=2))
 """
 
 
+def unguarded(x):
+    scale = abs(x).max(axis=1, keepdims=True) / 7
+    with np.errstate(invalid="ignore"):
+        return np.round(x / scale) * scale
+
+
+def test_a_function_that_divides_by_the_size_of_zeros_is_told_so():
+    Q = ms.Custom(unguarded, kappa=1 / 14, bits=4)
+    for run in (lambda: ms.testing.check_quantizer(Q, examples=2), lambda: Q(np.zeros((2, 3))),
+                lambda: list(ms.recursion.run("closed_loop", [np.ones((2, 3))] * 2, Q))):  # fmt: skip
+        with pytest.raises(ValueError, match=r"holds NaN or Inf.*are all 0, where 0/0 is NaN; give zeros back"):
+            run()
+    with pytest.raises(ValueError, match=r"for an input that is finite$"):
+        ms.Custom(lambda x: x * np.nan, kappa=1)(np.ones((2, 3)))
+
+
 def test_the_checks_are_loaded_when_they_are_used():
     done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=True)
     needs, checked = done.stdout.splitlines()

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 import modiff_sim as ms
-from modiff_sim import quantizers
+from modiff_sim import contraction, quantizers
+from modiff_sim.advice.recommendation import recommend
+from modiff_sim.diffusion.mixture_sampling import quantized_sampling
 from modiff_sim.names import meant, one_of
 from modiff_sim.quantizers import QUANTIZERS, granularity
 from modiff_sim.simulation import processes
-from modiff_sim.testing import check_bound, check_quantizer
+from modiff_sim.testing import check_bound, check_quantizer, hunt
+from modiff_sim.transfer.mixture import MixtureNetwork
 
 
 def test_a_known_name_is_given_back_and_another_is_answered_with_the_nearest():
@@ -32,6 +35,46 @@ def test_case_and_hyphens_do_not_count(typed, near):
     assert said == ("" if near is None else f"; did you mean {near!r}?")
 
 
+X = np.random.default_rng(0).standard_normal((8, 4))
+LAYERS = {"conv": X[:, None] * np.ones((1, 2, 1))}
+
+
+def quantized(**several):
+    return quantized_sampling(ms.mixtures.ring(), images=4, **several)
+
+
+def driven(arm, layers):
+    exact = ms.denoisers.MixtureDenoiser(ms.mixtures.ring(), ms.schedules.linear().spaced(3))
+    steps = ms.transfer.linear_steps(ms.samplers.ddim, exact.schedule)
+    (found,) = ms.transfer.drive(MixtureNetwork(exact), np.ones((2, 2)), steps, [(arm, "direct")], layers)
+    return [found.x, found.moved, found.of(layers).moved]
+
+
+Q = ms.AbsMax(3)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(lambda: contraction.measure("absmax:3", X).values, lambda: contraction.measure(Q, X).values),
+     (lambda: contraction.search("absmax:3", 4).x, lambda: contraction.search(Q, 4).x),
+     (lambda: hunt("absmax:3", 3, examples=9).x, lambda: hunt(Q, 3, examples=9).x),
+     (lambda: check_quantizer("absmax:3", examples=2), lambda: check_quantizer(Q, examples=2)),
+     (lambda: check_bound("closed_loop", "absmax:3", examples=2), lambda: None),
+     (lambda: next(processes.adversarial("absmax:3", 4).stream(np.random.default_rng(0), 2, 2)),
+      lambda: next(processes.adversarial(Q, 4).stream(np.random.default_rng(0), 2, 2))),
+     (lambda: processes.burst(4, at=2).params, lambda: processes.burst(4, at=[2]).params),
+     (lambda: recommend(LAYERS, candidates="absmax:3"), lambda: recommend(LAYERS, candidates=[Q])),
+     (lambda: recommend(LAYERS, candidates=Q), lambda: recommend(LAYERS, candidates=[Q])),
+     (lambda: recommend(LAYERS, candidates=["absmax:3"]), lambda: recommend(LAYERS, candidates=(Q,))),
+     (lambda: quantized(bits=3, recursions="direct", samplers="ddim", steps=3),
+      lambda: quantized(bits=[3], recursions=["direct"], samplers=["ddim"], steps=[3])),
+     (lambda: driven("absmax:3", "mean"), lambda: driven(Q, ["mean"])),
+     (lambda: str(ms.testing.quantizers(names="absmax")), lambda: str(ms.testing.quantizers(names=["absmax"])))],
+)  # fmt: skip
+def test_text_and_single_values_are_taken_where_objects_and_several_are(one, other):
+    np.testing.assert_equal(one(), other())
+
+
 @pytest.mark.parametrize("name", QUANTIZERS)
 def test_every_quantizer_can_be_said_as_text(name):
     kind = QUANTIZERS[name]
@@ -39,6 +82,19 @@ def test_every_quantizer_can_be_said_as_text(name):
     assert quantizers.parse(text) == quantizers.make(name, 4)
     assert quantizers.parse(f"{text}@channel") == quantizers.make(name, 4, granularity=ms.PerChannel())
     assert quantizers.get(text) == quantizers.get(quantizers.parse(text))
+    for shared in ("", "@channel", "@group:16", "@batch"):
+        Q = quantizers.parse(text + shared)
+        assert quantizers.parse(quantizers.name(Q)) == Q
+    assert quantizers.name(quantizers.make(name, 4)) == text
+
+
+def test_a_quantizer_that_no_text_names_is_called_by_its_own():
+    for Q in (ms.Percentile(4, percentile=90.0), ms.Split(ms.AbsMax(3), at=(2,)), ms.Static(4, scale=0.1),
+              ms.Custom(abs, kappa=1.0)):  # fmt: skip
+        assert quantizers.name(Q) == str(Q)
+    assert repr(ms.simulate("random_walk:32", "absmax:3@group:16", steps=3, trials=2)).startswith(
+        "Result: closed loop, absmax:3@group:16, random_walk of d = 32"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """Arms side by side: the numbers are those of the parts, on models, pipelines and functions that sample."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler
 from models import quiet
+from torch import nn
 
 import modiff_sim as ms
 from modiff_sim.metrics import psnr, relative_l2, ssim
-from modiff_sim.nn import compare, modulated, sample, zoo
+from modiff_sim.nn import ByLayer, compare, modulated, sample, zoo
 from modiff_sim.nn.comparison.table import COLUMNS, FULL
 
 ARMS = {
@@ -64,21 +67,107 @@ def test_images_that_nobody_can_rank_are_said_to_be_so(model):
     full = sample(model, images=2, steps=2, batch=2)
     drawn = iter([full, -full])
     found = compare(model, {"other": ARMS["W8A8"]}, sample=lambda run: next(drawn))
+    unknown = "costs are unknown, since no call was entered through the model itself: call it as model(...)"
     said = "no arm's images resemble full precision's (relative l2 of 1 or more): quality cannot rank them"
-    assert repr(found).endswith(f"\n{said}")
+    assert repr(found).endswith(f"\n{said}\n{unknown}")
+    assert found.notes == [said, unknown]
     assert said.split("'")[0] in found._repr_html_()
 
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [({"steps": 4}, "takes no steps=: for a pipeline this is num_inference_steps"),
-     ({"num_inference_step": 4}, "did you mean 'num_inference_steps'"), ({"promt": "x"}, "takes no promt=")],
+    [({"steps": 4}, r"DDPMPipeline takes no steps=; here it is num_inference_steps="),
+     ({"num_inference_step": 4}, "did you mean 'num_inference_steps'"),
+     ({"promt": "x"}, r"takes no promt=; known: batch_size, generator, num_inference_steps"),
+     ({"output_type": "pil"}, "output_type= is set by compare"), ({"return_dict": False}, "return_dict= is set by")],
 )  # fmt: skip
 def test_options_that_a_pipeline_does_not_take_are_refused_first(model, option, said, monkeypatch):
     pipeline = quiet(DDPMPipeline(unet=model, scheduler=DDIMScheduler()))
     monkeypatch.setattr(type(model), "forward", lambda *a, **k: pytest.fail("it was called"))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(TypeError, match=said):
         compare(pipeline, ARMS, images=2, **option)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [({"num_inference_steps": 4}, "sample takes no num_inference_steps=; here it is steps="),
+     ({"stepz": 4}, "sample takes no stepz=; did you mean 'steps'"), ({"etaa": 0.5}, "did you mean 'eta'"),
+     ({"prompt": "x"}, "here it is conditions=")],
+)  # fmt: skip
+def test_options_that_sample_does_not_take_are_refused_first(model, option, said, monkeypatch):
+    monkeypatch.setattr(type(model), "forward", lambda *a, **k: pytest.fail("it was called"))
+    with pytest.raises(TypeError, match=said):
+        compare(model, ARMS, images=2, **option)
+    with pytest.raises(TypeError, match=said):
+        sample(model, images=2, **option)
+
+
+def test_an_option_of_an_arm_that_modulated_does_not_take(model):
+    with pytest.raises(TypeError, match=r"arm 'W4': modulated takes no activation=; did you mean 'activations'"):
+        compare(model, {"W4": {"activation": "absmax:4"}})
+
+
+def test_layers_that_no_pattern_fits_are_told(model):
+    patterns = {"mid_block.*": "absmax:4", "conv_in": "identity"}
+    arms = {
+        "A4": {"activations": patterns, "weights": {"conv_*": "absmax:8", "mid_block.*": "absmax:8"}},
+        "plan": {"activations": ByLayer(patterns, default=ms.AbsMax(4)), "weights": "absmax:8"},
+        "nested": {"activations": {"*_block*": {"mid_block.*": "absmax:4"}, "*": "absmax:8"}, "weights": "absmax:8"},
+        "A4, W32": {"activations": "absmax:4"},
+        "A32, W32": {"activations": "identity", "recursion": "direct"},
+    }
+    found = compare(model, arms, images=2, steps=2, batch=2)
+    names = [layer.name for layer in found.audits["A4"].layers]
+    exact = [name for name in names if not name.startswith(("mid_block.", "conv_in"))]  # "identity" was asked for
+    left = found.uncovered["A4"]
+    assert left["activations"] == exact
+    assert left["weights"] == [name for name in names if not name.startswith(("mid_block.", "conv_"))]
+    assert found.uncovered["plan"] == found.uncovered["A4, W32"] == {}
+    blocks = [name for name in names if name.startswith(("down_blocks", "up_blocks"))]
+    assert found.uncovered["nested"] == {"activations": blocks}
+    for name in exact:
+        assert next(x for x in found.audits["A4"].layers if x.name == name).quantized_calls == 0
+    first, second, third, *last = found.notes
+    assert first.startswith(f"A4: no pattern of activations fits {len(exact)} layers, which stay in full precision: ")
+    assert first.endswith(f"{', '.join(exact[:3])} and {len(exact) - 3} more")
+    assert second.startswith(f"A4: no pattern of weights fits {len(left['weights'])} layers")
+    assert third.startswith(f"nested: no pattern of activations fits {len(blocks)} layers")
+    assert last == [
+        "A4, W32: weights are not quantized",
+        "A32, W32: all images are equal to full precision's, since nothing was quantized",
+        "A32, W32: weights are not quantized",
+    ]
+    assert str(found).endswith("\n".join(found.notes))
+    assert "no pattern of weights" in found._repr_html_()
+
+
+def test_an_arm_is_equal_where_all_of_its_images_are(model):
+    """Two of three equal ones have an infinite PSNR in the median."""
+    full = sample(model, images=3, steps=2, batch=3)
+    some = full.copy()
+    some[0] = 0.9 * some[0]
+    drawn = iter([full, some, full])
+    found = compare(model, {"some": ARMS["W8A8"], "all": ARMS["W8A8"]}, sample=lambda run: next(drawn))
+    assert [row["equal"] for row in found.rows] == [3, 2, 3]
+    assert [row["psnr"] for row in found.rows] == [np.inf] * 3
+    assert [line.split()[-8] for line in str(found).splitlines()[1:4]] == ["equal", "inf", "equal"]
+    assert "some: 2 of 3 images are equal to full precision's" in found.notes
+    assert "all: all images are equal to full precision's" in found.notes
+
+
+def test_layers_that_cannot_be_quantized_or_are_not_called_are_told():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.spare = nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 1)
+            self.up = nn.ConvTranspose2d(1, 1, 1)
+
+        def forward(self, x, t):
+            return self.up(self.first(x))
+
+    arm = {"W8A8": {"activations": "absmax:8", "weights": "absmax:8"}}
+    found = compare(Mixed().eval(), arm, images=2, steps=2, batch=2, shape=(1, 8, 8))
+    assert found.notes == ["W8A8: cannot be quantized: up (ConvTranspose2d)", "W8A8: never called: spare"]
 
 
 def test_costs_are_those_of_bits(found):
@@ -98,10 +187,12 @@ def test_costs_are_those_of_bits(found):
 def test_it_is_a_frame_and_a_table(found):
     frame = found.frame()
     assert frame["arm"].tolist() == [FULL, *ARMS]
-    assert set(frame.columns) <= {*COLUMNS, "recursion"}
+    assert set(frame.columns) <= {*COLUMNS, "recursion", "equal"}
+    assert all(name in inspect.getdoc(type(found).frame) for name in frame.columns)
     assert frame["recursion"].tolist() == ["full_precision", "direct", "closed_loop"]
     lines = str(found).splitlines()
     assert len(lines) == 4
+    assert found.notes == []
     assert len({len(line) for line in lines}) == 1
     assert "PSNR dB" in lines[0]
     assert "kernel" not in lines[0]

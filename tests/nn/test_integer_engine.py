@@ -157,7 +157,7 @@ class Doubled(nn.Conv2d):
         (layer, {"weights": None}, "its weight is in full precision"),
         (layer, {"weights": ms.FP8E4M3()}, "no integer codes"),
         (layer, {"weights": ms.AbsMax(9)}, "2 to 8 bits as integer codes"),
-        (layer, {"weights": ms.AbsMax(4, granularity=ms.PerGroup(3, axis=1))}, "scales by groups of"),
+        (layer, {"weights": ms.AbsMax(4, granularity=ms.PerGroup(3, axis=1))}, "scales by channel:axis=0,2,3"),
         (layer, {"activations": ms.MinMax(4)}, "and not AbsMax"),
         (layer, {"activations": ms.AbsMax(9)}, "and not AbsMax of 2 to 8 bits"),
         (layer, {"activations": ms.AbsMax(4, granularity=ms.PerChannel(1))}, "one scale per sample or batch"),

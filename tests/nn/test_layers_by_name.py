@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import modiff_sim as ms
-from modiff_sim.nn import Attention, modulated, quantize_weights, record, with_layers
+from modiff_sim.nn import Attention, first_layer, last_layer, modulated, quantize_weights, record, with_layers
 from modiff_sim.nn.plans.plan import ByLayer
 
 
@@ -39,6 +39,35 @@ def test_patterns_choose_bits_by_layer_and_the_rest_stays_in_full_precision():
     assert bits["0"][0] != bits["0"][0]  # nothing of it is quantized
     exact, _ = outputs(net, activations=ByLayer({"2": ms.AbsMax(8)}, ms.Identity()), recursion="direct")
     assert torch.equal(made, exact)
+
+
+def test_predicates_are_keys_as_well():
+    net = model().append(torch.nn.Linear(4, 2))
+    keys = {first_layer(net): "absmax:8", last_layer(net): {"*": "absmax:6"}, "*": "absmax:4"}
+    by_name = {"0": "absmax:8", "2": "absmax:4", "3": "absmax:6"}
+    one, bits = outputs(net, activations=keys, weights={first_layer(net): "absmax:8"}, recursion="direct")
+    two, _ = outputs(net, activations=by_name, weights={"0": "absmax:8"}, recursion="direct")
+    assert torch.equal(one, two)
+    assert bits == {"0": (8.0, 8), "2": (4.0, 32), "3": (6.0, 32)}
+    weights = quantize_weights(net, {first_layer(net): "absmax:8", "*": "absmax:4"})
+    assert {name: codes.bits for name, codes in weights.layers.items()} == {"0": 8, "2": 4, "3": 4}
+    for name, tau in ((first_layer(net), 0.5), ("0", 0.5)):
+        with modulated(net, activations="absmax:4", skip={name: ms.Threshold(tau)}) as run:
+            assert run.options.of_layer("0").skip == ms.Threshold(tau)
+            assert run.options.of_layer("2").skip is None
+    assert repr(first_layer(net)) == "layers: 0"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [({lambda name, _: name == "5": "absmax:8"}, "activations: a predicate keeps no layer of Sequential"),
+     ({"0": "absmax:4", lambda name, _: name == "0": "absmax:8"}, "keeps layers that keys before it name already")],
+)  # fmt: skip
+def test_predicates_that_do_nothing_are_refused(keys, said):
+    with pytest.raises(ValueError, match=said):
+        modulated(model(), activations=keys)
+    with pytest.raises(TypeError, match=r"keys of ByLayer are names .*modulated\(model, activations=.*with_layers"):
+        ByLayer(keys)
 
 
 def test_layers_are_chosen_by_patterns_predicates_and_lists_of_them():

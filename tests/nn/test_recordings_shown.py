@@ -108,6 +108,48 @@ def test_the_frame_has_the_statistics(log):
     np.testing.assert_array_equal(table.to_numpy(), log.table("r", "c")[:, 1:])
 
 
+@pytest.mark.parametrize("quantity", "adr")
+@pytest.mark.parametrize("value", [v for v in VALUES if v != "mean"])
+def test_the_largest_are_those_of_the_frame(log, quantity, value):
+    found = log.largest(quantity, value, layers=3)
+    everything = log.frame()
+    frame = everything[everything["quantity"] == quantity]
+    every = frame.groupby("layer")[value].max().sort_values(ascending=False)
+    assert [row["layer"] for row in found] == every.index[:3].tolist()
+    for row in found:
+        here = everything[(everything["layer"] == row["layer"]) & (everything["step"] == row["step"])]
+        here = here.set_index("quantity")[value]
+        assert row["value"] == here[quantity] == every[row["layer"]]
+        assert row["of_median"] == pytest.approx(every[row["layer"]] / every.median())
+        sizes = quantity != "a" and value in ("absmax", "norm")
+        assert row["of_inputs"] == pytest.approx(row["value"] / here["a"]) if sizes else np.isnan(row["of_inputs"])
+    assert found.frame()["layer"].tolist() == [row["layer"] for row in found]
+    assert all(f'"{column}"' in inspect.getdoc(type(found).frame) for column in found[0])
+    lines = repr(found).splitlines()
+    assert lines[0].endswith("3 of 4 layers")
+    assert [line.split()[0] for line in lines[2:]] == [row["layer"] for row in found]
+    assert len({len(line) for line in lines[1:]}) == 1
+    assert all(row["layer"] in found._repr_html_() for row in found)
+
+
+def test_the_largest_of_few_layers_and_of_nothing(log):
+    assert len(log.largest(layers=100)) == 4
+    with pytest.raises(ValueError, match="layers must be an int >= 1"):
+        log.largest(layers=0)
+    with pytest.raises(ValueError, match="unknown quantity 'x'"):
+        log.largest("x")
+    with pytest.raises(ValueError, match="unknown value 'mean'"):
+        log.largest("d", "mean")
+    model = small()
+    with record(model, "absmax:3") as once:
+        with pytest.raises(ValueError, match=r"nothing was recorded yet"):
+            once.largest()
+        model(next(walk(1)))
+        with pytest.raises(ValueError, match=r"no d was recorded yet: call the model .* twice"):
+            once.largest()
+        assert len(once.largest("a")) == 4
+
+
 def test_an_empty_recording_has_an_empty_frame(log):
     with record(small(), "absmax:3") as empty:
         pass

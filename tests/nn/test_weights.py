@@ -119,20 +119,23 @@ def test_groups_along_the_input_channels(digits):
     W = quantize_weights(digits, Q, where=lambda name, module: name != "conv_in")
     layer, conv = W.layers["up_blocks.0.resnets.0.conv1"], digits.up_blocks[0].resnets[0].conv1
     assert tuple(layer.scale.shape) == (64, 8, 3, 3)
-    assert layer.granularity == "groups of 1×16×1×1"
+    assert layer.granularity == "group:16:axis=1"
     blocks = conv.weight.reshape(64, 8, 16, 3, 3)
     assert torch.equal(layer.scale, blocks.abs().amax(2) / 7)
     assert torch.equal(layer.dequantize(), Q(conv.weight))
     assert layer.stored_bits == 64 * 128 * 9 * 4 + 64 * 8 * 9 * 32
     linear = W.layers["time_embedding.linear_1"]
-    assert linear.granularity == "groups of 1×16"
+    assert ms.AbsMax(4, granularity=linear.granularity).granularity == ms.PerGroup(16, axis=1)
     assert W.layers["conv_out"].bits == 4
     channel = quantize_weights(digits, ms.AbsMax(4, granularity=CHANNEL))
-    assert {layer.granularity for layer in channel.layers.values()} == {"per channel"}
+    assert {layer.granularity for layer in channel.layers.values()} == {"channel:axis=0"}
     table = {name: sqnr_table(digits, weights).weight_db for name, weights in (("group", W), ("channel", channel))}
     assert table["group"] > table["channel"]
     tensor = quantize_weights(digits, ms.AbsMax(4, granularity=ms.PerBatch()))
-    assert tensor.layers["conv_in"].granularity == "per tensor"
+    assert tensor.layers["conv_in"].granularity == "batch"
+    for shape, text in (((64, 128, 1, 1), "channel:axis=0,1"), ((64, 8, 1, 1), "blocks of 1×16×3×3")):
+        codes = LayerCodes(layer.codes, torch.ones(shape), None, 4)
+        assert codes.granularity == text
 
 
 @pytest.mark.parametrize(
@@ -297,7 +300,7 @@ def test_sqnr_of_layers_and_output():
     text = str(table).splitlines()
     assert len(text) == 1 + len(rows) + 2
     assert f"{table.output_db:.2f} dB" in text[-1]
-    assert "per channel" in text[1]
+    assert "channel:axis=0" in text[1]
     assert "inf" in str(table)
 
 
@@ -306,7 +309,7 @@ def test_sqnr_gains_as_the_steps_get_finer(digits):
     finer = [20 * math.log10((2**b - 1) / (2 ** (b - 1) - 1)) for b in (4, 5, 6, 7)]  # qmax of b+1 over that of b
     assert np.diff(found) == pytest.approx(finer, abs=0.05)
     row = sqnr_table(digits, ms.AbsMax(4, granularity=CHANNEL)).rows()[0]
-    assert row["granularity"] == str(CHANNEL)
+    assert row["granularity"] == "channel:axis=0"
     assert row["bits"] == 4
 
 

@@ -56,8 +56,9 @@ DOCUMENTED = {
     "modiff_sim.contraction.norms": "linear_norms conv_matrix conv_norms",
     "modiff_sim.contraction.worst_cases": "WorstCase search",
     "modiff_sim.contraction.atlas_rows": "Atlas",
-    "modiff_sim.contraction.atlas": "trials_for parts shared_by_samples sample_ratios atlas",
-    "modiff_sim.shown": "Shown text frame",
+    "modiff_sim.contraction.atlas": "shared_by_samples sample_ratios atlas",
+    "modiff_sim.contraction.samples": "trials_for parts",
+    "modiff_sim.shown": "Shown text aligned frame",
     "modiff_sim.evidence": "Verdict Claim Evidence judge",
     "modiff_sim.registry": "entries named",
 }

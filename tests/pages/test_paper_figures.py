@@ -10,6 +10,7 @@ from matplotlib.text import Text
 
 import figures
 from figures.__main__ import main
+from figures.captions import of_panels
 from figures.paper import for_paper
 from modiff_sim.plot import style
 from modiff_sim.plot.page import POINTS, fitted, letters
@@ -129,7 +130,7 @@ def test_the_command_writes_the_picture_and_its_caption(tmp_path, capsys):
     assert b"<svg" in stem.with_name(stem.name + ".svg").read_bytes()
     caption = stem.with_name(stem.name + ".txt").read_text(encoding="utf-8")
     module = figures.load("atlas_dimension")
-    assert caption.startswith(f"{module.TITLE}. {module.CAPTION}")
+    assert caption.startswith(f"{module.TITLE}. {of_panels(module.CAPTION, module.PARTS, ['b'])}\n\n")
     about = json.loads((tmp_path / "atlas_dimension.json").read_text(encoding="utf-8"))
     assert json.dumps(about["params"], ensure_ascii=False, sort_keys=True) in caption
     again = figures.make(["atlas_dimension"], "quick", tmp_path)[0]

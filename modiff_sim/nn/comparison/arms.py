@@ -28,7 +28,7 @@ from ...metrics import psnr, relative_l2, ssim
 from ...metrics.arrays import feature_sets
 from ...metrics.images import checked
 from ...metrics.kernel import Terms
-from ...names import meant
+from ...names import takes
 from ...recursion import label
 from ...sweeps.parallel import progress
 from ..audit import Audit
@@ -37,6 +37,7 @@ from ..modulate import modulated
 from ..run.run import Run
 from ..sampling import resolved
 from ..sampling import sample as drawn
+from .notes import uncovered
 from .table import FULL, Comparison
 
 __all__ = ["Comparison", "compare"]
@@ -109,8 +110,9 @@ def compare(
     Raises
     ------
     TypeError, ValueError
-        For options that an arm cannot have, before anything is sampled, with the name of the arm; and for images that
-        are not floats in the range that they should have, or that differ in shape.
+        Before anything is sampled: for options that an arm cannot have, with the name of the arm, and for options that
+        ``nn.sample`` or the pipeline does not take, naming the nearest. And for images that are not floats in the range
+        that they should have, or that differ in shape.
 
     Examples
     --------
@@ -130,18 +132,18 @@ def compare(
     distance = _distance(about, reference, features)
     full = _images(about, about.draw(None), FULL)
     say(1)
-    rows, made, audits = [], {FULL: full}, {}
+    rows, made, audits, left = [], {FULL: full}, {}, {}
     for i, (name, options) in enumerate(arms.items()):
         with about.arm(**options) as run:
             made[name] = _images(about, about.draw(run), name)
-            audits[name] = run.audit()
+            audits[name], left[name] = run.audit(), uncovered(run, options)
             cost = _cost(audits[name]) | {"state_mib": run.state_bytes() / 2**20 / max(run.samples, 1)}
         if made[name].shape != full.shape:
             raise ValueError(f"arm {name!r} made images {made[name].shape}, and full precision {full.shape}")
         named = {"arm": name, "recursion": label(run.recursion), "images": len(full)}
         rows.append(named | _quality(made[name], full, distance) | cost)
         say(i + 2)
-    return Comparison([_full(full, next(iter(audits.values())), distance), *rows], made, audits)
+    return Comparison([_full(full, next(iter(audits.values())), distance), *rows], made, audits, left)
 
 
 def _subject(
@@ -173,18 +175,19 @@ def _subject(
 
 
 #: option of ``nn.sample`` -> what pipelines call it
-_THERE = {"steps": "num_inference_steps", "n_steps": "num_inference_steps", "sampler": "a scheduler of its own"}
+_THERE = {
+    "steps": "num_inference_steps=", "n_steps": "num_inference_steps=", "sampler": "a scheduler of its own",
+    "batch": "images=, or one image per prompt",
+}  # fmt: skip
 
 
 def _known(pipeline: Any, sampling: Mapping[str, Any]) -> None:
-    """Raise ValueError for an option that the call of a pipeline does not take, before anything is sampled."""
-    takes = inspect.signature(pipeline.__call__).parameters
-    if any(each.kind is each.VAR_KEYWORD for each in takes.values()):
-        return
-    for name in sampling:
-        if name not in takes and name != "generator":
-            hint = f": for a pipeline this is {_THERE[name]}" if name in _THERE else meant(name, takes)
-            raise ValueError(f"{type(pipeline).__name__} takes no {name}={hint}")
+    """Raise TypeError for an option that the call of a pipeline does not take, before anything is sampled."""
+    known = inspect.signature(pipeline.__call__).parameters
+    if own := [name for name in ("output_type", "return_dict") if name in sampling]:
+        raise TypeError(f"{own[0]}= is set by compare, which needs images as arrays: leave it out")
+    if not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+        takes(type(pipeline).__name__, sampling, dict.fromkeys([*known, "generator"]), **_THERE)
 
 
 def _sampled(model: Any, run: Run | None, **options: Any) -> np.ndarray:
@@ -234,6 +237,7 @@ def _tried(about: _Subject, name: str, options: Any) -> None:
             f"arm {name!r}: give options of modulated, such as dict(activations='absmax:4'); got {options!r}"
         )
     try:
+        takes("modulated", options, [k for k in inspect.signature(modulated).parameters if k != "model"])
         with about.arm(**options):
             pass
     except (TypeError, ValueError) as error:
@@ -271,6 +275,7 @@ def _quality(made: np.ndarray, full: np.ndarray, distance: Distance | None) -> d
     a number and infinity is none.
     """
     found: dict[str, Any] = {
+        "equal": int((made == full).all(axis=(1, 2, 3)).sum()),
         "psnr": float(np.quantile(psnr(made, full), 0.5, method="lower")),
         "ssim": float(np.quantile(ssim(made, full), 0.5, method="lower")),
         "relative_l2": float(np.quantile(relative_l2(made, full), 0.5, method="higher")),
@@ -293,7 +298,7 @@ def _cost(audit: Audit) -> dict[str, Any]:
 def _full(full: np.ndarray, audit: Audit, distance: Distance | None) -> dict[str, Any]:
     """Return the row of full precision: all MACs of a model call, as any arm's audit has them, at 32 bits."""
     row: dict[str, Any] = {"arm": FULL, "recursion": "full_precision", "images": len(full)}
-    row |= {"psnr": np.inf, "ssim": 1.0, "relative_l2": 0.0}
+    row |= {"equal": len(full), "psnr": np.inf, "ssim": 1.0, "relative_l2": 0.0}
     if distance is not None:
         row["kernel_distance"] = distance(full)
     return row | {

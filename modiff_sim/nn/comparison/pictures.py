@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...names import one_of
 from ...shown import Plots
+from . import notes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,8 @@ class ComparisonPlots(Plots):
         -------
         matplotlib.axes.Axes
             The Axes. Full precision is a line where its quality is finite, and is left out otherwise. An arm that is
-            equal to it (infinite PSNR, no error) is an arrow at the edge, as is one that costs nothing.
+            equal to it in the median (infinite PSNR, no error) is an arrow at the edge, double where all of its images
+            are equal; one that costs nothing is an arrow, too.
 
         Raises
         ------
@@ -63,7 +65,9 @@ class ComparisonPlots(Plots):
         with panels.panel(ax) as axes:
             axes.set(xlabel=x_label, ylabel=y_label)
             axes.set(**({"xscale": "log"} if x_log else {}), **({"yscale": "log"} if y_log else {}))
-            points = [pareto.Point(row["arm"], row[cost], row[quality], row["recursion"]) for row in arms]
+            points = [
+                pareto.Point(row["arm"], row[cost], row[quality], row["recursion"], notes.equal(row)) for row in arms
+            ]
             pareto.full_precision(axes, full[quality])
             pareto.arms(axes, points, more_is_better=more)
             if x_log:

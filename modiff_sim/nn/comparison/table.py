@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...shown import Said, Shown, frame, pictures
+from ...shown import Said, Shown, aligned, frame, pictures
 from ..audit import Audit
+from .notes import FULL as FULL
+from .notes import Uncovered, equal, notes
 
 if TYPE_CHECKING:
     from .pictures import ComparisonPlots
 
-FULL = "full precision"
 #: column -> (heading, format)
 COLUMNS = {
     "arm": ("arm", "{}"), "images": ("images", "{}"), "psnr": ("PSNR dB", "{:.1f}"), "ssim": ("SSIM", "{:.4f}"),
@@ -26,7 +27,7 @@ COLUMNS = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Shown):
-    """Arms side by side, full precision first. Its text is a table, a row per arm.
+    """Arms side by side, full precision first. Its text is a table, a row per arm, and below it the ``notes``.
 
     Parameters
     ----------
@@ -37,6 +38,8 @@ class Comparison(Shown):
         "full precision".
     audits : mapping of str to Audit
         What was really quantized, by arm.
+    uncovered : mapping of str to mapping
+        By arm, what its patterns left in full precision: "activations" or "weights" -> names of layers that none fits.
 
     Examples
     --------
@@ -52,6 +55,12 @@ class Comparison(Shown):
     rows: Sequence[Mapping[str, Any]]
     images: Mapping[str, np.ndarray]
     audits: Mapping[str, Audit]
+    uncovered: Mapping[str, Uncovered] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the table cannot tell, in sentences: layers that an arm left out, images that are equal, no ranking."""
+        return notes(self.rows, self.audits, self.uncovered)
 
     def frame(self) -> Any:
         """Return the rows as a pandas DataFrame (extra [plot]).
@@ -59,8 +68,9 @@ class Comparison(Shown):
         Returns
         -------
         pandas.DataFrame
-            arm; recursion, "full_precision" in the row of full precision; images, how many; against full precision from
-            the same noise, medians over images (the worse of two in the middle): psnr in dB (inf for equal images),
+            arm; recursion, "full_precision" in the row of full precision; images, how many, and equal, how many of them
+            are equal to full precision's; against full precision from the same noise, medians over images (the worse of
+            two in the middle): psnr in dB (inf for equal images),
             ssim, relative_l2; kernel_distance, MMD² of features to real images; gbops, 10⁹ bit operations (MACs ·
             weight bits · activation bits) of a model call per sample, exact first calls included; relative_bops, over
             those of 32-bit weights and activations; activation_bits, the mean over MACs with exact calls as 32;
@@ -78,25 +88,18 @@ class Comparison(Shown):
         return found
 
     def _said(self) -> Said:
-        head, shown = self._table()
-        title = f"Comparison of {len(self.rows) - 1} arms with full precision"
-        return Said(f"{title}: {self._unlike}" if self._unlike else title, {}, head, shown)
-
-    @property
-    def _unlike(self) -> str:
-        """What has to be said where no arm makes the images of full precision, as where a model is chaotic."""
-        if all(row["relative_l2"] >= 1 for row in self.rows[1:]) and len(self.rows) > 1:
-            return "no arm's images resemble full precision's (relative l2 of 1 or more): quality cannot rank them"
-        return ""
+        facts = {"notes": "; ".join(self.notes)} if self.notes else {}
+        return Said(f"Comparison of {len(self.rows) - 1} arms with full precision", facts, *self._table())
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         columns = [name for name in COLUMNS if any(name in row for row in self.rows)]
-        shown = [[COLUMNS[name][1].format(row[name]) for name in columns] for row in self.rows]
+        shown = [[self._cell(row, name) for name in columns] for row in self.rows]
         return [COLUMNS[name][0] for name in columns], shown
 
+    @staticmethod
+    def _cell(row: Mapping[str, Any], name: str) -> str:
+        """The text of a value. The PSNR of an arm is infinite in the median where half of the images are equal."""
+        return "equal" if name == "psnr" and equal(row) else COLUMNS[name][1].format(row[name])
+
     def __repr__(self) -> str:
-        head, shown = self._table()
-        widths = [max(map(len, column)) for column in zip(head, *shown, strict=True)]
-        lines = [[f"{row[0]:<{widths[0]}}", *(f"{v:>{w}}" for v, w in zip(row[1:], widths[1:], strict=True))]
-                 for row in [head, *shown]]  # fmt: skip
-        return "\n".join(["  ".join(line) for line in lines] + ([self._unlike] if self._unlike else []))
+        return "\n".join([*aligned(*self._table()), *self.notes])

@@ -43,12 +43,13 @@ class CallArguments:
     rest: dict[str, Any]
 
     @staticmethod
-    def of(arguments: Mapping[str, Any], denoised: str | None = None) -> CallArguments:
+    def of(arguments: Mapping[str, Any], denoised: str | None = None, *, copied: bool = True) -> CallArguments:
         """The arguments of a call.
 
-        ``denoised`` is the path of what is denoised where that is known; else it is the likeliest array.
+        ``denoised`` is the path of what is denoised where that is known; else it is the likeliest array. ``copied``:
+        arrays are copied, so that they can be compared with those of later calls.
         """
-        leaves = [(pytree.keystr(path), _name(path), _kept(leaf)) for path, leaf in _flat(arguments)]
+        leaves = [(pytree.keystr(path), _name(path), _kept(x) if copied else x) for path, x in _flat(arguments)]
         likeliest = [leaves[i] for i in _likeliest(leaves)]
         arrays, names = {path: v for path, _, v in likeliest}, {path: name for path, name, _ in likeliest}
         call = CallArguments(next(iter(arrays), None), arrays, names, {}, {}, {})

@@ -28,7 +28,7 @@ class IntegerWeight:
         Raises ValueError, which says why, where it is not of integers of 8 bits with a scale per output channel.
         """
         layer = _layer_codes(operator)
-        if layer.granularity not in ("per channel", "per tensor"):
+        if layer.scale[0].numel() > 1:
             raise ValueError(f"its weight has scales by {layer.granularity}, and not by output channel")
         codes = layer.codes.to(torch.int16)
         if layer.zero_point is not None:

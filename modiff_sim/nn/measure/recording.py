@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ... import quantizers
 from ... import recursion as _recursion
 from ...quantizers.base import Quantizer
+from ..hooks.batches import Batches
 from ..hooks.calls import Calls
 from ..hooks.named_passes import Aparts
 from ..hooks.pass_finder import Finder
@@ -75,6 +76,7 @@ class Recorder(Statistics):
         super().__init__(quantizer, unsupported)
         self._calls: Calls | None = None
         self._finders, self._aparts = dict[int, Finder](), Aparts()
+        self._batches = Batches("reset() of the recording")
         self._found: Hashable = 0
         self._run: Run | None = None  # the run of the model, if any, which knows the passes
         self._last: dict[tuple[Hashable, str], tuple[int, Tensor, _recursion.State]] = {}
@@ -93,6 +95,7 @@ class Recorder(Statistics):
     def _forget(self) -> None:
         self._last.clear()
         self._finders, self._found = {}, 0
+        self._batches.forget()
 
     def _put(self, model: nn.Module, chosen: Mapping[str, nn.Module], undo: Undo) -> Recorder:
         """Change the model; ``undo`` restores it."""
@@ -144,6 +147,7 @@ class Recorder(Statistics):
         self._aparts.check()
         if self._run is None and not self._aparts.names:
             self._found = self._finders.setdefault(root, Finder()).find(arguments)
+        self._batches.see(arguments, (root, self._pass))
 
     def _forward(self, name: str, inner: Callable[..., Any], input: Tensor) -> Any:
         self._see(name, input)

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...quantizers import Identity
+from ...quantizers import Identity, granularity
 from ...quantizers.base import Quantizer
 from ..hooks.modes import Gradients
 from ..hooks.undo import Context
@@ -57,7 +57,7 @@ class SQNRTable:
     output_db: float | None = None
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dict per layer: layer, kind, weights (how many), bits, granularity, scheme, sqnr_db."""
+        """One dict per layer: layer, kind, weights (how many), bits, granularity (as text), scheme, sqnr_db."""
         return [dict(row) for row in self.layers]
 
     def __str__(self) -> str:
@@ -128,7 +128,7 @@ def sqnr_table(model: nn.Module, weights: Weights, inputs: Inputs | None = None,
         shared = "" if operator.quantized is None else getattr(layer, "granularity", "")
         scheme = "" if operator.quantized is None else getattr(layer, "scheme", "")
         if isinstance(weights, Quantizer):
-            shared, scheme = str(weights.granularity), str(weights)
+            shared, scheme = granularity.name(weights.granularity), str(weights)
         rows.append({
             "layer": name, "kind": operator.kind, "weights": own.numel(), "bits": operator.weight_bits,
             "granularity": shared, "scheme": scheme, "sqnr_db": decibel(s, n),

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import quantizers
+from ...arguments import count
 from ...names import one_of
 from ...quantizers.base import Quantizer
 from ...shown import Said, Shown, frame, pictures
 from .histogram import Streaming
+from .largest import Largest
 from .quantities import COLUMNS, QUANTITIES, VALUES, WORDS
 
 if TYPE_CHECKING:
@@ -87,6 +90,47 @@ class Statistics(Shown):
                         out[i, call] = getattr(entry.values, value)
         return out
 
+    def largest(self, quantity: str = "d", value: str = "absmax", *, layers: int = 5) -> Largest:
+        """The layers with the largest differences, inputs or residuals: which ones are the problem.
+
+        Parameters
+        ----------
+        quantity : {"d", "a", "r"}, default "d"
+            The differences, the inputs, or the residuals of the closed loop.
+        value : str, default "absmax"
+            What they are compared by, a value as of ``table``: "absmax", which decides the scale; "norm", "c" or
+            "kappa" (medians over samples or blocks); "variance" or "kurtosis".
+        layers : int, default 5
+            How many layers at most.
+
+        Returns
+        -------
+        Largest
+            A list of dicts, the layer with the largest value first. It prints as a table.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name, for less than one layer, and where nothing of that quantity was recorded.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from modiff_sim.nn import record
+        >>> model = torch.nn.Sequential(*(torch.nn.Linear(n, 2, bias=False) for n in (4, 2, 2)))
+        >>> _ = [layer.weight.data.fill_(1.0) for layer in model]
+        >>> with record(model, "absmax:4") as log:
+        ...     out = model(torch.ones(3, 4)), model(2 * torch.ones(3, 4)), model(2.5 * torch.ones(3, 4))
+        >>> log.largest(layers=2)
+        Largest |value| of d (differences), 2 of 3 layers
+        layer  step  largest |value|  of median  of a
+        2         1                8          2   0.5
+        1         1                4          1   0.5
+        """
+        one_of("value", value, [name for name in VALUES if name != "mean"])  # whose sign would count
+        tables = self.table(quantity, value), self.table("a", value)
+        return Largest.of(self.layers, *tables, (quantity, value), count("layers", layers))
+
     def _said(self) -> Said:
         first, last = (self.layers[0], self.layers[-1]) if self.layers else ("", "")
         samples = len(self.stats[first, 0, "a"].norm) if first else 0
@@ -97,7 +141,7 @@ class Statistics(Shown):
             found = sizes[quantity][sizes["a"] > 0] / sizes["a"][sizes["a"] > 0]
             if np.isfinite(found).any():
                 facts[quantity] = f"{np.nanmedian(found):.3g} of the norm of a at call {middle} (median): {words}"
-        facts |= {"c, kappa, r of": str(self.quantizer)}
+        facts |= {"c, kappa, r of": quantizers.name(self.quantizer)}
         facts |= {"not recorded": self.unsupported} if self.unsupported else {}
         columns = [*sizes.values(), *(self._at(middle, "r", value) for value in ("c", "kappa"))]
         rows = ([name, *map(float, row)] for name, *row in zip(self.layers, *columns, strict=True))

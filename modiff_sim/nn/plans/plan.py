@@ -80,6 +80,11 @@ class ByLayer:
     _found: dict[str, Plan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if others := [key for key in self.layers if not isinstance(key, str)]:
+            raise TypeError(
+                f"the keys of ByLayer are names and patterns of layers, got {others[0]!r}: predicates such as "
+                "first_layer(model) are for modulated(model, activations={...}) and with_layers(model, ...)"
+            )
         object.__setattr__(self, "layers", {name: chosen(what) for name, what in self.layers.items()})
         object.__setattr__(self, "default", chosen(self.default))
 
@@ -100,6 +105,25 @@ class ByLayer:
             before |= fits if "#" not in key else set()
         nested = (plan for plan in (*self.layers.values(), self.default) if isinstance(plan, ByLayer))
         return found + [k for plan in nested for k in plan.hidden(known)]
+
+    def uncovered(self, names: Iterable[str]) -> list[str]:
+        """The layers, of these, that no pattern fits and that the default leaves in full precision.
+
+        Examples
+        --------
+        >>> from modiff_sim.nn import ByLayer
+        >>> ByLayer({"mid.*": "absmax:4", "conv_in": "identity"}).uncovered(["conv_in", "mid.0", "conv_out"])
+        ['conv_out']
+        """
+        found = []
+        for name in names:
+            fitting = (plan for key, plan in self.layers.items() if _fits(key, name))
+            plan = next(fitting, None)
+            if isinstance(of := self.default if plan is None else plan, ByLayer):
+                found += of.uncovered([name])
+            elif plan is None and isinstance(of, Quantizer) and not of.has_codes:
+                found.append(name)
+        return found
 
     def quantizer(self, name: str, call: int) -> Quantizer:
         """The quantizer of the first key that matches the name.
@@ -197,8 +221,15 @@ def as_plan(what: Any, who: str = "activations") -> Plan:
     )
 
 
+def used(what: Quantizer | Plan) -> list[Quantizer] | None:
+    """The quantizers that a plan uses; None where it is not known that a layer has the same one at every call."""
+    if isinstance(what, Constant | Quantizer):
+        return [what.always if isinstance(what, Constant) else what]
+    parts = [used(part) for part in (*what.layers.values(), what.default)] if type(what) is ByLayer else [None]
+    return None if None in parts else [Q for part in parts for Q in part or ()]
+
+
 def alike(what: Quantizer | Plan) -> bool:
     """Whether all calls of a layer are known to be quantized alike, whatever the call index and the random bits."""
-    if isinstance(what, Constant | Quantizer):
-        return not (what.always if isinstance(what, Constant) else what).laws.randomised
-    return type(what) is ByLayer and all(map(alike, (*what.layers.values(), what.default)))
+    found = used(what)
+    return found is not None and not any(Q.laws.randomised for Q in found)

@@ -4,13 +4,16 @@
     modulated(unet, activations=with_layers(unet, AbsMax(4), (first_layer(unet), AbsMax(8)), ("*.attentions.*", Q6)))
 
 A predicate is any function (qualified name, module) -> bool. Wherever a predicate is taken, a string is taken as well:
-a pattern of qualified names (``*``, ``?``, ``[...]``), as in ``plan.ByLayer``.
+a pattern of qualified names (``*``, ``?``, ``[...]``), as in ``plan.ByLayer``. Mappings from layers to quantizers that
+are given to ``modulated`` take predicates as keys (``by_name``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from torch import nn
 
@@ -216,6 +219,46 @@ def with_layers(model: nn.Module, default: Quantizer | Plan, *others: tuple[What
     return ByLayer(layers, default)
 
 
+def by_name(model: nn.Module, chosen: Any, what: str = "activations") -> Any:
+    """A mapping in which predicates, such as ``first_layer(model)``, are replaced by the names of their layers.
+
+    What is no mapping is returned as it is.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model whose layers are looked at.
+    chosen : mapping or object
+        From names, patterns and predicates to anything; mappings in it are looked into.
+    what : str, default "activations"
+        What it is for, for the message.
+
+    Raises
+    ------
+    ValueError
+        For a predicate that keeps no layer, or none that an earlier key has not named.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import architectures, first_layer
+    >>> from modiff_sim.nn.plans.select import by_name
+    >>> unet = architectures.build("digits")
+    >>> by_name(unet, {first_layer(unet): "absmax:8", "*": "absmax:4"})
+    {'conv_in': 'absmax:8', '*': 'absmax:4'}
+    """
+    if not isinstance(chosen, Mapping) or not isinstance(model, nn.Module):
+        return chosen
+    found: dict[Any, Any] = {}
+    for key, value in chosen.items():
+        names = selected(model, key) if callable(key) else [key]
+        new = [name for name in names if name not in found]
+        if not new:
+            why = "keeps layers that keys before it name already" if names else "keeps no layer"
+            raise ValueError(f"{what}: a predicate {why} of {type(model).__name__}")
+        found |= dict.fromkeys(new, by_name(model, value, what))
+    return found
+
+
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
@@ -234,9 +277,22 @@ def _predicate(what: What, model: nn.Module | None) -> Where:
     return lambda name, module: fnmatchcase(name, what)
 
 
+@dataclass(frozen=True, repr=False)
+class _Among:
+    """The predicate of layers that are known by name; it shows which."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, name: str, module: nn.Module) -> bool:
+        return name in self.names
+
+    def __repr__(self) -> str:
+        more = f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
+        return f"layers: {', '.join(self.names[:3]) or 'none'}{more}"
+
+
 def _among(names: Iterable[str]) -> Where:
-    kept = frozenset(names)
-    return lambda name, module: name in kept
+    return _Among(tuple(names))
 
 
 def _exactly(name: str) -> Where:

@@ -18,7 +18,7 @@ from ...recursion.threshold import Threshold
 from ..attention.quantized import OPERANDS, Attention, ProductCounter, Session
 from ..layers import Chosen, Weights, check_weights, several
 from ..macs import FirstCall
-from ..plans.plan import ByLayer, Plan, alike, as_plan
+from ..plans.plan import ByLayer, Plan, alike, as_plan, used
 from ..plans.reuse import Reuse
 from ..states import RunStates
 
@@ -70,13 +70,25 @@ class Options:
         return any(scheme.recursion.has_state for scheme in schemes) or self.reuse is not None
 
     @property
+    def goes_on(self) -> bool:
+        """Whether a batch that goes on after another one, without a reset, gets other numbers: states, number of calls.
+
+        Random bits go on as well; they are other ones, and as good.
+        """
+        return self.keeps_state or self.refresh != "never" or any(used(plan) is None for plan in self._plans)
+
+    @property
     def is_sequence(self) -> bool:
         """Whether what a call gives may depend on the calls before it: on states, on their number, on random bits."""
         foreign = _recursion.standard(self.scheme.recursion) is None
-        every = [self.activations]
-        if self.attention is not None:
-            every += [Q for role in OPERANDS for Q in self.attention.quantizers(role) or ()]
-        return foreign or self.keeps_state or self.refresh != "never" or not all(map(alike, every))
+        return foreign or self.goes_on or not all(map(alike, self._plans))
+
+    @property
+    def _plans(self) -> list[Quantizer | Plan]:
+        """The plan of the layers' inputs, and the quantizers of the operands of products."""
+        attention = self.attention
+        of_products = [] if attention is None else [Q for r in OPERANDS for Q in attention.quantizers(r) or ()]
+        return [self.activations, *of_products]
 
     def check(self) -> None:
         """Raise for what can be told without a model."""

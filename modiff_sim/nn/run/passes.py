@@ -3,7 +3,8 @@
 Classifier-free guidance without a doubled batch calls the model in turns with and without the prompt. Its inputs change
 slowly within each of these passes and not from one to the next, so the two share no state, as if they were two models.
 
-``run.apart(name)`` says which pass a call belongs to; where nobody says it, ``pass_finder`` finds it.
+``run.apart(name)`` says which pass a call belongs to; where nobody says it, ``pass_finder`` finds it. Where a pass
+begins again without a reset, ``batches`` warns.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Hashable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from ..hooks.batches import Batches
 from ..hooks.named_passes import Aparts
 from ..hooks.pass_finder import Finder
 from ..states import RunStates
@@ -26,10 +28,13 @@ class Passes:
         The states of all passes.
     matter : bool
         Whether anything is kept that two passes could mix.
+    goes_on : bool
+        Whether a batch gets other numbers where it goes on after another one.
     """
 
-    def __init__(self, states: RunStates, *, matter: bool) -> None:
+    def __init__(self, states: RunStates, *, matter: bool, goes_on: bool) -> None:
         self._states, self._matter = states, matter
+        self._batches = Batches("run.reset()") if goes_on else None
         self._aparts = Aparts(self._said)
         self._now: tuple[tuple[str, ...], int] = ((), 0)
         self._found = 0  # of the passes that nobody has named
@@ -63,11 +68,12 @@ class Passes:
     def choose(self, arguments: Mapping[str, Any], root: int = 0) -> None:
         """Put the states of the pass in place that a call of this root with these arguments belongs to."""
         self._aparts.check()
-        if self._aparts.names or not self._matter:  # it is said, or there is no state to mix
-            return
-        finder = self._finders.setdefault(root, Finder(watched=self._watched))
-        self._found = finder.find(arguments)
-        self._go(((), self._found))
+        if self._matter and not self._aparts.names:  # else it is said, or there is no state to mix
+            finder = self._finders.setdefault(root, Finder(watched=self._watched))
+            self._found = finder.find(arguments)
+            self._go(((), self._found))
+        if self._batches is not None:
+            self._batches.see(arguments, (root, self._now))
 
     def watch(self, watched: bool) -> None:
         """Whether ``step`` will be called after every step of a scheduler."""
@@ -81,12 +87,15 @@ class Passes:
             finder.step()
 
     def snapshot(self) -> Any:
-        """What was found about passes, for ``restore``."""
-        return {names: finder.copy() for names, finder in self._finders.items()}
+        """What was found about passes and seen of batches, for ``restore``."""
+        finders = {names: finder.copy() for names, finder in self._finders.items()}
+        return finders, None if self._batches is None else self._batches.snapshot()
 
     def restore(self, snapshot: Any) -> None:
         """Go back to a snapshot."""
-        self._finders = snapshot
+        self._finders, seen = snapshot
+        if self._batches is not None:
+            self._batches.restore(seen)
 
     def _go(self, where: tuple[tuple[str, ...], int]) -> None:
         if where != self._now:
@@ -96,5 +105,7 @@ class Passes:
     def forget(self) -> None:
         """Forget all states, and what was found about passes."""
         self._finders.clear()
+        if self._batches is not None:
+            self._batches.forget()
         self._found, self._now = 0, (self._aparts.names, 0)
         self._states.forget(self._now)

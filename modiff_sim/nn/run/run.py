@@ -81,7 +81,7 @@ class Run(LayerSteps):
         self._excluded = tuple(name for name in everything if name not in chosen)
         self._unsupported = tuple(unsupported(model))
         self._states = RunStates(options.seed)
-        self._passes = Passes(self._states, matter=options.keeps_state)
+        self._passes = Passes(self._states, matter=options.keeps_state, goes_on=options.goes_on)
         self._resets = 0
         self._scratch = fused.Scratch()
         self._checked: dict[str, Quantizer] = {}  # by layer, what its input was last checked against

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...quantizers import granularity
+from ...quantizers.granularity import PerBatch, PerChannel, PerGroup
+
 MIN_BITS, MAX_BITS = 2, 8
 Shape = tuple[int, ...]
 
@@ -49,7 +52,7 @@ class LayerCodes:
     >>> from modiff_sim.nn import LayerCodes
     >>> layer = LayerCodes(torch.tensor([[1, -2], [7, 0]]), torch.tensor([0.5, 0.25]), None, bits=4)
     >>> layer.dequantize().tolist(), layer.granularity, layer.stored_bits
-    ([[0.5, -1.0], [1.75, 0.0]], 'per channel', 80)
+    ([[0.5, -1.0], [1.75, 0.0]], 'channel:axis=0', 80)
     """
 
     codes: Tensor
@@ -91,16 +94,23 @@ class LayerCodes:
 
     @property
     def granularity(self) -> str:
-        """How many neighbours share a scale along each axis.
+        """Which entries of the weight (out, in, ...) share a scale, as ``granularity.parse`` reads it.
 
-        "per tensor", "per channel", or "groups of 1×32×1×1".
+        "channel:axis=0" is one per output channel, "batch" one for all, and "group:32:axis=1" runs of input channels.
+        Blocks of several axes, for which there is no such text, are called "blocks of 1×32×3×3".
         """
         shape, counts = self.codes.shape, self.scale.shape
+        whole = [i for i, (n, k) in enumerate(zip(shape, counts, strict=True)) if k == n]
+        cut = [i for i in range(len(shape)) if i not in whole and counts[i] > 1]
         if counts[0] == shape[0] and math.prod(counts) == shape[0]:
-            return "per channel"
+            return granularity.name(PerChannel(0))
         if math.prod(counts) == 1:
-            return "per tensor"
-        return "groups of " + "×".join(str(n // k) for n, k in zip(shape, counts, strict=True))
+            return granularity.name(PerBatch())
+        if len(cut) == 1 and len(whole) == len(shape) - 1:
+            return granularity.name(PerGroup(shape[cut[0]] // counts[cut[0]], axis=cut[0]))
+        if not cut:
+            return granularity.name(PerChannel(tuple(whole)))
+        return "blocks of " + "×".join(str(n // k) for n, k in zip(shape, counts, strict=True))
 
     @property
     def stored_bits(self) -> int:

@@ -30,6 +30,7 @@ from ...quantizers.granularity import Granularity, PerChannel
 from ..layers import Chosen, find
 from ..plans.plan import ByLayer, Plan, as_plan
 from ..plans.plan import chosen as _chosen
+from ..plans.select import by_name
 from . import files
 from .codes import MAX_BITS, MIN_BITS, LayerCodes, Shape
 
@@ -159,11 +160,11 @@ def quantize_weights(
     ----------
     model : torch.nn.Module
         The model.
-    quantizer : Quantizer, Plan or mapping of str to Quantizer
-        One quantizer for all layers; or a mapping from qualified names or patterns ("mid_block.*", the first that
-        matches wins) to quantizers; or a plan, which is asked for call 0. In a mapping, layers that no key matches and
-        those given ``Identity()`` stay in full precision. Quantizers must be deterministic, with integer codes of 2 to
-        8 bits.
+    quantizer : Quantizer, Plan or mapping to Quantizer
+        One quantizer for all layers; or a mapping from qualified names, patterns ("mid_block.*") or predicates
+        (``first_layer(model)``) to quantizers, of which the first that matches wins; or a plan, which is asked for call
+        0. In a mapping, layers that no key matches and those given ``Identity()`` stay in full precision. Quantizers
+        must be deterministic, with integer codes of 2 to 8 bits.
     where : str, callable or sequence of these, optional
         Which layers: names or patterns, or (qualified name, module) -> bool; None is all.
 
@@ -186,6 +187,7 @@ def quantize_weights(
     >>> {name: layer.bits for name, layer in weights.layers.items()}
     {'0': 4, '2': 4}
     """
+    quantizer = by_name(model, quantizer, "weights")
     chosen = find(model, where)
     if not chosen:
         raise ValueError(f"{type(model).__name__}: no Conv1d, Conv2d or Linear layer to quantize (after where=)")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 
 import numpy as np
 
+from ...arguments import listed
 from .base import Array, Process, checked, normal, process, summed
 
 
@@ -91,12 +92,12 @@ def geometric(d: int = 64, *, ratio: float = 0.9, sigma: float = 1.0, start: flo
     return process("geometric", d, draw, **params)
 
 
-def burst(d: int = 64, *, at: Sequence[int] = (1,), sigma: float = 1.0, start: float = 10.0) -> Process:
+def burst(d: int = 64, *, at: int | Sequence[int] = (1,), sigma: float = 1.0, start: float = 10.0) -> Process:
     """Constant inputs except at some calls, where the difference is N(0, sigma²). A single call is an impulse.
 
     Parameters
     ----------
-    at : sequence of int
+    at : int or sequence of int
         The calls of the differences, each at least 1 (ValueError).
     d, sigma, start
         Entries of an input, and the standard deviations of the differences and of the constant.
@@ -109,14 +110,11 @@ def burst(d: int = 64, *, at: Sequence[int] = (1,), sigma: float = 1.0, start: f
     [False, False, True, False]
     """
     params = checked("burst", d, sigma=sigma, start=start)
-    whole = (
-        [k for k in at if isinstance(k, Integral) and not isinstance(k, bool) and k >= 1]
-        if isinstance(at, Iterable)
-        else []
-    )
-    if not whole or len(whole) < len(at):
+    given = listed(at)
+    whole = [int(k) for k in given if isinstance(k, Integral) and not isinstance(k, bool)]
+    if not whole or len(whole) < len(given) or min(whole) < 1:
         raise ValueError(f"burst: calls of a difference are >= 1 (call 0 is the start), got {at!r}")
-    calls = tuple(map(int, whole))
+    calls = tuple(whole)
     draw = summed(
         lambda rng, n: normal(rng, n, d, start),
         lambda rng, n, k: normal(rng, n, d, sigma) if k in calls else np.zeros((n, d)),

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import recursion as _recursion
 from ...arguments import affordable, count
-from ...quantizers import AbsMax
+from ...quantizers import AbsMax, get
 from ...quantizers.base import Quantizer
 from .base import Array, Process, checked, process
 
@@ -56,7 +56,7 @@ def alternating(d: int = 2, *, bits: int = 4, size: float = 1.0) -> Process:
     return process("alternating", d, draw, bits=Q.bits, **params)
 
 
-def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candidates: int = 32) -> Process:
+def adversarial(quantizer: Quantizer | str, d: int = 16, *, size: float = 1.0, candidates: int = 32) -> Process:
     """A greedy worst case for a closed loop: at every call the candidate difference with the largest new error.
 
     Candidates have the 2-norm ``size``. They are random directions, the current error's direction, and the AbsMax
@@ -65,8 +65,8 @@ def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candida
 
     Parameters
     ----------
-    quantizer : Quantizer
-        A deterministic quantizer (TypeError or ValueError for others).
+    quantizer : Quantizer or str
+        A deterministic quantizer (TypeError or ValueError for others), or text such as "absmax:3".
     d, size, candidates
         Entries of an input, 2-norm of the differences, and how many differences are tried at every call.
 
@@ -79,8 +79,7 @@ def adversarial(quantizer: Quantizer, d: int = 16, *, size: float = 1.0, candida
     >>> bool(worst > usual)
     True
     """
-    if not isinstance(quantizer, Quantizer):
-        raise TypeError(f"adversarial takes a quantizer, got {quantizer!r}")
+    quantizer = get(quantizer, "the quantizer of adversarial")
     if quantizer.laws.randomised:
         raise ValueError(f"adversarial needs a deterministic quantizer, got {quantizer}")
     params = checked("adversarial", d, size=size)
