@@ -17,11 +17,13 @@ from .practice import MANY, ablation, described, params
 BITS_TAKEN = MANY
 TITLE = "Distance to full precision against activation bits"
 TEXT = (
-    "PSNR and relative l2 of each image to that of full precision from the same noise (medians over images), against "
-    "activation bits, with weights at 8 bits. Dashed: quantized weights alone. Triangles at the edge are off scale, "
-    "their values are written beside them."
+    "Each image against that of full precision from the same noise (medians over images), by activation bits, with "
+    "weights at 8 bits. Left: PSNR. Right: relative l2. Dashed: quantized weights alone. Triangles at the edge are "
+    "off scale, their values are written beside them."
 )
 CAPTION = described(TEXT, found="Distances to real digits, and 4-bit weights, are in Table 1.", weights=True)
+#: how a part of the caption begins -> the panel that it is about; "" where it goes on about both
+PARTS = {"Left: ": "a", "Right: ": "b", "Dashed: ": ""}
 PARAMS = params()
 RECURSIONS = ("direct", "open_loop", "closed_loop")
 WEIGHTS = 8
