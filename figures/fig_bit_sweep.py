@@ -17,9 +17,9 @@ from .practice import MANY, ablation, described, params
 BITS_TAKEN = MANY
 TITLE = "Distance to full precision against activation bits"
 TEXT = (
-    "PSNR and relative l2 of each image to that of full precision from the same noise (medians over images), against "
-    "activation bits, with weights at 8 bits. Dashed: quantized weights alone. Triangles at the edge are off scale, "
-    "their values are written beside them."
+    "Each image against that of full precision from the same noise (medians over images), by activation bits, with "
+    "weights at 8 bits. Left: PSNR. Right: relative l2. Dashed: quantized weights alone. Triangles at the edge are "
+    "off scale, their values are written beside them."
 )
 CAPTION = described(TEXT, found="Distances to real digits, and 4-bit weights, are in Table 1.", weights=True)
 ALT = (
@@ -27,6 +27,8 @@ ALT = (
     "at 2; direct quantization falls steadily from 6 bits on; the open loop is the worst from 6 to 3 bits."
 )
 CLAIMS = ("three_bits_per_sample",)
+#: how a part of the caption begins -> the panel that it is about; "" where it goes on about both
+PARTS = {"Left: ": "a", "Right: ": "b", "Dashed: ": ""}
 PARAMS = params()
 RECURSIONS = ("direct", "open_loop", "closed_loop")
 WEIGHTS = 8

@@ -145,6 +145,61 @@ def aligned(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
             for name, *rest in cells]  # fmt: skip
 
 
+#: what means something else in LaTeX -> how it is written there
+ESCAPED = {
+    "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "κ": r"$\kappa$", "±": r"$\pm$", "×": r"$\times$",
+}  # fmt: skip
+
+
+def latex(head: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", label: str = "") -> str:
+    r"""A table as a LaTeX environment for booktabs: names, in the first column, to the left, all others to the right.
+
+    Parameters
+    ----------
+    head : sequence of str
+        What the columns are.
+    rows : iterable of sequences
+        Their values.
+    caption, label : str, optional
+        The caption, as plain text, and the label; without one there is none.
+
+    Returns
+    -------
+    str
+        The environment.
+
+    Examples
+    --------
+    >>> from modiff_sim.shown import latex
+    >>> print(latex(["arm", "of full"], [["W8A8", "6.25%"]], caption="Cost", label="tab:cost"))
+    \begin{table}[htbp]
+    \centering
+    \caption{Cost}
+    \label{tab:cost}
+    \begin{tabular}{lr}
+    \toprule
+    arm & of full \\
+    \midrule
+    W8A8 & 6.25\% \\
+    \bottomrule
+    \end{tabular}
+    \end{table}
+    """
+    lines = [" & ".join(_escaped(text(value)) for value in row) + r" \\" for row in [head, *rows]]
+    said = [rf"\caption{{{_escaped(caption)}}}"] * bool(caption) + [rf"\label{{{label}}}"] * bool(label)
+    return "\n".join([
+        r"\begin{table}[htbp]", r"\centering", *said, rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule",
+        lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}", r"\end{table}",
+    ])  # fmt: skip
+
+
+def _escaped(words: str) -> str:
+    """Return text for LaTeX, in which a number below 0 has a minus sign rather than a hyphen."""
+    minus = words[:1] == "-" and words[1:2].isdigit()
+    return "$-$" * minus + "".join(ESCAPED.get(letter, letter) for letter in words[minus:])
+
+
 class Plots:
     """Base class of what is under ``plot``: one method per kind of picture.
 

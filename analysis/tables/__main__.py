@@ -8,8 +8,10 @@ code still gives the committed rows, and notes this beside them.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from modiff_sim.console import one_line
@@ -22,7 +24,7 @@ from .keep import keep
 from .layouts import TABLES, Table
 from .measure import measure, wanted
 from .rekey import rekey
-from .write import EXCESS, FORMATS, VALUES, document, page, save
+from .write import EXCESS, FORMATS, VALUES, Page, document, page, save
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
@@ -34,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"which tables (default: all): {', '.join(TABLES)}")
     parser.add_argument("--value", default=EXCESS, choices=list(VALUES), help=f"the value to show (default: {EXCESS})")
+    parser.add_argument(
+        "--bits", type=int, nargs="+", metavar="B", help="only rows with so many bits of activations, such as 4 3"
+    )
     parser.add_argument("--format", default="text", choices=list(FORMATS), help="how to print it (default: text)")
     parser.add_argument("--page", action="store_true", help="write docs/tables.md and stop")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write every table in every format into this folder")
@@ -67,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         if args.rerun:
             _measured(args, chosen)
         pages = {name: page(name, t, stored.committed(t.model, args.rows), args.value) for name, t in chosen.items()}
+        if args.bits:
+            pages = {name: of_bits(made, args.bits) for name, made in pages.items()}
     except (StoreError, ValueError, OSError) as error:
         print(f"tables: {one_line(error)}", file=sys.stderr)
         return 2
@@ -81,6 +88,25 @@ def main(arguments: list[str] | None = None) -> int:
     if args.save:
         save(pages, args.save)
     return 0
+
+
+#: the bits of activations in the name of a row
+BITS = re.compile(r"W\d+A(\d+)\b")
+
+
+def of_bits(made: Page, bits: Sequence[int]) -> Page:
+    """Return a table with the rows of these bits alone, and those that are in full precision or about no bits.
+
+    Raises ValueError for bits of which it has no row, and says how others are measured.
+    """
+    there = {line[0]: int(found[1]) for line in made.lines if (found := BITS.search(line[0]))}
+    if unknown := sorted(set(bits) - set(there.values())):
+        known = " ".join(map(str, sorted(set(there.values()) - {32}, reverse=True))) or "none that say bits"
+        raise ValueError(
+            f"table {made.name} has no rows of {' '.join(map(str, unknown))} bits; it has {known}. Other bits are "
+            "measured by modiff_sim.nn.compare, whose result has latex(), or by python -m figures bit_sweep --bits"
+        )
+    return replace(made, lines=[line for line in made.lines if there.get(line[0], 32) in (*bits, 32)])
 
 
 def _measured(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:

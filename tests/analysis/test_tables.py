@@ -416,6 +416,18 @@ def test_the_command_writes_every_format(tmp_path, capsys):
     assert "no table 99; known: 1, 4, 4-ddpm, 4-refresh, 5" in capsys.readouterr().err
 
 
+def test_rows_of_some_bits_are_chosen_and_others_are_told_how_to_measure(capsys):
+    assert command.main(["1", "--bits", "4", "3", "--format", "csv"]) == 0
+    rows = [line.split(",")[0] for line in capsys.readouterr().out.splitlines()]
+    assert {"W8A4", "W4A4", "W8A3", "paper W8A4"} < {*rows}
+    assert not any("A8" in row or "A6" in row for row in rows)
+    assert [row for row in rows if "A32" in row or "full precision" in row]
+    assert command.main(["1", "--bits", "4", "5"]) == 2
+    said = capsys.readouterr().err
+    assert "table 1 has no rows of 5 bits; it has 8 6 4 3." in said
+    assert "latex()" in said
+
+
 def test_the_audit_of_an_arm_is_in_its_row():
     found = rows.committed("digits")
     closed = Cell(Arm("closed_loop", 4, 8), steps=20)

@@ -198,6 +198,18 @@ def test_it_is_a_frame_and_a_table(found):
     assert "kernel" not in lines[0]
 
 
+def test_it_is_a_table_for_latex(found):
+    lines = found.latex(label="tab:mine").splitlines()
+    rows = [line for line in lines if line.endswith(r" \\")]
+    assert [row.split(" & ")[0] for row in rows] == ["arm", FULL, *ARMS]
+    assert {row.count("&") for row in rows} == {9}
+    assert [row.split(" & ")[2] for row in rows] == ["PSNR dB", "equal", *(f"{r['psnr']:.1f}" for r in found.rows[1:])]
+    assert r"\label{tab:mine}" in lines
+    assert r"\caption{Arms against full precision from the same noise, medians over images.}" in lines
+    assert all("%" not in row.replace(r"\%", "") for row in rows)
+    assert r"\caption{100\% of a\_b}" in found.latex(caption="100% of a_b")
+
+
 def test_a_pipeline_has_its_own_range(model):
     pipeline = quiet(DDPMPipeline(unet=model, scheduler=DDIMScheduler()))
     found = compare(pipeline, ARMS, images=2, num_inference_steps=3, seed=7)

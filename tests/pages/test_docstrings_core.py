@@ -58,7 +58,7 @@ DOCUMENTED = {
     "modiff_sim.contraction.atlas_rows": "Atlas",
     "modiff_sim.contraction.atlas": "shared_by_samples sample_ratios atlas",
     "modiff_sim.contraction.samples": "trials_for parts",
-    "modiff_sim.shown": "Shown text aligned frame",
+    "modiff_sim.shown": "Shown text aligned latex frame",
     "modiff_sim.evidence": "Verdict Claim Evidence judge",
     "modiff_sim.registry": "entries named",
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...shown import Said, Shown, aligned, frame, pictures
+from ...shown import Said, Shown, aligned, frame, latex, pictures
 from ..audit import Audit
 from .notes import FULL as FULL
 from .notes import Uncovered, equal, notes
@@ -80,6 +80,20 @@ class Comparison(Shown):
             NaN where no call was entered through the model itself, so that nobody could count.
         """
         return frame([dict(row) for row in self.rows])
+
+    def latex(self, *, caption: str | None = None, label: str = "tab:comparison") -> str:
+        """Return the table as a LaTeX environment for booktabs.
+
+        Parameters
+        ----------
+        caption : str, optional
+            The caption, as plain text; by default what is compared, with the ``notes``.
+        label : str, default "tab:comparison"
+            The label.
+        """
+        notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.notes)
+        usual = f"Arms against full precision from the same noise, medians over images.{notes}"
+        return latex(*self._table(), caption=usual if caption is None else caption, label=label)
 
     @property
     def plot(self) -> ComparisonPlots:
