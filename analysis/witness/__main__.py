@@ -18,6 +18,7 @@ from modiff_sim.sweeps.store import StoreError
 from ..running import interrupts, workspace
 from ..running.limits import MOST_THREADS, Parser, whole
 from ..sampling.pictures import save_grid
+from . import predicted, prediction
 from . import rows as stored
 from .measure import measure
 from .witnesses import WITNESSES
@@ -48,7 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
             args.rows = args.out / "witness"
             for name in chosen:
                 _measured(name, args)
-        tables = [text(stored.committed(name, args.rows)) for name in chosen]
+        tables = [
+            f"{text(stored.committed(name, args.rows))}\n{predicted.text(predicted.committed(name, args.rows))}"
+            for name in chosen
+        ]
     except (StoreError, ValueError, OSError) as error:
         print(f"witness: {one_line(error)}", file=sys.stderr)
         return 2
@@ -60,6 +64,8 @@ def _measured(name: str, args: argparse.Namespace) -> None:
     """Measure a witness into the output folder."""
     found, full = measure(name, args.models.resolve(), workers=args.workers)
     stored.save(args.rows / name, found, stored.manifest(name))
+    errors = prediction.measure(name, args.models.resolve(), workers=args.workers)
+    predicted.save(args.rows / name, errors, predicted.manifest(name))
     largest = max(1.0, float(np.quantile(np.abs(full), 0.98)))  # few values of a series are far beyond the others
     save_grid((full / largest).clip(-1.0, 1.0), args.rows / name / "full_precision.png", 16)
     print(f"wrote {args.rows / name}", file=sys.stderr)

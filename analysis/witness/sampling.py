@@ -21,7 +21,7 @@ from modiff_sim.sweeps.output import Output
 
 from ..running.code_key import expect, source_of
 from .arms import Arm
-from .witnesses import WITNESSES, load
+from .witnesses import WITNESSES, conditions, load
 
 TENFOLD = 10.0  # the paper: differences are more than 10 times smaller
 
@@ -40,7 +40,7 @@ def compute(folder: Path, point: Mapping[str, Any]) -> Output:
     torch.set_num_threads(point["threads"])
     network = load(name, folder)
     indices = range(point["micro_batch"] * point["batch"], (point["micro_batch"] + 1) * point["batch"])
-    given = _conditions(name, folder, indices)
+    given = conditions(name, folder, indices)
     with arm.on(network, known.network.TIME_PATH) as run, Differences.of(network if run is None else None) as seen:
         made = sample(
             network,
@@ -55,12 +55,6 @@ def compute(folder: Path, point: Mapping[str, Any]) -> Output:
         )
         share = run.audit().summary()["mac_share"] if run and arm.bits < 32 else 0.0
     return Output({"mac_share": float(share)}, {"values": made} | (seen.arrays() if run is None else {}))
-
-
-@cache
-def _conditions(name: str, folder: Path, indices: range) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = WITNESSES[name].network.conditions(load(name, folder), indices)
-    return found
 
 
 class Differences:

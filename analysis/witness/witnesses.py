@@ -70,6 +70,13 @@ def load(name: str, folder: Path) -> nn.Module:
     return built(WITNESSES[name].network, torch.load(path_of(name, folder), map_location="cpu", weights_only=True))
 
 
+@cache
+def conditions(name: str, folder: Path, indices: range) -> dict[str, torch.Tensor]:
+    """Return what these samples of a witness are given besides noise, a row each. It must not be modulated."""
+    found: dict[str, torch.Tensor] = WITNESSES[name].network.conditions(load(name, folder), indices)
+    return found
+
+
 def built(network: ModuleType, state: Mapping[str, torch.Tensor]) -> nn.Module:
     """Return the network with these weights, in eval mode. Raises RuntimeError unless names and shapes all fit."""
     made: nn.Module = network.Network()

@@ -15,7 +15,7 @@ from modiff_sim.diffusion.samplers import ddim
 from modiff_sim.diffusion.schedules import linear
 from modiff_sim.transfer import Transfer, full_precision, linear_steps, measure_transfer
 from modiff_sim.transfer.mixture import MixtureNetwork
-from modiff_sim.transfer.prediction import TOLERANCE, Noise, cliff, quantization_noise
+from modiff_sim.transfer.prediction import Noise, quantization_noise
 
 from .._mixture import MIXTURE, RECURSIONS
 
@@ -45,25 +45,6 @@ def off_by(predicted: np.ndarray, errors: np.ndarray, *, seed: int = 0, resample
     low, high = np.quantile(found, [0.025, 0.975], axis=0, method="nearest")  # factors may be inf
     value = factor(np.median(errors, axis=1))
     return value, np.minimum(low, value), np.maximum(high, value)
-
-
-def cliff_interval(final: dict[int, np.ndarray], *, seed: int = 0, resamples: int = 200) -> tuple[int, int, int]:
-    """Return (cliff, low, high), each as ``fewest_bits``, of final errors, with a 95 % bootstrap over images.
-
-    ``final`` maps bits to errors (images,).
-    """
-    n = len(next(iter(final.values())))
-    picks = np.random.default_rng(seed).integers(0, n, (resamples, n))
-    medians = {bits: np.median(errors[picks], axis=1) for bits, errors in final.items()}
-    found = [fewest_bits({b: float(medians[b][i]) for b in final}) for i in range(resamples)]
-    low, high = np.quantile(found, [0.025, 0.975], method="nearest")
-    value = fewest_bits({b: float(np.median(errors)) for b, errors in final.items()})
-    return value, min(int(low), value), max(int(high), value)
-
-
-def fewest_bits(errors: dict[int, float]) -> int:
-    """Return ``prediction.cliff`` at ``TOLERANCE``; one more than the most bits where even these are too few."""
-    return cliff(errors, TOLERANCE) or max(errors) + 1
 
 
 @dataclass(frozen=True)

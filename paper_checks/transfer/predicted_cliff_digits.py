@@ -3,8 +3,9 @@
 from modiff_sim import Claim, Evidence
 from modiff_sim.transfer.prediction import TOLERANCE
 
+from .._cliffs import cliff_interval, fewest_bits
 from .._digits import STAND_IN
-from ._prediction import Change, cliff_interval, fewest_bits, unchanged
+from ._prediction import Change, unchanged
 
 ORDER = 5
 CLAIM = Claim(

@@ -6,10 +6,11 @@ from modiff_sim import Claim, Evidence, Verdict
 from modiff_sim.transfer.prediction import predict
 
 from .. import _mixture
+from .._cliffs import cliff_interval, fewest_bits
 from .._mixture import RECURSIONS
 from . import _prediction
 from ._controls import BROKEN
-from ._prediction import BITS, Change, cliff_interval, fewest_bits, unchanged
+from ._prediction import BITS, Change, unchanged
 
 ORDER = 2
 CLAIM = Claim(

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from made_witnesses import HOURS, foreign, made
 from torch import nn
 
 import modiff_sim as ms
@@ -12,53 +13,8 @@ from analysis.running import workspace
 from analysis.witness import __main__ as program
 from analysis.witness import csdi, measure, plan, pulfer, rows, sampling, witnesses
 from analysis.witness.arms import LAYERS, Arm, baseline, full
-from modiff_sim.sweeps.store import StoreError, sha256, verify_one
+from modiff_sim.sweeps.store import StoreError, verify_one
 from modiff_sim.sweeps.sweep import SweepError
-
-HOURS = 3
-
-
-def foreign(module, network):
-    """A state dict with the names that its authors gave."""
-    state = network.state_dict()
-    if module is pulfer:
-        return {f"network.{name}": value for name, value in state.items()}
-    outside = {"embed_layer.weight"}
-    inner = {
-        name.replace("_layer.", "_layer.layers.0.", 1) if "_layer." in name and name not in outside else name: value
-        for name, value in state.items()
-    }
-    return {
-        (name if name in outside else f"diffmodel.{name}").replace("in_proj.", "in_proj_"): value
-        for name, value in inner.items()
-    }
-
-
-def made(module, seed=0):
-    torch.manual_seed(seed)
-    return module.Network().eval()
-
-
-@pytest.fixture
-def small(monkeypatch, tmp_path):
-    """Both witnesses with made-up weights in a folder, and three arms of four samples of two steps."""
-    for name, module in (("pulfer", pulfer), ("csdi", csdi)):
-        torch.save(foreign(module, made(module)), tmp_path / f"{name}.pt")
-        known = dataclasses.replace(
-            witnesses.WITNESSES[name], file=f"{name}.pt", sha256=sha256(tmp_path / f"{name}.pt")
-        )
-        monkeypatch.setitem(witnesses.WITNESSES, name, known)
-        few = (full("stochastic"), baseline("stochastic"), Arm("stochastic", "closed_loop", 4))
-        monkeypatch.setitem(plan.PLANS, name, plan.Plan(4, 2, few))
-        steps = {sampler: options | {"steps": 2} for sampler, options in module.SAMPLERS.items()}
-        monkeypatch.setattr(module, "SAMPLERS", steps)
-    monkeypatch.setattr(csdi, "SHAPE", (1, csdi.FEATURES, HOURS))
-    monkeypatch.setenv("MODIFF_OUT", str(tmp_path / "out"))
-    witnesses.load.cache_clear()
-    sampling._conditions.cache_clear()
-    yield tmp_path
-    witnesses.load.cache_clear()
-    sampling._conditions.cache_clear()
 
 
 @pytest.mark.parametrize(("module", "parameters"), [(pulfer, 606_852), (csdi, 414_065)])

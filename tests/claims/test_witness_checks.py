@@ -5,7 +5,7 @@ import pytest
 from verdicts import MODULES, verdict
 
 import paper_checks
-from analysis.witness import rows
+from analysis.witness import predicted, prediction, rows
 from analysis.witness.plan import PLANS
 from modiff_sim import Verdict
 from modiff_sim.sweeps.store import StoreError
@@ -40,8 +40,22 @@ def world(monkeypatch):
             return rows.Rows(name, values, {}, {})
 
         monkeypatch.setattr(rows, "committed", committed)
+        monkeypatch.setattr(predicted, "committed", lambda name: errors(name, spread))
 
     return make
+
+
+def errors(name, spread):
+    """Errors that halve with every bit, as predicted; a theory that lacks a part predicts a thousandth of them."""
+    plan, rng = prediction.PLANS[name], np.random.default_rng(0)
+    values = {}
+    for recursion, bits in prediction.ARMS:
+        size = {"direct": 10.0, "open_loop": 20.0, "closed_loop": 2.0}[recursion] * 2.0**-bits
+        scatter = np.exp(np.clip(spread * rng.standard_normal(plan.images), -50, 50))
+        values[recursion, bits, prediction.MEASURED] = size * scatter
+        for theory in prediction.THEORIES:
+            values[recursion, bits, theory] = np.full(plan.samples, size if theory == "predicted" else size / 1000)
+    return predicted.Errors(name, values, {"plan": {"samples": plan.samples, "images": plan.images}})
 
 
 BROKEN = [
@@ -52,6 +66,7 @@ BROKEN = [
     ("witnesses_open_loop_time_path", {"swapped": True}),
     ("witnesses_differences", {"sampler": "stochastic"}),
     ("witnesses_differences_stochastic", {"sampler": "deterministic"}),
+    ("witnesses_predicted_cliff", {"theory": "predicted without memory of x"}),
 ]
 
 
