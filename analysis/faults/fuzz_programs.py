@@ -172,6 +172,16 @@ PROGRAMS = {
             "analysis.benchmarks.simulate.HERE": lambda place: place / "here.md",
         },
     ),
+    "analysis.benchmarks.step": FuzzedProgram(
+        "analysis.benchmarks.step",
+        stubs={
+            "analysis.benchmarks.step.page": _returns("page"),
+            "analysis.benchmarks.step.HERE": lambda place: place / "here.md",
+            "analysis.benchmarks.step.make": _returns(None),
+            "analysis.benchmarks.step.step_turns": _returns(None),
+            "analysis.benchmarks.step.step_rows": _returns([]),
+        },
+    ),
     "analysis.benchmarks.memory": FuzzedProgram(
         "analysis.benchmarks.memory",
         cheap=("--model", "digits", "--batch", "1"),
