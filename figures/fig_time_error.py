@@ -15,14 +15,17 @@ from .practice import MANY, params
 
 BITS_TAKEN = MANY
 TITLE = "Measured time against error"
-CAPTION = (
+TEXT = (
     "Processor time of whole sampling runs over that of full precision (torch, one thread, median over turns), against "
     "the relative l2 distance of the images to full precision's from the same noise (median). Direct quantization and "
     "the closed loop multiply integers, with weights of 8 bits and the layers of the timestep in full precision; "
     "DeepCache (in full precision) computes its deep branch every second time. The line joins what nothing beats in "
     "both. Fewer bits take no less time on a processor that multiplies bytes. Times are of the machine on which the "
-    "figure was measured. Model: a U-Net of 1.1 M parameters trained on 32×32 clothes, which stands in for the paper's "
-    "CIFAR-10 and LSUN models; DDIM, 20 steps, 16 images at once."
+    "figure was measured."
+)
+CAPTION = (
+    f"{TEXT} Model: a U-Net of 1.1 M parameters trained on 32×32 clothes, which stands in for the paper's CIFAR-10 and "
+    "LSUN models; DDIM, 20 steps, 16 images at once."
 )
 ALT = (
     "Points in one panel. Direct quantization takes about half of the time of full precision, the closed loop about "

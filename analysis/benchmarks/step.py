@@ -30,6 +30,8 @@ from torch import nn
 import modiff_sim as ms
 from modiff_sim.nn import modulated
 from modiff_sim.nn.integer import machine_code
+from modiff_sim.nn.integer.engine import Engine
+from modiff_sim.nn.layers import Operator
 from modiff_sim.nn.models.inputs import image_shape
 from modiff_sim.sweeps.files import write_atomic
 
@@ -122,6 +124,21 @@ def rates() -> tuple[float, float]:
     return float(copied), float(4096 * 512 * 64 / fastest)
 
 
+def _looped(layer: nn.Conv2d, x: torch.Tensor, bits: int) -> Callable[[torch.Tensor], Any]:
+    """The closed loop of one layer with its passes, without what a run does once per call of a model."""
+    Q, operator = ms.AbsMax(bits), Operator("layer", layer, ms.AbsMax(8))
+    engine = Engine("auto", {"layer": operator}, {})
+    kept: list[Any] = [(x, operator.affine(x)), ()]
+
+    def call(x: torch.Tensor) -> None:
+        step = engine.step("layer", Q, x, kept[0], "closed_loop", kept[1])
+        if step is None:
+            raise RuntimeError(f"no integers here: {engine.declined['layer']}")
+        kept[:] = [(step.ref, step.o_hat), step.spare]
+
+    return call
+
+
 def layer_rows(turns: int) -> list[list[str]]:
     """One 3×3 convolution with its passes against torch's best, beside the time by the roofline."""
     copied, multiplied = rates()
@@ -129,14 +146,10 @@ def layer_rows(turns: int) -> list[list[str]]:
     for channels, size in LAYERS:
         plain = nn.Conv2d(channels, channels, 3, padding=1).requires_grad_(False)
         last = nn.Conv2d(channels, channels, 3, padding=1).requires_grad_(False).to(memory_format=torch.channels_last)
-        arms = {b: nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)).requires_grad_(False) for b in (8, 4)}
         x = torch.randn(4, channels, size, size).contiguous(memory_format=torch.channels_last)
-        with ExitStack() as stack:
-            for bits, model in arms.items():
-                options = {"activations": ms.AbsMax(bits), "weights": ms.AbsMax(8), "engine": "auto"}
-                stack.enter_context(modulated(model, **options))
+        with torch.no_grad():
             calls = {"torch": plain, "torch, channels last": last}
-            calls |= {f"closed loop, {bits} bits": model for bits, model in arms.items()}
+            calls |= {f"closed loop, {bits} bits": _looped(plain, x, bits) for bits in (8, 4)}
             taken = np.empty((turns + 3, len(calls)))
             for turn in taken:
                 x = x + 0.01 * torch.randn(x.shape)
