@@ -19,7 +19,13 @@ PACKAGE = {"sklearn": "scikit-learn"}
 #: offered by [plot] to figures that are added; nothing imports it today
 OFFERED = {"seaborn"}
 #: module -> the package that brings it
-BROUGHT = {"PIL": "matplotlib", "cvxpy": "PEPit", "huggingface_hub": "diffusers", "markupsafe": "jinja2"}
+BROUGHT = {
+    "PIL": "matplotlib",
+    "cvxpy": "PEPit",
+    "huggingface_hub": "diffusers",
+    "markupsafe": "jinja2",
+    "llvmlite": "numba",
+}
 #: extra -> what the checkout imports from it, but `make reproduce` does not
 APART = {
     "scale": {"distributed"},
@@ -28,6 +34,7 @@ APART = {
     "explore": {"marimo"},
     "fid": {"torch-fidelity"},
     "mutation": {"cosmic-ray", "pytest"},
+    "rivals": {"onnxscript", "onnxruntime", "openvino"},
 }
 
 
