@@ -1,19 +1,27 @@
 """What the claims on committed rows share: Fréchet distances without their bias, compared in pairs from the same noise.
 
-An *excess* is the distance of one cell minus that of another, over the distance that full precision has at as many
-images: 0.1 is "10 % worse". Bias of a finite n cancels in the difference, and so does most of the sampling noise, since
-images of equal number start from the same noise. Its interval is the jackknife's (``modiff_sim.metrics.jackknife``).
+The *excess* of a cell over another is the difference of their distances, from the most images that both have. A mark
+in per cent is of a *unit*, the distance of full precision under the same sampler: an excess of 0.1 units is "10 %
+worse". The unit is without the bias of a finite number of images, as the excess is, and from the most images that there
+are, so that a mark means the same at every n. The interval of the ratio is Fieller's and holds the error of the unit
+(``modiff_sim.metrics.jackknife``). Of the bias of finite sets that of the real images is left: distances are to the
+moments of these images, and not to those of a population.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modiff_sim import Evidence
 from modiff_sim.evidence import Premise
+
+if TYPE_CHECKING:
+    from modiff_sim.metrics.jackknife import Levels
+    from modiff_sim.metrics.resampling import Interval
 
 Pair = tuple[Any, Any]  # two cells: the first is compared with the second
 NO_LOSS = 0.10  # the most by which an arm may exceed what it is compared with and have "no loss"; ours
@@ -53,34 +61,69 @@ def value(name: str, cell: Any, metric: str = "frechet", images: int | None = No
 
 
 def images_of(name: str, *cells: Any) -> int:
-    """Return the largest number of images with which all of these cells of a table were measured."""
-    from analysis.tables.layouts import TABLES
+    """Return the largest number of images with which all of these cells of a table's model were measured."""
+    from analysis.tables.layouts import TABLES, images_of
 
-    return TABLES[name].images_of(*cells)
-
-
-def excess(name: str, cell: Any, base: Any) -> np.ndarray:
-    """Return the pseudo-values of the excess of a cell over another, from the most images that both have."""
-    n = images_of(name, cell, base, cell.full)
-    return (pseudo(name, cell, images=n) - pseudo(name, base, images=n)) / value(name, cell.full, images=n)
+    return images_of(TABLES[name].model, *cells)
 
 
-def relative(name: str, cell: Any, base: Any) -> np.ndarray:
-    """Return the same in units of the other cell's own distance."""
+def excess(name: str, cell: Any, base: Any) -> Levels:
+    """Return the excess of a cell over another, from the most images that both have."""
+    from modiff_sim.metrics.jackknife import Levels
+
     n = images_of(name, cell, base)
-    return (pseudo(name, cell, images=n) - pseudo(name, base, images=n)) / value(name, base, images=n)
+    return Levels.of(pseudo(name, cell, images=n) - pseudo(name, base, images=n))
 
 
-def excesses(name: str, pairs: Sequence[Pair], *, claimed: float, ordered: bool = False) -> Evidence:
-    """Measure the excess of the first cell of each pair over the second, with its 95 % interval.
+def distance(name: str, cell: Any) -> Levels:
+    """Return the distance of a cell to the real images, of which most is measured with more images than the cell has.
+
+    It is the sum of full precision's distance, of the excess of quantized weights alone over that, and of the cell's
+    excess over these, each from the most images that there are.
+    """
+    from modiff_sim.metrics.jackknife import Levels
+
+    steps = list(dict.fromkeys((cell.full, cell.weights_only, cell)))
+    found = Levels.of(pseudo(name, cell.full, images=images_of(name, cell.full)))
+    for base, each in pairwise(steps):
+        found += excess(name, each, base)
+    return found
+
+
+def loss(name: str, cell: Any, base: Any) -> Interval:
+    """Return the excess of a cell over another, in units of full precision's distance under the same sampler."""
+    from modiff_sim.metrics.jackknife import ratio
+
+    return ratio(excess(name, cell, base), distance(name, cell.full))
+
+
+def relative(name: str, cell: Any, base: Any) -> Interval:
+    """Return the excess of a cell over another with the same quantized weights, in units of the other's own distance.
+
+    Both are compared with these weights alone, each from the most images that it has: what arms that lose nothing have
+    in common with them cancels, and what is left needs few images.
+    """
+    from modiff_sim.metrics.jackknife import ratio
+
+    alone = cell.weights_only
+    return ratio(excess(name, cell, alone) - excess(name, base, alone), distance(name, base))
+
+
+def losses(name: str, pairs: Sequence[Pair], *, claimed: float) -> Evidence:
+    """Measure the loss of the first cell of each pair over the second, with its 95 % interval."""
+    labels = [over(a, b) for a, b in pairs]
+    return judged(name, [loss(name, a, b) for a, b in pairs], labels, claimed, pairs=pairs, unit=True)
+
+
+def excesses(name: str, pairs: Sequence[Pair], *, ordered: bool = False) -> Evidence:
+    """Measure the excess of the first cell of each pair over the second, which is claimed to be above 0.
 
     ``ordered`` makes it a premise that the distance can order the pair: not both cells have failed, and not both are
     without loss.
     """
-    found = [excess(name, a, b) for a, b in pairs]
-    labels = [over(a, b) for a, b in pairs]
     premises = [premise(name, p) for p in pairs for premise in (not_both_failed, one_has_a_loss)] if ordered else []
-    return judged(name, found, labels, claimed, premises=premises)
+    found, labels = [excess(name, a, b) for a, b in pairs], [over(a, b) for a, b in pairs]
+    return judged(name, found, labels, 0.0, pairs=pairs, premises=premises)
 
 
 def over(cell: Any, base: Any) -> str:
@@ -92,18 +135,26 @@ def over(cell: Any, base: Any) -> str:
 
 def judged(
     name: str,
-    found: Sequence[np.ndarray],
+    found: Sequence[np.ndarray | Levels | Interval],
     labels: Sequence[str],
     claimed: float,
     *,
+    pairs: Sequence[Pair],
+    unit: bool = False,
     premises: Sequence[Premise] = (),
     what: str = "excess of the Fréchet distance",
 ) -> Evidence:
-    """Return evidence from pseudo-values, an array per case."""
-    from modiff_sim.metrics.jackknife import estimate
+    """Return evidence from an estimate per case: pseudo-values, Levels, or what has an interval already.
 
-    each = [estimate(p) for p in found]
+    ``pairs`` are the cells that were compared, and ``unit`` says that it was in units of full precision's distance.
+    """
+    from modiff_sim.metrics.jackknife import estimate
+    from modiff_sim.metrics.resampling import Interval
+
+    each = [e if isinstance(e, Interval) else estimate(e) for e in found]
     cases = [f"{label}: {e.value:.3g} [{e.low:.3g}, {e.high:.3g}]" for label, e in zip(labels, each, strict=True)]
+    units = list(dict.fromkeys(cell.full for cell, _ in pairs)) if unit else []
+    about = {"unit": "; ".join(unit_of(name, full) for full in units)} if units else {}
     return Evidence(
         claimed,
         [e.value for e in each],
@@ -112,18 +163,23 @@ def judged(
         cases=cases,
         premises=premises,
         seed=0,
-        params=params(name) | {"value": what},
+        params=params(name, pairs) | {"value": what} | about,
         note="; ".join(cases) if len(cases) <= 6 else "",
     )
 
 
-def params(name: str) -> dict[str, Any]:
-    """Return what a claim says of the rows that it is about."""
-    from analysis.tables.layouts import TABLES
+def unit_of(name: str, cell: Any) -> str:
+    """Return a cell's distance in words, with its interval and the number of its images."""
+    from modiff_sim.metrics.jackknife import estimate
 
-    table = TABLES[name]
-    about = {"table": name, "images": table.images, "groups": len(pseudo(name, table.bases[0]))}
-    return about | ({"images of cells near a mark": sorted(table.closer)} if table.closer else {})
+    e = estimate(distance(name, cell))
+    return f"{cell.label} {e.value:.3g} [{e.low:.3g}, {e.high:.3g}] from {images_of(name, cell)} images"
+
+
+def params(name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Return what a claim says of the rows that it is about: the table, and how many images of the pairs there are."""
+    counts = sorted({images_of(name, *pair) for pair in pairs})
+    return {"table": name, "images": counts[0] if len(counts) == 1 else counts}
 
 
 def one_has_a_loss(name: str, pair: Pair) -> Premise:
@@ -131,9 +187,7 @@ def one_has_a_loss(name: str, pair: Pair) -> Premise:
 
     Two sets of images that are both as good as those of full-precision activations have no order but that of chance.
     """
-    from modiff_sim.metrics.jackknife import estimate
-
-    most = [estimate(excess(name, cell, cell.weights_only)).high for cell in pair]
+    most = [loss(name, cell, cell.weights_only).high for cell in pair]
     words = ", ".join(f"{cell.arm.label} at most {high:.0%}" for cell, high in zip(pair, most, strict=True))
     return Premise("one of the arms has a loss", max(most) > NO_LOSS, words)
 

@@ -19,8 +19,8 @@ SOME = 512  # of tables that add an axis to another
 class Table:
     """Cells by row and column. Every number is of ``images`` images, with a jackknife interval.
 
-    ``closer`` are cells that are measured with more images as well, because ``images`` leave a claim on them undecided:
-    number of images -> cells that are compared with each other, full precision among them.
+    ``closer`` are cells that claims compare with each other, measured with more images as well, because ``images`` are
+    few or leave a claim undecided: number of images -> these cells, or full precision alone, whose distance is a unit.
 
     ``printed`` are the paper's numbers for the same places, and ``of`` says what they were measured on.
     """
@@ -33,10 +33,6 @@ class Table:
     printed: printed.Printed = field(default_factory=dict)
     of: str = ""
     closer: Mapping[int, Sequence[Cell]] = field(default_factory=dict)
-
-    def images_of(self, *cells: Cell) -> int:
-        """Return the largest number of images with which all of these cells were measured."""
-        return max([self.images, *(n for n, group in self.closer.items() if set(cells) <= set(group))])
 
     @property
     def wanted(self) -> list[tuple[Cell, int, int]]:
@@ -86,6 +82,7 @@ SELECTIONS = {"convolutions": "convolutions", "no time path": "no time path", "a
 HUNDRED = {"steps": 100}  # of DDIM with quad spacing, as for CIFAR-10 in the paper
 DDPM_HUNDRED = {"sampler": "ddpm", "steps": 100, "spacing": "uniform"}
 FIFTY = {"steps": 50, "spacing": "uniform"}
+SOLVER: dict[str, Any] = {"sampler": "dpm_solver_2", "steps": 20, "spacing": "uniform"}
 #: the samplers of the table of steps, with spacings that suit few steps
 FEW_STEPS = (5, 10, 20, 50)
 SWEPT = ("ddim", "ddpm", "dpm_solver_2", "dpm_solver_pp_2m")
@@ -125,20 +122,53 @@ def _sweep() -> dict[tuple[str, str], Cell]:
     return cells
 
 
+WEIGHTS_ONLY = Arm(weight_bits=8)
+
+
 def _near_a_mark() -> dict[int, list[Cell]]:
     """Return what of Table 1 lies near the 10 % that count as a loss, and between which bits there is a cliff."""
     cells = _scales((8, 6), ("static", "channel"))
-    full = Cell(FULL, **HUNDRED)
+    bases = [Cell(arm, **HUNDRED) for arm in (FULL, WEIGHTS_ONLY)]
     loss = [("W8A8", "static direct"), ("W8A8", "static closed"), ("W8A8", "channel direct")]
     loss += [("W8A6", f"channel {short}") for short in SHORT]
     cliff = [(f"W8A{bits}", "static direct") for bits in (8, 6)]
-    return {n * IMAGES: [full, *(cells[place] for place in places)] for n, places in ((2, loss), (8, cliff))}
+    return {n * IMAGES: [*bases, *(cells[place] for place in places)] for n, places in ((2, loss), (8, cliff))}
 
 
 def _gains() -> dict[int, list[Cell]]:
-    """Return what of Table 5 the gains at W8A3 are made of."""
-    arms = (FULL, Arm(weight_bits=8), *(Arm(recursion, 3, 8) for recursion in SHORT.values()))
-    return {2 * IMAGES: [Cell(arm, sampler, **FIFTY) for sampler in ("ddpm", "ddim") for arm in arms]}
+    """Return what of Table 5 the gains at W8A3 are made of; the loss of the closed loop is the least certain."""
+    arms = (FULL, WEIGHTS_ONLY, *(Arm(recursion, 3, 8) for recursion in SHORT.values()))
+    return {
+        n * IMAGES: [Cell(arm, sampler, **FIFTY) for sampler in ("ddpm", "ddim") for arm in chosen]
+        for n, chosen in ((2, arms), (4, (WEIGHTS_ONLY, Arm("closed_loop", 3, 8))))
+    }
+
+
+def _six_bits() -> dict[int, list[Cell]]:
+    """Return what of Table 15 is compared at W8A6, and full precision, in whose distance."""
+    arms = (FULL, WEIGHTS_ONLY, Arm("closed_loop", 6, 8))
+    return {n * IMAGES: [Cell(arm, **SOLVER) for arm in chosen] for n, chosen in ((2, arms), (8, (FULL,)))}
+
+
+def _starts() -> dict[int, list[Cell]]:
+    """Return what of Table 18 is compared: starts of the closed loop, and ordinary quantization with the same one."""
+    starts = [Arm("closed_loop", bits, 8, warmup=warmup) for bits in (8, 6, 4) for warmup in ("exact", 4, 5)]
+    arms = (FULL, WEIGHTS_ONLY, *starts, Arm("direct", 4, 8, warmup="exact for all"))
+    near = (WEIGHTS_ONLY, *(Arm("closed_loop", 4, 8, warmup=warmup) for warmup in ("exact", 5)))
+    return {n * IMAGES: [Cell(arm, **HUNDRED) for arm in chosen] for n, chosen in ((1, arms), (2, near))}
+
+
+def _refreshed() -> dict[int, list[Cell]]:
+    """Return what of Table 4-refresh is compared: both arms without compensation, all layers."""
+    arms = [Arm(recursion, bits, 8, "channel", refresh="feb_2025") for recursion in ("direct", "open_loop")
+            for bits in (6, 4)]  # fmt: skip
+    return {IMAGES: [Cell(arm, **HUNDRED) for arm in (FULL, WEIGHTS_ONLY, *arms)]}
+
+
+def _fewest_steps() -> dict[int, list[Cell]]:
+    """Return what of the table of steps is compared with 50 steps, at 3 bits."""
+    arms, places = (FULL, WEIGHTS_ONLY, swept(3)), [(5, sampler) for sampler in SWEPT] + [(10, "ddim"), (10, "ddpm")]
+    return {IMAGES: [Cell(arm, sampler, steps, "uniform") for steps, sampler in places for arm in arms]}
 
 
 AT_32_COLUMNS: dict[str, dict[str, Any]] = {
@@ -183,6 +213,7 @@ TABLES: dict[str, Table] = {
     "4-refresh": Table(
         "the same ablation with 11 of 100 calls in full precision, where states begin anew (code of February 2025)",
         "digits", _ablation((6, 4), ("convolutions", "all layers"), refresh="feb_2025", **HUNDRED), images=SOME,
+        closer=_refreshed(),
     ),
     "5": Table(
         "DDPM against DDIM (one scale per sample)", "digits",
@@ -199,9 +230,8 @@ TABLES: dict[str, Table] = {
     ),
     "15": Table(
         "DPM-Solver-2, 20 steps", "digits",
-        _by_bits((8, 6, 4, 3), {short: _column(r, sampler="dpm_solver_2", steps=20, spacing="uniform")
-                                for short, r in SHORT.items()}),
-        printed=printed.TABLE_15, of="FID on CIFAR-10",
+        _by_bits((8, 6, 4, 3), {short: _column(r, **SOLVER) for short, r in SHORT.items()}),
+        closer=_six_bits(), printed=printed.TABLE_15, of="FID on CIFAR-10",
     ),
     "16": Table(
         "DDIM, 20 steps", "digits",
@@ -218,9 +248,12 @@ TABLES: dict[str, Table] = {
             "direct": _column("direct", **HUNDRED),
             "direct, first call exact": _column("direct", warmup="exact for all", **HUNDRED),
         }),
-        images=SOME, printed=printed.TABLE_18, of="FID on CIFAR-10, 100 steps",
+        images=SOME, closer=_starts(), printed=printed.TABLE_18, of="FID on CIFAR-10, 100 steps",
     ),
-    "steps": Table("steps × bits × sampler, closed loop with 8-bit weights", "digits", _sweep(), images=SOME),
+    "steps": Table(
+        "steps × bits × sampler, closed loop with 8-bit weights", "digits", _sweep(), images=SOME,
+        closer=_fewest_steps(),
+    ),
     "fashion32": Table("the 32×32 model", "fashion32", AT_32, images=1024),
     "fashion32-ddpm": Table(
         "the 32×32 model with a stochastic sampler (one scale per sample)", "fashion32", AT_32_DDPM, images=SOME
@@ -231,3 +264,15 @@ TABLES: dict[str, Table] = {
 def cells_of(names: Sequence[str]) -> list[tuple[Cell, int, int]]:
     """Return everything that these tables need, once each: (cell, images, seed)."""
     return list(dict.fromkeys(each for name in names for each in TABLES[name].wanted))
+
+
+def images_of(model: str, *cells: Cell) -> int:
+    """Return the largest number of images with which all of these cells of a model were measured, in any table.
+
+    Raises ValueError where no number of images is that of all of them.
+    """
+    wanted = {each for table in TABLES.values() if table.model == model for each in table.wanted}
+    counts = [{images for each, images, _ in wanted if each == cell} for cell in cells]
+    if not (shared := set.intersection(*counts)):
+        raise ValueError(f"no table of {model!r} measures {' and '.join(cell.label for cell in cells)} alike")
+    return max(shared)

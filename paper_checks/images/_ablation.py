@@ -22,4 +22,4 @@ def order(name: str, selections: Sequence[str], row: str, arms: Sequence[str] | 
     for words in selections:
         found = cells(name, *((row, f"{words}: {arm}") for arm in arms or ARMS))
         pairs += list(pairwise(found))
-    return excesses(name, pairs, claimed=0.0, ordered=True)
+    return excesses(name, pairs, ordered=True)

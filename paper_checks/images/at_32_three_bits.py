@@ -2,7 +2,7 @@
 
 from modiff_sim import Claim, Evidence
 
-from .._rows import NO_LOSS, excesses
+from .._rows import NO_LOSS, losses
 from ._at_32 import AT_32, TABLE, cell
 
 ORDER = 24
@@ -23,4 +23,4 @@ def check(
 ) -> Evidence:
     """Compare the Fréchet distance of the arm with that of full-precision activations."""
     judged = cell(row, column)
-    return excesses(TABLE, [(judged, judged.weights_only)], claimed=NO_LOSS)
+    return losses(TABLE, [(judged, judged.weights_only)], claimed=NO_LOSS)

@@ -26,4 +26,4 @@ def check(effort: str = "quick", *, best: str = "closed loop", others=("direct",
     for words in ("convolutions", "no time path", "all layers"):
         judged, *rest = cells("4", *((row, f"{words}: {arm}") for arm in (best, *others)))
         pairs += [(other, judged) for other in rest]
-    return excesses("4", pairs, claimed=0.0)
+    return excesses("4", pairs)

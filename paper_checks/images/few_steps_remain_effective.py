@@ -23,6 +23,6 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, tables=("16", "15"), row="W8A4", better="closed", than="direct") -> Evidence:
     """Compare both arms at 20 steps."""
-    pairs = [cells(name, (row, than), (row, better)) for name in tables]
+    pairs = [tuple(cells(name, (row, than), (row, better))) for name in tables]
     found = [excess(name, *pair) for name, pair in zip(tables, pairs, strict=True)]
-    return judged(tables[0], found, [f"{over(a, b)}, {a.sampler}" for a, b in pairs], 0.0)
+    return judged(tables[0], found, [f"{over(a, b)}, {a.sampler}" for a, b in pairs], 0.0, pairs=pairs)

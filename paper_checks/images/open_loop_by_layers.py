@@ -1,11 +1,11 @@
 """What decides whether modulation without compensation is better than ordinary quantization: the time path."""
 
-import numpy as np
+from typing import Any
 
-from modiff_sim import Claim
+from modiff_sim import Claim, Evidence
 
 from .._digits import STAND_IN
-from .._rows import cells, excess, judged
+from .._rows import cells, distance, excess, judged
 
 ORDER = 11
 LIVE = True  # of committed rows
@@ -21,11 +21,21 @@ CLAIM = Claim(
 )
 
 
-def check(effort: str = "quick", *, rows=("W8A6", "W8A4"), without=("no time path", "convolutions"), by="all layers"):
+def check(
+    effort: str = "quick", *, rows=("W8A6", "W8A4"), without=("no time path", "convolutions"), by="all layers"
+) -> Evidence:
     """Measure by how much more the open loop exceeds direct with the layers of the timestep than without."""
+    from modiff_sim.metrics.jackknife import ratio
 
-    def over(row: str, words: str) -> np.ndarray:
-        return excess("4", *cells("4", (row, f"{words}: open loop"), (row, f"{words}: direct")))
+    def pair(row: str, words: str) -> tuple[Any, ...]:
+        return tuple(cells("4", (row, f"{words}: open loop"), (row, f"{words}: direct")))
 
-    found = [over(row, by) - over(row, words) for row in rows for words in without]
-    return judged("4", found, [f"{row}, {by} - {words}" for row in rows for words in without], 10.0)
+    found, labels, pairs = [], [], []
+    for row in rows:
+        for words in without:
+            both = [pair(row, by), pair(row, words)]
+            more = excess("4", *both[0]) - excess("4", *both[1])
+            found.append(ratio(more, distance("4", both[0][0].full)))
+            labels.append(f"{row}, {by} - {words}")
+            pairs += both
+    return judged("4", found, labels, 10.0, pairs=pairs, unit=True)

@@ -24,12 +24,14 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, better: str = "DDIM", rows=("W8A6", "W8A4"), layers="convolutions") -> Evidence:
     """Compare the PSNR of both arms under both samplers. ``better`` is the one that favours the open loop."""
-
-    def nearer(table: str, row: str) -> np.ndarray:
-        ours, theirs = cells(table, (row, f"{layers}: open loop"), (row, f"{layers}: direct"))
-        return pseudo(table, ours, "psnr") - pseudo(table, theirs, "psnr")
-
     places = [(sampler, row) for sampler in TABLES for row in rows]
-    found = [(1 if sampler == better else -1) * nearer(TABLES[sampler], row) for sampler, row in places]
+    pairs = [
+        tuple(cells(TABLES[sampler], (row, f"{layers}: open loop"), (row, f"{layers}: direct")))
+        for sampler, row in places
+    ]
+    found = [
+        (1 if sampler == better else -1) * np.subtract(*(pseudo(TABLES[sampler], cell, "psnr") for cell in pair))
+        for (sampler, _), pair in zip(places, pairs, strict=True)
+    ]
     labels = [f"{sampler}, {row}{'' if sampler == better else ' (sign changed)'}" for sampler, row in places]
-    return judged("4-ddpm", found, labels, 0.0, what="difference of PSNR in dB")
+    return judged("4-ddpm", found, labels, 0.0, pairs=pairs, what="difference of PSNR in dB")

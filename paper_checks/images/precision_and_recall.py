@@ -25,10 +25,11 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, better="closed loop", than="direct", rows=("W8A4", "W8A3")) -> Evidence:
     """Compare both shares with and without MoDiff."""
-    found, labels = [], []
+    found, labels, pairs = [], [], []
     for row in rows:
         ours, theirs = cells("4", *((row, f"all layers: {arm}") for arm in (better, than)))
+        pairs.append((ours, theirs))
         for value in ("precision", "recall"):
             found.append(pseudo("4", ours, value) - pseudo("4", theirs, value))
             labels.append(f"{row}, {value}")
-    return judged("4", found, labels, LEAST, what="difference of precision and of recall")
+    return judged("4", found, labels, LEAST, pairs=pairs, what="difference of precision and of recall")

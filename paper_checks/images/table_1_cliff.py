@@ -7,7 +7,7 @@ import numpy as np
 from modiff_sim import Claim, Evidence
 
 from .._digits import STAND_IN
-from .._rows import cells, params, relative
+from .._rows import Pair, cells, params, relative
 
 ORDER = 13
 LIVE = True  # of committed rows
@@ -25,6 +25,7 @@ CLAIM = Claim(
     reading="MoDiff moves the cliff to fewer bits; the 50 % that mark the cliff are ours",
     instead=("table_1_cliff_as_large",),
 )
+WEIGHTS = ("W8", "W4")
 PAIRS = (("static direct", "static closed"), ("channel direct", "channel closed"))
 
 
@@ -33,13 +34,11 @@ def fewest(column: str, weights: str, bits: Sequence[int]) -> tuple[int, int, in
 
     Bits count as kept from the top down, until one is past the cliff.
     """
-    from modiff_sim.metrics.jackknife import estimate
-
     found = []
     (base,) = cells("1", (f"{weights}A8", f"{column.split()[0]} direct"))
     for b in bits:
         (cell,) = cells("1", (f"{weights}A{b}", column))
-        found.append(estimate(relative("1", cell, base)))
+        found.append(relative("1", cell, base))
 
     def kept(ends: Sequence[float]) -> int:
         fit = [b for b, end in zip(bits, np.minimum.accumulate(np.asarray(ends) <= FAR), strict=True) if end]
@@ -48,11 +47,18 @@ def fewest(column: str, weights: str, bits: Sequence[int]) -> tuple[int, int, in
     return kept([e.value for e in found]), kept([e.low for e in found]), kept([e.high for e in found])
 
 
+def compared(columns: Sequence[tuple[str, str]], bits: Sequence[int]) -> list[Pair]:
+    """Return the cells of these columns, each with the quantized weights alone that it is compared with."""
+    rows = [f"{weights}A{b}" for weights in WEIGHTS for b in bits]
+    found = cells("1", *((row, column) for pair in columns for column in pair for row in rows))
+    return [(cell, cell.weights_only) for cell in found]
+
+
 def check(effort: str = "quick", *, pairs=PAIRS, claimed=(1, 1), bits=(8, 6, 4, 3)) -> Evidence:
     """Compare the cliffs of each pair of columns. ``claimed`` are the bits that each saves."""
     stated, measured, low, high, cases = [], [], [], [], []
     for (without, with_modiff), saved in zip(pairs, claimed, strict=True):
-        for weights in ("W8", "W4"):
+        for weights in WEIGHTS:
             before, after = fewest(without, weights, bits), fewest(with_modiff, weights, bits)
             stated.append(saved)
             measured.append(before[0] - after[0])
@@ -67,5 +73,5 @@ def check(effort: str = "quick", *, pairs=PAIRS, claimed=(1, 1), bits=(8, 6, 4, 
         cases=cases,
         seed=0,
         note="; ".join(cases),
-        params=params("1"),
+        params=params("1", compared(pairs, bits)),
     )

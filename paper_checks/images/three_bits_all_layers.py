@@ -19,7 +19,7 @@ CLAIM = Claim(
     expected=Verdict.VIOLATED,
     quote="from 8 bits to 3 bits without performance degradation; LCQ + MoDiff, W8A3: FID 4.14, where W8A32 has 4.24",
     reading="every convolution and linear layer, as in the released code; no loss is at most 10 % of full "
-    "precision's distance at as many images, and the 10 % are ours",
+    "precision's distance, and the 10 % are ours",
     instead=("three_bits_without_loss", "time_path_error"),
 )
 

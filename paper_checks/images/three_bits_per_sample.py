@@ -3,7 +3,7 @@
 from modiff_sim import Claim, Evidence
 
 from .._digits import STAND_IN
-from .._rows import NO_LOSS, cells, excesses
+from .._rows import NO_LOSS, cells, losses
 
 ORDER = 8.5
 LIVE = True  # of committed rows
@@ -21,4 +21,4 @@ CLAIM = Claim(
 def check(effort: str = "quick", *, row: str = "W8A3", column: str = "closed") -> Evidence:
     """Compare the Fréchet distance of the arm with that of full-precision activations."""
     (cell,) = cells("14", (row, column))
-    return excesses("14", [(cell, cell.weights_only)], claimed=NO_LOSS)
+    return losses("14", [(cell, cell.weights_only)], claimed=NO_LOSS)

@@ -3,7 +3,7 @@
 from modiff_sim import Claim
 
 from .._digits import STAND_IN
-from .._rows import NO_LOSS, cells, excesses
+from .._rows import NO_LOSS, cells, losses
 
 ORDER = 21
 LIVE = True  # of committed rows
@@ -23,4 +23,4 @@ CLAIM = Claim(
 def check(effort: str = "quick", *, fed=("closed, fed 4 times", "closed, fed 5 times"), rows=("W8A8", "W8A6", "W8A4")):
     """Compare the Fréchet distances with those of an exact first call."""
     pairs = [tuple(cells("18", (row, each), (row, "closed, first call exact"))) for row in rows for each in fed]
-    return excesses("18", pairs, claimed=NO_LOSS)
+    return losses("18", pairs, claimed=NO_LOSS)
