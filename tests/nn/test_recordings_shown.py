@@ -106,6 +106,7 @@ def test_the_frame_has_the_statistics(log):
             assert row[name] == np.median(np.concatenate(getattr(entry, name)))
     table = frame[frame["quantity"] == "r"].pivot(index="layer", columns="step", values="c").loc[log.layers]
     np.testing.assert_array_equal(table.to_numpy(), log.table("r", "c")[:, 1:])
+    np.testing.assert_array_equal(log.table(), log.table("d", "absmax"))  # as of largest()
 
 
 @pytest.mark.parametrize("quantity", "adr")

@@ -70,8 +70,8 @@ class Statistics(Shown):
         """How many calls of a layer were recorded: the largest index + 1."""
         return 1 + max((call for _, call, _ in self.stats), default=-1)
 
-    def table(self, quantity: str, value: str, *, reduce: Any = np.median) -> np.ndarray:
-        """A (layers, calls) array of one number.
+    def table(self, quantity: str = "d", value: str = "absmax", *, reduce: Any = np.median) -> np.ndarray:
+        """A (layers, calls) array of one number: the largest |difference| where nothing else is asked for.
 
         ``value`` is "absmax", "variance", "kurtosis" or "mean", or "c", "kappa" or "norm" reduced over samples. NaN
         stands where a quantity does not exist (differences at call 0). Raises ValueError for an unknown name.
