@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--save", type=Path, metavar="DIR", help="write every table in every format into this folder")
     parser.add_argument("--rerun", action="store_true", help="measure the rows of these tables again into OUT/tables")
     parser.add_argument("--keep", action="store_true", help="with --rerun: put the measured rows among those of ROWS")
+    parser.add_argument("--missing", action="store_true", help="with --keep: measure only rows that ROWS does not have")
     parser.add_argument(
         "--rekey",
         action="store_true",
@@ -62,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--rekey is for all rows, and takes neither tables nor --rerun")
     if args.keep and not args.rerun:
         parser.error("--keep is for rows that --rerun measures")
+    if args.missing and not args.keep:
+        parser.error("--missing is for rows that --keep puts among the others")
     if args.page and (args.rerun or args.rekey or args.tables):
         parser.error("--page is of all committed rows, and takes neither tables nor --rerun nor --rekey")
     chosen = {name: TABLES[name] for name in args.tables or TABLES}
@@ -114,7 +117,14 @@ def _measured(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:
     workspace.use(args.out)
     how = {"workers": args.workers, "scheduler": args.scheduler}
     for model in dict.fromkeys(table.model for table in chosen.values()):
-        found = measure(model, wanted([name for name, table in chosen.items() if table.model == model]), **how)
+        needed = wanted([name for name, table in chosen.items() if table.model == model])
+        if args.missing:
+            there = stored.committed(model, args.rows).measured.places()
+            needed = [w for w in needed if (w.cell, w.images, w.seed) not in there]
+            if not needed:
+                print(f"{args.rows / model}: no row is missing", file=sys.stderr)
+                continue
+        found = measure(model, needed, **how)
         if args.keep:
             new, before = keep(model, found, args.rows, **how)
             print(f"{args.rows / model}: {new} rows are new, {before} stay", file=sys.stderr)

@@ -297,6 +297,13 @@ def test_rows_of_one_table_are_put_among_the_others(rerun, monkeypatch, capsys):
     contents = {name: (folder / name).read_bytes() for name in (*rows.FILES, "manifest.json")}
     assert command.main(add) == 0
     assert {name: (folder / name).read_bytes() for name in contents} == contents
+    assert command.main([*add, "--missing"]) == 0
+    assert "digits: no row is missing" in capsys.readouterr().err
+    more = Table("more images", "digits", three.cells, images=192, closer={256: three.measured})
+    monkeypatch.setitem(layouts.TABLES, "three", more)
+    assert command.main([*add, "--missing"]) == 0
+    assert "digits: 3 rows are new, 5 stay" in capsys.readouterr().err  # those of 256 images
+    monkeypatch.setitem(layouts.TABLES, "three", three)
     monkeypatch.delitem(layouts.TABLES, "tiny")
     assert command.main(add) == 0
     assert "3 rows are new, 0 stay" in capsys.readouterr().err
@@ -323,6 +330,8 @@ def test_rows_are_not_put_among_those_of_other_images(rerun, monkeypatch, capsys
     assert json.loads(before)["source"] == json.loads((folder / "manifest.json").read_bytes())["source"] == "old"
     with pytest.raises(SystemExit, match="2"):
         command.main(["three", "--keep"])
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["three", "--rerun", "--missing"])
 
 
 # writing -------------------------------------------------------------------------------------------------------
