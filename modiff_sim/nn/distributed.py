@@ -89,6 +89,11 @@ def own_first(items: Sequence[T], who: Ranks) -> list[T]:
     return mine
 
 
+#: The last group of ranks, kept until there is another. Where it is freed, torch 2.6 waits for its threads and keeps
+#: the interpreter for itself; a thread that still needs that to free what it has sent would wait as well, for ever.
+_before: list[Any] = []
+
+
 @contextmanager
 def together(folder: str | Path, work: Any) -> Iterator[Ranks]:
     """The ranks, once they agree that they see one folder and have the same work (any JSON value).
@@ -127,4 +132,5 @@ def together(folder: str | Path, work: Any) -> Iterator[Ranks]:
         yield who
         distributed.barrier()
     finally:
+        _before[:] = [distributed.group.WORLD]
         distributed.destroy_process_group()
