@@ -64,7 +64,8 @@ $(LOWEST)/.installed: pyproject.toml
 	touch $@
 
 lowest: $(LOWEST)/.installed
-	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(LOWEST)/bin/python -m pytest -n 2 -q -W ignore::DeprecationWarning $(TESTS)
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg PYTEST_ADDOPTS='-W ignore::DeprecationWarning' \
+	 $(LOWEST)/bin/python -m pytest -n 2 -q $(TESTS)
 
 lint: $(INSTALLED)-dev
 	$(BIN)/ruff check .
