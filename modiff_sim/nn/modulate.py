@@ -11,6 +11,7 @@ own dtype. No gradients flow.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -138,3 +139,7 @@ def modulated(
     plan, skip = chosen(by_name(model, activations)), by_name(model, skip, "skip")
     options = Options(plan, source, recursion, warmup, refresh, where, skip, storage, attention, reuse, seed, engine)
     return Context(lambda undo: Run(model, options).put(undo))
+
+
+#: the options of ``modulated``, by name
+OPTIONS = tuple(name for name in inspect.signature(modulated).parameters if name != "model")

@@ -26,6 +26,7 @@ from ..diffusion.schedules import Schedule, linear
 from ..names import one_of, takes
 from .hooks.calling import caller, prediction, unwrapped
 from .hooks.modes import inference
+from .hooks.modules import check_module
 from .models.inputs import device_and_dtype, image_shape
 from .models.schedulers import attached, schedule_of
 from .run.run import Run, active_run
@@ -148,8 +149,7 @@ def resolved(model: Any, schedule: Any = None) -> tuple[nn.Module, Schedule]:
         For a model that is neither.
     """
     network = getattr(model, "denoiser", model) if not isinstance(model, nn.Module) else model
-    if not isinstance(network, nn.Module):
-        raise TypeError(f"expected a torch.nn.Module, or what adapters.load returns, got {type(model).__name__}")
+    check_module(network)
     if schedule is None:
         schedule = attached(network)
     return network, linear() if schedule is None else schedule_of(schedule)

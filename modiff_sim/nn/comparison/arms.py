@@ -33,7 +33,7 @@ from ...recursion import label
 from ...sweeps.parallel import progress
 from ..audit import Audit
 from ..models.pipelines import denoiser, modulated_pipeline
-from ..modulate import modulated
+from ..modulate import OPTIONS, modulated
 from ..run.run import Run
 from ..sampling import resolved
 from ..sampling import sample as drawn
@@ -237,7 +237,7 @@ def _tried(about: _Subject, name: str, options: Any) -> None:
             f"arm {name!r}: give options of modulated, such as dict(activations='absmax:4'); got {options!r}"
         )
     try:
-        takes("modulated", options, [k for k in inspect.signature(modulated).parameters if k != "model"])
+        takes("modulated", options, OPTIONS)
         with about.arm(**options):
             pass
     except (TypeError, ValueError) as error:

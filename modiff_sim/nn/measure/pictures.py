@@ -10,6 +10,7 @@ import numpy as np
 
 from ...names import one_of
 from ...shown import Plots
+from ..layers import not_supported
 from .quantities import VALUES
 
 if TYPE_CHECKING:
@@ -151,7 +152,11 @@ class RecorderPlots(Plots):
             raise ValueError("nothing was recorded yet: call the model inside the context")
         if layers is None:
             return [known[i] for i in np.unique(np.linspace(0, len(known) - 1, FEW).round().astype(int))]
-        chosen = [one_of("layer", name, known) for name in ([layers] if isinstance(layers, str) else layers)]
+        chosen = [layers] if isinstance(layers, str) else list(layers)
+        for name in chosen:
+            if name not in known and (why := not_supported(name, self._of.unsupported)):
+                raise ValueError(f"layer {name!r} is not recorded{why}")
+            one_of("layer", name, known)
         if not chosen:
             raise ValueError(f"name at least one of the {len(known)} layers, such as {known[0]!r}, or None for {FEW}")
         return chosen

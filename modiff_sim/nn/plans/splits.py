@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from ...quantizers import Split, Zero
 from ...quantizers.base import Quantizer
 from ..hooks.modes import On, inference
+from ..hooks.modules import check_module
 from ..hooks.patching import Hook
 from ..hooks.undo import Context, Undo
 from ..layers import find
@@ -69,6 +70,7 @@ def skip_splits(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, int]:
     >>> next(iter(cuts))
     'up_blocks.0.resnets.0.conv1'
     """
+    check_module(model)
     if args or kwargs:
         return _traced(model, args, kwargs)
     mid, ups = getattr(model, "mid_block", None), getattr(model, "up_blocks", None)

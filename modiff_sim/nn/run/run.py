@@ -53,9 +53,6 @@ class Run(LayerSteps):
 
     def __init__(self, model: nn.Module, options: Options) -> None:
         options.check()
-        if not isinstance(model, nn.Module):
-            whole = "; for a whole pipeline use adapters.modulated_pipeline" if hasattr(model, "components") else ""
-            raise TypeError(f"the model must be a torch.nn.Module, got {type(model).__name__}{whole}")
         chosen, everything = find(model, options.where), find(model, None)
         if not everything:
             raise ValueError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear layer: nothing to modulate")
@@ -65,7 +62,8 @@ class Run(LayerSteps):
             raise modulated_already(model, owner)
         refuse_recorded(model)
         refuse_unloaded(model, everything)
-        options.check_names(chosen, [name for name in everything if name not in chosen])
+        self._unsupported = tuple(unsupported(model))
+        options.check_names(chosen, [name for name in everything if name not in chosen], self._unsupported)
         self._model: nn.Module | None = model
         self.options = options
         self.recursion = options.scheme.recursion
@@ -79,7 +77,6 @@ class Run(LayerSteps):
         self._layers = {name: options.of_layer(name) for name in chosen}
         self._integers = Engine(options.engine, self.operators, options.off_integers(chosen))
         self._excluded = tuple(name for name in everything if name not in chosen)
-        self._unsupported = tuple(unsupported(model))
         self._states = RunStates(options.seed)
         self._passes = Passes(self._states, matter=options.keeps_state, goes_on=options.goes_on)
         self._resets = 0
