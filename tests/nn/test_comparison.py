@@ -44,7 +44,7 @@ def test_a_row_is_what_the_parts_give(model, found):
     assert row["relative_l2"] == np.median(relative_l2(made, full))
     assert row["gbops"] == pytest.approx((total["bops"] + 32**2 * total["product_macs"]) / 1e9 / 4 / 3)
     assert row["state_mib"] == pytest.approx(held / 2**20 / 3)
-    assert row["mac_share"] == total["total_share"]
+    assert row["total_share"] == total["total_share"]
     assert found.audits["W8A4, MoDiff"].summary() == total
 
 
@@ -172,14 +172,14 @@ def test_layers_that_cannot_be_quantized_or_are_not_called_are_told():
 
 def test_costs_are_those_of_bits(found):
     full, eight, four = found.rows
-    assert (full["arm"], full["relative_bops"], full["activation_bits"], full["psnr"]) == (FULL, 1.0, 32.0, np.inf)
+    assert (full["arm"], full["relative_bops"], full["total_bits"], full["psnr"]) == (FULL, 1.0, 32.0, np.inf)
     share = found.audits["W8A8"].covered_share  # the rest is attention, which no arm quantizes
     assert 0.99 < share < 1
     assert eight["relative_bops"] == pytest.approx(share * 8 * 8 / 32**2 + 1 - share)  # every call is quantized
     first = (3 * 8 * 4 + 8 * 32) / 4 / 32**2  # the first of four is exact
     assert four["relative_bops"] == pytest.approx(share * first + 1 - share)
-    assert eight["activation_bits"] == pytest.approx(share * 8 + (1 - share) * 32)
-    assert four["activation_bits"] == pytest.approx(share * (3 * 4 + 32) / 4 + (1 - share) * 32)
+    assert eight["total_bits"] == pytest.approx(share * 8 + (1 - share) * 32)
+    assert four["total_bits"] == pytest.approx(share * (3 * 4 + 32) / 4 + (1 - share) * 32)
     assert eight["gbops"] / eight["relative_bops"] == pytest.approx(full["gbops"])
     assert eight["state_mib"] == 0 < four["state_mib"]
 

@@ -120,7 +120,7 @@ def compare(
     >>> arms = {"W8A8": {"activations": "absmax:8", "weights": "absmax:8", "recursion": "direct"},
     ...         "W8A4, MoDiff": {"activations": "absmax:4", "weights": "absmax:8"}}
     >>> table = compare(zoo.load("digits"), arms, images=2, steps=3, batch=2)
-    >>> [(row["arm"], round(row["activation_bits"], 1)) for row in table.rows]
+    >>> [(row["arm"], round(row["total_bits"], 1)) for row in table.rows]
     [('full precision', 32.0), ('W8A8', 8.1), ('W8A4, MoDiff', 13.4)]
     """
     if not isinstance(arms, Mapping) or not arms:
@@ -285,13 +285,9 @@ def _quality(made: np.ndarray, full: np.ndarray, distance: Distance | None) -> d
 
 def _cost(audit: Audit) -> dict[str, Any]:
     """Return what all MACs of a model call cost, those outside of the audit's rows at 32 bits."""
-    macs, outside, full = audit.summary()["macs"], audit.outside_macs, FULL_BITS**2 * audit.whole_macs
-    bops = audit.bops + FULL_BITS**2 * outside
-    bits = audit.activation_bits * macs + FULL_BITS * outside
-    every = macs + audit.whole_macs * (1 - audit.covered_share)  # with what was skipped outside of the rows, at 0 bits
     return {
-        "gbops": bops / max(audit.samples, 1) / 1e9, "relative_bops": bops / full if full else float("nan"),
-        "activation_bits": bits / every if every else float("nan"), "mac_share": audit.total_share,
+        "gbops": audit.bops_per_sample / 1e9, "relative_bops": audit.relative_bops, "total_bits": audit.total_bits,
+        "total_share": audit.total_share,
     }  # fmt: skip
 
 
@@ -303,5 +299,5 @@ def _full(full: np.ndarray, audit: Audit, distance: Distance | None) -> dict[str
         row["kernel_distance"] = distance(full)
     return row | {
         "gbops": FULL_BITS**2 * audit.whole_macs / max(audit.samples, 1) / 1e9, "relative_bops": 1.0,
-        "activation_bits": float(FULL_BITS), "state_mib": 0.0, "mac_share": 0.0,
+        "total_bits": float(FULL_BITS), "total_share": 0.0, "state_mib": 0.0,
     }  # fmt: skip

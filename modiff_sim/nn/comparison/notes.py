@@ -75,7 +75,7 @@ def _about_all(arms: Sequence[Row]) -> Iterator[str]:
 
 def _equal(row: Row) -> Iterator[str]:
     if equal(row):
-        why = "" if row["mac_share"] else ", since nothing was quantized"
+        why = "" if row["total_share"] else ", since nothing was quantized"
         yield f"all images are equal to full precision's{why}"
     elif row.get("equal"):
         yield f"{row['equal']} of {row['images']} images are equal to full precision's"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 COLUMNS = {
     "arm": ("arm", "{}"), "images": ("images", "{}"), "psnr": ("PSNR dB", "{:.1f}"), "ssim": ("SSIM", "{:.4f}"),
     "relative_l2": ("rel. l2", "{:.4f}"), "kernel_distance": ("kernel dist.", "{:.4g}"),
-    "gbops": ("GBOPs/step", "{:.4g}"), "relative_bops": ("of full", "{:.2%}"), "activation_bits": ("bits", "{:.2f}"),
-    "state_mib": ("state MiB", "{:.3g}"), "mac_share": ("quantized", "{:.1%}"),
+    "gbops": ("GBOPs/step", "{:.4g}"), "relative_bops": ("of full", "{:.2%}"), "total_bits": ("bits", "{:.2f}"),
+    "state_mib": ("state MiB", "{:.3g}"), "total_share": ("quantized", "{:.1%}"),
 }  # fmt: skip
 
 
@@ -46,7 +46,7 @@ class Comparison(Shown):
     >>> import numpy as np
     >>> from modiff_sim.nn import Comparison
     >>> row = {"arm": "W8A8", "images": 1, "psnr": 40.0, "ssim": 0.99, "relative_l2": 0.01, "gbops": 2.0,
-    ...        "relative_bops": 0.0625, "activation_bits": 8.0, "state_mib": 0.0, "mac_share": 1.0}
+    ...        "relative_bops": 0.0625, "total_bits": 8.0, "state_mib": 0.0, "total_share": 1.0}
     >>> Comparison([row], {"W8A8": np.zeros((1, 1, 8, 8))}, {})
     arm   images  PSNR dB    SSIM  rel. l2  GBOPs/step  of full  bits  state MiB  quantized
     W8A8       1     40.0  0.9900   0.0100           2    6.25%  8.00          0     100.0%
@@ -73,11 +73,12 @@ class Comparison(Shown):
             two in the middle): psnr in dB (inf for equal images),
             ssim, relative_l2; kernel_distance, MMD² of features to real images; gbops, 10⁹ bit operations (MACs ·
             weight bits · activation bits) of a model call per sample, exact first calls included; relative_bops, over
-            those of 32-bit weights and activations; activation_bits, the mean over MACs with exact calls as 32;
+            those of 32-bit weights and activations; total_bits, the mean over MACs with exact calls as 32;
             state_mib, MiB kept between calls per sample of a model call (guidance that doubles the batch has two per
-            image); mac_share, the share of all MACs on quantized activations. Costs are of all MACs of a model call in
-            every arm (``Audit.whole_macs``): those that an arm leaves in full precision count at 32 × 32 bits. They are
-            NaN where no call was entered through the model itself, so that nobody could count.
+            image); total_share, the share of all MACs on quantized activations. Costs are of all MACs of a model call
+            in every arm (``Audit.whole_macs``), as those of an ``Audit`` whose names begin with ``total_``: what an arm
+            leaves in full precision counts at 32 × 32 bits. They are NaN where no call was entered through the model
+            itself, so that nobody could count.
         """
         return frame([dict(row) for row in self.rows])
 
