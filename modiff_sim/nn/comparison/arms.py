@@ -90,7 +90,8 @@ def compare(
         every call. It may take one argument, the ``Run`` (None in full precision), on which it then calls ``reset()``
         between batches.
     value_range : tuple of float, optional
-        Black and white of the images that are drawn; by default (0, 1) for pipelines and (-1, 1) otherwise.
+        Black and white of the images that are drawn; by default (0, 1) for pipelines and (-1, 1) otherwise. All are
+        compared after they are mapped to (-1, 1).
     component : str, optional
         Which network of a pipeline, where it has several.
     seed : int, default 0
@@ -143,7 +144,9 @@ def compare(
         named = {"arm": name, "recursion": label(run.recursion), "images": len(full)}
         rows.append(named | _quality(made[name], full, distance) | cost)
         say(i + 2)
-    return Comparison([_full(full, next(iter(audits.values())), distance), *rows], made, audits, left)
+    return Comparison(
+        [_full(full, next(iter(audits.values())), distance), *rows], made, audits, left, about.value_range
+    )
 
 
 def _subject(

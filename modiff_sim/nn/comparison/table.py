@@ -11,7 +11,7 @@ import numpy as np
 from ...shown import Said, Shown, aligned, frame, latex, pictures
 from ..audit import Audit
 from .notes import FULL as FULL
-from .notes import Uncovered, equal, notes
+from .notes import RANGE, Uncovered, equal, notes
 
 if TYPE_CHECKING:
     from .pictures import ComparisonPlots
@@ -40,6 +40,8 @@ class Comparison(Shown):
         What was really quantized, by arm.
     uncovered : mapping of str to mapping
         By arm, what its patterns left in full precision: "activations" or "weights" -> names of layers that none fits.
+    value_range : tuple of float, default (-1, 1)
+        The range in which the images were drawn, before they were mapped to [-1, 1].
 
     Examples
     --------
@@ -56,11 +58,15 @@ class Comparison(Shown):
     images: Mapping[str, np.ndarray]
     audits: Mapping[str, Audit]
     uncovered: Mapping[str, Uncovered] = field(default_factory=dict)
+    value_range: tuple[float, float] = RANGE
 
     @property
     def notes(self) -> list[str]:
-        """What the table cannot tell, in sentences: layers that an arm left out, images that are equal, no ranking."""
-        return notes(self.rows, self.audits, self.uncovered)
+        """What the table cannot tell, in sentences.
+
+        Layers that an arm left out or gave other bits than most, images that are equal, their range, no ranking.
+        """
+        return notes(self.rows, self.audits, self.uncovered, self.images.get(FULL), self.value_range)
 
     def frame(self) -> Any:
         """Return the rows as a pandas DataFrame (extra [plot]).
@@ -93,7 +99,9 @@ class Comparison(Shown):
             The label.
         """
         notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in self.notes)
-        usual = f"Arms against full precision from the same noise, medians over images.{notes}"
+        even = any(row["images"] % 2 == 0 for row in self.rows)
+        medians = "medians over images" + " (of two in the middle, the worse)" * even
+        usual = f"Arms against full precision from the same noise, {medians}.{notes}"
         return latex(*self._table(), caption=usual if caption is None else caption, label=label)
 
     @property
