@@ -1,7 +1,7 @@
 """The context ``modulated(model, activations=Q, ...)``, inside which a model's forward is an arm of the paper.
 
     with modulated(model, activations=ms.AbsMax(4), recursion="closed_loop") as run:
-        images = sample(model, images=64, steps=50, run=run)
+        images = sample(model, images=64, batch=64, steps=50, run=run)
         print(run.audit())
 
 State belongs to the run, never to the model; leaving the context restores the model bit for bit, after an exception

@@ -47,6 +47,12 @@ def test_a_row_is_what_the_parts_give(model, found):
     assert found.audits["W8A4, MoDiff"].summary() == total
 
 
+def test_no_image_is_computed_that_was_not_asked_for(model):
+    found = compare(model, {"W8A8": ARMS["W8A8"]}, images=3, steps=2)
+    assert found.audits["W8A8"].samples == 2 * 3
+    assert np.array_equal(found.images[FULL], sample(model, images=3, steps=2, batch=3))
+
+
 def test_the_median_is_that_of_an_image(model):
     """Four of eight images are equal to full precision's: their PSNR is infinite, and is not averaged with a number."""
     full = sample(model, images=8, steps=2, batch=8)

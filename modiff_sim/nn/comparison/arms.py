@@ -32,6 +32,7 @@ from ...names import takes
 from ...recursion import label
 from ...sweeps.parallel import progress
 from ..audit import Audit
+from ..batching import fitting
 from ..models.pipelines import denoiser, modulated_pipeline
 from ..modulate import OPTIONS, modulated
 from ..run.run import Run
@@ -84,7 +85,8 @@ def compare(
     features : callable, optional
         Images, float32 (n, C, H, W) in [-1, 1] -> features (n, k), for the kernel distance.
     images : int, default 16
-        How many images. A pipeline with prompts makes one per prompt instead; a callable decides itself.
+        How many images. A pipeline with prompts makes one per prompt instead; a callable decides itself. Of a model
+        they are computed in one micro-batch, or in several of equal size where they are more than 128.
     sample : callable, optional
         Draws the images of a model that ``nn.sample`` cannot sample: it returns (n, C, H, W), from the same noise at
         every call. It may take one argument, the ``Run`` (None in full precision), on which it then calls ``reset()``
@@ -162,7 +164,7 @@ def _subject(
     if isinstance(subject, nn.Module) or hasattr(subject, "denoiser"):
         network = resolved(subject)[0]
         if draw is None:
-            draw = partial(_sampled, subject, images=images, seed=seed, **sampling)
+            draw = partial(_sampled, subject, images=images, seed=seed, **{"batch": fitting(images)} | sampling)
         elif sampling:
             raise ValueError(f"{next(iter(sampling))}= is for nn.sample: a callable has its own options")
         else:

@@ -1,7 +1,7 @@
 """Statistics of what a model's layers see, per layer and call, without keeping activations.
 
     with record(model, ms.AbsMax(4)) as log:
-        sample(model, images=64, steps=50, on_batch=[log.reset])
+        sample(model, images=64, batch=64, steps=50, on_batch=[log.reset])
     log.stats["conv_in", 3, "d"].values.quantiles([0.01, 0.99])
 
 There are three quantities per layer and call, in the paper's symbols; r takes a quantizer, and a and d none:
@@ -221,7 +221,9 @@ def record(
 ) -> AbstractContextManager[Recorder]:
     """Record the inputs of the model's Conv1d, Conv2d and Linear layers while the context is open.
 
-    Call ``reset()`` of what it yields between batches. With ``modulated`` on the same model, this is the inner context.
+    Call ``reset()`` of what it yields between batches. Recorded is all that the model computes, with ``nn.sample`` that
+    of whole micro-batches: give it ``batch=4`` for four images. With ``modulated`` on the same model, this is the inner
+    context.
     Inside, NaN or Inf raises ValueError, which names layer and call.
 
     Parameters
