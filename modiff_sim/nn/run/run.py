@@ -25,7 +25,7 @@ from ..hooks.undo import Undo
 from ..integer.engine import Engine
 from ..layers import Operator, Weights, brought, find, kind, refuse_wrapped, unsupported, with_matrices
 from ..macs import FirstCall
-from ..plans.plan import Plan, as_plan
+from ..plans.plan import Plan, as_plan, short
 from ..states import RunStates
 from ..weights.quantized import QuantizedWeights
 from . import fused
@@ -131,7 +131,13 @@ class Run(LayerSteps):
         self._unchanged.patched.append((name, patch))
 
     def __repr__(self) -> str:
-        return f"Run({_recursion.label(self.recursion)}, activations={self.activations}, weights={self.weights})"
+        arm = f"activations={short(self.activations)}, weights={short(self.weights)}"
+        what = f"{len(self._counts)} layers, {self._calls.model_calls} model calls"
+        return f"Run({_recursion.label(self.recursion)}, {arm}: {what})"
+
+    def _repr_html_(self) -> str:
+        """The table of the audit, in a notebook."""
+        return self.audit()._repr_html_()
 
     @property
     def model(self) -> nn.Module:
