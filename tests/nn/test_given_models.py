@@ -31,6 +31,7 @@ ENTRANCES = {
     "with_layers": lambda model: torch_path.with_layers(model, ms.AbsMax(4), ("conv_in", ms.AbsMax(8))),
     "skip_splits": torch_path.skip_splits,
     "skip_splits by running": lambda model: torch_path.skip_splits(model, X, T),
+    "with_splits": lambda model: torch_path.with_splits(ms.AbsMax(4), model),
     "deepcache": torch_path.deepcache,
     "matching": lambda model: matching(model, "*", every=2),
     "model_shapes": lambda model: model_shapes(model, X, T),

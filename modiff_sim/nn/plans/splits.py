@@ -179,4 +179,4 @@ def with_splits(plan: Quantizer | Plan, cuts: nn.Module | Mapping[str, int], *, 
     >>> type(plan.quantizer("up.conv1", 0)).__name__, type(plan.quantizer("conv_in", 0)).__name__
     ('Split', 'AbsMax')
     """
-    return Splits(as_plan(plan), skip_splits(cuts) if isinstance(cuts, nn.Module) else dict(cuts), axis)
+    return Splits(as_plan(plan), dict(cuts) if isinstance(cuts, Mapping) else skip_splits(cuts), axis)
