@@ -20,6 +20,7 @@ from .. import cost
 from ..names import meant
 from ..quantizers.base import Quantizer
 from .hooks.changes import ModelChanged, Source
+from .hooks.modules import check_module
 from .hooks.patching import own_forward
 
 KINDS: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Linear)
@@ -59,10 +60,11 @@ def stock(module: nn.Module) -> bool:
 def find(model: nn.Module, where: Chosen) -> dict[str, nn.Module]:
     """Supported modules by qualified name, as far as ``where`` keeps them.
 
-    Raises ValueError for a pattern that fits none of them, and TypeError for what does not choose layers.
+    Raises ValueError for a pattern that fits none of them, and TypeError for what chooses no layers or is no model.
     """
+    check_module(model)
     named = {name or "(root)": module for name, module in model.named_modules() if kind(module)}
-    keeps = [] if where is None else [_predicate(what, named, type(model).__name__) for what in several(where)]
+    keeps = [] if where is None else [_predicate(what, named, model) for what in several(where)]
     return {k: module for k, module in named.items() if where is None or any(keep(k, module) for keep in keeps)}
 
 
@@ -78,12 +80,13 @@ def several(where: Chosen) -> list[What]:
     )
 
 
-def _predicate(what: What, named: Mapping[str, nn.Module], model: str) -> Where:
+def _predicate(what: What, named: Mapping[str, nn.Module], model: nn.Module) -> Where:
     if not isinstance(what, str):
         return what
     if not any(fnmatchcase(name, what) for name in named):
-        some = meant(what, named) or (f", such as {next(iter(named))!r}" if named else "")
-        raise ValueError(f"the pattern {what!r} fits none of the {len(named)} layers of {model}{some}")
+        some = not_supported(what, unsupported(model)) or meant(what, named)
+        some = some or (f", such as {next(iter(named))!r}" if named else "")
+        raise ValueError(f"the pattern {what!r} fits none of the {len(named)} layers of {type(model).__name__}{some}")
     return lambda name, module: fnmatchcase(name, what)
 
 
@@ -94,6 +97,12 @@ def unsupported(model: nn.Module) -> list[str]:
         for name, module in model.named_modules()
         if not kind(module) and _owns_a_matrix(module)
     ]
+
+
+def not_supported(pattern: str, others: Sequence[str]) -> str:
+    """The end of a message, where a name or pattern fits some of ``unsupported``; empty where it fits none."""
+    fits = [each for each in others if fnmatchcase(each.rpartition(" (")[0], pattern)]
+    return f": {fits[0]} is none of {', '.join(k.__name__ for k in KINDS)}, and is left as it is" if fits else ""
 
 
 def with_matrices(model: nn.Module) -> dict[str, nn.Module]:
@@ -108,11 +117,6 @@ def _owns_a_matrix(module: nn.Module) -> bool:
     """
     matrix = any(p.ndim >= 2 for p in module.parameters(recurse=False))
     return matrix and not isinstance(module, nn.utils.parametrize.ParametrizationList)
-
-
-def offloaded(model: nn.Module) -> bool:
-    """Whether hooks of other libraries may bring weights to where they are needed."""
-    return any(own_forward(m) is not None for m in model.modules())
 
 
 def sample_axis(model: nn.Module) -> int:

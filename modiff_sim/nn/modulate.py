@@ -1,7 +1,7 @@
 """The context ``modulated(model, activations=Q, ...)``, inside which a model's forward is an arm of the paper.
 
     with modulated(model, activations=ms.AbsMax(4), recursion="closed_loop") as run:
-        images = sample(model, images=64, steps=50, run=run)
+        images = sample(model, images=64, batch=64, steps=50, run=run)
         print(run.audit())
 
 State belongs to the run, never to the model; leaving the context restores the model bit for bit, after an exception
@@ -11,6 +11,7 @@ own dtype. No gradients flow.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -138,3 +139,7 @@ def modulated(
     plan, skip = chosen(by_name(model, activations)), by_name(model, skip, "skip")
     options = Options(plan, source, recursion, warmup, refresh, where, skip, storage, attention, reuse, seed, engine)
     return Context(lambda undo: Run(model, options).put(undo))
+
+
+#: the options of ``modulated``, by name
+OPTIONS = tuple(name for name in inspect.signature(modulated).parameters if name != "model")

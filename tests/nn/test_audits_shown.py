@@ -103,6 +103,30 @@ def test_a_run_in_full_precision_looks_like_it():
     assert [bar.get_width() for bar in bits.patches] == [0, 0, 0]
 
 
+def test_both_texts_say_what_their_numbers_are_of(audit):
+    """A model of which half is left out: its MACs count, at 32 bits, in one number and not in the other."""
+    model = small()
+    with modulated(model, activations="absmax:4", weights="absmax:4", recursion="direct", where="second") as run:
+        for x in walk(4):
+            model(x)
+    half = run.audit()
+    bits, share = half.total_bits, half.total_share
+    assert (half.activation_bits, half.mac_share) == (4, 1)
+    assert bits == pytest.approx(4 * share + 32 * (1 - share))
+    assert half.total_bops == pytest.approx(half.whole_macs * (share * 4 * 4 + (1 - share) * 32**2))
+    assert half.bops_per_sample * 4 * 3 == pytest.approx(half.total_bops)  # four calls with three images each
+    assert half.relative_bops == pytest.approx(half.total_bops / half.whole_macs / 32**2)
+    assert f"{bits:.4g} over all MACs, 4 over the rows" in repr(half)
+    each, rows = half.bops_per_sample / 1e9, half.bops / 1e9
+    assert f"{each:.4g} of all MACs, per model call and sample" in repr(half)
+    assert f"{rows:.4g} over all calls and samples" in repr(half)
+    assert f"{bits:.4g} effective bits over all MACs (4 over the rows above)" in str(half)
+    assert f"{each:.4g} GBOPs per model call and sample ({rows:.4g} in the rows above, over all calls" in str(half)
+    assert half.summary()["total_bits"] == bits
+    unknown = Audit(audit.layers, model_calls=4, resets=0)
+    assert "- over all MACs" in repr(unknown)
+
+
 def test_what_share_is_quantized_is_said_alike_in_both_texts(audit):
     assert f"{audit.total_share:.1%} of all MACs" in repr(audit)
     unknown = Audit(audit.layers, model_calls=4, resets=0, uncounted=("a: b",))

@@ -349,5 +349,5 @@ def test_weights_that_are_fetched_at_the_call_are_no_meta_model(expected):
 
 
 def test_what_is_no_model():
-    with pytest.raises(TypeError, match=r"expected a torch\.nn\.Module, or what adapters\.load returns, got str"):
+    with pytest.raises(TypeError, match=r"must be a torch\.nn\.Module, got str 'digits'"):
         sample("digits", images=1)

@@ -61,8 +61,22 @@ def test_layers_that_an_arm_leaves_out_count_in_full_precision(two):
     for row, share in zip(found, (1 / 3, 1, 2 / 3), strict=True):  # of the MACs
         assert row["relative_bops"] == pytest.approx(share * 4 * 4 / 32**2 + 1 - share)
         assert row["gbops"] == pytest.approx(row["relative_bops"] * full["gbops"])
-        assert row["activation_bits"] == pytest.approx(share * 4 + (1 - share) * 32)
-        assert row["mac_share"] == pytest.approx(share)
+        assert row["total_bits"] == pytest.approx(share * 4 + (1 - share) * 32)
+        assert row["total_share"] == pytest.approx(share)
+
+
+def test_a_number_of_one_name_is_the_same_in_a_table_and_in_its_audits(two):
+    found = compare(
+        two, {"first": FOUR | {"where": "0"}, "MoDiff": FOUR | {"recursion": "closed_loop"}}, sample=drawn(two)
+    )
+    for row in found.rows[1:]:
+        audit = found.audits[row["arm"]]
+        shared = [name for name in row if hasattr(audit, name)]
+        assert set(shared) >= {"total_bits", "total_share", "relative_bops"}
+        for name in shared:
+            assert row[name] == getattr(audit, name), name
+        assert not set(row) & {"mac_share", "activation_bits", "bops"}  # which are of an audit's rows
+        assert row["gbops"] == audit.bops_per_sample / 1e9
 
 
 def test_the_order_of_the_arms_and_other_arms_change_no_number(two):
@@ -85,7 +99,7 @@ def test_attention_counts_in_every_arm():
     assert layers["gbops"] == pytest.approx(((macs - products) * 4 * 4 + products * 32**2) / 1e9)
     assert whole["gbops"] == pytest.approx(((macs - products) * 4 * 4 + products * 8 * 8) / 1e9)
     assert whole["gbops"] < layers["gbops"] < first["gbops"] < full["gbops"]
-    assert whole["activation_bits"] < layers["activation_bits"] < first["activation_bits"] < 32
+    assert whole["total_bits"] < layers["total_bits"] < first["total_bits"] < 32
 
 
 def test_costs_are_per_sample_of_all_batches(two):
@@ -93,7 +107,7 @@ def test_costs_are_per_sample_of_all_batches(two):
     once = compare(two, {"all": FOUR}, sample=drawn(two)).rows
     found = compare(two, {"all": FOUR}, sample=drawn(two, [(10, 4), (6, 2)]))
     for mine, its in zip(found.rows, once, strict=True):
-        for name in ("gbops", "relative_bops", "activation_bits"):
+        for name in ("gbops", "relative_bops", "total_bits"):
             assert mine[name] == pytest.approx(its[name])
     assert found.audits["all"].samples == 4 * 10 + 2 * 6
 
@@ -126,7 +140,7 @@ def test_what_a_reused_branch_does_not_compute_costs_nothing():
     assert 0.5 < wanted < 0.9
     for row in (rows, no_rows):
         assert row["relative_bops"] == pytest.approx(wanted)
-        assert row["activation_bits"] == pytest.approx(32 * wanted)
+        assert row["total_bits"] == pytest.approx(32 * wanted)
         assert row["gbops"] == pytest.approx(wanted * full["gbops"])
 
 
@@ -159,14 +173,14 @@ def test_a_root_without_a_forward_counts_what_is_called_of_it():
     assert full["gbops"] == pytest.approx(2 * 64 * 72 * 32**2 / 1e9)
     assert one["relative_bops"] == pytest.approx((4 * 4 / 32**2 + 1) / 2)
     assert both["relative_bops"] == pytest.approx(4 * 4 / 32**2)
-    assert both["mac_share"] == 1
+    assert both["total_share"] == 1
 
 
 def test_costs_that_nobody_could_count_are_unknown(two):
     forward = two.forward  # past the model's own entrance
     found = compare(two, {"all": FOUR}, sample=drawn(lambda x: forward(x)))
     full, row = found.rows
-    assert np.isnan([full["gbops"], row["gbops"], row["relative_bops"], row["activation_bits"]]).all()
+    assert np.isnan([full["gbops"], row["gbops"], row["relative_bops"], row["total_bits"]]).all()
     assert "nan" in str(found)
     assert row["psnr"] > 0
 

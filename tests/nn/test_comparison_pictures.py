@@ -26,8 +26,8 @@ def closed():
 def row(arm, recursion, relative, bits, psnr, ssim, l2, equal=0):
     return {
         "arm": arm, "recursion": recursion, "images": 3, "equal": equal, "psnr": psnr, "ssim": ssim, "relative_l2": l2,
-        "gbops": 15.67 * relative, "relative_bops": relative, "activation_bits": bits, "state_mib": 0.0,
-        "mac_share": 0.998,
+        "gbops": 15.67 * relative, "relative_bops": relative, "total_bits": bits, "state_mib": 0.0,
+        "total_share": 0.998,
     }  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def test_arms_that_cost_nothing_are_at_the_edge():
         assert {"nothing", "free"} <= {t.get_text() for t in axes.texts}
         assert BEYOND[0] in [t.get_text() for t in axes.figure.legends[0].get_texts()]
         assert np.isfinite(axes.get_xlim()).all()
-    legend = drawn(rows, cost="activation_bits").figure.legends[0]
+    legend = drawn(rows, cost="total_bits").figure.legends[0]
     assert BEYOND[0] not in [t.get_text() for t in legend.get_texts()]
 
 

@@ -86,7 +86,7 @@ def compared_over_a_run(name, processor, *, images, steps):
             compared += 1
 
         active.observers.append(observe)
-        sample(model, images=images, steps=steps, run=active)
+        sample(model, images=images, batch=images, steps=steps, run=active)
         return compared, len(active._counts)
 
 

@@ -14,7 +14,7 @@ import modiff_sim as ms
 from analysis.faults import interrupts as interrupted
 from modiff_sim import Static, Storage, Threshold
 from modiff_sim import recursion as rec
-from modiff_sim.nn import Attention, ByCall, Reuse, modulated, record
+from modiff_sim.nn import Attention, ByCall, Reuse, modulated, quantize_weights, record
 
 
 def snapshot(model):
@@ -519,3 +519,15 @@ def test_a_run_that_is_kept_for_its_audit_holds_neither_the_model_nor_its_weight
     assert repr(run).startswith("Run(closed_loop")
     with pytest.raises(RuntimeError, match="the context was left"):
         run.model  # noqa: B018
+
+
+def test_a_run_is_short_in_text_and_its_audit_in_a_notebook():
+    model = small()
+    many = {f"{name}*": "absmax:8" for name in ("first", "second")} | {"*": "absmax:4"}
+    weights = quantize_weights(model, ms.AbsMax(8))
+    with modulated(model, activations=many, weights=weights, recursion="direct") as run:
+        model(next(walk(1)))
+        arm = "activations={first*: absmax:8, second*: absmax:8, *: absmax:4}, weights=QuantizedWeights"
+        assert repr(run) == f"Run(direct, {arm}: 3 layers, 1 model calls)"
+        assert run._repr_html_() == run.audit()._repr_html_()
+    assert "3 layers, 1 model calls" in repr(run)  # after leaving, too

@@ -310,6 +310,29 @@ def test_unknown_names_of_a_recording(log):
             draw()
 
 
+def test_a_recording_without_a_quantizer_has_inputs_and_differences(log):
+    model = small()
+    with record(model) as plain:
+        for x in walk(4):
+            model(x)
+    assert {quantity for _, _, quantity in plain.stats} == {"a", "d"}
+    for quantity, value in (("a", "norm"), ("d", "absmax"), ("d", "kurtosis")):
+        np.testing.assert_array_equal(plain.table(quantity, value), log.table(quantity, value))
+    assert plain.frame()["c"].isna().all()
+    assert plain.largest()[0]["layer"] == log.largest()[0]["layer"]
+    assert "no quantizer was given" in repr(plain)
+    assert "of r" not in plain._repr_html_()
+    assert "kappa" not in repr(plain.stats["first", 1, "d"])
+    assert plain.stats["first", 1, "d"].ratio("c").size == 0
+    for quantity, value in (("r", "norm"), ("d", "c"), ("a", "kappa")):
+        with pytest.raises(ValueError, match=r"[rck]\w* is of a quantizer.*: record\(model, 'absmax:4'\) has"):
+            plain.table(quantity, value)
+    for found in (plain.plot.violins("first"), plain.plot.sizes(), plain.plot.table("d", "norm")):
+        figure = np.ravel(found)[0].figure
+        figure.draw_without_rendering()
+        assert not any("closed" in key.get_text() for legend in figure.legends for key in legend.get_texts())
+
+
 def test_a_layer_that_is_always_zero_is_drawn():
     model = nn.Sequential(nn.Linear(4, 4))
     with record(model, "absmax:4") as log, torch.no_grad():

@@ -9,7 +9,8 @@ from models import shallow, small
 from torch import nn
 
 import modiff_sim as ms
-from modiff_sim.nn import image_noise, modulated, sample
+from modiff_sim.nn import image_noise, modulated, record, sample
+from modiff_sim.nn.batching import BATCH, fitting, micro_batches
 from modiff_sim.nn.models.inputs import image_shape
 
 
@@ -31,6 +32,29 @@ def test_an_image_does_not_depend_on_how_many_are_asked_for(model):
         assert np.array_equal(sample(model, images=[6], run=run, **options), arm[6:])
     assert not np.array_equal(arm, whole)
     assert run.audit().resets == 2  # before micro-batches 1 and 1 again; the first finds no state
+
+
+def test_images_that_nobody_wants_are_said_to_be_computed(model):
+    """Only where the size of the micro-batch was not chosen."""
+    said = r"of 128 images, in micro-batches of 128, 3 are wanted; batch=3 would compute fewer"
+    with record(model, "absmax:4") as log:
+        with pytest.warns(UserWarning, match=said):
+            sample(model, images=3, steps=2, on_batch=[log.reset])
+        assert "128 samples" in repr(log)
+    with record(model, "absmax:4") as log:
+        sample(model, images=3, batch=3, steps=2, on_batch=[log.reset])
+        assert "3 samples" in repr(log)
+    for batch in (3, 4, 128):
+        assert len(sample(model, images=3, batch=batch, steps=1)) == 3  # no warning
+    assert len(sample(model, images=128, steps=1)) == 128
+
+
+@pytest.mark.parametrize("images", [1, 4, 127, 128, 129, 200, 256, 300])
+def test_a_fitting_size_computes_few_images_more(images):
+    batch = fitting(images)
+    computed = batch * len(micro_batches(range(images), batch))
+    assert batch <= BATCH
+    assert images <= computed < images + -(-images // BATCH)
 
 
 def test_noise_is_drawn_per_image():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..audit import LayerCount
 from ..hooks.modes import Gradients
+from ..hooks.modules import check_module
 from ..hooks.patching import Hook
 from ..hooks.undo import Context, Undo
 from ..layers import occurrence_name
@@ -198,6 +199,7 @@ def count_products(model: nn.Module, *inputs: Any, **options: Any) -> list[Layer
     >>> [(row.name, row.macs) for row in count_products(Net(), torch.ones(2, 3, 4))]
     [('(root).qk', 72), ('(root).sv', 72)]
     """
+    check_module(model)
     rows = _Rows()
     products = Products(model, rows)
 

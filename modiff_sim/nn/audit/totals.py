@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...cost import FULL_BITS as FULL
-from ...shown import Said, Shown, frame, pictures
+from ...shown import Said, Shown, frame, pictures, text
 from .counts import LayerCount
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ SAYS = {
 class Audit(Shown):
     """The audit of a run: one row per layer, and the totals. ``print(audit)`` is a table, notebooks show one as well.
 
-    In the table, W and A are the bits of weights and activations. Made by ``Run.audit``.
+    In the table, W and A are the bits of weights and activations. What a name begins with ``total_`` is of all MACs of
+    the model, as in ``nn.compare``; ``mac_share``, ``activation_bits`` and ``bops`` are of the rows alone. Made by
+    ``Run.audit``.
 
     Parameters
     ----------
@@ -134,9 +136,33 @@ class Audit(Shown):
         return spent / total if total else 0.0
 
     @property
+    def total_bits(self) -> float:
+        """Effective bits of *all* MACs: as ``activation_bits``, with 32 for those outside of the rows.
+
+        What was skipped there, in a branch that was used again, has 0. NaN where no call was watched.
+        """
+        every = (macs := self._sum("macs")) + self.whole_macs * (1 - self.covered_share)
+        return float(self.activation_bits * macs + FULL * self.outside_macs) / every if every else float("nan")
+
+    @property
     def bops(self) -> float:
         """Bit operations of the supported layers, with 32 activation bits at first-step and refresh calls."""
         return float(self._sum("bops"))
+
+    @property
+    def total_bops(self) -> float:
+        """Bit operations of *all* MACs, those outside of the rows at 32 × 32 bits. NaN where no call was watched."""
+        return self.bops + FULL**2 * self.outside_macs
+
+    @property
+    def bops_per_sample(self) -> float:
+        """``total_bops`` of one model call for one sample, the mean over all calls."""
+        return self.total_bops / max(self.samples, 1)
+
+    @property
+    def relative_bops(self) -> float:
+        """``total_bops`` over those of 32-bit weights and activations; NaN where no call was watched."""
+        return self.total_bops / (FULL**2 * self.whole_macs) if self.whole_macs else float("nan")
 
     @property
     def uncalled(self) -> tuple[str, ...]:
@@ -154,6 +180,7 @@ class Audit(Shown):
             "mac_share": self.mac_share, "call_share": self.call_share, "activation_bits": self.activation_bits,
             "macs": self._sum("macs"), "bops": self.bops, "skipped_macs": self._sum("skipped_macs"),
             "product_macs": self.product_macs, "covered_share": self.covered_share, "total_share": self.total_share,
+            "total_bits": self.total_bits, "total_bops": self.total_bops,
             "passes": self.passes, "uncounted": list(self.uncounted),
             "saturated_share": self._sum("saturated") / max(self._sum("values"), 1),
             "zero_range_share": self._sum("zero_range") / max(self._sum("blocks"), 1),
@@ -169,9 +196,11 @@ class Audit(Shown):
 
     def _said(self) -> Said:
         facts: dict[str, Any] = {
-            "on quantized values": f"{self._share_of_all()}, {self.mac_share:.1%} of those of the layers",
-            "effective bits": self.activation_bits, "GBOPs": self.bops / 1e9,
-        }  # fmt: skip
+            "on quantized values": f"{self._share_of_all()}, {self.mac_share:.1%} of those in the rows",
+            "effective bits": f"{text(self.total_bits)} over all MACs, {text(self.activation_bits)} over the rows",
+            "GBOPs": f"{text(self.bops_per_sample / 1e9)} of all MACs, per model call and sample",
+            "GBOPs of the rows": f"{text(self.bops / 1e9)} over all calls and samples",
+        }
         facts |= {says: names for what, says in SAYS.items() if (names := getattr(self, what))}
         head = ["layer", "kind", "W", "A", "calls", "quantized", "MACs", "MACs quantized"]
         rows = (
@@ -229,8 +258,9 @@ class Audit(Shown):
         lines.append(
             f"total: {self._share_of_all()} on quantized activations "
             f"({self.mac_share:.1%} of those in the rows above, {self.call_share:.1%} of their calls), "
-            f"{self.activation_bits:.2f} effective bits, {self.bops / 1e9:.4g} GBOPs, {self.model_calls} model calls, "
-            f"{self.resets} resets"
+            f"{text(self.total_bits)} effective bits over all MACs ({text(self.activation_bits)} over the rows above), "
+            f"{text(self.bops_per_sample / 1e9)} GBOPs per model call and sample ({text(self.bops / 1e9)} in the rows "
+            f"above, over all calls and samples), {self.model_calls} model calls, {self.resets} resets"
         )
         lines += self._engine_lines()
         if elsewhere := sum(self.elsewhere.values()):

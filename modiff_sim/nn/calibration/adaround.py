@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from ...arguments import count, number
 from ...quantizers.base import Quantizer
 from ..hooks.modes import inference
+from ..hooks.modules import check_module
 from ..layers import Chosen, find
 from ..modulate import active_run
 from ..plans.plan import Plan
@@ -248,6 +249,7 @@ def adaround(
     number("memory", memory, above=0)
     count("patches", patches)
     settings = settings or AdaRound()
+    check_module(model)
     if model.training:
         raise ValueError("the model is in training mode (dropout would be active): call model.eval() first")
     if active_run(model) is not None:

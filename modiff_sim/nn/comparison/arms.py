@@ -32,8 +32,9 @@ from ...names import takes
 from ...recursion import label
 from ...sweeps.parallel import progress
 from ..audit import Audit
+from ..batching import fitting
 from ..models.pipelines import denoiser, modulated_pipeline
-from ..modulate import modulated
+from ..modulate import OPTIONS, modulated
 from ..run.run import Run
 from ..sampling import resolved
 from ..sampling import sample as drawn
@@ -84,13 +85,15 @@ def compare(
     features : callable, optional
         Images, float32 (n, C, H, W) in [-1, 1] -> features (n, k), for the kernel distance.
     images : int, default 16
-        How many images. A pipeline with prompts makes one per prompt instead; a callable decides itself.
+        How many images. A pipeline with prompts makes one per prompt instead; a callable decides itself. Of a model
+        they are computed in one micro-batch, or in several of equal size where they are more than 128.
     sample : callable, optional
         Draws the images of a model that ``nn.sample`` cannot sample: it returns (n, C, H, W), from the same noise at
         every call. It may take one argument, the ``Run`` (None in full precision), on which it then calls ``reset()``
         between batches.
     value_range : tuple of float, optional
-        Black and white of the images that are drawn; by default (0, 1) for pipelines and (-1, 1) otherwise.
+        Black and white of the images that are drawn; by default (0, 1) for pipelines and (-1, 1) otherwise. All are
+        compared after they are mapped to (-1, 1).
     component : str, optional
         Which network of a pipeline, where it has several.
     seed : int, default 0
@@ -120,7 +123,7 @@ def compare(
     >>> arms = {"W8A8": {"activations": "absmax:8", "weights": "absmax:8", "recursion": "direct"},
     ...         "W8A4, MoDiff": {"activations": "absmax:4", "weights": "absmax:8"}}
     >>> table = compare(zoo.load("digits"), arms, images=2, steps=3, batch=2)
-    >>> [(row["arm"], round(row["activation_bits"], 1)) for row in table.rows]
+    >>> [(row["arm"], round(row["total_bits"], 1)) for row in table.rows]
     [('full precision', 32.0), ('W8A8', 8.1), ('W8A4, MoDiff', 13.4)]
     """
     if not isinstance(arms, Mapping) or not arms:
@@ -143,7 +146,9 @@ def compare(
         named = {"arm": name, "recursion": label(run.recursion), "images": len(full)}
         rows.append(named | _quality(made[name], full, distance) | cost)
         say(i + 2)
-    return Comparison([_full(full, next(iter(audits.values())), distance), *rows], made, audits, left)
+    return Comparison(
+        [_full(full, next(iter(audits.values())), distance), *rows], made, audits, left, about.value_range
+    )
 
 
 def _subject(
@@ -159,7 +164,7 @@ def _subject(
     if isinstance(subject, nn.Module) or hasattr(subject, "denoiser"):
         network = resolved(subject)[0]
         if draw is None:
-            draw = partial(_sampled, subject, images=images, seed=seed, **sampling)
+            draw = partial(_sampled, subject, images=images, seed=seed, **{"batch": fitting(images)} | sampling)
         elif sampling:
             raise ValueError(f"{next(iter(sampling))}= is for nn.sample: a callable has its own options")
         else:
@@ -237,7 +242,7 @@ def _tried(about: _Subject, name: str, options: Any) -> None:
             f"arm {name!r}: give options of modulated, such as dict(activations='absmax:4'); got {options!r}"
         )
     try:
-        takes("modulated", options, [k for k in inspect.signature(modulated).parameters if k != "model"])
+        takes("modulated", options, OPTIONS)
         with about.arm(**options):
             pass
     except (TypeError, ValueError) as error:
@@ -285,13 +290,9 @@ def _quality(made: np.ndarray, full: np.ndarray, distance: Distance | None) -> d
 
 def _cost(audit: Audit) -> dict[str, Any]:
     """Return what all MACs of a model call cost, those outside of the audit's rows at 32 bits."""
-    macs, outside, full = audit.summary()["macs"], audit.outside_macs, FULL_BITS**2 * audit.whole_macs
-    bops = audit.bops + FULL_BITS**2 * outside
-    bits = audit.activation_bits * macs + FULL_BITS * outside
-    every = macs + audit.whole_macs * (1 - audit.covered_share)  # with what was skipped outside of the rows, at 0 bits
     return {
-        "gbops": bops / max(audit.samples, 1) / 1e9, "relative_bops": bops / full if full else float("nan"),
-        "activation_bits": bits / every if every else float("nan"), "mac_share": audit.total_share,
+        "gbops": audit.bops_per_sample / 1e9, "relative_bops": audit.relative_bops, "total_bits": audit.total_bits,
+        "total_share": audit.total_share,
     }  # fmt: skip
 
 
@@ -303,5 +304,5 @@ def _full(full: np.ndarray, audit: Audit, distance: Distance | None) -> dict[str
         row["kernel_distance"] = distance(full)
     return row | {
         "gbops": FULL_BITS**2 * audit.whole_macs / max(audit.samples, 1) / 1e9, "relative_bops": 1.0,
-        "activation_bits": float(FULL_BITS), "state_mib": 0.0, "mac_share": 0.0,
+        "total_bits": float(FULL_BITS), "total_share": 0.0, "state_mib": 0.0,
     }  # fmt: skip

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COSTS = {
     "relative_bops": ("bit operations, of full precision", True),
     "gbops": ("GBOPs per step and sample", True),
-    "activation_bits": ("effective bits of activations", False),
+    "total_bits": ("effective bits of activations", False),
 }
 #: column -> (label of its axis, whether the axis is logarithmic, whether more is better)
 QUALITIES = {
@@ -36,7 +36,7 @@ class ComparisonPlots(Plots):
         ----------
         ax : matplotlib.axes.Axes, optional
             Where to draw; new Axes of pyplot by default.
-        cost : {"relative_bops", "gbops", "activation_bits"}
+        cost : {"relative_bops", "gbops", "total_bits"}
             The column along x.
         quality : {"psnr", "ssim", "relative_l2", "kernel_distance"}
             The column along y.

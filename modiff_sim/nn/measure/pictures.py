@@ -10,6 +10,7 @@ import numpy as np
 
 from ...names import one_of
 from ...shown import Plots
+from ..layers import not_supported
 from .quantities import VALUES
 
 if TYPE_CHECKING:
@@ -52,12 +53,18 @@ class RecorderPlots(Plots):
         ValueError
             For a name that is not recorded, which gives the nearest one, for no names, and where nothing was recorded.
         """
-        from ...plot import panels, violins
+        from ...plot import panels, style, violins
 
         data = self._distributions(self._chosen(layers))
         rows = len(data["layers"])
         with panels.panels(rows, 2, size=(9.0, 0.8 + violins.EACH * rows), **violins.GRID) as drawn:
-            violins.violins(drawn[0, 0].figure, drawn, data)
+            figure = drawn[0, 0].figure
+            violins.violins(figure, drawn, data)
+            if "r" not in self._of.quantities:  # no key of what is not there
+                (whole,) = figure.legends
+                whole.remove()
+                shown = [key for key in whole.legend_handles if key.get_label() != style.QUANTITY["r"].label]
+                style.legend(figure, shown, columns=len(shown))
         return drawn
 
     def sizes(self, ax: Axes | None = None, *, layer: str | None = None) -> Axes:
@@ -86,7 +93,7 @@ class RecorderPlots(Plots):
         (name,) = self._chosen(layer) if layer is not None else [None]
         self._chosen(None)
         with panels.panel(ax) as axes:
-            for quantity, look in style.QUANTITY.items():
+            for quantity, look in ((q, style.QUANTITY[q]) for q in style.QUANTITY if q in log.quantities):
                 if name is None:
                     found = log.table(quantity, "norm").T
                     levels = np.array([_quantiles(row[np.isfinite(row)]) for row in found])
@@ -151,7 +158,11 @@ class RecorderPlots(Plots):
             raise ValueError("nothing was recorded yet: call the model inside the context")
         if layers is None:
             return [known[i] for i in np.unique(np.linspace(0, len(known) - 1, FEW).round().astype(int))]
-        chosen = [one_of("layer", name, known) for name in ([layers] if isinstance(layers, str) else layers)]
+        chosen = [layers] if isinstance(layers, str) else list(layers)
+        for name in chosen:
+            if name not in known and (why := not_supported(name, self._of.unsupported)):
+                raise ValueError(f"layer {name!r} is not recorded{why}")
+            one_of("layer", name, known)
         if not chosen:
             raise ValueError(f"name at least one of the {len(known)} layers, such as {known[0]!r}, or None for {FEW}")
         return chosen

@@ -1,10 +1,10 @@
 """Statistics of what a model's layers see, per layer and call, without keeping activations.
 
     with record(model, ms.AbsMax(4)) as log:
-        sample(model, images=64, steps=50, on_batch=[log.reset])
+        sample(model, images=64, batch=64, steps=50, on_batch=[log.reset])
     log.stats["conv_in", 3, "d"].values.quantiles([0.01, 0.99])
 
-There are three quantities per layer and call, in the paper's symbols:
+There are three quantities per layer and call, in the paper's symbols; r takes a quantizer, and a and d none:
 
     a   the input a_t
     d   the temporal difference a_t - a_{t+1}           (from call 1 on)
@@ -49,8 +49,8 @@ class Recorder(Statistics):
 
     Attributes
     ----------
-    quantizer : Quantizer
-        The quantizer of c, kappa and of the loop of r.
+    quantizer : Quantizer or None
+        The quantizer of c, kappa and of the loop of r; without one, only a and d are recorded.
     layers : list of str
         Names of the layers, in the order of their first calls.
     stats : dict of (str, int, str) to Recorded
@@ -72,7 +72,7 @@ class Recorder(Statistics):
     (['0'], 2, -1.0)
     """
 
-    def __init__(self, quantizer: Quantizer, unsupported: Sequence[str] = ()) -> None:
+    def __init__(self, quantizer: Quantizer | None, unsupported: Sequence[str] = ()) -> None:
         super().__init__(quantizer, unsupported)
         self._calls: Calls | None = None
         self._finders, self._aparts = dict[int, Finder](), Aparts()
@@ -171,7 +171,8 @@ class Recorder(Statistics):
             return
         with torch.no_grad():
             a = a.detach()
-            self.quantizer.check(a)
+            if self.quantizer is not None:
+                self.quantizer.check(a)
             last = self._last.get((self._pass, name))
             call = 0 if last is None else last[0] + 1
             if not finite(a):
@@ -189,21 +190,22 @@ class Recorder(Statistics):
                         "call reset() before a new batch"
                     )
                 self._add(name, call, "d", a - previous)
-                residual = a - state.ref
-                hat = self._add(name, call, "r", residual)
-                state = _recursion.State(
-                    _recursion.RECURSIONS["closed_loop"].next_ref(state.ref, a, hat), None, call + 1
-                )
+                if self.quantizer is not None:
+                    hat = self._add(name, call, "r", a - state.ref)
+                    closed = _recursion.RECURSIONS["closed_loop"]
+                    state = _recursion.State(closed.next_ref(state.ref, a, hat), None, call + 1)
             self._last[self._pass, name] = (call, a.clone(), state)
 
     def _add(self, name: str, call: int, quantity: str, x: Tensor) -> Tensor:
-        """Add x to the statistics; returns Q(x)."""
+        """Add x to the statistics; returns Q(x), or x without a quantizer."""
         entry = self.stats.setdefault((name, call, quantity), Recorded())
-        hat, _ = self.quantizer.apply(x)
         entry.values.add(x)
         entry.norms.append(
             torch.linalg.vector_norm(x.double().reshape(len(x) if x.ndim > 1 else 1, -1), dim=1).cpu().numpy()
         )
+        if self.quantizer is None:
+            return x
+        hat, _ = self.quantizer.apply(x)
         blocks, axes = self.quantizer.granularity.blocked(tuple(x.shape))
         wide, error = x.double().reshape(blocks), (x - hat).double().reshape(blocks)
         for norm, order in (("c", 2), ("kappa", float("inf"))):
@@ -214,18 +216,23 @@ class Recorder(Statistics):
         return hat
 
 
-def record(model: nn.Module, quantizer: Quantizer | str, *, where: Chosen = None) -> AbstractContextManager[Recorder]:
+def record(
+    model: nn.Module, quantizer: Quantizer | str | None = None, *, where: Chosen = None
+) -> AbstractContextManager[Recorder]:
     """Record the inputs of the model's Conv1d, Conv2d and Linear layers while the context is open.
 
-    Call ``reset()`` of what it yields between batches. With ``modulated`` on the same model, this is the inner context.
+    Call ``reset()`` of what it yields between batches. Recorded is all that the model computes, with ``nn.sample`` that
+    of whole micro-batches: give it ``batch=4`` for four images. With ``modulated`` on the same model, this is the inner
+    context.
     Inside, NaN or Inf raises ValueError, which names layer and call.
 
     Parameters
     ----------
     model : torch.nn.Module
         The model.
-    quantizer : Quantizer or str
-        For c, kappa and the loop of r, such as ``AbsMax(3)`` or "absmax:3"; deterministic.
+    quantizer : Quantizer or str, optional
+        For c, kappa and the loop of r, such as ``AbsMax(3)`` or "absmax:3"; deterministic. Without one, the inputs a
+        and their differences d are recorded, and neither r nor c and kappa.
     where : str, callable or sequence of these, optional
         Which layers: names or patterns, or (qualified name, module) -> bool; None is all.
 
@@ -252,11 +259,11 @@ def record(model: nn.Module, quantizer: Quantizer | str, *, where: Chosen = None
     >>> log.table("a", "absmax").tolist()
     [[1.0, 0.0]]
     """
-    quantizer = quantizers.get(quantizer, "the quantizer of record")
-    if quantizer.laws.randomised:
-        raise ValueError(f"record needs a deterministic quantizer, got {quantizer!r}")
+    Q = None if quantizer is None else quantizers.get(quantizer, "the quantizer of record")
+    if Q is not None and Q.laws.randomised:
+        raise ValueError(f"record needs a deterministic quantizer, got {Q!r}")
     chosen = find(model, where)
     if not chosen:
         raise ValueError(f"{type(model).__name__}: no Conv1d, Conv2d or Linear layer to record (after where=)")
-    recorder = Recorder(quantizer, unsupported(model))
+    recorder = Recorder(Q, unsupported(model))
     return Context(lambda undo: recorder._put(model, chosen, undo))

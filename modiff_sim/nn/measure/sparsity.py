@@ -1,7 +1,7 @@
 """How sparse the quantized values are, and which multiplications a sparse kernel could leave out.
 
     with modulated(model, activations=AbsMax(3)) as run, sparsity.measure(run) as found:
-        sample(model, images=8, steps=50, run=run)
+        sample(model, images=8, batch=8, steps=50, run=run)
     print(found)
 
 Counted is Q's output, the left operand of the layer's product: residual codes in the open and closed loop, the

@@ -34,8 +34,8 @@ class Recorded(Shown):
     kappa: list[np.ndarray] = field(default_factory=list)
 
     def ratio(self, name: str) -> np.ndarray:
-        """All measured values of "c" or "kappa", one per block (for PerSample: per image)."""
-        return np.concatenate(getattr(self, name))
+        """All measured values of "c" or "kappa", one per block (for PerSample: per image); none without a quantizer."""
+        return np.concatenate([np.zeros(0), *getattr(self, name)])
 
     @property
     def norm(self) -> np.ndarray:
@@ -51,7 +51,7 @@ class Recorded(Shown):
             "kurtosis": v.kurtosis,
         }
         facts |= {"norm": float(np.median(self.norm)), "samples": len(self.norm)} if self.norms else {}
-        for name in ("c", "kappa") if self.norms else ():
+        for name in ("c", "kappa") if self.c else ():
             facts[name] = f"{np.median(self.ratio(name)):.4g} (median over blocks)"
         return Said(f"Recorded: {v.count} values", facts if v.count else {})
 
@@ -59,7 +59,7 @@ class Recorded(Shown):
 class Statistics(Shown):
     """Statistics of layers' inputs by layer, call and quantity; ``Recorder`` fills them."""
 
-    def __init__(self, quantizer: Quantizer, unsupported: Sequence[str] = ()) -> None:
+    def __init__(self, quantizer: Quantizer | None, unsupported: Sequence[str] = ()) -> None:
         self.quantizer = quantizer
         self.layers: list[str] = []
         self.stats: dict[tuple[str, int, str], Recorded] = {}
@@ -70,14 +70,26 @@ class Statistics(Shown):
         """How many calls of a layer were recorded: the largest index + 1."""
         return 1 + max((call for _, call, _ in self.stats), default=-1)
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What is recorded: "a", "d" and, with a quantizer, "r"."""
+        return QUANTITIES if self.quantizer is not None else tuple(q for q in QUANTITIES if q != "r")
+
+    def _needs_quantizer(self, quantity: str, value: str) -> None:
+        """Raise ValueError for what nobody can know without a quantizer."""
+        if self.quantizer is None and (quantity == "r" or value in ("c", "kappa")):
+            what = "r" if quantity == "r" else value
+            raise ValueError(f"{what} is of a quantizer, and this recording has none: record(model, 'absmax:4') has")
+
     def table(self, quantity: str = "d", value: str = "absmax", *, reduce: Any = np.median) -> np.ndarray:
         """A (layers, calls) array of one number: the largest |difference| where nothing else is asked for.
 
         ``value`` is "absmax", "variance", "kurtosis" or "mean", or "c", "kappa" or "norm" reduced over samples. NaN
-        stands where a quantity does not exist (differences at call 0). Raises ValueError for an unknown name.
+        stands where a quantity does not exist (differences at call 0). Raises ValueError for an unknown name, and for
+        what takes a quantizer in a recording without one.
         """
         one_of("quantity", quantity, QUANTITIES)
-        one_of("value", value, VALUES)
+        self._needs_quantizer(quantity, one_of("value", value, VALUES))
         out = np.full((len(self.layers), self.calls), np.nan)
         for i, name in enumerate(self.layers):
             for call in range(self.calls):
@@ -136,16 +148,18 @@ class Statistics(Shown):
         samples = len(self.stats[first, 0, "a"].norm) if first else 0
         middle = self.calls // 2
         facts: dict[str, Any] = {"layers": f"{first} to {last}" if first else "nothing was recorded yet"}
-        sizes = {q: self._at(middle, q, "norm") for q in QUANTITIES}
-        for quantity, words in WORDS.items():
+        sizes = {q: self._at(middle, q, "norm") for q in self.quantities}
+        for quantity, words in ((q, words) for q, words in WORDS.items() if q in sizes):
             found = sizes[quantity][sizes["a"] > 0] / sizes["a"][sizes["a"] > 0]
             if np.isfinite(found).any():
                 facts[quantity] = f"{np.nanmedian(found):.3g} of the norm of a at call {middle} (median): {words}"
-        facts |= {"c, kappa, r of": quantizers.name(self.quantizer)}
+        of = "no quantizer was given" if self.quantizer is None else quantizers.name(self.quantizer)
+        facts |= {"c, kappa, r of": of}
         facts |= {"not recorded": self.unsupported} if self.unsupported else {}
-        columns = [*sizes.values(), *(self._at(middle, "r", value) for value in ("c", "kappa"))]
+        ratios = {f"{value} of r": self._at(middle, "r", value) for value in ("c", "kappa") if "r" in sizes}
+        columns = [*sizes.values(), *ratios.values()]
         rows = ([name, *map(float, row)] for name, *row in zip(self.layers, *columns, strict=True))
-        head = ["layer", *(f"norm of {q}, call {middle}" for q in QUANTITIES), "c of r", "kappa of r"]
+        head = ["layer", *(f"norm of {q}, call {middle}" for q in sizes), *ratios]
         return Said(f"Recorder: {len(self.layers)} layers, {self.calls} calls, {samples} samples", facts, head, rows)
 
     def _at(self, call: int, quantity: str, value: str) -> np.ndarray:
@@ -160,14 +174,14 @@ class Statistics(Shown):
         The columns are "layer"; "step", the model call since ``reset`` in sampling order; "quantity", "a", "d" or "r";
         "values", how many were seen; "mean", "variance", "kurtosis" (3 for a normal distribution) and "absmax" of all
         values, in the units of the input; "norm", the median over samples of the 2-norm; and "c" and "kappa", medians
-        over the blocks that share a scale, ratios of norms, squared for c.
+        over the blocks that share a scale, ratios of norms, squared for c (NaN without a quantizer).
         """
         rows = []
         for (layer, call, quantity), entry in self.stats.items():
             row: dict[str, Any] = {"layer": layer, "step": call, "quantity": quantity, "values": entry.values.count}
             row |= {name: getattr(entry.values, name) for name in ("mean", "variance", "kurtosis", "absmax")}
-            row |= {"norm": np.median(entry.norm), "c": np.median(entry.ratio("c"))}
-            rows.append(row | {"kappa": np.median(entry.ratio("kappa"))})
+            row["norm"] = np.median(entry.norm)
+            rows.append(row | {name: np.median(entry.ratio(name)) if entry.c else np.nan for name in ("c", "kappa")})
         return frame({name: [row[name] for row in rows] for name in COLUMNS})
 
     @property

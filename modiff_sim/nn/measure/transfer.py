@@ -23,6 +23,7 @@ from ...transfer import CallTransfer, Edit, call_transfer
 from ..hooks.calling import caller, likeliest
 from ..hooks.calls import Calls
 from ..hooks.modes import inference
+from ..hooks.modules import check_module
 from ..hooks.patching import Hook
 from ..hooks.undo import Context, Undo
 from ..layers import Chosen, Operator, find, occurrence_name
@@ -141,8 +142,7 @@ def probed(
     >>> network.layers
     ('0', '2')
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"the model must be a torch.nn.Module, got {model!r}")
+    check_module(model)
     if (timesteps is None) == (forward is None):
         raise ValueError("pass timesteps=, one per call, or forward=, (x, call) -> output; not both")
     if model.training:

@@ -19,9 +19,10 @@ from typing import Any
 
 from torch import nn
 
+from ...names import takes
 from ..hooks.patching import Hook, Patch
 from ..hooks.undo import Context, Undo
-from ..modulate import modulated
+from ..modulate import OPTIONS, modulated
 from ..run.run import Run
 
 __all__ = ["denoiser", "modulated_pipeline", "pipeline_resets"]
@@ -112,6 +113,7 @@ def modulated_pipeline(pipeline: Any, *, component: str | None = None, **options
     (2, 0.5)
     """
     model = denoiser(pipeline, component)
+    takes("modulated_pipeline", options, [*OPTIONS, "component"])
 
     def enter(undo: Undo) -> Run:
         run = undo.enter(modulated(model, **options))

@@ -1,7 +1,7 @@
 """What a diffusers scheduler says about sampling, as a ``Schedule``: noise levels, prediction, timesteps, clipping.
 
     schedule = schedule_of(pipeline.scheduler)         # or its config, or the content of a scheduler_config.json
-    sample(model, images=4, steps=20, schedule=schedule)
+    sample(model, images=4, batch=4, steps=20, schedule=schedule)
 
 A scheduler is two things: how the model was trained (betas, number of training timesteps, what it predicts), which
 must be followed, and a solver, which ``sampler=`` chooses here. Taken over are the former, the choice of timesteps, the

@@ -28,6 +28,7 @@ from ... import cost
 from ...cost import LayerShape, ModelShapes, ProductShape
 from ..hooks.calls import Calls
 from ..hooks.modes import On, inference
+from ..hooks.modules import check_module
 from ..hooks.patching import Hook
 from ..hooks.undo import Context, Undo
 from ..layers import find, kind, occurrence_name
@@ -205,8 +206,7 @@ def model_shapes(model: nn.Module, *inputs: Any, real: bool = False, **named: An
 
 def refuse_modulated(model: Any) -> None:
     """Raise TypeError for what is not a module, and RuntimeError for a model that is modulated."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"the model must be a torch.nn.Module, got {model!r}")
+    check_module(model)
     if (owner := active_run(model)) is not None:
         raise RuntimeError(f"the model is modulated (by {owner}): take its shapes outside of that context")
 

@@ -19,6 +19,8 @@ from ...quantizers.base import Quantizer
 from ...quantizers.fixed import Identity
 from ...quantizers.granularity import PerChannel, PerGroup, PerToken
 
+SHOWN = 3  # keys of a mapping in short
+
 
 @runtime_checkable
 class Plan(Protocol):
@@ -219,6 +221,27 @@ def as_plan(what: Any, who: str = "activations") -> Plan:
         f"{who} must be a quantizer such as AbsMax(bits=4), or a plan with quantizer(name, call), or text such as "
         f"'absmax:4', or a mapping from patterns of layers to these; got {what!r}"
     )
+
+
+def short(what: Any) -> str:
+    """What is meant for activations or weights, in a few words: quantizers as text, and of mappings the first keys.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.nn import ByLayer
+    >>> from modiff_sim.nn.plans.plan import short
+    >>> short(ms.AbsMax(4)), short(ByLayer({"conv_in": "absmax:8", "mid.*": "absmax:6"}, "absmax:4")), short(None)
+    ('absmax:4', '{conv_in: absmax:8, mid.*: absmax:6, others: absmax:4}', 'None')
+    """
+    if isinstance(what, ByLayer):
+        entries = [f"{name}: {short(of)}" for name, of in list(what.layers.items())[:SHOWN]]
+        entries += ["..."] * (len(what.layers) > SHOWN)
+        entries += [] if what.default == Identity() else [f"others: {short(what.default)}"]
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(what, Constant):
+        return short(what.always)
+    return quantizers.name(what) if isinstance(what, Quantizer) else "None" if what is None else type(what).__name__
 
 
 def used(what: Quantizer | Plan) -> list[Quantizer] | None:

@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 
 from ... import recursion as _recursion
+from ..hooks.modules import check_module
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def matching(model: nn.Module, *patterns: str, every: int | Sequence[int]) -> Re
     ``matching(dit, "transformer_blocks.*.attn1", "transformer_blocks.*.ff", every=3)`` reuses the outputs of attention
     and feed-forward, for models that are not U-Nets. Raises ValueError for a pattern that matches no module.
     """
+    check_module(model)
     names = [name for name, _ in model.named_modules() if name]
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -141,8 +143,7 @@ def deepcache(model: nn.Module, depth: int = 1, every: int | Sequence[int] = 2, 
 
 def _blocks(model: nn.Module) -> tuple[Any, Any]:
     """Down and up blocks of a U-Net laid out like those of diffusers. Raises TypeError or ValueError otherwise."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"deepcache takes the U-Net itself (of a pipeline: pipeline.unet), got {type(model).__name__}")
+    check_module(model)
     downs, ups = getattr(model, "down_blocks", ()), getattr(model, "up_blocks", ())
     known = all(hasattr(block, "resnets") and not hasattr(block, "skip_conv") for block in (*downs, *ups))
     # every skip connection is read once

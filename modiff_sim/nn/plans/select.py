@@ -10,118 +10,134 @@ are given to ``modulated`` take predicates as keys (``by_name``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...quantizers.base import Quantizer
 from ..layers import Chosen, What, Where, find, several
+from .paths import Ran, named_as_time
 from .plan import ByLayer, Plan
 
-#: names of the layers that depend on the timestep (and class) alone: those of the embedding, and those that read it in
-#: every block. In order: diffusers' U-Nets, diffusers' DiT, the original DDPM code, LDM, the original DiT code.
-TIME_PATTERNS = (
-    "time_embedding.*", "class_embedding.*", "add_embedding.*", "time_proj.*", "*.time_emb_proj",
-    "*.timestep_embedder.*", "adaln_single.*", "proj_out_1",
-    "temb.*", "*.temb_proj",
-    "time_embed.*", "*.emb_layers.*",
-    "t_embedder.*", "*.adaLN_modulation.*", "time_text_embed.*",
-)  # fmt: skip
-#: parts of the class names of modules whose own linear layers read the time embedding: adaptive norms and the
-#: embedding's MLP
-TIME_CLASSES = ("TimestepEmbedding", "AdaLayerNorm", "AdaGroupNorm")
 
-
-def first_layer(model: nn.Module) -> Where:
+def first_layer(model: nn.Module, x: Tensor | None = None, t: int = 500, **conditions: Any) -> Where:
     """The layer that reads the model's input: ``conv_in`` of a U-Net, the patch embedding of a DiT.
 
-    It is the first Conv1d, Conv2d or Linear in module order that does not belong to the time embedding. (The order of
-    calls would give the time embedding, which nearly all models compute first.) A model that registers its modules in
-    another order needs a name instead: ``only("stem.conv")``.
+    Without an example, nothing is run: it is the first Conv1d, Conv2d or Linear in module order that is not named as
+    one of the timestep (``nn.plans.paths``) and, in a model with convolutions, no Linear ahead of the first of them.
+    With an example input it is the first layer, in the order of the calls, whose input changes with x.
 
     Parameters
     ----------
     model : torch.nn.Module
-        The model whose layers are looked at; nothing is run.
+        The model whose layers are looked at.
+    x : torch.Tensor, optional
+        An example of the model's input, (n, ...): the model, in eval mode, is run on it three times.
+    t : int, default 500
+        The timestep of the example.
+    **conditions
+        Further arguments of the model in the example.
 
     Returns
     -------
     callable
-        (qualified name, module) -> bool.
+        (qualified name, module) -> bool. Its text names the layer.
+
+    Warns
+    -----
+    UserWarning
+        Without an example, where Linear layers that are not known by name lie ahead of the first convolution.
 
     Raises
     ------
     ValueError
-        For a model without a Conv1d, Conv2d or Linear layer besides its time embedding.
+        For a model without a Conv1d, Conv2d or Linear layer besides those of the timestep.
 
     Examples
     --------
-    >>> from modiff_sim.nn import architectures, first_layer
-    >>> from modiff_sim.nn.plans.select import selected
-    >>> unet = architectures.build("digits")
-    >>> selected(unet, first_layer(unet))
-    ['conv_in']
+    >>> import torch
+    >>> from modiff_sim.nn import first_layer, zoo
+    >>> unet = zoo.load("digits")
+    >>> first_layer(unet), first_layer(unet, torch.zeros(1, 1, 8, 8))
+    (layers: conv_in, layers: conv_in)
     """
-    return _exactly(_in_order(model)[0])
+    return _exactly(_first(model) if x is None else _ran(model, x, t, conditions).image[0])
 
 
-def last_layer(model: nn.Module) -> Where:
-    """The layer that gives the model's output: the last in module order that does not belong to the time embedding.
+def last_layer(model: nn.Module, x: Tensor | None = None, t: int = 500, **conditions: Any) -> Where:
+    """The layer that gives the model's output.
+
+    Without an example, it is the last in module order that is not named as one of the timestep. With an example input,
+    it is the last layer that is called, of those whose input changes with x.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        The model whose layers are looked at; nothing is run.
+    model, x, t, **conditions
+        The model, and an example call of it, as of ``first_layer``.
 
     Returns
     -------
     callable
-        (qualified name, module) -> bool.
-
-    Raises
-    ------
-    ValueError
-        For a model without a Conv1d, Conv2d or Linear layer besides its time embedding.
+        (qualified name, module) -> bool. Its text names the layer.
 
     Examples
     --------
     >>> from modiff_sim.nn import architectures, last_layer
-    >>> from modiff_sim.nn.plans.select import selected
-    >>> unet = architectures.build("digits")
-    >>> selected(unet, last_layer(unet))
-    ['conv_out']
+    >>> last_layer(architectures.build("digits"))
+    layers: conv_out
     """
-    return _exactly(_in_order(model)[-1])
+    return _exactly(list(_in_order(model))[-1] if x is None else _ran(model, x, t, conditions).image[-1])
 
 
-def time_embedding(model: nn.Module) -> Where:
-    """The layers that depend on the timestep (and class) alone: the embedding's MLP and its projections in each block.
+def time_embedding(model: nn.Module, x: Tensor | None = None, t: int = 500, **conditions: Any) -> Where:
+    """The layers that see the timestep and no image: the embedding's MLP and its projections in each block.
 
-    They are found by name (``TIME_PATTERNS``) or by the class of a module around them (``TIME_CLASSES``). For a model
-    without such layers the predicate keeps nothing.
+    Without an example, they are those whose name, or that of a module around them, is one that layers of the timestep
+    or of the class have in other people's code (``TIME_NAME`` of ``nn.plans.paths``: time_embedding, temb, time_mlp,
+    t_embedder, ...), or whose class is. With an example input they are found whatever they are called; layers that see
+    nothing but a class or a text are not among them then.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        The model whose layers are looked at; nothing is run.
+    model, x, t, **conditions
+        The model, and an example call of it, as of ``first_layer``.
 
     Returns
     -------
     callable
-        (qualified name, module) -> bool.
+        (qualified name, module) -> bool. Its text names the layers.
+
+    Warns
+    -----
+    UserWarning
+        Where no layer is known by name, so that ``except_(time_embedding(model))`` would leave out nothing.
 
     Examples
     --------
-    >>> from modiff_sim.nn import architectures, time_embedding
-    >>> from modiff_sim.nn.plans.select import selected
-    >>> unet = architectures.build("digits")
-    >>> selected(unet, time_embedding(unet))[:2]
-    ['time_embedding.linear_1', 'time_embedding.linear_2']
+    >>> import torch
+    >>> from modiff_sim.nn import time_embedding
+    >>> class Net(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.conv, self.mine = torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.Linear(1, 4)
+    ...     def forward(self, x, t):
+    ...         return (self.conv(x) + self.mine(t[:, None] / 1000)[..., None, None]).mean(1, keepdim=True)
+    >>> time_embedding(Net().eval(), torch.zeros(1, 1, 8, 8))
+    layers: mine
     """
-    return _among(_time_layers(model))
+    if x is not None:
+        return _among(_ran(model, x, t, conditions).time)
+    if not (found := named_as_time(model)):
+        warnings.warn(
+            f"no layer of {type(model).__name__} is known by its name as one of the timestep, so time_embedding keeps "
+            "none: give an example input, time_embedding(model, x), or a pattern of names in its place",
+            stacklevel=2,
+        )
+    return _among(found)
 
 
 def only(*what: What, model: nn.Module | None = None) -> Where:
@@ -299,19 +315,33 @@ def _exactly(name: str) -> Where:
     return _among([name])
 
 
-def _in_order(model: nn.Module) -> list[str]:
-    time = set(_time_layers(model))
-    names = [name for name in find(model, None) if name not in time]
-    if not names:
+def _ran(model: nn.Module, x: Tensor, t: int, conditions: dict[str, Any]) -> Ran:
+    ran = Ran(model, x, t, conditions)
+    if not ran.image:
+        raise ValueError(
+            f"no Conv1d, Conv2d or Linear layer of {type(model).__name__} has an input that changes with x"
+        )
+    return ran
+
+
+def _in_order(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers that names do not tell to be of the timestep, in module order."""
+    time = set(named_as_time(model))
+    layers = {name: module for name, module in find(model, None).items() if name not in time}
+    if not layers:
         raise ValueError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear layer besides its time embedding")
-    return names
+    return layers
 
 
-def _time_layers(model: nn.Module) -> list[str]:
-    around = [
-        name
-        for name, module in model.named_modules()
-        if name and any(known in kind.__name__ for kind in type(module).__mro__ for known in TIME_CLASSES)
-    ]
-    inside: Callable[[str], bool] = lambda name: any(name.startswith(f"{prefix}.") for prefix in around)  # noqa: E731
-    return [name for name in find(model, None) if any(fnmatchcase(name, p) for p in TIME_PATTERNS) or inside(name)]
+def _first(model: nn.Module) -> str:
+    layers = _in_order(model)
+    first = next((name for name, module in layers.items() if not isinstance(module, nn.Linear)), next(iter(layers)))
+    if passed := list(layers)[: list(layers).index(first)]:
+        warnings.warn(
+            f"first_layer takes {first!r}, the first convolution of {type(model).__name__}, and passes over "
+            f"{', '.join(passed[:3])}{', ...' * (len(passed) > 3)}, which may see the timestep alone: "
+            f"first_layer(model, x), with an example input, finds out; or name the layer itself, {first!r} or "
+            f"{passed[0]!r}",
+            stacklevel=3,
+        )
+    return first

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from ...quantizers import Split, Zero
 from ...quantizers.base import Quantizer
 from ..hooks.modes import On, inference
+from ..hooks.modules import check_module
 from ..hooks.patching import Hook
 from ..hooks.undo import Context, Undo
 from ..layers import find
@@ -69,6 +70,7 @@ def skip_splits(model: nn.Module, *args: Any, **kwargs: Any) -> dict[str, int]:
     >>> next(iter(cuts))
     'up_blocks.0.resnets.0.conv1'
     """
+    check_module(model)
     if args or kwargs:
         return _traced(model, args, kwargs)
     mid, ups = getattr(model, "mid_block", None), getattr(model, "up_blocks", None)
@@ -177,4 +179,4 @@ def with_splits(plan: Quantizer | Plan, cuts: nn.Module | Mapping[str, int], *, 
     >>> type(plan.quantizer("up.conv1", 0)).__name__, type(plan.quantizer("conv_in", 0)).__name__
     ('Split', 'AbsMax')
     """
-    return Splits(as_plan(plan), skip_splits(cuts) if isinstance(cuts, nn.Module) else dict(cuts), axis)
+    return Splits(as_plan(plan), dict(cuts) if isinstance(cuts, Mapping) else skip_splits(cuts), axis)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -16,7 +16,7 @@ from ...quantizers.base import Quantizer
 from ...recursion.storage import Storage
 from ...recursion.threshold import Threshold
 from ..attention.quantized import OPERANDS, Attention, ProductCounter, Session
-from ..layers import Chosen, Weights, check_weights, several
+from ..layers import Chosen, Weights, check_weights, not_supported, several
 from ..macs import FirstCall
 from ..plans.plan import ByLayer, Plan, alike, as_plan, used
 from ..plans.reuse import Reuse
@@ -124,11 +124,11 @@ class Options:
             return ProductCounter(model)
         return Session(model, self.attention, self.product_scheme, states=states, first_call=first_call)
 
-    def check_names(self, layers: Iterable[str], left_out: Iterable[str] = ()) -> None:
+    def check_names(self, layers: Iterable[str], left_out: Iterable[str] = (), unsupported: Sequence[str] = ()) -> None:
         """Raise ValueError for patterns that would do nothing, silently.
 
-        They fit none of these layers, which is a typing error or of a layer that ``where`` leaves out, or they fit
-        none that an earlier pattern does not fit.
+        They fit none of these layers, which is a typing error, or of a layer that ``where`` leaves out or that cannot
+        be quantized; or they fit none that an earlier pattern does not fit.
         """
         known, others = list(layers), list(left_out)
         skip = self.skip if isinstance(self.skip, Mapping) else {}
@@ -140,7 +140,8 @@ class Options:
             if patterns and any(fnmatchcase(name, patterns[0]) for name in others):
                 raise ValueError(f"{what}: {patterns[0]!r} is of layers that where= leaves out, so it does nothing")
             if patterns:
-                near = meant(patterns[0], known) or f", such as '{known[0]}'"
+                near = not_supported(patterns[0], unsupported)
+                near = near or meant(patterns[0], known) or f", such as '{known[0]}'"
                 raise ValueError(f"{what}: {patterns[0]!r} is none of the layers{near}")
         if hidden := plan.hidden(known) if isinstance(plan, ByLayer) else []:
             raise ValueError(

@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ..hooks.patching import patches
-from ..layers import offloaded
+from ..hooks.patching import own_forward, patches
 
 
 def owners(model: nn.Module) -> Iterator[Any]:
@@ -17,8 +16,9 @@ def owners(model: nn.Module) -> Iterator[Any]:
 
 
 def refuse_unloaded(model: nn.Module, layers: Mapping[str, Any]) -> None:
-    """Raise ValueError for layers without weights, unless other libraries may bring them."""
-    if absent := [name for name, module in layers.items() if module.weight.is_meta and not offloaded(model)]:
+    """Raise ValueError for layers without weights, unless hooks of other libraries may bring them when needed."""
+    brought = any(own_forward(module) is not None for module in model.modules())
+    if absent := [name for name, module in layers.items() if module.weight.is_meta and not brought]:
         raise ValueError(
             f"{type(model).__name__} has no weights yet, its layer '{absent[0]}' is on the meta device: load them "
             "first (load_state_dict(..., assign=True), or to_empty(device=...) and then load_state_dict)"

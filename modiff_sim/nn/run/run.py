@@ -25,7 +25,7 @@ from ..hooks.undo import Undo
 from ..integer.engine import Engine
 from ..layers import Operator, Weights, brought, find, kind, refuse_wrapped, unsupported, with_matrices
 from ..macs import FirstCall
-from ..plans.plan import Plan, as_plan
+from ..plans.plan import Plan, as_plan, short
 from ..states import RunStates
 from ..weights.quantized import QuantizedWeights
 from . import fused
@@ -53,9 +53,6 @@ class Run(LayerSteps):
 
     def __init__(self, model: nn.Module, options: Options) -> None:
         options.check()
-        if not isinstance(model, nn.Module):
-            whole = "; for a whole pipeline use adapters.modulated_pipeline" if hasattr(model, "components") else ""
-            raise TypeError(f"the model must be a torch.nn.Module, got {type(model).__name__}{whole}")
         chosen, everything = find(model, options.where), find(model, None)
         if not everything:
             raise ValueError(f"{type(model).__name__} has no Conv1d, Conv2d or Linear layer: nothing to modulate")
@@ -65,7 +62,8 @@ class Run(LayerSteps):
             raise modulated_already(model, owner)
         refuse_recorded(model)
         refuse_unloaded(model, everything)
-        options.check_names(chosen, [name for name in everything if name not in chosen])
+        self._unsupported = tuple(unsupported(model))
+        options.check_names(chosen, [name for name in everything if name not in chosen], self._unsupported)
         self._model: nn.Module | None = model
         self.options = options
         self.recursion = options.scheme.recursion
@@ -79,7 +77,6 @@ class Run(LayerSteps):
         self._layers = {name: options.of_layer(name) for name in chosen}
         self._integers = Engine(options.engine, self.operators, options.off_integers(chosen))
         self._excluded = tuple(name for name in everything if name not in chosen)
-        self._unsupported = tuple(unsupported(model))
         self._states = RunStates(options.seed)
         self._passes = Passes(self._states, matter=options.keeps_state, goes_on=options.goes_on)
         self._resets = 0
@@ -134,7 +131,13 @@ class Run(LayerSteps):
         self._unchanged.patched.append((name, patch))
 
     def __repr__(self) -> str:
-        return f"Run({_recursion.label(self.recursion)}, activations={self.activations}, weights={self.weights})"
+        arm = f"activations={short(self.activations)}, weights={short(self.weights)}"
+        what = f"{len(self._counts)} layers, {self._calls.model_calls} model calls"
+        return f"Run({_recursion.label(self.recursion)}, {arm}: {what})"
+
+    def _repr_html_(self) -> str:
+        """The table of the audit, in a notebook."""
+        return self.audit()._repr_html_()
 
     @property
     def model(self) -> nn.Module:

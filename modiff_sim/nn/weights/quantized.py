@@ -27,7 +27,7 @@ from ...names import meant
 from ...quantizers import Identity, MSEClip
 from ...quantizers.base import Quantizer, not_finite
 from ...quantizers.granularity import Granularity, PerChannel
-from ..layers import Chosen, find
+from ..layers import Chosen, find, not_supported, unsupported
 from ..plans.plan import ByLayer, Plan, as_plan
 from ..plans.plan import chosen as _chosen
 from ..plans.select import by_name
@@ -195,7 +195,7 @@ def quantize_weights(
         for key in quantizer:
             hit, other = Identity(), Identity()
             if all(ByLayer({key: hit}, other).quantizer(name, 0) is other for name in chosen):
-                near = meant(key, chosen)
+                near = not_supported(key, unsupported(model)) or meant(key, chosen)
                 raise ValueError(f"weights for '{key}', which is none of the layers: {_some(chosen)}{near}")
         plan: Plan = _chosen({**quantizer}, weights=True)
         if isinstance(plan, ByLayer) and (hidden := plan.hidden(chosen)):
