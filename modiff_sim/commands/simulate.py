@@ -16,7 +16,8 @@ from .. import recursion
 from ..arguments import affordable
 from ..contraction.atlas import shared_by_samples
 from ..names import one_of
-from ..simulation.against_bounds import SIGMAS, compared
+from ..quantizers.laws import SIGMAS
+from ..simulation.against_bounds import compared
 from ..simulation.driver import simulate
 from . import inputs, taken
 from .effects import idle
@@ -122,7 +123,8 @@ def _explain(sections: Sequence[Section]) -> None:
     if any(each is not None and each["premise_fails_from"] is not None for each in worst):
         say(
             "PREMISE FAILS: the quantizer lost more than it declares, as happens outside its domain (too small a "
-            "range, or beyond its exponents). Trials are not counted from that call on."
+            "range, or beyond its exponents). Trials are not counted from that call on. For c of a randomised "
+            f"quantizer it is the mean loss over trials that counts, if it is {SIGMAS:g} standard errors above c."
         )
     say(taken.CONDITIONS)
 
