@@ -195,7 +195,9 @@ def test_a_bound_in_expectation_is_judged_by_the_mean_square(capsys, monkeypatch
     false = runs(parsed(capsys, "simulate", *where, *draw))["closed_loop"]["2"]
     assert false["holds"] == [True, None, None, None]
     assert false["worst"]["premise_fails_from"] == 1
-    assert "the mean loss over trials that counts" in run(capsys, "simulate", *where, *draw)[1].replace("\n", " ")
+    assert "the mean loss over trials is 4 standard errors above c" in run(capsys, "simulate", *where, *draw)[
+        1
+    ].replace("\n", " ")
 
 
 @pytest.mark.parametrize(
