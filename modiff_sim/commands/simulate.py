@@ -16,7 +16,8 @@ from .. import recursion
 from ..arguments import affordable
 from ..contraction.atlas import shared_by_samples
 from ..names import one_of
-from ..simulation.against_bounds import SIGMAS, compared
+from ..quantizers.laws import SIGMAS
+from ..simulation.against_bounds import compared
 from ..simulation.driver import simulate
 from . import inputs, taken
 from .effects import idle
@@ -110,7 +111,8 @@ def _explain(sections: Sequence[Section]) -> None:
         "its error to its own bound at this call; bounds: sharp (2-norm), max norm (inf). holds: ratio <= 1 up to "
         "rounding."
     )
-    if any(one.Q.laws.randomised for one in sections):
+    randomised = any(one.Q.laws.randomised for one in sections)
+    if randomised:
         say(
             "Randomised quantizers, 2-norm: c bounds an expectation; error and bound are root mean squares over "
             f"trials, and NO means that error exceeds bound by more than {SIGMAS:g} standard errors ('-': too few "
@@ -123,6 +125,8 @@ def _explain(sections: Sequence[Section]) -> None:
         say(
             "PREMISE FAILS: the quantizer lost more than it declares, as happens outside its domain (too small a "
             "range, or beyond its exponents). Trials are not counted from that call on."
+            + f" For c of a randomised quantizer, the mean loss over trials is {SIGMAS:g} standard errors above c."
+            * randomised
         )
     say(taken.CONDITIONS)
 

@@ -71,7 +71,7 @@ def _means(four: Sequence[Any], of: Sequence[Section]) -> None:
                 if found["ratio"] is not None:
                     errors.ratios(below, found["ratio"], style.Look("", colour, line), outside=found["outside"])
                 for panel in (above, below):
-                    errors.outside(panel, errors.fails_from(found), calls)
+                    errors.outside(panel, errors.fails_from(found), calls, found["why"])
         errors.error_axes(above)
         errors.ratio_axes(below)
 
@@ -86,5 +86,4 @@ def _handles(quantizers: Sequence[str], sections: Sequence[Section]) -> Iterator
         yield style.key(style.Look(name.replace("_", " "), "black", line))
     yield style.key(style.Look("error = bound (below)", "black"), lw=0.8)
     every = (found for one in sections for norms in one.runs.values() for found in norms.values())
-    if any(errors.fails_from(found) is not None for found in every):
-        yield errors.shade()
+    yield from map(errors.shade, sorted({found["why"] for found in every if errors.fails_from(found) is not None}))

@@ -161,10 +161,10 @@ def atlas(
     Atlas
         A list of dicts, with ``where``, ``frame``, ``plot`` and ``save``. Their columns: quantizer (its name, or its
         text where it has options besides bits), bits, granularity ("sample", "group:32"), d, distribution and norm;
-        declared: Q.c or Q.kappa of the entries that share a scale; searched: the worst case found for that many entries
-        (None where the quantizer is randomised or a plain function, or search=False); mean, low, high: over
-        samples, with a 95 % bootstrap interval; largest: of a single one; trials: how many samples (or batches, see the
-        module) there were, which for large d are fewer than asked for.
+        declared: Q.c or Q.kappa of the entries that share a scale, infinite where none is promised; searched: the worst
+        case found for that many entries (None where the quantizer is randomised or a plain function, or search=False);
+        mean, low, high: over samples, with a 95 % bootstrap interval; largest: of a single one; trials: how many
+        samples (or batches, see the module) there were, which for large d are fewer than asked for.
 
     Raises
     ------

@@ -173,22 +173,23 @@ def _verdicts(r: Result) -> list[dict[str, Any]]:
         if why := unbounded(r, norm):
             rows.append({"bound": name, "verdict": str(Verdict.NOT_RUN), "detail": why, "premise": ""})
             continue
-        worst = compared(r, norm)["worst"]
+        found = compared(r, norm)
+        worst = found["worst"]
         fails, holds = worst["premise_fails_from"], worst["holds"]
         verdict = Verdict.NOT_RUN if holds is None else Verdict.HOLDS if holds else Verdict.VIOLATED
         detail = f"largest error over bound {worst['ratio']:.3g}, at call {worst['call']}"
-        premise = "" if fails is None else f"an input is outside of the quantizer's domain from call {fails} on"
+        premise = "" if fails is None else f"{found['why']} from call {fails} on"
         if fails is not None and holds is None:
             verdict = Verdict.PREMISE_FAILS
         rows.append({"bound": name, "verdict": str(verdict), "detail": detail, "premise": premise})
     for name in _theorems(r):
         claim = Claim(name, f"the error is at most the bound '{name}'", "explored", "upper")
-        found = judge(claim, against(r, name))
-        premises = found.evidence.premises
+        judged = judge(claim, against(r, name))
+        premises = judged.evidence.premises
         shown = "; ".join(f"{p.name}: {'yes' if p.holds else 'no'}, {p.detail}" for p in premises)
-        numbers = f"error {found.measured:.3g} where the bound is {found.claimed:.3g}"
+        numbers = f"error {judged.measured:.3g} where the bound is {judged.claimed:.3g}"
         detail = numbers if all(p.holds for p in premises) else ""
-        rows.append({"bound": name, "verdict": str(found.verdict), "detail": detail, "premise": shown})
+        rows.append({"bound": name, "verdict": str(judged.verdict), "detail": detail, "premise": shown})
     return rows
 
 

@@ -235,8 +235,9 @@ def _curve(
 
 
 def _drawn(rows: Sequence[Row], norm: str, *columns: str) -> list[float]:
-    """Return the values of these columns that are drawn."""
-    return [row[k] for row in rows if row["norm"] == norm for k in columns if row[k] is not None]
+    """Return the values of these columns that are drawn: a constant that is not promised is infinite."""
+    found = (row[k] for row in rows if row["norm"] == norm for k in columns)
+    return [value for value in found if value is not None and value < math.inf]
 
 
 def _limits(rows: Sequence[Row], norm: str) -> tuple[float, float, bool]:

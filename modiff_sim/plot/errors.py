@@ -26,7 +26,6 @@ CURVES = {
 KINDS = ("mean", "error", "bound")  # those drawn of what was compared with its bounds
 NORMS = ("2", "inf")
 ALONE = {"mean": "s", "bound": "_"}  # the markers of points that no line reaches
-OUTSIDE = "outside the quantizer's domain"  # there no bound was promised
 SHADE: dict[str, Any] = {"facecolor": style.GRID, "alpha": 0.6, "lw": 0}
 ROUNDING = 1e-18  # of the largest value: smaller ones are rounding, and are not shown
 
@@ -34,12 +33,17 @@ ROUNDING = 1e-18  # of the largest value: smaller ones are rounding, and are not
 def errors(axes: Axes, curves: Mapping[str, np.ndarray], look: style.Look, *, named: str = "") -> None:
     """Draw some of ``CURVES``, each an array (calls,), in the colour of a recursion.
 
-    ``named`` begins their labels; without it they have none.
+    ``named`` begins their labels; without it they have none, and neither has a curve with nothing to show.
     """
     for kind, values in curves.items():
-        label = f"{named}, {CURVES[kind].label.removesuffix(' error').removeprefix('its ')}" if named else None
-        shown = panels.positive(values)
+        shown, words = panels.positive(values), CURVES[kind].label.removesuffix(" error").removeprefix("its ")
+        label = f"{named}, {words}" if named and _is_seen(values) else None
         style.curve(axes, np.arange(len(shown)), shown, color=look.colour, label=label, **_mark(kind))
+
+
+def _is_seen(values: np.ndarray) -> bool:
+    """Whether a curve has something to show, or is known to be 0 everywhere; not one that is unknown but for zeros."""
+    return bool((values > 0).any() or not np.isnan(values).any())
 
 
 def _mark(kind: str) -> dict[str, Any]:
@@ -63,13 +67,13 @@ def ratios(
     axes.plot(beyond, np.full(len(beyond), 0.98), "^", ms=5, color=look.colour, transform=edge)
 
 
-def outside(axes: Axes, start: int | None, calls: int, *, named: str = "") -> None:
+def outside(axes: Axes, start: int | None, calls: int, why: str, *, named: str = "") -> None:
     """Shade the calls from ``start`` on, of ``calls``: there a quantizer lost more than it declares, in some trial.
 
-    ``named`` begins the label; without it there is none. Nothing is shaded for None.
+    ``named`` begins the label, and ``why`` ends it; without ``named`` there is none. Nothing is shaded for None.
     """
     if start is not None:
-        label = f"{named}, {OUTSIDE}" if named else None
+        label = f"{named}, {why}" if named else None
         axes.axvspan(start - 0.5, calls - 0.5, zorder=0, label=label, **SHADE)
 
 
@@ -108,7 +112,7 @@ def against_bounds(figure: Figure, axes: Sequence[Axes], runs: Mapping[str, Mapp
     ``runs`` has, by recursion and norm ("2", "inf"), what ``simulation.against_bounds.compared`` returns.
     """
     looks = style.recursions(list(runs))
-    apart, shaded = dict.fromkeys(KINDS, False), False
+    apart, seen, shaded = dict.fromkeys(KINDS, False), set(), set()
     for above, below, norm in zip(axes[:2], axes[2:], NORMS, strict=True):
         for name, look in looks.items():
             found = runs[name][norm]
@@ -117,17 +121,18 @@ def against_bounds(figure: Figure, axes: Sequence[Axes], runs: Mapping[str, Mapp
             if found["ratio"] is not None:
                 ratios(below, found["ratio"], look, outside=found["outside"])
             for panel in (above, below):
-                outside(panel, start, len(found["mean"]))
+                outside(panel, start, len(found["mean"]), found["why"])
             apart |= {kind: apart[kind] or bool(lone(panels.positive(v)).any()) for kind, v in curves.items()}
-            shaded |= start is not None
+            seen |= {kind for kind, values in curves.items() if _is_seen(values)}
+            shaded |= set() if start is None else {found["why"]}
         error_axes(above)
         ratio_axes(below)
     handles: list[Any] = [
         Line2D([], [], color=look.colour, label=name.replace("_", " ")) for name, look in looks.items()
     ]
-    handles += [_key(kind, alone) for kind, alone in apart.items()]
+    handles += [_key(kind, alone) for kind, alone in apart.items() if kind in seen]
     handles.append(Line2D([], [], color="black", lw=0.8, label="error = bound (below)"))
-    handles += [shade()] * shaded
+    handles += map(shade, sorted(shaded))
     style.legend(figure, handles, columns=4, where="outside lower center")
 
 
@@ -153,6 +158,6 @@ def _key(kind: str, alone: bool) -> Line2D:
     return Line2D([], [], color="black", label=CURVES[kind].label, **mark)
 
 
-def shade() -> Patch:
+def shade(why: str) -> Patch:
     """Return the legend entry of what ``outside`` shades."""
-    return Patch(**SHADE, label=OUTSIDE)
+    return Patch(**SHADE, label=why)

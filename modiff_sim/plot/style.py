@@ -133,8 +133,17 @@ def key(look: Look, *, band: bool = False, **options: Any) -> Any:
 
 
 def legend(figure: Any, handles: Iterable[Any], *, columns: int, where: str = "outside upper center") -> Any:
-    """Put the figure's legend outside all axes, where constrained layout makes room, so that it covers nothing."""
-    return figure.legend(handles=list(handles), loc=where, ncols=columns, columnspacing=1.6, borderaxespad=0.2)
+    """Put the figure's legend outside all axes, where constrained layout makes room, so that it covers nothing.
+
+    It has fewer columns where so many would be wider than the figure.
+    """
+    handles = list(handles)
+    for ncols in range(columns, 0, -1):
+        made = figure.legend(handles=handles, loc=where, ncols=ncols, columnspacing=1.6, borderaxespad=0.2)
+        if ncols == 1 or made.get_window_extent().width <= figure.bbox.width:
+            return made
+        made.remove()
+    raise ValueError(f"a legend has at least one column, got {columns}")
 
 
 def curve(axes: Axes, x: Any, y: Any, *, alone: str = "s", marker: str = "", **options: Any) -> None:

@@ -57,7 +57,15 @@ class AbsMax(SymmetricGrid):
     (0.16666666666666666, 0.6364)
     """
 
-    laws = Laws(error=0.5, c="tight", idempotent=True, sign_equivariant=True)
+    laws = Laws(
+        error=0.5,
+        c="tight",
+        kappa="tight",
+        idempotent=True,
+        sign_equivariant=True,
+        scale_equivariant=True,
+        zero_to_zero=True,
+    )
     min_bits = 2
 
     @property
@@ -125,7 +133,9 @@ class Stochastic(AbsMax):
     """
 
     # Sign equivariance would need u to become 1-u. As the random bits are an argument, it is not declared.
-    laws = Laws(error=1.0, c="tight", unbiased=True, randomised=True)
+    laws = Laws(
+        error=1.0, c="tight", kappa="tight", scale_equivariant=True, zero_to_zero=True, unbiased=True, randomised=True
+    )
 
     def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""

@@ -46,7 +46,7 @@ class GridAligned(Quantizer):
     array([[ 4.,  2., -2.]])
     """
 
-    laws = Laws(error=0.5, c="tight", idempotent=True, sign_equivariant=True, scale_equivariant=False)
+    laws = Laws(error=0.5, c="tight", kappa="tight", idempotent=True, sign_equivariant=True, zero_to_zero=True)
     min_bits = 2
     base: float = 1.0
 

@@ -42,7 +42,9 @@ def _sum(xp: Any, rows: Array) -> Array:
 class _Clipped(AbsMax):
     """Base: codes are clamped to ±qmax, because entries lie beyond."""
 
-    laws = Laws(error=None, c="tight", idempotent=True, sign_equivariant=True)
+    laws = Laws(
+        c="tight", kappa="tight", idempotent=True, sign_equivariant=True, scale_equivariant=True, zero_to_zero=True
+    )
     saturates = True
     scale_from_extremes = False
 
@@ -155,7 +157,7 @@ class MSEClip(_Clipped):
     array([[3.25, 3.25, 3.25, 3.25, 3.25]])
     """
 
-    laws = Laws(error=None, c="upper", kappa="upper", idempotent=True, sign_equivariant=True)
+    laws = Laws(idempotent=True, sign_equivariant=True, scale_equivariant=True, zero_to_zero=True)
     candidates: int = 16
 
     def __post_init__(self) -> None:

@@ -84,7 +84,7 @@ class Static(FixedScale):
     array([[0. , 0.5, 1.5]])
     """
 
-    laws = Laws(error=None, c="tight", idempotent=True, scale_equivariant=False)
+    laws = Laws(c="tight", kappa="tight", idempotent=True, zero_to_zero=True)
     min_bits = 2
     saturates = True
     scale: float = 1.0
@@ -148,7 +148,7 @@ class StaticAffine(FixedScale):
     array([[-1.,  0.,  2.]])
     """
 
-    laws = Laws(error=None, c="tight", idempotent=True, scale_equivariant=False)
+    laws = Laws(c="tight", kappa="tight", idempotent=True, zero_to_zero=True)
     saturates = True
     low: float = -1.0
     high: float = 1.0
@@ -232,7 +232,9 @@ class Zero(FixedScale):
     array([[0., 0.]])
     """
 
-    laws = Laws(error=None, c="tight", idempotent=True, sign_equivariant=True)
+    laws = Laws(
+        c="tight", kappa="tight", idempotent=True, sign_equivariant=True, scale_equivariant=True, zero_to_zero=True
+    )
     min_bits = 0
     fixed_bits = 0
     bits: int = field(default=0, kw_only=False)
@@ -261,7 +263,15 @@ class Identity(FixedScale):
     array([[1. , 2.5]])
     """
 
-    laws = Laws(error=0.0, c="tight", idempotent=True, sign_equivariant=True)
+    laws = Laws(
+        error=0.0,
+        c="tight",
+        kappa="tight",
+        idempotent=True,
+        sign_equivariant=True,
+        scale_equivariant=True,
+        zero_to_zero=True,
+    )
     has_codes = False
     worst = 0.0
     fixed_bits = 32

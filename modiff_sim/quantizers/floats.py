@@ -74,7 +74,15 @@ class Logarithmic(_ScaledFloat):
     array([[ 4.,  2., -1.]])
     """
 
-    laws = Laws(error=0.5, c="tight", idempotent=True, sign_equivariant=True)
+    laws = Laws(
+        error=0.5,
+        c="tight",
+        kappa="tight",
+        idempotent=True,
+        sign_equivariant=True,
+        scale_equivariant=True,
+        zero_to_zero=True,
+    )
     min_bits = 2
 
     @property
@@ -103,7 +111,15 @@ class FP8E4M3(_ScaledFloat):
     array([[448.  ,  96.  ,  -3.25]])
     """
 
-    laws = Laws(error=E4M3.step(0) / 2, c="tight", idempotent=True, sign_equivariant=True)
+    laws = Laws(
+        error=E4M3.step(0) / 2,
+        c="tight",
+        kappa="tight",
+        idempotent=True,
+        sign_equivariant=True,
+        scale_equivariant=True,
+        zero_to_zero=True,
+    )
     fixed_bits = 8
     bits: int = field(default=8, kw_only=False)
 
@@ -132,7 +148,15 @@ class FP8E5M2(_ScaledFloat):
     array([[ 5.7344e+04,  9.6000e+01, -3.5000e+00]])
     """
 
-    laws = Laws(error=E5M2.step(0) / 2, c="tight", idempotent=True, sign_equivariant=True)
+    laws = Laws(
+        error=E5M2.step(0) / 2,
+        c="tight",
+        kappa="tight",
+        idempotent=True,
+        sign_equivariant=True,
+        scale_equivariant=True,
+        zero_to_zero=True,
+    )
     fixed_bits = 8
     bits: int = field(default=8, kw_only=False)
 

@@ -43,7 +43,7 @@ class MidRise(SymmetricGrid):
     array([[ 3.,  1., -1.]])
     """
 
-    laws = Laws(error=0.5, c="tight", idempotent=True, zero_to_zero=False)
+    laws = Laws(error=0.5, c="tight", kappa="tight", idempotent=True, scale_equivariant=True)
     integer_codes = False
 
     @property
@@ -129,7 +129,7 @@ class DeadZone(AbsMax):
     array([[ 7.,  0., -2.]])
     """
 
-    laws = Laws(error=None, c="tight", sign_equivariant=True)
+    laws = Laws(c="tight", kappa="tight", sign_equivariant=True, scale_equivariant=True, zero_to_zero=True)
     threshold: float = 0.2
 
     def __post_init__(self) -> None:

@@ -5,7 +5,8 @@ range. All comparisons in floats allow ``SLACK * eps * max|x|``: scale, quotient
 point's product once more, which is 4 roundings of numbers no larger than 2·max|x|, hence 8 (16 leaves a factor of 2).
 
 Tightness: ``c`` and ``kappa`` are "tight" (a worst-case input attains them, or comes arbitrarily near) or "upper".
-For a randomised quantizer c is on the *expectation* of the squared norm.
+For a randomised quantizer c is on the *expectation* of the squared norm, and kappa holds for all random bits. An
+infinite constant promises nothing.
 """
 
 from __future__ import annotations
@@ -15,29 +16,30 @@ from dataclasses import dataclass, fields
 from numbers import Real
 
 SLACK = 16
+SIGMAS = 4.0  # standard errors by which a mean over random bits has to exceed a limit: chance does in 1 of 30,000 cases
 TIGHTNESS = ("tight", "upper")
 
 
 @dataclass(frozen=True)
 class Laws:
-    """What a quantizer declares about itself.
+    """What a quantizer declares about itself; ``Laws()`` declares nothing.
 
     ``Quantizer.in_domain`` says for which blocks the laws hold, and the quantizer's methods ``c(d)`` and ``kappa(d)``
     give the constants.
 
     Parameters
     ----------
-    error : float or None
-        r in |x - Q(x)| <= r·scale; None where clipping leaves no such bound.
-    c, kappa : {"tight", "upper"}, default "upper" and "tight"
+    error : float, optional
+        r in |x - Q(x)| <= r·scale; None where there is no such bound, as where entries are clipped.
+    c, kappa : {"tight", "upper"}, default "upper"
         Whether the constant is attained or approached, or an upper bound.
     idempotent : bool, default False
         Q(Q(x)) = Q(x).
     sign_equivariant : bool, default False
         Q(-x) = -Q(x).
-    scale_equivariant : bool, default True
+    scale_equivariant : bool, default False
         Q(2^k x) = 2^k Q(x).
-    zero_to_zero : bool, default True
+    zero_to_zero : bool, default False
         A zero stays zero.
     unbiased : bool, default False
         E Q(x) = x.
@@ -54,15 +56,17 @@ class Laws:
     >>> import modiff_sim as ms
     >>> ms.AbsMax.laws.error, ms.AbsMax.laws.c
     (0.5, 'tight')
+    >>> ms.Laws(randomised=True).zero_to_zero
+    False
     """
 
-    error: float | None
+    error: float | None = None
     c: str = "upper"
-    kappa: str = "tight"
+    kappa: str = "upper"
     idempotent: bool = False
     sign_equivariant: bool = False
-    scale_equivariant: bool = True  # Q(2^k x) = 2^k Q(x)
-    zero_to_zero: bool = True
+    scale_equivariant: bool = False  # Q(2^k x) = 2^k Q(x)
+    zero_to_zero: bool = False
     unbiased: bool = False
     randomised: bool = False
 

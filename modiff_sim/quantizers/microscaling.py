@@ -23,7 +23,15 @@ from .worst_case import Boundary, need_dimension
 def _mx_laws(element: Format) -> Laws:
     """The error is at most half a step of the top binade, or what clamping costs."""
     error = max(element.step(0) / 2, 2 - element.top)
-    return Laws(error=error, c="tight", idempotent=True, sign_equivariant=True)
+    return Laws(
+        error=error,
+        c="tight",
+        kappa="tight",
+        idempotent=True,
+        sign_equivariant=True,
+        scale_equivariant=True,
+        zero_to_zero=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ class MinMax(Quantizer):
     array([[0., 1., 3.]])
     """
 
-    laws = Laws(error=0.5, c="tight")
+    laws = Laws(error=0.5, c="tight", kappa="tight", scale_equivariant=True, zero_to_zero=True)
 
     @property
     def levels(self) -> int:
@@ -112,7 +112,7 @@ class MinMaxRaw(MinMax):
     array([[10., 11., 13.]])
     """
 
-    laws = Laws(error=0.5, c="tight", scale_equivariant=False)
+    laws = Laws(error=0.5, c="tight", kappa="tight", zero_to_zero=True)
     floor: float = 1e-8
 
     def __post_init__(self) -> None:
@@ -178,7 +178,7 @@ class Floor(MinMaxRaw):
     array([[0., 1., 3.]])
     """
 
-    laws = Laws(error=1.0, c="tight", scale_equivariant=False)
+    laws = Laws(error=1.0, c="tight", kappa="tight", zero_to_zero=True)
 
     def quantize(self, blocks: Array, qparams: QParams, *, random: Array | None = None) -> Array:
         """Codes of a blocked array, in its dtype."""

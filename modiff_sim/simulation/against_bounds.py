@@ -8,8 +8,10 @@ trials are left out from that call on, and the verdict says so.
 
 Two cases are not decided trial by trial. Where trials share a scale (``PerBatch``, ``PerChannel``), a bound holds for
 all trials together. For a randomised quantizer, c bounds an expectation: the root mean square over the trials is
-compared with that of the bounds (``bounds.stochastic_*``), and fails if the mean of error² - bound² is more than
-``SIGMAS`` standard errors above 0.
+compared with that of the bounds, and fails if the mean of error² - bound² is more than ``SIGMAS`` standard errors above
+0. The bounds are ``bounds.stochastic_*`` where it declares to be unbiased, and else the sharp ones, since norms of
+random vectors, √E||e||², obey the triangle inequality as well. It loses more than it declares at a call where the mean
+of the measured c is more than ``SIGMAS`` standard errors above the declared one; nothing is promised from there on.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ import numpy as np
 from .. import bounds, recursion
 from ..contraction.atlas import shared_by_samples
 from ..quantizers.base import Quantizer
+from ..quantizers.laws import SIGMAS
 
 CLEAR = 1e-6  # a ratio is meaningful where the allowance for rounding is below this part of the bound
-SIGMAS, FEWEST = 4.0, 8  # chance exceeds 4 in 1 of 30,000 calls; the standard error of fewer trials is not reliable
+FEWEST = 8  # the standard error of fewer trials is not reliable
+CONSTANT = {"2": "c", "inf": "kappa"}  # norm -> the constant of its bound
 
 
 class Simulated(Protocol):
@@ -55,7 +59,7 @@ def unbounded(r: Simulated, norm: str) -> str:
     needed = {"2": ("error", "a", "d", "c", "a_inf"), "inf": ("error_inf", "a_inf", "d_inf", "kappa")}[norm]
     if missing := [name for name in needed if name not in r.arrays]:
         return f"the bound needs {', '.join(missing)}, which measure= left out"
-    return ""
+    return "" if _declared(r, norm) < math.inf else f"{Q} declares no {CONSTANT[norm]}"
 
 
 def compared(r: Simulated, norm: str) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
 
     "slack" is what that error may exceed the bound by. ``norm`` is "2" or "inf". Bound, ratio and verdict are None
     where no bound is known (``unbounded``). "outside" says at which calls the premise fails in every trial, so that
-    error, bound and ratio are of a trial that is not judged.
+    error, bound and ratio are of a trial that is not judged, and "why" says how it fails, in a few words.
     """
     error = r.arrays["error" if norm == "2" else "error_inf"]
     found: dict[str, Any] = {"mean": error.mean(axis=1), "max": error.max(axis=1)}
@@ -71,17 +75,18 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
         trial = np.argmax(error, axis=1)
         largest = error[np.arange(len(error)), trial]
         known = dict.fromkeys(("bound", "ratio", "holds", "worst"))
-        return found | known | {"error": largest, "trial": trial, "outside": np.zeros(len(error), bool)}
-    a_inf, Q, d, calls = r.arrays["a_inf"], r.params["quantizer"], r.params["d"], np.arange(len(error))
-    block, shared, expected = _cases(r, norm)
-    limit = _limit(r, norm, Q, block, together=shared and not expected)
+        return found | known | {"error": largest, "trial": trial, "outside": np.zeros(len(error), bool), "why": ""}
+    a_inf, d, calls = r.arrays["a_inf"], r.params["d"], np.arange(len(error))
+    _, shared, expected = _cases(r, norm)
+    limit = _limit(r, norm, together=shared and not expected)
     if shared and not expected:
         a_inf, d = _together(a_inf, "inf"), d * error.shape[1]
         error = _together(error, norm)
     slack = allowance(a_inf, d, r.params["dtype"])
     if expected:
         found |= _in_expectation(error, limit, slack, shared)
-        trial, broken = None, np.zeros_like(error, bool)
+        trial, broken = None, outside(r, norm)
+        found["holds"] = None if found["holds"] is None else found["holds"] | broken.any(axis=1)
     else:
         ratio, fits = _ratios(error, limit, slack)
         broken = np.zeros_like(fits) if shared else outside(r, norm)
@@ -91,7 +96,7 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
         found |= {key: values[calls, trial] for key, values in each.items()}
         found |= {"trial": None if shared else trial, "holds": (fits | broken).all(axis=1)}
     fails, fails_in_all = np.any(broken, axis=1), np.all(broken, axis=1)
-    holds, found["outside"] = found["holds"], fails_in_all
+    holds, found["outside"], found["why"] = found["holds"], fails_in_all, why_outside(r, norm)
     # a call where the premise fails in every trial is not judged, and comes last
     call = int(np.argmax(np.where(fails_in_all, -1.0, found["ratio"] + (0 if holds is None else ~holds))))
     found["worst"] = {
@@ -113,11 +118,16 @@ def verdict(r: Simulated, norm: str) -> str:
     >>> verdict(ms.simulate("random_walk:64", "absmax:3", steps=20, trials=8), "inf")
     '0.9995 at most: it holds'
     """
-    worst = compared(r, norm)["worst"]
+    worst, (_, _, expected) = compared(r, norm)["worst"], _cases(r, norm)
+    rule = f"{SIGMAS:g} standard errors"
     if (call := worst["premise_fails_from"]) is not None:
-        return f"none is promised from call {call} on, where an input lost more than is declared"
+        lost = f"mean c > declared c + {rule}" if expected else "an input lost more than is declared"
+        return f"none is promised from call {call} on, where {lost}"
     judged = {None: "not decided", True: "it holds", False: "it is exceeded"}[worst["holds"]]
-    return f"{worst['ratio']:.4g} at most: {judged}"
+    if not expected:
+        return f"{worst['ratio']:.4g} at most: {judged}"
+    within = {None: f", with under {FEWEST} independent trials", True: f" up to {rule}", False: f" by over {rule}"}
+    return f"{worst['ratio']:.4g} at most, of root mean squares: {judged}{within[worst['holds']]}"
 
 
 def allowance(a_inf: np.ndarray, d: int, dtype: Any) -> np.ndarray:
@@ -140,10 +150,11 @@ def extremes(r: Simulated, norm: str) -> dict[str, np.ndarray]:
     found = {"mean": error.mean(axis=1)}
     if unbounded(r, norm):
         return found | {"largest": error.max(axis=1)}
-    block, shared, expected = _cases(r, norm)
-    limit = _limit(r, norm, r.params["quantizer"], block, together=shared and not expected)
+    _, shared, expected = _cases(r, norm)
+    limit = _limit(r, norm, together=shared and not expected)
     if expected:
-        return found | {"rms": np.sqrt(np.mean(error**2, axis=1)), "bound": np.sqrt(np.mean(limit**2, axis=1))}
+        bound = np.where(outside(r, norm).all(axis=1), np.nan, np.sqrt(np.mean(limit**2, axis=1)))
+        return found | {"rms": np.sqrt(np.mean(error**2, axis=1)), "bound": bound}
     if shared:
         return found | {"together": _together(error, norm)[:, 0], "bound": limit[:, 0]}
     bound = np.where(outside(r, norm), -np.inf, limit).max(axis=1)
@@ -153,19 +164,54 @@ def extremes(r: Simulated, norm: str) -> dict[str, np.ndarray]:
 def outside(r: Simulated, norm: str) -> np.ndarray:
     """Per call and trial, (steps, trials), whether a call so far has lost more than the declared c or kappa allows.
 
-    The trial is then outside the domain of the quantizer, for example below the floor of its scale, and no bound was
-    promised. All are False where no bound is known, and where it is not one of single trials.
+    The trial is then outside the domain of the quantizer, for example below the floor of its scale, or what is declared
+    is false; no bound was promised. In the 2-norm of a randomised quantizer it is the mean over all trials that is
+    larger than the declared c, by more than chance allows. All are False where no bound is known, and where trials
+    share scales.
     """
-    Q, none = r.params["quantizer"], np.zeros_like(r.arrays["error" if norm == "2" else "error_inf"], bool)
+    none = np.zeros_like(r.arrays["error" if norm == "2" else "error_inf"], bool)
     if unbounded(r, norm):
         return none
     block, shared, expected = _cases(r, norm)
-    if shared or expected:
+    if shared:
         return none
-    measured, declared = (r.arrays["c"], Q.c(block)) if norm == "2" else (r.arrays["kappa"], Q.kappa(block))
-    with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
-        more = measured > declared * (1 + 1e-9) + 16 * (block + 4) * np.finfo(r.params["dtype"]).eps
+    measured, eps = r.arrays[CONSTANT[norm]], np.finfo(r.params["dtype"]).eps
+    allowed = _declared(r, norm) * (1 + 1e-9) + 16 * (block + 4) * eps
+    if expected:
+        more = none | _above_in_the_mean(measured, allowed)[:, None]
+    else:
+        with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
+            more = measured > allowed
     return np.logical_or.accumulate(more, axis=0)
+
+
+def why_outside(r: Simulated, norm: str) -> str:
+    """What is the case where ``outside`` is true, in a few words: for a legend."""
+    Q, (_, _, expected) = r.params["quantizer"], _cases(r, norm)
+    parts = getattr(Q, "quantizers", (Q,))  # those of a Split
+    if any(type(part).in_domain is not Quantizer.in_domain for part in parts):
+        return "outside the quantizer's domain"
+    return f"{'mean loss' if expected else 'loss'} above the declared {CONSTANT[norm].replace('kappa', 'κ')}"
+
+
+def _above_in_the_mean(measured: np.ndarray, allowed: float) -> np.ndarray:
+    """Per call, whether the mean over the trials exceeds what is allowed by more than ``SIGMAS`` standard errors.
+
+    Trials in which nothing was quantized, NaN, do not count; where fewer than ``FEWEST`` count, nothing is decided. An
+    infinite one, where a zero did not stay zero, is above every constant.
+    """
+    there = np.isfinite(measured)
+    n = np.maximum(there.sum(axis=1), 1)
+    mean = np.sum(measured, axis=1, where=there) / n
+    square = np.sum((measured - mean[:, None]) ** 2, axis=1, where=there)
+    chance = SIGMAS * np.sqrt(square / np.maximum(n - 1, 1) / n)
+    return np.isposinf(measured).any(axis=1) | ((n >= FEWEST) & (mean - chance > allowed))
+
+
+def _declared(r: Simulated, norm: str) -> float:
+    """Return the constant that the quantizer declares for as many entries as share a scale."""
+    Q = r.params["quantizer"]
+    return float(getattr(Q, CONSTANT[norm])(Q.granularity.block_size((r.params["trials"], r.params["d"]))))
 
 
 def _cases(r: Simulated, norm: str) -> tuple[int, bool, bool]:
@@ -201,16 +247,15 @@ def _in_expectation(error: np.ndarray, limit: np.ndarray, slack: np.ndarray, sha
     return {**rms, "ratio": ratio, "slack": allowed, "trial": None, "holds": holds}
 
 
-def _limit(r: Simulated, norm: str, Q: Quantizer, block: int, *, together: bool) -> np.ndarray:
+def _limit(r: Simulated, norm: str, *, together: bool) -> np.ndarray:
     """Return the bound per call and trial.
 
     It starts from the error of the warm-up at call 0, and from 0 after every refresh. With ``together`` there is one
     column, for all trials as one vector. In the 2-norm of a randomised quantizer the bound is on a root mean square.
     """
-    two, name, refresh = norm == "2", r.params["recursion"], r.params["refresh"]
-    gain = Q.c(block) if two else Q.kappa(block)
+    two, name, refresh, Q = norm == "2", r.params["recursion"], r.params["refresh"], r.params["quantizer"]
+    gain = _declared(r, norm)
     q = math.sqrt(gain) if two else gain
-    expected = two and Q.laws.randomised
     a, steps = (r.arrays[quantity if two else f"{quantity}_inf"] for quantity in ("a", "d"))
     if together:
         a, steps = _together(a, norm), _together(steps, norm)
@@ -223,7 +268,7 @@ def _limit(r: Simulated, norm: str, Q: Quantizer, block: int, *, together: bool)
     first = bounds.warm_up_error(a[0], q, feeds, recursion=name) if feeds else np.zeros_like(a[0])
     if len(a) == 1:
         return first[None]
-    if expected:
+    if two and Q.laws.randomised and Q.laws.unbiased:
         bound = partial(getattr(bounds, f"stochastic_{name}"), omega=gain)
         if name == "closed_loop":
             bound.keywords["unbiased_start"] = True  # since the start is that of unbiased feeds

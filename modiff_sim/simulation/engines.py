@@ -253,7 +253,7 @@ def _largest(x: np.ndarray) -> np.ndarray:
 
 
 def _ratio(lost: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(lost, whole, out=np.zeros_like(lost), where=whole > 0)
+    return np.divide(lost, whole, out=np.where(lost > 0, np.inf, 0.0), where=whole > 0)
 
 
 # -- the same, fused ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..names import one_of
 from ..shown import LEVELS, Plots
-from .against_bounds import compared, extremes, outside, unbounded
+from .against_bounds import compared, extremes, outside, unbounded, why_outside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,8 +63,10 @@ class ResultPlots(Plots):
         The bound of every trial is the sharp one in the 2-norm, or that in the max norm (``bounds``), from the trial's
         own differences. For a randomised quantizer, in the 2-norm, root mean squares take the place of the largest
         values, and where trials share scales, norms of all trials together. There is no bound for a recursion of your
-        own, for a quantizer of your own that was loaded from a file, with an ``operator``, and where ``measure=`` left
-        out what it needs. Of a result that is a summary, what ``Summary.plot.errors`` draws.
+        own, for a quantizer of your own that was loaded from a file or declares no constant, with an ``operator``, and
+        where ``measure=`` left out what it needs. Calls from which on no bound was promised, since a trial, or the mean
+        of a randomised quantizer, lost more than is declared, are shaded. Of a result that is a summary, what
+        ``Summary.plot.errors`` draws.
 
         Parameters
         ----------
@@ -92,7 +94,8 @@ class ResultPlots(Plots):
         with panels.panel(ax) as axes:
             errors.errors(axes, extremes(self._of, norm), look, named=name)
             fails = np.any(outside(self._of, norm), axis=1)
-            errors.outside(axes, int(np.argmax(fails)) if fails.any() else None, fails.size, named=name)
+            start, why = (int(np.argmax(fails)), why_outside(self._of, norm)) if fails.any() else (None, "")
+            errors.outside(axes, start, fails.size, why, named=name)
             errors.error_axes(axes, f"error |o - ô|, {words}")
         return axes
 
@@ -102,7 +105,7 @@ class ResultPlots(Plots):
         For a randomised quantizer, in the 2-norm, it is the ratio of the root mean squares over trials, and where
         trials share scales, that of all trials together. A ratio counts as 0 where rounding is not small beside the
         bound and explains the error. Trials are left out from the call on at which the quantizer lost more than it
-        declares, as their input was outside of its domain; these calls are shaded.
+        declares, as their input was outside of its domain or what is declared is false; these calls are shaded.
 
         Parameters
         ----------
@@ -133,7 +136,7 @@ class ResultPlots(Plots):
         found, named = compared(self._of, norm), f"{name}, {NORMS[norm][1]}"
         with panels.panel(ax) as axes:
             errors.ratios(axes, found["ratio"], look, named=named, outside=found["outside"])
-            errors.outside(axes, errors.fails_from(found), len(found["ratio"]), named=named)
+            errors.outside(axes, errors.fails_from(found), len(found["ratio"]), found["why"], named=named)
             errors.ratio_axes(axes)
         return axes
 

@@ -73,7 +73,7 @@ class Result(Shown):
         Norms of the input.
     c, kappa
         Measured ||x - Q(x)||²/||x||² and ||x - Q(x)||_inf/||x||_inf of what was quantized in this call: NaN where
-        nothing was quantized, 0 where an exact zero was.
+        nothing was quantized; 0 where an exact zero was, and infinite where a zero did not stay one.
 
     Examples
     --------

@@ -7,4 +7,5 @@ from .strategies import arrays as arrays
 from .strategies import granularities as granularities
 from .strategies import integer_sequences as integer_sequences
 from .strategies import quantizers as quantizers
+from .strategies import random_bits as random_bits
 from .strategies import sequences as sequences

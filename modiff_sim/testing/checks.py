@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from hypothesis import Phase, assume, given, settings, target
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from .. import bounds, contraction
 from .. import recursion as _recursion
@@ -16,21 +15,32 @@ from ..arguments import count
 from ..contraction.worst_cases import of_one_block
 from ..quantizers import AbsMax, get, law_checks, make
 from ..quantizers.base import Quantizer
+from ..quantizers.laws import LawBroken
 from ..typing import Array
-from .strategies import DTYPES, arrays, integer_sequences, sequences
+from .strategies import DTYPES, arrays, integer_sequences, random_bits, sequences
+
+OWN_NUMBERS = "what is random must come from random=, which for Custom is a second argument of the function"
 
 
 def _run(test: Any, examples: int, shrink: bool) -> None:
     phases = [Phase.explicit, Phase.generate, Phase.target] + [Phase.shrink] * shrink
     count("examples", examples)
-    settings(max_examples=examples, deadline=None, database=None, derandomize=True, phases=phases)(test)()
+    # several failures at once would be an ExceptionGroup, which hides what they are
+    run = settings(max_examples=examples, deadline=None, database=None, derandomize=True, phases=phases,
+                   report_multiple_bugs=False)  # fmt: skip
+    run(test)()
 
 
 def check_quantizer(Q: Quantizer | str, *, examples: int = 100, dtypes: Any = DTYPES, shrink: bool = True) -> list[str]:
     """Test every law that a quantizer declares, and what every quantizer must do.
 
-    Every quantizer keeps shape and dtype, leaves its argument untouched, and returns finite values for finite ones:
-    also where all entries that share a scale are 0, as they are in the residual of an input that stands still.
+    Every quantizer keeps shape and dtype, leaves its argument untouched, gives the same for the same, and returns
+    finite values for finite ones: also where all entries that share a scale are 0, as they are in the residual of an
+    input that stands still.
+
+    Of a randomised quantizer, c and unbiasedness are about means over the random bits, which are computed for every
+    input (``quantizers.random_means`` says how exactly). All other laws, such as kappa, are tested with random bits
+    that are drawn with the inputs, also ones next to 0 and 1.
 
     Parameters
     ----------
@@ -46,12 +56,12 @@ def check_quantizer(Q: Quantizer | str, *, examples: int = 100, dtypes: Any = DT
     Returns
     -------
     list of str
-        The laws that were tested.
+        The laws that were tested: those that are declared, with c and kappa where they are finite.
 
     Raises
     ------
     LawBroken
-        If a law has a counter-example, which the message holds.
+        If laws have a counter-example, which the message holds, with all laws that it breaks.
     AssertionError, ValueError
         If the quantizer does not do what every quantizer must.
 
@@ -61,6 +71,16 @@ def check_quantizer(Q: Quantizer | str, *, examples: int = 100, dtypes: Any = DT
     >>> from modiff_sim.testing import check_quantizer
     >>> check_quantizer(ms.AbsMax(4), examples=5)
     ['error', 'c', 'kappa', 'idempotent', 'sign_equivariant', 'scale_equivariant', 'zero_to_zero']
+
+    Rounding to quarters at random loses as much as the input where it is small, so that c is not below 1:
+
+    >>> import numpy as np
+    >>> coarse = ms.Custom(lambda x, u: np.floor(4 * x + u) / 4, c=0.9)
+    >>> try:
+    ...     check_quantizer(coarse)
+    ... except ms.LawBroken as broken:
+    ...     print(str(broken).partition(" at ")[0])
+    Custom(<lambda>) breaks its law 'c'
     """
     Q = get(Q, "Q of check_quantizer")
     names = [law for law in law_checks.LAWS if law_checks.declared(Q, law)]
@@ -68,21 +88,24 @@ def check_quantizer(Q: Quantizer | str, *, examples: int = 100, dtypes: Any = DT
     for dtype in dtypes:
         zeros = np.zeros((2 * group, 2 * group), dtype)
         Q(zeros, random=np.full_like(zeros, 0.5) if Q.laws.randomised else None)
+        x = np.tile(np.linspace(-3, 4, 16 * group, dtype=dtype), (2 * group, 1))
+        twice = [Q(x, random=np.full_like(x, 0.5) if Q.laws.randomised else None) for _ in range(2)]
+        assert np.array_equal(*twice), f"{Q} gives different results for one input: {OWN_NUMBERS}"
     shapes = st.tuples(st.integers(1, 4), st.integers(1, max(2, 12 // group)).map(lambda n: n * group))
 
     @given(x=arrays(shapes=shapes, dtypes=dtypes), data=st.data())
     def holds(x: np.ndarray, data: Any) -> None:
         assume(np.all(Q.in_domain(x)))
-        bits = hnp.arrays(x.dtype, x.shape, elements=st.sampled_from([0.0, 0.25, 0.5, 0.75]))
-        random = data.draw(bits) if Q.laws.randomised else None
+        random = data.draw(random_bits(x.dtype, x.shape)) if Q.laws.randomised else None
         before = x.copy()
         out = Q(x, random=random)
         assert out.shape == x.shape, f"{Q} changed the shape {x.shape} to {out.shape}"
         assert out.dtype == x.dtype, f"{Q} changed the dtype {x.dtype} to {out.dtype}"
         assert np.array_equal(x, before), f"{Q} wrote into its argument"
         assert np.isfinite(out).all(), f"{Q} made a finite input non-finite: {x!r}"
-        for law in names:
-            law_checks.LAWS[law](Q, x, random=random)
+        broken = [str(found) for law in names if (found := _broken(Q, law, x, random))]
+        if broken:
+            raise LawBroken("\n".join(broken))
         size = float(np.max(np.abs(x)))
         if size:
             target(
@@ -92,6 +115,15 @@ def check_quantizer(Q: Quantizer | str, *, examples: int = 100, dtypes: Any = DT
 
     _run(holds, examples, shrink)
     return names
+
+
+def _broken(Q: Quantizer, law: str, x: np.ndarray, random: np.ndarray | None) -> LawBroken | None:
+    """Return how a law is broken at this input; None if it is not."""
+    try:
+        law_checks.LAWS[law](Q, x, random=random)
+    except LawBroken as broken:
+        return broken
+    return None
 
 
 def check_recursion(

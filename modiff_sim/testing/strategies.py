@@ -14,14 +14,18 @@ from ..quantizers.base import Quantizer
 from ..quantizers.granularity import GRANULARITIES, PerBatch, PerChannel, PerGroup, PerSample, PerToken
 
 DTYPES = (np.float32, np.float64)
+EXPONENTS = (-16, -12, -8, -5, -2, 1, 4, 8)  # of the largest entry of arrays
 TIES = sorted((i / 2 for i in range(-64, 65)), key=abs)  # examples shrink towards the first
 
 
-def arrays(*, shapes: Any = None, dtypes: Any = DTYPES, magnitude: float = 1e4) -> st.SearchStrategy[np.ndarray]:
+def arrays(
+    *, shapes: Any = None, dtypes: Any = DTYPES, magnitude: float = 1e4, rescaled: bool = True
+) -> st.SearchStrategy[np.ndarray]:
     """Finite arrays (samples, d) in the domain of every law.
 
     Plain floats (0, or between 2^-10 and ``magnitude`` in size), integers and half-integers up to 32 (where ties lie),
-    and rows of equal entries all occur.
+    and rows of equal entries all occur. Most arrays are then multiplied by a power of two, so that their largest entry
+    is anywhere between 2^-17 and 2^8 (or ``magnitude``): what is declared may be false for small arrays alone.
 
     Parameters
     ----------
@@ -31,6 +35,9 @@ def arrays(*, shapes: Any = None, dtypes: Any = DTYPES, magnitude: float = 1e4) 
         The dtypes to draw from.
     magnitude : float, default 1e4
         The largest size of the plain floats.
+    rescaled : bool, default True
+        Whether arrays are multiplied by powers of two. Arrays of half precision never are, since small entries would be
+        subnormal.
 
     Returns
     -------
@@ -53,9 +60,50 @@ def arrays(*, shapes: Any = None, dtypes: Any = DTYPES, magnitude: float = 1e4) 
         width = np.dtype(dtype).itemsize * 8
         # one strategy per sign: a filter costs more than all else, and a fill would leave few entries that differ
         signs = (st.floats(2**-10, magnitude, width=width), st.floats(-magnitude, -(2**-10), width=width))
-        return hnp.arrays(dtype, shapes, elements=st.one_of(*signs, st.sampled_from(TIES)), fill=st.nothing())
+        plain = hnp.arrays(dtype, shapes, elements=st.one_of(*signs, st.sampled_from(TIES)), fill=st.nothing())
+        sizes = [None, *(each for each in EXPONENTS if 2.0**each <= magnitude)]
+        return st.builds(_of_size, plain, st.sampled_from(sizes)) if rescaled and width > 16 else plain
 
     return st.sampled_from(dtypes).flatmap(of)
+
+
+def _of_size(x: np.ndarray, exponent: int | None) -> np.ndarray:
+    """Return x times the power of two with which its largest entry lies below 2^exponent, and not below half of it."""
+    if exponent is None:
+        return x
+    scaled: np.ndarray = np.ldexp(x, exponent - np.frexp(np.abs(x).max())[1])
+    return scaled
+
+
+def random_bits(dtype: Any, shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
+    """Random bits for a randomised quantizer: quarters, and numbers near 0 and 1, the largest below 1 included.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Their dtype, which is that of the input.
+    shape : tuple of int
+        Their shape, which is that of the input.
+
+    Returns
+    -------
+    hypothesis.strategies.SearchStrategy
+        A strategy of arrays in [0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import given, settings
+    >>> from modiff_sim import testing
+    >>> @settings(max_examples=5, database=None)
+    ... @given(testing.random_bits(np.float32, (1, 3)))
+    ... def is_in_the_interval(u):
+    ...     assert ((u >= 0) & (u < 1)).all()
+    >>> is_in_the_interval()
+    """
+    last = float(np.finfo(dtype).epsneg)  # 1 - last is the largest number below 1
+    near = [0.0, 0.25, 0.5, 0.75, *(u for e in (last, 2.0**-8, 2.0**-4) for u in (1 - e, e))]
+    return hnp.arrays(dtype, shape, elements=st.sampled_from(near), fill=st.nothing())
 
 
 def granularities(*, ndim: int = 2) -> st.SearchStrategy[Any]:

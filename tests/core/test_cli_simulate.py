@@ -172,7 +172,7 @@ def test_one_trial_above_its_bound_is_seen_among_many_below(capsys, monkeypatch)
 
 
 def test_a_bound_in_expectation_is_judged_by_the_mean_square(capsys, monkeypatch):
-    """Single trials may exceed it. A c that is a quarter too small is found out; too few trials decide nothing."""
+    """Single trials may exceed it. One that is too small is found out, and so is a c; too few trials decide nothing."""
     where = ("--quantizer", "stochastic", "--bits", 2, "--d", 2, "--steps", 4, "--recursion", "closed_loop")
     draw = ("--process", "burst", "--option", "at=1,2,3", "--trials", 2000)
     found = runs(parsed(capsys, "simulate", *where, *draw))["closed_loop"]["2"]
@@ -187,9 +187,17 @@ def test_a_bound_in_expectation_is_judged_by_the_mean_square(capsys, monkeypatch
     few = runs(parsed(capsys, "simulate", *where, "--trials", 7))["closed_loop"]["2"]
     assert few["holds"] is None
     assert few["worst"]["holds"] is None
+    with monkeypatch.context() as patched:
+        patched.setattr(bounds, "stochastic_closed_loop", lambda *args, **options: limit / 4)
+        small = runs(parsed(capsys, "simulate", *where, *draw))["closed_loop"]["2"]
+        assert small["holds"] == [True, False, False, False]
     monkeypatch.setattr(ms.Stochastic, "c", lambda self, d: 0.01)
-    small = runs(parsed(capsys, "simulate", *where, *draw))["closed_loop"]["2"]
-    assert small["holds"] == [True, False, False, False]
+    false = runs(parsed(capsys, "simulate", *where, *draw))["closed_loop"]["2"]
+    assert false["holds"] == [True, None, None, None]
+    assert false["worst"]["premise_fails_from"] == 1
+    assert "the mean loss over trials is 4 standard errors above c" in run(capsys, "simulate", *where, *draw)[
+        1
+    ].replace("\n", " ")
 
 
 @pytest.mark.parametrize(

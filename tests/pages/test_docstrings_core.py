@@ -34,7 +34,7 @@ DOCUMENTED = {
     "modiff_sim.bounds.small_gain_errors": "small_gain_closed_loop small_gain_open_loop small_gain_direct",
     "modiff_sim.bounds.certificates": "Budget Certificate closed_loop open_loop chain_closed_loop chain_open_loop "
     "available",
-    "modiff_sim.testing.strategies": "arrays granularities quantizers sequences integer_sequences",
+    "modiff_sim.testing.strategies": "arrays granularities quantizers random_bits sequences integer_sequences",
     "modiff_sim.testing.checks": "check_quantizer check_recursion check_bound hunt",
     "modiff_sim.quantizers": "make",
     "modiff_sim.quantizers.absmax": "AbsMax Stochastic",
