@@ -13,12 +13,18 @@ from analysis.running.limits import Parser
 from modiff_sim.arguments import number
 from modiff_sim.console import one_line
 from modiff_sim.names import meant
+from modiff_sim.parsing import Help, examples
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
 from . import EFFORTS, Made, document, is_live, keep, load, make, names
 from .paper import FORMATS, WIDEST, for_paper
 
 PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
+EXAMPLES = (
+    "phase_diagram certificates",
+    "error_growth --width 6.8 --panels a c --format pdf svg",
+    "bit_sweep --model fashion32 --bits 6 4 3 --width 3.3",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="python -m figures", description="Compute and draw the figures.")
+    name = "python -m figures"
+    about = "Compute and draw the figures."
+    parser = Parser(prog=name, description=about, formatter_class=Help, epilog=examples(name, *EXAMPLES))
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these figures, as with --only")
     how = "how much to compute (default: quick; full with --model or --bits)"
     parser.add_argument("--effort", choices=EFFORTS, help=how)

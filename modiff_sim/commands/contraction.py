@@ -12,6 +12,7 @@ from ..advice import recommendation
 from ..console import complain
 from ..contraction.atlas import atlas
 from ..contraction.premises import of_row
+from ..parsing import STDOUT
 from ..quantizers import QUANTIZERS, granularity
 from . import asked, taken
 from .printing import printed, say, table
@@ -28,7 +29,7 @@ def run(chosen: Namespace) -> int:
     left_out = wanted.missing(rows)
     if not printed(chosen, rows, left_out=left_out):
         _show(rows, left_out)
-    elif chosen.csv:
+    elif chosen.csv == STDOUT:
         for line in asked.said(left_out):
             complain(f"left out: {line}")
     if chosen.plot:
