@@ -19,6 +19,7 @@ import numpy as np
 from .. import contraction
 from ..arguments import affordable, count, listed
 from ..arguments import seed as whole_seed
+from ..keywords import suggested
 from ..names import one_of
 from ..quantizers import QUANTIZERS
 from ..quantizers import granularity as _granularity
@@ -83,6 +84,7 @@ def _size(x: np.ndarray, norm: str) -> np.ndarray:
     return np.einsum("ij,ij->i", x, x) if norm == "c" else np.maximum(x.max(axis=1), -x.min(axis=1))
 
 
+@suggested
 def atlas(
     quantizers: str | Quantizer | Collection[str | Quantizer] = tuple(QUANTIZERS),
     bits: int | Collection[int] = (2, 3, 4, 8),
