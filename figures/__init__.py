@@ -15,6 +15,9 @@ computed again. At effort quick, figures of a trained model are drawn from data 
 A figure of a trained model says in ``BITS_TAKEN`` whether it takes many numbers of bits or one, and is then made for
 any model and any bits (``figures.chosen``). Its ``TEXT`` is that part of the caption which holds for all of them.
 
+A figure whose number of panels depends on the effort has ``outline(effort, committed)``, data of the same layout that
+is not computed (``figures.foreseen``).
+
 A new figure is a copy of ``_template.py``, filled in; nothing else has to be touched.
 """
 
@@ -28,6 +31,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -83,6 +87,14 @@ class Made:
     seconds: float
 
 
+#: what raises ``Unfit`` for a figure and its data
+Fits = Callable[[ModuleType, dict[str, Any]], Any]
+
+
+class Unfit(ValueError):
+    """A figure does not fit onto the page that it is wanted for."""
+
+
 def names() -> list[str]:
     """Return the names of all figures, sorted."""
     found = (m.name for m in pkgutil.iter_modules(__path__))
@@ -129,11 +141,17 @@ def make(
     model: str | None = None,
     bits: Sequence[int] | None = None,
     report: Callable[[Made], Any] = lambda made: None,
+    fits: Fits | None = None,
+    refused: Callable[[str, Unfit], Any] | None = None,
 ) -> list[Made]:
     """Make figures (None: all of them) in a folder. ``report`` is called with every finished figure.
 
     With ``model`` (of the zoo, a folder, a file or a hub name), with ``bits``, or with both, figures of a trained model
     are measured on that model and at those bits, at any effort, and their files are named after them.
+
+    ``fits``, if there is one, is called with a figure and its data before it is drawn, and before anything is computed
+    where the layout is foreseen. It raises ``Unfit`` for a figure that is not wanted so. This is passed to ``refused``,
+    if there is one, and the others are made.
 
     Raises ValueError for an unknown name or effort and for a figure that takes no model or no such bits, before
     anything is computed, and StoreError where data that should be committed is missing, damaged, or of other
@@ -146,11 +164,32 @@ def make(
         wanted = chosen.effort(effort, model, bits)
         for name, module in modules.items():
             chosen.check(name, module, wanted)
-    made = []
-    for name, module in modules.items():
-        made.append(_make_one(name, module, wanted, Path(out)))
-        report(made[-1])
+    made: list[Made] = []
+
+    def tried(name: str, what: Callable[[], Any]) -> Any:
+        try:
+            return what()
+        except Unfit as error:
+            if refused is None:
+                raise
+            refused(name, error)
+            return None
+
+    fitting = [name for name, module in modules.items() if tried(name, partial(_foreseen, name, module, wanted, fits))]
+    for name in fitting:
+        if one := tried(name, partial(_make_one, name, modules[name], wanted, Path(out), fits)):
+            made.append(one)
+            report(one)
     return made
+
+
+def _foreseen(name: str, module: ModuleType, effort: str | Effort, fits: Fits | None) -> bool:
+    """Return True, or raise ``Unfit`` where the layout is known and does not fit."""
+    from .foreseen import foreseen
+
+    if fits is not None and (data := foreseen(name, module, effort)) is not None:
+        fits(module, data)
+    return True
 
 
 def draw(module: ModuleType, data: dict[str, Any]) -> tuple[bytes, bytes]:
@@ -172,7 +211,7 @@ def draw(module: ModuleType, data: dict[str, Any]) -> tuple[bytes, bytes]:
     return png.getvalue(), svg.getvalue()
 
 
-def _make_one(name: str, module: ModuleType, effort: str | Effort, out: Path) -> Made:
+def _make_one(name: str, module: ModuleType, effort: str | Effort, out: Path, fits: Fits | None) -> Made:
     import numpy as np
 
     from modiff_sim.sweeps.store import npz_bytes, sha256, write_atomic
@@ -193,6 +232,8 @@ def _make_one(name: str, module: ModuleType, effort: str | Effort, out: Path) ->
         write_atomic(manifest, text + "\n")
     with np.load(arrays, allow_pickle=False) as archive:
         data = {k: archive[k] for k in archive.files}
+    if fits is not None:
+        fits(module, data)
     for path, picture in zip((png, svg), draw(module, data), strict=True):
         write_atomic(path, picture)
     seconds = time.perf_counter() - start

@@ -6,19 +6,27 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from analysis.running import interrupts
 from analysis.running.limits import Parser
 from modiff_sim.arguments import number
 from modiff_sim.console import one_line
 from modiff_sim.names import meant
+from modiff_sim.parsing import Help, examples
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
-from . import EFFORTS, Made, document, is_live, keep, load, make, names
-from .paper import FORMATS, WIDEST, for_paper
+from . import EFFORTS, Made, Unfit, document, is_live, keep, load, make, names
+from .paper import FORMATS, WIDEST, fits, for_paper
 
 PAGE = Path(__file__).parent.parent / "docs" / "figures.md"
+EXAMPLES = (
+    "phase_diagram certificates",
+    "error_growth --width 6.8 --panels a c --format pdf svg",
+    "bit_sweep --model fashion32 --bits 6 4 3 --width 3.3",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,30 +38,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"wrote {PAGE}", file=sys.stderr)
         return 0
     _check(parser, chosen)
-    seconds, code = {}, 0
+
+    def refuse(name: str, error: Unfit) -> None:
+        print(f"figures: {name}: {one_line(error)}", file=sys.stderr, flush=True)
+        refused.append(name)
+
+    seconds: dict[str, float] = {}
+    refused: list[str] = []
     try:
-        how = {"model": chosen.model, "bits": chosen.bits, "report": show}
+        how: dict[str, Any] = {"model": chosen.model, "bits": chosen.bits, "report": show}
+        if chosen.width or chosen.panels:
+            how |= {"fits": partial(fits, width=chosen.width, panels=chosen.panels), "refused": refuse}
         for made in make(chosen.only, chosen.effort, chosen.out, **how):
             seconds[made.name] = round(made.seconds, 2)
             if chosen.keep and not is_live(load(made.name)):
                 keep(made)
             if chosen.width or chosen.panels or chosen.format:
-                try:
-                    for path in for_paper(made, chosen.width, chosen.panels, chosen.format or ["pdf"]):
-                        print(f"{'':<28} {path}", flush=True)
-                except ValueError as error:  # of this figure alone, such as one that is too tall at this width
-                    print(f"figures: {made.name}: {one_line(error)}", file=sys.stderr)
-                    code = 2
+                for path in for_paper(made, chosen.width, chosen.panels, chosen.format or ["pdf"]):
+                    print(f"{'':<28} {path}", flush=True)
     except (StoreError, ValueError, OSError) as error:
         print(f"figures: {one_line(error)}", file=sys.stderr)
         return 2
     if chosen.seconds:
         write_atomic(chosen.seconds, json.dumps(seconds, indent=1) + "\n")
-    return code
+    return 2 if refused else 0
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="python -m figures", description="Compute and draw the figures.")
+    name = "python -m figures"
+    about = "Compute and draw the figures."
+    parser = Parser(prog=name, description=about, formatter_class=Help, epilog=examples(name, *EXAMPLES))
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these figures, as with --only")
     how = "how much to compute (default: quick; full with --model or --bits)"
     parser.add_argument("--effort", choices=EFFORTS, help=how)

@@ -209,7 +209,7 @@ def _plot_drift(panel: Axes, data: dict[str, np.ndarray]) -> None:
     panel.set_xlim(1, calls[-1])
     panel.set_ylim(1e-8, 1e3)
     panel.set_xlabel("model call")
-    panel.set_ylabel("drift of ô, over $||d||_\\infty$")
+    panel.set_ylabel("drift of ô, over max |d|")
     panel.set_title("(b) stored output: drift is not compensated")
 
 
@@ -229,7 +229,7 @@ def _plot_chain(panel: Axes, data: dict[str, np.ndarray]) -> None:
     panel.set_xlim(0.5, layers[-1] + 1.4)
     panel.set_xticks(layers)
     panel.set_xlabel("layer")
-    panel.set_ylabel("total input error, over $||d||_\\infty$")
+    panel.set_ylabel("total input error, over max |d|")
     panel.set_title("(c) chain of layers of gain 1")
 
 

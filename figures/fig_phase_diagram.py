@@ -146,6 +146,12 @@ def data(effort: str | Effort) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
+def outline(effort: str | Effort, committed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return data of the same layout: a panel of the upper row for every number of bits."""
+    shown = effort_of(effort).widths(SHOWN)
+    return committed | {"shown": np.array(shown), "beats": np.zeros((len(shown), *committed["beats"].shape[1:]))}
+
+
 # -- drawing ----------------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.experiments import trained as experiments
-from analysis.experiments.sizes import Effort
+from analysis.experiments.arms import FULL
+from analysis.experiments.sizes import Effort, effort_of
 from modiff_sim.plot import style
 
 from .practice import MANY, ablation, described, params
@@ -56,6 +57,17 @@ def data(effort: str | Effort) -> dict[str, np.ndarray]:
         "bits": np.array(bits), "full": made(full), "n": np.array(full["n"]),
         "images": np.array([[made(r) for r in line] for line in table]),
         "relative_l2": np.array([[r["relative_l2"] for r in line] for line in table]),
+    }  # fmt: skip
+
+
+def outline(effort: str | Effort, committed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return data of the same layout: as many grids as there are recursions and bits, all black."""
+    chosen = effort_of(effort)
+    bits = sorted({arm.bits for arm in experiments.sweep(chosen) if arm.bits != FULL.bits}, reverse=True)
+    black = np.full((len(RECURSIONS), len(bits), SIDE * SIDE, 1, 2, 2), -1.0)
+    return {
+        "bits": np.array(bits), "full": black[0, 0], "n": np.array(chosen.n), "images": black,
+        "relative_l2": np.ones(black.shape[:2]),
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from .practice import ONE, described, params
 BITS_TAKEN, OWN_BITS = ONE, trained.RECORD_BITS
 TITLE = "Inputs and their differences per step"
 TEXT = (
-    "Inputs of three layers of the full-precision model and their temporal differences, per model call in sampling "
+    "Inputs of some layers of the full-precision model and their temporal differences, per model call in sampling "
     "order (the paper's Fig. 1b). Left: violins from stored quantiles, scaled to one width, which is the root of the "
     "density so that tails can be seen; whiskers end at the extremes. Right: largest absolute value at every call, for "
     "the residual of the closed loop (absmax, {bits} bits) as well; dotted, a tenth of the largest input (the paper: "

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import Made, load
+from modiff_sim.console import one_line
+
+from . import Made, Unfit, load
 from .captions import of_panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMATS = ("pdf", "svg", "png")
 WIDEST = 30.0  # inches that a figure may be wide
@@ -19,6 +26,27 @@ DATES = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
 }  # fmt: skip
+
+
+def fits(module: ModuleType, data: Mapping[str, Any], width: float | None, panels: Sequence[str] | None) -> None:
+    """Raise ``Unfit`` where a figure of this data has no such panels, or is too tall at this width."""
+    from modiff_sim.plot import style
+
+    with style.applied():
+        _fitted(module, data, width, panels)
+
+
+def _fitted(module: ModuleType, data: Mapping[str, Any], width: float | None, panels: Sequence[str] | None) -> Figure:
+    """Return the figure of this data, fitted onto the page."""
+    from modiff_sim.plot.page import fitted
+
+    figure: Figure = module.plot(data)
+    if width or panels:
+        try:
+            fitted(figure, width or figure.get_figwidth(), panels)
+        except ValueError as error:
+            raise Unfit(one_line(error)) from None
+    return figure
 
 
 def for_paper(
@@ -45,11 +73,10 @@ def for_paper(
 
     Raises
     ------
-    ValueError
-        For a letter that no panel has, or a width below that of one panel.
+    Unfit
+        A ValueError, for a letter that no panel has, a width below that of one panel, or a figure taller than a page.
     """
     from modiff_sim.plot import style
-    from modiff_sim.plot.page import fitted
     from modiff_sim.sweeps.store import write_atomic
 
     with np.load(made.data, allow_pickle=False) as archive:
@@ -59,9 +86,7 @@ def for_paper(
     about = json.loads(made.manifest.read_text(encoding="utf-8"))
     module = load(about["name"])
     with style.applied():
-        figure = module.plot(data)
-        if width or panels:
-            fitted(figure, width or figure.get_figwidth(), panels)
+        figure = _fitted(module, data, width, panels)
         for kind in formats:
             out = io.BytesIO()
             figure.savefig(out, format=kind, dpi=300, metadata=DATES[kind])

@@ -13,6 +13,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .parsing import STDOUT, Help, Parser, examples
+
+RECORDED = (".npy", ".npz")  # endings of recordings
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
@@ -56,7 +60,7 @@ def _names(what: str) -> list[str]:
     return list(named(Path(__file__).parent / folder, kind))
 
 
-class _Help(argparse.HelpFormatter):
+class _Help(Help):
     """Help that lists names where their option stands in braces."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
@@ -74,15 +78,11 @@ class _Help(argparse.HelpFormatter):
         if isinstance(action, argparse._SubParsersAction):
             self._action_max_length += self._indent_increment
 
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return text if text.startswith(EXAMPLES) else super()._fill_text(text, width, indent)
 
-
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     """A parser that reports an error in one line, without the usage, in which the line would be hard to find.
 
-    The line says which name was meant where a command, an option or a choice is unknown. ``given`` are the options that
-    were typed, whatever their defaults are.
+    ``given`` are the options that were typed, whatever their defaults are.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -90,27 +90,14 @@ class _Parser(argparse.ArgumentParser):
         self.given: set[str] = set()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse the arguments, and report here the ones that are left: this parser knows the nearest option."""
-        found, left = super().parse_known_args(args, namespace)
-        if left:
-            from .names import meant
-
-            options = (text.partition("=")[0] for text in left if text.startswith("-"))
-            near = next(filter(None, (meant(text, self._option_string_actions) for text in options)), "")
-            self.error(f"unrecognized arguments: {' '.join(left)}{near}")
-        return found, left
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        try:
-            super()._check_value(action, value)
-        except argparse.ArgumentError as error:
-            from .names import meant
-
-            raise argparse.ArgumentError(action, error.message + meant(value, action.choices or ())) from None
+        """Parse the arguments. A recording is what a command works on, and no file that it writes."""
+        typed = list(sys.argv[1:] if args is None else args)
+        for i, following in enumerate(typed[1:]):
+            if typed[i] in ("--csv", "--json") and following.lower().endswith(RECORDED):
+                typed[i] += f"={STDOUT}"
+        return super().parse_known_args(typed, namespace)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        if action.option_strings and arg_strings == ["--"]:  # argparse would make an empty list of ``--bits=--``
-            raise argparse.ArgumentError(action, "expected an argument, got '--'")
         if action.option_strings:
             self.given.add(action.dest)
         return super()._get_values(action, arg_strings)
@@ -273,18 +260,17 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "verify": ("check the sha256 of every stored result below a folder; exit code 1 if any differs", _verify),
     "completion": ("print a script that completes commands, options and names in a shell", _completion),
 }
-EXAMPLES = "examples:"
 #: command -> lines that run, shown below its help
 _EXAMPLES = {
     "simulate": (
         "simulate --quantizer absmax:3 stochastic:3 --process ar1 burst:256",
         "simulate --process geometric --option ratio=0.8 --plot errors.png",
-        "simulate --quantizer absmax:4@channel --csv",
+        "simulate --quantizer absmax:4@channel --csv rows.csv",
     ),
     "bounds": (
         "bounds --quantizer absmax:3 --d 1024",
         "bounds --profile geometric --ratio 0.8 --plot bounds.png",
-        "bounds --c 0.3 --kappa 0.1 --json",
+        "bounds --c 0.3 --kappa 0.1 --json bounds.json",
     ),
     "contraction": (
         "contraction --quantizer absmax:3 minmax:3 --d 64 4096",
@@ -312,16 +298,16 @@ _EXAMPLES = {
 
 
 def _examples(command: str) -> str:
-    return "\n".join([EXAMPLES, *(f"  modiff-sim {line}" for line in _EXAMPLES[command])])
+    return examples("modiff-sim", *_EXAMPLES[command])
 
 
 def _output(sub: argparse.ArgumentParser, command: str) -> None:
     """Add the options that say what is printed and drawn."""
     if command in ("verify", "completion", "explore"):
         return
-    form = sub.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    form.add_argument("--csv", action="store_true", help="print the rows of the JSON as CSV instead of a table")
+    either = "to stdout instead of a table, or as well into a file"
+    for form, what in (("json", "the results as JSON"), ("csv", "the rows of the JSON as CSV")):
+        sub.add_argument(f"--{form}", nargs="?", const=STDOUT, metavar="FILE", help=f"write {what}: {either}")
     if command != "quantizers":
         sub.add_argument("--plot", metavar="FILE", help="also draw a picture: .png, .pdf or .svg")
         sub.add_argument("--seed", type=_seed, default=0, help="root seed of all random numbers (default: 0)")

@@ -1,4 +1,4 @@
-"""What a reader needs of a picture: nothing clipped, nothing overlapping, no small print, no legend on a panel."""
+"""What a reader needs of a picture: nothing clipped, no overlaps or small print, no legend on a panel, no ∞ as an 8."""
 
 import itertools
 
@@ -33,6 +33,8 @@ def defects(figure):
     for t, _ in boxes:
         if t.get_fontsize() < style.SMALLEST:
             found.append(f"small print: {t.get_text()!r} has {t.get_fontsize()} points")
+        if t.get_rotation() and ("∞" in t.get_text() or r"\infty" in t.get_text()):
+            found.append(f"{t.get_text()!r}: an infinity sign that lies on its side is an 8")
     for (t, a), (u, b) in itertools.combinations(boxes, 2):
         over = (min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0))
         if min(over) > 1:  # pixels

@@ -24,7 +24,7 @@ NUMBERS = ("0", "-0.0", "-1", "1e-300", "1e300", "1e400", "nan", "inf", "-inf", 
 WORDS = ("", " ", "x", "-", "--", "?", "*", "[", "ü", "☃", "\udcff\udcfe", "a\nb", "%s", "{}", "$HOME", "../..", "None",
          "true", "a" * 300, "'; --", "\u202e", "=", "a=b", "a=", "=b", "1,2", "1,,2", "tcp://127.0.0.1:9", "group:0",
          "group:8", f"group:{10**12}", "group:x")  # fmt: skip
-OUTPUTS = ("new.png", "new.npz", "new.json", "new", "deep/er/new.png", "new.pdf", "new.svg")
+OUTPUTS = ("new.png", "new.npz", "new.json", "new.csv", "new", "deep/er/new.png", "new.pdf", "new.svg")
 NOWHERE = ("missing.npz", "missing", "empty", "folder", "folder.npz", "text.npz/x", "text.npz/x.png", "broken.npz",
            "cut.npz", "broken.npy", "text.npz", "broken.json", "pipe", "n" * 300, "\udcff.png", "objects.npz",
            "half", "lie.npy", "nan.npz", "empty.npz", "strings.npy", "scalar.npy", "weights.safetensors", "loop", "",
@@ -149,7 +149,7 @@ def good_values(action: argparse.Action) -> Sequence[str]:
         return (*FRACTIONS, *SMALL)
     about = f"{action.dest} {action.metavar}".lower()
     if isinstance(made, Path) or re.search(r"file|dir|path|plot|folder|json|out", about):
-        return OUTPUTS if re.search(r"plot|json|out|grid|save", about) else GIVEN
+        return OUTPUTS if re.search(r"plot|json|csv|out|grid|save", about) else GIVEN
     if "model" in about:
         return MODELS
     words = re.findall(r"[a-z0-9_]+(?:[:=][\w.]+)?", f"{action.help or ''} {action.metavar or ''}".lower())

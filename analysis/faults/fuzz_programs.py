@@ -115,10 +115,10 @@ PROGRAMS = {
     "analysis.tables": FuzzedProgram(
         "analysis.tables.__main__",
         stubs={
-            "analysis.tables.__main__.measure": _returns([]),
-            "analysis.tables.__main__.rekey": _returns((0, 0.0)),
-            "analysis.tables.__main__:stored.save": _returns(None),
-            "analysis.tables.__main__.PAGE": lambda place: place / "tables.md",
+            "analysis.tables.command.measure": _returns([]),
+            "analysis.tables.command.rekey": _returns((0, 0.0)),
+            "analysis.tables.command:stored.save": _returns(None),
+            "analysis.tables.command.PAGE": lambda place: place / "tables.md",
         },
     ),
     "analysis.reproduce": FuzzedProgram(

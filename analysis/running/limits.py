@@ -7,11 +7,11 @@ import errno
 import math
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from modiff_sim import parsing
 from modiff_sim.arguments import affordable, said_bytes
 
 MOST_THREADS = 256  # threads of torch, or workers: systems may refuse more, and OpenMP then ends the process
@@ -19,15 +19,8 @@ MOST_SEED = 2**63 - 1  # the largest seed that torch takes
 POINT = 4096  # bytes of memory that a micro-batch takes besides its images
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose error message is one line behind the usage, whatever was given."""
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse the arguments. Reports ``--option=--``, of which argparse would make an empty list."""
-        for text in sys.argv[1:] if args is None else args:
-            if text.startswith("-") and text.endswith("=--"):  # argparse makes an empty list of it
-                self.error(f"argument {text[:-3]}: expected one argument")
-        return super().parse_known_args(args, namespace)
+class Parser(parsing.Parser):
+    """A parser of arguments whose error message is one line behind the usage, whatever was given."""
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and the message as one line behind the usage."""

@@ -10,36 +10,68 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from modiff_sim.console import one_line
-from modiff_sim.sweeps.store import StoreError, write_atomic
+from modiff_sim import registry
+from modiff_sim.console import importing
+from modiff_sim.names import meant
+from modiff_sim.parsing import Help, examples
 
-from ..running import interrupts, workspace
+from ..running import interrupts
 from ..running.limits import Parser
-from . import rows as stored
-from .keep import keep
-from .layouts import TABLES, Table
-from .measure import measure, wanted
-from .rekey import rekey
-from .write import EXCESS, FORMATS, VALUES, Page, document, page, save
 
-PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+HERE = Path(__file__).parent
+#: of ``write.VALUES``: the excess, and what the audit counted; the others are metrics
+OTHER_VALUES = ("excess", "gbops", "mac_share", "activation_bits")
+EXAMPLES = ("1 4", "1 --value psnr --bits 4 3 --format latex", "16 --rerun --keep")
 
 
-def main(arguments: list[str] | None = None) -> int:
+class _Help(Help, argparse.RawDescriptionHelpFormatter):
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = Parser(
-        prog="python -m analysis.tables", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    _check(parser, args)
+    with importing(parser.prog) if arguments is None else nullcontext():
+        from . import command  # with PyTorch, for which --help does not wait
+    return command.run(args)
+
+
+def tables() -> list[str]:
+    """Return the names of the tables, by their numbers, read from the file that has them."""
+    known = registry.named(HERE, "TABLES")
+    return sorted(known, key=lambda name: (int("0" + re.sub(r"\D.*", "", name)) or sys.maxsize, name))
+
+
+def values() -> list[str]:
+    """Return the values that tables show, read from the files of the metrics."""
+    folder = Path(registry.__file__).parent / "metrics"
+    metrics = registry.named(folder, "METRICS")
+    texts = {module: (folder / f"{module}.py").read_text(encoding="utf-8") for module in metrics.values()}
+    of_all_calls = r'"{}": Metric\([^\n]*over="trajectories"'
+    shown = [name for name, module in metrics.items() if not re.search(of_all_calls.format(name), texts[module])]
+    return [OTHER_VALUES[0], *shown, *OTHER_VALUES[1:]]
+
+
+def _parser() -> Parser:
+    """Return the parser. It imports nothing that takes long."""
+    name = "python -m analysis.tables"
+    parser = Parser(prog=name, description=__doc__, formatter_class=_Help, epilog=examples(name, *EXAMPLES))
+    parser.add_argument(
+        "tables", nargs="*", metavar="TABLE", help=f"which tables (default: all): {', '.join(tables())}"
     )
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"which tables (default: all): {', '.join(TABLES)}")
-    parser.add_argument("--value", default=EXCESS, choices=list(VALUES), help=f"the value to show (default: {EXCESS})")
+    shown = f"the value to show (default: {OTHER_VALUES[0]}): {', '.join(values())}"
+    parser.add_argument("--value", default=OTHER_VALUES[0], metavar="NAME", help=shown)
     parser.add_argument(
         "--bits", type=int, nargs="+", metavar="B", help="only rows with so many bits of activations, such as 4 3"
     )
-    parser.add_argument("--format", default="text", choices=list(FORMATS), help="how to print it (default: text)")
+    formats = list(registry.named(HERE, "FORMATS"))
+    parser.add_argument("--format", default="text", choices=formats, help="how to print it (default: text)")
     parser.add_argument("--page", action="store_true", help="write docs/tables.md and stop")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write every table in every format into this folder")
     parser.add_argument("--rerun", action="store_true", help="measure the rows of these tables again into OUT/tables")
@@ -50,15 +82,17 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="sample the first micro-batch of each cell again; if it agrees, note this code in the manifest of ROWS",
     )
-    parser.add_argument(
-        "--rows", type=Path, default=stored.COMMITTED, help="folder with the rows (default: the committed ones)"
-    )
-    parser.add_argument("--out", type=Path, default=workspace.folder(), help="output folder of --rerun and --rekey")
+    parser.add_argument("--rows", type=Path, help="folder with the rows (default: the committed ones)")
+    parser.add_argument("--out", type=Path, help="output folder of --rerun and --rekey (default: $MODIFF_OUT, or out)")
     parser.add_argument("--workers", type=int, help="number of their processes (default: one per core)")
     parser.add_argument("--scheduler", help="address of a Dask scheduler for them, tcp://HOST:PORT")
-    args = parser.parse_args(arguments)
-    if unknown := [name for name in args.tables if name not in TABLES]:
-        parser.error(f"no table {', '.join(unknown)}; known: {', '.join(TABLES)}")
+    return parser
+
+
+def _check(parser: Parser, args: argparse.Namespace) -> None:
+    """End with an error where arguments do not fit together."""
+    if args.value not in (known := values()):
+        parser.error(f"no value {args.value!r}; known: {', '.join(known)}{meant(args.value, known)}")
     if args.rekey and (args.rerun or args.tables):
         parser.error("--rekey is for all rows, and takes neither tables nor --rerun")
     if args.keep and not args.rerun:
@@ -67,82 +101,6 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--missing is for rows that --keep puts among the others")
     if args.page and (args.rerun or args.rekey or args.tables):
         parser.error("--page is of all committed rows, and takes neither tables nor --rerun nor --rekey")
-    chosen = {name: TABLES[name] for name in args.tables or TABLES}
-    try:
-        if args.rekey:
-            workspace.use(args.out)
-            return _rekeyed(args)
-        if args.rerun:
-            _measured(args, chosen)
-        pages = {name: page(name, t, stored.committed(t.model, args.rows), args.value) for name, t in chosen.items()}
-        if args.bits:
-            pages = {name: of_bits(made, args.bits) for name, made in pages.items()}
-    except (StoreError, ValueError, OSError) as error:
-        print(f"tables: {one_line(error)}", file=sys.stderr)
-        return 2
-    if args.page:
-        write_atomic(PAGE, document(pages))
-        print(f"wrote {PAGE}", file=sys.stderr)
-    elif args.format == "markdown" and not args.tables:
-        print(document(pages), end="")
-    else:
-        for made in pages.values():
-            print(FORMATS[args.format](made))
-    if args.save:
-        save(pages, args.save)
-    return 0
-
-
-#: the bits of activations in the name of a row
-BITS = re.compile(r"W\d+A(\d+)\b")
-
-
-def of_bits(made: Page, bits: Sequence[int]) -> Page:
-    """Return a table with the rows of these bits alone, and those that are in full precision or about no bits.
-
-    Raises ValueError for bits of which it has no row, and says how others are measured.
-    """
-    there = {line[0]: int(found[1]) for line in made.lines if (found := BITS.search(line[0]))}
-    if unknown := sorted(set(bits) - set(there.values())):
-        known = " ".join(map(str, sorted(set(there.values()) - {32}, reverse=True))) or "none that say bits"
-        raise ValueError(
-            f"table {made.name} has no rows of {' '.join(map(str, unknown))} bits; it has {known}. Other bits are "
-            "measured by modiff_sim.nn.compare, whose result has latex(), or by python -m figures bit_sweep --bits"
-        )
-    return replace(made, lines=[line for line in made.lines if there.get(line[0], 32) in (*bits, 32)])
-
-
-def _measured(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:
-    """Measure the rows of these tables, into a folder of their own or among the others."""
-    workspace.use(args.out)
-    how = {"workers": args.workers, "scheduler": args.scheduler}
-    for model in dict.fromkeys(table.model for table in chosen.values()):
-        needed = wanted([name for name, table in chosen.items() if table.model == model])
-        if args.missing:
-            there = stored.committed(model, args.rows).measured.places()
-            needed = [w for w in needed if (w.cell, w.images, w.seed) not in there]
-            if not needed:
-                print(f"{args.rows / model}: no row is missing", file=sys.stderr)
-                continue
-        found = measure(model, needed, **how)
-        if args.keep:
-            new, before = keep(model, found, args.rows, **how)
-            print(f"{args.rows / model}: {new} rows are new, {before} stay", file=sys.stderr)
-        else:
-            stored.save(args.out / "tables" / model, found, stored.manifest(model))
-    if not args.keep:
-        args.rows = args.out / "tables"
-
-
-def _rekeyed(args: argparse.Namespace) -> int:
-    for model in dict.fromkeys(table.model for table in TABLES.values()):
-        cells, largest = rekey(model, args.rows, workers=args.workers, scheduler=args.scheduler)
-        print(
-            f"{model}: {cells} cells agree, the largest difference of a mean or rms pixel is {largest:.1e}"
-            if cells
-            else f"{model}: the rows were already made with this code"
-        )
-    return 0
 
 
 if __name__ == "__main__":

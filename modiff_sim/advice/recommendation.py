@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arguments import listed, number
+from ..keywords import suggested
 from ..names import one_of
 from ..quantizers import QUANTIZERS, AbsMax, Zero, get
 from ..quantizers.base import Quantizer
@@ -68,6 +69,7 @@ class _Setting:
         return f"{self.quantizer.bits} bits{more} ({self.cost:.2g} on average)"
 
 
+@suggested
 def recommend(
     inputs: Mapping[str, ArrayLike],
     *,

@@ -1,8 +1,9 @@
 """The commands of ``modiff-sim``, one module each: ``run(chosen)`` prints what was found and returns the exit code.
 
-``printing`` prints it as a table, CSV or JSON, ``taken`` reads the quantizers that options name, and ``effects``
-refuses options that would do nothing. A wrong name or value raises ValueError, which ``cli`` turns into one line on
-stderr. A module is imported when its command is run, so that no command waits for the imports of another.
+``printing`` prints it as a table, CSV or JSON, ``written`` is about the files that options name for it, ``taken`` reads
+the quantizers that options name, and ``effects`` refuses options that would do nothing. A wrong name or value raises
+ValueError, which ``cli`` turns into one line on stderr. A module is imported when its command is run, so that no
+command waits for the imports of another.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ def load(chosen: Namespace) -> Callable[[Namespace], int]:
 
         check(chosen.plot)  # before any work is done
     if "json" in chosen:  # the commands that print rows
-        from .effects import settle
+        from . import effects, written
 
-        settle(chosen)
+        written.check_rows(chosen)
+        effects.settle(chosen)
     run: Callable[[Namespace], int] = module.run
     return run

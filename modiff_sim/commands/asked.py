@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from .. import quantizers
 from ..arguments import count
-from ..contraction.atlas import BATCH, DISTRIBUTIONS, shared_by_samples, trials_for
+from ..contraction.left_out import LEAST, short, why_not
+from ..contraction.samples import DISTRIBUTIONS
 from ..names import one_of
 from ..quantizers import granularity
 from ..quantizers.base import Quantizer
-from ..quantizers.granularity import Granularity, PerGroup
+from ..quantizers.granularity import Granularity
 from . import taken
 
-LEAST = 2  # samples, or batches of them, that a mean needs
 #: the columns that say what a row is about, besides the norm
 WHICH = ("quantizer", "bits", "granularity", "d", "distribution")
 
@@ -35,9 +35,10 @@ class Asked:
     left_out: list[dict[str, Any]]
 
     def calls(self) -> Iterator[tuple[Granularity, list[int], list[str]]]:
-        """Yield granularities, bits and names, with which the atlas measures every quantizer once."""
+        """Yield granularities, bits and names, with which the atlas measures every quantizer that can be, once."""
         names: dict[tuple[Granularity, int], list[str]] = {}
-        for Q in self.quantizers:
+        there = {tuple(row[name] for name in WHICH[:3]) for row in self.expected()}
+        for Q in (Q for Q in self.quantizers if _key(Q) in there):
             names.setdefault((Q.granularity, Q.bits), []).append(taken.name(Q))
         bits: dict[tuple[Granularity, tuple[str, ...]], list[int]] = {}
         for (shared, b), group in names.items():
@@ -58,9 +59,7 @@ class Asked:
         more = [{name: row[name] for name in WHICH} for row in self.expected()]
         more = [row for row in more if tuple(row.values()) not in found]
         for row in more:
-            shared = shared_by_samples(known[row["quantizer"], row["bits"], row["granularity"]], row["d"])
-            least = LEAST * (BATCH if shared else 1)
-            row["reason"] = f"the recording has fewer than {least} runs of so many entries that are not all 0"
+            row["reason"] = short(known[row["quantizer"], row["bits"], row["granularity"]], row["d"])
         return self.left_out + more
 
 
@@ -85,7 +84,7 @@ def read(chosen: Namespace) -> Asked:
                     left_out |= {(name, b, granularity.name(g), d): str(error) for d in dims}
                     continue
                 found[Q] = None
-                whys = {(*_key(Q), d): _why_not(Q.granularity, d, chosen.trials) for d in dims}
+                whys = {(*_key(Q), d): why_not(Q.granularity, d, chosen.trials) for d in dims}
                 left_out |= {key: why for key, why in whys.items() if why}
     drawn = [*distributions, *["recorded"] * bool(chosen.recorded)]
     rows = [dict(zip(WHICH, (*key, None), strict=True)) | {"reason": why} for key, why in left_out.items()]
@@ -94,35 +93,3 @@ def read(chosen: Namespace) -> Asked:
 
 def _key(Q: Quantizer) -> tuple[str, int, str]:
     return taken.name(Q), Q.bits, granularity.name(Q.granularity)
-
-
-def _why_not(shared: Granularity, d: int, trials: int) -> str:
-    """Return why samples of d entries cannot be measured with a granularity; "" where they can."""
-    try:
-        shared.blocked((BATCH, d))
-    except ValueError as error:
-        if not isinstance(shared, PerGroup) or shared_by_samples(shared, d):
-            return str(error)
-        return (
-            f"the runs of {shared.size} entries that share a scale do not divide d: pass another --d, or --granularity "
-            "sample"
-        )
-    drawn = trials_for(d, trials)
-    if not shared_by_samples(shared, d) or drawn >= LEAST * BATCH:
-        return ""
-    few = f"samples that share scales are measured in batches of {BATCH}, a mean needs {LEAST} of them, and"
-    if trials < LEAST * BATCH:
-        return f"{few} --trials {trials} is too few: pass --trials {LEAST * BATCH}"
-    return f"{few} only {drawn} samples are drawn of so many entries: pass a smaller --d"
-
-
-def said(left_out: Sequence[dict[str, Any]]) -> list[str]:
-    """Return in words what is left out, as in "mxint8 at d = 33, 48: ...", one text per quantizer and reason."""
-    dims: dict[tuple[str, str, str], list[int]] = {}
-    for row in left_out:
-        who = taken.text(row["quantizer"], row["bits"], granularity.parse(row["granularity"]))
-        dims.setdefault((who, row["distribution"] or "", row["reason"]), []).append(row["d"])
-    return [
-        f"{who} at d = {', '.join(map(str, several))}{on and f' ({on})'}: {why}"
-        for (who, on, why), several in dims.items()
-    ]

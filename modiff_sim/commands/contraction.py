@@ -11,7 +11,10 @@ import numpy as np
 from ..advice import recommendation
 from ..console import complain
 from ..contraction.atlas import atlas
+from ..contraction.left_out import said
 from ..contraction.premises import of_row
+from ..contraction.which import text
+from ..parsing import STDOUT
 from ..quantizers import QUANTIZERS, granularity
 from . import asked, taken
 from .printing import printed, say, table
@@ -21,15 +24,15 @@ def run(chosen: Namespace) -> int:
     """Print c and kappa of the chosen quantizers: declared, searched and measured."""
     wanted = asked.read(chosen)
     if not wanted.expected():
-        raise ValueError(f"nothing to show: {'; '.join(asked.said(wanted.left_out))}")
+        raise ValueError(f"nothing to show: {'; '.join(said(wanted.left_out))}")
     if chosen.plot:
         _fits(wanted.expected())
     rows = _rows(chosen, wanted)
     left_out = wanted.missing(rows)
     if not printed(chosen, rows, left_out=left_out):
         _show(rows, left_out)
-    elif chosen.csv:
-        for line in asked.said(left_out):
+    elif chosen.csv == STDOUT:
+        for line in said(left_out):
             complain(f"left out: {line}")
     if chosen.plot:
         _plot(chosen.plot, rows, ", ".join([*_one_of_each(rows).values(), f"seed {chosen.seed}"]))
@@ -45,7 +48,7 @@ def _show(rows: Sequence[dict[str, Any]], left_out: Sequence[dict[str, Any]]) ->
     if any(QUANTIZERS[row["quantizer"]].laws.randomised for row in rows):
         say("Declared c of a randomised quantizer bounds an expectation, so a single sample (largest) may exceed it.")
     say(taken.CONDITIONS)
-    for line in asked.said(left_out):
+    for line in said(left_out):
         say(f"Left out: {line}", indent="    ")
     same = _one_of_each(rows)
     if same:
@@ -65,7 +68,7 @@ def _text(row: dict[str, Any], name: str) -> Any:
     """Return what a table shows in a column: all that is known of the quantizer stands in one."""
     if name != "quantizer":
         return row[name]
-    return taken.text(row["quantizer"], row["bits"], granularity.parse(row["granularity"]))
+    return text(row["quantizer"], row["bits"], granularity.parse(row["granularity"]))
 
 
 def _one_of_each(rows: Sequence[dict[str, Any]]) -> dict[str, str]:

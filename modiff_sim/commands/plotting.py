@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..console import complain
-from ..sweeps.files import PART_OF_FILE, is_regular, write_atomic
+from . import written
 
 SUFFIXES = (".png", ".pdf", ".svg")
 WIDTH = 4.4  # inches, of a panel
@@ -18,18 +16,7 @@ WIDTH = 4.4  # inches, of a panel
 
 def check(path: str) -> None:
     """Raise ValueError unless a picture can be written there, RuntimeError where matplotlib is missing."""
-    target = Path(path)
-    if target.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"--plot {path}: the name must end in {', '.join(SUFFIXES)}")
-    if not target.absolute().parent.is_dir():
-        raise ValueError(f"--plot {path}: there is no folder {target.absolute().parent}")
-    try:
-        if target.exists() and not is_regular(target):
-            raise ValueError(f"--plot {path}: this is not a file, and would be replaced by one: pass another name")
-        with tempfile.NamedTemporaryFile(dir=target.absolute().parent, prefix=f".{target.name}{PART_OF_FILE}"):
-            pass  # the picture is written as such a file first
-    except OSError as error:
-        raise ValueError(f"--plot {path}: cannot be written: {error.strerror}") from None
+    written.check("--plot", path, SUFFIXES)
     try:
         import matplotlib.figure  # noqa: F401 - all that is needed
     except ImportError:
@@ -61,5 +48,4 @@ def picture(
         suffix = Path(path).suffix.lower()[1:]
         date = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[suffix]
         figure.savefig(out, format=suffix, dpi=150, metadata=date)
-    write_atomic(Path(path), out.getvalue())
-    complain(f"wrote {path}")
+    written.write(path, out.getvalue())

@@ -6,10 +6,10 @@ Rows are the same in CSV and in JSON: a list of dictionaries from column to valu
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import shutil
-import sys
 import textwrap
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from ..parsing import STDOUT
 from ..sweeps import store
+from . import written
 
 WIDTH = 110  # columns of text at most, and of everything where the output is a file or a pipe
 #: columns of tables that are text, and left-aligned
@@ -79,32 +81,39 @@ def _parts(widths: Sequence[int], keys: int) -> list[list[int]]:
 
 
 def printed(chosen: Namespace, rows: Sequence[Mapping[str, Any]], **more: Any) -> bool:
-    """Print the rows as JSON or CSV where this was asked for, and return whether it was.
+    """Write the rows as JSON and CSV where this was asked for, and return whether one of them was printed.
 
     JSON is ``{"command": ..., "params": {...}, "rows": [...]}`` and what else there is. ``params`` are the options,
-    null where they have no effect.
+    null where they have no effect. Files are written before anything is printed.
     """
+    made: dict[str, str] = {}
     if chosen.json:
         params = {name: value for name, value in vars(chosen).items() if name not in OUTPUT}
         params |= more.pop("params", {}) | dict.fromkeys(chosen.idle)
-        print_json({"command": chosen.command, "params": params, "rows": rows, **more})
-    elif chosen.csv:
-        print_csv(rows)
-    return bool(chosen.json or chosen.csv)
+        made[chosen.json] = as_json({"command": chosen.command, "params": params, "rows": rows, **more})
+    if chosen.csv:
+        made[chosen.csv] = as_csv(rows)
+    for path, content in made.items():
+        if path != STDOUT:
+            written.write(path, content)
+    print(made.get(STDOUT, ""), end="")
+    return STDOUT in made
 
 
-def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows as CSV under one header. None and NaN are empty, and numbers have all of their digits."""
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV under one header. None and NaN are empty, and numbers have all of their digits."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_without_nan(store.plain(row.get(name))) for name in columns])
+    return out.getvalue()
 
 
-def print_json(value: Any) -> None:
-    """Print a value as JSON: NaN becomes null, and infinity the text "inf" or "-inf"."""
-    print(json.dumps(_without_nan(store.plain(value)), allow_nan=False))
+def as_json(value: Any) -> str:
+    """Return a value as a line of JSON: NaN becomes null, and infinity the text "inf" or "-inf"."""
+    return json.dumps(_without_nan(store.plain(value)), allow_nan=False) + "\n"
 
 
 def _without_nan(v: Any) -> Any:

@@ -11,7 +11,7 @@ from ..contraction.atlas import shared_by_samples
 from ..contraction.premises import premises as premises
 from ..quantizers import QUANTIZERS, granularity
 from ..quantizers.base import Quantizer
-from ..quantizers.granularity import Granularity, PerGroup
+from ..quantizers.granularity import PerGroup
 
 
 def quantizer(text: str, bits: int, shared: str | None) -> Quantizer:
@@ -42,12 +42,6 @@ def name(Q: Quantizer) -> str:
 def said(Q: Quantizer) -> str:
     """Return the text by which a quantizer can be named, as in "absmax:3@channel": the shortest one."""
     return quantizers.name(Q)
-
-
-def text(name: str, bits: int, shared: Granularity) -> str:
-    """Return the shortest text that names a registered quantizer by these parts, whether it has such bits or not."""
-    own = "" if shared == quantizers.make(name, 8).granularity else f"@{granularity.name(shared)}"
-    return name + (f":{bits}" if QUANTIZERS[name].fixed_bits is None else "") + own
 
 
 def about(Q: Quantizer, d: int, entries: int, c: float | None = None, kappa: float | None = None) -> dict[str, Any]:

@@ -19,46 +19,23 @@ import numpy as np
 from .. import contraction
 from ..arguments import affordable, count, listed
 from ..arguments import seed as whole_seed
+from ..keywords import suggested
 from ..names import one_of
 from ..quantizers import QUANTIZERS
 from ..quantizers import granularity as _granularity
 from ..quantizers.base import Quantizer
-from ..quantizers.granularity import Granularity, PerGroup
+from ..quantizers.granularity import Granularity
 from ..typing import ArrayLike
 from .atlas_rows import Atlas as Atlas
+from .left_out import COLUMNS, LEAST, said, short, why_not
 from .samples import BATCH as BATCH
 from .samples import DISTRIBUTIONS as DISTRIBUTIONS
 from .samples import FEWEST, FLOATS, cut, recordings
 from .samples import parts as parts
+from .samples import shared_by_samples as shared_by_samples
 from .samples import trials_for as trials_for
-from .which import several
+from .which import fewer, several
 from .worst_cases import searchable
-
-
-def shared_by_samples(granularity: Granularity, d: int) -> bool:
-    """Whether a scale belongs to several samples, so that no bound holds for a single one.
-
-    Parameters
-    ----------
-    granularity : Granularity
-        The granularity.
-    d : int
-        Entries of a sample.
-
-    Returns
-    -------
-    bool
-        Whether two samples share a scale.
-
-    Examples
-    --------
-    >>> import modiff_sim as ms
-    >>> ms.atlas.shared_by_samples(ms.PerBatch(), 64), ms.atlas.shared_by_samples(ms.PerSample(), 64)
-    (True, False)
-    """
-    if isinstance(granularity, PerGroup):
-        return granularity.size > 1 and granularity.axis in (0, -2)
-    return granularity.scale_shape((2, d))[0] == 1
 
 
 def sample_ratios(
@@ -107,14 +84,7 @@ def _size(x: np.ndarray, norm: str) -> np.ndarray:
     return np.einsum("ij,ij->i", x, x) if norm == "c" else np.maximum(x.max(axis=1), -x.min(axis=1))
 
 
-def _fits(granularity: Granularity, d: int) -> bool:
-    try:
-        granularity.blocked((BATCH, d))
-    except ValueError:
-        return False
-    return True
-
-
+@suggested
 def atlas(
     quantizers: str | Quantizer | Collection[str | Quantizer] = tuple(QUANTIZERS),
     bits: int | Collection[int] = (2, 3, 4, 8),
@@ -136,7 +106,7 @@ def atlas(
         Names of ``QUANTIZERS``, all by default; text such as "absmax:3" or "absmax:3@channel", which has its own bits
         and granularity; or quantizers, also your own.
     bits : int or collection of int, default (2, 3, 4, 8)
-        Bits, for the names whose format does not decide them.
+        Bits, for the names whose format does not decide them. Bits below a quantizer's fewest are left out.
     dims : int or collection of int, default (1, 32, 1024, 32768)
         Entries of a sample. A dimension that a granularity cannot block (32 does not divide it) is left out.
     distributions : str or collection of str
@@ -164,15 +134,16 @@ def atlas(
         declared: Q.c or Q.kappa of the entries that share a scale, infinite where none is promised; searched: the worst
         case found for that many entries (None where the quantizer is randomised or a plain function, or search=False);
         mean, low, high: over samples, with a 95 % bootstrap interval; largest: of a single one; trials: how many
-        samples (or batches, see the module) there were, which for large d are fewer than asked for.
+        samples (or batches, see the module) there were, which for large d are fewer than asked for. ``left_out`` has a
+        row for whatever was asked for and has no rows, with the reason.
 
     Raises
     ------
     TypeError
         If ``recorded`` does not hold real numbers, and for quantizers that are neither text nor quantizers.
     ValueError
-        For unknown names, different quantizers of one name, dims or trials that are too small, and recorded data that
-        is empty, not finite or has another shape.
+        For unknown names, different quantizers of one name, dims or trials that are too small, recorded data that is
+        empty, not finite or has another shape, and where everything that was asked for is left out; it says why.
     MemoryError
         If the samples do not fit into this machine's memory.
 
@@ -188,42 +159,64 @@ def atlas(
     distributions, norms = listed(distributions), listed(norms)
     for d in dims:
         affordable(f"{trials_for(d, trials):,} samples of {d:,} entries", 64 * d * min(FEWEST, trials))
-    grids = several(quantizers, [count("bits", b, 0) for b in listed(bits)], listed(granularities))
-    if not grids or not dims:
-        raise ValueError(f"needs quantizers and dims >= 1, got dims={dims} and {len(grids)} quantizers")
+    wanted = listed(quantizers), [count("bits", b, 0) for b in listed(bits)], listed(granularities)
+    grids, without = several(*wanted), fewer(*wanted)
+    if not dims or not (grids or without):
+        raise ValueError(f"needs quantizers, bits and dims >= 1, got {', '.join(map(repr, (*wanted[:2], dims)))}")
     for kind, names, known in (("distribution", distributions, DISTRIBUTIONS), ("norm", norms, contraction.NORMS)):
         for name in names:
             one_of(kind, name, known)
     samples = np.zeros((0, 0)) if recorded is None else recordings(recorded)
+    missing = _missing(grids, without, dims, trials)
     worst: dict[Any, float] = {}
     rows = Atlas()
     for distribution, d in itertools.product([*distributions, *["recorded"] * bool(samples.size)], dims):
-        here, n = [(name, Q) for name, Q in grids if _fits(Q.granularity, d)], trials_for(d, trials)
+        here, n = [(name, Q) for name, Q in grids if not why_not(Q.granularity, d, trials)], trials_for(d, trials)
         pieces = cut(samples, d, n) if distribution == "recorded" else parts(distribution, d, n, seed)
-        for (name, Q, norm), values in _measured(here, norms, pieces, seed).items():
-            if len(values) < 2:
-                continue
+        found = _measured(here, norms, pieces, seed)
+        for name, Q in here:
+            if not any((name, Q, norm) in found for norm in norms):
+                missing.append(_about(name, Q, d) | {"distribution": distribution, "reason": short(Q.granularity, d)})
+        for (name, Q, norm), values in found.items():
             block = Q.granularity.block_size((BATCH, d))
             key = (name, Q.bits, block, norm)
             if search and searchable(Q) and key not in worst:
                 worst[key] = contraction.search(Q, block, norm=norm, seed=seed).value
             m = contraction.summary(values, seed=seed)
-            rows.append({
-                "quantizer": name, "bits": Q.bits, "granularity": _granularity.name(Q.granularity), "d": int(d),
+            rows.append(_about(name, Q, d) | {
                 "distribution": distribution, "norm": norm, "declared": getattr(Q, norm)(block),
                 "searched": worst.get(key), "mean": m.mean, "low": m.low, "high": m.high, "largest": m.largest,
                 "trials": len(values),
             })  # fmt: skip
-    return rows
+    if not rows and missing:
+        raise ValueError(f"nothing to show: {'; '.join(said(missing))}")
+    return Atlas(rows, left_out=({name: row[name] for name in COLUMNS} for row in missing))
+
+
+def _about(name: str, Q: Quantizer, d: int) -> dict[str, Any]:
+    """The columns that say what a row is about, but for distribution and norm."""
+    return {"quantizer": name, "bits": Q.bits, "granularity": _granularity.name(Q.granularity), "d": int(d)}
+
+
+def _missing(
+    grids: Sequence[tuple[str, Quantizer]], without: Sequence[dict[str, Any]], dims: Sequence[int], trials: int
+) -> list[dict[str, Any]]:
+    """What no rows are measured of, with the reasons: bits that a quantizer does not have, and dimensions."""
+    found = [row | {"d": d, "distribution": None} for row in without for d in dims]
+    for (name, Q), d in itertools.product(grids, dims):
+        if reason := why_not(Q.granularity, d, trials):
+            found.append(_about(name, Q, d) | {"distribution": None, "reason": reason})
+    return found
 
 
 def _measured(
     grids: Sequence[tuple[str, Quantizer]], norms: Collection[str], pieces: Iterator[np.ndarray], seed: int
 ) -> dict[tuple[str, Quantizer, str], np.ndarray]:
-    """Ratios of all samples per quantizer and norm; every piece is drawn once."""
+    """Ratios of all samples per quantizer and norm, where there are enough; every piece is drawn once."""
     found: dict[tuple[str, Quantizer, str], list[np.ndarray]] = {(*g, norm): [] for g in grids for norm in norms}
     for i, x in enumerate(pieces):
         for name, Q in grids:
             for norm, values in sample_ratios(Q, x, norms, np.random.default_rng([seed, i])).items():
                 found[name, Q, norm].append(values)
-    return {key: np.concatenate(values) for key, values in found.items() if values}
+    together = {key: np.concatenate(values) for key, values in found.items() if values}
+    return {key: values for key, values in together.items() if len(values) >= LEAST}

@@ -17,7 +17,10 @@ from ..quantizers import parts
 from ..quantizers.base import Quantizer
 from ..quantizers.granularity import GRANULARITIES, Granularity
 from ..shown import Said, Shown, frame, pictures
+from .left_out import said
+from .measuring import NORMS
 from .premises import PREMISES, of_row
+from .samples import DISTRIBUTIONS
 from .which import label
 
 if TYPE_CHECKING:
@@ -39,6 +42,14 @@ class Atlas(Shown, list[Row]):
     ----------
     rows : iterable of dict, optional
         The rows.
+    left_out : iterable of dict, optional
+        What was asked for and has no rows.
+
+    Attributes
+    ----------
+    left_out : list of dict
+        What was asked for and has no rows: quantizer, bits, granularity, d, distribution (None: all of them), reason.
+        Rows that were chosen by ``where`` or as a slice have none.
 
     Examples
     --------
@@ -50,8 +61,9 @@ class Atlas(Shown, list[Row]):
     {'c': 0.46, 'kappa': 0.17}
     """
 
-    def __init__(self, rows: Iterable[Row] = ()) -> None:
+    def __init__(self, rows: Iterable[Row] = (), *, left_out: Iterable[Row] = ()) -> None:
         list.__init__(self, rows)
+        self.left_out = list(left_out)
 
     @overload
     def __getitem__(self, at: SupportsIndex) -> Row: ...
@@ -78,12 +90,14 @@ class Atlas(Shown, list[Row]):
         Raises
         ------
         ValueError
-            For a column that there is not.
+            For a column that there is not, and for a value that no atlas has in it, such as an unknown quantizer, norm
+            or distribution. The message says which was meant.
         """
         several = []
         for column, values in wanted.items():
             one_of("column of the atlas", column, (*COLUMNS, *PREMISES))
-            several.append([_cells(column, value) for value in listed(values)])
+            own = {row[column] for row in self} if COLUMNS.get(column) is str else set()
+            several.append([_cells(column, value, own) for value in listed(values)])
         rows = ((row, (row | of_row(row)).items()) for row in self)
         return Atlas(row for row, cells in rows if all(any(cells >= c.items() for c in each) for each in several))
 
@@ -91,6 +105,8 @@ class Atlas(Shown, list[Row]):
         facts: dict[str, Any] = {}
         for column in ("quantizer", "bits", "granularity", "d", "distribution", "norm"):
             facts[column] = list(dict.fromkeys(row[column] for row in self)) or "-"
+        if self.left_out:
+            facts["left out"] = "; ".join(said(self.left_out))
         head = [name for name in COLUMNS if name != "trials"]
         return Said(f"Atlas: {len(self)} rows of c and kappa", facts, head, ([row[k] for k in head] for row in self))
 
@@ -128,33 +144,50 @@ class Atlas(Shown, list[Row]):
         """
         from ..sweeps import saved
 
-        saved.save(path, "Atlas", self.columns(), {})
+        saved.save(path, "Atlas", self.columns(), {"left_out": self.left_out})
 
     @classmethod
     def load(cls, path: str | Path) -> Atlas:
         """Read saved rows. Raises FileNotFoundError, and StoreError where they are damaged or something else."""
         from ..sweeps import saved
 
-        arrays, _ = saved.load(path, "Atlas")
+        arrays, about = saved.load(path, "Atlas")
         saved.same_names("Atlas", "its file", arrays, COLUMNS)
         columns = (arrays[name].tolist() for name in COLUMNS)
-        rows = cls(dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
+        made = (dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True))
+        rows = cls(made, left_out=about.get("left_out", ()))  # which files of older versions do not have
         for row in rows:
             row["searched"] = None if np.isnan(row["searched"]) else row["searched"]
             row["granularity"] = _shared(row["granularity"])  # files of older versions have the text of the object
         return rows
 
 
-def _cells(column: str, value: Any) -> Row:
-    """Return which columns of a row have which values where one has this value, or is of this object."""
-    if column == "quantizer" and isinstance(value, str):
-        with suppress(ValueError):  # a text, but no name
-            name, bits, shared = parts(value)
-            own = {} if shared is None else {"granularity": _shared(shared)}
-            return {column: name} | ({} if bits is None else {"bits": bits}) | own
+#: column -> the values that it can have in any atlas, besides quantizers and granularities
+CLOSED: dict[str, tuple[str, ...]] = {"distribution": (*DISTRIBUTIONS, "recorded"), "norm": NORMS}
+
+
+def _cells(column: str, value: Any, own: set[Any]) -> Row:
+    """Return which columns of a row have which values where one has this value, or is of this object.
+
+    ``own`` are the values that this atlas has in the column, which may be names of quantizers of one's own.
+    """
     if isinstance(value, Quantizer):
         return {column: label(value), "bits": value.bits, "granularity": _shared(value.granularity)}
-    return {column: _shared(value) if column == "granularity" else value}
+    if column in ("granularity", "quantizer") and not isinstance(value, str | Granularity):
+        one_of(column, value, own)  # which raises
+    if column == "granularity":
+        return {column: shared if (shared := _shared(value)) in own else _granularity.name(_granularity.parse(shared))}
+    if column in CLOSED:
+        one_of(column, value, dict.fromkeys([*CLOSED[column], *own]))
+    elif COLUMNS.get(column) in (int, float) and isinstance(value, str):
+        raise ValueError(f"{column} is a number, got {value!r}")
+    elif column in PREMISES and value not in (True, False, None):
+        raise ValueError(f"{column} is True, False or None, got {value!r}")
+    elif column == "quantizer" and value not in own:
+        name, bits, shared = parts(value)
+        alone = {} if shared is None else {"granularity": _granularity.name(shared)}
+        return {column: name} | ({} if bits is None else {"bits": bits}) | alone
+    return {column: value}
 
 
 def _shared(value: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arguments import count, reals
 from ..arguments import seed as whole_seed
+from ..quantizers.granularity import Granularity, PerGroup
 from ..typing import ArrayLike
 
 BATCH = 8  # samples that share a scale, where a granularity shares it between samples
@@ -67,6 +68,32 @@ def trials_for(d: int, trials: int) -> int:
     (64, 8)
     """
     return min(count("trials", trials), max(FEWEST, DRAWN // count("d", d)))
+
+
+def shared_by_samples(granularity: Granularity, d: int) -> bool:
+    """Whether a scale belongs to several samples, so that no bound holds for a single one.
+
+    Parameters
+    ----------
+    granularity : Granularity
+        The granularity.
+    d : int
+        Entries of a sample.
+
+    Returns
+    -------
+    bool
+        Whether two samples share a scale.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> ms.atlas.shared_by_samples(ms.PerBatch(), 64), ms.atlas.shared_by_samples(ms.PerSample(), 64)
+    (True, False)
+    """
+    if isinstance(granularity, PerGroup):
+        return granularity.size > 1 and granularity.axis in (0, -2)
+    return granularity.scale_shape((2, d))[0] == 1
 
 
 def parts(name: str, d: int, trials: int, seed: int) -> Iterator[np.ndarray]:

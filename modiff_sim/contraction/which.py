@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -58,6 +59,47 @@ def several(
     if twice := [one for one in labels if labels.count(one) > 1]:
         raise ValueError(f"two different quantizers are called {twice[0][0]}: their rows could not be told apart")
     return [(name, Q) for Q, name in found.items()]
+
+
+def fewer(
+    quantizers: Any, bits: Iterable[int], granularities: Iterable[str | Granularity | None]
+) -> list[dict[str, Any]]:
+    """What ``several`` leaves out: rows of quantizer, bits, granularity and the reason.
+
+    Examples
+    --------
+    >>> from modiff_sim.contraction.which import fewer
+    >>> [(row["bits"], row["reason"]) for row in fewer("absmax", [1, 2], [None])]
+    [(1, 'AbsMax needs 2 <= bits <= 32, got 1')]
+    """
+    found = {}
+    for what, granularity in itertools.product(listed(quantizers), granularities):
+        name, own_bits, own = parts(what) if isinstance(what, str) else ("", None, None)
+        if not name or own_bits is not None or QUANTIZERS[name].fixed_bits is not None:
+            continue
+        named = _granularity.parse(granularity) if isinstance(granularity, str) else granularity
+        shared = _granularity.name(own or named or make(name, 8).granularity)
+        for b in (b for b in bits if b < QUANTIZERS[name].min_bits):
+            try:
+                make(name, b)
+            except ValueError as error:
+                found[name, b, shared] = str(error)
+    columns = ("quantizer", "bits", "granularity")
+    return [dict(zip(columns, key, strict=True)) | {"reason": reason} for key, reason in found.items()]
+
+
+def text(name: str, bits: int, shared: Granularity) -> str:
+    """The shortest text that names a registered quantizer by these parts, whether it has such bits or not.
+
+    Examples
+    --------
+    >>> import modiff_sim as ms
+    >>> from modiff_sim.contraction.which import text
+    >>> text("absmax", 3, ms.PerSample()), text("mxint8", 8, ms.PerSample())
+    ('absmax:3', 'mxint8@sample')
+    """
+    own = "" if shared == make(name, 8).granularity else f"@{_granularity.name(shared)}"
+    return name + (f":{bits}" if QUANTIZERS[name].fixed_bits is None else "") + own
 
 
 def _meant(what: Any, bits: list[int], granularity: Granularity | None) -> list[Quantizer]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..arguments import affordable, count
 from ..arguments import seed as whole_seed
+from ..keywords import suggested
 from ..names import one_of
 from ..quantizers import get
 from ..quantizers.base import Quantizer
@@ -113,6 +114,7 @@ def searchable(Q: Quantizer) -> bool:
     return not (Q.laws.randomised or isinstance(Q, Custom | Split))
 
 
+@suggested
 def search(
     Q: Quantizer | str,
     d: int,

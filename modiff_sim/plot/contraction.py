@@ -1,9 +1,9 @@
 """c and kappa of quantizers, against bits or dimension, so that no two curves of a panel look alike.
 
 The colour says which quantizer a curve belongs to. Where there are several bits (or dimensions) as well, the line style
-tells them apart, or the colour if there is one quantizer only. More of them than there are styles or colours are
-refused, because nobody could tell them apart. Declared values are lines with dashes, searched ones rings, and measured
-ones the distributions' markers. Grey lines are the conditions of the theory (``LEVELS``).
+and the filling of markers tell them apart, or the colour if there is one quantizer only. More of them than there are
+styles or colours are refused, because nobody could tell them apart. Declared values are lines with dashes, searched
+ones rings, and measured ones the distributions' markers. Grey lines are the conditions of the theory (``LEVELS``).
 
 What is drawn are the rows of an atlas: mappings with the columns of ``contraction.atlas``.
 """
@@ -28,8 +28,9 @@ from .style import EDGE, PALETTE, legend
 ROW = 6  # quantizers of one granularity in a panel
 LINES = ("-", "--", ":", "-.")
 MARKERS = "so^vDPX*"
+FILLS = ("full", "none", "bottom", "right")  # of the markers, beside ``LINES``
 NORMS = {"c": "c (squared 2-norm)", "kappa": "kappa (max norm)"}
-RATIOS = {"c": "‖x - Q(x)‖² / ‖x‖²", "kappa": "‖x - Q(x)‖∞ / ‖x‖∞"}
+RATIOS = {"c": "‖x - Q(x)‖² / ‖x‖²", "kappa": "max |x - Q(x)| / max |x|"}  # ∞ would lie on its side, as an 8
 WORDS = {"bits": "{} bits", "d": "d = {}"}
 NOTHING = 1e-12  # an error up to this is the rounding of an exact quantizer, and is drawn as 0
 #: norm -> conditions of the theory (for the closed loop): value, line style, and what holds where
@@ -125,7 +126,10 @@ class Keys:
         """The entries of a legend for what the marks and lines are that are drawn of these rows."""
         black: dict[str, Any] = {"color": "black"}
         word = WORDS[self.other]
-        found = [Line2D([], [], ls=s, label=f"declared, {word.format(v)}", **black) for v, s in self.lines.items()]
+        found = [
+            Line2D([], [], ls=s, label=f"declared and mean, {word.format(v)}", marker="s", ms=5, **fill(s), **black)
+            for v, s in self.lines.items()
+        ]
         found = found or [Line2D([], [], marker="_", ms=9, lw=1.2, label="declared", **black)]
         if self.searched:
             found.append(Line2D([], [], ls="", marker="o", ms=8, mfc="none", label="searched", **black))
@@ -137,6 +141,11 @@ class Keys:
         for _, line, said in (level for norm in norms for level in _levels(rows, norm)):
             levels[line] = BOTH if line in levels else said
         return found + [Line2D([], [], ls=line, label=said, color=EDGE, lw=0.9) for line, said in levels.items()]
+
+
+def fill(line: str) -> dict[str, Any]:
+    """Return how the markers beside this line are filled, so that means show whose they are as well."""
+    return {"fillstyle": FILLS[LINES.index(line)], "markerfacecoloralt": "white"}
 
 
 def keys(rows: Sequence[Row]) -> Keys:
@@ -221,6 +230,7 @@ def _curve(
 
     worst = {at(row): row["declared"] for row in of}
     axes.plot(list(worst), list(worst.values()), marker="_", ms=9, lw=1.2, **look)
+    filled = fill(look["ls"])
     look = {"color": look["color"], "ls": ""}
     found = {at(row): row["searched"] for row in of if row["searched"] is not None}
     axes.plot(list(found), list(found.values()), marker="o", ms=8, mfc="none", mew=0.8, **look)
@@ -228,7 +238,8 @@ def _curve(
         points = [row for row in of if row["distribution"] == name and id(row) not in below]
         mean, low, high = (np.array([row[k] for row in points]) for k in ("mean", "low", "high"))
         spread = np.maximum([mean - low, high - mean], 0)
-        axes.errorbar([at(p) for p in points], mean, spread, marker=marker, ms=3.5, elinewidth=1, **look)
+        size: dict[str, Any] = {"ms": 4.5 if told.lines else 3.5, "elinewidth": 1}
+        axes.errorbar([at(p) for p in points], mean, spread, marker=marker, **size, **filled, **look)
 
     lost = [at(row) for row in of if id(row) in below]
     axes.plot(lost, [0.03] * len(lost), transform=axes.get_xaxis_transform(), marker=BENEATH, ms=8, **look)

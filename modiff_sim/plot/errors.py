@@ -30,15 +30,19 @@ SHADE: dict[str, Any] = {"facecolor": style.GRID, "alpha": 0.6, "lw": 0}
 ROUNDING = 1e-18  # of the largest value: smaller ones are rounding, and are not shown
 
 
-def errors(axes: Axes, curves: Mapping[str, np.ndarray], look: style.Look, *, named: str = "") -> None:
+def errors(
+    axes: Axes, curves: Mapping[str, np.ndarray], look: style.Look, *, named: str = "", marker: str = ""
+) -> None:
     """Draw some of ``CURVES``, each an array (calls,), in the colour of a recursion.
 
-    ``named`` begins their labels; without it they have none, and neither has a curve with nothing to show.
+    ``named`` begins their labels; without it they have none, and neither has a curve with nothing to show. ``marker``
+    tells them from those of another result.
     """
     for kind, values in curves.items():
         shown, words = panels.positive(values), CURVES[kind].label.removesuffix(" error").removeprefix("its ")
         label = f"{named}, {words}" if named and _is_seen(values) else None
-        style.curve(axes, np.arange(len(shown)), shown, color=look.colour, label=label, **_mark(kind))
+        mark = _mark(kind) | _told(marker, len(shown) if CURVES[kind].line else 0)
+        style.curve(axes, np.arange(len(shown)), shown, color=look.colour, label=label, **mark)
 
 
 def _is_seen(values: np.ndarray) -> bool:
@@ -52,16 +56,34 @@ def _mark(kind: str) -> dict[str, Any]:
     return {"ls": mark.line, "marker": mark.marker, "alone": ALONE.get(kind, ""), "ms": 6, "mfc": "none"}
 
 
+#: markers of one result on a curve, at most; more of them would hide it
+FEW = 8
+
+
+def _told(marker: str, calls: int) -> dict[str, Any]:
+    """Return the marker by which a result is told from others: at a few of so many calls, or at all of them for 0."""
+    every = max(1, calls // FEW)
+    return {"marker": marker, "ms": 4.5, "markevery": (every // 2, every)} if marker else {}
+
+
 def ratios(
-    axes: Axes, ratio: np.ndarray, look: style.Look, *, named: str | None = None, outside: np.ndarray | None = None
+    axes: Axes,
+    ratio: np.ndarray,
+    look: style.Look,
+    *,
+    named: str | None = None,
+    outside: np.ndarray | None = None,
+    marker: str = "",
 ) -> None:
     """Draw the ratios of errors to their bounds, (calls,). Infinite ones are triangles at the upper edge.
 
-    ``outside`` says at which calls no bound was promised for any trial; these are left out.
+    ``outside`` says at which calls no bound was promised for any trial; these are left out. ``marker`` tells them from
+    those of another result.
     """
     judged = np.ones(len(ratio), bool) if outside is None else ~outside
     seen = np.where(judged & np.isfinite(ratio), ratio, np.nan)
-    axes.plot(seen, ls=look.line, marker=".", ms=4, color=look.colour, label=named)
+    mark: dict[str, Any] = {"marker": ".", "ms": 4, "mfc": "none" if marker else None} | _told(marker, len(ratio))
+    axes.plot(seen, ls=look.line, color=look.colour, label=named, **mark)
     beyond = np.flatnonzero(judged & ~np.isfinite(ratio))
     edge = axes.get_xaxis_transform()
     axes.plot(beyond, np.full(len(beyond), 0.98), "^", ms=5, color=look.colour, transform=edge)
@@ -77,16 +99,20 @@ def outside(axes: Axes, start: int | None, calls: int, why: str, *, named: str =
         axes.axvspan(start - 0.5, calls - 0.5, zorder=0, label=label, **SHADE)
 
 
-def quantiles(axes: Axes, found: Mapping[str, np.ndarray], look: style.Look, *, named: str) -> None:
+def quantiles(axes: Axes, found: Mapping[str, np.ndarray], look: style.Look, *, named: str, marker: str = "") -> None:
     """Draw what trials have in common per call: a band between quantiles, their mean and the largest.
 
     ``found`` has "quantiles" (3, calls): the lower, middle and upper one; and "mean" and "largest", (calls,).
+    ``marker`` tells them from those of another result.
     """
     calls, colour = np.arange(len(found["mean"])), look.colour
-    median = style.Look("", colour)
-    style.band(axes, calls, panels.positive(found["quantiles"]), median, label=f"{named}, median and 5–95 %")
-    style.curve(axes, calls, panels.positive(found["mean"]), ls=":", color=colour, label=f"{named}, mean")
-    axes.plot(panels.positive(found["largest"]), ls="", marker=".", color=colour, label=f"{named}, largest")
+    told: dict[str, Any] = {"mfc": "none", **_told(marker, len(calls))}
+    median = style.Look("", colour, marker=told.pop("marker", ""))
+    style.band(axes, calls, panels.positive(found["quantiles"]), median, label=f"{named}, median and 5–95 %", **told)
+    told["marker"] = marker
+    style.curve(axes, calls, panels.positive(found["mean"]), ls=":", color=colour, label=f"{named}, mean", **told)
+    dots: dict[str, Any] = {"mfc": "none", **_told(marker, 0)} if marker else {"marker": "."}
+    axes.plot(panels.positive(found["largest"]), ls="", color=colour, label=f"{named}, largest", **dots)
 
 
 def error_axes(axes: Axes, label: str = "error |a - ô|") -> None:

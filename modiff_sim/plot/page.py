@@ -100,7 +100,8 @@ def fitted(figure: Figure, width: float, panels: Sequence[str] | None = None) ->
         _narrow(panel, width * share[place.colspan.start : place.colspan.stop].sum() / share.sum() - 0.5)
     if sum(heights) > TALLEST:
         these = ", ".join(map(_said, known, known.values()))
-        raise ValueError(f"at {width:g} inches this is {sum(heights):.1f} inches tall: choose some panels of: {these}")
+        tall = f"at {width:g} inches this is {sum(heights):.1f} inches tall, and a page {TALLEST}"
+        raise ValueError(f"{tall}: choose some panels of: {these}")
     figure.set_size_inches(width, sum(heights))
     figure.draw_without_rendering()  # decides where everything is
     for panel in letters(figure).values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from . import style
 
 SIZE = (6.4, 4.0)  # inches, of a picture of one panel
+LETTER, HANDLE = 0.075, 0.55  # inches of a legend: of a letter, and of what stands before the text
 NOTHING = "all are 0"  # said where a logarithmic axis has nothing to show
 
 
@@ -22,23 +24,45 @@ def panel(ax: Axes | None, *, size: tuple[float, float] = SIZE, where: str = "ou
 
     ``ax`` itself is drawn on with the caller's settings. Its legend lies to the right of it where the figure has a
     layout that makes room (``layout="constrained"``), and else inside. None stands for new Axes of pyplot with this
-    project's style, whose legend lies outside of them, at ``where``. Raises TypeError for what is no Axes.
+    project's style, whose legend lies outside of them, at ``where``; where more is drawn on them, it is made anew.
+    Raises TypeError for what is no Axes.
     """
-    if ax is not None:
-        if not isinstance(ax, Axes):
-            raise TypeError(f"ax must be Axes of matplotlib's, such as of pyplot.subplots(), got {type(ax).__name__}")
-        yield ax
-        if handles := _labelled(ax):
-            room: Any = ax.figure
-            beside: dict[str, Any] = (
-                {} if room.get_layout_engine() is None else {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-            )
-            ax.legend(handles=handles, **beside)
+    if ax is None:
+        with panels(1, 1, size=size) as made:
+            yield made[0, 0]
+            _outside[made[0, 0]] = where
+            _legend(made[0, 0])
         return
-    with panels(1, 1, size=size) as made:
-        yield made[0, 0]
-        if handles := _labelled(made[0, 0]):
-            style.legend(made[0, 0].figure, handles, columns=1 if "right" in where else 3, where=where)
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be Axes of matplotlib's, such as of pyplot.subplots(), got {type(ax).__name__}")
+    if ax in _outside:
+        with style.applied():
+            yield ax
+            _legend(ax)
+        return
+    yield ax
+    if handles := _labelled(ax):
+        room: Any = ax.figure
+        beside: dict[str, Any] = (
+            {} if room.get_layout_engine() is None else {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+        )
+        ax.legend(handles=handles, **beside)
+
+
+#: Axes that ``panel`` has made, and where their legend lies
+_outside: WeakKeyDictionary[Axes, str] = WeakKeyDictionary()
+
+
+def _legend(axes: Axes) -> None:
+    """Make the legend of Axes of our own, in as many columns as fit, in place of the one that they had."""
+    figure: Any = axes.figure
+    for old in list(figure.legends):
+        old.remove()
+    if handles := _labelled(axes):
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        fit = int(figure.get_figwidth() // (LETTER * longest + HANDLE))
+        columns = 1 if "right" in _outside[axes] else max(1, min(3, fit))
+        style.legend(figure, handles, columns=columns, where=_outside[axes])
 
 
 def _labelled(axes: Axes) -> list[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.text import Annotation
-from matplotlib.ticker import Formatter
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox, blended_transform_factory
 
 from . import style
@@ -154,38 +154,44 @@ def _put(text: Annotation, corner: tuple[int, int, str, str]) -> Bbox:
     return text.get_window_extent()
 
 
-#: decades of a logarithmic axis -> which multiples of powers of ten have a number, where it spans more than these
-_NUMBERED = {2.5: (1,), 1.0: (1, 2, 5), 0.4: (1, 2, 3, 4, 6)}
+#: which multiples of powers of ten have a number, from few to many: as few as give ``LEAST`` numbers
+_NUMBERED = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), tuple(range(1, 10)))
+LEAST = 4  # numbers along an axis
 
 
-class Few(Formatter):
-    """Numbers along a logarithmic axis: at decades, at a few ticks between where there are few, at all in a short one.
+class Few(Locator):
+    """Few ticks along a logarithmic axis, wherever it begins and ends: at decades, or at round numbers between.
 
-    Parameters
-    ----------
-    percent : bool, default False
-        Whether numbers are written as shares in percent.
+    Examples
+    --------
+    >>> Few().tick_values(1e-3, 2), [round(tick, 3) for tick in Few().tick_values(0.05, 0.2)]
+    ([0.001, 0.01, 0.1, 1.0], [0.05, 0.07, 0.1, 0.2])
     """
 
-    def __init__(self, *, percent: bool = False) -> None:
-        self._times, self._unit = (100, " %") if percent else (1, "")
+    def __call__(self) -> list[float]:
+        """Return the ticks within the limits of the axis."""
+        return self.tick_values(*sorted(self.axis.get_view_interval()))  # type: ignore[union-attr]
 
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return the text of a tick; empty for one without a number."""
-        low, high = sorted(self.axis.get_view_interval())  # type: ignore[union-attr]
-        span = np.log10(high / low)
-        numbered = next((numbers for decades, numbers in _NUMBERED.items() if span > decades), ())
-        multiple = x / 10 ** np.floor(np.log10(x) + 1e-9)
-        if numbered and not any(np.isclose(multiple, n) for n in numbered):
-            return ""
-        digits = max(3, 2 + int(np.ceil(-np.log10(span))))
-        return f"{self._times * x:.{digits}g}{self._unit}"
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Return the ticks between two values."""
+        decades = 10.0 ** np.arange(np.floor(np.log10(vmin)), np.ceil(np.log10(vmax)) + 1)
+        every = [np.sort(np.outer(decades, numbers).ravel()) for numbers in _NUMBERED]
+        linear = [MaxNLocator(nbins=n, steps=[1, 2, 5, 10]).tick_values(vmin, vmax) for n in range(LEAST, 2 * LEAST)]
+        found = [_within(np.array(ticks), vmin, vmax) for ticks in (*every, *linear)]
+        return next((ticks for ticks in found if len(ticks) >= LEAST), found[-1])
+
+
+def _within(ticks: np.ndarray, low: float, high: float) -> list[float]:
+    found: list[float] = ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))].tolist()
+    return found
 
 
 def few(axis: Axis, *, percent: bool = False) -> None:
     """Write few numbers along a logarithmic axis, as shares in percent or as they are."""
-    axis.set_major_formatter(Few(percent=percent))
-    axis.set_minor_formatter(Few(percent=percent))
+    times, unit = (100, " %") if percent else (1, "")
+    axis.set_major_locator(Few())
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{times * x:.6g}{unit}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def full_precision(axes: Axes, quality: float) -> None:

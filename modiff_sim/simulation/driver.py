@@ -18,6 +18,7 @@ from .. import quantizers
 from .. import recursion as _recursion
 from ..arguments import affordable, count, reals
 from ..arguments import seed as whole_seed
+from ..keywords import suggested
 from ..quantizers.base import Quantizer, as_made
 from ..quantizers.granularity import GRANULARITIES, Granularity
 from ..typing import ArrayLike
@@ -38,6 +39,7 @@ GENERATORS = ("PCG64", "PCG64DXSM", "SFC64", "Philox", "MT19937")
 MOST_THREADS = 1024
 
 
+@suggested
 def simulate(
     process: Process | str | Path | ArrayLike,
     Q: Quantizer | str,

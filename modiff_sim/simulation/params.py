@@ -22,6 +22,21 @@ def headline(what: str, params: Mapping[str, Any]) -> str:
     return f"{what}: {', '.join(parts)}" if parts else what
 
 
+def facts(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was run, but for the recursion: fact -> in words, the ones that matter most first."""
+    found: dict[str, str] = {}
+    if "quantizer" in params:
+        Q = params["quantizer"]
+        found["quantizer"] = quantizers.name(Q) if isinstance(Q, Quantizer) else str(Q)
+    if "process" in params:
+        found["process"] = str(params["process"]) + (f", d = {params['d']}" if "d" in params else "")
+        options = {name: value for name, value in params.get("process_params", {}).items() if name != "d"}
+        found["options"] = ", ".join(f"{name}={value}" for name, value in options.items())
+    words = {"trials": "{} trials", "steps": "{} steps", "warmup": "warm-up {}", "refresh": "refresh {}",
+             "operator": "A = {}", "seed": "seed {}", "dtype": "{}"}  # fmt: skip
+    return found | {name: said.format(params[name]) for name, said in words.items() if name in params}
+
+
 def setting(params: Mapping[str, Any]) -> dict[str, str]:
     """Return the main parameters in words, by what they are about."""
     shown = [f"{name} {params[name]}" for name in ("warmup", "refresh") if name in params]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from ..names import one_of
 from ..shown import LEVELS, Plots
 from .against_bounds import compared, extremes, outside, unbounded, why_outside
+from .params import facts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MAIN = ("quantizer", "process", "trials")  # what was run, as titles say it
 #: norm -> the quantity of the errors, and what it is called
 NORMS = {"2": ("error", "2-norm"), "inf": ("error_inf", "max norm")}
 
@@ -26,7 +29,8 @@ class SummaryPlots(Plots):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; new Axes of pyplot by default.
+            Where to draw; new Axes of pyplot by default, whose title says what was run. Results on the same Axes have
+            markers that tell them apart, and labels that say in what they differ.
         norm : {"2", "inf"}
             Which norm the errors have.
 
@@ -48,8 +52,8 @@ class SummaryPlots(Plots):
             "mean": self._of.mean[quantity], "largest": self._of.max[quantity],
         }  # fmt: skip
         look, name = _look(self._of.params)
-        with panels.panel(ax) as axes:
-            errors.quantiles(axes, found, look, named=name)
+        with panels.panel(ax) as axes, _apart(axes, name, self._of.params, ax) as marker:
+            errors.quantiles(axes, found, look, named=name, marker=marker)
             errors.error_axes(axes, f"error |o - ô|, {words}")
         return axes
 
@@ -71,7 +75,8 @@ class ResultPlots(Plots):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; new Axes of pyplot by default.
+            Where to draw; new Axes of pyplot by default, whose title says what was run. Results on the same Axes have
+            markers that tell them apart, and labels that say in what they differ.
         norm : {"2", "inf"}
             Which norm the errors have.
 
@@ -91,8 +96,8 @@ class ResultPlots(Plots):
             return SummaryPlots(self._of.tallied).errors(ax, norm=norm)
         _, words = _measured(self._of.arrays, norm)
         look, name = _look(self._of.params)
-        with panels.panel(ax) as axes:
-            errors.errors(axes, extremes(self._of, norm), look, named=name)
+        with panels.panel(ax) as axes, _apart(axes, name, self._of.params, ax) as marker:
+            errors.errors(axes, extremes(self._of, norm), look, named=name, marker=marker)
             fails = np.any(outside(self._of, norm), axis=1)
             start, why = (int(np.argmax(fails)), why_outside(self._of, norm)) if fails.any() else (None, "")
             errors.outside(axes, start, fails.size, why, named=name)
@@ -110,7 +115,8 @@ class ResultPlots(Plots):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; new Axes of pyplot by default.
+            Where to draw; new Axes of pyplot by default, whose title says what was run. Results on the same Axes have
+            markers that tell them apart, and labels that say in what they differ.
         norm : {"2", "inf"}
             Which norm the errors have.
 
@@ -134,8 +140,8 @@ class ResultPlots(Plots):
             raise ValueError(f"no ratios: {why}")
         look, name = _look(self._of.params)
         found, named = compared(self._of, norm), f"{name}, {NORMS[norm][1]}"
-        with panels.panel(ax) as axes:
-            errors.ratios(axes, found["ratio"], look, named=named, outside=found["outside"])
+        with panels.panel(ax) as axes, _apart(axes, name, self._of.params, ax) as marker:
+            errors.ratios(axes, found["ratio"], look, named=named, outside=found["outside"], marker=marker)
             errors.outside(axes, errors.fails_from(found), len(found["ratio"]), found["why"], named=named)
             errors.ratio_axes(axes)
         return axes
@@ -147,6 +153,13 @@ def _measured(found: Any, norm: str) -> tuple[str, str]:
     if quantity not in found:
         raise ValueError(f"{quantity} was not measured, only {', '.join(found)}")
     return quantity, words
+
+
+def _apart(axes: Axes, name: str, params: Any, ax: Axes | None) -> AbstractContextManager[str]:
+    """Tell what is drawn of a result from others on the Axes, and give Axes of our own a title of what was run."""
+    from ..plot import overlay
+
+    return overlay.result(axes, name, facts(params), MAIN, titled=ax is None)
 
 
 def _look(params: Any) -> tuple[Any, str]:

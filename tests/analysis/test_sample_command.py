@@ -49,7 +49,7 @@ def _keep_threads():
         (["--out", "FILE"], "FILE: is a file, and a folder is needed"),
         (["--out", "LOOP"], "LOOP: is a file, and a folder is needed"),
         (["--bits", f"{10**30}"], "AbsMax needs 2 <= bits <= 32"),
-        (["--seed=--"], "argument --seed: expected one argument"),
+        (["--seed=--"], "argument --seed: expected an argument, got '--'"),
         (["--model", "FILE"], "FILE"),
         (["--model", "a\nb"], "a b"),
     ],

@@ -5,6 +5,8 @@ import dataclasses
 import io
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,8 +15,8 @@ from scipy import stats
 from analysis.experiments import arms
 from analysis.experiments.arms import FULL, Arm
 from analysis.running import workspace
-from analysis.tables import __main__ as command
-from analysis.tables import layouts, measure, rows, write
+from analysis.tables import __main__ as program
+from analysis.tables import command, layouts, measure, rows, write
 from analysis.tables.cells import Cell, flat, from_flat
 from analysis.tables.layouts import TABLES, Table
 from modiff_sim import AbsMax, Identity
@@ -50,7 +52,7 @@ def measured(tmp_path_factory):
         patch.setitem(layouts.TABLES, "tiny", TINY)
         patch.setitem(measure.BATCH, "digits", 64)
         patch.setenv("MODIFF_OUT", str(out / "unused"))
-        assert command.main(["tiny", "--rerun", "--out", str(out), "--workers", "1"]) == 0
+        assert program.main(["tiny", "--rerun", "--out", str(out), "--workers", "1"]) == 0
         assert workspace.folder() == out
     return out
 
@@ -178,7 +180,7 @@ def test_arms_say_what_they_are():
 @pytest.mark.slow
 def test_a_rerun_gives_the_same_bytes_and_the_committed_rows_are_read_back(tiny, capsys):
     for run in ("a", "b"):
-        assert command.main(["tiny", "--rerun", "--out", str(tiny / run), "--workers", "1"]) == 0
+        assert program.main(["tiny", "--rerun", "--out", str(tiny / run), "--workers", "1"]) == 0
     assert "Table tiny" in capsys.readouterr().out
     for name in (*rows.FILES, "manifest.json"):
         assert (tiny / "a/tables/digits" / name).read_bytes() == (tiny / "b/tables/digits" / name).read_bytes()
@@ -215,7 +217,7 @@ def test_damaged_or_foreign_rows_are_refused(rerun):
         rows.committed("digits", tiny / "tables")
     with pytest.raises(StoreError, match="measure them with --rerun"):
         rows.committed("digits", tiny / "nowhere")
-    assert command.main(["tiny", "--rows", str(tiny / "nowhere")]) == 2
+    assert program.main(["tiny", "--rows", str(tiny / "nowhere")]) == 2
 
 
 def rewritten(folder, about=(), **contents):
@@ -230,12 +232,12 @@ def test_rows_of_other_code_are_rekeyed_where_the_images_agree(rerun, monkeypatc
     monkeypatch.setattr(layouts, "TABLES", {"tiny": TINY})
     monkeypatch.setattr(command, "TABLES", {"tiny": TINY})
     place, folder = ["--rows", str(tiny / "tables")], tiny / "tables" / "digits"
-    assert command.main(["--rekey", *place, "--out", str(tiny)]) == 0
+    assert program.main(["--rekey", *place, "--out", str(tiny)]) == 0
     assert "digits: the rows were already made with this code" in capsys.readouterr().out
     mine = rows.source()
     rewritten(folder, {"source": "old"})
     before = {name: (folder / name).read_bytes() for name in rows.FILES}
-    assert command.main(["--rekey", *place, "--out", str(tiny / "anew"), "--workers", "1"]) == 0
+    assert program.main(["--rekey", *place, "--out", str(tiny / "anew"), "--workers", "1"]) == 0
     assert "digits: 4 cells agree, the largest difference" in capsys.readouterr().out
     about = rows.committed("digits", tiny / "tables").manifest
     assert about["source"] == mine
@@ -256,17 +258,17 @@ def test_rows_are_not_rekeyed_where_an_image_or_what_decides_it_is_another(rerun
     other = text.replace(first["mean"], f"{float(first['mean']) + 3e-6:.8g}", 1)
     rewritten(folder, {"source": "old"}, **{"micro_batches.csv": other})
     before = (folder / "manifest.json").read_bytes()
-    assert command.main(again) == 2
+    assert program.main(again) == 2
     said = capsys.readouterr().err
     assert "1 of 4 cells give other images than the committed ones: " in said
     assert "closed loop" in said
     assert "by 3e-06" in said
     rewritten(folder, {"batch": 32, "versions": {"torch": "1.0"}}, **{"micro_batches.csv": text})
-    assert command.main(again) == 2
+    assert program.main(again) == 2
     assert "made with other batch and versions" in capsys.readouterr().err
     assert json.loads(before)["source"] == json.loads((folder / "manifest.json").read_bytes())["source"] == "old"
     with pytest.raises(SystemExit, match="2"):
-        command.main(["1", "--rekey"])
+        program.main(["1", "--rekey"])
 
 
 def test_rows_of_one_table_are_put_among_the_others(rerun, monkeypatch, capsys):
@@ -277,7 +279,7 @@ def test_rows_of_one_table_are_put_among_the_others(rerun, monkeypatch, capsys):
     before = rows.committed("digits", tiny / "tables")
     mine = before.manifest["source"]
     rewritten(folder, {"source": "old"})
-    assert command.main(add) == 0
+    assert program.main(add) == 0
     shown = capsys.readouterr()
     assert "digits: 3 rows are new, 2 stay" in shown.err
     assert "Table three" in shown.out
@@ -295,17 +297,17 @@ def test_rows_of_one_table_are_put_among_the_others(rerun, monkeypatch, capsys):
     assert (note["from"], note["to"], note["micro_batches"]) == ("old", mine, 2)
     # the same once more changes no byte, and a table that is gone takes its rows along
     contents = {name: (folder / name).read_bytes() for name in (*rows.FILES, "manifest.json")}
-    assert command.main(add) == 0
+    assert program.main(add) == 0
     assert {name: (folder / name).read_bytes() for name in contents} == contents
-    assert command.main([*add, "--missing"]) == 0
+    assert program.main([*add, "--missing"]) == 0
     assert "digits: no row is missing" in capsys.readouterr().err
     more = Table("more images", "digits", three.cells, images=192, closer={256: three.measured})
     monkeypatch.setitem(layouts.TABLES, "three", more)
-    assert command.main([*add, "--missing"]) == 0
+    assert program.main([*add, "--missing"]) == 0
     assert "digits: 3 rows are new, 5 stay" in capsys.readouterr().err  # those of 256 images
     monkeypatch.setitem(layouts.TABLES, "three", three)
     monkeypatch.delitem(layouts.TABLES, "tiny")
-    assert command.main(add) == 0
+    assert program.main(add) == 0
     assert "3 rows are new, 0 stay" in capsys.readouterr().err
     assert len(rows.committed("digits", tiny / "tables").measured.micro_batches) == 9
 
@@ -321,17 +323,17 @@ def test_rows_are_not_put_among_those_of_other_images(rerun, monkeypatch, capsys
     other = text.replace(first["mean"], f"{float(first['mean']) + 3e-6:.8g}", 1)
     rewritten(folder, {"source": "old"}, **{"micro_batches.csv": other})
     before = (folder / "manifest.json").read_bytes()
-    assert command.main(add) == 2
+    assert program.main(add) == 2
     assert "1 of 2 cells give other images than the committed ones: " in capsys.readouterr().err
     rewritten(folder, {"batch": 32}, **{"micro_batches.csv": text})
-    assert command.main(add) == 2
+    assert program.main(add) == 2
     assert "made with other batch" in capsys.readouterr().err
     assert len(rows.committed("digits", tiny / "tables").measured.rows) == 4
     assert json.loads(before)["source"] == json.loads((folder / "manifest.json").read_bytes())["source"] == "old"
     with pytest.raises(SystemExit, match="2"):
-        command.main(["three", "--keep"])
+        program.main(["three", "--keep"])
     with pytest.raises(SystemExit, match="2"):
-        command.main(["three", "--rerun", "--missing"])
+        program.main(["three", "--rerun", "--missing"])
 
 
 # writing -------------------------------------------------------------------------------------------------------
@@ -417,21 +419,43 @@ def test_every_committed_table_is_complete(name):
 
 
 def test_the_command_writes_every_format(tmp_path, capsys):
-    assert command.main(["16", "--save", str(tmp_path), "--format", "markdown"]) == 0
+    assert program.main(["16", "--save", str(tmp_path), "--format", "markdown"]) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"table_16.{e}" for e in ("csv", "md", "tex", "txt")]
     assert "| W8A4 |" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        command.main(["99"])
-    assert "no table 99; known: 1, 4, 4-ddpm, 4-refresh, 5" in capsys.readouterr().err
+    assert program.main(["99"]) == 2
+    assert "unknown table '99'; known: 1, 4, 4-ddpm, 4-refresh, 5" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        program.main(["1", "--value", "pnsr"])
+    assert capsys.readouterr().err.endswith("; did you mean 'psnr'?\n")
+
+
+def test_the_help_lists_all_and_imports_little(capsys):
+    assert sorted(program.tables()) == sorted(layouts.TABLES)
+    assert sorted(program.values()) == sorted(write.VALUES)
+    assert (program.values()[0], program._parser().parse_args([]).value) == (write.EXCESS, write.EXCESS)
+    code = (
+        "import sys; from analysis.tables.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "heavy = {'scipy', 'torch', 'analysis.tables.command', 'modiff_sim.metrics'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    lines = [line.split() for line in shown.partition("examples:")[2].splitlines() if line]
+    assert len(lines) == 3
+    for line in lines:
+        assert line[:3] == ["python", "-m", "analysis.tables"]
+        arguments = program._parser().parse_args(line[3:])
+        assert {*arguments.tables} <= {*layouts.TABLES}
 
 
 def test_rows_of_some_bits_are_chosen_and_others_are_told_how_to_measure(capsys):
-    assert command.main(["1", "--bits", "4", "3", "--format", "csv"]) == 0
+    assert program.main(["1", "--bits", "4", "3", "--format", "csv"]) == 0
     rows = [line.split(",")[0] for line in capsys.readouterr().out.splitlines()]
     assert {"W8A4", "W4A4", "W8A3", "paper W8A4"} < {*rows}
     assert not any("A8" in row or "A6" in row for row in rows)
     assert [row for row in rows if "A32" in row or "full precision" in row]
-    assert command.main(["1", "--bits", "4", "5"]) == 2
+    assert program.main(["1", "--bits", "4", "5"]) == 2
     said = capsys.readouterr().err
     assert "table 1 has no rows of 5 bits; it has 8 6 4 3." in said
     assert "latex()" in said

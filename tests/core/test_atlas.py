@@ -1,5 +1,6 @@
 """The atlas: its rows against plain loops, its order declared ≥ searched ≥ measured, its memory, its bad input."""
 
+import re
 import tracemalloc
 
 import numpy as np
@@ -234,3 +235,81 @@ def test_recorded_samples_are_cut_into_runs():
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
         atlas(**{"quantizers": ["absmax"], "bits": [3], "dims": [4], "trials": 2, **options})
+
+
+# what has no rows -------------------------------------------------------------------------------------------------
+
+DIVIDE = "the runs of 32 entries that share a scale do not divide d: take another d, or one scale per sample"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"bits": 1}, "nothing to show: absmax:1 at d = 48: AbsMax needs 2 <= bits <= 32, got 1"),
+        ({"granularities": "group:32", "bits": 4}, f"nothing to show: absmax:4@group:32 at d = 48: {DIVIDE}"),
+        ({"quantizers": "mxint8"}, f"nothing to show: mxint8 at d = 48: {DIVIDE}"),
+        ({"granularities": "batch", "bits": 4, "trials": 15}, "and 15 trials are too few: take 16"),
+        ({"distributions": [], "recorded": np.ones((3, 8)), "bits": 4}, "fewer than 2 runs of so many entries"),
+    ],
+    ids=str,
+)
+def test_an_empty_atlas_is_refused_with_the_reason(options, reason):
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        atlas(**{"quantizers": "absmax", "dims": 48, "distributions": "normal", "trials": 4} | options)
+
+
+def test_what_is_left_out_is_said_and_saved(tmp_path):
+    wanted = {"quantizers": ["absmax", "minmax", ms.AbsMax(3)], "bits": [1, 4], "dims": [32, 48]}
+    how = {"granularities": ["sample", "group:32"], "distributions": "normal", "trials": 4, "search": False}
+    found = atlas(**wanted, **how, recorded=np.ones((2, 40)))
+    keys = [tuple(row[name] for name in ("quantizer", "bits", "granularity", "d")) for row in found.left_out]
+    assert [key for key in keys if key[1] == 1 and key[0] == "absmax"] == [
+        ("absmax", 1, scale, d) for scale in ("sample", "group:32") for d in (32, 48)
+    ]
+    assert {key for key in keys if key[2] == "group:32" and key[3] == 48} == {
+        (name, bits, "group:32", 48) for name in ("absmax", "minmax") for bits in (1, 4)
+    }
+    short = [row for row in found.left_out if row["distribution"] == "recorded"]
+    assert {(row["granularity"], row["d"]) for row in short} == {("sample", 48)}
+    assert "left out      absmax:1 at d = 32, 48: AbsMax needs 2 <= bits <= 32, got 1; " in repr(found)
+    assert "left out" not in repr(found.where(bits=4))
+    found.save(tmp_path / "atlas")
+    assert module.Atlas.load(tmp_path / "atlas").left_out == found.left_out
+
+
+@pytest.fixture(scope="module")
+def small():
+    own = ms.Static(3, scale=0.5)
+    return atlas(["absmax", own], bits=4, dims=32, distributions="normal", trials=4, search=False)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"quantizer": "absmx"}, "unknown quantizer 'absmx'; .*; did you mean 'absmax'?"),
+        ({"quantizer": ["absmax", "minmx:3"]}, "unknown quantizer 'minmx'; .*; did you mean 'minmax'?"),
+        ({"quantizer": 3}, "unknown quantizer 3; known: "),
+        ({"norm": "kapa"}, "unknown norm 'kapa'; known: c, kappa; did you mean 'kappa'?"),
+        ({"distribution": "norml"}, "unknown distribution 'norml'; .*; did you mean 'normal'?"),
+        ({"granularity": "chanel"}, "unknown granularity 'chanel'; .*; did you mean 'channel'?"),
+        ({"bits": "4"}, "bits is a number, got '4'"),
+        ({"c_below_1": "yes"}, "c_below_1 is True, False or None, got 'yes'"),
+    ],
+    ids=str,
+)
+def test_values_that_no_atlas_has_are_refused(small, wanted, said):
+    with pytest.raises(ValueError, match=said.replace("?", "[?]")):
+        small.where(**wanted)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rows"),
+    [
+        ({"quantizer": "floor"}, 0), ({"quantizer": "absmax:3"}, 0), ({"granularity": "channel"}, 0), ({"d": 33}, 0),
+        ({"distribution": ["t5", "recorded"]}, 0), ({"c_below_1": False, "norm": "kappa"}, 0), ({"bits": 3}, 2),
+        ({"quantizer": "Static(bits=3, granularity=PerSample(), scale=0.5)"}, 2), ({"quantizer": "absmax:4"}, 2),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_that_another_atlas_may_have_give_no_rows(small, wanted, rows):
+    assert len(small.where(**wanted)) == rows

@@ -11,20 +11,21 @@ import pytest
 from command_line import parsed, run
 
 import modiff_sim as ms
-from modiff_sim import bounds, cli, commands, recommendation
+from modiff_sim import bounds, cli, commands, parsing, recommendation
 from modiff_sim.sweeps.store import Store
 
 # -- help and version ----------------------------------------
 
 
-def test_help_needs_the_standard_library_only():
-    tree = ast.parse(Path(cli.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize(("module", "ours"), [(cli, {"parsing"}), (parsing, set())])
+def test_help_needs_the_standard_library_only(module, ours):
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.Import):
             assert all(alias.name.split(".")[0] in sys.stdlib_module_names for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            assert node.module.split(".")[0] in sys.stdlib_module_names
+            known = ours if node.level else sys.stdlib_module_names
+            assert node.module.split(".")[0] in known
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in commands.COMMANDS)], ids=str)
@@ -56,6 +57,13 @@ def test_version_is_the_installed_one(capsys):
 def test_the_entry_point_is_main():
     (point,) = importlib.metadata.entry_points(group="console_scripts", name="modiff-sim")
     assert point.load() is cli.main
+
+
+def test_the_package_is_the_command():
+    """``python -m modiff_sim`` runs where the script is not on the path."""
+    done = subprocess.run([sys.executable, "-m", "modiff_sim", "bounds", "--stepz"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "modiff-sim bounds: error: unrecognized arguments: --stepz; did you mean '--steps'?\n"
 
 
 def test_a_reader_that_leaves_is_no_error():

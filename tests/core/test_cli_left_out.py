@@ -6,10 +6,10 @@ from command_line import parsed, rows_of_csv, run
 
 import modiff_sim as ms
 from modiff_sim import contraction
-from modiff_sim.commands import asked
+from modiff_sim.contraction.left_out import said
 
-RUNS = "the runs of 32 entries that share a scale do not divide d: pass another --d, or --granularity sample"
-FEW = "samples that share scales are measured in batches of 8, a mean needs 2 of them, and --trials {} is too few: "
+RUNS = "the runs of 32 entries that share a scale do not divide d: take another d, or one scale per sample"
+FEW = "samples that share scales are measured in batches of 8, a mean needs 2 of them, and {} trials are too few: "
 #: options -> quantizer, bits, granularity, d and reason of what has no rows, and (quantizer, granularity) of what has
 LEFT_OUT = [
     (("--quantizer", "absmax:3", "mxfp4_e2m1", "--d", 48), [("mxfp4_e2m1", 4, "group:32", 48, RUNS)],
@@ -23,7 +23,7 @@ LEFT_OUT = [
      [("absmax", 33, "sample", d, "AbsMax needs 2 <= bits <= 32, got 33") for d in (8, 9)],
      {("absmax", 4, "sample")}),
     (("--granularity", "batch", "sample", "--trials", 15, "--d", 8),
-     [("absmax", 4, "batch", 8, FEW.format(15) + "pass --trials 16")], {("absmax", 4, "sample")}),
+     [("absmax", 4, "batch", 8, FEW.format(15) + "take 16")], {("absmax", 4, "sample")}),
     (("--granularity", "batch", "sample", "--trials", 16, "--d", 8), [],
      {("absmax", 4, "batch"), ("absmax", 4, "sample")}),
     (("--granularity", "channel:axis=2", "sample", "--d", 8),
@@ -53,7 +53,7 @@ def test_what_has_no_rows_is_listed_with_its_reason(capsys, options, missing, th
     code, out, err = run(capsys, "contraction", *options, "--csv")
     assert code == 0
     assert [row["quantizer"] for row in rows_of_csv(out)] == [row["quantizer"] for row in found["rows"]]
-    lines = asked.said(found["left_out"])
+    lines = said(found["left_out"])
     assert err == "".join(f"left out: {line}\n" for line in lines)
     assert len(lines) == len({(row[0], row[-1]) for row in missing})  # dimensions of one reason stand in one line
     text = " ".join(run(capsys, "contraction", *options)[1].split())
@@ -62,14 +62,14 @@ def test_what_has_no_rows_is_listed_with_its_reason(capsys, options, missing, th
 
 
 def test_what_is_left_out_is_called_by_its_shortest_name(capsys):
-    said = run(capsys, "contraction", "--quantizer", "mxint8", "absmax:3@group:32", "--d", 33, 40)[2]
-    assert said == (
+    error = run(capsys, "contraction", "--quantizer", "mxint8", "absmax:3@group:32", "--d", 33, 40)[2]
+    assert error == (
         f"modiff-sim contraction: error: nothing to show: mxint8 at d = 33, 40: {RUNS}; "
         f"absmax:3@group:32 at d = 33, 40: {RUNS}\n"
     )
     assert "batch at d = 8: samples" in run(capsys, "contraction", "--granularity", "batch", "--trials", 8, "--d", 8)[2]
     large = run(capsys, "contraction", "--granularity", "batch", "--d", 2**20)[2]
-    assert "only 8 samples are drawn of so many entries: pass a smaller --d" in large
+    assert "only 8 samples are drawn of so many entries: take a smaller d" in large
 
 
 @pytest.mark.usefixtures("unsearched")

@@ -68,18 +68,63 @@ def test_the_page_names_every_command_and_key(capsys, recording):
 
 
 @pytest.mark.parametrize("command", QUICK)
-def test_csv_and_json_exclude_each_other(capsys, recording, command):
-    code, out, err = run(capsys, *quick(command, recording), "--csv", "--json")
+def test_csv_and_json_go_into_files_beside_the_table(capsys, recording, monkeypatch, command):
+    monkeypatch.chdir(recording.parent)
+    arguments = quick(command, recording)
+    table, as_json, as_csv = (run(capsys, *arguments, *form)[1] for form in ((), ("--json",), ("--csv",)))
+    assert run(capsys, *arguments, "--csv", "a.csv")[:2] == (0, table)
+    assert run(capsys, *arguments, "--json", "a.json", "--csv") == (0, as_csv, "wrote a.json\n")
+    assert Path("a.csv").read_text(encoding="utf-8") == as_csv
+    assert Path("a.json").read_text(encoding="utf-8") == as_json
+    code, out, err = run(capsys, *arguments, "--json=b.json", "--csv=b.csv")
+    assert (code, out, err) == (0, table, "wrote b.json\nwrote b.csv\n")
+    assert [path.read_text(encoding="utf-8") for path in (Path("b.json"), Path("b.csv"))] == [as_json, as_csv]
+    assert run(capsys, command, "--json", *arguments[1:])[1] == as_json  # a recording is no file for the rows
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--csv", "--json"], "--json and --csv cannot both be printed: name a file for one of them"),
+        (["--csv", "a.txt"], "--csv a.txt: the name must end in .csv"),
+        (["--json", "a.csv"], "--json a.csv: the name must end in .json"),
+        (["--json", "absent/a.json"], "--json absent/a.json: there is no folder"),
+        (["--csv", "folder.csv"], "--csv folder.csv: this is not a file"),
+    ],
+)
+def test_files_of_rows_are_looked_at_before_anything_is_run(capsys, tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    Path("folder.csv").mkdir()
+    monkeypatch.setattr("modiff_sim.commands.bounds.run", None)
+    code, out, err = run(capsys, "bounds", *options)
     assert (code, out) == (2, "")
-    assert err == f"modiff-sim {command}: error: argument --json: not allowed with argument --csv\n"
+    assert said in err
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]
 
 
-def test_what_is_not_finite_is_written_so_that_it_can_be_read(capsys):
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        ("simulate --pdf a.pdf", "--plot a.pdf"), ("bounds --svg=a.svg", "--plot a.svg"),
+        ("bounds --png", "--plot FILE"),
+        ("bounds --out a.csv", "--csv a.csv"), ("bounds -o a.json", "--json a.json"),
+        ("bounds --output a.png", "--plot a.png"),
+    ],
+)  # fmt: skip
+def test_options_of_other_programs_for_files_are_answered_with_ours(capsys, arguments, meant):
+    code, _, err = run(capsys, *arguments.split())
+    assert code == 2
+    assert err.endswith(f"; did you mean {meant!r}?\n")
+
+
+def test_no_picture_is_suggested_where_none_is_drawn(capsys):
+    assert "did you mean" not in run(capsys, "quantizers", "--pdf", "a.pdf")[2]
+
+
+def test_what_is_not_finite_is_written_so_that_it_can_be_read():
     rows = [{"a": float("inf"), "b": float("nan"), "c": None}, {"a": -float("inf"), "d": np.bool_(True)}]
-    printing.print_csv(rows)
-    assert capsys.readouterr().out == "a,b,c,d\ninf,,,\n-inf,,,True\n"
-    printing.print_json(rows)
-    assert json.loads(capsys.readouterr().out)[0] == {"a": "inf", "b": None, "c": None}
+    assert printing.as_csv(rows) == "a,b,c,d\ninf,,,\n-inf,,,True\n"
+    assert json.loads(printing.as_json(rows))[0] == {"a": "inf", "b": None, "c": None}
 
 
 # names ----------------------------------------------------------------------------------------------------------------
@@ -296,7 +341,10 @@ def test_examples_run(capsys, recording, monkeypatch, line):
     Store(recording.parent / "out" / "results").save("run", {"seed": 0}, {"x": np.ones(3)})
     arguments = shlex.split(line.partition(" >")[0])[1:]
     code, out, err = run(capsys, *arguments)
-    assert (code, err.replace("wrote", "").split()) == (0, [a for a in arguments if a.endswith(".png")])
+    assert (code, err.replace("wrote", "").split()) == (
+        0,
+        [a for a in arguments if a.endswith((".png", ".csv", ".json"))],
+    )
     assert out
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from matplotlib import pyplot
 
 import modiff_sim as ms
+from modiff_sim.quantizers import law_checks as laws
 from modiff_sim.quantizers.random_means import POINTS, refuted
 from modiff_sim.testing import arrays, check_quantizer
 
@@ -104,6 +105,10 @@ def test_bias_is_refuted_and_absent_bias_is_not():
     unbiased = ms.Laws(unbiased=True)
     assert check_quantizer(ms.Custom(quarters, kappa=1e9, laws=unbiased), examples=50) == ["c", "kappa", "unbiased"]
     assert check_quantizer(ms.Custom(lambda a: a, c=0, laws=unbiased), examples=5) == ["c", "kappa", "unbiased"]
+    # 1.5e-8 of a step: no random number of 32 bits is so near to 1, and the mean is 0
+    laws.LAWS["unbiased"](ms.Custom(quarters, kappa=1e9, laws=unbiased), np.array([[3.7252903e-09, 0.5]], np.float32))
+    with pytest.raises(ms.LawBroken, match="off by"):
+        laws.LAWS["unbiased"](ms.Custom(lambda a, u: 0 * a, c=1, laws=unbiased), np.array([[3.7e-9]], np.float32))
     for biased in (ms.Custom(seldom, c=0.4, laws=unbiased), ms.Custom(lambda a: a / 2, c=1, laws=unbiased)):
         with pytest.raises(ms.LawBroken, match="'unbiased'"):
             check_quantizer(biased)

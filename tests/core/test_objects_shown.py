@@ -264,6 +264,17 @@ def test_no_two_entries_of_a_legend_look_alike(name):
     assert [axes.get_ylabel() for axes in drawn.flat] == [*contraction.RATIOS.values()] * len(drawn)
 
 
+def test_means_show_their_bits():
+    rows = ms.atlas.atlas(["absmax", "minmax"], [2, 3, 4, 8], [8, 64], ["normal", "t5"], trials=2, search=False)
+    axes = rows.plot.c()
+    points = [line for line in axes.lines if line.get_linestyle() == "None" and len(line.get_xdata()) == 2]
+    found = [(line.get_color(), line.get_marker(), line.get_fillstyle()) for line in points]
+    assert len(found) == len({*found}) == 2 * 4 * 2
+    (legend,) = axes.figure.legends
+    told = {h.get_label(): h.get_fillstyle() for h in legend.legend_handles if h.get_linestyle() != "None"}
+    assert [told[f"declared and mean, {bits} bits"] for bits in (2, 3, 4, 8)] == list(contraction.FILLS)
+
+
 def test_conditions_of_the_theory_are_lines_that_say_what_holds():
     rows = ms.atlas.atlas("absmax", [3, 8], [64, 1024], "normal", trials=2, search=False)
 

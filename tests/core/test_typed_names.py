@@ -1,5 +1,7 @@
 """What people type: names and text where objects are taken, and what is said of a name that is not known."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -243,3 +245,28 @@ def test_fast_paths_decline_it_and_the_recursions_run_it():
 def test_what_cannot_be_is_refused(make, error, said):
     with pytest.raises(error, match=said):
         make()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: ms.simulate("random_walk:8", "absmax:4", step=3), "simulate takes no step=; did you mean 'steps'?"),
+        (lambda: ms.atlas.atlas("absmax", bit=4), "atlas takes no bit=; did you mean 'bits'?"),
+        (lambda: recommend({}, tolerence=0.1), "recommend takes no tolerence=; did you mean 'tolerance'?"),
+        (lambda: contraction.search("absmax:3", 8, nrom="c"), "search takes no nrom=; did you mean 'norm'?"),
+        (lambda: ms.simulate("random_walk:8", "absmax:4", xyz=3), "simulate takes no xyz=; known: process, Q, "),
+    ],
+)
+def test_an_unknown_keyword_is_answered_with_the_nearest(call, said):
+    with pytest.raises(TypeError, match=re.escape(said)):
+        call()
+
+
+def test_a_function_that_suggests_keywords_is_otherwise_itself():
+    import inspect
+    import pickle
+
+    assert pickle.loads(pickle.dumps(ms.simulate)) is ms.simulate
+    assert list(inspect.signature(ms.simulate).parameters)[:4] == ["process", "Q", "recursion", "steps"]
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'Q'"):
+        ms.simulate("random_walk:8")

@@ -1,6 +1,7 @@
 """Figures of a chosen model at chosen bits: what is measured, what the files are called, and what they say."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from readable import defects
 
 import figures
 from analysis.experiments import sizes, trained
+from figures import __main__ as program
 from figures import chosen
 from figures.__main__ import main
 from modiff_sim.plot import style
@@ -196,3 +198,16 @@ def test_the_command_measures_a_choice_at_effort_full(tiny, monkeypatch):
     assert main(["bit_sweep", "--out", str(tiny)]) == 0
     assert [effort for effort, _ in seen] == ["full", "quick"]
     assert seen[0][1]["bits"] == [4, 3]
+
+
+def test_the_help_has_examples_of_figures_that_there_are(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    lines = [shlex.split(line) for line in capsys.readouterr().out.partition("examples:")[2].splitlines() if line]
+    assert len(lines) == 3
+    for line in lines:
+        assert line[:3] == ["python", "-m", "figures"]
+        given = program._parser().parse_args(line[3:])
+        program._check(program._parser(), given)  # which ends the program where options do not fit together
+        for name in given.only if given.bits else ():
+            chosen.check(name, figures.load(name), chosen.effort("full", given.model, given.bits))

@@ -172,3 +172,9 @@ def test_each_panel_of_a_figure_can_be_read_alone(name, tmp_path):
         text = of_panels(module.CAPTION, parts, [letter])
         for begin, about in parts.items():
             assert not about or letter in about or begin not in text
+
+
+def test_a_caption_of_some_panels_counts_no_others():
+    module = figures.load("violins")
+    for shown in ("ab", "a", "abcdef"):
+        assert of_panels(module.CAPTION, module.PARTS, shown).startswith("Inputs of some layers of the full-precision")

@@ -11,6 +11,7 @@ import figures
 import paper_checks
 from analysis import contents, memory, tour
 from analysis.tables import __main__ as tables
+from analysis.tables import command as tables_command
 from analysis.tables.layouts import TABLES
 from analysis.tables.rows import committed
 from analysis.tables.write import EXCESS, document, page
@@ -112,7 +113,7 @@ def test_the_pages_are_what_make_pages_writes(program, tmp_path, monkeypatch):
         assert old != text
         (tmp_path / place).write_text(old, encoding="utf-8")
     monkeypatch.setattr(claims, "ROOT", tmp_path)
-    for module in (drawing, contents, tables):
+    for module in (drawing, contents, tables_command):
         monkeypatch.setattr(module, "PAGE", tmp_path / "docs" / module.PAGE.name)
     assert main(program.split()[1:]) == 0
     for place, text in shown.items():

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from matplotlib.text import Text
 import figures
 from figures.__main__ import main
 from figures.captions import of_panels
+from figures.foreseen import foreseen
 from figures.paper import for_paper
 from modiff_sim.plot import style
 from modiff_sim.plot.page import POINTS, fitted, letters
@@ -99,7 +101,9 @@ def test_a_table_is_as_tall_as_its_rows():
 
 
 def test_what_does_not_fit_is_refused_with_the_panels_to_choose_from():
-    with pytest.raises(ValueError, match=r"inches tall: choose some panels of: \(a\) panel 00, \(b\) panel 01"):
+    with pytest.raises(
+        ValueError, match=r"inches tall, and a page 9.6: choose some panels of: \(a\) panel 00, \(b\) panel 01"
+    ):
         fitted(made(6, 3), 1.6)
     with pytest.raises(ValueError, match="there is no panel 'z'; the panels are a, b, c, d, e, f"):
         fitted(made(), 3.3, ["a", "z"])
@@ -151,3 +155,49 @@ def test_what_cannot_be_is_refused(arguments, said, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["violins", "--bits", "4"], ["violins"], ["phase_diagram", "--bits", "4", "3", "2"], ["sample_grids"],
+     ["exact_truth", "--effort", "full"], ["violins", "--panels", "z"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_figure_that_will_be_too_tall_is_refused_before_anything_is_computed(
+    arguments, tmp_path, monkeypatch, capsys
+):
+    module = figures.load(arguments[0])
+    drawn = module.data("quick") if "full" in arguments else None
+
+    def data(effort):
+        assert effort == "quick", "computed"
+        return drawn
+
+    monkeypatch.setattr(module, "data", data if drawn else None)
+    assert main([*arguments, "--width", "3.3", "--format", "png", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    what = (
+        "there is no panel 'z'" if "z" in arguments else r"at 3.3 inches this is [\d.]+ inches tall, and a page 9.6: "
+    )
+    assert re.match(f"figures: {arguments[0]}: {what}", said.err)
+    assert (said.out, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_a_figure_whose_layout_was_not_foreseen_leaves_no_picture_and_others_are_made(tmp_path, capsys):
+    assert main(["error_growth", "error_growth_short", "--width", "3.3", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("figures: error_growth: at 3.3 inches")
+    found = {path.name for path in tmp_path.iterdir()}
+    assert {name for name in found if not name.startswith("error_growth_short")} == {
+        "error_growth.npz", "error_growth.json",
+    }  # fmt: skip
+    assert {"error_growth_short.png", "error_growth_short_3.3in.pdf"} <= found
+
+
+@pytest.mark.parametrize("bits", [(), (4,), (8, 4, 3)])
+@pytest.mark.parametrize("name", [name for name in figures.names() if hasattr(figures.load(name), "outline")])
+def test_an_outline_has_the_panels_that_are_asked_for(name, bits):
+    module = figures.load(name)
+    effort = figures.chosen.effort("quick", None, bits)
+    figure = module.plot(foreseen(name, module, effort))
+    per_bits, others, own = {"sample_grids": (3, 3, 5), "phase_diagram": (1, 3, 4)}[name]
+    assert len(letters(figure)) == others + per_bits * (len(bits) or own)

@@ -1,0 +1,110 @@
+"""What ``python -m analysis.tables`` does, once its arguments are known to fit together."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from modiff_sim.console import one_line
+from modiff_sim.names import one_of
+from modiff_sim.sweeps.store import StoreError, write_atomic
+
+from ..running import workspace
+from . import rows as stored
+from .keep import keep
+from .layouts import TABLES, Table
+from .measure import measure, wanted
+from .rekey import rekey
+from .write import FORMATS, Page, document, page, save
+
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the arguments say, and return the exit code."""
+    args.rows, args.out = args.rows or stored.COMMITTED, args.out or workspace.folder()
+    try:
+        chosen = {name: TABLES[one_of("table", name, TABLES)] for name in args.tables or TABLES}
+        if args.rekey:
+            workspace.use(args.out)
+            return _rekeyed(args)
+        if args.rerun:
+            _measured(args, chosen)
+        pages = {name: page(name, t, stored.committed(t.model, args.rows), args.value) for name, t in chosen.items()}
+        if args.bits:
+            pages = {name: of_bits(made, args.bits) for name, made in pages.items()}
+    except (StoreError, ValueError, OSError) as error:
+        print(f"tables: {one_line(error)}", file=sys.stderr)
+        return 2
+    _show(args, pages)
+    return 0
+
+
+def _show(args: argparse.Namespace, pages: Mapping[str, Page]) -> None:
+    """Write the page, or print the tables, and save them."""
+    if args.page:
+        write_atomic(PAGE, document(pages))
+        print(f"wrote {PAGE}", file=sys.stderr)
+    elif args.format == "markdown" and not args.tables:
+        print(document(pages), end="")
+    else:
+        for made in pages.values():
+            print(FORMATS[args.format](made))
+    if args.save:
+        save(pages, args.save)
+
+
+#: the bits of activations in the name of a row
+BITS = re.compile(r"W\d+A(\d+)\b")
+
+
+def of_bits(made: Page, bits: Sequence[int]) -> Page:
+    """Return a table with the rows of these bits alone, and those that are in full precision or about no bits.
+
+    Raises ValueError for bits of which it has no row, and says how others are measured.
+    """
+    there = {line[0]: int(found[1]) for line in made.lines if (found := BITS.search(line[0]))}
+    if unknown := sorted(set(bits) - set(there.values())):
+        known = " ".join(map(str, sorted(set(there.values()) - {32}, reverse=True))) or "none that say bits"
+        raise ValueError(
+            f"table {made.name} has no rows of {' '.join(map(str, unknown))} bits; it has {known}. Other bits are "
+            "measured by modiff_sim.nn.compare, whose result has latex(), or by python -m figures bit_sweep --bits"
+        )
+    return replace(made, lines=[line for line in made.lines if there.get(line[0], 32) in (*bits, 32)])
+
+
+def _measured(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:
+    """Measure the rows of these tables, into a folder of their own or among the others."""
+    workspace.use(args.out)
+    how = {"workers": args.workers, "scheduler": args.scheduler}
+    for model in dict.fromkeys(table.model for table in chosen.values()):
+        needed = wanted([name for name, table in chosen.items() if table.model == model])
+        if args.missing:
+            there = stored.committed(model, args.rows).measured.places()
+            needed = [w for w in needed if (w.cell, w.images, w.seed) not in there]
+            if not needed:
+                print(f"{args.rows / model}: no row is missing", file=sys.stderr)
+                continue
+        found = measure(model, needed, **how)
+        if args.keep:
+            new, before = keep(model, found, args.rows, **how)
+            print(f"{args.rows / model}: {new} rows are new, {before} stay", file=sys.stderr)
+        else:
+            stored.save(args.out / "tables" / model, found, stored.manifest(model))
+    if not args.keep:
+        args.rows = args.out / "tables"
+
+
+def _rekeyed(args: argparse.Namespace) -> int:
+    for model in dict.fromkeys(table.model for table in TABLES.values()):
+        cells, largest = rekey(model, args.rows, workers=args.workers, scheduler=args.scheduler)
+        print(
+            f"{model}: {cells} cells agree, the largest difference of a mean or rms pixel is {largest:.1e}"
+            if cells
+            else f"{model}: the rows were already made with this code"
+        )
+    return 0
