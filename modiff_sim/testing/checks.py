@@ -89,7 +89,9 @@ def check_quantizer(Q: Quantizer | str, *, examples: int = 100, dtypes: Any = DT
         zeros = np.zeros((2 * group, 2 * group), dtype)
         Q(zeros, random=np.full_like(zeros, 0.5) if Q.laws.randomised else None)
         x = np.tile(np.linspace(-3, 4, 16 * group, dtype=dtype), (2 * group, 1))
+        before = x.copy()
         twice = [Q(x, random=np.full_like(x, 0.5) if Q.laws.randomised else None) for _ in range(2)]
+        assert np.array_equal(x, before), f"{Q} wrote into its argument"
         assert np.array_equal(*twice), f"{Q} gives different results for one input: {OWN_NUMBERS}"
     shapes = st.tuples(st.integers(1, 4), st.integers(1, max(2, 12 // group)).map(lambda n: n * group))
 
