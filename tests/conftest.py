@@ -1,4 +1,4 @@
-"""Hypothesis profiles by environment: dev (random, 50 examples), ci (derandomised, 25), nightly (2000); fixtures."""
+"""Hypothesis profiles by environment: dev (random, 50 examples), ci (derandomised, 25), nightly (250); fixtures."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ hypothesis.settings.register_profile("dev", max_examples=50, deadline=None, supp
 hypothesis.settings.register_profile(
     "ci", max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW
 )
-hypothesis.settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=SLOW)
+hypothesis.settings.register_profile("nightly", max_examples=250, deadline=None, suppress_health_check=SLOW)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 # two test workers on two cores: one thread each
