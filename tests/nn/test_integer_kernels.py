@@ -1,5 +1,6 @@
 """The integer kernels against exact integer arithmetic, at the edges of what they are allowed to sum."""
 
+import ctypes
 import itertools
 import warnings
 from functools import cache
@@ -12,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import modiff_sim as ms
-from modiff_sim.nn.integer import machine_code, multiply, residuals, workers
+from modiff_sim.nn.integer import machine_code, multiply, residuals, threads
 from modiff_sim.nn.integer.geometry import Geometry, Moves
 from modiff_sim.nn.integer.machine_code import PROCESSORS
 from modiff_sim.nn.integer.packing import Packed
@@ -171,28 +172,53 @@ def test_rows_and_taps_are_where_a_convolution_looks(kernel, stride, dilation, p
         assert torch.equal(got, expected[:, 2 * g : 2 * g + 2].permute(0, 2, 3, 1).reshape(-1, 2))
 
 
-def test_parts_cover_everything_once_and_begin_at_multiples(monkeypatch):
+def marks():
+    """A kernel that adds 1 to every entry of its range, and the entries."""
+    write = machine_code.Writer("marks", ("found", "first#", "last#"), 8)
+    with write.loop(write.given["first"], write.given["last"]) as at:
+        place = write.at(write.given["found"], at.index, write.i32)
+        write.build.store(write.build.add(write.build.load(place, typ=write.i32), write.i32(1)), place)
+    return machine_code.compiled(write, RUNNABLE[0])
+
+
+@pytest.mark.skipif(threads.team() is None, reason="torch has no OpenMP of GNU's here")
+def test_threads_of_torch_do_every_part_once():
+    kernel, before = marks(), torch.get_num_threads()
+    try:
+        for many in (1, 2, 3):
+            torch.set_num_threads(many)
+            for items in (0, 1, 5, 12, 100, 1001):
+                found = torch.zeros(items + 1, dtype=torch.int32)
+                kernel.shared(at(found), items=items, least=4, multiple=4)
+                assert found.tolist() == [1] * items + [0]
+                assert torch.equal(torch.ones(2**18) + 1, torch.full((2**18,), 2.0))  # the same threads go on
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_without_a_team_one_thread_does_it_all(monkeypatch):
+    monkeypatch.setattr(machine_code, "team", lambda: None)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    for items in (1, 5, 12, 100):
-        done = []
-        workers.shared(lambda first, last: done.append((first, last)), items, least=4, multiple=4)  # noqa: B023
-        assert sorted(i for first, last in done for i in range(first, last)) == list(range(items))
-        assert all(first % 4 == 0 for first, _ in done)
-        assert len(done) == min(3, max(1, items // 4))
+    found = torch.zeros(100, dtype=torch.int32)
+    marks().shared(at(found), items=100, least=1)
+    assert found.tolist() == [1] * 100
 
 
-def test_a_part_that_fails_is_waited_for_and_said(monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    ended = []
+def test_a_team_of_fewer_threads_than_parts_does_every_part():
+    """Where a team has one thread, it takes one part after the other."""
+    kernel, alone = marks(), threads.team()
+    if alone is None:
+        pytest.skip("torch has no OpenMP of GNU's here")
+    found = torch.zeros(100, dtype=torch.int32)
+    data = (ctypes.c_int64 * 3)(at(found), 100, 8)
+    alone.parallel(kernel._in_team, ctypes.addressof(data), 1, 0)
+    assert found.tolist() == [1] * 100
 
-    def work(first, last):
-        if first == 0:
-            raise KeyboardInterrupt
-        ended.append(last)
 
-    with pytest.raises(KeyboardInterrupt):
-        workers.shared(work, 100, least=1)
-    assert ended == [100]
+def test_parts_begin_at_multiples_and_are_worth_it(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert [threads.part(items, 4, 4) for items in (1, 5, 12, 100)] == [1, 5, 4, 36]
+    assert threads.part(100, 60) == 100
 
 
 def test_machine_code_is_for_a_family_and_not_for_this_machine():

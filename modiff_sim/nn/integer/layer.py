@@ -19,7 +19,6 @@ from .machine_code import Processor
 from .multiply import group_length, kernel
 from .packing import Packed
 from .residuals import encode, largest
-from .workers import shared
 
 #: MACs of a part of a product, and entries of a part of a pass, that are worth a thread
 PART_MACS, PART_ENTRIES = 2**21, 2**16
@@ -140,7 +139,7 @@ class IntegerLayer:
         pieces = pieces if length % pieces == 0 else 1
         found = torch.empty(blocks, pieces, dtype=torch.int32)
         run, at = largest(self.processor, ref is not None), (_at(a), _at(ref), _at(found), length // pieces)
-        shared(lambda first, last: run(*at, first, last), found.numel(), least=-(-PART_ENTRIES * pieces // length))
+        run.shared(*at, items=found.numel(), least=-(-PART_ENTRIES * pieces // length))
         return found.amax(1).view(torch.float32)
 
     def _encode(
@@ -150,7 +149,7 @@ class IntegerLayer:
         """Write the codes of the residuals, and the next reference."""
         run, runs, length = encode(self.processor, recursion), places.targets.shape[0], places.run_length
         at = (_at(a), _at(ref), _at(new), _at(codes), _at(places.targets), _at(scale), runs // scale.shape[0], length)
-        shared(lambda first, last: run(*at, offset, first, last), runs, least=-(-PART_ENTRIES // length))
+        run.shared(*at, offset, items=runs, least=-(-PART_ENTRIES // length))
 
     def _multiply(
         self, Q: AbsMax, codes: Tensor, places: Geometry, scale: Tensor, old: Tensor, new: Tensor | None, output: Tensor
@@ -160,21 +159,15 @@ class IntegerLayer:
         run, shares = kernel(self.processor, packed.tile, new is not None), packed.shares(offset)
         group = group_length(self.processor, offset, Q.qmax, packed.largest)
         panels, width = packed.panels.shape[1], packed.panels.shape[4]
-        calls = []
+        macs = taps * places.words * 4 * panels * width  # of a row and group
         for g in range(self.groups):
             at = 4 * g * packed.channels  # the group's first channel in old, new and output
-            calls.append((
+            run.shared(
                 _at(codes) + 4 * g * places.words, _at(places.row_offsets), _at(places.tap_offsets), taps, places.words,
                 group, _at(packed.panels[g]), _at(shares[g]), _at(packed.scales[g]), _at(scale), rows // scale.shape[0],
                 _at(old) + at, _at(new) + at, _at(output) + at, packed.channels * self.groups, panels, packed.channels,
-            ))  # fmt: skip
-
-        def part(first: int, last: int) -> None:
-            for call in calls:
-                run(*call, first, last)
-
-        macs = taps * places.words * 4 * panels * width  # of a row and group
-        shared(part, rows, least=-(-PART_MACS // macs), multiple=packed.tile.rows)
+                items=rows, least=-(-PART_MACS // macs), multiple=packed.tile.rows,
+            )  # fmt: skip
 
     # -- where numbers lie in memory -----------------------------------------------------------------------------------
     def _laid_out(self, x: Tensor) -> Tensor:

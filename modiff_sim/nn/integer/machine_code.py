@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
+from .threads import part, team
+
 #: of llvmlite: addresses without a type
 OLDEST = (0, 45)
 
@@ -235,16 +237,69 @@ class Loop:
 
 _lock = threading.Lock()
 _kept: list[Any] = []  # what machine code lives in
+#: by these names kernels call functions of OpenMP
+NUMBER, SIZE = "modiff_sim_thread_number", "modiff_sim_team_size"
 
 
-def compiled(write: Writer, processor: Processor) -> Callable[..., None]:
-    """The function as machine code. It takes addresses and numbers, and lets other threads run meanwhile."""
+class Kernel:
+    """Machine code. It takes addresses and numbers, of which the last two are a range, and lets other threads run.
+
+    Parameters
+    ----------
+    call : callable
+        The function, on the range of its last two arguments.
+    in_team : int
+        The address of the function that a thread of a team calls to do its parts; 0 where there are no teams.
+    """
+
+    def __init__(self, call: Callable[..., None], in_team: int) -> None:
+        self._call, self._in_team = call, in_team
+
+    def __call__(self, *args: int) -> None:
+        """Do the range of the last two arguments, in this thread."""
+        self._call(*args)
+
+    def shared(self, *args: int, items: int, least: int, multiple: int = 1) -> None:
+        """Do range(items), whose parts (``threads.part``) are divided among torch's threads."""
+        together = team() if self._in_team else None
+        if together is None or (size := part(items, least, multiple)) >= items:
+            return self._call(*args, 0, items)
+        data = (ctypes.c_int64 * (len(args) + 2))(*args, items, size)
+        return together.parallel(self._in_team, ctypes.addressof(data), 0, 0)
+
+
+def _write_team(write: Writer) -> str:
+    """Add the function that a thread of a team calls with the address of (arguments, items, size of a part)."""
+    ir, kernel, kinds = write.ir, write.function, write.function.ftype.args
+    number, size = (ir.Function(write.module, ir.FunctionType(write.i32, []), name) for name in (NUMBER, SIZE))
+    function = ir.Function(write.module, ir.FunctionType(ir.VoidType(), [write.pointer]), f"{kernel.name}_in_team")
+    write.build = build = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def given(i: int) -> Any:
+        return write.load(function.args[0], write.i64, i, 8)
+
+    args = [given(i) if kind == write.i64 else build.inttoptr(given(i), kind) for i, kind in enumerate(kinds[:-2])]
+    items, each = given(len(args)), given(len(args) + 1)
+    mine, all_of_them = (write.times(build.sext(build.call(f, []), write.i64), each) for f in (number, size))
+    with write.loop(mine, items, all_of_them) as at:
+        build.call(kernel, [*args, at.index, write.least(write.total(at.index, each), items)])
+    build.ret_void()
+    return str(function.name)
+
+
+def compiled(write: Writer, processor: Processor) -> Kernel:
+    """The function as machine code."""
     import llvmlite.binding as llvm
 
     write.build.ret_void()
+    together = team()
+    in_team = _write_team(write) if together is not None else ""
     with _lock:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
+        if together is not None:
+            llvm.add_symbol(NUMBER, together.number)
+            llvm.add_symbol(SIZE, together.size)
         module = llvm.parse_assembly(str(write.module))
         module.verify()
         machine = llvm.Target.from_default_triple().create_target_machine(
@@ -254,5 +309,6 @@ def compiled(write: Writer, processor: Processor) -> Callable[..., None]:
         engine.finalize_object()
         _kept.append(engine)
         address = engine.get_function_address(write.function.name)
+        team_address = engine.get_function_address(in_team) if in_team else 0
     kinds = [ctypes.c_int64 if kind == write.i64 else ctypes.c_void_p for kind in write.function.ftype.args]
-    return ctypes.CFUNCTYPE(None, *kinds)(address)
+    return Kernel(ctypes.CFUNCTYPE(None, *kinds)(address), team_address)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from .machine_code import Loop, Processor, Writer, compiled
+from .machine_code import Kernel, Loop, Processor, Writer, compiled
 
 #: the largest 16-bit sum
 INT16 = 2**15 - 1
@@ -63,7 +63,7 @@ def group_length(processor: Processor, offset: int, largest_code: int, largest_w
 
 
 @cache
-def kernel(processor: Processor, tile: Tile, modulated: bool) -> Callable[..., None]:
+def kernel(processor: Processor, tile: Tile, modulated: bool) -> Kernel:
     """The compiled kernel.
 
     For rows ``first`` to ``last`` and all panels it computes y = Σ code·weight · weight scale · scale. Where it is

@@ -6,18 +6,17 @@ references are equal to the simulation's bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from .machine_code import Processor, Writer, compiled
+from .machine_code import Kernel, Processor, Writer, compiled
 
 #: vectors that are looked at in one turn
 TOGETHER = 4
 
 
 @cache
-def largest(processor: Processor, modulated: bool) -> Callable[..., None]:
+def largest(processor: Processor, modulated: bool) -> Kernel:
     """The kernel that finds max|a - ref| of each block, or max|a| where it is not modulated.
 
     It takes (a, ref, out, length, first, last): block b is the entries b·length to (b+1)·length, and out[b] becomes the
@@ -57,7 +56,7 @@ def largest(processor: Processor, modulated: bool) -> Callable[..., None]:
 
 
 @cache
-def encode(processor: Processor, recursion: str) -> Callable[..., None]:
+def encode(processor: Processor, recursion: str) -> Kernel:
     """The kernel that writes codes, and the next reference unless the recursion is "direct".
 
     It takes (a, ref, new, codes, targets, scales, runs_per_scale, length, offset, first, last). Run r is the entries
