@@ -9,7 +9,8 @@ stands its time by the roofline: the longer of moving all its numbers once, and 
 of the instruction.
 
 The default is the paper's CIFAR-10 U-Net (35.7 M parameters) with random weights. ``--page`` writes all of it into
-analysis/benchmarks/step.md, for batches of 1, 4 and 16, and for two threads; other packages at batch 4 alone.
+analysis/benchmarks/step.md, for batches of 1, 4 and 16, and for two threads; other packages at batch 4 alone; and
+images per second of whole runs (whole_runs.py), which ``--runs`` prints; and the tiles (tiles.py).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from modiff_sim.sweeps.files import write_atomic
 
 from ..running import interrupts
 from ..running.limits import Parser, whole
+from . import tiles, whole_runs
 from .rivals import FOREIGN, RIVALS, made
 from .sampling import make
 
@@ -189,7 +191,10 @@ def page(model: str, names: Sequence[str], turns: int) -> str:
                       table(HEAD, step_rows(found)) + "\n"]  # fmt: skip
         torch.set_num_threads(1)
         parts += ["## One 3×3 convolution with its passes, batch 4, one thread\n",
-                  table(LAYER_HEAD, layer_rows(4 * turns)) + "\n"]  # fmt: skip
+                  table(LAYER_HEAD, layer_rows(4 * turns)) + "\n",
+                  "## Tiles of the product, batch 4, one thread\n", table(tiles.HEAD, tiles.rows(4 * turns)) + "\n",
+                  "## Whole runs, one thread\n",
+                  table(whole_runs.HEAD, whole_runs.rows(whole_runs.SIZES, turns)) + "\n"]  # fmt: skip
     finally:
         torch.set_num_threads(before)
     return "\n".join(parts)
@@ -204,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--turns", type=whole(1, 1000), default=7, help="turns that count (default: 7)")
     add("--threads", type=whole(1, 64), default=1, help="threads (default: 1)")
     add("--rivals", nargs="+", metavar="RIVAL", default=list(RIVALS), help="by name, in quotes (default: all)")
+    add("--runs", action="store_true", help="whole runs of three models instead; --turns and --threads count")
     add("--page", action="store_true", help="write all tables into analysis/benchmarks/step.md")
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.rivals if name not in RIVALS]:
@@ -214,6 +220,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"wrote {HERE}")
         return 0
     torch.set_num_threads(chosen.threads)
+    if chosen.runs:
+        print(table(whole_runs.HEAD, whole_runs.rows(whole_runs.SIZES, chosen.turns)))
+        return 0
     print(table(HEAD, step_rows(step_turns(make(chosen.model), names, chosen.batch, chosen.turns))))
     return 0
 

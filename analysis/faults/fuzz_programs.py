@@ -180,6 +180,7 @@ PROGRAMS = {
             "analysis.benchmarks.step.make": _returns(None),
             "analysis.benchmarks.step.step_turns": _returns(None),
             "analysis.benchmarks.step.step_rows": _returns([]),
+            "analysis.benchmarks.step.whole_runs.rows": _returns([]),
         },
     ),
     "analysis.benchmarks.memory": FuzzedProgram(
