@@ -165,9 +165,17 @@ def _refreshed() -> dict[int, list[Cell]]:
     return {IMAGES: [Cell(arm, **HUNDRED) for arm in (FULL, WEIGHTS_ONLY, *arms)]}
 
 
+def _with_ddpm() -> dict[int, list[Cell]]:
+    """Return what of Table 4-ddpm is compared: both arms without compensation, convolutions alone."""
+    arms = [Arm(recursion, bits, 8, "channel", layers="convolutions") for recursion in ("direct", "open_loop")
+            for bits in (6, 4)]  # fmt: skip
+    return {IMAGES: [Cell(arm, **DDPM_HUNDRED) for arm in (FULL, WEIGHTS_ONLY, *arms)]}
+
+
 def _fewest_steps() -> dict[int, list[Cell]]:
-    """Return what of the table of steps is compared with 50 steps, at 3 bits."""
-    arms, places = (FULL, WEIGHTS_ONLY, swept(3)), [(5, sampler) for sampler in SWEPT] + [(10, "ddim"), (10, "ddpm")]
+    """Return what of the table of steps is compared, at 3 bits: the fewest steps with 50."""
+    arms, places = (FULL, WEIGHTS_ONLY, swept(3)), [(steps, sampler) for sampler in SWEPT for steps in (5, 50)]
+    places += [(10, "ddim"), (10, "ddpm")]
     return {IMAGES: [Cell(arm, sampler, steps, "uniform") for steps, sampler in places for arm in arms]}
 
 
@@ -209,6 +217,7 @@ TABLES: dict[str, Table] = {
     "4-ddpm": Table(
         "the same ablation with a stochastic sampler (DDPM, 100 steps)", "digits",
         _ablation((6, 4), ("convolutions", "all layers"), **DDPM_HUNDRED), images=SOME,
+        closer=_with_ddpm(),
     ),
     "4-refresh": Table(
         "the same ablation with 11 of 100 calls in full precision, where states begin anew (code of February 2025)",
