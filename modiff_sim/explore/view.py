@@ -18,7 +18,7 @@ from ..contraction import search
 from ..contraction.atlas import shared_by_samples
 from ..evidence import Claim, Evidence, Premise, Verdict, judge
 from ..quantizers.base import Quantizer
-from ..simulation.against_bounds import allowance, compared, extremes, unbounded
+from ..simulation.against_bounds import allowance, compared, extremes, outside, unbounded, why_outside
 from ..simulation.driver import simulate
 from ..simulation.results import Result
 from .settings import Settings
@@ -148,6 +148,8 @@ def _constants(r: Result, find_worst: bool) -> list[dict[str, Any]]:
 def against(r: Result, bound: str, *, factor: float = 1.0, **about: Any) -> Evidence:
     """The errors of a simulation against one bound, by call, and by trial where they are judged one by one.
 
+    Trials are left out from the call on at which more is lost than the quantizer declares.
+
     ``factor`` scales the bound, and ``about`` is passed to ``Evidence``. Raises ValueError where the bound does not
     apply; the message lists those that do.
     """
@@ -155,9 +157,13 @@ def against(r: Result, bound: str, *, factor: float = 1.0, **about: Any) -> Evid
     if bound in theorems:
         c, block = r.params["quantizer"].c(_block(r)), _block(r)
         half = Premise("(29) with c < 1/2 for every input", c < 0.5, f"c = {c:.3g} at {block} entries per scale")
-        premises = (half,) if bound.startswith("printed") else ()
-        slack = allowance(r.a_inf, r.params["d"], r.params["dtype"])[1:]
-        return Evidence(factor * theorems[bound], r.error[1:], atol=slack, premises=premises, **about)
+        premises: tuple[Premise, ...] = (half,) if bound.startswith("printed") else ()
+        slack, within = allowance(r.a_inf, r.params["d"], r.params["dtype"])[1:], ~outside(r, "2")[1:]
+        if not within.any():
+            premises += (Premise("no more is lost than is declared", False, why_outside(r, "2")),)
+            within[:] = True
+        claimed, measured, slack = (sizes[within] for sizes in (factor * theorems[bound], r.error[1:], slack))
+        return Evidence(claimed, measured, atol=slack, premises=premises, **about)
     if bound not in here:
         known = ", ".join(sorted([*theorems, *here])) or "none"
         raise ValueError(f"the bound {bound!r} does not apply here; those that do: {known}")
@@ -186,10 +192,12 @@ def _verdicts(r: Result) -> list[dict[str, Any]]:
         claim = Claim(name, f"the error is at most the bound '{name}'", "explored", "upper")
         judged = judge(claim, against(r, name))
         premises = judged.evidence.premises
-        shown = "; ".join(f"{p.name}: {'yes' if p.holds else 'no'}, {p.detail}" for p in premises)
+        shown = [f"{p.name}: {'yes' if p.holds else 'no'}, {p.detail}" for p in premises]
+        if (fails := outside(r, "2").any(axis=1)).any():
+            shown.append(f"{why_outside(r, '2')} from call {int(np.argmax(fails))} on")
         numbers = f"error {judged.measured:.3g} where the bound is {judged.claimed:.3g}"
         detail = numbers if all(p.holds for p in premises) else ""
-        rows.append({"bound": name, "verdict": str(judged.verdict), "detail": detail, "premise": shown})
+        rows.append({"bound": name, "verdict": str(judged.verdict), "detail": detail, "premise": "; ".join(shown)})
     return rows
 
 

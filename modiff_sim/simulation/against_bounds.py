@@ -7,11 +7,12 @@ A quantizer that loses more than it declares has an input outside of its domain,
 trials are left out from that call on, and the verdict says so.
 
 Two cases are not decided trial by trial. Where trials share a scale (``PerBatch``, ``PerChannel``), a bound holds for
-all trials together. For a randomised quantizer, c bounds an expectation: the root mean square over the trials is
-compared with that of the bounds, and fails if the mean of error² - bound² is more than ``SIGMAS`` standard errors above
-0. The bounds are ``bounds.stochastic_*`` where it declares to be unbiased, and else the sharp ones, since norms of
-random vectors, √E||e||², obey the triangle inequality as well. It loses more than it declares at a call where the mean
-of the measured c is more than ``SIGMAS`` standard errors above the declared one; nothing is promised from there on.
+all trials together, and so does what the quantizer declares. For a randomised quantizer, c bounds an expectation: the
+root mean square over the trials is compared with that of the bounds, and fails if the mean of error² - bound² is more
+than ``SIGMAS`` standard errors above 0. The bounds are ``bounds.stochastic_*`` where it declares to be unbiased, and
+else the sharp ones, since norms of random vectors, √E||e||², obey the triangle inequality as well. It loses more than
+it declares at a call where the mean of the measured c is more than ``SIGMAS`` standard errors above the declared one;
+nothing is promised from there on.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
         found["holds"] = None if found["holds"] is None else found["holds"] | broken.any(axis=1)
     else:
         ratio, fits = _ratios(error, limit, slack)
-        broken = np.zeros_like(fits) if shared else outside(r, norm)
+        broken = outside(r, norm)[:, : fits.shape[1]]
         rank = np.where(broken, -1.0, ratio + ~fits)  # trials that do not fit come first
         trial = np.argmax(rank, axis=1)
         each = {"error": error, "bound": limit, "ratio": ratio, "slack": slack}
@@ -99,9 +100,11 @@ def compared(r: Simulated, norm: str) -> dict[str, Any]:
     holds, found["outside"], found["why"] = found["holds"], fails_in_all, why_outside(r, norm)
     # a call where the premise fails in every trial is not judged, and comes last
     call = int(np.argmax(np.where(fails_in_all, -1.0, found["ratio"] + (0 if holds is None else ~holds))))
+    # where all judged calls are exact, nothing was promised that could fail
+    nothing_judged = fails_in_all.any() and not (found["bound"][~fails_in_all] > 0).any()
     found["worst"] = {
         "ratio": float(found["ratio"][call]), "call": call, "trial": None if trial is None or shared else trial[call],
-        "holds": None if holds is None or fails_in_all.all() else bool(holds.all()),
+        "holds": None if holds is None or nothing_judged else bool(holds.all()),
         "premise_fails_from": int(np.argmax(fails)) if fails.any() else None,
     }  # fmt: skip
     if holds is not None:
@@ -156,7 +159,8 @@ def extremes(r: Simulated, norm: str) -> dict[str, np.ndarray]:
         bound = np.where(outside(r, norm).all(axis=1), np.nan, np.sqrt(np.mean(limit**2, axis=1)))
         return found | {"rms": np.sqrt(np.mean(error**2, axis=1)), "bound": bound}
     if shared:
-        return found | {"together": _together(error, norm)[:, 0], "bound": limit[:, 0]}
+        bound = np.where(outside(r, norm)[:, 0], np.nan, limit[:, 0])
+        return found | {"together": _together(error, norm)[:, 0], "bound": bound}
     bound = np.where(outside(r, norm), -np.inf, limit).max(axis=1)
     return found | {"largest": error.max(axis=1), "bound": np.where(bound < 0, np.nan, bound)}
 
@@ -166,22 +170,23 @@ def outside(r: Simulated, norm: str) -> np.ndarray:
 
     The trial is then outside the domain of the quantizer, for example below the floor of its scale, or what is declared
     is false; no bound was promised. In the 2-norm of a randomised quantizer it is the mean over all trials that is
-    larger than the declared c, by more than chance allows. All are False where no bound is known, and where trials
-    share scales.
+    larger than the declared c, by more than chance allows; where trials share scales, it is all of them as one vector.
+    All are False where no bound is known.
     """
     none = np.zeros_like(r.arrays["error" if norm == "2" else "error_inf"], bool)
     if unbounded(r, norm):
         return none
     block, shared, expected = _cases(r, norm)
-    if shared:
+    if shared and expected:
         return none
-    measured, eps = r.arrays[CONSTANT[norm]], np.finfo(r.params["dtype"]).eps
+    measured = _constant_together(r, norm) if shared else r.arrays[CONSTANT[norm]]
+    eps = np.finfo(r.params["dtype"]).eps
     allowed = _declared(r, norm) * (1 + 1e-9) + 16 * (block + 4) * eps
     if expected:
         more = none | _above_in_the_mean(measured, allowed)[:, None]
     else:
         with np.errstate(invalid="ignore"):  # NaN where nothing was quantized
-            more = measured > allowed
+            more = none | (measured > allowed)
     return np.logical_or.accumulate(more, axis=0)
 
 
@@ -192,6 +197,32 @@ def why_outside(r: Simulated, norm: str) -> str:
     if any(type(part).in_domain is not Quantizer.in_domain for part in parts):
         return "outside the quantizer's domain"
     return f"{'mean loss' if expected else 'loss'} above the declared {CONSTANT[norm].replace('kappa', 'κ')}"
+
+
+def _constant_together(r: Simulated, norm: str) -> np.ndarray:
+    """Return c or kappa of all trials as one vector, less what rounding may add to it, (steps, 1); NaN if not known.
+
+    What was lost and what it was lost of follow from the constants of single trials: of direct quantization and the
+    closed loop the loss is the error, of the open loop it is of the difference. A trial that loses nothing does not say
+    of what; in a closed loop that is at most the difference and the error before.
+    """
+    squared, (error, d, a) = norm == "2", ("error", "d", "a") if norm == "2" else ("error_inf", "d_inf", "a_inf")
+    single = r.arrays[CONSTANT[norm]]
+    part = np.sqrt(single) if squared else single
+    if r.params["recursion"] == "closed_loop":
+        lost = r.arrays[error]
+        before = np.concatenate([lost[:1], lost[:-1]])
+        of = np.divide(lost, part, out=r.arrays[d] + before, where=part > 0)
+    else:
+        of = r.arrays[a if r.params["recursion"] == "direct" else d]
+        lost = part * of
+    known = np.isfinite(part) & (r.params["recursion"] == "direct" or np.arange(len(part))[:, None] > 0)
+    found = np.full((len(part), 1), np.nan)
+    lost, of = (_together(np.where(known, sizes, 0), norm) for sizes in (lost, of))
+    entries = r.params["d"] * part.shape[1]
+    lost -= np.minimum(lost, allowance(_together(r.arrays["a_inf"], "inf"), entries, r.params["dtype"]))
+    np.divide(lost, of, out=found, where=known.any(axis=1, keepdims=True) & (of > 0))
+    return found**2 if squared else found
 
 
 def _above_in_the_mean(measured: np.ndarray, allowed: float) -> np.ndarray:
