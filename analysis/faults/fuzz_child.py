@@ -11,6 +11,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -31,6 +32,10 @@ MEMORY = 8 * 2**30
 PROGRESS = re.compile(r"\d+ of \d+(, about .* left)?$|^step \d+/\d+ ")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 CHANGES = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate"})
+
+
+#: where an attempt runs: in folders of its own, because a command line may name the folder above, and that above it
+PLACE = Path("attempt", "in", "here")
 
 
 class Hung(BaseException):
@@ -64,7 +69,7 @@ class Watch:
     def __init__(self, folder: Path) -> None:
         self.on = False
         self.outside: list[str] = []
-        self.inside = (*(str(folder / name) for name in ("attempt", "hub", "matplotlib")), "/dev/", "/proc/")
+        self.inside = (*(str(folder / name) for name in (PLACE.parts[0], "hub", "matplotlib")), "/dev/", "/proc/")
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -151,7 +156,7 @@ def judged(code: int | str, out: str, errors: str, outside: list[str]) -> tuple[
 
 def run(folder: Path, seed: int, times: int, first: int, report: Callable[[dict[str, Any]], None]) -> None:
     """Run the attempts from number ``first`` on, out of ``times`` for each program."""
-    watch, master, place = Watch(folder), folder / "given", folder / "attempt"
+    watch, master, place = Watch(folder), folder / "given", folder / PLACE
     if not master.exists():
         master.mkdir(parents=True)
         fuzz_lines.given(master)
@@ -176,7 +181,8 @@ def run(folder: Path, seed: int, times: int, first: int, report: Callable[[dict[
 
 def attempt(main: Callable[[list[str]], Any], arguments: list[str], folder: Path, watch: Watch) -> tuple[str, bool]:
     """Run one command line in a folder of its own."""
-    place = folder / "attempt"
+    place = folder / PLACE
+    shutil.rmtree(folder / PLACE.parts[0], ignore_errors=True)
     fuzz_lines.renew(folder / "given", place)
     os.chdir(place)
     tempfile.tempdir = str(place)

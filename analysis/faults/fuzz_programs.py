@@ -116,6 +116,7 @@ PROGRAMS = {
         "analysis.tables.__main__",
         stubs={
             "analysis.tables.command.measure": _returns([]),
+            "analysis.tables.command.keep": _returns((0, 0)),
             "analysis.tables.command.rekey": _returns((0, 0.0)),
             "analysis.tables.command:stored.save": _returns(None),
             "analysis.tables.command.PAGE": lambda place: place / "tables.md",

@@ -153,6 +153,7 @@ ARMS: dict[str, Callable[[Any], Any]] = {
     "reuse": _arm(reuse=None),
     "thresholds": _arm(skip=Threshold(0.1)),
     "weights": _arm(weights=ms.AbsMax(4)),
+    "integers": _arm(weights=ms.AbsMax(8), engine="auto"),
     "sampling": _sample,
     "record": _record,
     "calibration": _calibrate,

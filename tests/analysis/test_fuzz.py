@@ -112,7 +112,7 @@ def main(arguments):
         while True:
             pass
     if how == "write":
-        open("../outside", "w").close()
+        open("../../../outside", "w").close()
     if how == "warn":
         warnings.warn("noise")
     if how == "die":
