@@ -98,7 +98,7 @@ def fitted(figure: Figure, width: float, panels: Sequence[str] | None = None) ->
         place: Any = panel.get_subplotspec()
         share = np.asarray(place.get_gridspec().get_width_ratios() or [1] * place.get_gridspec().ncols, float)
         _narrow(panel, width * share[place.colspan.start : place.colspan.stop].sum() / share.sum() - 0.5)
-    if sum(heights) > TALLEST:
+    if round(sum(heights), 1) > TALLEST:  # as the message says it
         these = ", ".join(map(_said, known, known.values()))
         tall = f"at {width:g} inches this is {sum(heights):.1f} inches tall, and a page {TALLEST}"
         raise ValueError(f"{tall}: choose some panels of: {these}")
