@@ -19,6 +19,8 @@ from unittest import mock
 
 import numpy as np
 
+from modiff_sim.sweeps.store import StoreError
+
 
 @dataclass(frozen=True)
 class FuzzedProgram:
@@ -59,6 +61,15 @@ class FuzzedProgram:
 
 def _returns(value: Any) -> Callable[[Path], Any]:
     return lambda place: lambda *_, **__: value
+
+
+def _keeps_nothing(place: Path) -> Callable[..., Any]:
+    """Return what refuses to keep rows, since none were measured."""
+
+    def keep(*_: Any, **__: Any) -> Any:
+        raise StoreError("nothing was measured")
+
+    return keep
 
 
 def _small_recipes(place: Path) -> dict[str, Any]:
@@ -116,7 +127,7 @@ PROGRAMS = {
         "analysis.tables.__main__",
         stubs={
             "analysis.tables.command.measure": _returns([]),
-            "analysis.tables.command.keep": _returns((0, 0)),
+            "analysis.tables.command.keep": _keeps_nothing,
             "analysis.tables.command.rekey": _returns((0, 0.0)),
             "analysis.tables.command:stored.save": _returns(None),
             "analysis.tables.command.PAGE": lambda place: place / "tables.md",

@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
         if args.rekey:
             workspace.use(args.out)
             return _rekeyed(args)
+        for name, table in chosen.items():  # before anything is measured
+            there(name, table.rows, args.bits or ())
         if args.rerun:
             _measured(args, chosen)
         pages = {name: page(name, t, stored.committed(t.model, args.rows), args.value) for name, t in chosen.items()}
@@ -62,19 +64,28 @@ def _show(args: argparse.Namespace, pages: Mapping[str, Page]) -> None:
 BITS = re.compile(r"W\d+A(\d+)\b")
 
 
+def there(name: str, rows: Sequence[str], bits: Sequence[int]) -> dict[str, int]:
+    """Return the bits of the rows that say them.
+
+    Raises ValueError for bits of which the table has no row, and says how others are measured.
+    """
+    found = {row: int(said[1]) for row in rows if (said := BITS.search(row))}
+    if unknown := sorted(set(bits) - set(found.values())):
+        known = " ".join(map(str, sorted(set(found.values()) - {32}, reverse=True))) or "none that say bits"
+        raise ValueError(
+            f"table {name} has no rows of {' '.join(map(str, unknown))} bits; it has {known}. Other bits are "
+            "measured by modiff_sim.nn.compare, whose result has latex(), or by python -m figures bit_sweep --bits"
+        )
+    return found
+
+
 def of_bits(made: Page, bits: Sequence[int]) -> Page:
     """Return a table with the rows of these bits alone, and those that are in full precision or about no bits.
 
-    Raises ValueError for bits of which it has no row, and says how others are measured.
+    Raises ValueError as ``there``.
     """
-    there = {line[0]: int(found[1]) for line in made.lines if (found := BITS.search(line[0]))}
-    if unknown := sorted(set(bits) - set(there.values())):
-        known = " ".join(map(str, sorted(set(there.values()) - {32}, reverse=True))) or "none that say bits"
-        raise ValueError(
-            f"table {made.name} has no rows of {' '.join(map(str, unknown))} bits; it has {known}. Other bits are "
-            "measured by modiff_sim.nn.compare, whose result has latex(), or by python -m figures bit_sweep --bits"
-        )
-    return replace(made, lines=[line for line in made.lines if there.get(line[0], 32) in (*bits, 32)])
+    said = there(made.name, [line[0] for line in made.lines], bits)
+    return replace(made, lines=[line for line in made.lines if said.get(line[0], 32) in (*bits, 32)])
 
 
 def _measured(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:

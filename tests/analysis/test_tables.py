@@ -312,6 +312,12 @@ def test_rows_of_one_table_are_put_among_the_others(rerun, monkeypatch, capsys):
     assert len(rows.committed("digits", tiny / "tables").measured.micro_batches) == 9
 
 
+def test_bits_that_a_table_does_not_have_are_refused_before_anything_is_measured(monkeypatch, capsys):
+    monkeypatch.setattr(command, "measure", lambda *_, **__: pytest.fail("it was measured"))
+    assert program.main(["fashion32", "--bits", "1", "--rerun", "--keep"]) == 2
+    assert "table fashion32 has no rows of 1 bits; it has 4 3." in capsys.readouterr().err
+
+
 def test_rows_are_not_put_among_those_of_other_images(rerun, monkeypatch, capsys):
     tiny, folder = rerun, rerun / "tables" / "digits"
     three = Table("three bits", "digits", {("W8A3", "closed"): Cell(Arm("closed_loop", 3, 8), steps=3)}, images=192)
