@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +29,6 @@ from torch import nn
 import modiff_sim as ms
 from modiff_sim.nn import modulated
 from modiff_sim.nn.integer import machine_code
-from modiff_sim.nn.integer.engine import Engine
-from modiff_sim.nn.layers import Operator
 from modiff_sim.nn.models.inputs import image_shape
 from modiff_sim.sweeps.files import write_atomic
 
@@ -65,10 +61,7 @@ class Turns:
 
     def ratios(self) -> np.ndarray:
         """Median over the turns of the processor time over torch's best of the same turn."""
-        best = np.median(self.processor, axis=0)
-        full = [i for i, name in enumerate(self.names) if name in BEST]
-        first = min(full, key=lambda i: best[i])
-        return np.median(self.processor / self.processor[:, [first]], axis=0)
+        return whole_runs.to_the_best(self.processor, self.names, BEST)
 
 
 def step_turns(model: nn.Module, names: Sequence[str], batch: int, turns: int) -> Turns:
@@ -103,16 +96,10 @@ def step_rows(found: Turns) -> list[list[str]]:
     return [*rows, *([name, "–", "–", "–", why] for name, why in found.missing.items())]
 
 
-def _timed(call: Callable[[], Any]) -> float:
-    start = time.process_time()
-    call()
-    return time.process_time() - start
-
-
 def rates() -> tuple[float, float]:
     """Bytes per second of a copy beyond the caches, and 8-bit multiplications per second of the kernel in L1."""
     there, here = torch.ones(2**24), torch.empty(2**24)
-    copied = 2 * 4 * there.numel() / np.median([_timed(lambda: here.copy_(there)) for _ in range(7)])
+    copied = 2 * 4 * there.numel() / np.median([tiles.timed(lambda: here.copy_(there)) for _ in range(7)])
     layer = nn.Sequential(nn.Linear(512, 64, bias=False))
     x = torch.randn(1, 4096, 512)
     with torch.no_grad(), modulated(layer, activations=ms.AbsMax(4), weights=ms.AbsMax(8), engine="integer") as run:
@@ -122,23 +109,8 @@ def rates() -> tuple[float, float]:
         places = integer._buffers.places(integer._shape(x), integer.moves, 1)
         codes, output, scale = integer._buffers.codes(places, 8), torch.empty(1, 4096, 64), torch.ones(1)
         args = (ms.AbsMax(4), codes, places, scale, integer._bias(), None, output)
-        fastest = np.median([_timed(lambda: integer._multiply(*args)) for _ in range(15)])
+        fastest = np.median([tiles.timed(lambda: integer._multiply(*args)) for _ in range(15)])
     return float(copied), float(4096 * 512 * 64 / fastest)
-
-
-def _looped(layer: nn.Conv2d, x: torch.Tensor, bits: int) -> Callable[[torch.Tensor], Any]:
-    """The closed loop of one layer with its passes, without what a run does once per call of a model."""
-    Q, operator = ms.AbsMax(bits), Operator("layer", layer, ms.AbsMax(8))
-    engine = Engine("auto", {"layer": operator}, {})
-    kept: list[Any] = [(x, operator.affine(x)), ()]
-
-    def call(x: torch.Tensor) -> None:
-        step = engine.step("layer", Q, x, kept[0], "closed_loop", kept[1])
-        if step is None:
-            raise RuntimeError(f"no integers here: {engine.declined['layer']}")
-        kept[:] = [(step.ref, step.o_hat), step.spare]
-
-    return call
 
 
 def layer_rows(turns: int) -> list[list[str]]:
@@ -151,11 +123,11 @@ def layer_rows(turns: int) -> list[list[str]]:
         x = torch.randn(4, channels, size, size).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             calls = {"torch": plain, "torch, channels last": last}
-            calls |= {f"closed loop, {bits} bits": _looped(plain, x, bits) for bits in (8, 4)}
+            calls |= {f"closed loop, {bits} bits": tiles.looped(plain, x, bits) for bits in (8, 4)}
             taken = np.empty((turns + 3, len(calls)))
             for turn in taken:
                 x = x + 0.01 * torch.randn(x.shape)
-                turn[:] = [_timed(partial(call, x)) for call in calls.values()]
+                turn[:] = [tiles.timed(call, x) for call in calls.values()]
         medians, best = np.median(taken[3:], axis=0), taken[3:, :2].min(axis=1, keepdims=True)
         ratios = np.median(taken[3:] / best, axis=0)
         # a and â twice, â', codes, ô, ô', output; each number once

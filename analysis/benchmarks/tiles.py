@@ -7,6 +7,7 @@ the number of output channels alone.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,36 +27,50 @@ SHAPES = (
 )  # fmt: skip
 
 
-def _engine(operator: Operator, tile: multiply.Tile) -> Engine:
-    """An engine whose only layer has this tile."""
+def looped(layer: nn.Module, x: torch.Tensor, bits: int, tile: multiply.Tile | None = None) -> Callable[..., None]:
+    """Return the closed loop of one layer with its passes, without what a run does once per call of a model.
+
+    It begins with an exact call at x. A tile takes the place of that of the rule.
+    """
+    Q, operator = ms.AbsMax(bits), Operator("layer", layer, ms.AbsMax(8))
     before = packing.best_tile
-    packing.best_tile = lambda processor, channels: tile
     try:
-        return Engine("auto", {"layer": operator}, {})
+        if tile is not None:
+            packing.best_tile = lambda processor, channels: tile
+        engine = Engine("auto", {"layer": operator}, {})
     finally:
         packing.best_tile = before
+    kept: list[Any] = [(x, operator.affine(x)), ()]
+
+    def call(x: torch.Tensor) -> None:
+        step = engine.step("layer", Q, x, kept[0], "closed_loop", kept[1])
+        if step is None:
+            raise RuntimeError(f"no integers here: {engine.declined['layer']}")
+        kept[:] = [(step.ref, step.o_hat), step.spare]
+
+    return call
+
+
+def timed(call: Callable[..., Any], *args: Any) -> float:
+    """Return the seconds of the processor that a call takes."""
+    start = time.process_time()
+    call(*args)
+    return time.process_time() - start
 
 
 def measured(shape: tuple[int, int, int, int], turns: int, batch: int = 4) -> np.ndarray:
     """Return the median seconds of a closed loop's step with every tile of this processor, in their order."""
     channels, out, size, kernel = shape
     tiles = multiply.TILES[machine_code.runnable()[0].dot]
-    operator = Operator("layer", nn.Conv2d(channels, out, kernel, padding=kernel // 2), ms.AbsMax(8))
+    layer = nn.Conv2d(channels, out, kernel, padding=kernel // 2)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, channels, size, size, generator=generator).contiguous(memory_format=torch.channels_last)
-    engines = [_engine(operator, tile) for tile in tiles]
+    taken = np.empty((turns + 3, len(tiles)))
     with torch.no_grad():
-        kept: list[Any] = [((x, operator.affine(x)), ()) for _ in tiles]
-        taken = np.empty((turns + 3, len(tiles)))
+        calls = [looped(layer, x, 4, tile) for tile in tiles]
         for turn in taken:
             x = x + 0.01 * torch.randn(x.shape, generator=generator)
-            for i, engine in enumerate(engines):
-                start = time.process_time()
-                step = engine.step("layer", ms.AbsMax(4), x, kept[i][0], "closed_loop", kept[i][1])
-                turn[i] = time.process_time() - start
-                if step is None:
-                    raise RuntimeError(f"no integers here: {engine.declined['layer']}")
-                kept[i] = ((step.ref, step.o_hat), step.spare)
+            turn[:] = [timed(call, x) for call in calls]
     return np.median(taken[3:], axis=0)
 
 

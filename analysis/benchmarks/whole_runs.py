@@ -78,14 +78,18 @@ def turns(size: Size, arms: Sequence[str], count: int) -> np.ndarray:
     return taken[:, 1:]
 
 
+def to_the_best(seconds: np.ndarray, names: Sequence[str], full: Sequence[str]) -> np.ndarray:
+    """Return the median over turns of the ratios to the best of ``full`` within a turn; seconds are (turns, names)."""
+    best = min((i for i, name in enumerate(names) if name in full), key=lambda i: np.median(seconds[:, i]))
+    return np.asarray(np.median(seconds / seconds[:, [best]], axis=0))
+
+
 def rows(sizes: Sequence[Size], count: int, arms: Sequence[str] = tuple(ARMS)) -> list[list[str]]:
     """Medians over the turns, and of the ratios to the better full precision within a turn."""
     found = []
     for size in sizes:
         clock, processor = turns(size, arms, count)
-        full = [i for i, arm in enumerate(arms) if arm in FULL]
-        best = min(full, key=lambda i: np.median(processor[:, i]))
-        ratios = np.median(processor / processor[:, [best]], axis=0)
+        ratios = to_the_best(processor, arms, FULL)
         for arm, seconds, ratio in zip(arms, np.median(clock, axis=0), ratios, strict=True):
             found.append([str(size), arm, f"{size.images / seconds:.3g}", f"{ratio:.2f}"])
     return found

@@ -16,6 +16,7 @@ import torch
 
 from modiff_sim.metrics import frechet_distance, nearest_distance
 from modiff_sim.nn import image_noise, sample, zoo
+from modiff_sim.nn.batching import BATCH
 
 from .. import datasets, metrics
 from ..datasets import split
@@ -33,7 +34,7 @@ def measure(
         return {k: round(v, 4) if isinstance(v, float) else v for k, v in extractor.report(images).items()}
 
     shape = real.shape[1:]
-    samples = sample(model, images=images, steps=steps, spacing="quad", shape=shape, batch=128)
+    samples = sample(model, images=images, steps=steps, spacing="quad", shape=shape, batch=BATCH)
     noise = np.stack([image_noise(0, i).standard_normal(shape, dtype=np.float32) for i in range(images)])
     half, other = split(len(real), test_share=0.5)
     f, f_real = extractor.features(samples), extractor.features(real)

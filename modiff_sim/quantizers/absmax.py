@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from array_api_compat import array_namespace
 
 from ..typing import Array
 from .base import QParams
-from .laws import Laws
+from .laws import NEAREST, Laws
 from .worst_case import Boundary, SymmetricGrid, need_dimension
 
 
@@ -57,15 +57,7 @@ class AbsMax(SymmetricGrid):
     (0.16666666666666666, 0.6364)
     """
 
-    laws = Laws(
-        error=0.5,
-        c="tight",
-        kappa="tight",
-        idempotent=True,
-        sign_equivariant=True,
-        scale_equivariant=True,
-        zero_to_zero=True,
-    )
+    laws = replace(NEAREST, error=0.5)
     min_bits = 2
 
     @property

@@ -6,7 +6,7 @@ Both keep absmax's codes, ±qmax, and choose a smaller scale per block.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -15,7 +15,7 @@ from ..arguments import count, number
 from ..typing import Array
 from .absmax import AbsMax, guarded
 from .base import QParams, Quantizer
-from .laws import Laws
+from .laws import NEAREST
 from .worst_case import need_dimension
 
 MOST_CANDIDATES = 10**4
@@ -42,9 +42,7 @@ def _sum(xp: Any, rows: Array) -> Array:
 class _Clipped(AbsMax):
     """Base: codes are clamped to ±qmax, because entries lie beyond."""
 
-    laws = Laws(
-        c="tight", kappa="tight", idempotent=True, sign_equivariant=True, scale_equivariant=True, zero_to_zero=True
-    )
+    laws = NEAREST
     saturates = True
     scale_from_extremes = False
 
@@ -157,7 +155,7 @@ class MSEClip(_Clipped):
     array([[3.25, 3.25, 3.25, 3.25, 3.25]])
     """
 
-    laws = Laws(idempotent=True, sign_equivariant=True, scale_equivariant=True, zero_to_zero=True)
+    laws = replace(NEAREST, c="upper", kappa="upper")
     candidates: int = 16
 
     def __post_init__(self) -> None:

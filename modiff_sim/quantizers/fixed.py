@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from array_api_compat import array_namespace
@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 from ..arguments import number
 from ..typing import Array
 from .base import QParams, Quantizer
-from .laws import Laws
+from .laws import NEAREST, Laws
 from .worst_case import need_dimension
 
 
@@ -232,9 +232,7 @@ class Zero(FixedScale):
     array([[0., 0.]])
     """
 
-    laws = Laws(
-        c="tight", kappa="tight", idempotent=True, sign_equivariant=True, scale_equivariant=True, zero_to_zero=True
-    )
+    laws = NEAREST
     min_bits = 0
     fixed_bits = 0
     bits: int = field(default=0, kw_only=False)
@@ -263,15 +261,7 @@ class Identity(FixedScale):
     array([[1. , 2.5]])
     """
 
-    laws = Laws(
-        error=0.0,
-        c="tight",
-        kappa="tight",
-        idempotent=True,
-        sign_equivariant=True,
-        scale_equivariant=True,
-        zero_to_zero=True,
-    )
+    laws = replace(NEAREST, error=0.0)
     has_codes = False
     worst = 0.0
     fixed_bits = 32

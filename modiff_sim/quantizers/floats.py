@@ -7,7 +7,7 @@ The formats themselves, and rounding to them, are in ``formats``; blocks behind 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from array_api_compat import array_namespace
 
@@ -15,7 +15,7 @@ from ..typing import Array
 from .absmax import guarded
 from .base import QParams
 from .formats import E4M3, E5M2, Format, round_to
-from .laws import Laws
+from .laws import NEAREST
 from .microscaling import MX as MX  # nn.run's fast path imports it from here
 from .worst_case import Boundary, SymmetricGrid
 
@@ -74,15 +74,7 @@ class Logarithmic(_ScaledFloat):
     array([[ 4.,  2., -1.]])
     """
 
-    laws = Laws(
-        error=0.5,
-        c="tight",
-        kappa="tight",
-        idempotent=True,
-        sign_equivariant=True,
-        scale_equivariant=True,
-        zero_to_zero=True,
-    )
+    laws = replace(NEAREST, error=0.5)
     min_bits = 2
 
     @property
@@ -111,15 +103,7 @@ class FP8E4M3(_ScaledFloat):
     array([[448.  ,  96.  ,  -3.25]])
     """
 
-    laws = Laws(
-        error=E4M3.step(0) / 2,
-        c="tight",
-        kappa="tight",
-        idempotent=True,
-        sign_equivariant=True,
-        scale_equivariant=True,
-        zero_to_zero=True,
-    )
+    laws = replace(NEAREST, error=E4M3.step(0) / 2)
     fixed_bits = 8
     bits: int = field(default=8, kw_only=False)
 
@@ -148,15 +132,7 @@ class FP8E5M2(_ScaledFloat):
     array([[ 5.7344e+04,  9.6000e+01, -3.5000e+00]])
     """
 
-    laws = Laws(
-        error=E5M2.step(0) / 2,
-        c="tight",
-        kappa="tight",
-        idempotent=True,
-        sign_equivariant=True,
-        scale_equivariant=True,
-        zero_to_zero=True,
-    )
+    laws = replace(NEAREST, error=E5M2.step(0) / 2)
     fixed_bits = 8
     bits: int = field(default=8, kw_only=False)
 

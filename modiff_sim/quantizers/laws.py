@@ -90,3 +90,10 @@ class LawBroken(AssertionError):
     >>> issubclass(ms.LawBroken, AssertionError)
     True
     """
+
+
+#: what rounding to the nearest number of a symmetric grid declares, where the grid scales with its input; each class
+#: says its error
+NEAREST = Laws(
+    c="tight", kappa="tight", idempotent=True, sign_equivariant=True, scale_equivariant=True, zero_to_zero=True
+)

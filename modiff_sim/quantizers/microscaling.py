@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from array_api_compat import array_namespace
@@ -16,22 +16,14 @@ from ..typing import Array
 from .base import QParams, Quantizer
 from .formats import E2M1, E2M3, E3M2, E4M3, E5M2, INT8, Format, power_of_two, round_to
 from .granularity import GROUP, Granularity, PerGroup
-from .laws import Laws
+from .laws import NEAREST, Laws
 from .worst_case import Boundary, need_dimension
 
 
 def _mx_laws(element: Format) -> Laws:
     """The error is at most half a step of the top binade, or what clamping costs."""
     error = max(element.step(0) / 2, 2 - element.top)
-    return Laws(
-        error=error,
-        c="tight",
-        kappa="tight",
-        idempotent=True,
-        sign_equivariant=True,
-        scale_equivariant=True,
-        zero_to_zero=True,
-    )
+    return replace(NEAREST, error=error)
 
 
 @dataclass(frozen=True, kw_only=True)
