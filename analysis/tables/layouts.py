@@ -265,7 +265,7 @@ TABLES: dict[str, Table] = {
     ),
     "fashion32": Table("the 32×32 model", "fashion32", AT_32, images=1024),
     "fashion32-ddpm": Table(
-        "the 32×32 model with a stochastic sampler (one scale per sample)", "fashion32", AT_32_DDPM, images=SOME
+        "the 32×32 model with a stochastic sampler (one scale per sample)", "fashion32", AT_32_DDPM, images=1024
     ),
 }  # fmt: skip
 
