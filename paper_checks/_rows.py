@@ -10,7 +10,9 @@ moments of these images, and not to those of a population.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,32 @@ from modiff_sim import Evidence
 from modiff_sim.evidence import Premise
 
 if TYPE_CHECKING:
+    from analysis.tables.rows import Rows
     from modiff_sim.metrics.jackknife import Levels
     from modiff_sim.metrics.resampling import Interval
 
 Pair = tuple[Any, Any]  # two cells: the first is compared with the second
 NO_LOSS = 0.10  # the most by which an arm may exceed what it is compared with and have "no loss"; ours
+
+
+#: whether rows are those that were judged by a classifier of other people
+_OUTSIDE: ContextVar[bool] = ContextVar("outside", default=False)
+
+
+@contextmanager
+def judged_outside() -> Iterator[None]:
+    """Read the rows of the same images in the features of a classifier of other people."""
+    before = _OUTSIDE.set(True)
+    try:
+        yield
+    finally:
+        _OUTSIDE.reset(before)
+
+
+def _rows_of(model: str) -> Rows:
+    from analysis.tables import rows
+
+    return rows.committed(model, rows.OUTSIDE) if _OUTSIDE.get() else rows.committed(model)
 
 
 def cells(name: str, *places: tuple[str, str]) -> list[Any]:
@@ -40,21 +63,19 @@ def pseudo(name: str, cell: Any, value: str = "frechet", images: int | None = No
     ``images`` is how many, by default those of the table.
     """
     from analysis.tables.layouts import TABLES
-    from analysis.tables.rows import committed
     from analysis.tables.write import pseudo_values
 
     table = TABLES[name]
-    return pseudo_values(committed(table.model), table, cell, value, images)
+    return pseudo_values(_rows_of(table.model), table, cell, value, images)
 
 
 def value(name: str, cell: Any, metric: str = "frechet", images: int | None = None) -> float:
     """Return the value of all images of a cell, or of so many. Raises StoreError where it was not measured."""
     from analysis.tables.layouts import TABLES
-    from analysis.tables.rows import committed
     from modiff_sim.sweeps.store import StoreError
 
     table = TABLES[name]
-    found = committed(table.model).value(cell, images or table.images, table.seed, metric)
+    found = _rows_of(table.model).value(cell, images or table.images, table.seed, metric)
     if found is None:
         raise StoreError(f"table {name!r} has no rows of {cell.label}: measure it with --rerun")
     return found

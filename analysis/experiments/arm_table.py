@@ -84,7 +84,7 @@ class Setting:
 
     @cached_property
     def judge(self) -> metrics.Judge:
-        """The judge of the images. Raises KeyError for a model without a classifier: see ``Subject.judged``."""
+        """The judge of the images of a model of the zoo. Raises ValueError for other models: see ``judged``."""
         return metrics.Judge(self.subject.name)
 
     def run(self, options: Options) -> tuple[np.ndarray, float, Audit]:
@@ -214,8 +214,9 @@ def _quality(setting: Setting, images: np.ndarray) -> dict[str, Any]:
 
 
 def judged(about: Subject, images: int) -> bool:
-    """Whether a Fréchet distance can be computed, for which there must be more images than features."""
-    return about.judged and images > metrics.EXTRACTORS[about.name].width
+    """Whether a Fréchet distance can be computed: there is a classifier, and there are more images than features."""
+    judge = metrics.of_model(about.name)
+    return judge is not None and images > judge.width
 
 
 def header(width: int, judged: bool) -> str:

@@ -76,7 +76,7 @@ def ablation(effort: str | Effort) -> list[dict[str, Any]]:
     chosen = effort_of(effort)
     arms = sweep(chosen)
     _ensure(chosen, arms, chosen.n, f"sampling {len(arms)} arms of {chosen.n} images")
-    full, judge = arm_images(FULL, effort, chosen.n), metrics.EXTRACTORS.get(chosen.model)
+    full, judge = arm_images(FULL, effort, chosen.n), metrics.of_model(chosen.model)
     rows = []
     for arm in arms:
         made = arm_images(arm, effort, chosen.n)

@@ -6,9 +6,10 @@ its extractor and its n. None of them is the FID, IS or KID of a paper, whose fe
 
     extractors   the classifiers trained here      reference   saved statistics of real images
     judge        all metrics at once, at equal n   inception   FID and KID themselves
+    outside      a classifier of other people
 """
 
-from .extractors import EXTRACTORS, Extractor
+from .extractors import EXTRACTORS, Extractor, of_model
 from .judge import Judge, Score
 
-__all__ = ["EXTRACTORS", "Extractor", "Judge", "Score"]
+__all__ = ["EXTRACTORS", "Extractor", "Judge", "Score", "of_model"]

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import nn
+from torch import Tensor, nn
 
 from modiff_sim.metrics.arrays import Floats
 from modiff_sim.metrics.images import channels_last, checked, plain
 from modiff_sim.metrics.score import RECOGNISED
+from modiff_sim.nn import zoo
 
 HERE = Path(__file__).parent.parent / "weights"
 MICRO_BATCH = 256
@@ -70,6 +71,31 @@ def fashion_network() -> nn.Sequential:
     )
 
 
+def colour_network() -> nn.Sequential:
+    """Make an untrained network from (n, 3, 32, 32) to logits (n, 10). All but its last module give features (n, 64).
+
+    It has 0.24 M parameters and 11 M multiplications per image, so that its file is small and float64 is affordable.
+    """
+    return nn.Sequential(
+        nn.Conv2d(3, 24, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(24, 32, 3, stride=2, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(32, 48, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(48, 64, 3, stride=2, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(64, 64, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(64, 96, 3, stride=2, padding=1),
+        nn.SiLU(),
+        nn.Flatten(),
+        nn.Linear(96 * 4 * 4, 64),
+        nn.SiLU(),
+        nn.Linear(64, CLASSES),
+    )
+
+
 @dataclass(frozen=True)
 class Extractor:
     """A classifier of one data set.
@@ -91,6 +117,18 @@ class Extractor:
         """Return the json beside the weights; empty before the classifier is trained."""
         path = self.weights.with_suffix(".json")
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def state(self, data: bytes) -> dict[str, Tensor]:
+        """Return the tensors of a file of weights."""
+        import safetensors.torch
+
+        found: dict[str, Tensor] = safetensors.torch.load(data)
+        return found
+
+    @property
+    def source(self) -> str:
+        """Where the weights come from, in words that say what to do where they are missing or damaged."""
+        return f"run python -m analysis.training.classifier {self.data}"
 
     @property
     def name(self) -> str:
@@ -165,23 +203,20 @@ class Extractor:
 @cache
 def _loaded(extractor: Extractor) -> tuple[nn.Sequential, nn.Module]:
     """Return all modules but the last, and the last one, in float64."""
-    import safetensors.torch
-
     path = extractor.weights
-    again = f"run python -m analysis.training.classifier {extractor.data}"
     if not path.exists():
-        raise RuntimeError(f"{path.name} is missing; {again}")
+        raise RuntimeError(f"{path.name} is missing; {extractor.source}")
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != extractor.about().get("sha256"):
-        raise RuntimeError(f"{path.name} is not the file its json describes; {again}")
+        raise RuntimeError(f"{path.name} is not the file that is described; {extractor.source}")
     with torch.random.fork_rng():
         net = extractor.network()
-    net.load_state_dict(safetensors.torch.load(data))
+    net.load_state_dict(extractor.state(data))
     net = net.double().eval().requires_grad_(False)
     return net[:-1], net[-1]
 
 
-# Add a classifier here, and its recipe in analysis/training/classifier.py. Keys are names of data sets and of models.
+# Add a classifier here, and its recipe in analysis/training/classifier.py. Keys are names of data sets.
 EXTRACTORS = {
     "digits": Extractor(
         "digits", "digit classifier", (1, 8, 8), 48, digit_network, HERE / "digit_classifier.safetensors"
@@ -189,4 +224,12 @@ EXTRACTORS = {
     "fashion32": Extractor(
         "fashion32", "fashion classifier", (1, 32, 32), 64, fashion_network, HERE / "fashion_classifier.safetensors"
     ),
+    "cifar10": Extractor(
+        "cifar10", "colour classifier", (3, 32, 32), 64, colour_network, HERE / "colour_classifier.safetensors"
+    ),
 }
+
+
+def of_model(name: str) -> Extractor | None:
+    """Return the classifier of the images that a model of the zoo was trained on; None for other models."""
+    return EXTRACTORS.get(zoo.card(name)["data"]["name"]) if name in zoo.MODELS else None

@@ -14,6 +14,7 @@ from modiff_sim.metrics.images import checked, plain
 from modiff_sim.metrics.jackknife import Jackknife, without_each
 from modiff_sim.metrics.metric import Judged, Metric, Statistic
 from modiff_sim.metrics.resampling import Interval, centred, multiplicities
+from modiff_sim.nn import zoo
 
 from . import reference as references
 
@@ -44,10 +45,14 @@ def _over(*kinds: str) -> dict[str, Metric]:
 
 
 class Judge:
-    """Measures images of one model against its reference: ``Judge("digits")(images, full)``."""
+    """Measures images of a model of the zoo against those it was trained on: ``Judge("digits")(images, full)``.
 
-    def __init__(self, name: str) -> None:
-        self.reference = references.load(name)
+    ``reference`` are the real images in the features of another judge; by default they are in those of the classifier
+    of the data set.
+    """
+
+    def __init__(self, model: str, reference: references.Reference | None = None) -> None:
+        self.reference = reference or references.load(zoo.card(model)["data"]["name"])
         self.extractor = self.reference.extractor
 
     def frechet(self, images: ArrayLike) -> Score:

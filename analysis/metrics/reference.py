@@ -47,19 +47,19 @@ class Reference:
     pixels: Floats
 
 
-def compute(data: datasets.Images) -> Reference:
-    """Compute the reference of a data set.
+def compute(data: datasets.Images, extractor: Extractor | None = None) -> Reference:
+    """Compute the reference of a data set, in the features of its classifier or of another extractor.
 
     Since a data set may be ordered by class or by writer, features are kept of images that are drawn at random.
 
     Raises
     ------
     ValueError
-        There is no classifier for this data set.
+        There is no classifier for this data set, or the extractor takes other images.
     """
-    if data.name not in EXTRACTORS:
+    if extractor is None and data.name not in EXTRACTORS:
         raise ValueError(f"no classifier for {data.name!r}; there are {', '.join(EXTRACTORS)}")
-    extractor = EXTRACTORS[data.name]
+    extractor = extractor or EXTRACTORS[data.name]
     features = extractor.features(data.images)
     drawn = np.random.Generator(np.random.PCG64(datasets.SPLIT_SEED)).permutation(len(data))[:KEPT]
     # rounded to float32, as in the file, so that a reference is the same when it is read back

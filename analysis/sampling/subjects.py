@@ -19,14 +19,11 @@ from modiff_sim.nn.models.schedulers import describe
 from modiff_sim.nn.sampling import image_shape
 from modiff_sim.sweeps.store import digest_of
 
-from ..metrics import EXTRACTORS
-
 
 @dataclass(frozen=True)
 class Subject:
     """A model and what its sampling needs. ``conditions`` are fixed: see ``nn.sample``.
 
-    judged:   whether there are Fréchet distances to its training images (for models of the zoo with a classifier)
     schedule: that of the scheduler it came with; None without one and for the zoo, which is linear and predicts noise
     about:    sentences for readers of its results: how it is sampled, and which weights were taken
     """
@@ -35,7 +32,6 @@ class Subject:
     model: nn.Module
     shape: tuple[int, int, int]
     conditions: dict[str, Any] = field(default_factory=dict)
-    judged: bool = False
     schedule: Schedule | None = None
     about: tuple[str, ...] = ()
 
@@ -73,7 +69,7 @@ def subject(name: str, *, seed: int = 0) -> Subject:
     """
     if name in zoo.MODELS:
         model = zoo.load(name)
-        return Subject(name, model, image_shape(model), judged=name in EXTRACTORS)
+        return Subject(name, model, image_shape(model))
     if near := meant(name, zoo.MODELS):  # before the hub is asked for it
         raise ValueError(f"no model {name!r} in the zoo{near}")
     from modiff_sim.nn import adapters

@@ -82,6 +82,9 @@ def _parser() -> Parser:
         action="store_true",
         help="sample the first micro-batch of each cell again; if it agrees, note this code in the manifest of ROWS",
     )
+    judge = "with --rerun: judge the images by a ResNet of other people; --keep writes to analysis/tables/outside"
+    parser.add_argument("--judge", type=Path, metavar="FILE", help=judge)
+    parser.add_argument("--data", type=Path, help="with --judge: the images that the model was trained on")
     parser.add_argument("--rows", type=Path, help="folder with the rows (default: the committed ones)")
     parser.add_argument("--out", type=Path, help="output folder of --rerun and --rekey (default: $MODIFF_OUT, or out)")
     parser.add_argument("--workers", type=int, help="number of their processes (default: one per core)")
@@ -99,6 +102,10 @@ def _check(parser: Parser, args: argparse.Namespace) -> None:
         parser.error("--keep is for rows that --rerun measures")
     if args.missing and not args.keep:
         parser.error("--missing is for rows that --keep puts among the others")
+    if args.judge and (not args.rerun or args.missing):
+        parser.error("--judge is for rows that --rerun measures, all of a table's")
+    if args.data and not args.judge:
+        parser.error("--data is for rows that --judge judges")
     if args.page and (args.rerun or args.rekey or args.tables):
         parser.error("--page is of all committed rows, and takes neither tables nor --rerun nor --rekey")
 

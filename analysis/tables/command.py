@@ -11,8 +11,11 @@ from pathlib import Path
 
 from modiff_sim.console import one_line
 from modiff_sim.names import one_of
+from modiff_sim.nn import zoo
 from modiff_sim.sweeps.store import StoreError, write_atomic
 
+from .. import datasets, metrics
+from ..metrics import outside, reference
 from ..running import workspace
 from . import rows as stored
 from .keep import keep
@@ -26,7 +29,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
 def run(args: argparse.Namespace) -> int:
     """Do what the arguments say, and return the exit code."""
-    args.rows, args.out = args.rows or stored.COMMITTED, args.out or workspace.folder()
+    args.rows = args.rows or (stored.OUTSIDE if args.judge else stored.COMMITTED)
+    args.out = args.out or workspace.folder()
     try:
         chosen = {name: TABLES[one_of("table", name, TABLES)] for name in args.tables or TABLES}
         if args.rekey:
@@ -35,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         for name, table in chosen.items():  # before anything is measured
             there(name, table.rows, args.bits or ())
         if args.rerun:
-            _measured(args, chosen)
+            (_judged if args.judge else _measured)(args, chosen)
         pages = {name: page(name, t, stored.committed(t.model, args.rows), args.value) for name, t in chosen.items()}
         if args.bits:
             pages = {name: of_bits(made, args.bits) for name, made in pages.items()}
@@ -108,6 +112,23 @@ def _measured(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:
             stored.save(args.out / "tables" / model, found, stored.manifest(model))
     if not args.keep:
         args.rows = args.out / "tables"
+
+
+def _judged(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:
+    """Measure the rows of these tables in the features of a classifier of other people."""
+    workspace.use(args.out)
+    models = {table.model for table in chosen.values()}
+    if len(models) > 1:
+        raise ValueError(f"--judge is for tables of one model, not of {' and '.join(sorted(models))}")
+    (model,) = models
+    extractor = outside.load(args.judge)
+    real = datasets.load(zoo.card(model)["data"]["name"], args.data)
+    judge = metrics.Judge(model, reference.compute(real, extractor))
+    found = measure(model, wanted(list(chosen)), judge=judge, workers=args.workers, scheduler=args.scheduler)
+    if not args.keep:
+        args.rows = args.out / "outside"
+    stored.save(args.rows / model, replace(found, pictures={}, micro_batches=[]), stored.manifest(model, judge))
+    stored.committed.cache_clear()
 
 
 def _rekeyed(args: argparse.Namespace) -> int:

@@ -49,18 +49,23 @@ class MeasuredRows:
 
 
 def measure(
-    model: str, chosen: Sequence[Wanted], *, workers: int | None = None, scheduler: str | None = None
+    model: str,
+    chosen: Sequence[Wanted],
+    *,
+    judge: metrics.Judge | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> MeasuredRows:
-    """Return the rows in the order of ``chosen``.
+    """Return the rows in the order of ``chosen``, by default in the features of the classifier of the data set.
 
     If it is interrupted, the same call goes on. Workers and interruptions do not change the bytes.
     """
+    judge = judge or metrics.Judge(model)
     needed = points(model, [Wanted(cell, w.images, w.seed) for w in chosen for cell in (w.cell.full, w.cell)])
     audits = sweep.run(
         needed, compute, store(), name=NAME, workers=workers, scheduler=scheduler, label=f"sampling {model}"
     )
     at = {place_of(p): (p, audit) for p, audit in zip(needed, audits, strict=True)}
-    judge = metrics.Judge(model)
     names = [name for name, metric in METRICS.items() if metric.over != "trajectories"]
 
     @cache

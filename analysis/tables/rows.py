@@ -5,6 +5,8 @@ committed/MODEL/micro_batches.csv  mean and rms pixel of every micro-batch, with
 committed/MODEL/pictures.npz       16 images of every cell, uint8, by the number of the row
 committed/MODEL/left_out.npz       the values of every cell without each of its micro-batches, by the same number
 committed/MODEL/manifest.json      model, classifier, seeds, batch, versions, source; sha256 of the files
+
+outside/MODEL/ holds rows of the same images in the features of a classifier of other people, without pictures.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from .measure import MeasuredRows
 from .sampling import BATCH, source
 
 COMMITTED = Path(__file__).parent / "committed"
+OUTSIDE = Path(__file__).parent / "outside"  # rows of the same images, judged by classifiers of other people
 FILES = ("rows.csv", "micro_batches.csv", "pictures.npz", "left_out.npz")
 TEXT = frozenset({"model", "recursion", "scale", "warmup", "refresh", "layers", "sampler", "spacing"})
 
@@ -47,8 +50,8 @@ class Rows:
         return self.measured.places()
 
     def pictures(self, cell: Cell) -> np.ndarray | None:
-        """Return pictures uint8 (16, C, H, W), or None where the cell was not measured."""
-        found = (self.measured.pictures[str(i)] for (each, _, _), i in self._places.items() if each == cell)
+        """Return pictures uint8 (16, C, H, W), or None where there are none of the cell."""
+        found = (self.measured.pictures.get(str(i)) for (each, _, _), i in self._places.items() if each == cell)
         return next(found, None)
 
     def value(self, cell: Cell, images: int, seed: int, value: str) -> float | None:
@@ -77,10 +80,11 @@ class Rows:
         return Jackknife(whole, self.measured.left_out[str(self._places[cell, images, seed])][names.index(value)])
 
 
-def manifest(model: str) -> dict[str, Any]:
+def manifest(model: str, judge: metrics.Judge | None = None) -> dict[str, Any]:
     """Return what decides the rows, besides what each row says."""
+    judge = judge or metrics.Judge(model)
     return {
-        "model": model, "model_sha256": zoo.card(model)["sha256"], "features": metrics.EXTRACTORS[model].name,
+        "model": model, "model_sha256": zoo.card(model)["sha256"], "features": judge.extractor.name,
         "batch": BATCH[model], "threads": 1, "dtype": "float32", "source": source(), "versions": versions(),
     }  # fmt: skip
 

@@ -35,7 +35,7 @@ def test_the_name_holds_the_weights(extractor):
     assert about["sha256"][:8] in extractor.name
     assert f"{extractor.width} features" in extractor.name
     assert extractor.weights.stat().st_size < 1_000_000
-    assert about["test_accuracy"] > 0.9
+    assert about["test_accuracy"] > (0.75 if extractor.data == "cifar10" else 0.9)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS.values(), ids=list(EXTRACTORS))
@@ -124,14 +124,31 @@ def test_training_is_deterministic_and_decided_by_its_settings(tmp_path):
     data = datasets.load("digits")
     short = dataclasses.replace(classifier.SETTINGS["digits"], epochs=1)
     found = {}
-    for name, settings in (("a", short), ("b", short), ("flipped", dataclasses.replace(short, flips=True))):
+    changed = (("flipped", {"flips": True}), ("shifted", {"shifts": 1}))
+    for name, settings in (
+        ("a", short),
+        ("b", short),
+        *((name, dataclasses.replace(short, **change)) for name, change in changed),
+    ):
         torch.manual_seed(len(found))
         found[name] = classifier.train(DIGITS, data, tmp_path / f"{name}.safetensors", settings)
     assert found["a"] == found["b"] | {"sha256": found["a"]["sha256"]}
     assert found["a"]["sha256"] == hashlib.sha256((tmp_path / "b.safetensors").read_bytes()).hexdigest()
-    assert found["flipped"]["sha256"] != found["a"]["sha256"]
+    assert len({found[name]["sha256"] for name in found}) == 3
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == found["a"]
     assert 0.3 < found["a"]["test_accuracy"] < 1  # one epoch: far above chance
+
+
+def test_shifts_move_images_and_mirror_their_borders():
+    images = torch.arange(25.0).reshape(1, 1, 5, 5).expand(200, 1, 5, 5)
+    found = classifier._shifted(images, 2, torch.Generator().manual_seed(0))
+    assert found.shape == images.shape
+    centres = {tuple(divmod(int(v), 5)) for v in found[:, 0, 2, 2]}
+    assert centres == {(y, x) for y in range(5) for x in range(5)}  # 5 × 5 shifts, and none of another size
+    padded = np.pad(np.arange(25.0).reshape(5, 5), 2, mode="reflect")
+    for each in found[:, 0].numpy():
+        y, x = divmod(int(each[2, 2]), 5)
+        assert np.array_equal(each, padded[y : y + 5, x : x + 5])
 
 
 def test_the_command_says_what_is_missing(tmp_path, capsys):

@@ -14,9 +14,10 @@ from scipy import stats
 
 from analysis.experiments import arms
 from analysis.experiments.arms import FULL, Arm
+from analysis.metrics import EXTRACTORS, outside
 from analysis.running import workspace
 from analysis.tables import __main__ as program
-from analysis.tables import command, layouts, measure, rows, write
+from analysis.tables import command, layouts, measure, rows, sampling, write
 from analysis.tables.cells import Cell, flat, from_flat
 from analysis.tables.layouts import TABLES, Table
 from modiff_sim import AbsMax, Identity
@@ -316,6 +317,34 @@ def test_bits_that_a_table_does_not_have_are_refused_before_anything_is_measured
     monkeypatch.setattr(command, "measure", lambda *_, **__: pytest.fail("it was measured"))
     assert program.main(["fashion32", "--bits", "1", "--rerun", "--keep"]) == 2
     assert "table fashion32 has no rows of 1 bits; it has 4 3." in capsys.readouterr().err
+
+
+def test_the_same_images_are_judged_by_a_classifier_of_other_people(rerun, monkeypatch, capsys):
+    """Here it is the classifier itself under another name: the same numbers, and nothing is sampled."""
+    tiny, judge = rerun, dataclasses.replace(EXTRACTORS["digits"], kind="other")
+    monkeypatch.setattr(rows, "OUTSIDE", tiny / "outside")
+    monkeypatch.setattr(outside, "load", lambda path: judge)
+    monkeypatch.setattr(sampling, "sample", lambda *_, **__: pytest.fail("it was sampled"))
+    assert program.main(["tiny", "--rerun", "--keep", "--judge", "FILE", "--out", str(tiny), "--workers", "1"]) == 0
+    assert "features: other b7f2967b" in capsys.readouterr().out
+    here, there = rows.committed("digits", tiny / "tables"), rows.committed("digits", tiny / "outside")
+    assert there.manifest["features"] == judge.name
+    assert there.measured.rows == here.measured.rows
+    assert all(there.pictures(cell) is None for cell in TINY.measured)
+    assert program.main(["tiny", "--rows", str(tiny / "outside")]) == 0
+
+
+def test_a_judge_needs_rows_that_are_measured(capsys):
+    for options, said in (
+        (["--judge", "FILE"], "--judge is for rows that --rerun measures"),
+        (["--rerun", "--keep", "--missing", "--judge", "FILE"], "all of a table's"),
+        (["--rerun", "--data", "PATH"], "--data is for rows that --judge judges"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            program.main(["tiny", *options])
+        assert said in capsys.readouterr().err
+    assert program.main(["1", "fashion32", "--rerun", "--judge", "FILE"]) == 2
+    assert "--judge is for tables of one model, not of digits and fashion32" in capsys.readouterr().err
 
 
 def test_rows_are_not_put_among_those_of_other_images(rerun, monkeypatch, capsys):
