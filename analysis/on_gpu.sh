@@ -52,9 +52,7 @@ if [ "$device" = cuda ]; then
     "$python" -m pytest -q -p no:cacheprovider tests/nn/test_robustness.py tests/analysis/test_train.py -k "cuda or gpu" 2>&1 \
         | tee "$out/tests.log" || failed+=(tests)
 fi
-model=$name
-[ "$name" = cifar10_small ] && model=cifar10
-"$python" -m analysis.benchmarks.sampling --model "$model" --device "$device" --batch 64 --calls 20 --threads 1 \
+"$python" -m analysis.benchmarks.sampling --model "$name" --device "$device" --batch 64 --calls 20 --threads 1 \
     --arms "full precision" "W8A4 direct" "W8A4 closed loop" 2>&1 | tee "$out/timing.log" || failed+=(timing)
 
 rm -rf "$run"

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.sampling.pictures import tiles
-from analysis.tables.layouts import AT_32, TABLES
-from analysis.tables.write import EXCESS, number
-from modiff_sim.plot import style
+from analysis.tables.layouts import TABLES
 
-from .committed import params, rows
+from . import arm_grids
+from .committed import params
 
 TITLE = "The arms at 32×32"
 CAPTION = (
@@ -31,7 +29,6 @@ CLAIMS = (
     "at_32_three_bits", "at_32_three_bits_all_layers", "at_32_three_bits_per_sample", "at_32_open_loop",
     "at_32_open_loop_convolutions", "at_32_few_steps",
 )  # fmt: skip
-TABLE = TABLES["fashion32"]
 SCALES, CONVOLUTIONS = "channel scales", "channel scales, convolutions"
 #: words for a row of pictures -> (title, arm, sampler and steps) of each
 SHOWN = {
@@ -50,42 +47,15 @@ SHOWN = {
         ("DDIM 10, a scale per sample", "W8A3 closed loop", "DDIM 10"),
     ],
 }
-PARAMS = params(TABLE)
+PARAMS = params(TABLES["fashion32"])
 FIXED = "it is drawn from committed rows of fashion32 at 4 and 3 bits; sample_grids shows the arms of any model"
 
 
 def data(effort: str) -> dict[str, np.ndarray]:
-    """Return, by row and place, "images" (rows, places, 16, C, H, W) uint8 and the texts "frechet", "psnr", "title"."""
-    found = rows("fashion32")
-    cells = [[AT_32[row, column] for _, row, column in line] for line in SHOWN.values()]
-
-    def texts(value: str) -> np.ndarray:
-        return np.array([[number(found, TABLE, cell, value).text() for cell in line] for line in cells])
-
-    return {
-        "images": np.stack([[found.pictures(cell) for cell in line] for line in cells]),
-        "frechet": texts(EXCESS), "psnr": texts("psnr"),
-        "title": np.array([[title for title, _, _ in line] for line in SHOWN.values()]), "row": np.array(list(SHOWN)),
-    }  # fmt: skip
+    """Return the images of every arm and what is written below them: see ``arm_grids.of_table``."""
+    return arm_grids.of_table("fashion32", SHOWN)
 
 
 def plot(data: dict[str, np.ndarray]) -> Figure:
     """Draw the images of every arm, with their distances below."""
-    titles = data["title"]
-    figure, axes = style.grid(*titles.shape, height=2.1 * len(titles))
-    for place, title in np.ndenumerate(titles):
-        panel = axes[place]
-        panel.grid(visible=False)
-        panel.imshow(tiles(data["images"][place] / 127.5 - 1.0), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        panel.set_xticks([])
-        panel.set_yticks([])
-        for spine in panel.spines.values():
-            spine.set_visible(False)
-        psnr = str(data["psnr"][place])
-        full = psnr == "–"  # it is not compared with itself
-        below = f"Fréchet {'' if full else '+'}{data['frechet'][place]}" + ("" if full else f", {psnr} dB")
-        panel.set_xlabel(below.replace("+-", "-"), fontsize=style.SMALLEST, labelpad=3)
-        panel.set_title(title, fontsize=style.SMALLEST + 1)
-    for panel, name in zip(axes[:, 0], data["row"], strict=True):
-        panel.set_ylabel(name)
-    return figure
+    return arm_grids.plot(data)

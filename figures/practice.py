@@ -35,7 +35,7 @@ def params() -> dict[str, dict[str, Any]]:
 
 def classifier(model: str) -> str | None:
     """Return the sha256 of the classifier that judges a model's images; None where there is none."""
-    judge = metrics.EXTRACTORS.get(model)
+    judge = metrics.of_model(model)
     return None if judge is None else judge.about().get("sha256", "absent")
 
 
@@ -49,6 +49,7 @@ def of_model(effort: Effort, *, weights: bool) -> str:
     known = {
         MODEL: "a small U-Net trained on 8×8 digits",
         "fashion32": "a U-Net of 1.1 M parameters trained on 32×32 clothes",
+        "cifar10_small": "a U-Net of 3.6 M parameters trained on CIFAR-10",
     }
     what = known.get(effort.model, effort.model)
     steps = f"{effort.steps} {effort.spacing} steps (where no others are named)"

@@ -203,6 +203,13 @@ AT_32_DDPM = _at_32(
     *((column, Arm(recursion, 3, 8)) for column in ("DDIM 50", "DDPM 50") for recursion in SHORT.values())
 )
 
+#: the paper's ground, with half of its steps
+IN_COLOUR = _at_32(
+    ("DDIM 50", Arm("closed_loop", 3, 8, "channel", layers="no time path")),
+    *(("DDIM 50", Arm(recursion, 4, 8, "channel", layers=layers))
+      for layers in ("convolutions", "all") for recursion in RECURSIONS.values()),
+)  # fmt: skip
+
 TABLES: dict[str, Table] = {
     "1": Table(
         "bits × static (Q-Diff) and channel-wise dynamic (LCQ) scales, without and with MoDiff", "digits",
@@ -267,6 +274,7 @@ TABLES: dict[str, Table] = {
     "fashion32-ddpm": Table(
         "the 32×32 model with a stochastic sampler (one scale per sample)", "fashion32", AT_32_DDPM, images=1024
     ),
+    "cifar10": Table("the colour model", "cifar10_small", IN_COLOUR, images=SOME),
 }  # fmt: skip
 
 

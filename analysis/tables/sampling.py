@@ -23,7 +23,7 @@ from .cells import Cell
 
 CALIBRATION_IMAGES = 32  # as the official code takes for min-max
 #: model -> images per micro-batch, which are among the things that decide the bytes
-BATCH = {"digits": 128, "fashion32": 64}
+BATCH = {"digits": 128, "fashion32": 64, "cifar10_small": 64}
 
 
 def source(*names: str) -> str:

@@ -32,8 +32,8 @@ EXPECTED = {
 }
 
 
-#: what runs on the larger model every time: arms made from the model itself, and those whose bit operations are
-#: counted; the others are in the long tail there, since the smaller model has all of them
+#: what runs on the larger models every time: arms made from the model itself, and those whose bit operations are
+#: counted; the others are in the long tail there, since the smallest model has all of them
 LARGE = ("W8A32", "W8A8 direct", "W8A4 direct", "W8A4 closed loop", "W8A4 closed, grid-aligned int8 â",
          "DeepCache every 3, W8A4 closed")  # fmt: skip
 
@@ -54,7 +54,7 @@ def row_of(model, label):
 
 
 def marks(model, label):
-    return [pytest.mark.slow] if model == "fashion32" and label not in LARGE else []
+    return [pytest.mark.slow] if model != "digits" and label not in LARGE else []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_every_arm_on_every_model_of_the_zoo(model, label):
     if label == "full precision":
         assert row["sqnr"] == np.inf
     else:
-        assert -20 < row["sqnr"] < 80
+        assert -40 < row["sqnr"] < 80
     assert row["unsupported"] == []
     assert arm_table.line(row, 40, judged=False).startswith(label)
 

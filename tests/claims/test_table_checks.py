@@ -59,7 +59,7 @@ def world(monkeypatch):
 
     def make(common=0.01, own=0.001, missing=None):
         @cache
-        def committed(model):
+        def committed(model, folder=None):
             found, left_out = [], {"names": np.array(["frechet", "precision", "recall", "psnr"])}
             every = (each for t in TABLES.values() if t.model == model for each in t.wanted)
             wanted = {(cell, n): None for cell, n, _ in every}
@@ -115,6 +115,12 @@ CASES = [
     ("at_32_open_loop_convolutions", HOLDS, {"judged": "open loop", "by": "direct"}, VIOLATED),
     ("at_32_ddpm_improves_less", HOLDS, {"first": "DDPM 50", "second": "DDIM 50"}, VIOLATED),
     ("at_32_few_steps", HOLDS, {"few": "DDIM 50", "many": "DDIM 10"}, VIOLATED),
+    ("in_colour_three_bits", HOLDS, {"row": "W8A4 direct, channel scales"}, VIOLATED),
+    ("in_colour_four_bits_all_layers", HOLDS, {"row": "W8A4 open loop, channel scales"}, VIOLATED),
+    ("in_colour_direct_four_bits", HOLDS, {"row": "W8A4 closed loop, channel scales, convolutions"}, VIOLATED),
+    ("in_colour_open_loop", HOLDS, {"judged": "direct", "by": "open loop"}, VIOLATED),
+    ("in_colour_open_loop_convolutions", HOLDS, {"judged": "open loop", "by": "direct"}, VIOLATED),
+    ("in_colour_outside_judge", HOLDS, {"swapped": True}, VIOLATED),
 ]  # fmt: skip
 
 

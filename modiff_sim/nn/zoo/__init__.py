@@ -7,7 +7,7 @@ Examples
 --------
 >>> from modiff_sim.nn import zoo
 >>> zoo.MODELS
-('digits', 'fashion32')
+('digits', 'fashion32', 'cifar10_small')
 >>> zoo.card("digits")["parameters"]
 651041
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MODELS", "card", "load"]
 
 # Add a model here, with its three files.
-MODELS = ("digits", "fashion32")
+MODELS = ("digits", "fashion32", "cifar10_small")
 
 
 def card(name: str) -> dict[str, Any]:
@@ -55,8 +55,8 @@ def card(name: str) -> dict[str, Any]:
 def load(name: str) -> UNet2DModel:
     """A new instance of a trained model, float32 on the CPU, in eval mode, without gradients.
 
-    ``model(x, t).sample`` predicts the noise in x, float32 (n, 1, 8, 8) for "digits" and (n, 1, 32, 32) for
-    "fashion32", at timestep t (0 to 999, ``modiff_sim.diffusion.schedules.linear()``).
+    ``model(x, t).sample`` predicts the noise in x, float32 (n, 1, 8, 8) for "digits", (n, 1, 32, 32) for "fashion32"
+    and (n, 3, 32, 32) for "cifar10_small", at timestep t (0 to 999, ``modiff_sim.diffusion.schedules.linear()``).
 
     Parameters
     ----------
