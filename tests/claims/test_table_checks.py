@@ -120,6 +120,7 @@ CASES = [
     ("in_colour_direct_four_bits", HOLDS, {"row": "W8A4 closed loop, channel scales, convolutions"}, VIOLATED),
     ("in_colour_open_loop", HOLDS, {"judged": "direct", "by": "open loop"}, VIOLATED),
     ("in_colour_open_loop_convolutions", HOLDS, {"judged": "open loop", "by": "direct"}, VIOLATED),
+    ("in_colour_table_4_order", HOLDS, {"order": ("closed loop", "open loop", "direct")}, VIOLATED),
     ("in_colour_outside_judge", HOLDS, {"swapped": True}, VIOLATED),
 ]  # fmt: skip
 

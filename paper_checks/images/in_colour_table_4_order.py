@@ -1,0 +1,27 @@
+"""Table 4's order in colour, by a judge that sees faint noise."""
+
+from itertools import pairwise
+
+from modiff_sim import Claim, Evidence
+
+from .. import _rows
+from ._at_32 import COLOUR_TABLE, IN_COLOUR, cell
+
+ORDER = 28.9
+LIVE = True  # of committed rows
+CLAIM = Claim(
+    id="in_colour_table_4_order",
+    statement=f"{IN_COLOUR}: at W8A4, where convolutions alone are quantized, ordinary quantization is worse than the "
+    "open loop, and the open loop worse than the closed loop, as in the paper's ablation (excess of the Fréchet "
+    "distance in the features of a ResNet-20 that other people trained; channel-wise scales, DDIM, 50 quad steps).",
+    source="this project, on Table 4",
+    relation="lower",
+    topic="practice",
+)
+
+
+def check(effort: str = "quick", *, order: tuple[str, ...] = ("direct", "open loop", "closed loop")) -> Evidence:
+    """Compare the Fréchet distances of neighbours in the order."""
+    arms = [cell(f"W8A4 {arm}, channel scales, convolutions", "DDIM 50", COLOUR_TABLE) for arm in order]
+    with _rows.judged_outside():
+        return _rows.excesses(COLOUR_TABLE, list(pairwise(arms)), ordered=True)
