@@ -35,9 +35,9 @@ _OUTSIDE: ContextVar[bool] = ContextVar("outside", default=False)
 
 
 @contextmanager
-def judged_outside() -> Iterator[None]:
+def judged_outside(outside: bool = True) -> Iterator[None]:
     """Read the rows of the same images in the features of a classifier of other people."""
-    before = _OUTSIDE.set(True)
+    before = _OUTSIDE.set(outside)
     try:
         yield
     finally:

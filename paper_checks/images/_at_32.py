@@ -1,4 +1,4 @@
-"""What the claims at 32×32 share: the words for the stand-ins, and the cells of their tables."""
+"""What the claims at 32×32 share: the words for the stand-in, and the cells of its table."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ AT_32 = (
     "LSUN models)"
 )
 TABLE = "fashion32"
-IN_COLOUR = "On the colour model (CIFAR-10, 3.6 M parameters, trained on one core of a CPU; a stand-in for the paper's)"
-COLOUR_TABLE = "cifar10"
 
 
-def cell(row: str, column: str, table: str = TABLE) -> Any:
-    """Return a cell of the table of a 32×32 model, by default that of clothes."""
-    return _rows.cells(table, (row, column))[0]
+def cell(row: str, column: str) -> Any:
+    """Return a cell of the table of the 32×32 model."""
+    return _rows.cells(TABLE, (row, column))[0]

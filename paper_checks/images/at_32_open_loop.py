@@ -18,9 +18,7 @@ CLAIM = Claim(
 )
 
 
-def check(
-    effort: str = "quick", *, judged: str = "open loop", by: str = "direct", layers: str = "", table: str = TABLE
-) -> Evidence:
+def check(effort: str = "quick", *, judged: str = "open loop", by: str = "direct", layers: str = "") -> Evidence:
     """Compare the Fréchet distances of the two arms."""
-    pair = [cell(f"W8A4 {arm}, channel scales{layers}", "DDIM 50", table) for arm in (judged, by)]
-    return excesses(table, [(pair[0], pair[1])], ordered=True)
+    pair = [cell(f"W8A4 {arm}, channel scales{layers}", "DDIM 50") for arm in (judged, by)]
+    return excesses(TABLE, [(pair[0], pair[1])], ordered=True)

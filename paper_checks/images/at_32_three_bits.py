@@ -19,12 +19,8 @@ CLAIM = Claim(
 
 
 def check(
-    effort: str = "quick",
-    *,
-    row: str = "W8A3 closed loop, channel scales, no time path",
-    column: str = "DDIM 100",
-    table: str = TABLE,
+    effort: str = "quick", *, row: str = "W8A3 closed loop, channel scales, no time path", column: str = "DDIM 100"
 ) -> Evidence:
     """Compare the Fréchet distance of the arm with that of full-precision activations."""
-    judged = cell(row, column, table)
-    return losses(table, [(judged, judged.weights_only)], claimed=NO_LOSS)
+    judged = cell(row, column)
+    return losses(TABLE, [(judged, judged.weights_only)], claimed=NO_LOSS)

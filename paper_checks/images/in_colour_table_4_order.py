@@ -1,11 +1,9 @@
 """Table 4's order in colour, by a judge that sees faint noise."""
 
-from itertools import pairwise
-
 from modiff_sim import Claim, Evidence
 
-from .. import _rows
-from ._at_32 import COLOUR_TABLE, IN_COLOUR, cell
+from ._in_colour import IN_COLOUR
+from ._in_colour import order as ordered
 
 ORDER = 28.9
 LIVE = True  # of committed rows
@@ -13,7 +11,7 @@ CLAIM = Claim(
     id="in_colour_table_4_order",
     statement=f"{IN_COLOUR}: at W8A4, where convolutions alone are quantized, ordinary quantization is worse than the "
     "open loop, and the open loop worse than the closed loop, as in the paper's ablation (excess of the Fréchet "
-    "distance in the features of a ResNet-20 that other people trained; channel-wise scales, DDIM, 50 quad steps).",
+    "distance in the features of a ResNet-20 of other people; channel-wise scales, DDIM, 50 quad steps).",
     source="this project, on Table 4",
     relation="lower",
     topic="practice",
@@ -22,6 +20,4 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, order: tuple[str, ...] = ("direct", "open loop", "closed loop")) -> Evidence:
     """Compare the Fréchet distances of neighbours in the order."""
-    arms = [cell(f"W8A4 {arm}, channel scales, convolutions", "DDIM 50", COLOUR_TABLE) for arm in order]
-    with _rows.judged_outside():
-        return _rows.excesses(COLOUR_TABLE, list(pairwise(arms)), ordered=True)
+    return ordered([f"W8A4 {arm}, channel scales, convolutions" for arm in order], judges=[True])

@@ -2,8 +2,7 @@
 
 from modiff_sim import Claim, Evidence
 
-from . import at_32_three_bits
-from ._at_32 import COLOUR_TABLE, IN_COLOUR
+from ._in_colour import FEATURES, IN_COLOUR, loss
 
 ORDER = 28
 LIVE = True  # of committed rows
@@ -11,7 +10,7 @@ CLAIM = Claim(
     id="in_colour_three_bits",
     statement=f"{IN_COLOUR}: with compensation W8A3 has no loss against W8A32, at most 10 % in Fréchet distance, where "
     "all layers but those of the timestep are quantized (channel-wise scales, DDIM, 50 quad steps, same noise; "
-    "features of a classifier trained here).",
+    f"{FEATURES}).",
     source="this project, on the abstract and Table 1",
     relation="upper",
     topic="practice",
@@ -20,4 +19,4 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, row: str = "W8A3 closed loop, channel scales, no time path") -> Evidence:
     """Compare the Fréchet distance of the arm with that of full-precision activations."""
-    return at_32_three_bits.check(effort, row=row, column="DDIM 50", table=COLOUR_TABLE)
+    return loss(row)
