@@ -35,8 +35,8 @@ _OUTSIDE: ContextVar[bool] = ContextVar("outside", default=False)
 
 
 @contextmanager
-def judged_outside(outside: bool = True) -> Iterator[None]:
-    """Read the rows of the same images in the features of a classifier of other people."""
+def judged_outside(outside: bool) -> Iterator[None]:
+    """Read the rows in the features of a classifier of other people, or of the one trained here."""
     before = _OUTSIDE.set(outside)
     try:
         yield
