@@ -127,12 +127,16 @@ def _judged(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:
     found = measure(model, wanted(list(chosen)), judge=judge, workers=args.workers, scheduler=args.scheduler)
     if not args.keep:
         args.rows = args.out / "outside"
-    stored.save(args.rows / model, replace(found, pictures={}, micro_batches=[]), stored.manifest(model, judge))
+    stored.save(args.rows / model, replace(found, pictures={}), stored.manifest(model, judge))
     stored.committed.cache_clear()
 
 
 def _rekeyed(args: argparse.Namespace) -> int:
-    for model in dict.fromkeys(table.model for table in TABLES.values()):
+    """Note this code beside the rows of every model that the folder has."""
+    models = dict.fromkeys(table.model for table in TABLES.values())
+    if not (present := [model for model in models if (args.rows / model).is_dir()]):
+        raise StoreError(f"{args.rows}: it has rows of none of {', '.join(models)}")
+    for model in present:
         cells, largest = rekey(model, args.rows, workers=args.workers, scheduler=args.scheduler)
         print(
             f"{model}: {cells} cells agree, the largest difference of a mean or rms pixel is {largest:.1e}"

@@ -40,7 +40,8 @@ def rekey(
     before, now = found.manifest["source"], source()
     if before == now:
         return 0, 0.0
-    first = first_micro_batches(found.measured.micro_batches)
+    if not (first := first_micro_batches(found.measured.micro_batches)):
+        raise StoreError(f"rows of {model!r}: no micro-batch is kept with them, so that nothing can be compared")
     largest = sampled_again(model, first, workers=workers, scheduler=scheduler)
     history = [*found.manifest.get("rekeyed", ()), note(before, len(first), largest)]
     if problems := verify_one(folder / model):  # sampling takes a while

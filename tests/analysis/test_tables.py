@@ -332,6 +332,25 @@ def test_the_same_images_are_judged_by_a_classifier_of_other_people(rerun, monke
     assert there.measured.rows == here.measured.rows
     assert all(there.pictures(cell) is None for cell in TINY.measured)
     assert program.main(["tiny", "--rows", str(tiny / "outside")]) == 0
+    # they are of the same images, whose micro-batches show that other code gives them as well
+    monkeypatch.setattr(command, "TABLES", {"tiny": TINY})
+    again, folder = ["--rekey", "--rows", str(tiny / "outside"), "--out", str(tiny)], tiny / "outside" / "digits"
+    rewritten(folder, {"source": "old"})
+    assert program.main(again) == 0
+    assert "digits: 4 cells agree" in capsys.readouterr().out
+    assert rows.committed("digits", tiny / "outside").manifest["source"] == here.manifest["source"]
+
+
+def test_rows_are_not_rekeyed_without_anything_to_compare(rerun, monkeypatch, capsys):
+    tiny, folder = rerun, rerun / "tables" / "digits"
+    monkeypatch.setattr(command, "TABLES", {"tiny": TINY})
+    header = (folder / "micro_batches.csv").read_text(encoding="utf-8").splitlines(keepends=True)[0]
+    rewritten(folder, {"source": "old"}, **{"micro_batches.csv": header})
+    assert program.main(["--rekey", "--rows", str(tiny / "tables"), "--out", str(tiny)]) == 2
+    assert "no micro-batch is kept with them" in capsys.readouterr().err
+    assert json.loads((folder / "manifest.json").read_bytes())["source"] == "old"
+    assert program.main(["--rekey", "--rows", str(tiny / "nowhere"), "--out", str(tiny)]) == 2
+    assert "nowhere: it has rows of none of digits" in capsys.readouterr().err
 
 
 def test_a_judge_needs_rows_that_are_measured(capsys):
