@@ -208,7 +208,7 @@ A Fréchet distance of n images is too large by about b/n, which for the digits 
 precision, in pairs from the same noise: the bias cancels, and most of the sampling noise with it. Intervals are those
 of a jackknife that leaves out one micro-batch at a time. Distances are to the 1,797 real digits themselves: a perfect
 model of all digits would be about 4 away from them (b/1,797), however many images it draws. This one was trained on
-them. At 32×32 that is 0.2: of a distance of 21 with 30,000 images of clothes, and of 154 with 50,000 in colour.
+them. At 32×32 that is 0.2: of a distance of 21 with 30,000 images of clothes, and of 158 with 50,000 in colour.
 
 This page is made by `make pages` (a test compares the two). `python -m analysis.tables --value` shows other values:
 `frechet`, `psnr`, `ssim`, `kid`, `precision`, `coverage`, `gbops` and more. `--save DIR` writes every table as text,

@@ -21,33 +21,35 @@ if TYPE_CHECKING:
 
 IN_COLOUR = "On the colour model (CIFAR-10, 3.6 M parameters, trained on one core of a CPU; a stand-in for the paper's)"
 FEATURES = "in the features of a classifier trained here and in those of a ResNet-20 of other people"
-TABLE, COLUMN = "cifar10", "DDIM 50"
+TABLE = "cifar10"
+FIFTY, TWENTY = "DDIM 50", "DDIM 20"  # columns of the table
 #: whether the rows are those of the other judge -> its name
 JUDGES = {False: "trained here", True: "ResNet-20"}
 
 
-def cell(row: str) -> Any:
+def cell(row: str, column: str = FIFTY) -> Any:
     """Return a cell of the table of the colour model."""
-    return _rows.cells(TABLE, (row, COLUMN))[0]
+    return _rows.cells(TABLE, (row, column))[0]
 
 
-def loss(row: str) -> Evidence:
+def loss(row: str, column: str = FIFTY) -> Evidence:
     """Measure the loss of an arm over quantized weights alone, by both judges."""
-    pair = (cell(row), cell(row).weights_only)
+    arm = cell(row, column)
+    pair = (arm, arm.weights_only)
     found: list[Interval] = []
     units = []
     for outside in JUDGES:
         with _rows.judged_outside(outside):
             found.append(_rows.loss(TABLE, *pair))
-            units.append(_rows.unit_of(TABLE, pair[0].full))
+            units.append(_rows.unit_of(TABLE, arm.full))
     labels = [f"{_rows.over(*pair)}, {judge}" for judge in JUDGES.values()]
     evidence = _rows.judged(TABLE, found, labels, _rows.NO_LOSS, pairs=[pair])
     return replace(evidence, params=evidence.params | {"unit": "; ".join(units)})
 
 
-def order(arms: Sequence[str], judges: Sequence[bool] = tuple(JUDGES)) -> Evidence:
+def order(arms: Sequence[str], judges: Sequence[bool] = tuple(JUDGES), column: str = FIFTY) -> Evidence:
     """Measure the excess of each arm over the next, which is claimed to be above 0, by both judges or by one."""
-    cells = [cell(arm) for arm in arms]
+    cells = [cell(arm, column) for arm in arms]
     pairs = list(pairwise(cells))
     found: list[Levels] = []
     labels, premises = [], []
