@@ -71,6 +71,8 @@ class Claim:
         How they are read, where more than one reading is possible, and what is ours in it, such as a tolerance.
     instead : sequence of str, default ()
         The claims, by id, that correct or sharpen this one, or that test another reading of the same words.
+    elsewhere : sequence of str, default ()
+        The claims, by id, that test the same words on another model.
 
     Raises
     ------
@@ -94,6 +96,7 @@ class Claim:
     quote: str = ""
     reading: str = ""
     instead: Sequence[str] = ()
+    elsewhere: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         one_of(f"relation of claim {self.id}", self.relation, RELATIONS)

@@ -126,6 +126,7 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
             "id": j.claim.id, "topic": j.claim.topic, "statement": j.claim.statement, "source": j.claim.source,
             "relation": RELATIONS[j.claim.relation], "printed": j.claim.printed,
             "quote": j.claim.quote, "reading": j.claim.reading, "instead": list(j.claim.instead),
+            "elsewhere": list(j.claim.elsewhere),
             "verdict": str(j.verdict), "expected": str(j.claim.expected), "as_expected": j.as_expected,
             "claimed": number(j.claimed), "measured": number(j.measured), "detail": j.detail,
             "interval": [number(end) for end in _verdicts.interval(j) or ()], "proof": proved(j.claim),

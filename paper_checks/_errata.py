@@ -73,6 +73,9 @@ def _erratum(j: Judgement, statements: Mapping[str, Claim]) -> list[str]:
         other = statements[name]
         said = "What holds" if other.expected == Verdict.HOLDS else f"Read otherwise ({other.expected})"
         lines.append(f"- **{said}:** {plain(other.statement)} ({linked(name)})")
+    for name in j.claim.elsewhere:
+        other = statements[name]
+        lines.append(f"- **On another model ({other.expected}):** {plain(other.statement)} ({linked(name)})")
     if proved:
         said = "Proof" if j.claim.topic == "theory" else "Theory"
         lines.append(f"- **{said}:** [{proved}](theory.md#{anchor(proved)})")

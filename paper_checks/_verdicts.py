@@ -19,8 +19,9 @@ INTRODUCTION = """# The paper's sentences and their verdicts
 
 What the paper says, how it is read, under which conditions it was tested, on how many cases, what was measured, and
 what follows. Where two readings are possible both are here, the charitable one first. A comparison is decided by its
-whole interval, or it is not decided. What holds instead, or more sharply, is linked under each sentence; all claims,
-ours included, are in [claims.md](claims.md), and the proofs in [theory.md](theory.md).
+whole interval, or it is not decided. What holds instead, or more sharply, is linked under each sentence, and what was
+found of it on other models; all claims, ours included, are in [claims.md](claims.md), and the proofs in
+[theory.md](theory.md).
 
 The text of the paper (PMLR 267:18337-18362, arXiv 2506.22463) was read in a copy that may have lost bold type and
 brackets of rounding; quotations are short on purpose. Models of this project stand in for the paper's where a claim
@@ -67,11 +68,9 @@ def _block(j: Judgement, known: Mapping[str, Claim]) -> str:
     facts.append(f"**Where it was tested:** {conditions(j)}")
     facts.append(f"**Measured:** {measured(j)}")
     facts += _premises(j)
-    if claim.instead:
-        facts.append("**Instead, or more sharply:**")
-        facts += [
-            f"  {linked(name)} ({known[name].expected}): {plain(known[name].statement)}" for name in claim.instead
-        ]
+    for heading, names in (("Instead, or more sharply", claim.instead), ("On other models", claim.elsewhere)):
+        facts += [f"**{heading}:**"] if names else []
+        facts += [f"  {linked(name)} ({known[name].expected}): {plain(known[name].statement)}" for name in names]
     body = "\n".join(f"  - {fact.strip()}" if fact.startswith(" ") else f"- {fact}" for fact in facts if fact)
     heading = f'<a id="{claim.id}"></a>\n## {claim.source}: {j.verdict}'
     return f"{heading}\n\n> {markdown(claim.quote)}\n\n`{claim.id}`\n\n{body}\n"

@@ -21,6 +21,7 @@ CLAIM = Claim(
     reading="every convolution and linear layer, as in the released code; sFID at W8A4, which Table 4 prints under "
     "the label W8A6",
     instead=("ablation_order_costly_layers", "open_loop_by_layers", "open_loop_by_sampler", "open_loop_refreshed"),
+    elsewhere=("at_32_open_loop", "in_colour_open_loop", "witnesses_open_loop_by_sampler"),
 )
 
 

@@ -22,6 +22,12 @@ CLAIM = Claim(
     reading="charitable: section 4.4 allows a selection, and the layers of the timestep cost next to nothing; sFID "
     "at W8A4, which Table 4 prints under the label W8A6",
     instead=("ablation_order_three_bits", "ablation_order_all_layers", "open_loop_by_layers"),
+    elsewhere=(
+        "at_32_open_loop_convolutions",
+        "in_colour_open_loop_convolutions",
+        "in_colour_table_4_order",
+        "witnesses_open_loop_by_layers",
+    ),
 )
 
 

@@ -17,6 +17,7 @@ CLAIM = Claim(
     printed=True,
     quote="33.97 and 25.42 → 4.38",
     reading="sFID at W8A3, which Table 4 prints under the label W8A4; for every selection of layers",
+    elsewhere=("in_colour_table_4_order", "witnesses_closed_beats_direct"),
 )
 
 

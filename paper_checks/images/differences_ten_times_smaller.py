@@ -20,6 +20,7 @@ CLAIM = Claim(
     quote="more than 10× smaller",
     reading="charitable: in the median over all layers and steps, not in each of them",
     instead=("differences_at_every_step", "bits_saved"),
+    elsewhere=("witnesses_differences",),
 )
 
 

@@ -17,6 +17,7 @@ CLAIM = Claim(
     printed=True,
     quote="LCQ, W8A4: FID 24.09, where W8A32 has 4.24",
     reading="a loss is more than 10 % of full precision's distance; the 10 % are ours",
+    elsewhere=("at_32_direct_four_bits", "in_colour_direct_four_bits", "witnesses_direct_four_bits"),
 )
 
 

@@ -18,6 +18,7 @@ CLAIM = Claim(
     quote="remains effective with fewer generation steps; 297.21 → 22.12 and 299.72 → 26.54",
     reading="better than ordinary quantization at 20 steps, the number that is measured there",
     instead=("few_steps_break_it", "six_bits_at_twenty_steps"),
+    elsewhere=("in_colour_few_steps_remain_effective",),
 )
 
 

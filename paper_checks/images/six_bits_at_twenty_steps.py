@@ -17,6 +17,7 @@ CLAIM = Claim(
     printed=True,
     quote="W8A6 3.91, where W8A8 has 3.91 (DPM-Solver-2); 6.75 and 6.90 (DDIM)",
     reading="no loss is at most 10 % of full precision's distance; the 10 % are ours",
+    elsewhere=("in_colour_six_bits_at_twenty_steps",),
 )
 
 

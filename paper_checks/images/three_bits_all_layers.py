@@ -21,6 +21,7 @@ CLAIM = Claim(
     reading="every convolution and linear layer, as in the released code; no loss is at most 10 % of full "
     "precision's distance, and the 10 % are ours",
     instead=("three_bits_without_loss", "time_path_error"),
+    elsewhere=("at_32_three_bits_all_layers",),
 )
 
 

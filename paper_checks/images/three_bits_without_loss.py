@@ -21,6 +21,7 @@ CLAIM = Claim(
     reading="charitable: channel-wise scales, of which Table 1 says it (LCQ), and every costly linear layer; no loss "
     "is at most 10 % of full precision's distance, and the 10 % are ours",
     instead=("three_bits_all_layers", "three_bits_per_sample"),
+    elsewhere=("at_32_three_bits", "in_colour_three_bits"),
 )
 
 

@@ -128,10 +128,15 @@ def test_every_sentence_of_the_paper_is_on_the_page_of_verdicts():
     known = {module.CLAIM.id for module in paper_checks.claims()}
     for claim, part in zip(printed, shown.split('<a id="')[1:], strict=True):
         assert claim.quote
-        assert set(claim.instead) <= known - {claim.id}
+        assert {*claim.instead, *claim.elsewhere} <= known - {claim.id}
         quote, reading = map(markdown, (claim.quote, claim.reading))
         wanted = (f": {claim.expected}\n\n> {quote}\n", f"`{claim.id}`", f"**Read as:** {reading}\n")
-        for text in (*wanted, "**Where it was tested:**", "**Measured:**", *map(_verdicts.linked, claim.instead)):
+        for text in (
+            *wanted,
+            "**Where it was tested:**",
+            "**Measured:**",
+            *map(_verdicts.linked, (*claim.instead, *claim.elsewhere)),
+        ):
             assert text in part, (claim.id, text)
 
 
@@ -163,6 +168,9 @@ def test_the_errata_are_the_printed_claims_that_fail():
         assert part.count("**What holds:**") == len(holding)
         assert all(f"({_verdicts.linked(name)})" in part for name in claim.instead)
         assert part.count("**Read otherwise (") == len(claim.instead) - len(holding)
+        for name in claim.elsewhere:
+            assert f"- **On another model ({known[name].expected}):**" in part
+            assert f"({_verdicts.linked(name)})" in part
         for heading, anchor in re.findall(r"\[(.*?)\]\(theory\.md#([^)]*)\)", part):
             assert heading in headings
             assert anchor == _errata.anchor(heading)
