@@ -232,4 +232,4 @@ EXTRACTORS = {
 
 def of_model(name: str) -> Extractor | None:
     """Return the classifier of the images that a model of the zoo was trained on; None for other models."""
-    return EXTRACTORS.get(zoo.card(name)["data"]["name"]) if name in zoo.MODELS else None
+    return EXTRACTORS.get(zoo.data_set(name)) if name in zoo.MODELS else None

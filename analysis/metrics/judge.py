@@ -52,7 +52,7 @@ class Judge:
     """
 
     def __init__(self, model: str, reference: references.Reference | None = None) -> None:
-        self.reference = reference or references.load(zoo.card(model)["data"]["name"])
+        self.reference = reference or references.load(zoo.data_set(model))
         self.extractor = self.reference.extractor
 
     def frechet(self, images: ArrayLike) -> Score:

@@ -122,7 +122,7 @@ def _judged(args: argparse.Namespace, chosen: Mapping[str, Table]) -> None:
         raise ValueError(f"--judge is for tables of one model, not of {' and '.join(sorted(models))}")
     (model,) = models
     extractor = outside.load(args.judge)
-    real = datasets.load(zoo.card(model)["data"]["name"], args.data)
+    real = datasets.load(zoo.data_set(model), args.data)
     judge = metrics.Judge(model, reference.compute(real, extractor))
     found = measure(model, wanted(list(chosen)), judge=judge, workers=args.workers, scheduler=args.scheduler)
     if not args.keep:

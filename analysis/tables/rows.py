@@ -82,7 +82,7 @@ class Rows:
 
 def manifest(model: str, judge: metrics.Judge | None = None) -> dict[str, Any]:
     """Return what decides the rows, besides what each row says."""
-    extractor = judge.extractor if judge else metrics.EXTRACTORS[zoo.card(model)["data"]["name"]]
+    extractor = judge.extractor if judge else metrics.EXTRACTORS[zoo.data_set(model)]
     return {
         "model": model, "model_sha256": zoo.card(model)["sha256"], "features": extractor.name,
         "batch": BATCH[model], "threads": 1, "dtype": "float32", "source": source(), "versions": versions(),

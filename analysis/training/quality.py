@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         also = outside.load(args.outside) if args.outside else None
-        data = datasets.load(zoo.card(args.name)["data"]["name"], args.data)
+        data = datasets.load(zoo.data_set(args.name), args.data)
         if also and data.images.shape[1:] != also.shape:
             raise ValueError(
                 f"{also.kind} judges images {also.shape}, and those of {data.name} are {data.images.shape[1:]}"

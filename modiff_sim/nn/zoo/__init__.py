@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
 
-__all__ = ["MODELS", "card", "load"]
+__all__ = ["MODELS", "card", "data_set", "load"]
 
 # Add a model here, with its three files.
 MODELS = ("digits", "fashion32", "cifar10_small")
@@ -50,6 +50,33 @@ def card(name: str) -> dict[str, Any]:
         raise ValueError(f"no model {name!r} in the zoo; known: {', '.join(MODELS)}")
     value: dict[str, Any] = json.loads(files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8"))
     return value
+
+
+def data_set(name: str) -> str:
+    """The data set that a model was trained on.
+
+    Parameters
+    ----------
+    name : str
+        A name in ``MODELS``.
+
+    Returns
+    -------
+    str
+        Its name, such as "cifar10"; several models may share one.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> from modiff_sim.nn import zoo
+    >>> zoo.data_set("cifar10_small")
+    'cifar10'
+    """
+    return str(card(name)["data"]["name"])
 
 
 def load(name: str) -> UNet2DModel:
