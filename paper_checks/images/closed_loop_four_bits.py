@@ -10,7 +10,7 @@ LIVE = True  # of committed rows
 CLAIM = Claim(
     id="closed_loop_four_bits",
     statement=f"{STAND_IN}: with compensation W8A4 has no loss against W8A32, that is at most 10 % in Fréchet "
-    "distance (channel-wise scales, DDIM, 100 quad steps, same noise).",
+    "distance (all layers, channel-wise scales, DDIM, 100 quad steps, same noise).",
     source="section 5, Table 1",
     relation="upper",
     topic="practice",

@@ -10,7 +10,7 @@ LIVE = True  # of committed rows
 CLAIM = Claim(
     id="direct_four_bits",
     statement=f"{STAND_IN}: direct quantization at W8A4 is more than 10 % worse than W8A32 in Fréchet distance "
-    "(channel-wise scales, DDIM, 100 quad steps, same noise).",
+    "(all layers, channel-wise scales, DDIM, 100 quad steps, same noise).",
     source="section 5, Table 1",
     relation="lower",
     topic="practice",
