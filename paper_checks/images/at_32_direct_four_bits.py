@@ -2,8 +2,7 @@
 
 from modiff_sim import Claim, Evidence
 
-from . import at_32_three_bits
-from ._at_32 import AT_32
+from ._at_32 import AT_32, loss
 
 ORDER = 23.6
 LIVE = True  # of committed rows
@@ -19,4 +18,4 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, row: str = "W8A4 direct, channel scales") -> Evidence:
     """Compare the Fréchet distance of the arm with that of full-precision activations."""
-    return at_32_three_bits.check(effort, row=row, column="DDIM 50")
+    return loss(row, "DDIM 50")

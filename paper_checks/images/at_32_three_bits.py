@@ -2,8 +2,7 @@
 
 from modiff_sim import Claim, Evidence
 
-from .._rows import NO_LOSS, losses
-from ._at_32 import AT_32, TABLE, cell
+from ._at_32 import AT_32, loss
 
 ORDER = 24
 LIVE = True  # of committed rows
@@ -18,9 +17,6 @@ CLAIM = Claim(
 )
 
 
-def check(
-    effort: str = "quick", *, row: str = "W8A3 closed loop, channel scales, no time path", column: str = "DDIM 100"
-) -> Evidence:
+def check(effort: str = "quick", *, row: str = "W8A3 closed loop, channel scales, no time path") -> Evidence:
     """Compare the Fréchet distance of the arm with that of full-precision activations."""
-    judged = cell(row, column)
-    return losses(TABLE, [(judged, judged.weights_only)], claimed=NO_LOSS)
+    return loss(row, "DDIM 100")

@@ -2,8 +2,7 @@
 
 from modiff_sim import Claim, Evidence, Verdict
 
-from . import at_32_three_bits
-from ._at_32 import AT_32
+from ._at_32 import AT_32, loss
 
 ORDER = 24.2
 LIVE = True  # of committed rows
@@ -21,4 +20,4 @@ CLAIM = Claim(
 
 def check(effort: str = "quick", *, row: str = "W8A3 closed loop, channel scales") -> Evidence:
     """Compare the Fréchet distance of the arm with that of full-precision activations."""
-    return at_32_three_bits.check(effort, row=row)
+    return loss(row, "DDIM 100")
