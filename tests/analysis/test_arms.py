@@ -80,7 +80,7 @@ def test_every_arm_on_every_model_of_the_zoo(model, label):
     if label == "full precision":
         assert row["sqnr"] == np.inf
     else:
-        assert -40 < row["sqnr"] < 80
+        assert (-40 if model == "cifar10_small" else -20) < row["sqnr"] < 80
     assert row["unsupported"] == []
     assert arm_table.line(row, 40, judged=False).startswith(label)
 
