@@ -49,7 +49,7 @@ def keep(
         others = [row for row in before.measured.micro_batches if from_flat(row) in left]
         if before.manifest["source"] != about["source"]:
             measured_now = {from_flat(row) for row in found.micro_batches}
-            first = {c: row for c, row in first_micro_batches(others).items() if c not in measured_now}
+            first = first_micro_batches(model, others, left - measured_now)
             largest = sampled_again(model, first, workers=workers, scheduler=scheduler)
             about["rekeyed"] = [*about.get("rekeyed", ()), note(before.manifest["source"], len(first), largest)]
         there = {_print(row) for row in prints}

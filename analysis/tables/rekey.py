@@ -8,7 +8,7 @@ which.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,7 @@ def rekey(
     before, now = found.manifest["source"], source()
     if before == now:
         return 0, 0.0
-    if not (first := first_micro_batches(found.measured.micro_batches)):
-        raise StoreError(f"rows of {model!r}: no micro-batch is kept with them, so that nothing can be compared")
+    first = first_micro_batches(model, found.measured.micro_batches, {cell for cell, _, _ in found.measured.places()})
     largest = sampled_again(model, first, workers=workers, scheduler=scheduler)
     history = [*found.manifest.get("rekeyed", ()), note(before, len(first), largest)]
     if problems := verify_one(folder / model):  # sampling takes a while
@@ -102,10 +101,20 @@ def _but_ours(value: Any) -> Any:
     return {k: v for k, v in value.items() if k != "modiff-sim"} if isinstance(value, Mapping) else value
 
 
-def first_micro_batches(micro_batches: list[dict[str, Any]]) -> dict[Cell, Mapping[str, Any]]:
-    """Return cell -> its first micro-batch in the committed file."""
+def first_micro_batches(
+    model: str, micro_batches: list[dict[str, Any]], cells: Collection[Cell]
+) -> dict[Cell, Mapping[str, Any]]:
+    """Return cell -> its first micro-batch in the committed file, of these cells.
+
+    Raises StoreError where there is none of a cell: its rows cannot be compared with anything.
+    """
     found: dict[Cell, Mapping[str, Any]] = {}
     for row in micro_batches:
-        if row["micro_batch"] == 0:
-            found.setdefault(from_flat(row), row)
+        if row["micro_batch"] == 0 and (cell := from_flat(row)) in cells:
+            found.setdefault(cell, row)
+    if missing := sorted(cell.label for cell in cells if cell not in found):
+        raise StoreError(
+            f"rows of {model!r}: no first micro-batch is kept of {'; '.join(missing)}, so that nothing can be "
+            "compared; measure them again with --rerun"
+        )
     return found

@@ -279,7 +279,11 @@ def test_rows_of_one_table_are_put_among_the_others(rerun, monkeypatch, capsys):
     add = ["three", "--rerun", "--keep", "--rows", str(tiny / "tables"), "--out", str(tiny), "--workers", "1"]
     before = rows.committed("digits", tiny / "tables")
     mine = before.manifest["source"]
-    rewritten(folder, {"source": "old"})
+    text = (folder / "micro_batches.csv").read_text(encoding="utf-8")
+    rewritten(folder, {"source": "old"}, **{"micro_batches.csv": text.splitlines(keepends=True)[0]})
+    assert program.main(add) == 2  # what stays could not be compared
+    assert "no first micro-batch is kept of " in capsys.readouterr().err
+    rewritten(folder, {}, **{"micro_batches.csv": text})
     assert program.main(add) == 0
     shown = capsys.readouterr()
     assert "digits: 3 rows are new, 2 stay" in shown.err
@@ -344,10 +348,20 @@ def test_the_same_images_are_judged_by_a_classifier_of_other_people(rerun, monke
 def test_rows_are_not_rekeyed_without_anything_to_compare(rerun, monkeypatch, capsys):
     tiny, folder = rerun, rerun / "tables" / "digits"
     monkeypatch.setattr(command, "TABLES", {"tiny": TINY})
-    header = (folder / "micro_batches.csv").read_text(encoding="utf-8").splitlines(keepends=True)[0]
+    text = (folder / "micro_batches.csv").read_text(encoding="utf-8")
+    header = text.splitlines(keepends=True)[0]
     rewritten(folder, {"source": "old"}, **{"micro_batches.csv": header})
     assert program.main(["--rekey", "--rows", str(tiny / "tables"), "--out", str(tiny)]) == 2
-    assert "no micro-batch is kept with them" in capsys.readouterr().err
+    assert "no first micro-batch is kept of " in capsys.readouterr().err
+    # nor where only one cell has none
+    table = list(csv.DictReader(io.StringIO(text)))
+    lines = text.splitlines(keepends=True)
+    one = [header, *(line for line, row in zip(lines[1:], table, strict=True) if row["recursion"] != "closed_loop")]
+    rewritten(folder, {}, **{"micro_batches.csv": "".join(one)})
+    assert program.main(["--rekey", "--rows", str(tiny / "tables"), "--out", str(tiny)]) == 2
+    said = capsys.readouterr().err
+    assert "closed loop" in said
+    assert "direct" not in said
     assert json.loads((folder / "manifest.json").read_bytes())["source"] == "old"
     assert program.main(["--rekey", "--rows", str(tiny / "nowhere"), "--out", str(tiny)]) == 2
     assert "nowhere: it has rows of none of digits" in capsys.readouterr().err
