@@ -71,7 +71,7 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], about: M
     given, folder = Path(path), Path(os.path.realpath(path))  # of a link, what it leads to is replaced
     if given.suffix == ".npz":
         raise ValueError(f"{given}: save writes a folder, with the arrays and a manifest: give a name without .npz")
-    if folder.exists() and not folder.is_dir():
+    if _is_a_file(folder):
         raise ValueError(f"{given} is a file: save writes a folder, give another name")
     if wrong := next(_not_finite(plain(about)), ""):
         raise ValueError(f"{wrong}, which a manifest cannot hold (NaN and Inf): give it as text, or leave it out")
@@ -83,8 +83,8 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], about: M
     remove_abandoned(folder.parent, _begun(folder))
     with temporary_folder(folder.parent, _begun(folder)) as work:
         write_files(work, {ARRAYS: content}, {"object": kind, "about": about, "versions": versions()})
-        with suppress(FileNotFoundError):
-            mode = stat.S_IMODE(_found(folder).stat().st_mode)
+        with suppress(FileNotFoundError):  # there is none yet
+            mode = _steady(lambda: _found(folder), lambda here: stat.S_IMODE(here.stat().st_mode))
         work.chmod(mode)
         _replace(work, folder)
 
@@ -114,6 +114,14 @@ def _read(folder: Path, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any
         raise StoreError(f"{folder}: it holds {_what(manifest)}, and not a {kind}")
     with np.load(folder / ARRAYS, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}, manifest["about"]
+
+
+def _is_a_file(path: Path) -> bool:
+    """Whether something is there that is not a folder, by one look: a folder may be moved aside between two."""
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _not_finite(value: Any, place: str = "") -> Iterator[str]:

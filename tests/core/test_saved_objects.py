@@ -2,10 +2,12 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -387,6 +389,34 @@ def test_two_savers_leave_one_object(tmp_path):
         for each in savers:
             each.result()
     assert [p.name for p in tmp_path.iterdir()] == ["box"]
+
+
+@pytest.mark.parametrize("ask", ["save", "load"])
+@pytest.mark.parametrize("look", range(1, 13))
+def test_an_object_that_goes_aside_after_any_look_at_it(tmp_path, monkeypatch, ask, look):
+    """Another saver moves the folder aside just after the first, second, ... time that this one asks for it."""
+    box, aside, asked = tmp_path / "box", tmp_path / ".box.replaced-00000000", 0
+    saved.save(box, "Box", {"a": np.zeros(3)}, {"value": 0})
+    box.chmod(0o700)
+    looked = os.stat
+
+    def stat_and_move(path, *args, **kwargs):
+        nonlocal asked
+        found = looked(path, *args, **kwargs)
+        asked += (mine := isinstance(path, str | Path) and Path(path) == box)
+        if mine and asked == look:
+            os.rename(box, aside)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stat_and_move)
+        if ask == "save":
+            saved.save(box, "Box", {"a": np.ones(3)}, {"value": 1})
+        else:
+            saved.load(box, "Box")
+    arrays, about = saved.load(box, "Box")
+    assert arrays["a"].tolist() == [about["value"]] * 3 == [float(ask == "save")] * 3
+    assert (box if box.exists() else aside).stat().st_mode & 0o777 == 0o700
 
 
 def test_an_object_that_goes_between_finding_and_looking_is_looked_for_again(tmp_path, monkeypatch):
