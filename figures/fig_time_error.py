@@ -51,8 +51,8 @@ def plot(data: dict[str, np.ndarray]) -> Figure:
         for name, looks, cost, error in zip(data["name"], data["looks"], data["time"], errors, strict=True)
         if name != timing.FULL
     ]
-    pareto.arms(panel, points, more_is_better=False)
     panel.axvline(1, color=style.NEUTRAL[1], lw=1, ls=(0, (4, 2)))
+    pareto.arms(panel, points, more_is_better=False)
     panel.annotate(
         "full precision ", (1, 1), xycoords=("data", "axes fraction"), va="top", ha="right", color=style.NEUTRAL[1]
     )

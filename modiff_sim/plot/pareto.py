@@ -124,12 +124,13 @@ _FAR = 10.0  # points: a name that is this far away has a line to its point
 
 
 def _names(axes: Axes, names: Sequence[str], places: Sequence[_Place]) -> None:
-    """Write the name of each point beside it, where it covers neither a point nor another name, if there is room."""
+    """Write the name of each point beside it, where it covers no point, line or other name, if there is room."""
     axes.get_xlim(), axes.get_ylim()  # limits follow from what was drawn when they are asked for
     figure: Any = axes.figure
     each = 4 * figure.dpi / 72  # pixels around the middle of a point
     at = [_transform(axes, place).transform((place.x, place.y)) for place in places]
     taken = [Bbox.from_extents(x - each, y - each, x + each, y + each) for x, y in at]
+    lines = [line.get_path().transformed(line.get_transform()) for line in axes.lines if line.get_linestyle() != "None"]
     for name, place in zip(names, places, strict=True):
         there: dict[str, Any] = {"xy": place[:2], "xycoords": _transform(axes, place), "textcoords": "offset points"}
         made = axes.annotate(name, xytext=(0, 0), fontsize=style.SMALLEST, **there)
@@ -137,7 +138,8 @@ def _names(axes: Axes, names: Sequence[str], places: Sequence[_Place]) -> None:
         for corner in _CORNERS:
             box = _put(made, corner).padded(1)
             outside = box.y1 > axes.bbox.y1 or box.y0 < axes.bbox.y0 or box.x0 < axes.bbox.x0
-            found.append(sum(box.overlaps(other) for other in taken) + outside)
+            crossed = sum(line.intersects_bbox(box, filled=False) for line in lines)
+            found.append(sum(box.overlaps(other) for other in taken) + crossed + outside)
             if not found[-1]:
                 break
         corner = _CORNERS[int(np.argmin(found))]

@@ -94,6 +94,14 @@ def test_the_picture_joins_the_front_and_names_every_arm(cost, quality):
         where = axes.transAxes.inverted().transform(text.get_window_extent(axes.figure.canvas.get_renderer()))
         assert (where > -0.05).all()
         assert (where[:, 1] < 1.05).all()
+    assert crossed(axes) == []
+
+
+def crossed(axes):
+    """The names that a line goes through."""
+    lines = [line.get_path().transformed(line.get_transform()) for line in axes.lines if line.get_linestyle() != "None"]
+    boxes = {t.get_text(): t.get_window_extent() for t in axes.texts if t.get_text()}
+    return [name for name, box in boxes.items() if any(line.intersects_bbox(box, filled=False) for line in lines)]
 
 
 @pytest.mark.parametrize(("quality", "way"), [("psnr", "up"), ("relative_l2", "down")])
