@@ -45,7 +45,8 @@ def test_special_cases_on_a_model_of_a_few_layers(name, broken, monkeypatch):
     [
         ("kappa_on_real_residuals", Verdict.HOLDS, {"shrink": 0.5}, Verdict.VIOLATED),
         ("differences_at_every_step", Verdict.VIOLATED, {"factor": 1.0}, Verdict.HOLDS),
-        ("assumption_29_on_real_residuals", Verdict.VIOLATED, {"limit": 1.0}, Verdict.HOLDS),
+        ("assumption_29_on_real_residuals", Verdict.HOLDS, {"limit": 0.1}, Verdict.PREMISE_FAILS),
+        ("assumption_29_residuals_per_sample", Verdict.HOLDS, {"limit": 0.1}, Verdict.PREMISE_FAILS),
     ],
 )
 def test_claims_on_recorded_distributions(recorded, name, found, broken, then):
