@@ -16,8 +16,8 @@ CLAIM = Claim(
     printed=True,
     expected=Verdict.VACUOUS,
     quote="(29) holds if b ≥ log2(√(4d/c)+1)",
-    reading="at the bits that the paper uses and the dimensions of its layers",
-    instead=("kappa_any_dimension", "absmax_worst_case_c"),
+    reading="at the 3 and 4 bits that the paper is about, and the dimensions of its layers",
+    instead=("corollary_a3_more_bits", "kappa_any_dimension", "absmax_worst_case_c"),
 )
 #: the CIFAR-10 U-Net's time embedding; 1024; its smallest and largest map; the largest map of a batch of 64
 DIMENSIONS = (128, 1024, 256 * 4 * 4, 384 * 32 * 32, 64 * 384 * 32 * 32)

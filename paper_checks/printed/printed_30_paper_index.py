@@ -7,7 +7,7 @@ from modiff_sim import Claim, Evidence, Verdict, bounds
 from . import _search
 
 PRINTED = partial(bounds.printed_open_loop, index="paper")
-ORDER = 10
+ORDER = 11
 CLAIM = Claim(
     id="printed_30_paper_index",
     statement="Without compensation, ||o_t-õ_t||² ≤ Σ_{k=t}^{T-1} 2^(T-k-1) c||A||²||d_k||², T being the first step.",

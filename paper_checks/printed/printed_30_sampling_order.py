@@ -7,7 +7,7 @@ from modiff_sim import Claim, Evidence, Verdict, bounds
 from . import _search
 
 PRINTED = partial(bounds.printed_open_loop, index="sampling")
-ORDER = 11
+ORDER = 10
 CLAIM = Claim(
     id="printed_30_sampling_order",
     statement="(30) with k counted in sampling order, so that its exponent is the age of the difference: "

@@ -7,7 +7,7 @@ from modiff_sim import Claim, Evidence, Verdict, bounds
 from . import _search
 
 PRINTED = partial(bounds.printed_closed_loop, index="paper")
-ORDER = 13
+ORDER = 14
 CLAIM = Claim(
     id="printed_31_paper_index",
     statement="With compensation, ||o_t-ô_t||² ≤ Σ_{k=t}^{T-1} (2c)^(T-k-1) ||A||²||d_k||², T being the first step.",

@@ -13,7 +13,7 @@ from .._shared import Shrink, collinear, families, worst_of
 from . import _search
 
 PRINTED = partial(bounds.printed_closed_loop, index="sampling")
-ORDER = 14
+ORDER = 13
 CLAIM = Claim(
     id="printed_31_sampling_order",
     statement="(31) with k counted in sampling order, where 2c ≤ 1: ||o-ô||² ≤ Σ_k (2c)^age ||A||²||d_k||² "

@@ -17,8 +17,9 @@ CLAIM = Claim(
     source='text after Theorem 4.3; the 4 is our reading of "comparable"',
     relation="upper",
     printed=True,
-    quote='a range more than 10 times smaller "suggests" that 3 bits can be dropped at a "comparable" bound',
-    reading='"comparable" needs a number: less than what one dropped bit costs, a factor of 4 in s²',
+    quote="range more than 10× smaller; at least 3 bits; comparable",
+    reading='the text only "suggests" that so many bits can be dropped; "comparable" needs a number: less than what one '
+    "dropped bit costs, a factor of 4 in s²",
     instead=("three_bits_dropped_corrected",),
 )
 
