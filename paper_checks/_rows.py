@@ -204,13 +204,13 @@ def params(name: str, pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def one_has_a_loss(name: str, pair: Pair) -> Premise:
-    """Return the premise that one of two cells is not without loss against quantized weights alone.
+    """Return the premise that one of two cells loses more than ``NO_LOSS`` against quantized weights alone.
 
     Two sets of images that are both as good as those of full-precision activations have no order but that of chance.
     """
-    most = [loss(name, cell, cell.weights_only).high for cell in pair]
-    words = ", ".join(f"{cell.arm.label} at most {high:.0%}" for cell, high in zip(pair, most, strict=True))
-    return Premise("one of the arms has a loss", max(most) > NO_LOSS, words)
+    lost = [loss(name, cell, cell.weights_only) for cell in pair]
+    words = ", ".join(f"{cell.arm.label} {e.low:.0%} to {e.high:.0%}" for cell, e in zip(pair, lost, strict=True))
+    return Premise("one of the arms has a loss", max(e.low for e in lost) > NO_LOSS, words)
 
 
 def not_both_failed(name: str, pair: Pair) -> Premise:

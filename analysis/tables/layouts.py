@@ -131,8 +131,9 @@ def _near_a_mark() -> dict[int, list[Cell]]:
     bases = [Cell(arm, **HUNDRED) for arm in (FULL, WEIGHTS_ONLY)]
     loss = [("W8A8", "static direct"), ("W8A8", "static closed"), ("W8A8", "channel direct")]
     loss += [("W8A6", f"channel {short}") for short in SHORT]
-    cliff = [(f"W8A{bits}", "static direct") for bits in (8, 6)]
-    return {n * IMAGES: [*bases, *(cells[place] for place in places)] for n, places in ((2, loss), (8, cliff))}
+    cliff = [("W8A8", "static direct"), ("W8A8", "static closed"), ("W8A6", "static direct")]
+    found = {n * IMAGES: [*bases, *(cells[place] for place in places)] for n, places in ((2, loss), (8, cliff))}
+    return found | {4 * IMAGES: [bases[1], *(cells["W8A8", f"channel {short}"] for short in SHORT)]}
 
 
 def _gains() -> dict[int, list[Cell]]:
