@@ -25,6 +25,7 @@ from modiff_sim import (
 from modiff_sim.cost import LayerShape, ModelShapes, ProductShape
 from modiff_sim.evidence import judge
 from modiff_sim.recursion.storage import FloatFormat, kept_bytes
+from paper_checks.cost.printed_memory import inputs_of_convolutions
 
 counts = st.integers(0, 50)
 GRANULARITIES = (None, PerBatch(), PerChannel(), PerToken(), PerGroup(2))
@@ -193,6 +194,7 @@ def nothing(_layer):
         ("bops_against_eight_bits", {"bits": 2}, Verdict.VIOLATED),
         ("bops_against_eight_bits", {"bits": 4}, Verdict.VIOLATED),  # holds, but is not attained
         ("printed_memory", {"kept": nothing}, Verdict.VIOLATED),
+        ("printed_memory_both_states", {"kept": inputs_of_convolutions}, Verdict.HOLDS),
         ("state_memory", {"ref_bits": 9}, Verdict.VIOLATED),
     ],
 )
