@@ -16,7 +16,7 @@ CLAIM = Claim(
     relation="equal",
     printed=True,
     quote="the clipping error is zero",
-    reading="charitable: the zero point is -floor(min/s), rounded like the codes; our copy may have lost the brackets",
+    reading="charitable: the minimum is rounded down like the codes, so that its code is 0 (brackets may be lost)",
     instead=("clipping_error_nearest_zero_point",),
 )
 BITS = (2, 3, 4, 6, 8)  # those of the paper's tables

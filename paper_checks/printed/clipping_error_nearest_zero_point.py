@@ -17,7 +17,7 @@ CLAIM = Claim(
     printed=True,
     expected=Verdict.VIOLATED,
     quote="the clipping error is zero",
-    reading="the zero point is round(-min/s), as in the released code, while codes are rounded down, as in the proof",
+    reading="the zero point is rounded to nearest, as in the released code, and codes down, as in the proof",
     instead=("clipping_error_is_zero", "theorem_4_3_floor", "theorem_4_3_nearest"),
 )
 BITS = (2, 3, 4, 6, 8)  # those of the paper's tables

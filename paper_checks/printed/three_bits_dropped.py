@@ -18,8 +18,8 @@ CLAIM = Claim(
     relation="upper",
     printed=True,
     quote="range more than 10× smaller; at least 3 bits; comparable",
-    reading='the text only "suggests" that so many bits can be dropped; "comparable" needs a number: less than what one '
-    "dropped bit costs, a factor of 4 in s²",
+    reading='the text only "suggests" that so many bits can be dropped; "comparable" needs a number: less than what '
+    "one dropped bit costs, a factor of 4 in s²",
     instead=("three_bits_dropped_corrected",),
 )
 
