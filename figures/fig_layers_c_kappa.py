@@ -27,7 +27,7 @@ ALT = (
     "mostly between 0.05 and 0.5, with lighter streaks in single layers. Below them, kappa as a share of its declared "
     "worst case: the median lies at 1 at every call, and single layers reach down to 0.75."
 )
-CLAIMS = ("kappa_on_real_residuals", "assumption_29_on_real_residuals")
+CLAIMS = ("kappa_on_real_residuals", "assumption_29_residuals_per_sample")
 #: how a part of the caption begins -> the panels that it is about; "" where it goes on about all
 PARTS = {"Above: ": "abc", "Below: ": "def", "Model: ": ""}
 PARAMS = params()
