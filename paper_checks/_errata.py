@@ -13,7 +13,7 @@ from modiff_sim.evidence import Judgement
 
 from . import claims
 from ._digits import STAND_IN
-from ._verdicts import cell, conditions, linked, measured, plain, premise
+from ._verdicts import cell, conditions, linked, measured, plain, premise, where
 
 THEORY = Path(__file__).parent.parent / "docs" / "theory.md"
 INTRODUCTION = """# Errata of the paper
@@ -21,16 +21,18 @@ INTRODUCTION = """# Errata of the paper
 Our own list, not the authors': sentences of the paper that do not hold as they are printed or as the released code
 takes them. The first part is mathematics and arithmetic, each with a counter-example that was computed, what holds
 instead, and where that is proved. The second part was measured on small models that stand in for the paper's: it says
-what did not come out *there*, and on which layers it depends. [verdicts.md](verdicts.md) has all sentences, those
-that hold among them, with how they are read and under which conditions they were tested; it says what the verdicts
-mean.
+what did not come out *there*, and on which layers it depends. The third part is of no errors: conditions that do not
+hold where a statement is applied, and what is true but says nothing there. [verdicts.md](verdicts.md) has all
+sentences, those that hold among them, with how they are read and under which conditions they were tested; it says what
+the verdicts mean.
 
 This page is made by `make pages`. `python -m paper_checks --only ID` computes a counter-example again.
 """
-PARTS = {
-    False: "# Mathematics and arithmetic",
-    True: "# Not reproduced on models that stand in for the paper's",
-}
+PARTS = (
+    "# Mathematics and arithmetic",
+    "# Not reproduced on models that stand in for the paper's",
+    "# Conditions that do not hold, and what says nothing",
+)
 #: verdicts that make an erratum, and what is said of the evidence
 FAILED = {
     Verdict.VIOLATED: "Counter-example",
@@ -40,8 +42,8 @@ FAILED = {
 
 
 def errata(judged: Sequence[Judgement]) -> list[Judgement]:
-    """Return the printed statements that fail."""
-    return [j for j in judged if j.claim.printed and j.verdict in FAILED]
+    """Return the printed statements that fail, in the order of ``PARTS``."""
+    return sorted((j for j in judged if j.claim.printed and j.verdict in FAILED), key=_part)
 
 
 def page(judged: Sequence[Judgement]) -> str:
@@ -50,16 +52,22 @@ def page(judged: Sequence[Judgement]) -> str:
     statements = {module.CLAIM.id: module.CLAIM for module in claims()}
     lines = [INTRODUCTION, "| printed | where, and how it is read | what is wrong |", "|---|---|---|"]
     for j in found:
-        where = "; ".join(filter(None, (j.claim.source, j.claim.reading)))
         lines.append(
-            f"| {cell(j.claim.quote)} | {cell(where)} | [{FAILED[j.verdict].lower()}](#erratum_{j.claim.id}) |"
+            f"| {cell(j.claim.quote)} | {cell(where(j.claim))} | [{FAILED[j.verdict].lower()}](#erratum_{j.claim.id}) |"
         )
-    for stands_in, title in PARTS.items():
-        part = [j for j in found if (j.claim.topic == "practice" and STAND_IN in j.claim.statement) == stands_in]
+    for place, title in enumerate(PARTS):
+        part = [j for j in found if _part(j) == place]
         lines += ["", f"#{title}"] if part else []
         for j in part:
             lines += _erratum(j, statements)
     return "\n".join(lines) + "\n"
+
+
+def _part(j: Judgement) -> int:
+    """Return which of ``PARTS`` a statement that fails belongs to."""
+    if j.verdict != Verdict.VIOLATED:
+        return 2
+    return int(j.claim.topic == "practice" and STAND_IN in j.claim.statement)
 
 
 def _erratum(j: Judgement, statements: Mapping[str, Claim]) -> list[str]:

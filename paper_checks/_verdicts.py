@@ -54,11 +54,18 @@ def page(judged: Sequence[Judgement]) -> str:
         INTRODUCTION,
         f"**{len(judged)} readings: {said}.**",
         "",
-        "| the paper | where | verdict |",
+        "| the paper | where, and how it is read | verdict |",
         "|---|---|---|",
     ]
-    lines += [f"| {cell(j.claim.quote)} | {cell(j.claim.source)} | [{j.verdict}](#{j.claim.id}) |" for j in judged]
+    for j in judged:
+        more = f"; {len(j.claim.elsewhere)} more on other models" if j.claim.elsewhere else ""
+        lines.append(f"| {cell(j.claim.quote)} | {cell(where(j.claim))} | [{j.verdict}](#{j.claim.id}){more} |")
     return "\n".join([*lines, "", *(_block(j, known) for j in judged)])
+
+
+def where(claim: Claim) -> str:
+    """Return where the paper says it, and how it is read."""
+    return "; ".join(filter(None, (claim.source, claim.reading)))
 
 
 def _block(j: Judgement, known: Mapping[str, Claim]) -> str:
@@ -151,9 +158,12 @@ def measured(j: Judgement) -> str:
     ends = interval(j)
     within = f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else ""
     numbers = "" if math.isnan(j.measured) else f"{j.measured:.4g}{within}, where {asserts(j)} is claimed. "
-    note = j.evidence.note if j.evidence.note not in j.detail else ""
-    note = "" if j.detail and j.detail in note and len(j.detail) > len(note) / 2 else note
-    return markdown(f"{numbers}{'. '.join(text for text in (j.detail, note) if text)}")
+    detail = (
+        "" if j.verdict == Verdict.PREMISE_FAILS else j.detail
+    )  # which names the premise, as a line of its own does
+    said = [text for text in (detail, j.evidence.note) if text]
+    once = [text for text in said if not any(text in other and text != other for other in said)]
+    return markdown(f"{numbers}{'. '.join(dict.fromkeys(once))}")
 
 
 def cell(text: str) -> str:
