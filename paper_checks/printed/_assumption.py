@@ -35,8 +35,9 @@ def measured_c(bits: int, name: str, *, d: int, rows: int, seed: int = 23, quant
 
 
 def typical(dimensions: Sequence[int], *, rows: int, bits: int, quantizer) -> Evidence:
-    """Measure the mean c of random inputs per dimension and distribution. The condition fails where the interval is
-    above 1/2.
+    """Measure the mean c of random inputs per dimension and distribution.
+
+    The condition c < 1/2 fails where a whole interval is above 1/2.
     """
     found = {
         f"{name}, d = {d}": measured_c(bits, name, d=d, rows=rows, quantizer=quantizer)
@@ -47,7 +48,6 @@ def typical(dimensions: Sequence[int], *, rows: int, bits: int, quantizer) -> Ev
         f"{case}: c = {m.mean:.3f} [{m.low:.3f}, {m.high:.3f}], single inputs {m.values.min():.3f} to {m.largest:.3f}"
         for case, m in found.items()
     ]
-    last = len(DRAWS)
     return Evidence(
         claimed=[APPENDIX] * len(found),
         measured=[m.mean for m in found.values()],
@@ -57,7 +57,7 @@ def typical(dimensions: Sequence[int], *, rows: int, bits: int, quantizer) -> Ev
         premises=below(APPENDIX, [m.low for m in found.values()], cases),
         params={"d": list(dimensions), "rows": rows, "bits": bits},
         cases=cases,
-        note="; ".join(cases[-last:]),
+        note="; ".join(cases[-len(DRAWS) :]),
     )
 
 
