@@ -25,8 +25,6 @@ HERE = Path(__file__).parent
 READING_ORDER = (
     "sample_grids", "bit_sweep", "middle_block", "violins", "error_growth", "bounds_per_norm",
 )  # fmt: skip
-#: verdicts that make an erratum of a printed sentence -> what is said of the evidence
-FAILING = {"VIOLATED": "counter-example", "VACUOUS": "why it says nothing", "PREMISE_FAILS": "the premise that fails"}
 #: the model at the beginning of a statement, and what is said of it
 MODEL = re.compile(r"On ((?:the|two) [^()]+) \(([^()]*)\): ")
 
@@ -106,8 +104,7 @@ def build(out: Path, effort: str, rows: list[dict[str, Any]]) -> Path:
         tables=tables,
         counts=Counter(c["verdict"] for c in claims),
         known={c["id"]: c for c in claims},
-        errata=[c for c in claims if c["printed"] and c["verdict"] in FAILING],
-        failing=FAILING,
+        errata=[c for c in claims if c["erratum"]],
         effort=effort_of(effort),
         claims=claims,
         figures=figures,

@@ -121,18 +121,24 @@ def as_json(judged: Sequence[Judgement], effort: str) -> dict[str, Any]:
         section = _errata.proof(claim)
         return {"section": section, "place": f"docs/theory.md#{_errata.anchor(section)}"} if section else None
 
+    def erratum(j: Judgement) -> dict[str, Any] | None:
+        part = _errata.part_of(j)
+        said = {"part": part, "heading": _errata.PARTS[part], "said": _errata.FAILED.get(j.verdict)}
+        return said if _errata.errata([j]) else None
+
     rows = [
         {
             "id": j.claim.id, "topic": j.claim.topic, "statement": j.claim.statement, "source": j.claim.source,
             "relation": RELATIONS[j.claim.relation], "printed": j.claim.printed,
             "quote": j.claim.quote, "reading": j.claim.reading, "instead": list(j.claim.instead),
-            "elsewhere": list(j.claim.elsewhere),
+            "elsewhere": list(j.claim.elsewhere), "erratum": erratum(j),
             "verdict": str(j.verdict), "expected": str(j.claim.expected), "as_expected": j.as_expected,
             "claimed": number(j.claimed), "measured": number(j.measured), "detail": j.detail,
             "interval": [number(end) for end in _verdicts.interval(j) or ()], "proof": proved(j.claim),
             "tested": _verdicts.tested(j), "asserts": _verdicts.asserts(j),
             "premises": [store.plain(p) for p in j.evidence.premises],
             "params": store.plain(j.evidence.params), "seed": j.evidence.seed, "note": j.evidence.note,
+            "found": _verdicts.once(j.detail, j.evidence.note),
         }
         for j in judged
     ]  # fmt: skip

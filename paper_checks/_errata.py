@@ -21,17 +21,17 @@ INTRODUCTION = """# Errata of the paper
 Our own list, not the authors': sentences of the paper that do not hold as they are printed or as the released code
 takes them. The first part is mathematics and arithmetic, each with a counter-example that was computed, what holds
 instead, and where that is proved. The second part was measured on small models that stand in for the paper's: it says
-what did not come out *there*, and on which layers it depends. The third part is of no errors: conditions that do not
-hold where a statement is applied, and what is true but says nothing there. [verdicts.md](verdicts.md) has all
-sentences, those that hold among them, with how they are read and under which conditions they were tested; it says what
-the verdicts mean.
+what did not come out *there*, and on which layers it depends. The third part is not about errors: it has conditions
+that do not hold where a statement is applied, and what is true but says nothing there. [verdicts.md](verdicts.md) has
+all sentences, those that hold among them, with how they are read and under which conditions they were tested; it says
+what the verdicts mean.
 
 This page is made by `make pages`. `python -m paper_checks --only ID` computes a counter-example again.
 """
 PARTS = (
-    "# Mathematics and arithmetic",
-    "# Not reproduced on models that stand in for the paper's",
-    "# Conditions that do not hold, and what says nothing",
+    "Mathematics and arithmetic",
+    "Not reproduced on models that stand in for the paper's",
+    "Conditions that do not hold, and what says nothing",
 )
 #: verdicts that make an erratum, and what is said of the evidence
 FAILED = {
@@ -43,7 +43,7 @@ FAILED = {
 
 def errata(judged: Sequence[Judgement]) -> list[Judgement]:
     """Return the printed statements that fail, in the order of ``PARTS``."""
-    return sorted((j for j in judged if j.claim.printed and j.verdict in FAILED), key=_part)
+    return sorted((j for j in judged if j.claim.printed and j.verdict in FAILED), key=part_of)
 
 
 def page(judged: Sequence[Judgement]) -> str:
@@ -56,14 +56,14 @@ def page(judged: Sequence[Judgement]) -> str:
             f"| {cell(j.claim.quote)} | {cell(where(j.claim))} | [{FAILED[j.verdict].lower()}](#erratum_{j.claim.id}) |"
         )
     for place, title in enumerate(PARTS):
-        part = [j for j in found if _part(j) == place]
-        lines += ["", f"#{title}"] if part else []
+        part = [j for j in found if part_of(j) == place]
+        lines += ["", f"## {title}"] if part else []
         for j in part:
             lines += _erratum(j, statements)
     return "\n".join(lines) + "\n"
 
 
-def _part(j: Judgement) -> int:
+def part_of(j: Judgement) -> int:
     """Return which of ``PARTS`` a statement that fails belongs to."""
     if j.verdict != Verdict.VIOLATED:
         return 2

@@ -158,12 +158,18 @@ def measured(j: Judgement) -> str:
     ends = interval(j)
     within = f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else ""
     numbers = "" if math.isnan(j.measured) else f"{j.measured:.4g}{within}, where {asserts(j)} is claimed. "
-    detail = (
-        "" if j.verdict == Verdict.PREMISE_FAILS else j.detail
-    )  # which names the premise, as a line of its own does
-    said = [text for text in (detail, j.evidence.note) if text]
-    once = [text for text in said if not any(text in other and text != other for other in said)]
-    return markdown(f"{numbers}{'. '.join(dict.fromkeys(once))}")
+    detail = "" if j.verdict == Verdict.PREMISE_FAILS else j.detail  # the premise has a line of its own
+    return markdown(f"{numbers}{'. '.join(once(detail, j.evidence.note))}")
+
+
+def once(*texts: str) -> list[str]:
+    """Return the texts without those that are a part of another one.
+
+    >>> once("a", "a; b", "", "a; b")
+    ['a; b']
+    """
+    said = list(dict.fromkeys(filter(None, texts)))
+    return [text for text in said if not any(text in other for other in said if other != text)]
 
 
 def cell(text: str) -> str:

@@ -121,7 +121,7 @@ def test_an_erratum_goes_from_what_is_printed_to_the_proof(text):
     for name in failing:
         said = rows(erratum(text, name))
         third = "theory" if KNOWN[name].topic == "practice" else "proof"
-        found = ["printed", report.FAILING[KNOWN[name].expected], "corrected"]
+        found = ["printed", _errata.FAILED[KNOWN[name].expected].lower(), "corrected"]
         found += ["other models"] if KNOWN[name].elsewhere else []
         assert list(said) == [*found, third, "again"]
         assert all(other in said["other models"] for other in KNOWN[name].elsewhere)
